@@ -1,0 +1,1 @@
+"""Flamingo: call a fleet that serves NVIDIA's Music Flamingo."""

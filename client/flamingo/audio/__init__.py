@@ -1,0 +1,1 @@
+"""What can be said of a clip without decoding it: its container, seconds and windows."""

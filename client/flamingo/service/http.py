@@ -1,0 +1,122 @@
+"""HTTP manners that every service shares: request ids, error bodies, one access line.
+
+An error raised anywhere below becomes OpenAI's error object here and nowhere
+else. What is not a `FlamingoError` is a bug: its traceback goes to the log, and
+the client reads `internal_error` without a word of ours in it.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from flamingo import errors
+from flamingo.service import logs
+from flamingo.wire import REQUEST_ID_HEADER
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+REQUEST_ID = web.RequestKey("request_id", str)
+STARTED_S = web.RequestKey("started_s", float)
+FACTS = web.RequestKey("facts", dict[str, object])
+"""What a handler adds to the one access line of its request."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
+"""Polled paths: no access line unless they fail."""
+
+
+def json_response(body: object, *, status: int = 200) -> web.Response:
+    """Return `body` (a pydantic answer or plain JSON) as a response."""
+    text = body.model_dump_json() if hasattr(body, "model_dump_json") else None
+    if text is not None:
+        return web.Response(text=text, status=status, content_type="application/json")
+    return web.json_response(body, status=status)
+
+
+def error_response(error: errors.FlamingoError) -> web.Response:
+    """Return the response that tells `error`."""
+    return web.json_response(
+        errors.encode(error), status=error.status, headers=errors.headers(error)
+    )
+
+
+def application(*, max_body_bytes: int) -> web.Application:
+    """Return an application with the manners of this module, and no routes."""
+    app = web.Application(client_max_size=max_body_bytes, middlewares=[_account, _tell_errors])
+    app.on_response_prepare.append(_stamp)
+    return app
+
+
+@web.middleware
+async def _account(request: web.Request, handler: Handler) -> web.StreamResponse:
+    request[STARTED_S] = time.monotonic()
+    request[REQUEST_ID] = _request_id(request)
+    request[FACTS] = {}
+    status = 499  # what nginx calls it: the client went away first
+    with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
+        try:
+            response = await handler(request)
+            status = response.status
+        finally:
+            _log_access(request, status)
+    return response
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    return given if _REQUEST_ID.fullmatch(given) else f"req-{uuid.uuid4().hex}"
+
+
+def _log_access(request: web.Request, status: int) -> None:
+    if request.path in _QUIET and status < 500:  # noqa: PLR2004 - HTTP's own classes
+        return
+    logs.get().info(
+        "request.finished",
+        method=request.method,
+        path=request.path,
+        status=status,
+        total_s=round(time.monotonic() - request[STARTED_S], 4),
+        **request[FACTS],
+    )
+
+
+@web.middleware
+async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except errors.FlamingoError as error:
+        told = error
+    except web.HTTPException as exception:
+        if exception.status < 400:  # noqa: PLR2004 - a redirect is an answer
+            raise
+        told = _of_http(request, exception)
+    except ConnectionResetError:
+        raise  # the client went away; there is nobody to tell
+    except Exception:  # noqa: BLE001 - the one place that keeps a bug from a client
+        logs.get().exception("request.failed")
+        told = errors.InternalError("the server failed; the request id names the log line")
+    request[FACTS]["error"] = told.code
+    return error_response(told)
+
+
+def _of_http(request: web.Request, exception: web.HTTPException) -> errors.FlamingoError:
+    match exception:
+        case web.HTTPNotFound():
+            return errors.NotFound(f"there is no {request.method} {request.path} here")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(exception.allowed_methods))
+            return errors.MethodNotAllowed(f"{request.path} answers {allowed} only")
+        case web.HTTPRequestEntityTooLarge():
+            return errors.RequestTooLarge("the body is over this server's limit")
+        case _:
+            return errors.parse(exception.status, exception.reason.encode())
+
+
+async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the request in every answer, as OpenAI's servers do."""
+    if REQUEST_ID in request:
+        response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])
+        elapsed_ms = round((time.monotonic() - request[STARTED_S]) * 1000)
+        response.headers.setdefault("openai-processing-ms", str(elapsed_ms))

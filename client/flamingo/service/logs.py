@@ -1,0 +1,49 @@
+"""Logs: an event in the past tense and its facts, one line each.
+
+Readable on a terminal, JSON otherwise. Libraries that use `logging` come out
+in the same form.
+"""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(*, service: str, level: str = "INFO") -> None:
+    """Send all logs of this process to stderr; every line says which `service`."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    is_terminal = sys.stderr.isatty()
+    last: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
+    )
+    to_text = [] if is_terminal else [structlog.processors.format_exc_info]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *to_text,
+                last,
+            ],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def get() -> structlog.stdlib.BoundLogger:
+    """Return a logger."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger()
+    return logger

@@ -1,0 +1,127 @@
+"""A service's life: listen, serve until told to stop, drain, leave.
+
+Told to stop means SIGTERM, SIGINT, or (with `stop_with_parent`) the end of
+standard input.
+"""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from flamingo.service import logs
+from flamingo.service.settings import ServiceSettings
+
+EXIT_PORT_BUSY = 3
+KEEPALIVE_S = 75.0
+"""nginx's default; aiohttp's own is 3,630 s (ecosystem.md §0 item 5)."""
+BACKLOG = 1024
+
+Drain = Callable[[], Awaitable[None]]
+
+
+class PortBusy(Exception):
+    """Somebody else listens there."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket on `host`:`port`.
+
+    Raises:
+        PortBusy: the address is taken, not ours, or does not exist; says which.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        why = "is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror
+        raise PortBusy(f"{host}:{port} {why}; choose another with --port") from None
+    return listener
+
+
+def run(app: web.Application, settings: ServiceSettings, *, drain: Drain) -> int:
+    """Serve `app` until told to stop; return the process's exit status.
+
+    `drain` is awaited, at most `grace_s`, between the order to stop and the
+    closing of the listener: it takes the service out of rotation and returns
+    when the last held request is answered.
+    """
+    try:
+        listener = _listener(settings)
+    except PortBusy as busy:
+        print(busy, file=sys.stderr)  # noqa: T201 - said to a person, and clearly
+        return EXIT_PORT_BUSY
+    asyncio.run(_serve(app, listener, settings, drain))
+    return 0
+
+
+def _listener(settings: ServiceSettings) -> socket.socket:
+    if settings.fd is not None:
+        return socket.socket(fileno=settings.fd)
+    return listen(settings.host, settings.port)
+
+
+async def _serve(
+    app: web.Application, listener: socket.socket, settings: ServiceSettings, drain: Drain
+) -> None:
+    # On a disconnect the handler is cancelled, so that the work behind it stops.
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,
+        keepalive_timeout=KEEPALIVE_S,
+        access_log=None,
+        shutdown_timeout=1.0,
+    )
+    stop = _stop_event()
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        host, port = listener.getsockname()[:2]
+        logs.get().info("service.listening", host=host, port=port)
+        async with _parent_watch(stop, watched=settings.stop_with_parent):
+            await stop.wait()
+        logs.get().info("service.draining", grace_s=settings.grace_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(drain(), settings.grace_s)
+    finally:
+        await runner.cleanup()
+    logs.get().info("service.stopped")
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def _parent_watch(stop: asyncio.Event, *, watched: bool) -> AsyncIterator[None]:
+    """Set `stop` when standard input ends."""
+    if not watched:
+        yield
+        return
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    watch = asyncio.create_task(_until_eof(reader, stop))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        transport.close()
+
+
+async def _until_eof(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+    await reader.read()
+    stop.set()

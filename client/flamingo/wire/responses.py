@@ -1,0 +1,191 @@
+"""What a pod answers. OpenAI's shapes where OpenAI has one.
+
+Pure.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from flamingo.wire.requests import Layer, Pooling
+
+FinishReason = Literal["stop", "length"]
+
+
+class Answer(BaseModel):
+    """Base: a client reads answers of a newer server too."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class PromptTokensDetails(Answer):
+    """What the prompt's tokens are."""
+
+    audio_tokens: int = 0
+    text_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Usage(Answer):
+    """What a request took."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    audio_seconds: float
+    """Decoded seconds of audio."""
+
+
+class AssistantMessage(Answer):
+    """The answer's words."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+
+
+class Choice(Answer):
+    """The one answer."""
+
+    index: int = 0
+    message: AssistantMessage
+    finish_reason: FinishReason
+    logprobs: None = None
+
+
+class ChatCompletion(Answer):
+    """`POST /v1/chat/completions`."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+
+
+class Delta(Answer):
+    """What a chunk adds."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+
+
+class ChunkChoice(Answer):
+    """A chunk's part of the one answer."""
+
+    index: int = 0
+    delta: Delta
+    finish_reason: FinishReason | None = None
+    logprobs: None = None
+
+
+class ChatChunk(Answer):
+    """One event of a chat stream; the one with usage has no choices."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
+
+
+class Caption(Answer):
+    """`POST /v1/audio/captions`."""
+
+    id: str
+    object: Literal["audio.caption"] = "audio.caption"
+    created: int
+    model: str
+    caption: str
+    finish_reason: FinishReason
+    usage: Usage
+
+
+class CaptionChunk(Answer):
+    """One event of a caption or analysis stream; the last one has the reason and the usage."""
+
+    id: str
+    object: Literal["audio.caption.chunk"] = "audio.caption.chunk"
+    created: int
+    model: str
+    delta: str
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    embedding: "EmbeddingData | None" = None
+    """Only in the last event of an analysis."""
+
+
+class EmbeddingData(Answer):
+    """One clip's embedding: rows of `shape[1]` float32 values, row-major."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int = 0
+    embedding: list[list[float]] | str
+    """Rows of numbers, or base64 of little-endian float32."""
+    shape: tuple[int, int]
+    dtype: Literal["float32"] = "float32"
+    layer: Layer
+    pooling: Pooling
+    frame_timestamps: list[float] | None = None
+    """Where each frame starts, in seconds; None when pooled."""
+
+
+class EmbeddingUsage(Answer):
+    """What an embedding took."""
+
+    prompt_tokens: int
+    total_tokens: int
+    audio_seconds: float
+    num_frames: int
+
+
+class EmbeddingList(Answer):
+    """`POST /v1/audio/embeddings`."""
+
+    id: str
+    object: Literal["list"] = "list"
+    created: int
+    model: str
+    data: list[EmbeddingData]
+    usage: EmbeddingUsage
+
+
+class Analysis(Answer):
+    """`POST /v1/audio/analyze`."""
+
+    id: str
+    object: Literal["audio.analysis"] = "audio.analysis"
+    created: int
+    model: str
+    caption: str
+    finish_reason: FinishReason
+    embedding: EmbeddingData
+    usage: Usage
+
+
+class ModelCard(Answer):
+    """One model served, with what a client must know of it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    max_audio_seconds: float
+    context_tokens: int
+    embedding_dimensions: dict[Layer, int]
+    random_weights: bool = False
+    """True for the built-in models: their words mean nothing."""
+
+
+class ModelList(Answer):
+    """`GET /v1/models`."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+def dump(answer: Answer) -> dict[str, Any]:
+    """Return `answer` as a JSON-ready dict, `null` fields kept as OpenAI keeps them."""
+    return answer.model_dump(mode="json")

@@ -1,0 +1,62 @@
+"""Parameters of OpenAI's chat API that change the answer and are not implemented.
+
+Ignoring one of these would hand back something other than what was asked for,
+so a request that sets it to more than its default is refused, by name.
+
+Pure.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flamingo.errors import UnsupportedParameter
+
+
+def _set(value: Any) -> bool:
+    return value not in (None, [], {}, "", False)
+
+
+def _not_one(value: Any) -> bool:
+    return value not in (None, 1)
+
+
+def _not_zero(value: Any) -> bool:
+    return value not in (None, 0)
+
+
+def _not_text(value: Any) -> bool:
+    return value is not None and value != {"type": "text"}
+
+
+ASKS_FOR_MORE: Mapping[str, Callable[[Any], bool]] = {
+    "audio": _set,
+    "frequency_penalty": _not_zero,
+    "function_call": _set,
+    "functions": _set,
+    "logit_bias": _set,
+    "logprobs": _set,
+    "modalities": lambda value: value not in (None, [], ["text"]),
+    "n": _not_one,
+    "prediction": _set,
+    "presence_penalty": _not_zero,
+    "reasoning_effort": lambda value: value not in (None, "none"),
+    "repetition_penalty": _not_one,
+    "response_format": _not_text,
+    "store": _set,
+    "tools": _set,
+    "top_logprobs": _set,
+    "web_search_options": lambda value: value is not None,
+}
+
+
+def refuse(body: Mapping[str, Any]) -> None:
+    """Raise for the first parameter of a chat request that is not implemented.
+
+    Raises:
+        UnsupportedParameter: names the parameter and the values that are allowed.
+    """
+    for name, asks_for_more in ASKS_FOR_MORE.items():
+        if name in body and asks_for_more(body[name]):
+            raise UnsupportedParameter(
+                f"{name} is not supported by this server; leave it out", param=name
+            )

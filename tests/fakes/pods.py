@@ -1,0 +1,185 @@
+"""A pod that speaks `flamingo.wire` and runs no model: a small real server.
+
+A test scripts it by its fields, starts it with `async with running(pod)`, and
+reads what arrived from `pod.received`.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from flamingo import errors
+from flamingo.service import http
+from flamingo.wire import report, responses, sse
+
+USAGE = responses.Usage(
+    prompt_tokens=12,
+    completion_tokens=3,
+    total_tokens=15,
+    prompt_tokens_details=responses.PromptTokensDetails(audio_tokens=10, text_tokens=2),
+    audio_seconds=0.4,
+)
+EMBEDDING = responses.EmbeddingData(
+    embedding=[[0.0, 0.5], [1.0, -0.5]],
+    shape=(2, 2),
+    layer="encoder",
+    pooling="none",
+    frame_timestamps=[0.0, 0.04],
+)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+
+@dataclass
+class FakePod:
+    """How the pod behaves."""
+
+    model: str = "fake"
+    words: tuple[str, ...] = ("a ", "quiet ", "song")
+    state: report.PodState = "ready"
+    backlog_s: float = 0.0
+    fails_with: errors.FlamingoError | None = None
+    hold: asyncio.Event | None = None
+    """Set by the test to let answers go; None answers at once."""
+    dies_after_words: int | None = None
+    """Cut the connection in the middle of a stream after so many words."""
+    received: list[Received] = field(default_factory=list)
+    num_cancelled: int = 0
+    sequence: int = 0
+    address: str = ""
+
+    def app(self) -> web.Application:
+        app = http.application(max_body_bytes=2**30)
+        app.router.add_get("/stats", self._stats)
+        app.router.add_get("/health/ready", self._ready)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/{rest:.*}", self._answer)
+        return app
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        self.sequence += 1
+        return http.json_response(
+            report.LoadReport(
+                model=self.model,
+                state=self.state,
+                epoch="1",
+                sequence=self.sequence,
+                backlog_s=self.backlog_s,
+                num_running=0,
+                num_waiting=0,
+            )
+        )
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {"status": self.state}, status=200 if self.state == "ready" else 503
+        )
+
+    async def _models(self, _: web.Request) -> web.Response:
+        card = responses.ModelCard(
+            id=self.model,
+            created=0,
+            owned_by="tests",
+            max_audio_seconds=1200,
+            context_tokens=32768,
+            embedding_dimensions={"encoder": 2, "projector": 2},
+            random_weights=True,
+        )
+        return http.json_response(responses.ModelList(data=[card]))
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.received.append(Received(request.path, dict(request.headers), body))
+        if self.state != "ready":
+            raise errors.Draining("this pod is draining")
+        if self.fails_with is not None:
+            raise self.fails_with
+        try:
+            if self.hold is not None:
+                await self.hold.wait()
+        except asyncio.CancelledError:
+            self.num_cancelled += 1
+            raise
+        if b'"stream": true' in body or b'"stream":true' in body:
+            return await self._stream(request)
+        return http.json_response(self._whole(request.path))
+
+    def _whole(self, path: str) -> responses.Answer:
+        text, common = "".join(self.words), {"id": "x-1", "created": 0, "model": self.model}
+        match path:
+            case "/v1/chat/completions":
+                choice = responses.Choice(
+                    message=responses.AssistantMessage(content=text), finish_reason="stop"
+                )
+                return responses.ChatCompletion(choices=[choice], usage=USAGE, **common)
+            case "/v1/audio/captions":
+                return responses.Caption(caption=text, finish_reason="stop", usage=USAGE, **common)
+            case "/v1/audio/embeddings":
+                usage = responses.EmbeddingUsage(
+                    prompt_tokens=2, total_tokens=2, audio_seconds=0.08, num_frames=2
+                )
+                return responses.EmbeddingList(data=[EMBEDDING], usage=usage, **common)
+            case "/v1/audio/analyze":
+                return responses.Analysis(
+                    caption=text, finish_reason="stop", embedding=EMBEDDING, usage=USAGE, **common
+                )
+        raise errors.NotFound(path)
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for number, word in enumerate(self.words):
+            if number == self.dies_after_words:
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            await response.write(sse.encode_event(json.dumps(self._chunk(request.path, word))))
+        await response.write(sse.encode_event(json.dumps(self._last_chunk(request.path))))
+        await response.write(sse.DONE)
+        return response
+
+    def _chunk(self, path: str, word: str) -> dict[str, object]:
+        common = {"id": "x-1", "created": 0, "model": self.model}
+        if path == "/v1/chat/completions":
+            choice = responses.ChunkChoice(delta=responses.Delta(content=word))
+            return responses.dump(responses.ChatChunk(choices=[choice], **common))
+        return responses.dump(responses.CaptionChunk(delta=word, **common))
+
+    def _last_chunk(self, path: str) -> dict[str, object]:
+        common = {"id": "x-1", "created": 0, "model": self.model}
+        if path == "/v1/chat/completions":
+            choice = responses.ChunkChoice(delta=responses.Delta(), finish_reason="stop")
+            return responses.dump(responses.ChatChunk(choices=[choice], **common))
+        last = responses.CaptionChunk(delta="", finish_reason="stop", usage=USAGE, **common)
+        return responses.dump(last)
+
+
+@contextlib.asynccontextmanager
+async def running(pod: FakePod) -> AsyncIterator[str]:
+    """Serve `pod` on a free port of loopback; yield its address."""
+    runner = web.AppRunner(pod.app(), handler_cancellation=True, shutdown_timeout=0.5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    pod.address = f"http://{host}:{port}"
+    try:
+        yield pod.address
+    finally:
+        await runner.cleanup()
