@@ -1,0 +1,1 @@
+"""The pod: one GPU, one model, an OpenAI-style HTTP server around one engine."""

@@ -24,7 +24,7 @@ FACTS = web.RequestKey("facts", dict[str, object])
 """What a handler adds to the one access line of its request."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
-"""Polled paths: no access line unless they fail."""
+"""Polled paths: no access line. What they tell changes with a log line of its own."""
 
 
 def json_response(body: object, *, status: int = 200) -> web.Response:
@@ -70,7 +70,7 @@ def _request_id(request: web.Request) -> str:
 
 
 def _log_access(request: web.Request, status: int) -> None:
-    if request.path in _QUIET and status < 500:  # noqa: PLR2004 - HTTP's own classes
+    if request.path in _QUIET:
         return
     logs.get().info(
         "request.finished",
@@ -115,7 +115,8 @@ def _of_http(request: web.Request, exception: web.HTTPException) -> errors.Flami
 
 
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Name the request in every answer, as OpenAI's servers do."""
+    """Name the request in every answer, as OpenAI's servers do, and not the software."""
+    response.headers["Server"] = "flamingo"
     if REQUEST_ID in request:
         response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])
         elapsed_ms = round((time.monotonic() - request[STARTED_S]) * 1000)

@@ -5,11 +5,16 @@ Pure.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from flamingo.wire.requests import Layer, Pooling
 
 FinishReason = Literal["stop", "length"]
+
+
+def is_none(value: object) -> bool:
+    """Return whether a field has nothing to say."""
+    return value is None
 
 
 class Answer(BaseModel):
@@ -65,10 +70,10 @@ class ChatCompletion(Answer):
 
 
 class Delta(Answer):
-    """What a chunk adds."""
+    """What a chunk adds; what it does not add is left out, as OpenAI leaves it out."""
 
-    role: Literal["assistant"] | None = None
-    content: str | None = None
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
+    content: str | None = Field(default=None, exclude_if=is_none)
 
 
 class ChunkChoice(Answer):
@@ -113,7 +118,7 @@ class CaptionChunk(Answer):
     delta: str
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
-    embedding: "EmbeddingData | None" = None
+    embedding: "EmbeddingData | None" = Field(default=None, exclude_if=is_none)
     """Only in the last event of an analysis."""
 
 

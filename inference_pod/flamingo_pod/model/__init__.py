@@ -1,0 +1,1 @@
+"""The checkpoint: its classes, its limits, its encoder."""

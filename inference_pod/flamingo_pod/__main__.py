@@ -1,0 +1,32 @@
+"""`python -m flamingo_pod`, which `flamingo serve` becomes: settings → pod → serve."""
+
+import os
+import sys
+
+from flamingo.service import logs, run, settings
+
+EXIT_NOT_INSTALLED = 5
+
+try:
+    from flamingo_pod import app, pod
+    from flamingo_pod.settings import Settings
+except ModuleNotFoundError as missing:
+    # The base install is client and CLI; say what brings the rest.
+    print(  # noqa: T201 - said to a person, before there are logs
+        f"flamingo serve: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
+        file=sys.stderr,
+    )
+    raise SystemExit(EXIT_NOT_INSTALLED) from None
+
+
+def main(argv: list[str]) -> int:
+    """Serve one model until told to stop; return the exit status."""
+    given = settings.load(Settings, argv, os.environ, prog="flamingo serve")
+    logs.configure(service="pod")
+    serving = pod.create(given)
+    status = run.run(app.create(serving), given, drain=serving.drain)
+    return status or serving.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""The pod's routes, and what runs beside them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from flamingo.errors import ModelNotFound
+from flamingo.service import exposition, http, page
+from flamingo.wire.responses import ModelList
+from flamingo_pod import captions, chat, embeddings
+from flamingo_pod.lifecycle import State
+from flamingo_pod.metrics import LoadCollector
+from flamingo_pod.pod import Pod
+
+POD = web.AppKey("pod", Pod)
+Story = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
+API: dict[str, Story] = {
+    "/v1/chat/completions": chat.handle,
+    "/v1/audio/captions": captions.caption,
+    "/v1/audio/analyze": captions.analyze,
+    "/v1/audio/embeddings": embeddings.handle,
+}
+
+
+def create(pod: Pod) -> web.Application:
+    """Return the application that serves `pod`."""
+    app = http.application(max_body_bytes=pod.settings.max_body_bytes)
+    app[POD] = pod
+    pod.metrics.registry.register(LoadCollector(pod.report))
+    for path, story in API.items():
+        app.router.add_post(path, _told(story))
+    app.router.add_get("/v1/models", _models)
+    app.router.add_get("/v1/models/{id:.+}", _model)
+    app.router.add_get("/health", _health)
+    app.router.add_get("/health/ready", _health)
+    app.router.add_get("/health/live", _live)
+    app.router.add_get("/stats", _stats)
+    exposition.add_to(app, pod.metrics.registry)
+    page.add_to(app)
+    app.cleanup_ctx.append(_life)
+    return app
+
+
+def _told(story: Story) -> http.Handler:
+    """Return `story` as a handler that counts its requests."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        metrics = request.app[POD].metrics
+        with metrics.request(request.path) as outcome:
+            response = await story(request.app[POD], request)
+            outcome.status = response.status
+        return response
+
+    return handler
+
+
+async def _models(request: web.Request) -> web.Response:
+    with request.app[POD].serving() as served:
+        return http.json_response(ModelList(data=[served.card]))
+
+
+async def _model(request: web.Request) -> web.Response:
+    with request.app[POD].serving() as served:
+        if (name := request.match_info["id"]) != served.card.id:
+            raise ModelNotFound(f"the model {name!r} is not served here", param="model")
+        return http.json_response(served.card)
+
+
+async def _health(request: web.Request) -> web.Response:
+    state = request.app[POD].state
+    is_ready = state is State.READY
+    return web.json_response({"status": state.value}, status=200 if is_ready else 503)
+
+
+async def _live(request: web.Request) -> web.Response:
+    is_alive = request.app[POD].state is not State.FAILED
+    return web.json_response({"alive": is_alive}, status=200 if is_alive else 503)
+
+
+async def _stats(request: web.Request) -> web.Response:
+    return http.json_response(request.app[POD].report())
+
+
+async def _life(app: web.Application) -> AsyncIterator[None]:
+    """Load in the background: the port answers from the first moment."""
+    pod = app[POD]
+    loading = asyncio.create_task(pod.bring_up(os.environ), name="bring_up")
+    yield
+    loading.cancel()
+    await asyncio.gather(loading, return_exceptions=True)
+    pod.stop()

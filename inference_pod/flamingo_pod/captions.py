@@ -1,0 +1,105 @@
+"""One caption, or one analysis: the same with an embedding of the same encoding."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from flamingo.service import http
+from flamingo.wire import parse, responses, unsupported
+from flamingo.wire.requests import AnalyzeRequest, CaptionRequest
+from flamingo_pod import answer, body, clip, embedding, stream, styles
+from flamingo_pod.answer import Answer
+from flamingo_pod.pod import Pod, Served
+from flamingo_pod.prompt import Turn
+
+T = TypeVar("T", bound=CaptionRequest)
+
+
+async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Answer `POST /v1/audio/captions`."""
+    with pod.serving() as served:
+        asked, reply = await _hear(pod, served, request, CaptionRequest)
+        if asked.stream:
+            return await stream.respond(request, _events(pod, served, reply, None))
+        text = await _whole(pod, served, reply)
+        return http.json_response(
+            responses.Caption(
+                **_common(served, "cap"),
+                caption=text,
+                finish_reason=reply.finish_reason,
+                usage=reply.usage,
+            )
+        )
+
+
+async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Answer `POST /v1/audio/analyze`."""
+    with pod.serving() as served:
+        asked, reply = await _hear(pod, served, request, AnalyzeRequest)
+        if asked.stream:
+            return await stream.respond(request, _events(pod, served, reply, asked))
+        text = await _whole(pod, served, reply)
+        analysis = responses.Analysis(
+            **_common(served, "ana"),
+            caption=text,
+            finish_reason=reply.finish_reason,
+            embedding=await _embedding(served, reply, asked),
+            usage=reply.usage,
+        )
+        return await asyncio.to_thread(http.json_response, analysis)
+
+
+async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -> tuple[T, Answer]:
+    """Return the request, and its answer not yet begun."""
+    came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
+    unsupported.refuse(came.fields)
+    asked = parse.request(kind, body.with_audio(came))
+    served.check_model(asked.model)
+    heard = await clip.read(pod, served, came.file or asked.audio)
+    turn = Turn("user", styles.prompt(asked), has_audio=True)
+    question = answer.ask(served, [turn], heard, asked)
+    request[http.FACTS] |= answer.facts(question)
+    return asked, Answer(question)
+
+
+async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
+    async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
+        return "".join([piece async for piece in pieces])
+
+
+async def _embedding(
+    served: Served, reply: Answer, asked: AnalyzeRequest
+) -> responses.EmbeddingData:
+    assert reply.audio is not None  # speak() has encoded the clip
+    rows = await embedding.rows(served, reply.audio, asked)
+    return await asyncio.to_thread(embedding.describe, rows, asked)
+
+
+def _common(served: Served, prefix: str) -> dict[str, Any]:
+    return {
+        "id": f"{prefix}-{uuid.uuid4().hex}",
+        "created": int(time.time()),
+        "model": served.card.id,
+    }
+
+
+async def _events(
+    pod: Pod, served: Served, reply: Answer, asked: AnalyzeRequest | None
+) -> AsyncGenerator[responses.Answer, None]:
+    common = _common(served, "ana" if asked else "cap")
+    yield responses.CaptionChunk(**common, delta="")
+    async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
+        async for piece in pieces:
+            yield responses.CaptionChunk(**common, delta=piece)
+    yield responses.CaptionChunk(
+        **common,
+        delta="",
+        finish_reason=reply.finish_reason,
+        usage=reply.usage,
+        embedding=await _embedding(served, reply, asked) if asked else None,
+    )

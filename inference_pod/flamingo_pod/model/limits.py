@@ -1,0 +1,23 @@
+"""What a checkpoint can take, read from its own configuration.
+
+Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flamingo.wire.requests import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The model's bounds, and the widths of what it hands out."""
+
+    max_audio_s: float
+    context_tokens: int
+    default_max_tokens: int
+    default_temperature: float
+    default_top_p: float | None
+    default_top_k: int | None
+    dims: Mapping[Layer, int]
+    eos_token_ids: frozenset[int]

@@ -1,0 +1,214 @@
+"""The pod: what it has loaded, what state it is in, what it holds."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from flamingo.audio import windows
+from flamingo.errors import Draining, ModelLoading, ModelNotFound, Overloaded
+from flamingo.service import logs
+from flamingo.wire.report import LoadReport
+from flamingo.wire.responses import ModelCard
+from flamingo_pod import lifecycle
+from flamingo_pod.audio.decode import Bounds
+from flamingo_pod.audio.workers import Decoders
+from flamingo_pod.engine.bridge import Engine, Prompt
+from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.fetch import Fetcher
+from flamingo_pod.lifecycle import Event, State
+from flamingo_pod.metrics import Metrics
+from flamingo_pod.model import checkpoint
+from flamingo_pod.model.builtin import build
+from flamingo_pod.settings import Settings
+
+EXIT_CANNOT_LOAD = 4
+LOADING_RETRY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a ready pod answers with."""
+
+    checkpoint: checkpoint.Checkpoint
+    engine: Engine
+    card: ModelCard
+    bounds: Bounds
+
+    def check_model(self, name: str | None) -> None:
+        """Refuse a request that names another model.
+
+        Raises:
+            ModelNotFound: it does.
+        """
+        if name is not None and name != self.card.id:
+            raise ModelNotFound(
+                f"the model {name!r} is not served here; {self.card.id!r} is", param="model"
+            )
+
+
+@dataclass(slots=True)
+class Pod:
+    """One process, one model."""
+
+    settings: Settings
+    decoders: Decoders
+    fetcher: Fetcher
+    metrics: Metrics = field(default_factory=Metrics)
+    state: State = State.STARTING
+    exit_status: int = 0
+    num_open: int = 0
+    """Requests being answered, whatever they wait for."""
+    _served: Served | None = None
+    _epoch: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    _sequence: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self, event: Event) -> None:
+        """Let the lifecycle's table decide what `event` means."""
+        before, self.state = self.state, lifecycle.after(self.state, event)
+        if self.state is not before:
+            logs.get().info("pod.changed", before=before.value, state=self.state.value)
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Served]:
+        """Count one request as open while it lasts; yield what is served.
+
+        Raises:
+            ModelLoading, Draining: not now.
+            Overloaded: enough requests are open already.
+        """
+        served = self._ready()
+        if self.num_open >= self.settings.max_held:
+            raise Overloaded(
+                f"this pod holds {self.num_open} requests, its limit",
+                retry_after_s=served.engine.load.backlog_s,
+            )
+        self.num_open += 1
+        try:
+            yield served
+        finally:
+            self.num_open -= 1
+            if not self.num_open:
+                self._idle.set()
+
+    def _ready(self) -> Served:
+        if self.state in {State.DRAINING, State.STOPPED}:
+            raise Draining("this pod is draining; another one takes the request")
+        if self._served is None or self.state is not State.READY:
+            raise ModelLoading("the model is loading", retry_after_s=LOADING_RETRY_S)
+        return self._served
+
+    def report(self) -> LoadReport:
+        """Return the next load report."""
+        self._sequence += 1
+        load = None if self._served is None else self._served.engine.load
+        return LoadReport(
+            model=self.settings.served_name or self.settings.model,
+            state=self.state.value,
+            epoch=self._epoch,
+            sequence=self._sequence,
+            backlog_s=load.backlog_s if load else 0.0,
+            num_running=load.num_running if load else 0,
+            num_waiting=max(0, self.num_open - load.num_running) if load else 0,
+            window_s=load.window_s if load else None,
+            token_s=load.token_s if load else None,
+        )
+
+    async def bring_up(self, environ: Mapping[str, str]) -> None:
+        """Load, warm up, become ready; on failure end the process with its own status."""
+        self.tell(Event.LISTENING)
+        try:
+            loaded = await asyncio.to_thread(checkpoint.load, source(self.settings, environ))
+            self.tell(Event.LOADED)
+            self._served = _serve(loaded, self.settings)
+            await _warm_up(self._served)
+        except checkpoint.CannotLoad as error:
+            logs.get().error("model.not_loaded", reason=str(error))
+            self._give_up()
+        except Exception:  # noqa: BLE001 - a bug, told in full, ends the process all the same
+            logs.get().exception("model.not_loaded")
+            self._give_up()
+        else:
+            self.tell(Event.WARM)
+
+    def _give_up(self) -> None:
+        self.exit_status = EXIT_CANNOT_LOAD
+        self.tell(Event.LOAD_FAILED)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def drain(self) -> None:
+        """Take nothing new; return when no request is open."""
+        self.tell(Event.TOLD_TO_STOP)
+        while self.num_open:
+            self._idle.clear()
+            await self._idle.wait()
+        self.tell(Event.EMPTY)
+
+    def stop(self) -> None:
+        """End the engine's thread and the workers."""
+        if self._served is not None:
+            self._served.engine.stop()
+        self.decoders.stop()
+
+
+def create(settings: Settings) -> Pod:
+    """Return a pod that has loaded nothing yet."""
+    return Pod(
+        settings=settings,
+        decoders=Decoders.start(
+            num_workers=settings.decode_workers, deadline_s=settings.decode_deadline_s
+        ),
+        fetcher=Fetcher(
+            is_on=settings.fetch == "public",
+            networks=settings.fetch_networks,
+            deadline_s=settings.fetch_deadline_s,
+            max_bytes=settings.max_body_bytes,
+        ),
+    )
+
+
+def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.Source:
+    """Return which checkpoint the settings mean on this machine."""
+    has_gpu = torch.cuda.is_available()
+    device = settings.device if settings.device != "auto" else ("cuda" if has_gpu else "cpu")
+    default_dtype = "float32" if device == "cpu" else "bfloat16"
+    return checkpoint.Source(
+        id=settings.model,
+        revision=settings.revision,
+        dtype=default_dtype if settings.dtype == "auto" else settings.dtype,
+        device=device,
+        cache=build.cache_folder(environ),
+    )
+
+
+def _serve(loaded: checkpoint.Checkpoint, settings: Settings) -> Served:
+    limits = loaded.limits
+    max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
+    engine = Engine(loaded)
+    engine.start()
+    card = ModelCard(
+        id=settings.served_name or loaded.id,
+        created=loaded.loaded_at_s,
+        owned_by="flamingo-fleet" if loaded.random_weights else loaded.id.partition("/")[0],
+        max_audio_seconds=max_audio_s,
+        context_tokens=limits.context_tokens,
+        embedding_dimensions=dict(limits.dims),
+        random_weights=loaded.random_weights,
+    )
+    return Served(loaded, engine, card, Bounds(max_seconds=max_audio_s))
+
+
+async def _warm_up(served: Served) -> None:
+    """Let one second of silence go the whole way: ready means that an answer came out."""
+    silence = np.zeros(windows.SAMPLE_RATE_HZ, np.float32)
+    audio = await served.engine.encode(silence)
+    slots = [served.checkpoint.processor.audio_token_id] * audio.total_tokens
+    async for _ in served.engine.submit(Prompt(slots, audio), SamplingParams(max_tokens=2)):
+        pass

@@ -1,0 +1,45 @@
+"""How a pod behaves. Each field is a flag and a `FLAMINGO_POD_*` variable."""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from flamingo.service.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """How a pod behaves."""
+
+    model_config = SettingsConfigDict(env_prefix="FLAMINGO_POD_")
+
+    model: str = Field(default="flamingo-tiny", min_length=1, max_length=256)
+    """Checkpoint: flamingo-tiny or flamingo-tiny-27m (built in), a folder, or a hub id."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id."""
+    served_name: str | None = None
+    """Name in /v1/models and in answers; default: the model's own."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; auto takes a GPU if there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the weights; auto is bfloat16 on a GPU and float32 without."""
+    max_audio_s: float | None = Field(default=None, gt=0, le=7200)
+    """Longest clip taken, in seconds; default and ceiling: what the checkpoint takes."""
+    max_held: int = Field(default=256, ge=1, le=100_000)
+    """Requests held at once; one more is refused with 429 and told when to come back."""
+    decode_workers: int = Field(default=1, ge=1, le=64)
+    """Processes that decode audio."""
+    decode_deadline_s: float = Field(default=60.0, gt=0, le=600)
+    """Seconds a clip may take to decode before its worker is killed."""
+    fetch: Literal["public", "off"] = "public"
+    """Whether audio is fetched from http(s) URLs; never from private addresses, see below."""
+    fetch_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode] = Field(default=[])
+    """Private networks that may be fetched from all the same, comma separated."""
+    fetch_deadline_s: float = Field(default=30.0, gt=0, le=600)
+    """Seconds that fetching a URL may take."""
+
+    @field_validator("fetch_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value

@@ -1,0 +1,32 @@
+import os
+
+import pytest
+
+from flamingo_pod.model import checkpoint
+from flamingo_pod.model.builtin import build
+
+
+def source(**changes):
+    fields = {
+        "id": "flamingo-tiny",
+        "revision": None,
+        "dtype": "float32",
+        "device": "cpu",
+        "cache": build.cache_folder(os.environ),
+    }
+    return checkpoint.Source(**(fields | changes))
+
+
+@pytest.fixture(scope="session")
+def source_of():
+    return source
+
+
+@pytest.fixture(scope="session")
+def tiny(model_cache):
+    return checkpoint.load(source())
+
+
+@pytest.fixture(scope="session")
+def processor(tiny):
+    return tiny.processor

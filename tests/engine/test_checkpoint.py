@@ -1,0 +1,109 @@
+"""What is loaded, what is refused, and what the built-in models are."""
+
+import hashlib
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import MusicFlamingoConfig
+
+from flamingo_pod.model import checkpoint
+from flamingo_pod.model.builtin import build, tokenizer
+from flamingo_pod.model.builtin.sizes import SIZES
+
+
+def fingerprint(folder):
+    digest = hashlib.sha256()
+    for name, tensor in sorted(load_file(folder / "model.safetensors").items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "millions"),
+    [("flamingo-tiny", "1105da66b9b6c7c1", 0.41), ("flamingo-tiny-27m", "ae4478254c577efe", 27.8)],
+)
+def test_a_built_in_model_has_the_same_bits_everywhere(model_cache, name, expected, millions):
+    folder = build.ensure(name, model_cache)
+    assert fingerprint(folder) == expected
+    count = sum(tensor.numel() for tensor in load_file(folder / "model.safetensors").values())
+    assert count / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+def test_processes_that_build_at_once_agree_on_one_folder(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        folders = set(pool.map(lambda _: build.ensure("flamingo-tiny", tmp_path), range(4)))
+    assert len(folders) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [folders.pop().name]
+
+
+def test_the_shipped_merges_are_what_training_gives():
+    shipped = (tokenizer.FOLDER / "merges.txt").read_text(encoding="utf-8").splitlines()
+    assert tokenizer.train() == shipped
+    assert len(tokenizer.build()) == tokenizer.VOCABULARY_SIZE
+
+
+def test_the_tiny_model_is_of_the_published_kind(tiny):
+    ours, theirs = tiny.model.config, MusicFlamingoConfig()
+    assert type(tiny.model).__name__ == "MusicFlamingoForConditionalGeneration"
+    assert ours.audio_config.num_mel_bins == theirs.audio_config.num_mel_bins == 128
+    assert ours.rope_parameters == theirs.rope_parameters
+    assert ours.audio_frame_step == theirs.audio_frame_step
+    assert ours.text_config.use_cache is False, "as the published checkpoints have it"
+
+
+def test_widths_are_read_from_the_configuration(tiny):
+    assert tiny.limits.dims == {"encoder": 64, "projector": 64}
+    published = MusicFlamingoConfig()
+    assert published.audio_config.hidden_size == 1280, "not 1536, whatever has been written"
+
+
+def test_half_precision_keeps_the_clock_in_float32(source_of):
+    loaded = checkpoint.load(source_of(dtype="bfloat16"))
+    assert loaded.model.lm_head.weight.dtype == torch.bfloat16
+    assert loaded.model.model.pos_emb.inv_freq.dtype == torch.float32
+    assert loaded.model.model.pos_emb.position_angles.dtype == torch.float32
+
+
+def test_a_model_that_was_cast_as_a_whole_is_refused(source_of):
+    loaded = checkpoint.load(source_of())
+    cast = loaded.model.to(torch.bfloat16)
+    with pytest.raises(checkpoint.CannotLoad, match="rotary time embedding is not float32"):
+        checkpoint._check(cast, loaded.processor)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "says"),
+    [
+        pytest.param("no/such/model/at/all", "neither built in", id="no hub id"),
+        pytest.param("/no/such/folder", "neither built in", id="no folder"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_with_what_is(source_of, monkeypatch, model_id, says):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(checkpoint.CannotLoad, match=says) as caught:
+        checkpoint.load(source_of(id=model_id))
+    assert "flamingo-tiny" in str(caught.value)
+
+
+def test_a_checkpoint_of_another_kind_is_refused(source_of, tmp_path, model_cache):
+    folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "whisper"}))
+    with pytest.raises(checkpoint.CannotLoad, match="of type 'whisper'; served are"):
+        checkpoint.load(source_of(id=str(folder)))
+
+
+def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
+    folder = build.ensure("flamingo-tiny", model_cache)
+    loaded = checkpoint.load(source_of(id=str(folder)))
+    assert not loaded.random_weights, "only the built-in name says so"
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_full_disk_or_closed_folder_is_an_error_not_a_loop(name):
+    with pytest.raises(OSError):
+        build.ensure(name, build.Path("/proc/nowhere"))

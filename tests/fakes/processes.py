@@ -1,0 +1,56 @@
+"""Start one of our services as a real process on a free port of loopback."""
+
+import contextlib
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flamingo.service import run
+
+START_S = 60.0
+
+
+@dataclass
+class Service:
+    """A running service."""
+
+    address: str
+    process: subprocess.Popen
+    log: Path
+
+
+@contextlib.contextmanager
+def service(package: str, *flags: str, log: Path) -> Iterator[Service]:
+    """Run `python -m package flags…`; ended with SIGTERM, and its status checked, at the end."""
+    listener = run.listen("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    command = [sys.executable, "-P", "-m", package, "--fd", str(listener.fileno()), *flags]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=sink)
+    listener.close()
+    try:
+        yield Service(address, process, log)
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_ready(running: Service) -> None:
+    """Return when the service says that it is ready."""
+    deadline_s = time.monotonic() + START_S
+    while time.monotonic() < deadline_s:
+        assert running.process.poll() is None, running.log.read_text()
+        # The port is bound before the process starts, so this waits in the
+        # listener's queue rather than spin.
+        with contextlib.suppress(urllib.error.HTTPError, TimeoutError, ConnectionError):
+            with urllib.request.urlopen(f"{running.address}/health/ready", timeout=START_S):
+                return
+        time.sleep(0.05)  # between two questions to a real process; no result depends on it
+    raise AssertionError(f"not ready in {START_S} s:\n{running.log.read_text()}")

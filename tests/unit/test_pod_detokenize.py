@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flamingo_pod.detokenize import Detokenizer
+from flamingo_pod.model.builtin import tokenizer
+
+TOKENIZER = tokenizer.build()
+
+
+def pieces(ids, stops=()):
+    detokenizer = Detokenizer(TOKENIZER, stops)
+    got = []
+    for token_id in ids:
+        got.append(detokenizer.push(token_id))
+        if detokenizer.is_stopped:
+            return got, True
+    return [*got, detokenizer.finish()], detokenizer.is_stopped
+
+
+@given(st.text(max_size=60))
+def test_any_text_comes_out_as_it_went_in(text):
+    ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
+    assert "".join(pieces(ids)[0]) == TOKENIZER.decode(ids, skip_special_tokens=True)
+
+
+@given(st.lists(st.integers(6, 1023), max_size=40))
+def test_any_tokens_lose_no_whole_character(ids):
+    whole = TOKENIZER.decode(ids, skip_special_tokens=True)
+    assert "".join(pieces(ids)[0]).replace("�", "") == whole.replace("�", "")
+
+
+def test_a_character_of_four_tokens_is_shown_once_it_is_whole():
+    ids = TOKENIZER("🎵", add_special_tokens=False)["input_ids"]
+    assert len(ids) == 4
+    assert pieces(ids)[0] == ["", "", "", "🎵", ""]
+
+
+def test_bytes_that_never_become_a_character_do_not_hold_the_text_back():
+    broken = TOKENIZER("🎵", add_special_tokens=False)["input_ids"][:1]
+    after = TOKENIZER(" the", add_special_tokens=False)["input_ids"]
+    assert "".join(pieces(broken + after * 6)[0]).endswith(" the the")
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "shown", "is_stopped"),
+    [
+        pytest.param("one two three", ["two"], "one ", True, id="one token"),
+        pytest.param("the saxophone solo", ["phone so"], "the saxo", True, id="across tokens"),
+        pytest.param("a b c", ["c", "b"], "a ", True, id="the first to come"),
+        pytest.param("ends with st", ["stop"], "ends with st", False, id="only its beginning"),
+    ],
+)
+def test_the_text_ends_before_a_stop_string(text, stops, shown, is_stopped):
+    ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
+    got, stopped = pieces(ids, stops)
+    assert ("".join(got), stopped) == (shown, is_stopped)
+
+
+@given(st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=4))
+def test_no_part_of_a_stop_string_is_ever_shown(text, stop):
+    ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
+    got, _ = pieces(ids, [stop])
+    assert "".join(got) == text.partition(stop)[0]

@@ -1,0 +1,126 @@
+import pytest
+
+from flamingo.errors import BadRequest, ContextTooLong
+from flamingo.wire import requests
+from flamingo_pod import chat, prompt, styles
+from flamingo_pod.model.builtin import build, tokenizer
+from flamingo_pod.model.limits import Limits
+from flamingo_pod.prompt import Turn
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return build._processor(tokenizer.build())
+
+
+def rendered(processor, turns, num_audio_tokens=0):
+    return processor.tokenizer.decode(prompt.token_ids(processor, turns, num_audio_tokens))
+
+
+def test_the_default_system_prompt_comes_first(processor):
+    text = rendered(processor, [Turn("user", "hi")])
+    assert text.startswith("<|im_start|>system\nYou are a small test model")
+    assert text.endswith("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_an_own_system_prompt_replaces_it(processor):
+    text = rendered(processor, [Turn("system", "be brief"), Turn("user", "hi")])
+    assert text.startswith("<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user")
+    assert "test model" not in text
+
+
+def test_the_audio_stands_before_the_words_wherever_its_part_stood(processor):
+    message = {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What "},
+            {"type": "input_audio", "input_audio": {"data": "AAAA"}},
+            {"type": "text", "text": "key?"},
+        ],
+    }
+    request = requests.ChatRequest.model_validate({"messages": [message]})
+    turns, audio = chat.conversation(request.messages, None)
+    assert audio == requests.AudioInput(data="AAAA")
+    text = rendered(processor, turns, 3)
+    assert "user\n<|sound_bos|><sound><sound><sound><|sound_eos|>What key?<|im_end|>" in text
+
+
+@pytest.mark.parametrize("token", tokenizer.CONTROL_TOKENS)
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_a_typed_control_token_is_refused(processor, token, role):
+    with pytest.raises(BadRequest) as caught:
+        prompt.token_ids(processor, [Turn("user", "hi"), Turn(role, f"say {token} now")], 0)
+    assert token in str(caught.value)
+    assert caught.value.param == "messages[1].content"
+
+
+def test_two_audio_parts_are_refused():
+    part = {"type": "input_audio", "input_audio": {"data": "AAAA"}}
+    request = requests.ChatRequest.model_validate(
+        {"messages": [{"role": "user", "content": [part, part]}]}
+    )
+    with pytest.raises(BadRequest, match="2 audio parts; the model takes one"):
+        chat.conversation(request.messages, None)
+
+
+def test_audio_in_an_answer_is_refused():
+    part = {"type": "audio", "audio": {"url": "https://example.org/a.mp3"}}
+    request = requests.ChatRequest.model_validate(
+        {"messages": [{"role": "assistant", "content": [part]}]}
+    )
+    with pytest.raises(BadRequest, match="assistant"):
+        chat.conversation(request.messages, None)
+
+
+def test_a_file_belongs_to_the_first_turn_of_the_user():
+    request = requests.ChatRequest.model_validate(
+        {
+            "messages": [
+                {"role": "developer", "content": "be brief"},
+                {"role": "user", "content": "What key?"},
+                {"role": "assistant", "content": "D."},
+                {"role": "user", "content": "Sure?"},
+            ]
+        }
+    )
+    turns, audio = chat.conversation(request.messages, b"RIFF")
+    assert audio == b"RIFF"
+    assert [turn.has_audio for turn in turns] == [False, True, False, False]
+    assert turns[0].role == "system"
+
+
+LIMITS = Limits(1200.0, 1000, 64, 0.0, None, None, {"encoder": 1, "projector": 1}, frozenset({2}))
+
+
+@pytest.mark.parametrize(
+    ("num_prompt", "asked", "granted"),
+    [
+        pytest.param(100, None, 64, id="the checkpoint's default"),
+        pytest.param(980, None, 20, id="the default shrinks to the room left"),
+        pytest.param(100, 900, 900, id="all the room"),
+    ],
+)
+def test_max_tokens(num_prompt, asked, granted):
+    assert prompt.max_tokens(LIMITS, num_prompt, asked) == granted
+
+
+@pytest.mark.parametrize(
+    ("num_prompt", "asked", "param"),
+    [
+        pytest.param(100, 901, "max_tokens", id="one token too many asked"),
+        pytest.param(1000, None, "messages", id="a prompt without room for one"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_numbers(num_prompt, asked, param):
+    with pytest.raises(ContextTooLong) as caught:
+        prompt.max_tokens(LIMITS, num_prompt, asked)
+    assert str(num_prompt) in str(caught.value)
+    assert "1000" in str(caught.value)
+    assert caught.value.param == param
+
+
+def test_an_own_prompt_replaces_the_style():
+    audio = requests.AudioInput(data="AAAA")
+    own = requests.CaptionRequest(audio=audio, style="brief", prompt="Just the key.")
+    assert styles.prompt(own) == "Just the key."
+    assert "two or three" in styles.prompt(requests.CaptionRequest(audio=audio, style="brief"))

@@ -1,0 +1,141 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flamingo.errors import InvalidAudio
+from flamingo_pod import addresses, lifecycle, media
+from flamingo_pod.audio import containers
+from flamingo_pod.engine.load import Load, Work
+from flamingo_pod.lifecycle import Event, State
+
+
+def test_every_state_and_event_is_decided():
+    assert set(lifecycle.NEXT) == set(State)
+    for state in (State.STOPPED, State.FAILED):
+        assert all(lifecycle.after(state, event) is state for event in Event)
+
+
+def test_a_pod_lives_from_starting_to_stopped():
+    state = State.STARTING
+    for event in (Event.LISTENING, Event.LOADED, Event.WARM, Event.TOLD_TO_STOP, Event.EMPTY):
+        state = lifecycle.after(state, event)
+    assert state is State.STOPPED
+
+
+def test_weights_alone_do_not_make_a_pod_ready():
+    assert lifecycle.after(State.LOADING, Event.LOADED) is State.WARMING
+    assert lifecycle.after(State.LOADING, Event.WARM) is State.LOADING
+
+
+PRIVATE = addresses.ip_network("10.1.0.0/16")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.0.0.1",
+        "192.168.1.1",
+        "172.16.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",  # noqa: S104
+        "224.0.0.1",
+        "255.255.255.255",
+        "168.63.129.16",
+        "192.0.0.192",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fc00::1",
+        "fec0::1",
+        "::ffff:127.0.0.1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "2001:0:7f00:1::",
+        "ff02::1",
+    ],
+)
+def test_no_clip_is_fetched_from_an_address_that_is_not_public(host):
+    assert not addresses.is_allowed(host, 80, [])
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "allowed"),
+    [
+        pytest.param("93.184.216.34", 443, True, id="public"),
+        pytest.param("2606:2800:220:1::1", 80, True, id="public v6"),
+        pytest.param("93.184.216.34", 6379, False, id="public, another service's port"),
+        pytest.param("10.1.2.3", 9000, True, id="private, allowed by name"),
+        pytest.param("::ffff:10.1.2.3", 9000, True, id="the same in disguise"),
+        pytest.param("10.2.2.3", 80, False, id="private, beside it"),
+    ],
+)
+def test_public_addresses_and_networks_allowed_by_name(host, port, allowed):
+    assert addresses.is_allowed(host, port, [PRIVATE]) is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("aGVsbG8=", b"hello"),
+        ("aGVsbG8", b"hello"),
+        ("aGVs\r\nbG8=\n", b"hello"),
+        ("-_-_", b"\xfb\xff\xbf"),
+        ("", b""),
+    ],
+    ids=["standard", "no padding", "wrapped", "url-safe", "empty"],
+)
+def test_base64_in_its_usual_forms(text, data):
+    assert media.decode_base64(text) == data
+
+
+@pytest.mark.parametrize("text", ["a", "a*bc", "aGVsbG8=aGVsbG8=", "ü"])
+def test_what_is_not_base64_is_refused(text):
+    with pytest.raises(InvalidAudio, match="not valid base64"):
+        media.decode_base64(text)
+
+
+@pytest.mark.parametrize(
+    ("head", "container"),
+    [
+        (b"RIFF\x00\x00\x00\x00WAVE", "wav"),
+        (b"RIFF\x00\x00\x00\x00AVI ", None),
+        (b"fLaC\x00", "flac"),
+        (b"OggS\x00", "ogg"),
+        (b"ID3\x04", "mp3"),
+        (b"\xff\xfb\x90", "mp3"),
+        (b"\xff\xf1\x50", "aac"),
+        (b"\x00\x00\x00\x20ftypM4A ", "mov"),
+        (b"\x1aE\xdf\xa3", "matroska"),
+        (b"#EXTM3U", None),
+        (b"ffconcat", None),
+        (b"\xff", None),
+        (b"", None),
+    ],
+)
+def test_the_first_bytes_name_the_container(head, container):
+    assert containers.sniff(head) == container
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_can_be_sniffed(head):
+    containers.sniff(head)
+
+
+def test_the_backlog_is_what_is_held():
+    load = Load(encode_s=1.0, prefill_s=1.0, token_s=0.1)
+    with load.holding(Work(num_windows=2, max_tokens=10)):
+        assert load.backlog_s == pytest.approx(2 * 2.0 + 10 * 0.5 * 0.1)
+        with load.holding(Work(num_windows=1, max_tokens=0)):
+            assert load.backlog_s == pytest.approx(4.5 + 2.0)
+    assert load.backlog_s == 0
+
+
+@given(st.lists(st.floats(0.001, 10), min_size=30, max_size=30))
+def test_a_measured_cost_stays_between_what_was_measured(seconds):
+    load = Load()
+    for second in seconds:
+        load.measured_token(second)
+    assert min(seconds) * 0.999 <= load.token_s <= max(seconds) * 1.001

@@ -1,0 +1,141 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flamingo.errors import BadRequest, UnsupportedParameter
+from flamingo.wire import parse, requests, responses, sse, unsupported
+
+
+def chat(**fields):
+    return {"messages": [{"role": "user", "content": "hi"}]} | fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "says"),
+    [
+        pytest.param({}, "messages", "required", id="no messages"),
+        pytest.param(chat(temperature="hot"), "temperature", "number", id="wrong type"),
+        pytest.param(chat(temperature=3), "temperature", "2", id="too hot"),
+        pytest.param(chat(max_tokens=0), "max_tokens", "1", id="no tokens"),
+        pytest.param(chat(stop=["a"] * 5), "stop", "4", id="too many stops"),
+        pytest.param(
+            {"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "user", id="role"
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages[0].content[0]",
+            "input_audio",
+            id="unknown part",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages[0].content[0].text",
+            "required",
+            id="empty part",
+        ),
+        pytest.param(
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "input_audio", "input_audio": {"format": "wav"}}],
+                    }
+                ]
+            },
+            "messages[0].content[0].input_audio",
+            "either data",
+            id="audio without audio",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_its_field_and_what_is_allowed(fields, param, says):
+    with pytest.raises(BadRequest) as caught:
+        parse.request(requests.ChatRequest, fields)
+    assert caught.value.param == param
+    assert says in str(caught.value)
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(BadRequest) as caught:
+        parse.request(requests.ChatRequest, chat(temperature=9, top_p=0, seed=-1))
+    assert all(name in str(caught.value) for name in ("temperature", "top_p", "seed"))
+
+
+def test_a_fault_never_repeats_the_input():
+    with pytest.raises(BadRequest) as caught:
+        parse.request(requests.ChatRequest, chat(temperature="sk-secret"))
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_unknown_fields_are_ignored_as_openai_does():
+    assert parse.request(requests.ChatRequest, chat(extra_body=1, user="me")).stream is False
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b'{"a":NaN}', b'{"a":Infinity}', b"\xff\xfe", b"[" * 100_000],
+    ids=["empty", "cut", "list", "null", "nan", "infinity", "no utf-8", "deep"],
+)
+def test_a_body_that_is_no_json_object_is_refused(body):
+    with pytest.raises(BadRequest):
+        parse.json_object(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", [{}]),
+        ("n", 2),
+        ("logprobs", True),
+        ("response_format", {"type": "json_object"}),
+        ("frequency_penalty", 0.5),
+        ("modalities", ["text", "audio"]),
+        ("store", True),
+        ("reasoning_effort", "high"),
+    ],
+)
+def test_a_parameter_that_would_change_the_answer_is_refused_by_name(name, value):
+    with pytest.raises(UnsupportedParameter) as caught:
+        unsupported.refuse({name: value})
+    assert caught.value.param == name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": []},
+        {"n": 1},
+        {"logprobs": False},
+        {"response_format": {"type": "text"}},
+        {"frequency_penalty": 0},
+        {"modalities": ["text"]},
+        {"store": False},
+        {"service_tier": "auto"},
+    ],
+)
+def test_a_parameter_at_its_default_is_no_reason_to_refuse(fields):
+    unsupported.refuse(fields)
+
+
+@given(st.lists(st.text(max_size=40), max_size=8), st.data())
+def test_events_survive_any_cut_of_the_stream(texts, data):
+    stream = b": hello\n\n" + b"".join(sse.encode_event(json.dumps(text)) for text in texts)
+    decoder, got = sse.EventDecoder(), []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        got += decoder.feed(stream[:cut])
+        stream = stream[cut:]
+    assert [json.loads(payload) for payload in got] == texts
+
+
+def test_an_event_without_end_is_refused():
+    decoder = sse.EventDecoder()
+    with pytest.raises(ValueError, match="longer than"):
+        decoder.feed(b"data: " + b"x" * (sse.MAX_EVENT_BYTES + 1))
+
+
+def test_a_delta_leaves_out_what_it_does_not_add():
+    assert responses.dump(responses.Delta(content="a")) == {"content": "a"}
+    assert responses.dump(responses.Delta()) == {}
