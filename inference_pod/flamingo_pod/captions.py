@@ -57,7 +57,7 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
 async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -> tuple[T, Answer]:
     """Return the request, and its answer not yet begun."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-    unsupported.refuse(came.fields)
+    unsupported.refuse(came.fields, own={"audio"})
     asked = parse.request(kind, body.with_audio(came))
     served.check_model(asked.model)
     heard = await clip.read(pod, served, came.file or asked.audio)

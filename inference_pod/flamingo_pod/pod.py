@@ -20,6 +20,7 @@ from flamingo_pod import lifecycle
 from flamingo_pod.audio.decode import Bounds
 from flamingo_pod.audio.workers import Decoders
 from flamingo_pod.engine.bridge import Engine, Prompt
+from flamingo_pod.engine.load import Load
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.fetch import Fetcher
 from flamingo_pod.lifecycle import Event, State
@@ -108,17 +109,19 @@ class Pod:
     def report(self) -> LoadReport:
         """Return the next load report."""
         self._sequence += 1
-        load = None if self._served is None else self._served.engine.load
+        load = Load() if self._served is None else self._served.engine.load
+        # The engine's thread says a moment late that it is done.
+        num_running = min(load.num_running, self.num_open)
         return LoadReport(
             model=self.settings.served_name or self.settings.model,
             state=self.state.value,
             epoch=self._epoch,
             sequence=self._sequence,
-            backlog_s=load.backlog_s if load else 0.0,
-            num_running=load.num_running if load else 0,
-            num_waiting=max(0, self.num_open - load.num_running) if load else 0,
-            window_s=load.window_s if load else None,
-            token_s=load.token_s if load else None,
+            backlog_s=load.backlog_s,
+            num_running=num_running,
+            num_waiting=self.num_open - num_running,
+            window_s=load.window_s,
+            token_s=load.token_s,
         )
 
     async def bring_up(self, environ: Mapping[str, str]) -> None:

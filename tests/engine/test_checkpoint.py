@@ -105,5 +105,5 @@ def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
 
 @pytest.mark.parametrize("name", SIZES)
 def test_a_full_disk_or_closed_folder_is_an_error_not_a_loop(name):
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError):
         build.ensure(name, build.Path("/proc/nowhere"))

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def test_the_shortest_tail_that_counts_is_a_window():
 @given(st.integers(1, 41 * WINDOW))
 def test_spans_touch_and_their_tokens_add_up(num_samples):
     spans = windows.spans(num_samples)
-    assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
     counts = [windows.num_tokens_of_window(stop - start) for start, stop in spans]
     assert all(count > 0 for count in counts)
     assert sum(counts) == windows.num_tokens(num_samples)

@@ -6,7 +6,7 @@ so a request that sets it to more than its default is refused, by name.
 Pure.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from flamingo.errors import UnsupportedParameter
@@ -49,14 +49,16 @@ ASKS_FOR_MORE: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def refuse(body: Mapping[str, Any]) -> None:
-    """Raise for the first parameter of a chat request that is not implemented.
+def refuse(body: Mapping[str, Any], *, own: Collection[str] = ()) -> None:
+    """Raise for the first parameter that is not implemented.
+
+    `own` are fields that mean something else on the route at hand.
 
     Raises:
         UnsupportedParameter: names the parameter and the values that are allowed.
     """
     for name, asks_for_more in ASKS_FOR_MORE.items():
-        if name in body and asks_for_more(body[name]):
+        if name in body and name not in own and asks_for_more(body[name]):
             raise UnsupportedParameter(
                 f"{name} is not supported by this server; leave it out", param=name
             )
