@@ -60,3 +60,12 @@ def _is_ready(address: str) -> bool:
             return True
     except (urllib.error.HTTPError, TimeoutError, ConnectionError):
         return False
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process does anything; one that only waits to be reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}

@@ -1,0 +1,107 @@
+"""The decoding processes: what one bad clip may cost, and whom."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from clips import synthesise
+from fakes import processes
+
+from flamingo.errors import AudioTooLong, InvalidAudio
+from flamingo_pod.audio import decode, workers
+
+BOUNDS = decode.Bounds(60)
+
+
+async def using(scenario, **changes):
+    decoders = workers.Decoders.start(**({"num_workers": 1, "deadline_s": 20.0} | changes))
+    try:
+        return await scenario(decoders)
+    finally:
+        decoders.stop()
+
+
+@pytest.mark.parametrize("name", ["notes.wav", "notes.m4a", "drums-5.1.flac", "drums.wav"])
+def test_a_clip_is_mono_at_16_khz_whatever_it_was(clips, name):
+    samples = asyncio.run(using(lambda decoders: decoders.decode(clips[name], BOUNDS)))
+    assert samples.dtype == np.float32
+    assert samples.ndim == 1
+    assert len(samples) / 16_000 == pytest.approx(1.5 if "notes" in name else 1.0, abs=0.08)
+    assert 0.01 < np.abs(samples).max() <= 1.1
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 44_101, 96_000, 192_000])
+def test_a_tone_keeps_its_pitch_at_any_rate(rate_hz):
+    time_s = np.arange(rate_hz) / rate_hz
+    tone = np.sin(2 * np.pi * 1000 * time_s).astype(np.float32) * 0.5
+    samples = decode.decode(synthesise.encoded(tone, rate_hz, "WAV", "FLOAT"), BOUNDS)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    assert np.argmax(spectrum) * 16_000 / len(samples) == pytest.approx(1000, abs=2)
+    assert np.abs(samples[2000:-2000]).max() == pytest.approx(0.5, rel=0.02)
+
+
+def test_channels_are_averaged():
+    left, right = np.full(16_000, 0.5, np.float32), np.full(16_000, -0.25, np.float32)
+    stereo = synthesise.encoded(np.stack([left, right], axis=1), 16_000, "WAV", "FLOAT")
+    assert np.allclose(decode.decode(stereo, BOUNDS), 0.125)
+
+
+def test_length_is_bounded_while_decoding():
+    silence = synthesise.encoded(np.zeros(3600 * 16_000, np.float32), 16_000, "FLAC")
+    assert len(silence) < 200_000, "an hour in a small file"
+    with pytest.raises(AudioTooLong, match="60 s"):
+        decode.decode(silence, BOUNDS)
+
+
+def test_a_decoder_over_its_deadline_is_killed_and_the_next_clip_is_heard(clips):
+    silence = synthesise.encoded(np.zeros(3600 * 16_000, np.float32), 16_000, "FLAC")
+
+    async def scenario(decoders):
+        await decoders.decode(clips["notes.wav"], BOUNDS)  # the worker is up
+        decoders.deadline_s = 0.001
+        with pytest.raises(InvalidAudio, match="to decode"):
+            await decoders.decode(silence, decode.Bounds(7200))
+        decoders.deadline_s = 20.0
+        return len(await decoders.decode(clips["notes.wav"], BOUNDS))
+
+    assert asyncio.run(using(scenario)) == 24_000
+
+
+def test_a_decoder_that_dies_takes_only_its_own_request(clips):
+    async def scenario(decoders):
+        await decoders.decode(clips["notes.wav"], BOUNDS)
+        doomed = decoders._pool.schedule(os._exit, args=[11])
+        with pytest.raises(workers.ProcessExpired):
+            await asyncio.wrap_future(doomed)
+        return len(await decoders.decode(clips["notes.wav"], BOUNDS))
+
+    assert asyncio.run(using(scenario)) == 24_000
+
+
+def test_a_pod_that_is_killed_leaves_no_worker_behind(clips, tmp_path):
+    (tmp_path / "clip.wav").write_bytes(clips["notes.wav"])
+    program = textwrap.dedent(
+        """
+        import asyncio, os, signal, sys
+        from flamingo_pod.audio import decode, workers
+
+        async def main():
+            decoders = workers.Decoders.start(num_workers=1, deadline_s=20)
+            pid = decoders._pool.schedule(os.getpid)
+            print(await asyncio.wrap_future(pid), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        if __name__ == "__main__":
+            asyncio.run(main())
+        """
+    )
+    script = tmp_path / "pod.py"
+    script.write_text(program)
+    # The worker inherits the pipe: it reads as closed only once the worker is gone.
+    done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == -9
+    assert not processes.is_running(int(done.stdout))

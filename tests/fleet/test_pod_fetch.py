@@ -1,0 +1,147 @@
+"""Fetching a clip from a URL: what comes, and what must never be reached. Real sockets."""
+
+import asyncio
+import contextlib
+from ipaddress import ip_network
+
+import pytest
+from aiohttp import web
+
+from flamingo.errors import BadRequest, MediaFetchFailed, RequestTooLarge
+from flamingo_pod.fetch import Fetcher
+
+LOOPBACK = [ip_network("127.0.0.1/32")]
+METADATA = "http://169.254.169.254/latest/meta-data/"
+
+
+@contextlib.asynccontextmanager
+async def site(handler):
+    """Serve `handler` for every path on a free port of loopback."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield "http://{}:{}".format(*runner.addresses[0][:2])
+    finally:
+        await runner.cleanup()
+
+
+def fetch(handler, path="/clip.mp3", *, networks=LOOPBACK, **changes):
+    fields = {"is_on": True, "networks": networks, "deadline_s": 5.0, "max_bytes": 1000}
+
+    async def scenario():
+        async with site(handler) as address:
+            return await Fetcher(**(fields | changes)).fetch(address + path)
+
+    return asyncio.run(scenario())
+
+
+async def clip(_):
+    return web.Response(body=b"fLaC")
+
+
+def test_a_clip_comes_from_a_network_allowed_by_name():
+    assert fetch(clip) == b"fLaC"
+
+
+def test_loopback_is_not_reached_unless_allowed():
+    reached = []
+
+    async def handler(request):
+        reached.append(request.path)
+        return web.Response(body=b"secret")
+
+    with pytest.raises(MediaFetchFailed, match="may not be fetched from"):
+        fetch(handler, networks=[])
+    assert reached == []
+
+
+def test_a_name_is_checked_by_the_address_it_resolves_to():
+    async def scenario():
+        async with site(clip) as address:
+            url = address.replace("127.0.0.1", "localhost")
+            return await Fetcher(True, [], 5.0, 1000).fetch(url)
+
+    with pytest.raises(MediaFetchFailed, match="may not be fetched from"):
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "target", [METADATA, "http://127.0.0.2/", "http://[::1]/", "http://0x7f000002/"]
+)
+def test_a_redirect_is_checked_like_the_first_address(target):
+    async def handler(_):
+        raise web.HTTPFound(target)
+
+    with pytest.raises(MediaFetchFailed):
+        fetch(handler)
+
+
+def test_a_redirect_to_another_scheme_is_not_followed():
+    async def handler(_):
+        raise web.HTTPFound("file:///etc/passwd")
+
+    with pytest.raises(MediaFetchFailed):
+        fetch(handler)
+
+
+def test_redirects_in_a_circle_end():
+    hops = []
+
+    async def handler(request):
+        hops.append(request.path)
+        raise web.HTTPFound("/again")
+
+    with pytest.raises(MediaFetchFailed):
+        fetch(handler)
+    assert len(hops) <= 4
+
+
+def test_a_status_that_is_no_success_is_told():
+    async def handler(_):
+        return web.Response(status=403, text="who are you")
+
+    with pytest.raises(MediaFetchFailed, match="status 403"):
+        fetch(handler)
+
+
+def test_too_many_bytes_end_the_fetch():
+    async def handler(_):
+        return web.Response(body=b"x" * 1001)
+
+    with pytest.raises(RequestTooLarge, match="1000 bytes"):
+        fetch(handler)
+
+
+def test_a_compressed_bomb_is_not_unpacked():
+    async def handler(_):
+        response = web.Response(body=b"\0" * 10**6)
+        response.enable_compression(web.ContentCoding.gzip, strategy=0)
+        response.headers["Content-Encoding"] = "gzip"
+        return response
+
+    with contextlib.suppress(MediaFetchFailed, RequestTooLarge):
+        assert len(fetch(handler, max_bytes=10_000)) < 10_000
+
+
+def test_a_server_that_never_answers_is_given_up():
+    async def handler(_):
+        await asyncio.Event().wait()
+
+    with pytest.raises(MediaFetchFailed, match=r"0\.2 s"):
+        fetch(handler, deadline_s=0.2)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://example.org/a", "file:///etc/passwd", "clip.mp3", "http://", "//x"]
+)
+def test_what_is_no_http_url_is_refused(url):
+    with pytest.raises(BadRequest, match="http"):
+        asyncio.run(Fetcher(True, [], 5.0, 1000).fetch(url))
+
+
+def test_fetching_can_be_switched_off():
+    with pytest.raises(BadRequest, match="fetches no URLs"):
+        asyncio.run(Fetcher(False, [], 5.0, 1000).fetch("https://example.org/a.mp3"))
