@@ -1,0 +1,1 @@
+"""What `flamingo` does, one verb a file; `flamingo.cli` names them."""

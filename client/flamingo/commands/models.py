@@ -1,0 +1,42 @@
+"""`flamingo models`: what a fleet serves."""
+
+import typer
+from rich.table import Table
+
+from flamingo.client import FlamingoClient, address
+from flamingo.commands import options, output
+from flamingo.wire.requests import Layer
+from flamingo.wire.responses import ModelCard, ModelList
+
+LAYERS: tuple[Layer, ...] = ("encoder", "projector")
+
+
+def models(
+    url: options.Url = address.DEFAULT,
+    api_key: options.ApiKey = None,
+    as_json: options.Json = False,
+) -> None:
+    """List the models a fleet serves."""
+    with FlamingoClient(url, api_key=api_key) as client:
+        cards = client.models()
+    if as_json:
+        output.answer(ModelList(data=cards))
+        return
+    output.table(_table(cards))
+    if any(card.random_weights for card in cards):
+        typer.echo("* has random weights: its words mean nothing", err=True)
+
+
+def _table(cards: list[ModelCard]) -> Table:
+    table = Table("model", box=None, header_style="bold", pad_edge=False)
+    for name in ("longest clip", "context", "encoder", "projector"):
+        table.add_column(name, justify="right")
+    for card in cards:
+        dimensions = card.embedding_dimensions
+        table.add_row(
+            card.id + ("*" if card.random_weights else ""),
+            f"{card.max_audio_seconds:,.0f} s",
+            f"{card.context_tokens:,} tokens",
+            *(f"{dimensions[layer]:,}" if layer in dimensions else "-" for layer in LAYERS),
+        )
+    return table

@@ -1,0 +1,8 @@
+"""`flamingo version`."""
+
+from importlib import metadata
+
+
+def version() -> None:
+    """Print the version."""
+    print(f"flamingo {metadata.version('flamingo-fleet')}")

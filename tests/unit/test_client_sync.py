@@ -1,0 +1,153 @@
+"""The client for code without an event loop."""
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import threading
+import weakref
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import pytest
+from fakes import pods
+
+from flamingo import AsyncFlamingoClient, FlamingoClient, errors
+
+AUDIO = b"RIFF....WAVE, let us say"
+
+
+@contextlib.contextmanager
+def served(pod):
+    """Serve `pod` from a thread; yield its address."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    running = pods.running(pod)
+    try:
+        yield asyncio.run_coroutine_threadsafe(running.__aenter__(), loop).result()
+    finally:
+        leaving = running.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(leaving, loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def client_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "flamingo-client"]
+
+
+def test_each_method_returns_what_the_asynchronous_one_does():
+    pod = pods.FakePod()
+
+    with served(pod) as address, FlamingoClient(address) as client:
+        assert client.caption(AUDIO).caption == "a quiet song"
+        assert client.ask(AUDIO, "Which key?").text == "a quiet song"
+        assert client.chat([{"role": "user", "content": "Hello"}]).text == "a quiet song"
+        assert client.embed(AUDIO).embedding.shape == (2, 2)
+        assert client.analyze(AUDIO).caption == "a quiet song"
+        assert [card.id for card in client.models()] == ["fake"]
+        with pytest.raises(errors.NotFound):
+            client.fleet()
+
+
+def test_stream_is_an_ordinary_iterator():
+    with served(pods.FakePod()) as address, FlamingoClient(address) as client:
+        words = client.stream_caption(AUDIO)
+
+        assert list(words) == ["a ", "quiet ", "song"]
+        assert (words.finish_reason, words.usage) == ("stop", pods.USAGE)
+
+
+def test_leaving_a_stream_early_leaves_the_client_usable():
+    pod = pods.FakePod(words=("word ",) * 100_000)
+
+    with served(pod) as address, FlamingoClient(address) as client:
+        with client.stream_caption(AUDIO) as words:
+            assert next(words) == "word "
+        pod.words = ("done",)
+        assert client.caption(AUDIO).caption == "done"
+
+
+def test_client_works_inside_a_running_event_loop_as_in_jupyter():
+    async def cell(address):
+        with FlamingoClient(address) as client:
+            return client.caption(AUDIO).caption
+
+    with served(pods.FakePod()) as address:
+        assert asyncio.run(cell(address)) == "a quiet song"
+
+
+def test_threads_share_one_client():
+    pod = pods.FakePod()
+
+    with (
+        served(pod) as address,
+        FlamingoClient(address) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        answers = list(threads.map(lambda _: client.caption(AUDIO).caption, range(32)))
+
+    assert answers == ["a quiet song"] * 32
+
+
+def test_client_made_in_another_thread_works_there():
+    with served(pods.FakePod()) as address, ThreadPoolExecutor(1) as thread:
+        client = thread.submit(FlamingoClient, address).result()
+        assert thread.submit(client.caption, AUDIO).result().caption == "a quiet song"
+        client.close()
+
+
+def test_closed_client_leaves_no_thread_and_says_that_it_is_closed():
+    client = FlamingoClient("http://127.0.0.1:1")
+
+    client.close()
+    client.close()
+
+    assert client_threads() == []
+    with pytest.raises(RuntimeError, match="is closed"):
+        client.models()
+
+
+def test_forgotten_client_closes_itself():
+    client = FlamingoClient("http://127.0.0.1:1")
+    forgotten = weakref.ref(client)
+
+    del client
+    gc.collect()
+
+    assert forgotten() is None
+    assert client_threads() == []
+
+
+def test_closing_ends_what_another_thread_waits_for():
+    class TellingPod(pods.FakePod):
+        arrived = threading.Event()
+
+        async def _answer(self, request):
+            self.arrived.set()
+            await asyncio.Event().wait()
+
+    pod = TellingPod()
+    with served(pod) as address, ThreadPoolExecutor(1) as thread:
+        client = FlamingoClient(address)
+        waiting = thread.submit(client.caption, AUDIO)
+        pod.arrived.wait()
+        client.close()
+        with pytest.raises(CancelledError):
+            waiting.result()
+
+
+PUBLIC = [
+    name
+    for name, member in inspect.getmembers(AsyncFlamingoClient, inspect.isfunction)
+    if not name.startswith("_") and name != "aclose"
+]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_no_method_is_missing_and_signatures_and_docstrings_are_carried_over(name):
+    there, here = getattr(AsyncFlamingoClient, name), getattr(FlamingoClient, name)
+
+    assert inspect.signature(here) == inspect.signature(there)
+    assert here.__doc__ == there.__doc__
