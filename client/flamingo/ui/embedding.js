@@ -1,0 +1,141 @@
+/**
+ * An embedding as numbers, as a picture and as a `.npy` file. Pure, apart from `paint`.
+ *
+ * @typedef {{bytes: Uint8Array, values: Float32Array, rows: number, columns: number}} Matrix
+ *   Row-major; `bytes` are the values as little-endian float32.
+ */
+
+const MAX_WIDTH = 1200;
+const MAX_HEIGHT = 320;
+const SPREAD = 2.5; // colours cover so many standard deviations on either side
+/** From far below a dimension's mean to far above it. */
+const COLOURS = [
+  [13, 15, 43], [58, 28, 97], [137, 38, 111], [207, 64, 96], [246, 128, 108], [254, 225, 195],
+];
+
+/**
+ * @param {import("./api.js").Embedding} embedding
+ * @returns {Matrix}
+ */
+export function decode({ embedding, shape }) {
+  const [rows, columns] = shape;
+  const bytes = typeof embedding === "string" ? fromBase64(embedding) : fromRows(embedding);
+  if (bytes.length !== rows * columns * 4) {
+    throw new Error(`The embedding has ${bytes.length} bytes, its shape says ${rows} × ${columns}.`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const values = new Float32Array(rows * columns);
+  for (let index = 0; index < values.length; index += 1) {
+    values[index] = view.getFloat32(index * 4, true);
+  }
+  return { bytes, values, rows, columns };
+}
+
+/** @param {string} text */
+function fromBase64(text) {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < bytes.length; index += 1) bytes[index] = binary.charCodeAt(index);
+  return bytes;
+}
+
+/** @param {number[][]} rows */
+function fromRows(rows) {
+  const values = rows.flat();
+  const view = new DataView(new ArrayBuffer(values.length * 4));
+  values.forEach((value, index) => view.setFloat32(index * 4, value, true));
+  return new Uint8Array(view.buffer);
+}
+
+/**
+ * NumPy's format, version 1.0: magic, header length, header padded to 64 bytes, values.
+ * @param {Matrix} matrix
+ * @returns {Blob}
+ */
+export function npy({ bytes, rows, columns }) {
+  const shape = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${columns}), }`;
+  const prefix = 10;
+  const header = shape.padEnd(Math.ceil((prefix + shape.length + 1) / 64) * 64 - prefix - 1) + "\n";
+  const start = new Uint8Array(prefix);
+  start.set([0x93, ...new TextEncoder().encode("NUMPY"), 1, 0]);
+  new DataView(start.buffer).setUint16(8, header.length, true);
+  return new Blob([start, header, /** @type {BlobPart} */ (bytes)], {
+    type: "application/octet-stream",
+  });
+}
+
+/**
+ * Draw time from left to right and dimensions from top to bottom.
+ *
+ * Dimensions differ in mean and spread far more than one dimension changes over
+ * a song; so each is shown against its own, and what changes becomes visible.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Matrix} matrix
+ */
+export function paint(canvas, matrix) {
+  canvas.width = Math.min(matrix.rows, MAX_WIDTH);
+  canvas.height = Math.min(matrix.columns, MAX_HEIGHT);
+  const cells = cellMeans(standardized(matrix), matrix, canvas);
+  // Values that share a pixel cancel out in part: the picture's own spread sets the contrast.
+  const contrast = Math.sqrt(cells.reduce((sum, cell) => sum + cell * cell, 0) / cells.length) || 1;
+  const pixels = new ImageData(canvas.width, canvas.height);
+  cells.forEach((cell, index) => pixels.data.set(colour(cell / contrast), index * 4));
+  canvas.getContext("2d")?.putImageData(pixels, 0, 0);
+}
+
+/**
+ * @param {Matrix} matrix
+ * @returns {Float32Array} each column with mean 0 and deviation 1; a single row over its columns.
+ */
+function standardized({ values, rows, columns }) {
+  const one = rows === 1;
+  const [num, stride, groups] = one ? [columns, 1, 1] : [rows, columns, columns];
+  const out = new Float32Array(values.length);
+  for (let group = 0; group < groups; group += 1) {
+    let sum = 0;
+    let squares = 0;
+    for (let step = 0; step < num; step += 1) {
+      const value = values[group + step * stride];
+      sum += value;
+      squares += value * value;
+    }
+    const mean = sum / num;
+    const deviation = Math.sqrt(Math.max(squares / num - mean * mean, 1e-12));
+    for (let step = 0; step < num; step += 1) {
+      out[group + step * stride] = (values[group + step * stride] - mean) / deviation;
+    }
+  }
+  return out;
+}
+
+/**
+ * The mean of the values that share a pixel, for each pixel.
+ * @param {Float32Array} values
+ * @param {Matrix} matrix
+ * @param {{width: number, height: number}} picture
+ */
+function cellMeans(values, { rows, columns }, { width, height }) {
+  const sums = new Float32Array(width * height);
+  const nums = new Uint32Array(width * height);
+  for (let row = 0; row < rows; row += 1) {
+    const x = Math.floor((row * width) / rows);
+    for (let column = 0; column < columns; column += 1) {
+      const cell = Math.floor((column * height) / columns) * width + x;
+      sums[cell] += values[row * columns + column];
+      nums[cell] += 1;
+    }
+  }
+  return sums.map((sum, cell) => sum / nums[cell]);
+}
+
+/**
+ * @param {number} value in standard deviations
+ * @returns {number[]} red, green, blue, opacity
+ */
+function colour(value) {
+  const place = Math.min(Math.max((value + SPREAD) / (2 * SPREAD), 0), 1) * (COLOURS.length - 1);
+  const step = Math.min(Math.floor(place), COLOURS.length - 2);
+  const part = place - step;
+  const mixed = COLOURS[step].map((low, index) => low + (COLOURS[step + 1][index] - low) * part);
+  return [...mixed, 255];
+}

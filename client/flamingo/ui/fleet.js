@@ -1,0 +1,68 @@
+/** The pods behind this router, each with the work it still holds; asked each second while seen. */
+
+import { ApiError, fleet } from "./api.js";
+import { $, make, showError } from "./dom.js";
+import { span } from "./format.js";
+
+const INTERVAL_MS = 1000;
+const MIN_SCALE_S = 30; // so that a second of work does not fill a bar
+
+/** Show the fleet from now on. */
+export function watch() {
+  const section = $("fleet");
+  const look = async () => {
+    if (document.visibilityState === "visible" && !(await shown(section))) return;
+    setTimeout(look, INTERVAL_MS);
+  };
+  look();
+}
+
+/**
+ * @param {HTMLElement} section
+ * @returns {Promise<boolean>} whether to ask again.
+ */
+async function shown(section) {
+  try {
+    show(await fleet());
+    $("fleet-error").hidden = true;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) {
+      section.hidden = true;
+      return false; // a pod serves this page: there is no fleet to show
+    }
+    showError($("fleet-error"), error);
+  }
+  section.hidden = false;
+  return true;
+}
+
+/** @param {import("./api.js").Endpoint[]} endpoints */
+function show(endpoints) {
+  const ready = endpoints.filter((endpoint) => endpoint.ready).length;
+  $("fleet-summary").textContent = `${ready} of ${endpoints.length} ready`;
+  const scale = Math.max(MIN_SCALE_S, ...endpoints.map((endpoint) => endpoint.backlog_s));
+  const sorted = endpoints.toSorted((one, other) => one.address.localeCompare(other.address));
+  $("endpoints").replaceChildren(...sorted.map((endpoint) => row(endpoint, scale)));
+}
+
+/**
+ * @param {import("./api.js").Endpoint} endpoint
+ * @param {number} scale the seconds of a full bar
+ */
+function row(endpoint, scale) {
+  const item = make("li", endpoint.ready ? "endpoint ready" : "endpoint");
+  const state = endpoint.load?.state ?? "silent";
+  const work = endpoint.backlog_s > 0 ? `${span(endpoint.backlog_s)} of work` : endpoint.ready ? "idle" : "";
+  const open = endpoint.num_open ? `, ${endpoint.num_open} open` : "";
+  const bar = make("div", "backlog");
+  const fill = make("div");
+  fill.style.inlineSize = `${(100 * endpoint.backlog_s) / scale}%`;
+  bar.append(fill);
+  item.append(
+    make("span", "address", endpoint.address.replace(/^https?:\/\//, "")),
+    make("span", "state", endpoint.ready ? "ready" : state),
+    bar,
+    make("span", "work", work + open),
+  );
+  return item;
+}

@@ -1,0 +1,191 @@
+"""A browser, a pod that serves the page, and a song.
+
+Who has no Chromium or no Playwright gets the reason printed and the tests
+skipped; `FLAMINGO_REQUIRE_BROWSER=1` turns that into a failure.
+"""
+
+import asyncio
+import contextlib
+import math
+import os
+import pathlib
+import shutil
+import struct
+import threading
+import wave
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+from fakes import pods
+
+from flamingo.service import page as ui
+
+try:
+    from playwright import sync_api
+except ImportError:
+    sync_api = None
+
+CHROMIUM = os.environ.get("FLAMINGO_CHROMIUM") or shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT_MS = 5000
+SONG_S = 2
+
+
+def _missing() -> str | None:
+    if sync_api is None:
+        return "Playwright is not installed: pip install playwright"
+    if CHROMIUM is None:
+        return "no chromium on PATH: apt-get install chromium, or set FLAMINGO_CHROMIUM"
+    return None
+
+
+@pytest.fixture(scope="session")
+def browser():
+    missing = _missing()
+    if missing:
+        if os.environ.get("FLAMINGO_REQUIRE_BROWSER") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, headless=True, args=FLAGS, chromium_sandbox=False
+        )
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Site:
+    """A served page, and what the browser complained of while it was open."""
+
+    page: "sync_api.Page"
+    pod: pods.FakePod
+    complaints: list[str] = field(default_factory=list)
+
+    def has(self, selector: str, text: str) -> None:
+        """Wait until the element says `text`."""
+        sync_api.expect(self.page.locator(selector)).to_contain_text(text)
+
+    def shows(self, selector: str, *, visible: bool = True) -> None:
+        sync_api.expect(self.page.locator(selector)).to_be_visible(visible=visible)
+
+    def until(self, condition) -> None:
+        """Wait until `condition()` is true, while the browser goes on."""
+        for _ in range(TIMEOUT_MS // 20):
+            if condition():
+                return
+            self.page.wait_for_timeout(20)
+        pytest.fail("it did not happen in time")
+
+    def choose(self, song: str) -> None:
+        self.page.set_input_files("#file", song)
+
+    def drop(self, song: str) -> None:
+        """Drop the file on the page, as a hand does."""
+        self.page.evaluate(DROP, list(pathlib.Path(song).read_bytes()))
+
+    def ask(self, question: str) -> None:
+        self.page.fill("#question", question)
+        self.page.click("#ask")
+
+    def copied(self, button: str) -> str:
+        self.page.click(button)
+        self.has(button, "Copied")
+        return self.page.evaluate("() => navigator.clipboard.readText()")
+
+
+DROP = """(content) => {
+  const carried = new DataTransfer();
+  carried.items.add(new File([new Uint8Array(content)], "song.wav", {type: "audio/wav"}));
+  const drop = new DragEvent("drop", {dataTransfer: carried, bubbles: true, cancelable: true});
+  document.querySelector("main").dispatchEvent(drop);
+}"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """The package with the real page, and an empty folder of clips."""
+    (tmp_path / "ui").symlink_to(str(ui.PACKAGE / "ui"))
+    (tmp_path / "clips").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def visit(browser, package):
+    """Open the page of a pod; `routes` are what else its server answers."""
+    with contextlib.ExitStack() as stack:
+
+        def open_page(pod: pods.FakePod, *, routes=(), **context) -> Site:
+            address = stack.enter_context(served(pod, routes, package))
+            shown = browser.new_context(**context)
+            stack.callback(shown.close)
+            shown.set_default_timeout(TIMEOUT_MS)
+            site = Site(page=shown.new_page(), pod=pod)
+            site.page.on("console", lambda message: _note(site, message))
+            site.page.on("pageerror", lambda error: site.complaints.append(str(error)))
+            site.page.goto(f"{address}/")
+            return site
+
+        yield open_page
+
+
+def _note(site: Site, message) -> None:
+    if message.type in ("error", "warning"):
+        site.complaints.append(message.text)
+
+
+@contextlib.contextmanager
+def served(pod: pods.FakePod, routes, package) -> Iterator[str]:
+    """Serve the page and the pod from one application, on a thread of its own."""
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(pod, routes, package, started)))
+    thread.start()
+    address, loop, stop = started.result(timeout=10)
+    try:
+        yield address
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(timeout=10)
+
+
+async def _serve(pod: pods.FakePod, routes, package, started: Future) -> None:
+    app = pod.app()
+    ui.add_to(app, package=package)
+    app.router.add_routes(routes)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    stop = asyncio.Event()
+    started.set_result((f"http://{host}:{port}", asyncio.get_running_loop(), stop))
+    await stop.wait()
+    await runner.cleanup()
+
+
+@pytest.fixture(scope="session")
+def song(tmp_path_factory) -> str:
+    """Two seconds of a swelling chord."""
+    rate = 8000
+    path = tmp_path_factory.mktemp("song") / "song.wav"
+    samples = (_sample(n / rate) for n in range(SONG_S * rate))
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, rate, 0, "NONE", ""))
+        out.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+    return str(path)
+
+
+def _sample(second: float) -> int:
+    chord = sum(math.sin(2 * math.pi * hertz * second) for hertz in (220, 277.2, 329.6))
+    swell = abs(math.sin(3.5 * second)) * (0.4 + 0.6 * math.sin(19 * second) ** 2)
+    return int(9000 * chord * swell)

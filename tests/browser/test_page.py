@@ -1,0 +1,355 @@
+"""What a person does on the page, in a real browser against a scripted pod."""
+
+import asyncio
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiohttp import web
+from fakes.pods import FakePod
+
+from flamingo import errors
+from flamingo.service import http
+from flamingo.wire import report, responses, sse
+
+ROWS, COLUMNS = 40, 12
+EMBEDDING = np.arange(ROWS * COLUMNS, dtype="<f4").reshape(ROWS, COLUMNS) % 7
+BANNER = "This is the built-in test model with random weights: its words mean nothing."
+SCRIPT = """<img src=x onerror="document.title='owned'">"""
+PROMPT = """What's "this"; @once & $HOME?"""
+PHONE = {"width": 390, "height": 800}
+
+
+class EmbeddingPod(FakePod):
+    """Writes embeddings as base64, as it is asked to."""
+
+    def _whole(self, path):
+        text = base64.b64encode(EMBEDDING.tobytes()).decode()
+        data = responses.EmbeddingData(
+            embedding=text, shape=EMBEDDING.shape, layer="encoder", pooling="none"
+        )
+        usage = responses.EmbeddingUsage(
+            prompt_tokens=ROWS, total_tokens=ROWS, audio_seconds=1.6, num_frames=ROWS
+        )
+        return responses.EmbeddingList(id="e", created=0, model="fake", data=[data], usage=usage)
+
+
+class SlowPod(FakePod):
+    """Says half a sentence, and the rest never."""
+
+    async def _stream(self, request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(sse.encode_comment("beat"))
+        await response.write(sse.encode_event(json.dumps(self._chunk(request.path, "Half a "))))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.num_cancelled += 1
+
+
+class BreakingPod(FakePod):
+    """Reports an error inside the stream, after a word."""
+
+    async def _stream(self, request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response.headers["x-request-id"] = "req-inside"
+        await response.prepare(request)
+        told = errors.encode(errors.UpstreamLost("the pod went away"))
+        await response.write(sse.encode_event(json.dumps(self._chunk(request.path, "One "))))
+        await response.write(sse.encode_event(json.dumps(told)))
+        return response
+
+
+def sent(pod, number=-1):
+    """Return the JSON of a request that the pod got."""
+    form = pod.received[number].body
+    return json.loads(re.search(rb'name="request"\r\n\r\n(.*?)\r\n--', form, re.DOTALL)[1])
+
+
+def test_a_dropped_song_is_drawn_and_its_caption_arrives(visit, song):
+    site = visit(FakePod(words=("A quiet ", "song, ", "slowly.")))
+    site.drop(song)
+    site.has("#song-name", "song.wav")
+    site.has("#time", "0:00 / 0:02")
+    site.page.click("text=Brief")
+    site.page.click("#write")
+    site.has("#caption", "A quiet song, slowly.")
+    site.has("#caption-note", "3 tokens")
+    assert sent(site.pod) == {"style": "brief", "stream": True}
+    parts = re.findall(rb'form-data; name="(\w+)"', site.pod.received[0].body)
+    assert parts == [b"request", b"file"]  # so that a pod can refuse before the upload ends
+    assert site.complaints == []
+
+
+def test_own_words_and_length_are_sent(visit, song):
+    site = visit(FakePod())
+    site.choose(song)
+    site.page.click("text=Own words")
+    site.page.fill("#prompt", "Only the drums.")
+    site.page.click("text=Length")
+    site.page.fill("#max-tokens", "64")
+    site.page.click("#write")
+    site.has("#caption", "a quiet song")
+    assert sent(site.pod) == {"prompt": "Only the drums.", "stream": True, "max_tokens": 64}
+
+
+def test_words_show_while_the_rest_is_awaited_and_stop_ends_the_work(visit, song):
+    site = visit(SlowPod())
+    site.choose(song)
+    site.page.click("#write")
+    site.has("#caption", "Half a ")
+    site.has("#write", "Stop")
+    site.page.click("#write")
+    site.has("#caption-note", "Stopped.")
+    site.has("#write", "Write caption")
+    site.until(lambda: site.pod.num_cancelled == 1)
+    site.shows("#caption-error", visible=False)
+
+
+def test_each_question_goes_with_all_that_was_said(visit, song):
+    site = visit(FakePod(words=("In A ", "major.")))
+    site.choose(song)
+    site.page.click("text=What are its key and tempo?")
+    site.has("#log .exchange:last-child .words", "In A major.")
+    site.page.fill("#question", "And the mood?")
+    site.page.press("#question", "Enter")
+    site.has("#log .exchange:nth-child(2) .words", "In A major.")
+    assert sent(site.pod)["messages"] == [
+        {"role": "user", "content": "What are its key and tempo?"},
+        {"role": "assistant", "content": "In A major."},
+        {"role": "user", "content": "And the mood?"},
+    ]
+    assert site.complaints == []
+
+
+def test_an_unanswered_question_can_be_asked_again_and_leaves_no_trace(visit, song):
+    site = visit(FakePod(fails_with=errors.Draining("this pod is draining")))
+    site.choose(song)
+    site.ask("Which key?")
+    site.has("#chat-error", "This pod is draining.")
+    assert site.page.input_value("#question") == "Which key?"
+    site.pod.fails_with = None
+    site.page.click("#ask")
+    site.has("#log .words", "a quiet song")
+    assert [turn["role"] for turn in sent(site.pod)["messages"]] == ["user"]
+
+
+def test_another_song_starts_another_conversation(visit, song):
+    site = visit(FakePod())
+    site.choose(song)
+    site.ask("Which key?")
+    site.has("#log .words", "a quiet song")
+    site.choose(song)
+    site.ask("Which tempo?")
+    site.has("#log .words", "a quiet song")
+    assert sent(site.pod)["messages"] == [{"role": "user", "content": "Which tempo?"}]
+
+
+def test_an_error_is_a_sentence_with_its_code_and_request_id(visit, song):
+    site = visit(FakePod(fails_with=errors.Overloaded("the fleet is busy", retry_after_s=12)))
+    site.choose(song)
+    site.page.click("#write")
+    site.has("#caption-error", "The fleet is busy. Try again in 12 s.")
+    site.has("#caption-error", "overloaded · request req-")
+    site.has("#write", "Write caption")
+
+
+def test_an_error_inside_a_stream_keeps_the_words_before_it(visit, song):
+    site = visit(BreakingPod())
+    site.choose(song)
+    site.page.click("#write")
+    site.has("#caption-error", "The pod went away.")
+    site.has("#caption-error", "upstream_lost · request req-inside")
+    site.has("#caption", "One")
+
+
+def test_a_stream_that_is_cut_is_not_taken_for_an_answer(visit, song):
+    site = visit(FakePod(dies_after_words=1))
+    site.choose(song)
+    site.page.click("#write")
+    site.has("#caption-error", "The connection ended before the answer did.")
+
+
+def test_a_models_markup_stays_text(visit, song):
+    site = visit(FakePod(words=(SCRIPT,)))
+    site.choose(song)
+    site.page.click("#write")
+    site.has("#caption", SCRIPT)
+    site.ask(SCRIPT)
+    site.has("#log .words", SCRIPT)
+    assert site.page.locator("main img").count() == 0
+    assert site.page.title() == "Flamingo Fleet"
+    assert site.complaints == []
+
+
+def test_the_browser_refuses_markup_even_from_the_page_itself(visit):
+    site = visit(FakePod())
+    refusal = site.page.evaluate(
+        "() => { try { document.body.innerHTML = '<b>x</b>'; } catch (e) { return e.name; } }"
+    )
+    assert refusal == "TypeError"
+
+
+@pytest.mark.parametrize("kind", [EmbeddingPod, FakePod], ids=["base64", "rows of numbers"])
+def test_an_embedding_is_a_picture_with_its_shape(visit, song, kind):
+    site = visit(kind())
+    site.choose(song)
+    site.page.click("#embed")
+    rows, columns = (ROWS, COLUMNS) if kind is EmbeddingPod else (2, 2)
+    site.has("#shape", f"{rows} frames \N{MULTIPLICATION SIGN} {columns} dims")
+    size = site.page.evaluate("() => [heatmap.width, heatmap.height]")
+    assert size == [rows, columns]
+    assert sent(site.pod) == {"layer": "encoder", "encoding_format": "base64"}
+    assert site.complaints == []
+
+
+def test_the_downloaded_embedding_is_what_numpy_reads(visit, song):
+    site = visit(EmbeddingPod())
+    site.choose(song)
+    site.page.click("#embed")
+    with site.page.expect_download() as download:
+        site.page.click("#download")
+    assert download.value.suggested_filename == "song.npy"
+    np.testing.assert_array_equal(np.load(download.value.path()), EMBEDDING)
+
+
+CLIPBOARD = ["clipboard-read", "clipboard-write"]
+
+
+def ran(command, song):
+    """Run a command where the song lies; return what it prints."""
+    return subprocess.run(
+        command, cwd=Path(song).parent, check=True, capture_output=True, text=True, timeout=30
+    ).stdout
+
+
+def test_what_was_done_can_be_copied_as_a_program_that_runs(visit, song):
+    site = visit(FakePod(), permissions=CLIPBOARD)
+    site.choose(song)
+    site.page.click("text=Own words")
+    site.page.fill("#prompt", PROMPT)
+    site.page.click("#write")
+    site.has("#caption", "a quiet song")
+    assert ran([sys.executable, "-c", site.copied("#caption-python")], song) == "a quiet song\n"
+    assert sent(site.pod)["prompt"] == PROMPT
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on PATH")
+def test_what_was_done_can_be_copied_as_a_command_that_runs(visit, song):
+    site = visit(FakePod(), permissions=CLIPBOARD)
+    site.choose(song)
+    site.page.click("text=Own words")
+    site.page.fill("#prompt", PROMPT)
+    site.page.click("#write")
+    site.has("#caption", "a quiet song")
+    assert ran(["sh", "-c", site.copied("#caption-curl")], song).endswith("data: [DONE]\n\n")
+    assert sent(site.pod) == {"prompt": PROMPT, "stream": True}
+    assert Path(song).read_bytes() in site.pod.received[-1].body
+
+
+def test_a_conversation_can_be_copied_whole(visit, song):
+    site = visit(FakePod(), permissions=CLIPBOARD)
+    site.choose(song)
+    site.ask("Which key?")
+    site.has("#log .words", "a quiet song")
+    assert 'client.ask("song.wav", "Which key?").text' in site.copied("#chat-python")
+    site.ask("Sure?")
+    site.has("#log .exchange:nth-child(2) .words", "a quiet song")
+    site.has("#chat-python", "Copy as Python")
+    asked = sent(site.pod)["messages"]
+    assert ran([sys.executable, "-c", site.copied("#chat-python")], song) == "a quiet song\n"
+    assert sent(site.pod)["messages"] == asked
+
+
+def test_an_embedding_can_be_copied_as_a_program_that_runs(visit, song):
+    site = visit(EmbeddingPod(), permissions=CLIPBOARD)
+    site.choose(song)
+    site.page.click("label:has-text('Projector')")
+    site.page.click("#embed")
+    site.shows("#picture")
+    program = site.copied("#embedding-python")
+    assert ran([sys.executable, "-c", program], song) == f"({ROWS}, {COLUMNS})\n"
+    assert sent(site.pod)["layer"] == "projector"
+
+
+def test_the_song_plays_and_the_keyboard_moves_in_it(visit, song):
+    site = visit(FakePod())
+    site.choose(song)
+    site.has("#time", "/ 0:02")
+    site.page.press("#waveform", "End")
+    site.has("#time", "0:02 / 0:02")
+    site.page.press("#waveform", "Home")
+    site.has("#time", "0:00 / 0:02")
+    site.page.click("#play")
+    site.until(lambda: site.page.evaluate("() => audio.currentTime > 0"))
+    assert site.complaints == []
+
+
+def test_a_file_the_browser_cannot_decode_is_still_sent(visit, tmp_path):
+    odd = tmp_path / "odd.flac"
+    odd.write_bytes(b"no audio at all")
+    site = visit(FakePod())
+    site.choose(str(odd))
+    site.has("#waveform-note", "The server may still understand it.")
+    site.page.click("#write")
+    site.has("#caption", "a quiet song")
+
+
+def test_the_model_and_its_limits_are_shown(visit):
+    site = visit(FakePod(model="tests/fake"))
+    site.has("#model", "tests/fake")
+    site.has("#limits", "up to 20 min of audio · 32,768 tokens of context")
+    site.has("#banner", BANNER)
+    site.shows("#fleet", visible=False)
+    site.shows("#example", visible=False)
+    assert site.complaints == []
+
+
+def test_the_clip_that_comes_with_the_server_can_be_used(visit, package, song):
+    (package / "clips" / "waltz.mp3").write_bytes(Path(song).read_bytes())
+    site = visit(FakePod())
+    site.page.click("#example")
+    site.has("#song-name", "waltz.mp3")
+    site.has("#time", "0:00 / 0:02")
+    site.page.click("#write")
+    site.has("#caption", "a quiet song")
+    assert Path(song).read_bytes() in site.pod.received[0].body
+    assert site.complaints == []
+
+
+def test_a_router_shows_its_fleet(visit):
+    async def fleet(_):
+        busy = report.EndpointReport(
+            address="http://10.0.0.1:8000", ready=True, backlog_s=15, num_open=2, load=None
+        )
+        gone = report.EndpointReport(
+            address="http://10.0.0.2:8000", ready=False, backlog_s=0, num_open=0, load=None
+        )
+        return http.json_response(report.FleetReport(endpoints=[gone, busy]))
+
+    site = visit(FakePod(), routes=[web.get("/fleet", fleet)])
+    site.has("#fleet-summary", "1 of 2 ready")
+    site.has("#endpoints li:first-child", "15 s of work, 2 open")
+    assert "50%" in site.page.get_attribute("#endpoints .backlog div >> nth=0", "style")
+    assert site.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_either_scheme_and_a_phone_scrolls_one_way(visit, song, scheme):
+    site = visit(FakePod(), color_scheme=scheme, viewport=PHONE)
+    site.choose(song)
+    colours = site.page.evaluate(
+        "() => ['color', 'backgroundColor'].map(name => getComputedStyle(document.body)[name])"
+    )
+    ink, paper = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours)
+    assert (ink > paper) is (scheme == "dark")
+    assert abs(ink - paper) > 3 * 128
+    assert site.page.evaluate("() => document.documentElement.scrollWidth") == PHONE["width"]
+    assert site.complaints == []
