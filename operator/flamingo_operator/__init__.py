@@ -1,0 +1,1 @@
+"""The operator: makes a cluster what its FlamingoDeployments say. So far, what they may say."""

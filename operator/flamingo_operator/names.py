@@ -1,0 +1,103 @@
+"""What everything is called: the kind, its labels, and the objects made for one deployment.
+
+A deployment's name is part of every other name, so its length and letters are
+bounded where it is accepted (`spec.FlamingoDeployment`): a pod's name must stay
+within 63 characters, and a Service's must begin with a letter.
+
+Pure.
+"""
+
+import re
+from typing import Literal, TypeAlias
+
+GROUP = "flamingo.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "FlamingoDeployment"
+SINGULAR = "flamingodeployment"
+PLURAL = "flamingodeployments"
+SHORT_NAME = "fd"
+CATEGORY = "flamingo"
+CRD = f"{PLURAL}.{GROUP}"
+
+FIELD_MANAGER = "flamingo-operator"
+"""Who owns the fields we apply: server-side apply tells us from users and other controllers."""
+FINALIZER = f"{GROUP}/drain"
+DRAINING_ANNOTATION = f"{GROUP}/draining"
+"""On a pod before it is deleted, so that the router stops before the pod does."""
+
+DEPLOYMENT_LABEL = f"{GROUP}/deployment"
+COMPONENT_LABEL = f"{GROUP}/component"
+REVISION_LABEL = f"{GROUP}/revision"
+
+MAX_NAME_CHARS = 40
+"""63, less a dash, a revision of ten and a suffix of eleven with its dash."""
+NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+Component: TypeAlias = Literal["server", "router", "preload"]
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` is made of what names of deployments are made of."""
+    return re.fullmatch(NAME_PATTERN, text) is not None
+
+
+def labels(deployment: str, component: Component) -> dict[str, str]:
+    """Return the labels of an object that belongs to `deployment`."""
+    return {
+        "app.kubernetes.io/name": "flamingo",
+        "app.kubernetes.io/instance": deployment,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+        **selector(deployment, component),
+    }
+
+
+def selector(deployment: str, component: Component) -> dict[str, str]:
+    """Return the labels that find a component's pods; they never change."""
+    return {DEPLOYMENT_LABEL: deployment, COMPONENT_LABEL: component}
+
+
+def selector_text(deployment: str, component: Component) -> str:
+    """Return `selector` as the scale subresource and `kubectl -l` write it."""
+    return ",".join(f"{key}={value}" for key, value in selector(deployment, component).items())
+
+
+def service(deployment: str) -> str:
+    """Return the Service that clients call: the router's."""
+    return deployment
+
+
+def servers_service(deployment: str) -> str:
+    """Return the headless Service in which the router finds the servers."""
+    return f"{deployment}-servers"
+
+
+def router(deployment: str) -> str:
+    """Return the router's Deployment."""
+    return f"{deployment}-router"
+
+
+def server_pod(deployment: str, revision: str, suffix: str) -> str:
+    """Return a server's pod; `suffix` tells the pods of one revision apart."""
+    return f"{deployment}-{revision}-{suffix}"
+
+
+def cache_claim(deployment: str) -> str:
+    """Return the claim that holds the model's files."""
+    return f"{deployment}-cache"
+
+
+def preload_job(deployment: str, revision: str) -> str:
+    """Return the Job that fills the claim for one revision of the model."""
+    return f"{deployment}-preload-{revision}"
+
+
+def disruption_budget(deployment: str) -> str:
+    """Return the servers' PodDisruptionBudget."""
+    return f"{deployment}-servers"
+
+
+def url(deployment: str, namespace: str) -> str:
+    """Return where the deployment answers, inside the cluster."""
+    return f"http://{service(deployment)}.{namespace}.svc"

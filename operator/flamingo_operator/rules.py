@@ -1,0 +1,61 @@
+"""A block of the custom resource, and the rules that hold between its fields.
+
+Every rule is written twice, in one place: as CEL, which the API server judges
+when an object is written, and as a Python function, for whoever has only the
+file. Tests hold the two against each other.
+
+Pure.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold between the fields of one block."""
+
+    cel: str
+    """`self` is the block, with its defaults filled in."""
+    message: str
+    """A sentence that says what to do."""
+    holds: Callable[[Any], bool] | None = None
+    """None where `cel` compares with the old object, which only the API server knows."""
+
+
+def _add_rules(schema: dict[str, Any], kind: type["Block"]) -> None:
+    if kind.RULES:
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule.cel, "message": rule.message} for rule in kind.RULES
+        ]
+
+
+class Block(BaseModel):
+    """Base of all that a user writes: camelCase, exact types, no unknown fields."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra=_add_rules,
+        strict=True,
+        use_attribute_docstrings=True,
+    )
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+
+
+def broken(block: Block, path: str = "") -> Iterator[str]:
+    """Yield a sentence for each rule of `block`, and of the blocks in it, that does not hold."""
+    for rule in block.RULES:
+        if rule.holds is not None and not rule.holds(block):
+            yield f"{path}: {rule.message}" if path else rule.message
+    for name, field in type(block).model_fields.items():
+        value = getattr(block, name)
+        if isinstance(value, Block):
+            yield from broken(value, f"{path}.{field.alias}".removeprefix("."))

@@ -1,0 +1,148 @@
+"""The custom resource, as types: what a user may write, field by field, with every bound.
+
+The CRD is made from these types (`crd.py`), each field's sentence being what
+`kubectl explain` says. Its parts are `spec_pod`, `spec_change` and `spec_router`.
+
+Left for later, because a field once served cannot be taken back: schedules,
+cost, adapters, a pod-template overlay.
+
+Pure.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ConfigDict, ValidationError
+
+from flamingo_operator import fields, names
+from flamingo_operator.rules import Block, Rule, broken
+from flamingo_operator.spec_change import DisruptionBudget, Drain, Rollout, Scaling
+from flamingo_operator.spec_pod import Cache, Gpu, Model, Server
+from flamingo_operator.spec_router import Router
+
+
+class SpecError(ValueError):
+    """The object cannot be what was meant; `faults` has a sentence for each reason."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class Spec(Block):
+    """What the user wants. Only model.id is required."""
+
+    RULES = (
+        Rule(
+            cel="oldSelf.scaling.mode != 'Internal' || self.scaling.mode != 'Internal'"
+            " || self.replicas == oldSelf.replicas",
+            message="spec.replicas is not used while scaling.mode is Internal: change"
+            " scaling.minReplicas or scaling.maxReplicas, or set scaling.mode to External first",
+        ),
+        Rule(
+            cel="self.scaling.mode != 'Internal' || self.router.enabled",
+            message="set router.enabled to true, or scaling.mode to External: the signal for mode"
+            " Internal comes from the router",
+            holds=lambda self: self.scaling.mode != "Internal" or self.router.enabled,
+        ),
+        Rule(
+            cel="!has(self.pdb) || !has(self.pdb.minAvailable) || self.scaling.mode != 'Internal'"
+            " || self.pdb.minAvailable < self.scaling.maxReplicas",
+            message="set pdb.minAvailable below scaling.maxReplicas, or no node can ever be"
+            " drained",
+            holds=lambda self: (
+                self.pdb is None
+                or self.pdb.min_available is None
+                or self.scaling.mode != "Internal"
+                or self.pdb.min_available < self.scaling.max_replicas
+            ),
+        ),
+    )
+
+    model: Model
+    """The checkpoint that is served."""
+    server: Server = Server()
+    """The model server."""
+    gpu: Gpu = Gpu()
+    """The one GPU of each server."""
+    replicas: fields.Count = 1
+    """Number of servers, in scaling.mode External."""
+    scaling: Scaling = Scaling()
+    """Who decides the number of servers."""
+    rollout: Rollout = Rollout()
+    """How servers are replaced."""
+    drain: Drain = Drain()
+    """How a server leaves."""
+    cache: Cache = Cache()
+    """Where the model's files are kept."""
+    router: Router = Router()
+    """The router before the servers."""
+    pdb: DisruptionBudget | None = None
+    """The servers' PodDisruptionBudget; default: maxUnavailable 1."""
+    priority_class_name: fields.Name | None = None
+    """Priority of the servers' pods."""
+    mode: Literal["Apply", "Plan"] = "Apply"
+    """Plan: say in the status what would be done, and do nothing."""
+    suspend: bool = False
+    """Drain all servers; keep the cache and the Service."""
+
+
+class Metadata(Block):
+    """What we read of the object's metadata."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    namespace: str = "default"
+    uid: str | None = None
+    generation: int = 0
+
+
+class FlamingoDeployment(Block):
+    """A fleet of model servers of one checkpoint, behind one address."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    RULES = (
+        Rule(
+            cel=f"self.metadata.name.size() <= {names.MAX_NAME_CHARS}",
+            message=f"choose a name of at most {names.MAX_NAME_CHARS} characters: pods and"
+            " services are named after it",
+            holds=lambda self: len(self.metadata.name) <= names.MAX_NAME_CHARS,
+        ),
+        Rule(
+            cel=f"self.metadata.name.matches('{names.NAME_PATTERN}')",
+            message="choose a name of lower-case letters, digits and dashes that begins with a"
+            " letter: a Service is named after it",
+            holds=lambda self: names.is_name(self.metadata.name),
+        ),
+    )
+
+    api_version: Literal["flamingo.dev/v1alpha1"]
+    kind: Literal["FlamingoDeployment"]
+    metadata: Metadata
+    spec: Spec
+
+
+def parse(body: Mapping[str, Any]) -> FlamingoDeployment:
+    """Return the object in `body`, defaults filled in.
+
+    Raises:
+        SpecError: lists every fault. Rules between fields are judged once each
+            field is right by itself, as the API server does it.
+    """
+    try:
+        deployment = FlamingoDeployment.model_validate(dict(body))
+    except ValidationError as error:
+        raise SpecError([_fault(fault) for fault in error.errors(include_url=False)]) from None
+    faults = list(broken(deployment))
+    if faults:
+        raise SpecError(faults)
+    return deployment
+
+
+def _fault(fault: Any) -> str:
+    path = ""
+    for step in fault["loc"]:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return f"{path.removeprefix('.')}: {fault['msg'].removeprefix('Value error, ')}"

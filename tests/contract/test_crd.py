@@ -1,0 +1,130 @@
+"""The CustomResourceDefinition: made from the types, and such as Kubernetes takes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from flamingo_operator import crd, names
+from flamingo_operator.spec import Spec
+
+FILE = Path(__file__).parents[2] / crd.FILE
+VERSION = crd.manifest()["spec"]["versions"][0]
+ROOT = VERSION["schema"]["openAPIV3Schema"]
+
+
+def nodes(schema, path=""):
+    """Yield every node of a schema with its path."""
+    yield path, schema
+    for name, field in schema.get("properties", {}).items():
+        yield from nodes(field, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from nodes(schema[key], f"{path}[]")
+
+
+def at(path):
+    return dict(nodes(ROOT))[path]
+
+
+def test_the_file_is_what_the_types_say():
+    assert FILE.read_text() == crd.text(), "run python -m flamingo_operator.crd"
+
+
+def test_the_command_writes_the_file(tmp_path):
+    file = tmp_path / "crd.yaml"
+    command = [sys.executable, "-m", "flamingo_operator.crd", str(file)]
+    subprocess.run(command, check=True, timeout=60)
+    assert file.read_text() == crd.text()
+
+
+def test_the_yaml_says_what_the_manifest_says_without_anchors():
+    assert yaml.safe_load(crd.text()) == crd.manifest()
+    assert "&id" not in crd.text()
+    assert "null" not in crd.text()
+
+
+def paths(root):
+    return [pytest.param(node, id=path or "root") for path, node in nodes(root)]
+
+
+@pytest.mark.parametrize("node", paths(ROOT))
+def test_every_node_is_structural(node):
+    assert ("type" in node) != ("x-kubernetes-int-or-string" in node)
+    assert not {"$ref", "anyOf", "oneOf", "allOf", "title", "const"} & node.keys()
+    assert not {"properties", "additionalProperties"} <= node.keys()
+    assert node.get("type") != "array" or "items" in node
+
+
+@pytest.mark.parametrize("node", paths(ROOT["properties"]["spec"]))
+def test_every_field_that_is_written_is_bounded(node):
+    bounds = {
+        "array": {"maxItems"},
+        "integer": {"minimum"},
+        "string": {"maxLength", "enum"},
+    }
+    assert bounds.get(node.get("type"), node.keys()) & node.keys()
+
+
+@pytest.mark.parametrize("kind", ["spec", "status"])
+def test_every_field_is_explained(kind):
+    for path, node in nodes(ROOT["properties"][kind]):
+        assert path.endswith("[]") or node["description"].endswith("."), path
+
+
+def test_every_rule_is_told_by_a_sentence():
+    rules = [rule for _, node in nodes(ROOT) for rule in node.get("x-kubernetes-validations", [])]
+    assert len(rules) >= 15
+    assert all(len(rule["message"]) > 20 for rule in rules)
+
+
+def test_a_default_that_rules_judge_is_spelled_out():
+    """The API server judges it before it fills in what is nested."""
+    assert at(".spec.scaling")["default"]["maxReplicas"] == 1
+    assert at(".spec.rollout")["default"]["maxSurge"] == 1
+    assert at(".spec.gpu")["default"] == {}
+
+
+def test_only_the_model_is_required():
+    assert at(".spec")["required"] == ["model"]
+    assert at(".spec.model")["required"] == ["id"]
+
+
+def test_lists_that_appliers_share_have_keys():
+    assert at(".spec.server.env")["x-kubernetes-list-map-keys"] == ["name"]
+    assert at(".spec.gpu.products")["x-kubernetes-list-type"] == "set"
+    assert at(".status.conditions")["x-kubernetes-list-map-keys"] == ["type"]
+
+
+def test_it_can_be_scaled_and_is_shown_by_its_conditions():
+    assert VERSION["subresources"]["scale"] == {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    columns = {column["name"]: column["jsonPath"] for column in VERSION["additionalPrinterColumns"]}
+    assert columns["Ready"] == '.status.conditions[?(@.type=="Ready")].status'
+    for path in columns.values():
+        assert "conditions" in path or path.startswith(".metadata") or at(path)
+
+
+def test_names_are_the_projects():
+    told = crd.manifest()["spec"]["names"]
+    assert crd.manifest()["metadata"]["name"] == f"{told['plural']}.{names.GROUP}"
+    assert told["shortNames"] == ["fd"]
+
+
+def test_a_type_that_kubernetes_cannot_say_is_refused():
+    class Either(BaseModel):
+        field: int | str
+
+    schema = Either.model_json_schema()
+    with pytest.raises(ValueError, match="structural"):
+        crd.structural(schema, {})
+
+
+def test_the_spec_is_the_specs():
+    assert set(at(".spec")["properties"]) == {field.alias for field in Spec.model_fields.values()}

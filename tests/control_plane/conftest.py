@@ -1,0 +1,180 @@
+"""A real Kubernetes API server, with the CustomResourceDefinition applied.
+
+It comes from `KUBEBUILDER_ASSETS` (a folder with etcd, kube-apiserver and
+kubectl, as `setup-envtest use -p path` makes one), or from the folder that
+`FLAMINGO_KUBE` names, whose script `cluster` starts and stops one; by default
+`shared/kube` beside the repository. Who has neither gets the reason printed and
+the tests skipped.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START_S = 120
+CALL_S = 30
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """An API server, through kubectl."""
+
+    kubectl: str
+    kubeconfig: Path
+
+    def call(self, *args: str, body: object = None) -> subprocess.CompletedProcess[str]:
+        command = [self.kubectl, f"--kubeconfig={self.kubeconfig}", *args]
+        text = json.dumps(body) if body is not None else None
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=CALL_S, check=False
+        )
+
+    def told(self, *args: str, body: object = None) -> str:
+        """Return what a call that succeeds prints."""
+        done = self.call(*args, body=body)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refusal(self, *args: str, body: object = None) -> str:
+        """Return why a call is refused."""
+        done = self.call(*args, body=body)
+        assert done.returncode != 0, f"not refused: {done.stdout}"
+        return done.stderr
+
+    def stored(self, name: str) -> dict[str, Any]:
+        return json.loads(self.told("get", "fd", name, "-o", "json"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fd-")))
+        started = stack.enter_context(_started(folder / "k"))
+        started.told("apply", "--server-side", "-f", str(ROOT / "crds/flamingodeployments.yaml"))
+        started.told("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+        yield started
+
+
+def _started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets:
+        return _from_assets(Path(assets), folder)
+    kube = Path(os.environ.get("FLAMINGO_KUBE") or ROOT.parent / "shared" / "kube")
+    if (kube / "cluster").is_file():
+        return _from_script(kube / "cluster", folder)
+    pytest.skip(
+        "no Kubernetes API server: set KUBEBUILDER_ASSETS (setup-envtest use -p path) or"
+        " FLAMINGO_KUBE (a folder with a script `cluster`)"
+    )
+
+
+@contextlib.contextmanager
+def _from_script(script: Path, folder: Path) -> Iterator[Cluster]:
+    subprocess.run([script, "start", folder], check=True, timeout=START_S, capture_output=True)
+    try:
+        assets = subprocess.run([script, "assets"], check=True, capture_output=True, text=True)
+        yield Cluster(f"{assets.stdout.strip()}/kubectl", folder / "kubeconfig")
+    finally:
+        subprocess.run([script, "stop", folder], check=True, timeout=START_S, capture_output=True)
+
+
+@contextlib.contextmanager
+def _from_assets(assets: Path, folder: Path) -> Iterator[Cluster]:
+    """Start etcd and the API server as envtest does: loopback, one administrator's token."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("KUBEBUILDER_ASSETS needs openssl, for the key that signs service accounts")
+    folder.mkdir()
+    key, token, (port, client, peer) = folder / "sa.key", secrets.token_hex(), _free_ports(3)
+    subprocess.run([openssl, "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    (folder / "tokens").write_text(f"{token},admin,admin,system:masters\n")
+    with (
+        _running(folder, assets / "etcd", *_etcd_flags(folder, client, peer)),
+        _running(folder, assets / "kube-apiserver", *_server_flags(folder, client, port)),
+    ):
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(json.dumps(_kubeconfig(port, token)))
+        cluster = Cluster(str(assets / "kubectl"), kubeconfig)
+        _wait_until_ready(cluster)
+        yield cluster
+
+
+def _etcd_flags(folder: Path, client: int, peer: int) -> list[str]:
+    return [
+        f"--data-dir={folder}/etcd",
+        f"--listen-client-urls=http://127.0.0.1:{client}",
+        f"--advertise-client-urls=http://127.0.0.1:{client}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        "--unsafe-no-fsync",
+    ]
+
+
+def _server_flags(folder: Path, etcd: int, port: int) -> list[str]:
+    return [
+        f"--etcd-servers=http://127.0.0.1:{etcd}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={folder}/certificates",
+        f"--token-auth-file={folder}/tokens",
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={folder}/sa.key",
+        f"--service-account-signing-key-file={folder}/sa.key",
+        "--disable-admission-plugins=ServiceAccount",
+    ]
+
+
+def _kubeconfig(port: int, token: str) -> dict[str, Any]:
+    server = {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": server}],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+        "current-context": "test",
+    }
+
+
+@contextlib.contextmanager
+def _running(folder: Path, program: Path, *flags: str) -> Iterator[None]:
+    with (folder / f"{program.name}.log").open("wb") as log:
+        process = subprocess.Popen([program, *flags], stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=CALL_S)
+
+
+def _wait_until_ready(cluster: Cluster) -> None:
+    deadline_s = time.monotonic() + START_S
+    while cluster.call("get", "namespace", "default").returncode != 0:
+        if time.monotonic() > deadline_s:
+            logs = sorted(cluster.kubeconfig.parent.glob("*.log"))
+            pytest.fail("\n".join(f"{log.name}: {log.read_text()[-2000:]}" for log in logs))
+        time.sleep(0.2)
+
+
+def _free_ports(num: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(num)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]

@@ -1,0 +1,101 @@
+"""The CustomResourceDefinition, judged by a real API server."""
+
+import json
+from typing import Any
+
+import pytest
+from control_plane.deployments import BAD, FULL, GOOD, INTERNAL, deployment
+
+from flamingo_operator import crd, names, spec
+
+DRY = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+
+
+@pytest.fixture
+def kept(cluster):
+    """Create a FlamingoDeployment; it is deleted afterwards."""
+    made = []
+
+    def create(body: dict[str, Any]) -> str:
+        cluster.told("create", "-f", "-", body=body)
+        made.append(body["metadata"]["name"])
+        return made[-1]
+
+    yield create
+    for name in made:
+        cluster.told("delete", "fd", name)
+
+
+@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
+def test_a_good_deployment_is_accepted_with_the_types_own_defaults(cluster, case):
+    stored = json.loads(cluster.told(*DRY, body=case.body))
+    assert without_nothing(stored["spec"]) == without_nothing(
+        spec.parse(case.body).spec.model_dump(by_alias=True)
+    )
+    assert spec.parse(stored).spec == spec.parse(case.body).spec
+
+
+def without_nothing(value):
+    """Return `value` without what is null or empty: the API server keeps what is not given away."""
+    if isinstance(value, list):
+        return [without_nothing(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    told = {key: without_nothing(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in told.items() if inner not in (None, [], {})}
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+def test_a_bad_deployment_is_refused_with_the_same_words(cluster, case):
+    refusal = cluster.refusal(*DRY, body=case.body)
+    for said in case.says:
+        assert said in refusal
+
+
+def test_the_model_stays_what_it_is(cluster, kept):
+    name = kept(deployment(name="fixed"))
+    changed = deployment({"model": {"id": "flamingo-tiny-27m"}}, name=name)
+    assert "model.id cannot change" in cluster.refusal("apply", "-f", "-", body=changed)
+
+
+def test_kubectl_scales_it_in_mode_external(cluster, kept):
+    name = kept(deployment(name="external"))
+    cluster.told("scale", "fd", name, "--replicas=3")
+    assert cluster.stored(name)["spec"]["replicas"] == 3
+
+
+def test_kubectl_scale_is_refused_with_a_sentence_in_mode_internal(cluster, kept):
+    name = kept(deployment({"scaling": INTERNAL}, name="internal"))
+    refusal = cluster.refusal("scale", "fd", name, "--replicas=3")
+    assert "spec.replicas is not used while scaling.mode is Internal" in refusal
+
+
+def test_status_is_written_apart_and_shown_in_columns(cluster, kept):
+    name = kept(deployment(FULL, name="shown"))
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "AllReady",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    status = {"replicas": 3, "readyReplicas": 2, "selector": "a=b", "conditions": [ready]}
+    patch = json.dumps({"status": status, "spec": {"replicas": 400}})
+    cluster.told("patch", "fd", name, "--subresource=status", "--type=merge", f"--patch={patch}")
+    assert cluster.stored(name)["spec"]["replicas"] == 1
+    row = cluster.told("get", "fd", name, "--no-headers").split()
+    assert row[1:4] == ["True", "AllReady", "2"]
+    scale = json.loads(cluster.told("get", "fd", name, "--subresource=scale", "-o", "json"))
+    assert scale["status"] == {"replicas": 3, "selector": "a=b"}
+
+
+def test_kubectl_explains_the_fields(cluster):
+    told = cluster.told("explain", "fd.spec.scaling.objective.queueWaitSeconds")
+    assert "Longest predicted wait." in told
+
+
+def test_applying_it_again_changes_nothing(cluster):
+    generation = ("get", "crd", names.CRD, "-o", "jsonpath={.metadata.generation}")
+    before = cluster.told(*generation)
+    cluster.told("apply", "--server-side", "-f", "-", body=crd.manifest())
+    assert cluster.told(*generation) == before
