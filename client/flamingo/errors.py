@@ -18,7 +18,7 @@
     │   ├── ModelLoading             model_loading             503   yes
     │   ├── Draining                 draining                  503   yes, on another pod
     │   └── Overloaded               overloaded                429   yes, after retry_after_s
-    ├── UpstreamLost                 upstream_lost             502   only before the first byte
+    ├── UpstreamLost                 upstream_lost             502   yes, before the first byte
     └── InternalError                internal_error            500   no
 
 The body is OpenAI's, always with all four keys:
@@ -179,6 +179,7 @@ class UpstreamLost(FlamingoError):
 
     code = "upstream_lost"
     status = 502
+    retryable = True
 
 
 class InternalError(FlamingoError):

@@ -22,7 +22,7 @@ except ModuleNotFoundError as missing:
 def main(argv: list[str]) -> int:
     """Serve one model until told to stop; return the exit status."""
     given = settings.load(Settings, argv, os.environ, prog="flamingo serve")
-    logs.configure(service="pod")
+    logs.configure(service="pod", level=given.log_level)
     serving = pod.create(given)
     status = run.run(app.create(serving), given, drain=serving.drain)
     return status or serving.exit_status

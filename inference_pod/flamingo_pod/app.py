@@ -76,7 +76,9 @@ async def _health(request: web.Request) -> web.Response:
 
 async def _live(request: web.Request) -> web.Response:
     is_alive = request.app[POD].state is not State.FAILED
-    return web.json_response({"alive": is_alive}, status=200 if is_alive else 503)
+    return web.json_response(
+        {"status": "live" if is_alive else "failed"}, status=200 if is_alive else 503
+    )
 
 
 async def _stats(request: web.Request) -> web.Response:

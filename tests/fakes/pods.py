@@ -59,6 +59,21 @@ class FakePod:
     """Set by the test to let answers go; None answers at once."""
     dies_after_words: int | None = None
     """Cut the connection in the middle of a stream after so many words."""
+    holds_after_words: int = 0
+    """How many words of a stream go out before `hold` is waited for."""
+    dies_in_answer: bool = False
+    """Cut the connection in the middle of an answer that is no stream."""
+    dies_unanswered: bool = False
+    """Cut the connection when the request is there, without a word."""
+    answers_unread: bool = False
+    """Refuse (`state`, `fails_with`) before the body is read."""
+    window_s: float | None = None
+    token_s: float | None = None
+    answer_bytes: int = 0
+    """Pad an answer that is no stream to about this size."""
+    has_arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a request is there, before it is answered."""
+    was_cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     received: list[Received] = field(default_factory=list)
     num_cancelled: int = 0
     sequence: int = 0
@@ -69,6 +84,7 @@ class FakePod:
         app.router.add_get("/stats", self._stats)
         app.router.add_get("/health/ready", self._ready)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/models/{id:.+}", self._model)
         app.router.add_post("/v1/{rest:.*}", self._answer)
         return app
 
@@ -83,6 +99,8 @@ class FakePod:
                 backlog_s=self.backlog_s,
                 num_running=0,
                 num_waiting=0,
+                window_s=self.window_s,
+                token_s=self.token_s,
             )
         )
 
@@ -92,7 +110,15 @@ class FakePod:
         )
 
     async def _models(self, _: web.Request) -> web.Response:
-        card = responses.ModelCard(
+        return http.json_response(responses.ModelList(data=[self._card()]))
+
+    async def _model(self, request: web.Request) -> web.Response:
+        if request.match_info["id"] != self.model:
+            raise errors.ModelNotFound(f"this pod serves {self.model}")
+        return http.json_response(self._card())
+
+    def _card(self) -> responses.ModelCard:
+        return responses.ModelCard(
             id=self.model,
             created=0,
             owned_by="tests",
@@ -101,24 +127,57 @@ class FakePod:
             embedding_dimensions={"encoder": 2, "projector": 2},
             random_weights=True,
         )
-        return http.json_response(responses.ModelList(data=[card]))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.answers_unread:
+            self._refuse()
         body = await request.read()
         self.received.append(Received(request.path, dict(request.headers), body))
+        self.has_arrived.set()
+        self._refuse()
+        if self.dies_unanswered:
+            return self._die(request)
+        is_stream = b'"stream": true' in body or b'"stream":true' in body
+        if not (is_stream and self.holds_after_words):
+            await self._wait_for_hold()
+        if is_stream:
+            return await self._stream(request)
+        if self.dies_in_answer:
+            return await self._die_in_answer(request)
+        answer = http.json_response(self._whole(request.path))
+        answer.body = bytes(answer.body) + b" " * (self.answer_bytes - len(answer.body))
+        return answer
+
+    def _refuse(self) -> None:
+        if self.state in ("starting", "loading", "warming"):
+            raise errors.ModelLoading("this pod loads its model")
         if self.state != "ready":
             raise errors.Draining("this pod is draining")
         if self.fails_with is not None:
             raise self.fails_with
+
+    async def _wait_for_hold(self) -> None:
         try:
             if self.hold is not None:
                 await self.hold.wait()
         except asyncio.CancelledError:
             self.num_cancelled += 1
+            self.was_cancelled.set()
             raise
-        if b'"stream": true' in body or b'"stream":true' in body:
-            return await self._stream(request)
-        return http.json_response(self._whole(request.path))
+
+    def _die(self, request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async def _die_in_answer(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        if self.answer_bytes:
+            response.content_length = self.answer_bytes
+        await response.prepare(request)
+        await response.write(b'{"id": "x-1", ')
+        self._die(request)
+        return response
 
     def _whole(self, path: str) -> responses.Answer:
         text, common = "".join(self.words), {"id": "x-1", "created": 0, "model": self.model}
@@ -146,9 +205,10 @@ class FakePod:
         await response.prepare(request)
         for number, word in enumerate(self.words):
             if number == self.dies_after_words:
-                assert request.transport is not None
-                request.transport.abort()
+                self._die(request)
                 return response
+            if self.holds_after_words and number == self.holds_after_words:
+                await self._wait_for_hold()
             await response.write(sse.encode_event(json.dumps(self._chunk(request.path, word))))
         await response.write(sse.encode_event(json.dumps(self._last_chunk(request.path))))
         await response.write(sse.DONE)

@@ -25,8 +25,8 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(package: str, *flags: str, log: Path) -> Iterator[Service]:
-    """Run `python -m package flags…`; ended with SIGTERM, and its status checked, at the end."""
+def service(package: str, *flags: str, log: Path, ends_with: int = 0) -> Iterator[Service]:
+    """Run `python -m package flags…`; at the end send SIGTERM and check its exit status."""
     listener = run.listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     command = [sys.executable, "-P", "-m", package, "--fd", str(listener.fileno()), *flags]
@@ -36,7 +36,7 @@ def service(package: str, *flags: str, log: Path) -> Iterator[Service]:
     try:
         yield Service(address, process, log)
         process.terminate()
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(30) == ends_with, log.read_text()
     finally:
         process.kill()
         process.wait()

@@ -24,7 +24,7 @@ FACTS = web.RequestKey("facts", dict[str, object])
 """What a handler adds to the one access line of its request."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
-"""Polled paths: no access line. What they tell changes with a log line of its own."""
+"""Polled paths: no access line, as for the page's files. Changes are logged as they happen."""
 
 
 def json_response(body: object, *, status: int = 200) -> web.Response:
@@ -59,6 +59,9 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
         try:
             response = await handler(request)
             status = response.status
+        except web.HTTPException as redirect:
+            status = redirect.status
+            raise
         finally:
             _log_access(request, status)
     return response
@@ -70,7 +73,7 @@ def _request_id(request: web.Request) -> str:
 
 
 def _log_access(request: web.Request, status: int) -> None:
-    if request.path in _QUIET:
+    if request.path in _QUIET or request.path.startswith("/ui"):
         return
     logs.get().info(
         "request.finished",

@@ -10,7 +10,7 @@ import sys
 import structlog
 
 
-def configure(*, service: str, level: str = "INFO") -> None:
+def configure(*, service: str, level: str) -> None:
     """Send all logs of this process to stderr; every line says which `service`."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,7 +39,7 @@ def configure(*, service: str, level: str = "INFO") -> None:
             ],
         )
     )
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     structlog.contextvars.bind_contextvars(service=service)
 
 

@@ -7,7 +7,7 @@ only what was given overrides.
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +41,8 @@ class ServiceSettings(BaseSettings):
     """Stop when standard input closes, which it does when the parent dies."""
     grace_s: float = Field(default=30.0, ge=0, le=7200)
     """Seconds that held requests get to finish after SIGTERM."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
     """Largest request body taken; a larger one is refused with 413."""
 
