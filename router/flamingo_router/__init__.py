@@ -1,0 +1,1 @@
+"""Sends every request to the pod where it is done first."""

@@ -50,7 +50,9 @@ def _missing() -> str | None:
     return None
 
 
-@pytest.fixture(scope="session")
+# Of the module, not the session: while it lasts, this thread counts as inside an
+# event loop, and no other test could start one.
+@pytest.fixture(scope="module")
 def browser():
     missing = _missing()
     if missing:

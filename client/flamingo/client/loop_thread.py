@@ -5,18 +5,50 @@ where none may (a worker thread).
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-Farewell = Callable[[], Coroutine[Any, Any, None]]
+Work = Callable[[], Coroutine[Any, Any, T]]
+
+
+@dataclass
+class _Job(Generic[T]):
+    """One piece of work, and how it ended.
+
+    The coroutine is made in the loop's thread: ctrl-C strikes the caller's, and
+    must not find one there that nobody has awaited.
+    """
+
+    work: Work[T]
+    outcome: Future[T] = field(default_factory=Future)
+    task: asyncio.Task[T] | None = None
+
+    def begin(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(self.work())
+        self.task.add_done_callback(self._end)
+
+    def cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.outcome.cancel()
+        elif error := task.exception():
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
 
 
 class LoopThread:
     """The thread and its loop; `stop` ends both."""
 
-    def __init__(self, farewell: Farewell) -> None:
+    def __init__(self, farewell: Work[None]) -> None:
         """Start; `farewell` is the last thing the loop runs."""
         self._farewell = farewell
         self._loop = asyncio.new_event_loop()
@@ -26,21 +58,22 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name="flamingo-client", daemon=True)
         self._thread.start()
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns; whatever interrupts the caller cancels it.
+    def wait(self, work: Work[T]) -> T:
+        """Return what awaiting `work()` returns; whatever interrupts the caller cancels it.
 
         Raises:
             RuntimeError: the thread has been stopped.
         """
+        job = _Job(work)
         with self._lock:  # work is handed over before `stop`, or not at all
             if self._is_stopped:
-                work.close()
                 raise RuntimeError("this FlamingoClient is closed")
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._loop.call_soon_threadsafe(job.begin)
         try:
-            return future.result()
+            return job.outcome.result()
         except BaseException:
-            future.cancel()
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the job with it
+                self._loop.call_soon_threadsafe(job.cancel)
             raise
 
     def stop(self) -> None:

@@ -44,14 +44,14 @@ class TextStream:
         return self
 
     def __next__(self) -> str:
-        words = self._thread.wait(_next(self._stream))
+        words = self._thread.wait(functools.partial(_next, self._stream))
         if words is None:
             raise StopIteration
         return words
 
     def close(self) -> None:
         """End the request."""
-        self._thread.wait(self._stream.aclose())
+        self._thread.wait(self._stream.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +65,7 @@ def _waited(
 ) -> Callable[Concatenate["FlamingoClient", P], T]:
     @functools.wraps(method, assigned=("__name__", "__doc__"))
     def waited(self: "FlamingoClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._thread.wait(method(self._client, *args, **kwargs))
+        return self._thread.wait(lambda: method(self._client, *args, **kwargs))
 
     return waited
 

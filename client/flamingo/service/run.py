@@ -20,6 +20,8 @@ from flamingo.service.settings import ServiceSettings
 EXIT_PORT_BUSY = 3
 KEEPALIVE_S = 75.0
 """nginx's default; aiohttp's own is 3,630 s (ecosystem.md §0 item 5)."""
+LINGERING_S = 2.0
+"""How long a refused upload is still read, so that its client sees the refusal (router.md §4.5)."""
 BACKLOG = 1024
 
 Drain = Callable[[], Awaitable[None]]
@@ -80,6 +82,7 @@ async def _serve(
         keepalive_timeout=KEEPALIVE_S,
         access_log=None,
         shutdown_timeout=1.0,
+        lingering_time=LINGERING_S,
     )
     stop = _stop_event()
     await runner.setup()

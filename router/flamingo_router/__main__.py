@@ -1,0 +1,21 @@
+"""`python -m flamingo_router --endpoint http://HOST:PORT …`: settings, application, life."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from flamingo.service import logs, run, settings
+from flamingo_router import app
+from flamingo_router.settings import Settings
+
+
+def main(argv: Sequence[str]) -> int:
+    """Route until told to stop; return the exit status."""
+    given = settings.load(Settings, argv, os.environ, prog="flamingo router")
+    logs.configure(service="router", level=given.log_level)
+    routing = app.create(given)
+    return run.run(routing, given, drain=routing[app.GATE].shut)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

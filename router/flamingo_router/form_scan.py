@@ -1,0 +1,104 @@
+"""The first bytes of a multipart body → the start of the file in it.
+
+The first part with a file name is the audio; what it is called is not looked at.
+
+Pure.
+"""
+
+import re
+
+from flamingo_router.sample import MAX_HEAD_BYTES, SAMPLE_BYTES, Sample
+
+MAX_PART_HEADER_BYTES = 8192
+MAX_PARTS = 256
+_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,200})"|([^;\s]{1,200}))', re.IGNORECASE)
+_FILE_NAME = re.compile(
+    rb"^content-disposition:[^\r\n]*\bfilename\*?=", re.IGNORECASE | re.MULTILINE
+)
+
+
+def boundary(content_type: str) -> str | None:
+    """Return what separates the parts, as the header says."""
+    found = _BOUNDARY.search(content_type)
+    return (found[1] or found[2]) if found else None
+
+
+class FormScan:
+    """See the module."""
+
+    has_url = False
+
+    def __init__(self, separator: str, total_bytes: int | None) -> None:
+        self.is_done = False
+        self.sample: Sample | None = None
+        self._total_bytes = total_bytes
+        self._delimiter = b"--" + separator.encode("latin-1", "replace")
+        self._body = bytearray()
+        self._at = 0
+        """Where the part's headers, or the search for the next delimiter, begin."""
+        self._searched = 0
+        """All before holds no delimiter."""
+        self._is_in_headers = False
+        self._file_at: int | None = None
+        self._num_parts = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._body += chunk[: MAX_HEAD_BYTES - len(self._body)]
+        while not self.is_done and self._step():
+            pass
+        if len(self._body) >= MAX_HEAD_BYTES:
+            self.is_done = True
+
+    def _step(self) -> bool:
+        """Understand a little more; False when that needs more bytes."""
+        if self._file_at is not None:
+            return self._in_file(self._file_at)
+        return self._in_headers() if self._is_in_headers else self._between()
+
+    def _between(self) -> bool:
+        found = self._find(self._delimiter)
+        if found < 0:
+            return False
+        self._at = self._searched = found + len(self._delimiter)
+        self._is_in_headers = True
+        self._num_parts += 1
+        self.is_done = self._num_parts > MAX_PARTS
+        return True
+
+    def _in_headers(self) -> bool:
+        end = self._find(b"\r\n\r\n")
+        if end < 0:
+            self.is_done = len(self._body) - self._at > MAX_PART_HEADER_BYTES
+            return False
+        headers = self._body[self._at : end]
+        self._at = self._searched = end + 4
+        self._is_in_headers = False
+        if _FILE_NAME.search(headers):
+            self._file_at = self._at
+        return True
+
+    def _in_file(self, start: int) -> bool:
+        end = self._find(b"\r\n" + self._delimiter)
+        # An end past the sample is not looked at, so that the answer does not depend
+        # on how the body was cut in chunks.
+        is_short = 0 <= end <= start + SAMPLE_BYTES
+        if not is_short and len(self._body) - start < SAMPLE_BYTES + len(self._delimiter) + 2:
+            return False
+        stop = end if is_short else start + SAMPLE_BYTES
+        size = end - start if is_short else self._bytes_after(start)
+        self.sample = Sample(bytes(self._body[start:stop]), size)
+        self.is_done = True
+        return True
+
+    def _bytes_after(self, start: int) -> int | None:
+        """Return the file's size, if nothing but the closing delimiter comes after it."""
+        if self._total_bytes is None:
+            return None
+        return max(self._total_bytes - start - len(self._delimiter) - 6, SAMPLE_BYTES)
+
+    def _find(self, what: bytes) -> int:
+        """Return where `what` is, looking at no byte twice; -1 if it has not come yet."""
+        found = self._body.find(what, max(self._at, self._searched - len(what)))
+        self._searched = len(self._body)
+        return found

@@ -1,0 +1,670 @@
+"""The router in front of scripted pods, over real sockets."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+
+import aiohttp
+import numpy as np
+import pytest
+import soundfile
+from aiohttp import web
+from fakes import pods
+from fakes.pods import FakePod
+
+from flamingo import errors
+from flamingo.service.run import listen
+from flamingo_router import app as router_app
+from flamingo_router.settings import Settings
+
+CHAT = "/v1/chat/completions"
+CAPTIONS = "/v1/audio/captions"
+PATIENCE_S = 20.0
+QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
+STREAMED = QUESTION | {"stream": True}
+
+
+def clip(seconds):
+    target = io.BytesIO()
+    soundfile.write(target, np.zeros(int(seconds * 500)), 500, format="WAV", subtype="PCM_U8")
+    return target.getvalue()
+
+
+def caption_of(seconds):
+    return {"audio": {"data": base64.b64encode(clip(seconds)).decode()}}
+
+
+@dataclass
+class Router:
+    address: str
+    app: web.Application
+    client: aiohttp.ClientSession
+
+    def post(self, path, body, **options):
+        return self.client.post(self.address + path, json=body, **options)
+
+    async def answer(self, path, body, **options):
+        async with self.post(path, body, **options) as answer:
+            return answer.status, await answer.json(), answer.headers
+
+    async def get(self, path):
+        async with self.client.get(self.address + path) as answer:
+            return answer.status, await answer.json()
+
+    @contextlib.asynccontextmanager
+    async def connection(self):
+        """Speak to it without an HTTP client's help."""
+        reader, writer = await asyncio.open_connection(*self.address[7:].split(":"))
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+
+    async def until(self, holds):
+        """Ask for the fleet until `holds` is true of its endpoints."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds((await self.get("/fleet"))[1]["endpoints"]):
+                pass
+
+    async def metric(self, start):
+        async with self.client.get(self.address + "/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return [float(line.rpartition(" ")[2]) for line in lines if line.startswith(start)]
+
+
+def nothing_open(endpoints):
+    return not any(endpoint["num_open"] for endpoint in endpoints)
+
+
+@contextlib.asynccontextmanager
+async def routing(*fakes, dead=(), **settings):
+    """Run a router in front of `fakes`, and of addresses where nobody listens."""
+    async with contextlib.AsyncExitStack() as stack:
+        addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
+        options = {"poll_s": 0.05, "endpoint": [*dead, *addresses]} | settings
+        app = router_app.create(Settings(**options))
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        client = await stack.enter_async_context(aiohttp.ClientSession())
+        host, port = runner.addresses[0][:2]
+        router = Router(f"http://{host}:{port}", app, client)
+        ready = sum(fake.state == "ready" for fake in fakes)
+        await router.until(lambda all_of: sum(each["ready"] for each in all_of) >= ready)
+        yield router
+        await router.until(nothing_open)  # whatever happened, every ticket was settled
+
+
+def run(scenario):
+    async def in_time():
+        async with asyncio.timeout(PATIENCE_S):
+            await scenario()
+
+    asyncio.run(in_time())
+
+
+@pytest.fixture
+def nobody():
+    """An address where nobody listens."""
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    listener.close()
+    return f"http://127.0.0.1:{port}"
+
+
+def test_a_request_goes_to_the_idle_pod():
+    async def scenario():
+        busy, idle = FakePod(backlog_s=60), FakePod(model="idle")
+        async with routing(busy, idle) as router:
+            for _ in range(3):
+                status, answer, _ = await router.answer(CHAT, QUESTION)
+                assert (status, answer["model"]) == (200, "idle")
+        assert not busy.received
+
+    run(scenario)
+
+
+def test_a_long_clip_on_one_pod_sends_short_ones_to_the_other():
+    async def scenario():
+        one, other = FakePod(hold=asyncio.Event()), FakePod(hold=asyncio.Event())
+        async with routing(one, other, poll_s=60, stale_after_s=120, lost_after_s=120) as router:
+            long = asyncio.create_task(router.answer(CAPTIONS, caption_of(1200)))
+            arrived = [asyncio.create_task(pod.has_arrived.wait()) for pod in (one, other)]
+            await asyncio.wait(arrived, return_when=asyncio.FIRST_COMPLETED)
+            busy, idle = (one, other) if one.received else (other, one)
+            idle.hold = None
+            for _ in range(3):
+                await router.answer(CAPTIONS, caption_of(5))
+            assert (len(busy.received), len(idle.received)) == (1, 3)
+            busy.hold.set()
+            assert (await long)[0] == 200
+            arrived[0].cancel()
+
+    run(scenario)
+
+
+def test_a_slow_pod_is_charged_more():
+    async def scenario():
+        slow, fast = FakePod(window_s=9.0, token_s=0.5), FakePod(window_s=0.01, token_s=0.001)
+        async with routing(slow, fast) as router:
+            for _ in range(3):
+                await router.answer(CAPTIONS, caption_of(300))
+        assert (len(slow.received), len(fast.received)) == (0, 3)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("path", [CHAT, CAPTIONS, "/v1/audio/embeddings", "/v1/audio/analyze"])
+def test_every_work_route_is_relayed(path):
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod) as router:
+            status, answer, headers = await router.answer(path, QUESTION)
+        assert (status, answer["model"], headers["Content-Type"][:16]) == (
+            200,
+            "fake",
+            "application/json",
+        )
+
+    run(scenario)
+
+
+def test_models_are_those_of_a_ready_pod():
+    async def scenario():
+        async with routing(FakePod(model="nvidia/music"), FakePod(state="loading")) as router:
+            status, models = await router.get("/v1/models")
+            assert (status, models["data"][0]["id"]) == (200, "nvidia/music")
+            assert (await router.get("/v1/models/nvidia/music"))[1]["id"] == "nvidia/music"
+            assert (await router.get("/v1/models/other"))[1]["error"]["code"] == "model_not_found"
+
+    run(scenario)
+
+
+def test_events_arrive_while_the_pod_still_holds_the_rest():
+    async def scenario():
+        pod = FakePod(hold=asyncio.Event(), holds_after_words=1)
+        async with routing(pod) as router, router.post(CHAT, STREAMED) as answer:
+            assert answer.content_type == "text/event-stream"
+            first = await answer.content.readuntil(b"\n\n")
+            assert json.loads(first[6:])["choices"][0]["delta"]["content"] == "a "
+            pod.hold.set()
+            rest = await answer.read()
+        assert rest.endswith(b"data: [DONE]\n\n")
+        assert rest.count(b"data: ") == 4
+
+    run(scenario)
+
+
+def test_a_stream_passes_through_unchanged():
+    async def scenario():
+        pod = FakePod(words=tuple(f"word{n} \n" for n in range(500)))
+        async with routing(pod) as router:
+            async with router.post(CHAT, STREAMED) as answer:
+                relayed = await answer.read()
+            async with router.client.post(pod.address + CHAT, json=STREAMED) as answer:
+                assert await answer.read() == relayed
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("num_bytes", [100_000, 3_000_000], ids=["100 kB", "3 MB"])
+def test_a_large_answer_passes_through_whole(num_bytes):
+    async def scenario():
+        pod = FakePod(answer_bytes=num_bytes)
+        async with routing(pod) as router, router.post(CHAT, QUESTION) as answer:
+            assert answer.content_length == num_bytes
+            assert len(await answer.read()) == num_bytes
+
+    run(scenario)
+
+
+async def in_chunks(body, num_bytes):
+    for at in range(0, len(body), num_bytes):
+        yield body[at : at + num_bytes]
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["with a length", "chunked"])
+@pytest.mark.parametrize("num_bytes", [0, 10, 200_000, 30_000_000])
+@pytest.mark.parametrize("max_spool_bytes", [0, 2**20], ids=["nothing kept", "some kept"])
+def test_the_body_arrives_as_it_was_sent(num_bytes, is_chunked, max_spool_bytes):
+    async def scenario():
+        pod, body = FakePod(), os.urandom(num_bytes)
+        sent = in_chunks(body, 50_001) if is_chunked else io.BytesIO(body)
+        async with routing(pod, max_spool_bytes=max_spool_bytes) as router:
+            headers = {"Content-Type": "application/json", "X-Mine": "kept"}
+            async with router.client.post(
+                router.address + CHAT, data=sent, headers=headers
+            ) as answer:
+                assert answer.status == 200
+        (received,) = pod.received
+        assert received.sha256 == hashlib.sha256(body).hexdigest()
+        assert received.headers["X-Mine"] == "kept"
+
+    run(scenario)
+
+
+def test_a_packed_body_arrives_unpacked():
+    async def scenario():
+        pod, body = FakePod(), b"x" * 10_000
+        async with (
+            routing(pod) as router,
+            router.client.post(router.address + CHAT, data=body, compress="gzip") as answer,
+        ):
+            assert answer.status == 200
+        assert pod.received[0].body == body
+
+    run(scenario)
+
+
+def test_headers_of_one_connection_stay_there_and_the_request_id_goes_on():
+    async def scenario():
+        pod = FakePod()
+        headers = {
+            "Connection": "keep-alive, X-Private",
+            "X-Private": "1",
+            "TE": "trailers",
+            "Cookie": "a=b",
+            "Authorization": "Bearer k",
+            "X-Request-Id": "mine-1",
+        }
+        async with routing(pod) as router:
+            _, _, told = await router.answer(CHAT, QUESTION, headers=headers)
+        received = {name.lower(): value for name, value in pod.received[0].headers.items()}
+        assert not {"x-private", "te", "connection"} & set(received)
+        assert (received["cookie"], received["authorization"]) == ("a=b", "Bearer k")
+        assert received["host"] == pod.address.removeprefix("http://")
+        assert received["x-request-id"] == "mine-1"
+        assert told.getall("x-request-id") == ["mine-1"]
+        assert "x-flamingo-endpoint" not in told
+
+    run(scenario)
+
+
+def test_the_endpoint_is_named_only_when_asked_to():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod, tell_endpoint=True) as router:
+            for body in (QUESTION, STREAMED):
+                async with router.post(CHAT, body) as answer:
+                    assert answer.headers["x-flamingo-endpoint"] == pod.address
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["declared", "counted"])
+def test_a_body_over_the_limit_is_refused(is_chunked):
+    async def scenario():
+        pod, body = FakePod(), bytes(200_000)
+        async with routing(pod, max_body_bytes=100_000) as router:
+            sent = in_chunks(body, 10_000) if is_chunked else body
+            async with router.client.post(router.address + CHAT, data=sent) as answer:
+                assert answer.status == 413
+                assert (await answer.json())["error"]["code"] == "request_too_large"
+        assert not pod.received
+
+    run(scenario)
+
+
+def test_a_body_that_grows_over_the_limit_while_it_is_relayed_is_refused():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod, max_body_bytes=1_000_000) as router:
+            sent = in_chunks(json.dumps(caption_of(3000)).encode(), 20_000)
+            async with router.client.post(router.address + CAPTIONS, data=sent) as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (
+                    413,
+                    "request_too_large",
+                )
+        assert not pod.received
+
+    run(scenario)
+
+
+def test_a_refusal_comes_before_the_upload():
+    async def scenario():
+        limit = {"max_body_bytes": 100_000}
+        async with routing(FakePod(), **limit) as router, router.connection() as (reader, writer):
+            head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n"
+            writer.write((head + "Expect: 100-continue\r\n\r\n").encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+
+    run(scenario)
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked():
+    async def scenario():
+        async with routing(FakePod()) as router, router.connection() as (reader, writer):
+            body = json.dumps(QUESTION)
+            head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+            writer.write((head + "Expect: 100-continue\r\n\r\n").encode())
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(body.encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("num_bytes", [10, 150_000], ids=["before the choice", "on its way"])
+def test_a_body_that_stops_coming_is_given_up(num_bytes):
+    async def scenario():
+        pod, body = FakePod(), json.dumps(caption_of(400)).encode()
+        async with routing(pod, body_idle_s=0.1) as router, router.connection() as (reader, writer):
+            head = f"POST {CAPTIONS} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body[:num_bytes])
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        assert not pod.received
+
+    run(scenario)
+
+
+def test_a_body_that_is_broken_is_the_clients_fault():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod) as router:
+            headers = {"Content-Encoding": "gzip"}
+            async with router.client.post(
+                router.address + CHAT, data=b"nonsense", headers=headers
+            ) as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (
+                    400,
+                    "invalid_request",
+                )
+        assert not pod.received
+
+    run(scenario)
+
+
+def test_a_dead_endpoint_is_tried_once_and_the_request_answered_elsewhere():
+    async def scenario():
+        first, second = FakePod(), FakePod(model="second", backlog_s=5)
+        async with contextlib.AsyncExitStack() as first_life:
+            address = await first_life.enter_async_context(pods.running(first))
+            async with routing(second, dead=[address], poll_s=60, stale_after_s=120) as router:
+                await router.until(lambda all_of: all(each["ready"] for each in all_of))
+                await first_life.aclose()
+                for _ in range(2):
+                    status, answer, _ = await router.answer(CHAT, QUESTION)
+                    assert (status, answer["model"]) == (200, "second")
+                assert await router.metric("flamingo_router_retries_total") == [1.0]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("state", ["draining", "loading"])
+@pytest.mark.parametrize("answers_unread", [False, True], ids=["when read", "at once"])
+def test_a_pod_that_takes_no_work_any_more_is_passed_over(state, answers_unread):
+    async def scenario():
+        first = FakePod(answers_unread=answers_unread)
+        second = FakePod(model="second", backlog_s=5)
+        async with routing(first, second, poll_s=60, stale_after_s=120) as router:
+            first.state = state
+            status, answer, _ = await router.answer(CAPTIONS, caption_of(100))
+            assert (status, answer["model"]) == (200, "second")
+        assert json.loads(second.received[0].body) == caption_of(100)
+
+    run(scenario)
+
+
+def test_the_refusal_of_the_only_pod_passes_through():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod, poll_s=60, stale_after_s=120) as router:
+            pod.state = "draining"
+            status, answer, _ = await router.answer(CHAT, QUESTION)
+            assert (status, answer["error"]["message"]) == (503, "this pod is draining")
+            status, answer, headers = await router.answer(CHAT, QUESTION)
+            assert (status, answer["error"]["code"]) == (503, "no_endpoint_ready")
+            assert int(headers["Retry-After"]) > 0
+
+    run(scenario)
+
+
+def test_a_body_too_large_to_keep_is_not_tried_again():
+    async def scenario():
+        first, second = FakePod(), FakePod(backlog_s=5)
+        async with routing(first, second, poll_s=60, stale_after_s=120, max_spool_bytes=10_000) as (
+            router
+        ):
+            first.state = "draining"
+            status, answer, _ = await router.answer(CAPTIONS, caption_of(1000))
+            assert (status, answer["error"]["code"]) == (503, "draining")
+        assert not second.received
+
+    run(scenario)
+
+
+def test_a_request_that_kills_pods_does_not_go_round_the_fleet():
+    async def scenario():
+        fakes = [FakePod(dies_unanswered=True) for _ in range(4)]
+        async with routing(*fakes) as router:
+            status, answer, headers = await router.answer(CHAT, QUESTION)
+            assert (status, answer["error"]["code"]) == (502, "upstream_lost")
+            assert int(headers["Retry-After"]) > 0
+        assert sum(len(fake.received) for fake in fakes) == 2
+
+    run(scenario)
+
+
+def test_all_dead_is_told_in_openais_shape(nobody):
+    async def scenario():
+        async with routing(dead=[nobody]) as router:
+            status, answer, headers = await router.answer(CHAT, QUESTION)
+            assert status == 503
+            assert answer["error"] == {
+                "message": "no pod is ready",
+                "type": "server_error",
+                "param": None,
+                "code": "no_endpoint_ready",
+            }
+            assert int(headers["Retry-After"]) > 0
+            assert int(headers["retry-after-ms"]) > 0
+
+    run(scenario)
+
+
+def test_the_last_one_dying_is_told_too():
+    async def scenario():
+        pod = FakePod()
+        async with contextlib.AsyncExitStack() as life:
+            address = await life.enter_async_context(pods.running(pod))
+            async with routing(dead=[address], poll_s=60, stale_after_s=120) as router:
+                await router.until(lambda all_of: all_of[0]["ready"])
+                await life.aclose()
+                status, answer, headers = await router.answer(CHAT, QUESTION)
+                assert (status, answer["error"]["code"]) == (503, "no_endpoint_ready")
+                assert "Retry-After" in headers
+
+    run(scenario)
+
+
+def test_a_full_fleet_refuses_and_says_when_to_come_back():
+    async def scenario():
+        pod = FakePod(backlog_s=130)
+        async with routing(pod, ceiling_s=100) as router:
+            status, answer, headers = await router.answer(CHAT, QUESTION)
+            assert (status, answer["error"]["code"]) == (429, "overloaded")
+            assert 25 <= int(headers["Retry-After"]) <= 30
+        assert not pod.received
+
+    run(scenario)
+
+
+def test_a_pods_own_error_passes_untouched_and_trips_nothing():
+    async def scenario():
+        told = errors.AudioTooLong("the clip is longer than 1200 s", param="audio")
+        pod, other = FakePod(fails_with=told), FakePod(backlog_s=5)
+        async with routing(pod, other) as router:
+            for _ in range(20):
+                status, answer, headers = await router.answer(CHAT, QUESTION)
+                assert (status, answer) == (400, errors.encode(told))
+                assert headers["x-should-retry"] == "false"
+            assert (await router.get("/health"))[1]["ready"] == 2
+        assert (len(pod.received), len(other.received)) == (20, 0)
+
+    run(scenario)
+
+
+def test_an_early_refusal_of_a_large_upload_passes_through():
+    async def scenario():
+        told = errors.RequestTooLarge("this pod takes less")
+        async with routing(FakePod(fails_with=told, answers_unread=True)) as router:
+            sent = io.BytesIO(json.dumps(caption_of(7000)).encode())
+            async with router.client.post(router.address + CAPTIONS, data=sent) as answer:
+                assert (answer.status, await answer.json()) == (413, errors.encode(told))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("body", [QUESTION, STREAMED], ids=["waiting", "in mid-stream"])
+def test_a_client_that_leaves_cancels_its_request_at_the_pod(body):
+    async def scenario():
+        pod = FakePod(hold=asyncio.Event(), holds_after_words=1)
+        async with routing(pod) as router:
+            asking = asyncio.create_task(router.client.post(router.address + CHAT, json=body))
+            await pod.has_arrived.wait()
+            if body is STREAMED:
+                answer = await asking
+                await answer.content.readuntil(b"\n\n")
+                answer.close()
+            else:
+                asking.cancel()
+            await pod.was_cancelled.wait()
+            await router.until(nothing_open)
+            codes = await router.metric('flamingo_router_requests_total{code="499"')
+            assert codes == [1.0]
+
+    run(scenario)
+
+
+def test_a_client_that_leaves_in_mid_upload_leaves_nothing_behind():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod) as router, router.connection() as (_, writer):
+            head = f"POST {CAPTIONS} HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"
+            writer.write(head.encode() + json.dumps(caption_of(200)).encode()[:150_000])
+            await router.until(lambda all_of: all_of[0]["num_open"] == 1)
+            writer.transport.abort()
+            await router.until(nothing_open)
+        assert not pod.received
+
+    run(scenario)
+
+
+def test_a_stream_whose_pod_dies_ends_with_an_error_and_no_done():
+    async def scenario():
+        async with routing(FakePod(dies_after_words=2)) as router:
+            async with router.post(CHAT, STREAMED) as answer:
+                assert answer.status == 200
+                events = (await answer.read()).strip().split(b"\n\n")
+            assert [b"error" in event for event in events] == [False, False, True]
+            attempts = 'flamingo_router_upstream_attempts_total{endpoint="'
+            assert await router.metric(attempts) == [1.0]
+            assert json.loads(events[-1].strip()[6:])["error"]["code"] == "upstream_lost"
+
+    run(scenario)
+
+
+class DiesInALine(FakePod):
+    async def _stream(self, request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b'data: {"n": 1}\n\ndata: {"n')
+        return self._die(request)
+
+
+def test_half_an_event_of_a_dead_pod_never_reaches_the_client():
+    async def scenario():
+        async with routing(DiesInALine()) as router, router.post(CHAT, STREAMED) as answer:
+            first, last = (await answer.read()).strip().split(b"\n\n")
+            assert first == b'data: {"n": 1}'
+            assert json.loads(last.strip()[6:])["error"]["code"] == "upstream_lost"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("answer_bytes", [0, 100_000], ids=["chunked", "with a length"])
+def test_an_answer_whose_pod_dies_breaks_off(answer_bytes):
+    async def scenario():
+        pod = FakePod(dies_in_answer=True, answer_bytes=answer_bytes)
+        async with routing(pod) as router, router.post(CHAT, QUESTION) as answer:
+            with pytest.raises(aiohttp.ClientError):
+                await answer.read()
+
+    run(scenario)
+
+
+def test_a_short_answer_whose_pod_dies_becomes_an_error():
+    async def scenario():
+        async with routing(FakePod(dies_in_answer=True, answer_bytes=500)) as router:
+            status, answer, _ = await router.answer(CHAT, QUESTION)
+            assert (status, answer["error"]["code"]) == (502, "upstream_lost")
+
+    run(scenario)
+
+
+def test_health_says_how_many_of_how_many(nobody):
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod, dead=[nobody]) as router:
+            for path in ("/health", "/health/ready"):
+                expected = {"status": "ready", "ready": 1, "endpoints": 2}
+                assert await router.get(path) == (200, expected)
+            pod.state = "draining"
+            await router.until(lambda all_of: not any(each["ready"] for each in all_of))
+            status, told = await router.get("/health/ready")
+            assert (status, told["status"]) == (503, "no_endpoint_ready")
+            assert (await router.get("/health/live"))[0] == 200
+
+    run(scenario)
+
+
+def test_a_router_that_drains_finishes_what_it_holds_and_takes_nothing_new():
+    async def scenario():
+        pod = FakePod(hold=asyncio.Event())
+        async with routing(pod) as router:
+            held = asyncio.create_task(router.answer(CHAT, QUESTION))
+            await pod.has_arrived.wait()
+            draining = asyncio.create_task(router.app[router_app.GATE].shut())
+            async with router.client.get(router.address + "/health/ready") as answer:
+                assert (answer.status, (await answer.json())["status"]) == (503, "draining")
+                assert answer.headers["Connection"] == "close"
+            status, answer, _ = await router.answer(CHAT, QUESTION)
+            assert (status, answer["error"]["code"]) == (503, "draining")
+            assert not draining.done()
+            pod.hold.set()
+            assert (await held)[0] == 200
+            await draining
+
+    run(scenario)
+
+
+def test_metrics_tell_routes_codes_audio_and_backlog():
+    async def scenario():
+        async with routing(FakePod(backlog_s=3)) as router:
+            await router.answer(CAPTIONS, caption_of(42))
+            await router.answer("/v1/nothing", QUESTION)
+            answered = f'flamingo_router_requests_total{{code="200",route="{CAPTIONS}"}}'
+            assert await router.metric(answered) == [1.0]
+            other = 'flamingo_router_requests_total{code="404",route="other"}'
+            assert await router.metric(other) == [1.0]
+            assert await router.metric('flamingo_router_audio_seconds_total{source="exact"}') == [
+                42
+            ]
+            assert (await router.metric("flamingo_router_backlog_seconds"))[0] > 2
+            assert await router.metric("flamingo_router_decision_seconds_count") == [1.0]
+
+    run(scenario)
+
+
+def test_the_page_is_served():
+    async def scenario():
+        async with routing(FakePod()) as router, router.client.get(router.address) as answer:
+            assert (answer.status, answer.content_type) == (200, "text/html")
+
+    run(scenario)

@@ -1,0 +1,217 @@
+"""The ledger: reports, tickets, and what they come to."""
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from flamingo.wire.report import LoadReport
+from flamingo_router.fleet import Fleet
+
+A, B = "http://a", "http://b"
+
+
+def fleet_of(*addresses):
+    return Fleet(addresses, stale_after_s=1, lost_after_s=10)
+
+
+def load(backlog_s=0.0, *, state="ready", epoch="1", sequence=1):
+    return LoadReport(
+        model="m",
+        state=state,
+        epoch=epoch,
+        sequence=sequence,
+        backlog_s=backlog_s,
+        num_running=0,
+        num_waiting=0,
+    )
+
+
+@pytest.fixture
+def fleet():
+    return fleet_of(A, B)
+
+
+def backlog_s(fleet, now_s, address=A):
+    return fleet.endpoint(address, now_s=now_s).backlog_s
+
+
+def is_ready(fleet, now_s, address=A):
+    return fleet.endpoint(address, now_s=now_s).is_ready
+
+
+def test_an_endpoint_that_has_said_nothing_gets_nothing(fleet):
+    assert not is_ready(fleet, 0)
+
+
+@pytest.mark.parametrize("state", ["starting", "loading", "warming", "draining", "stopped"])
+def test_only_a_pod_that_calls_itself_ready_is(fleet, state):
+    fleet.observe(A, load(state=state), asked_s=0)
+    assert not is_ready(fleet, 0)
+    fleet.observe(A, load(sequence=2), asked_s=0)
+    assert is_ready(fleet, 0)
+
+
+def test_the_backlog_is_the_report_less_the_time_since(fleet):
+    fleet.observe(A, load(5.0), asked_s=10)
+
+    assert backlog_s(fleet, 10) == 5.0
+    assert backlog_s(fleet, 10.5) == 4.5
+    assert fleet.endpoint(A, now_s=10).load.backlog_s == 5.0
+
+
+def test_a_backlog_worked_off_is_none(fleet):
+    fleet.observe(A, load(0.25), asked_s=10)
+    assert backlog_s(fleet, 10.75) == 0.0
+
+
+def test_what_was_sent_since_the_report_comes_on_top(fleet):
+    fleet.observe(A, load(5.0), asked_s=10)
+    ticket = fleet.reserve(A, 2.0)
+    assert backlog_s(fleet, 10) == 7.0
+
+    fleet.settle(ticket)
+    assert backlog_s(fleet, 10) == 5.0
+
+
+def test_a_report_asked_for_after_a_request_had_left_counts_it(fleet):
+    ticket = fleet.reserve(A, 2.0)
+    fleet.mark_sent(ticket, now_s=10)
+    fleet.observe(A, load(2.0), asked_s=10.5)
+
+    assert backlog_s(fleet, 10.5) == 2.0
+    assert fleet.endpoint(A, now_s=10.5).num_open == 1
+
+
+def test_a_report_does_not_count_what_is_still_being_uploaded(fleet):
+    fleet.reserve(A, 2.0)
+    fleet.observe(A, load(0.0), asked_s=10)
+
+    assert backlog_s(fleet, 10) == 2.0
+
+
+def test_a_report_asked_for_before_a_request_had_left_does_not_count_it(fleet):
+    ticket = fleet.reserve(A, 2.0)
+    fleet.mark_sent(ticket, now_s=10)
+    fleet.observe(A, load(0.0), asked_s=9.9)
+
+    assert backlog_s(fleet, 10) == 2.0
+
+
+def test_a_stale_report_says_nothing_and_all_own_tickets_count(fleet):
+    fleet.observe(A, load(50.0), asked_s=10)
+    fleet.mark_sent(fleet.reserve(A, 2.0), now_s=10)
+    fleet.observe(A, load(50.0, sequence=2), asked_s=10.5)
+    fleet.reserve(A, 3.0)
+    endpoint = fleet.endpoint(A, now_s=12)
+
+    assert not endpoint.is_known
+    assert endpoint.load is None
+    assert endpoint.backlog_s == 5.0
+    assert endpoint.is_ready
+
+
+def test_a_pod_silent_for_long_gets_nothing(fleet):
+    fleet.observe(A, load(), asked_s=10)
+
+    assert is_ready(fleet, 20)
+    assert not is_ready(fleet, 20.1)
+
+
+def test_an_endpoint_set_aside_waits_for_a_later_report(fleet):
+    fleet.observe(A, load(), asked_s=10)
+    fleet.set_aside(A, now_s=11)
+    assert not is_ready(fleet, 11)
+
+    fleet.observe(A, load(sequence=2), asked_s=10.9)
+    assert not is_ready(fleet, 11)
+
+    fleet.observe(A, load(sequence=3), asked_s=11.1)
+    assert is_ready(fleet, 11.1)
+
+
+def test_a_report_overtaken_on_the_way_is_dropped(fleet):
+    fleet.observe(A, load(1.0, sequence=7), asked_s=10)
+    fleet.observe(A, load(9.0, sequence=6), asked_s=10)
+    assert backlog_s(fleet, 10) == 1.0
+
+
+def test_a_pod_that_started_anew_counts_anew(fleet):
+    fleet.observe(A, load(9.0, sequence=70), asked_s=10)
+    fleet.observe(A, load(1.0, epoch="2", sequence=0), asked_s=10)
+    assert backlog_s(fleet, 10) == 1.0
+
+
+def test_a_ticket_is_settled_once(fleet):
+    ticket = fleet.reserve(A, 2.0)
+    fleet.settle(ticket)
+    with pytest.raises(KeyError):
+        fleet.settle(ticket)
+
+
+def test_a_settled_ticket_is_not_sent_again(fleet):
+    ticket = fleet.reserve(A, 2.0)
+    fleet.settle(ticket)
+    fleet.mark_sent(ticket, now_s=1)
+    assert fleet.endpoint(A, now_s=1).num_open == 0
+
+
+def test_the_report_tells_each_endpoint(fleet):
+    fleet.observe(A, load(5.0), asked_s=10)
+    fleet.reserve(A, 2.0)
+    first, second = fleet.report(now_s=10).endpoints
+
+    assert (first.address, first.ready, first.backlog_s, first.num_open) == (A, True, 7.0, 1)
+    assert (second.address, second.ready, second.load) == (B, False, None)
+
+
+class Ledger(RuleBasedStateMachine):
+    """Any order of reports, sends and settlements leaves a sane ledger."""
+
+    @initialize()
+    def start(self):
+        self.fleet, self.now_s, self.open, self.sequence = fleet_of(A, B), 0.0, [], 0
+
+    @rule(seconds=st.floats(0, 3))
+    def wait(self, seconds):
+        self.now_s += seconds
+
+    @rule(address=st.sampled_from([A, B]), cost_s=st.floats(0, 100))
+    def reserve(self, address, cost_s):
+        self.open.append(self.fleet.reserve(address, cost_s))
+
+    @rule(data=st.data())
+    def send(self, data):
+        if self.open:
+            self.fleet.mark_sent(data.draw(st.sampled_from(self.open)), now_s=self.now_s)
+
+    @rule(data=st.data())
+    def settle(self, data):
+        if self.open:
+            at = data.draw(st.integers(0, len(self.open) - 1))
+            self.fleet.settle(self.open.pop(at))
+
+    @rule(address=st.sampled_from([A, B]), left_s=st.floats(0, 100), late_s=st.floats(0, 2))
+    def observe(self, address, left_s, late_s):
+        self.sequence += 1
+        report = load(left_s, sequence=self.sequence)
+        self.fleet.observe(address, report, asked_s=self.now_s - late_s)
+
+    @invariant()
+    def backlog_is_never_negative(self):
+        for endpoint in self.fleet.endpoints(now_s=self.now_s):
+            assert endpoint.backlog_s >= 0
+
+    @invariant()
+    def every_open_ticket_is_counted(self):
+        endpoints = self.fleet.endpoints(now_s=self.now_s)
+        assert sum(endpoint.num_open for endpoint in endpoints) == len(self.open)
+
+    @invariant()
+    def an_unknown_endpoint_has_exactly_its_open_tickets(self):
+        for endpoint in self.fleet.endpoints(now_s=self.now_s):
+            own_s = sum(each.cost_s for each in self.open if each.address == endpoint.address)
+            if not endpoint.is_known:
+                assert endpoint.backlog_s == pytest.approx(own_s)
+
+
+test_any_course_of_events_leaves_a_sane_ledger = Ledger.TestCase
