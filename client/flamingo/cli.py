@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from flamingo.commands import ask, caption, embed, fleet, models, output, services, up, version
+from flamingo.commands import (
+    ask,
+    bench,
+    caption,
+    embed,
+    fleet,
+    models,
+    output,
+    services,
+    up,
+    version,
+)
 from flamingo.errors import FlamingoError
 
 EXAMPLES = """\
@@ -38,6 +49,7 @@ app.command(rich_help_panel="Look")(fleet.fleet)
 app.command(rich_help_panel="Look")(version.version)
 app.command(rich_help_panel="Run")(up.up)
 services.add_to(app)
+app.command("bench", cls=services.PassThrough, help=bench.HELP, rich_help_panel="Look")(bench.bench)
 
 
 def main() -> None:

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 from flamingo.wire import requests
 from flamingo.wire.responses import FinishReason, PromptTokensDetails, Usage
-from flamingo_pod import clip as clips
 from flamingo_pod import prompt
 from flamingo_pod.clip import Clip
 from flamingo_pod.detokenize import Detokenizer
-from flamingo_pod.engine.bridge import Prompt
+from flamingo_pod.engine.engine import Prompt
 from flamingo_pod.engine.load import Work
 from flamingo_pod.engine.sequence import SamplingParams, Step
-from flamingo_pod.model.encoder import EncodedAudio
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.pod import Pod, Served
 
@@ -43,8 +41,9 @@ class Answer:
     """What has been said so far."""
 
     question: Question
-    audio: EncodedAudio | None = None
     num_tokens: int = 0
+    num_cached: int = 0
+    """Prompt tokens that needed no computing."""
     finish_reason: FinishReason = "length"
 
     @property
@@ -57,7 +56,9 @@ class Answer:
             completion_tokens=self.num_tokens,
             total_tokens=num_prompt + self.num_tokens,
             prompt_tokens_details=PromptTokensDetails(
-                audio_tokens=num_audio, text_tokens=num_prompt - num_audio
+                audio_tokens=num_audio,
+                text_tokens=num_prompt - num_audio,
+                cached_tokens=self.num_cached,
             ),
             audio_seconds=round(clip.seconds, 3) if clip else 0.0,
         )
@@ -104,10 +105,9 @@ async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[str,
     """Yield the answer's text as it comes, and fill `answer`; closing it stops the engine."""
     question, started_s = answer.question, time.monotonic()
     detokenizer = Detokenizer(served.checkpoint.processor.tokenizer, question.stops)
+    audio = question.clip.audio if question.clip else None
     with served.engine.load.holding(question.work):
-        if question.clip is not None:
-            answer.audio = await clips.encode(pod, served, question.clip)
-        steps = served.engine.submit(Prompt(question.token_ids, answer.audio), question.params)
+        steps = served.engine.submit(Prompt(question.token_ids, audio), question.params)
         async with contextlib.aclosing(steps):
             async for step in steps:
                 if answer.num_tokens == 0:
@@ -121,6 +121,7 @@ async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[str,
 
 def _take(answer: Answer, detokenizer: Detokenizer, step: Step) -> str:
     text = ""
+    answer.num_cached = max(answer.num_cached, step.num_reused)
     if step.token_id is not None:
         answer.num_tokens += 1
         text = detokenizer.push(step.token_id)
@@ -134,4 +135,5 @@ def _count(pod: Pod, usage: Usage) -> None:
     details = usage.prompt_tokens_details
     pod.metrics.tokens.labels("audio").inc(details.audio_tokens)
     pod.metrics.tokens.labels("text").inc(details.text_tokens)
+    pod.metrics.tokens.labels("cached").inc(details.cached_tokens)
     pod.metrics.tokens.labels("output").inc(usage.completion_tokens)

@@ -28,7 +28,7 @@ def create(pod: Pod) -> web.Application:
     """Return the application that serves `pod`."""
     app = http.application(max_body_bytes=pod.settings.max_body_bytes)
     app[POD] = pod
-    pod.metrics.registry.register(LoadCollector(pod.report))
+    pod.metrics.registry.register(LoadCollector(pod.report, lambda: pod.profile.stages))
     for path, story in API.items():
         app.router.add_post(path, _told(story))
     app.router.add_get("/v1/models", _models)
@@ -75,7 +75,7 @@ async def _health(request: web.Request) -> web.Response:
 
 
 async def _live(request: web.Request) -> web.Response:
-    is_alive = request.app[POD].state is not State.FAILED
+    is_alive = request.app[POD].is_alive
     return web.json_response(
         {"status": "live" if is_alive else "failed"}, status=200 if is_alive else 503
     )

@@ -75,8 +75,9 @@ async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
 async def _embedding(
     served: Served, reply: Answer, asked: AnalyzeRequest
 ) -> responses.EmbeddingData:
-    assert reply.audio is not None  # speak() has encoded the clip
-    rows = await embedding.rows(served, reply.audio, asked)
+    assert reply.question.clip is not None  # a caption is of a clip
+    # The clip keeps its windows' states: nothing is encoded twice.
+    rows = await embedding.rows(served, reply.question.clip.audio, asked)
     return await asyncio.to_thread(embedding.describe, rows, asked)
 
 

@@ -23,8 +23,7 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         heard = await clip.read(pod, served, came.file or asked.audio)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
         with served.engine.load.holding(Work(heard.num_windows, max_tokens=0)):
-            audio = await clip.encode(pod, served, heard)
-            rows = await embedding.rows(served, audio, asked)
+            rows = await embedding.rows(served, heard.audio, asked)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
 
 

@@ -2,11 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from flamingo.errors import FlamingoError
 from flamingo.wire.report import LoadReport
@@ -37,7 +37,6 @@ class Metrics:
             registry=registry,
         )
         self.decode = _durations("flamingo_audio_decode_seconds", "Decoding a clip.", registry)
-        self.encode = _durations("flamingo_encoder_seconds", "Encoding a clip.", registry)
         self.first_token = _durations(
             "flamingo_time_to_first_token_seconds", "From request to first token.", registry
         )
@@ -71,13 +70,22 @@ def _durations(name: str, documentation: str, registry: CollectorRegistry) -> Hi
 
 
 class LoadCollector:
-    """The load report as gauges, read when scraped."""
+    """The load report and the engine's profile, read when scraped."""
 
-    def __init__(self, report: Callable[[], LoadReport]) -> None:
+    def __init__(
+        self, report: Callable[[], LoadReport], stages: Callable[[], Mapping[str, float]]
+    ) -> None:
         self._report = report
+        self._stages = stages
 
     def collect(self) -> Iterable[Metric]:
-        """Yield one gauge per figure of the report."""
+        """Yield one gauge per figure of the report, and the seconds of each stage."""
+        spent = CounterMetricFamily(
+            "flamingo_engine_seconds", "Seconds the engine spent, by stage.", labels=["stage"]
+        )
+        for stage, seconds in self._stages().items():
+            spent.add_metric([stage], seconds)
+        yield spent
         report = self._report()
         gauges = {
             "flamingo_requests_running": ("Requests the engine works on.", report.num_running),

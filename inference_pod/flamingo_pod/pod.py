@@ -6,7 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,8 +19,11 @@ from flamingo.wire.responses import ModelCard
 from flamingo_pod import lifecycle
 from flamingo_pod.audio.decode import Bounds
 from flamingo_pod.audio.workers import Decoders
-from flamingo_pod.engine.bridge import Engine, Prompt
+from flamingo_pod.engine.audio import Audio
+from flamingo_pod.engine.bridge import Engine
+from flamingo_pod.engine.engine import Options, Prompt
 from flamingo_pod.engine.load import Load
+from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.fetch import Fetcher
 from flamingo_pod.lifecycle import Event, State
@@ -124,6 +127,18 @@ class Pod:
             token_s=load.token_s,
         )
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process need not be replaced."""
+        engine = self._served.engine if self._served else None
+        is_stuck = engine is not None and (engine.is_broken or engine.is_stalled)
+        return self.state is not State.FAILED and not is_stuck
+
+    @property
+    def profile(self) -> Profile:
+        """What the engine has spent its time on."""
+        return self._served.engine.profile if self._served else Profile()
+
     async def bring_up(self, environ: Mapping[str, str]) -> None:
         """Load, warm up, become ready; on failure end the process with its own status."""
         self.tell(Event.LISTENING)
@@ -194,7 +209,7 @@ def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.Source:
 def _serve(loaded: checkpoint.Checkpoint, settings: Settings) -> Served:
     limits = loaded.limits
     max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
-    engine = Engine(loaded)
+    engine = Engine(loaded, _engine_options(loaded, settings))
     engine.start()
     card = ModelCard(
         id=settings.served_name or loaded.id,
@@ -208,10 +223,23 @@ def _serve(loaded: checkpoint.Checkpoint, settings: Settings) -> Served:
     return Served(loaded, engine, card, Bounds(max_seconds=max_audio_s))
 
 
+def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> Options:
+    options = Options.for_checkpoint(
+        loaded,
+        max_cache_bytes=int(settings.cache_gib * 2**30),
+        is_reference=settings.forward == "reference",
+        max_running=settings.max_running,
+    )
+    return (
+        options
+        if settings.kv_tokens is None
+        else replace(options, num_kv_tokens=settings.kv_tokens)
+    )
+
+
 async def _warm_up(served: Served) -> None:
     """Let one second of silence go the whole way: ready means that an answer came out."""
-    silence = np.zeros(windows.SAMPLE_RATE_HZ, np.float32)
-    audio = await served.engine.encode(silence)
-    slots = [served.checkpoint.processor.audio_token_id] * audio.total_tokens
+    audio = Audio.of(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
+    slots = [served.checkpoint.processor.audio_token_id] * audio.num_tokens
     async for _ in served.engine.submit(Prompt(slots, audio), SamplingParams(max_tokens=2)):
         pass

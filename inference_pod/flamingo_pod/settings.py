@@ -28,6 +28,14 @@ class Settings(ServiceSettings):
     """Longest clip taken, in seconds; default and ceiling: what the checkpoint takes."""
     max_held: int = Field(default=256, ge=1, le=100_000)
     """Requests held at once; one more is refused with 429 and told when to come back."""
+    max_running: int = Field(default=64, ge=1, le=1024)
+    """Sequences that are computed together; the others wait."""
+    kv_tokens: int | None = Field(default=None, ge=256)
+    """Tokens of keys and values held; default: what a GPU's free memory or 2 GiB holds."""
+    cache_gib: float = Field(default=1.0, ge=0, le=1024)
+    """Memory for encoded audio that may be asked about again."""
+    forward: Literal["lean", "reference"] = "lean"
+    """Which way through the model: our own, or transformers' modules, which is slower."""
     decode_workers: int = Field(default=1, ge=1, le=64)
     """Processes that decode audio."""
     decode_deadline_s: float = Field(default=60.0, gt=0, le=600)

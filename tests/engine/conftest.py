@@ -1,9 +1,13 @@
 import os
 
 import pytest
+import torch
 
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
+
+# Two threads on two busy cores wait for each other, ten times longer than one works.
+torch.set_num_threads(1)
 
 
 def source(**changes):

@@ -90,7 +90,8 @@ def test_an_embedding_is_what_the_encoder_says(http, clips, tiny, name):
         ).last_hidden_state[0]
     row = answer["data"][0]
     got = np.frombuffer(base64.b64decode(row["embedding"]), "<f4").reshape(row["shape"])
-    assert np.array_equal(got, states[: len(got)].numpy())
+    # Encoded at its own length, not padded to 30 s: the same but for rounding.
+    assert np.allclose(got, states[: len(got)].numpy(), atol=1e-5)
     assert len(got) == windows.num_tokens(len(samples_of(clips[name])))
     assert len(got) == answer["usage"]["num_frames"] == len(row["frame_timestamps"])
 

@@ -1,175 +1,205 @@
 """asyncio on one side, the engine's thread on the other.
 
-The seam: `encode` a clip once, `submit` any number of prompts about it, iterate
-the steps, cancel by leaving the iterator. Nothing else of the engine is seen
-from outside.
+The seam: `submit` a prompt and iterate its steps, cancel by leaving the iterator;
+`encode` and `project` a clip. Nothing else of the engine is seen from outside.
 """
 
 import asyncio
 import contextlib
-import contextvars
 import queue
+import random
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import abc, deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from flamingo.errors import InternalError
+from flamingo.errors import ContextTooLong, InternalError
 from flamingo.service import logs
-from flamingo_pod.engine import generate
+from flamingo_pod.engine.audio import Audio, Window
+from flamingo_pod.engine.engine import Broken, Core, Options, Prompt
 from flamingo_pod.engine.load import Load
-from flamingo_pod.engine.sequence import SamplingParams, Step
-from flamingo_pod.model import encoder
+from flamingo_pod.engine.profile import Profile
+from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
 from flamingo_pod.model.checkpoint import Checkpoint
 
-T = TypeVar("T")
-Job = Callable[[], None]
+STALL_S = 120.0
+"""Work held and no step for so long: the process must be replaced (DESIGN §9: found in 130 s)."""
+WINDOWS_PER_TURN = 4
+"""An embedding of a long clip is encoded in pieces, so that it does not stop the streams."""
 
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Token ids with a `<sound>` slot for each of the audio's tokens."""
-
-    token_ids: Sequence[int]
-    audio: encoder.EncodedAudio | None = None
+Command = abc.Callable[[], None]
 
 
 @dataclass(slots=True)
-class _Sequence:
-    """One submitted prompt: where its steps go, and whether anybody still wants them."""
+class _Stream:
+    """Where one prompt's steps go."""
 
     loop: asyncio.AbstractEventLoop
-    steps: asyncio.Queue[Step | InternalError] = field(default_factory=asyncio.Queue)
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    steps: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)
+    sequence: Sequence | None = None
+    """Known to the engine's thread alone."""
+    is_left: bool = False
 
-    def emit(self, step: Step | InternalError) -> bool:
-        """Hand a step to the event loop; return whether the sequence was cancelled."""
+    def emit(self, step: Step | Exception) -> None:
         # The loop is closed only when the process ends; then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.steps.put_nowait, step)
-        return self.cancelled.is_set()
 
 
 @dataclass(slots=True)
-class _Timed:
-    """Hands a sequence's steps on, and learns from their pace."""
+class _Encoding:
+    """A clip on its way through the encoder, for its embedding."""
 
-    sequence: _Sequence
-    load: Load
-    num_windows: int
-    last_s: float
-    is_first: bool = True
-
-    def emit(self, step: Step) -> bool:
-        now_s = time.monotonic()
-        if self.is_first:
-            self.load.measured_prefill(now_s - self.last_s, num_windows=self.num_windows)
-        else:
-            self.load.measured_token(now_s - self.last_s)
-        self.last_s, self.is_first = now_s, False
-        return self.sequence.emit(step)
+    windows: deque[tuple[Window, int]]
+    is_projected: bool
+    done: "Future[list[torch.Tensor]]" = field(default_factory=Future)
+    rows: list[torch.Tensor] = field(default_factory=list)
 
 
 class Engine:
     """Owns the thread that owns the model."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: Options | None = None) -> None:
         self._checkpoint = checkpoint
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._core = Core(checkpoint, options or Options.for_checkpoint(checkpoint))
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._encodings: deque[_Encoding] = deque()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._progress_s = time.monotonic()
+        self.is_broken = False
+        """Whether it fails whatever it is given."""
         self.load = Load()
-        """Written by both sides, each field by one."""
+        """Read by the event loop, measured by the thread."""
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the job at hand."""
-        self._jobs.put(None)
+        """End the thread after the step at hand."""
+        self._commands.put(None)
         self._thread.join()
 
-    async def encode(self, samples: NDArray[np.float32]) -> encoder.EncodedAudio:
-        """Return the clip's encoder states; mono 16 kHz float32."""
-        return await self._run(lambda: self._encode(samples))
+    @property
+    def profile(self) -> Profile:
+        """Seconds by stage, since the start."""
+        return self._core.profile
 
-    async def project(self, audio: encoder.EncodedAudio) -> torch.Tensor:
-        """Return what the language model hears of `audio`, `(tokens, width)`."""
-        return await self._run(lambda: encoder.project(self._checkpoint.model, audio))
+    @property
+    def is_stalled(self) -> bool:
+        """Whether it holds work and has made no step for `STALL_S`."""
+        return self._has_work() and time.monotonic() - self._progress_s > STALL_S
 
-    async def submit(self, prompt: Prompt, params: SamplingParams) -> AsyncGenerator[Step, None]:
-        """Yield the answer's steps. Closing the iterator cancels within one token.
+    async def encode(self, audio: Audio) -> torch.Tensor:
+        """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
+        return await self._encoded(audio, is_projected=False)
+
+    async def project(self, audio: Audio) -> torch.Tensor:
+        """Return what the language model hears of the clip, `(tokens, width)`."""
+        return await self._encoded(audio, is_projected=True)
+
+    async def submit(
+        self, prompt: Prompt, params: SamplingParams
+    ) -> abc.AsyncGenerator[Step, None]:
+        """Yield the answer's steps. Closing the iterator frees its memory within one step.
 
         Raises:
-            InternalError: the engine failed on this sequence; others go on.
+            ContextTooLong: the KV pool can never hold it.
+            InternalError: the engine failed on this sequence, or altogether.
         """
-        sequence = _Sequence(asyncio.get_running_loop())
-        context = contextvars.copy_context()  # so that the engine's log lines name the request
-        self._jobs.put(lambda: context.run(self._generate, sequence, prompt, params))
+        self._check(prompt, params)
+        stream = _Stream(asyncio.get_running_loop())
+        # Not secret: it makes one sample unlike the next.
+        seed = random.getrandbits(63) if params.seed is None else params.seed
+        self._commands.put(lambda: self._begin(stream, prompt, params, seed))
         try:
             while True:
-                step = await sequence.steps.get()
-                if isinstance(step, InternalError):
-                    raise step
+                step = await stream.steps.get()
+                if isinstance(step, Exception):
+                    raise InternalError("the engine failed on this request") from step
                 yield step
                 if step.finish_reason is not None:
                     return
         finally:
-            sequence.cancelled.set()
+            self._commands.put(lambda: self._leave(stream))
 
-    async def _run(self, job: Callable[[], T]) -> T:
-        """Return what `job` returns on the engine's thread; skipped if cancelled before."""
-        future: Future[T] = Future()
+    def _check(self, prompt: Prompt, params: SamplingParams) -> None:
+        if self.is_broken:
+            raise InternalError("the engine is broken; this pod is being replaced")
+        vocabulary = self._checkpoint.model.config.text_config.vocab_size
+        if not prompt.token_ids or not all(0 <= each < vocabulary for each in prompt.token_ids):
+            raise InternalError("the prompt holds tokens that the model does not know")
+        needed = len(prompt.token_ids) + params.max_tokens
+        if needed > (room := self._core.options.num_kv_tokens):
+            raise ContextTooLong(
+                f"prompt and answer need room for {needed} tokens; this pod's memory holds {room}"
+            )
 
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - handed to the waiting side whole
-                future.set_exception(error)
+    async def _encoded(self, audio: Audio, *, is_projected: bool) -> torch.Tensor:
+        placed = deque((window, index) for index, window in enumerate(audio.windows))
+        encoding = _Encoding(placed, is_projected)
+        self._commands.put(lambda: self._encodings.append(encoding))
+        rows = await asyncio.wrap_future(encoding.done)
+        return torch.cat(rows)
 
-        self._jobs.put(work)
-        return await asyncio.wrap_future(future)
+    def _begin(self, stream: _Stream, prompt: Prompt, params: SamplingParams, seed: int) -> None:
+        if self.is_broken:
+            stream.emit(Broken())
+        elif not stream.is_left:
+            stream.sequence = self._core.submit(prompt, params, seed, stream.emit)
+
+    def _leave(self, stream: _Stream) -> None:
+        stream.is_left = True
+        if stream.sequence is not None:
+            self._core.cancel(stream.sequence)
+
+    def _has_work(self) -> bool:
+        return self._core.has_work() or bool(self._encodings)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self.load.num_running = 1
-            job()
-            self.load.num_running = 0
+        while self._obey():
+            self.load.num_running = self._core.num_running
+            try:
+                self._turn()
+            except Exception:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
+                logs.get().exception("engine.broken")
+                self.is_broken = True
+                self._core.fail_all(Broken())
+            self._progress_s = time.monotonic()
+        for encoding in self._encodings:
+            encoding.done.cancel()
 
-    def _encode(self, samples: NDArray[np.float32]) -> encoder.EncodedAudio:
-        started_s = time.monotonic()
-        audio = encoder.encode(self._checkpoint.model, self._checkpoint.processor, samples)
-        self.load.measured_encode(time.monotonic() - started_s, num_windows=len(audio.num_tokens))
-        return audio
+    def _obey(self) -> bool:
+        """Do what was asked meanwhile; wait for it where there is no work. False means stop."""
+        while True:
+            try:
+                command = self._commands.get(block=not self._has_work())
+            except queue.Empty:
+                return True
+            self._progress_s = time.monotonic()
+            if command is None:
+                return False
+            command()
 
-    def _generate(self, sequence: _Sequence, prompt: Prompt, params: SamplingParams) -> None:
-        """Run one sequence; a fault in it is its own."""
-        if sequence.cancelled.is_set():
+    def _turn(self) -> None:
+        if self._encodings:
+            self._encode_some(self._encodings.popleft())
+        self._core.step(self.load)
+
+    def _encode_some(self, encoding: _Encoding) -> None:
+        """Encode a few windows, and put what is left at the end of the line."""
+        if encoding.done.cancelled():
             return
+        some = [encoding.windows.popleft() for _ in range(WINDOWS_PER_TURN) if encoding.windows]
         try:
-            self._generate_steps(sequence, prompt, params)
-        except Exception:  # noqa: BLE001 - the one place that keeps the engine's thread alive
-            logs.get().exception("sequence.failed")
-            sequence.emit(InternalError("the engine failed on this request"))
-
-    def _generate_steps(self, sequence: _Sequence, prompt: Prompt, params: SamplingParams) -> None:
-        started_s = time.monotonic()
-        model: Any = self._checkpoint.model
-        heard = None if prompt.audio is None else encoder.project(model, prompt.audio)
-        num_windows = 0 if prompt.audio is None else len(prompt.audio.num_tokens)
-        timed = _Timed(sequence, self.load, num_windows, last_s=started_s)
-        generate.generate(
-            model,
-            generate.embed_prompt(model, prompt.token_ids, heard),
-            params,
-            eos_token_ids=self._checkpoint.limits.eos_token_ids,
-            emit=timed.emit,
-        )
+            encoding.rows += self._core.embed(some, is_projected=encoding.is_projected)
+        except Exception as error:  # noqa: BLE001 - handed to the waiting side whole
+            encoding.done.set_exception(error)
+            return
+        if encoding.windows:
+            self._encodings.append(encoding)
+        else:
+            encoding.done.set_result(encoding.rows)

@@ -9,8 +9,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-SMOOTHING = 0.2
-"""Weight of a new measurement: five requests forget the old."""
 PRIOR_WINDOW_S = 0.05
 PRIOR_TOKEN_S = 0.02
 """Used until the first measurement; an L4 and a two-core laptop bracket them."""
@@ -50,18 +48,6 @@ class Load:
         finally:
             del self._held[ticket]
 
-    def measured_encode(self, seconds: float, *, num_windows: int) -> None:
-        """Learn what encoding a clip took."""
-        self.encode_s = _smooth(self.encode_s, seconds / num_windows)
-
-    def measured_prefill(self, seconds: float, *, num_windows: int) -> None:
-        """Learn what reading a prompt took, up to its first token."""
-        self.prefill_s = _smooth(self.prefill_s, seconds / max(1, num_windows))
-
-    def measured_token(self, seconds: float) -> None:
-        """Learn what one generated token took."""
-        self.token_s = _smooth(self.token_s, seconds)
-
     @property
     def window_s(self) -> float | None:
         """Seconds to encode and prefill one window; None before the first."""
@@ -78,7 +64,3 @@ class Load:
         window_s = self.window_s or PRIOR_WINDOW_S
         token_s = self.token_s or PRIOR_TOKEN_S
         return work.num_windows * window_s + work.max_tokens * STOPS_EARLY * token_s
-
-
-def _smooth(before: float | None, now: float) -> float:
-    return now if before is None else before + SMOOTHING * (now - before)

@@ -1,0 +1,1 @@
+"""An honest benchmark: our engine and its rivals, the same work, one run."""

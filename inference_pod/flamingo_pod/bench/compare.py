@@ -1,0 +1,120 @@
+"""Runs → one row an engine: medians, ratios taken within a repeat, tokens that are the same.
+
+Pure.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from flamingo_pod.bench.options import BASELINE, REFERENCE
+from flamingo_pod.bench.outcome import Answer, LeftOut, Measured
+
+Repeat = Mapping[str, Measured | LeftOut]
+"""What each engine did in one round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One engine's figures; medians over the repeats."""
+
+    engine: str
+    cpu_s: float
+    cpu_range_s: tuple[float, float]
+    wall_s: float
+    num_tokens: int
+    tokens_per_cpu_s: float
+    times_baseline: float | None
+    """Tokens per CPU-second over the static batches' of the same repeat."""
+    first_token_p50_s: float | None
+    first_token_p95_s: float | None
+    num_requests: int
+    num_exact: int | None
+    """Answers equal to the reference's, token for token, in the worst repeat."""
+    peak_rss_bytes: int
+
+
+def rows(repeats: Sequence[Repeat], engines: Iterable[str]) -> list[Row]:
+    """Return a row for each engine that ran in every repeat."""
+    ran = {name: [repeat[name] for repeat in repeats] for name in engines}
+    return [
+        _row(name, [run for run in runs if isinstance(run, Measured)], repeats)
+        for name, runs in ran.items()
+        if all(isinstance(run, Measured) for run in runs)
+    ]
+
+
+def left_out(repeats: Sequence[Repeat]) -> dict[str, LeftOut]:
+    """Return who has no row, and why."""
+    return {
+        name: outcome
+        for repeat in repeats
+        for name, outcome in repeat.items()
+        if isinstance(outcome, LeftOut)
+    }
+
+
+def num_exact(answers: Sequence[Answer], reference: Sequence[Answer]) -> int:
+    """Return how many answers have exactly the reference's tokens."""
+    expected = {answer.number: answer.token_ids for answer in reference}
+    return sum(expected.get(answer.number) == answer.token_ids for answer in answers)
+
+
+def _row(name: str, runs: Sequence[Measured], repeats: Sequence[Repeat]) -> Row:
+    cpu_s = [run.used.cpu_s for run in runs]
+    firsts_s = [_firsts_s(run) for run in runs]
+    num_tokens = sum(len(answer.token_ids) for answer in runs[0].answers)
+    return Row(
+        engine=name,
+        cpu_s=median(cpu_s),
+        cpu_range_s=(min(cpu_s), max(cpu_s)),
+        wall_s=median(run.used.wall_s for run in runs),
+        num_tokens=num_tokens,
+        tokens_per_cpu_s=num_tokens / median(cpu_s),
+        times_baseline=_against(BASELINE, _speed_up, runs, repeats),
+        first_token_p50_s=_percentile(firsts_s, 50),
+        first_token_p95_s=_percentile(firsts_s, 95),
+        num_requests=len(runs[0].answers),
+        num_exact=_worst_exact(runs, repeats),
+        peak_rss_bytes=max(run.used.peak_rss_bytes for run in runs),
+    )
+
+
+def _worst_exact(runs: Sequence[Measured], repeats: Sequence[Repeat]) -> int | None:
+    pairs = _paired(REFERENCE, runs, repeats)
+    return min((num_exact(run.answers, other.answers) for run, other in pairs), default=None)
+
+
+def _against(
+    rival: str,
+    ratio: Callable[[Measured, Measured], float],
+    runs: Sequence[Measured],
+    repeats: Sequence[Repeat],
+) -> float | None:
+    pairs = _paired(rival, runs, repeats)
+    return median(ratio(run, other) for run, other in pairs) if pairs else None
+
+
+def _paired(
+    rival: str, runs: Sequence[Measured], repeats: Sequence[Repeat]
+) -> list[tuple[Measured, Measured]]:
+    """Return each run beside the rival's of the same repeat: they met the same machine."""
+    others = [repeat.get(rival) for repeat in repeats]
+    both = zip(runs, others, strict=True)
+    return [(run, other) for run, other in both if isinstance(other, Measured)]
+
+
+def _speed_up(run: Measured, other: Measured) -> float:
+    return other.used.cpu_s / run.used.cpu_s  # their tokens are equally many
+
+
+def _firsts_s(run: Measured) -> list[float]:
+    return [answer.first_token_s for answer in run.answers if answer.first_token_s is not None]
+
+
+def _percentile(firsts_s: Sequence[Sequence[float]], percent: int) -> float | None:
+    if not all(firsts_s):
+        return None
+    return median(float(np.percentile(one, percent)) for one in firsts_s)

@@ -1,0 +1,45 @@
+"""Where and of what the figures are: processor, cores, commit, versions."""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from flamingo_pod.bench.outcome import Machine
+
+
+def look() -> Machine:
+    """Return this machine and this code."""
+    return Machine(
+        cpu=_cpu(),
+        num_cores=os.cpu_count() or 1,
+        load_average=round(os.getloadavg()[0], 2),
+        commit=_commit(),
+        torch=metadata.version("torch"),
+        transformers=metadata.version("transformers"),
+    )
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """Return the commit, with a + where the tree has changes; `unknown` where there is no git."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "--short", "HEAD")
+        return commit + ("+" if _git(here, "status", "--porcelain", "--", ".", "..") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()

@@ -1,0 +1,124 @@
+"""transformers' `generate`, as the model's documentation has it: one by one, or in batches.
+
+Each request goes the whole way, processor then generate; nothing is kept of a
+clip between two questions, because this way has no place for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from flamingo_pod.bench import task
+from flamingo_pod.bench.meter import Meter
+from flamingo_pod.bench.outcome import Answer, Measured
+from flamingo_pod.bench.task import Task
+from flamingo_pod.bench.workload import Request
+
+BATCH = 8
+
+
+def one_by_one(job: Task) -> Measured:
+    """Measure `generate` on one request after the other."""
+    return _run(job, 1)
+
+
+def static_batches(job: Task) -> Measured:
+    """Measure `generate` on batches of 8, padded on the left, as long as the longest answer.
+
+    A batch waits until it is full: that is its best in CPU-seconds, its worst in waiting.
+    """
+    return _run(job, BATCH)
+
+
+class _FirstToken(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped here
+    """Notes when the first token was there; stops nothing."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self.came_s: float | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        del scores, kwargs
+        self.came_s = self._meter.now_s() if self.came_s is None else self.came_s
+        return torch.zeros(len(input_ids), dtype=torch.bool)
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of one measured run."""
+
+    job: Task
+    meter: Meter = field(default_factory=Meter)
+    answers: list[Answer] = field(default_factory=list)
+    ended_s: dict[int, float] = field(default_factory=dict)
+    """When each request was answered: a further question about its clip arrives then."""
+
+    def arrived_s(self, request: Request) -> float:
+        """Return when it came; its predecessor is answered."""
+        return request.arrival_s if request.after is None else self.ended_s[request.after]
+
+    def answer(self, batch: Sequence[Request]) -> None:
+        """Wait until all have arrived, and answer them together."""
+        self.meter.wait_until(max(map(self.arrived_s, batch)))
+        first = _FirstToken(self.meter)
+        tokens = generate(self.job, batch, first)
+        for request, ids in zip(batch, tokens, strict=True):
+            self.ended_s[request.number] = self.meter.now_s()
+            came_s = (first.came_s or 0.0) - self.arrived_s(request)
+            self.answers.append(Answer(request.number, ids, came_s))
+
+
+def _run(job: Task, size: int) -> Measured:
+    generate(job, [job.work.warm_up], _FirstToken(Meter()))
+    run = _Run(job)
+    waiting = list(job.work.requests)
+    while waiting:
+        batch = [one for one in waiting if one.after is None or one.after in run.ended_s][:size]
+        run.answer(batch)
+        waiting = [one for one in waiting if one.number not in run.ended_s]
+    return Measured(used=run.meter.stop(), answers=task.checked(run.answers, job.work))
+
+
+@torch.inference_mode()
+def generate(job: Task, batch: Sequence[Request], first: StoppingCriteria) -> list[tuple[int, ...]]:
+    """Return the tokens of each, cut to what it asked for."""
+    inputs = prepared(job, batch)
+    ids = job.checkpoint.model.generate(
+        **inputs,
+        use_cache=True,  # published checkpoints say False of themselves
+        do_sample=False,
+        max_new_tokens=max(request.num_tokens for request in batch),
+        stopping_criteria=StoppingCriteriaList([first]),
+    )
+    said = ids[:, inputs["input_ids"].shape[1] :].tolist()
+    both = zip(said, batch, strict=True)
+    return [tuple(tokens[: request.num_tokens]) for tokens, request in both]
+
+
+def prepared(job: Task, batch: Sequence[Request]) -> Any:
+    """Return what the checkpoint's processor makes of the requests."""
+    texts = [text_of(job, request) for request in batch]
+    audio = [job.clips[request.clip] for request in batch]
+    return job.checkpoint.processor(text=texts, audio=audio)
+
+
+def text_of(job: Task, request: Request) -> str:
+    """Return what the chat template writes, one `<sound>` for the clip."""
+    written: str = job.checkpoint.processor.apply_chat_template(
+        _messages(request), add_generation_prompt=True, tokenize=False
+    )
+    return written
+
+
+def _messages(request: Request) -> list[dict[str, Any]]:
+    audio = [{"type": "audio"}]
+    return [
+        {
+            "role": turn.role,
+            "content": [*(audio if turn.has_audio else []), {"type": "text", "text": turn.text}],
+        }
+        for turn in request.turns
+    ]

@@ -1,0 +1,272 @@
+"""The step: schedule, run, commit. One thread calls everything here.
+
+A fault in a step is looked for: its chunks are run again one by one, writing the
+same KV once more, and only those that fail alone are failed. If none succeeds,
+the fault is the engine's, and it says so.
+"""
+
+import hashlib
+import itertools
+import time
+from collections import abc
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from flamingo.audio.windows import TOKENS_PER_WINDOW
+from flamingo_pod.engine import forward, kv, sampler
+from flamingo_pod.engine.audio import Audio, Window
+from flamingo_pod.engine.encoder import Encoder
+from flamingo_pod.engine.kv import KvPool
+from flamingo_pod.engine.load import Load
+from flamingo_pod.engine.profile import Profile
+from flamingo_pod.engine.runner import Asked, Runner
+from flamingo_pod.engine.scheduler import Limits, Plan, Scheduler
+from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, State, Step
+from flamingo_pod.model.checkpoint import Checkpoint
+
+MAX_FAULTS = 3
+"""So many steps in a row without one that succeeds, and the engine is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids with a `<sound>` slot for each of the audio's tokens."""
+
+    token_ids: abc.Sequence[int]
+    audio: Audio | None = None
+    salt: bytes = b""
+    """Sequences share KV only with those of the same salt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How large the engine is."""
+
+    num_kv_tokens: int
+    max_cache_bytes: int = 2**30
+    is_reference: bool = False
+    """Run transformers' modules instead of the lean forward."""
+    max_running: int = 64
+
+    @classmethod
+    def for_checkpoint(cls, checkpoint: Checkpoint, **changes: Any) -> "Options":
+        """Return options that fit the machine: a GPU's free memory, or a share of the host's."""
+        return cls(num_kv_tokens=kv.num_tokens_that_fit(checkpoint.model), **changes)
+
+
+class Poison(Exception):
+    """This sequence made the model fail; others go on."""
+
+
+class Broken(Exception):
+    """The engine fails whatever it is given."""
+
+
+Emit = abc.Callable[[Step | Exception], None]
+"""Takes a sequence's steps, and what ended it if that was no step."""
+
+
+@dataclass(slots=True)
+class _Client:
+    asked: Asked
+    emit: Emit
+
+
+@dataclass(slots=True)
+class Core:
+    """The engine without a thread."""
+
+    checkpoint: Checkpoint
+    options: Options
+    scheduler: Scheduler = field(init=False)
+    runner: Runner = field(init=False)
+    profile: Profile = field(default_factory=Profile)
+    _clients: dict[Sequence, _Client] = field(default_factory=dict)
+    _numbers: abc.Iterator[int] = field(default_factory=itertools.count)
+    _num_faults: int = 0
+
+    def __post_init__(self) -> None:
+        model = self.checkpoint.model
+        limits = Limits(self.options.num_kv_tokens, max_running=self.options.max_running)
+        self.scheduler = Scheduler(limits)
+        pool = KvPool(model.config.text_config, limits.num_kv_tokens, model.lm_head.weight)
+        kind = forward.Reference if self.options.is_reference else forward.Lean
+        cache_bytes = self.options.max_cache_bytes
+        encoder = Encoder(self.checkpoint, self.profile, max_cache_bytes=cache_bytes)
+        self.runner = Runner(self.checkpoint, pool, kind(model, pool), encoder, self.profile)
+
+    def has_work(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self._clients)
+
+    @property
+    def num_running(self) -> int:
+        """Sequences that hold memory."""
+        return len(self.scheduler.running)
+
+    def embed(
+        self, placed: abc.Sequence[tuple[Window, int]], *, is_projected: bool
+    ) -> list[torch.Tensor]:
+        """Return rows of windows at their places in a clip, `(tokens, width)` each."""
+        encoder = self.runner.encoder
+        if is_projected:
+            return encoder.heard(placed)
+        encoder.encode([window for window, _ in placed])
+        return [window.states for window, _ in placed]
+
+    def submit(self, prompt: Prompt, params: SamplingParams, seed: int, emit: Emit) -> Sequence:
+        """Take a prompt; `emit` is told each step from `step` on."""
+        sequence = Sequence(
+            number=next(self._numbers),
+            prompt_ids=prompt.token_ids,
+            params=params,
+            arrived_s=time.monotonic(),
+            prefix_of=self._prefix(prompt),
+            salt=prompt.salt,
+        )
+        asked = Asked(prompt.audio, seed, frozenset(prompt.token_ids))
+        self._clients[sequence] = _Client(asked, emit)
+        self.scheduler.submit(sequence)
+        return sequence
+
+    def cancel(self, sequence: Sequence) -> None:
+        """Let go of a sequence nobody waits for; what it has computed may serve another."""
+        prefix = sequence.prefix
+        self.scheduler.end(sequence, now_s=time.monotonic(), is_kept=True)
+        self._clients.pop(sequence, None)
+        self._tidy(prefix)
+
+    def step(self, load: Load | None = None) -> None:
+        """Do one step of work, and let `load` learn from it.
+
+        Raises:
+            Broken: `MAX_FAULTS` steps in a row have failed altogether.
+        """
+        started_s = time.monotonic()
+        plan = self.scheduler.plan(started_s)
+        if plan.is_empty:
+            return
+        choices = self._run(plan)
+        now_s = time.monotonic()
+        self._commit(plan, choices, now_s)
+        self.scheduler.budget.observe(
+            now_s - started_s, num_decoding=plan.num_decoding, num_prefilled=plan.num_prefilled
+        )
+        if load is not None:
+            self._measure(load)
+
+    def _measure(self, load: Load) -> None:
+        profile = self.profile
+        if profile.num_windows:
+            load.encode_s = (profile.mel_s + profile.encode_s) / profile.num_windows
+        if profile.num_prefilled:
+            load.prefill_s = profile.prefill_s / profile.num_prefilled * TOKENS_PER_WINDOW
+        if profile.num_decoded:
+            load.token_s = profile.decode_s / profile.num_decoded
+
+    def fail_all(self, why: Exception) -> None:
+        """End every sequence with `why`."""
+        for sequence in list(self._clients):
+            self._fail(sequence, why)
+
+    def _prefix(self, prompt: Prompt) -> Prefix | None:
+        if prompt.audio is None or not prompt.audio.windows:
+            return None
+        slot = self.checkpoint.model.config.audio_token_id
+        start = list(prompt.token_ids).index(slot)
+        stop = start + prompt.audio.num_tokens
+        digest = hashlib.sha256(prompt.salt + b"\0")
+        digest.update(torch.tensor(list(prompt.token_ids[:start])).numpy().tobytes())
+        for window in prompt.audio.windows:
+            digest.update(window.key)
+        return Prefix(
+            key=digest.digest(),
+            num_tokens=stop,
+            audio_start=start,
+            window_tokens=[window.num_tokens for window in prompt.audio.windows],
+        )
+
+    def _asked(self) -> dict[Sequence, Asked]:
+        return {sequence: client.asked for sequence, client in self._clients.items()}
+
+    def _run(self, plan: Plan) -> dict[Sequence, sampler.Choice | sampler.Poisoned]:
+        try:
+            choices = self.runner.run(plan, self._asked())
+        except Exception as error:  # noqa: BLE001 - its cause is looked for
+            return self._run_apart(plan, error)
+        self._num_faults = 0
+        return choices
+
+    def _run_apart(
+        self, plan: Plan, error: Exception
+    ) -> dict[Sequence, sampler.Choice | sampler.Poisoned]:
+        """Run a failed step's parts alone, and fail the sequences that fail alone."""
+        choices: dict[Sequence, sampler.Choice | sampler.Poisoned] = {}
+        parts = [(job.sequence, Plan(windows=[job])) for job in plan.windows]
+        parts += [(chunk.sequence, Plan(chunks=[chunk])) for chunk in plan.chunks]
+        num_good = 0
+        for owner, part in parts:
+            try:
+                choices |= self.runner.run(part, self._asked())
+                num_good += 1
+            except Exception as alone:  # noqa: BLE001 - it is told to its owner
+                self._fail(owner, Poison(str(alone)))
+        self._num_faults = 0 if num_good else self._num_faults + 1
+        if self._num_faults >= MAX_FAULTS:
+            raise Broken from error
+        return choices
+
+    def _commit(
+        self,
+        plan: Plan,
+        choices: abc.Mapping[Sequence, sampler.Choice | sampler.Poisoned],
+        now_s: float,
+    ) -> None:
+        for sequence, choice in choices.items():
+            if isinstance(choice, sampler.Poisoned):
+                self._fail(sequence, Poison("the model's logits are not finite"))
+        lost = {s for c in plan.chunks if (s := c.sequence).state is State.OVER}
+        kept = Plan(
+            windows=[job for job in plan.windows if job.sequence.state is not State.OVER],
+            chunks=[chunk for chunk in plan.chunks if chunk.sequence not in lost],
+        )
+        chosen = {s: c for s, c in choices.items() if isinstance(c, sampler.Choice)}
+        prefixes = {s: s.prefix for s in self._clients}
+        eos = self.checkpoint.limits.eos_token_ids
+        tokens = {s: choice.token_id for s, choice in chosen.items()}
+        over = self.scheduler.commit(kept, tokens, eos, now_s=now_s)
+        for sequence, choice in chosen.items():
+            self._emit(sequence, choice, is_over=sequence in over)
+        for sequence in {chunk.sequence for chunk in kept.chunks}:
+            self._tidy(prefixes.get(sequence))
+
+    def _emit(self, sequence: Sequence, choice: sampler.Choice, *, is_over: bool) -> None:
+        client = self._clients[sequence]
+        if len(sequence.output_ids) == 1:
+            self.profile.num_prompt_tokens += len(sequence.prompt_ids)
+            self.profile.num_reused_tokens += sequence.num_reused
+        if is_over:
+            del self._clients[sequence]
+        step = _step(choice, self.checkpoint.limits.eos_token_ids, is_over=is_over)
+        client.emit(replace(step, num_reused=sequence.num_reused))
+
+    def _fail(self, sequence: Sequence, why: Exception) -> None:
+        prefix = sequence.prefix
+        self.scheduler.end(sequence, now_s=time.monotonic())
+        client = self._clients.pop(sequence, None)
+        self._tidy(prefix)
+        if client is not None:
+            client.emit(why)
+
+    def _tidy(self, prefix: Prefix | None) -> None:
+        if prefix is not None and (prefix.is_computed or prefix.extent is None):
+            self.runner.forget(prefix)
+
+
+def _step(choice: sampler.Choice, eos: abc.Set[int], *, is_over: bool) -> Step:
+    if choice.token_id in eos:
+        return Step(None, "stop")
+    reason = "length" if is_over else None
+    return Step(choice.token_id, reason, choice.logprob, choice.top)  # type: ignore[arg-type]

@@ -1,0 +1,201 @@
+"""The KV pool, and attention over it. Torch.
+
+A row attends to at most three runs: the shared prefix, its own tail before this
+chunk, and the chunk itself. The first two are seen whole, so that no mask is ever
+built; only the chunk is causal. The parts are joined by their log-sum-exp, which
+is exact (Dao et al., FlashAttention, 2022, §3.1).
+"""
+
+from collections import abc
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from flamingo_pod.engine.memory import Copy
+from flamingo_pod.engine.scheduler import Chunk
+
+Run = tuple[int, int]
+"""`[start, stop)` of the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where a chunk's rows stand in the batch, and what they see of the pool."""
+
+    start: int
+    stop: int
+    seen: abc.Sequence[Run]
+    """Runs that every row sees whole."""
+    own: Run
+    """The rows' own places, contiguous in the pool: causal among themselves."""
+
+
+CPU_POOL_BYTES = 2 * 2**30
+GPU_SHARE = 0.85
+"""Of the memory that is free once the weights are there; the rest is for activations."""
+MAX_POOL_TOKENS = 2**22
+
+
+def num_tokens_that_fit(model: Any) -> int:
+    """Return how many tokens of KV this machine has room for beside `model`."""
+    config, weight = model.config.text_config, model.lm_head.weight
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    per_layer: int = 2 * config.num_key_value_heads * width * weight.element_size()
+    room = CPU_POOL_BYTES
+    if weight.is_cuda:
+        room = int(torch.cuda.mem_get_info(weight.device)[0] * GPU_SHARE)
+    return min(room // (per_layer * config.num_hidden_layers), MAX_POOL_TOKENS)
+
+
+class KvPool:
+    """Keys and values of all layers: `(kv heads, tokens, head width)` each.
+
+    One slice of a run is contiguous per head, which is what attention on a CPU
+    reads fastest.
+    """
+
+    def __init__(self, config: Any, num_tokens: int, like: torch.Tensor) -> None:
+        width = getattr(config, "head_dim", None)
+        width = width or config.hidden_size // config.num_attention_heads
+        shape = (config.num_key_value_heads, num_tokens, width)
+        self.keys = [like.new_zeros(shape) for _ in range(config.num_hidden_layers)]
+        self.values = [like.new_zeros(shape) for _ in range(config.num_hidden_layers)]
+        self.scale = width**-0.5
+
+    def copy(self, copies: abc.Iterable[Copy]) -> None:
+        """Copy KV within the pool, in order."""
+        for each in copies:
+            source = slice(each.source, each.source + each.num_tokens)
+            target = slice(each.target, each.target + each.num_tokens)
+            for tensor in (*self.keys, *self.values):
+                tensor[:, target] = tensor[:, source].clone()
+
+    def write(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor, rows: abc.Iterable[Rows]
+    ) -> None:
+        """Store new keys and values, `(rows, kv heads, head width)`, at their rows' places."""
+        pool_keys, pool_values = self.keys[layer], self.values[layer]
+        for chunk in rows:
+            here = slice(*chunk.own)
+            pool_keys[:, here] = keys[chunk.start : chunk.stop].transpose(0, 1)
+            pool_values[:, here] = values[chunk.start : chunk.stop].transpose(0, 1)
+
+    def attend(self, layer: int, queries: torch.Tensor, rows: abc.Iterable[Rows]) -> torch.Tensor:
+        """Return `(rows, heads, head width)` for `queries` of the same shape."""
+        out = torch.empty_like(queries)
+        for chunk in rows:
+            out[chunk.start : chunk.stop] = self._attend_chunk(
+                layer, queries[chunk.start : chunk.stop], chunk
+            )
+        return out
+
+    def _attend_chunk(self, layer: int, queries: torch.Tensor, chunk: Rows) -> torch.Tensor:
+        num_heads, num_kv = queries.shape[1], self.keys[layer].shape[0]
+        # (kv heads, group, rows, width): the heads that share keys and values.
+        num_rows, _, width = queries.shape
+        grouped = queries.transpose(0, 1).reshape(num_kv, num_heads // num_kv, num_rows, width)
+        if num_rows == 1:  # one row is causal by itself
+            runs = _joined([*chunk.seen, chunk.own])
+            parts = [self._whole(layer, grouped, run) for run in runs]
+        else:
+            parts = [self._whole(layer, grouped, run) for run in chunk.seen]
+            parts.append(self._causal(layer, grouped, chunk.own))
+        return _merged(parts).flatten(0, 1).transpose(0, 1)
+
+    def _whole(
+        self, layer: int, grouped: torch.Tensor, run: Run
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attend to a run that all rows see: the group's rows are just more rows."""
+        num_kv, group, num_rows, width = grouped.shape
+        queries = grouped.reshape(1, num_kv, group * num_rows, width)
+        keys, values = self._run(layer, run)
+        out, lse = _attention(queries, keys, values, is_causal=False, scale=self.scale)
+        return (
+            out[0].reshape(num_kv, group, num_rows, width),
+            lse[0].reshape(num_kv, group, num_rows),
+        )
+
+    def _causal(
+        self, layer: int, grouped: torch.Tensor, run: Run
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        num_kv, group, num_rows, width = grouped.shape
+        keys, values = self._run(layer, run)
+        heads = grouped.reshape(1, num_kv * group, num_rows, width)
+        keys = keys.repeat_interleave(group, dim=1)
+        values = values.repeat_interleave(group, dim=1)
+        out, lse = _attention(heads, keys, values, is_causal=True, scale=self.scale)
+        return (
+            out[0].reshape(num_kv, group, num_rows, width),
+            lse[0].reshape(num_kv, group, num_rows),
+        )
+
+    def _run(self, layer: int, run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+        here = slice(*run)
+        return self.keys[layer][None, :, here], self.values[layer][None, :, here]
+
+
+def layout(chunks: abc.Iterable[Chunk]) -> list[Rows]:
+    """Return where each chunk's rows stand, and what they see."""
+    rows, at = [], 0
+    for chunk in chunks:
+        seen, own = _runs(chunk)
+        rows.append(Rows(at, at + chunk.num_tokens, seen, own))
+        at += chunk.num_tokens
+    return rows
+
+
+def _runs(chunk: Chunk) -> tuple[list[Run], Run]:
+    """Return the runs before a chunk, and its own; a chunk never crosses the prefix's end."""
+    sequence = chunk.sequence
+    prefix, tail = sequence.prefix, sequence.tail
+    assert tail is not None
+    if prefix is not None and not prefix.is_computed:
+        assert prefix.extent is not None
+        base = prefix.extent.start
+        own = (base + chunk.start, base + chunk.stop)
+        return ([(base, own[0])] if chunk.start else []), own
+    seen: list[Run] = []
+    if prefix is not None and prefix.extent is not None:
+        seen.append((prefix.extent.start, prefix.extent.stop))
+    first = tail.start + chunk.start - sequence.num_prefix
+    if first > tail.start:
+        seen.append((tail.start, first))
+    return _joined(seen), (first, first + chunk.num_tokens)
+
+
+def _joined(runs: abc.Iterable[Run]) -> list[Run]:
+    """Return `runs` with neighbours made one."""
+    joined: list[Run] = []
+    for start, stop in runs:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def _attention(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    *,
+    is_causal: bool,
+    scale: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return attention and its log-sum-exp, `(1, heads, rows, width)` and `(1, heads, rows)`."""
+    if queries.is_cuda:
+        kernel = torch.ops.aten._scaled_dot_product_flash_attention  # noqa: SLF001
+    else:
+        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
+    out, lse, *_ = kernel(queries, keys, values, 0.0, is_causal, scale=scale)
+    return out, lse
+
+
+def _merged(parts: abc.Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """Return attention over all parts' keys together."""
+    if len(parts) == 1:
+        return parts[0][0]
+    total = torch.stack([lse for _, lse in parts]).logsumexp(dim=0)
+    weighted = [out * (lse - total).exp().unsqueeze(-1).to(out.dtype) for out, lse in parts]
+    return torch.stack(weighted).sum(dim=0)

@@ -1,0 +1,73 @@
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from flamingo_pod.engine.extents import Extent, ExtentPool
+
+
+def test_first_fit_and_neighbours_that_join():
+    pool = ExtentPool(10)
+    first, second, third = pool.take(3), pool.take(3), pool.take(4)
+    assert (first, second, third) == (Extent(0, 3), Extent(3, 6), Extent(6, 10))
+    assert pool.take(1) is None
+    pool.give_back(first)
+    pool.give_back(third)
+    assert pool.longest == 4
+    pool.give_back(second)
+    assert pool.take(10) == Extent(0, 10)
+
+
+def test_a_part_of_a_run_can_be_given_back():
+    pool = ExtentPool(10)
+    kept, rest = pool.take(8).split(3)
+    pool.give_back(rest)
+    assert (pool.num_free, pool.longest) == (7, 7)
+    assert kept == Extent(0, 3)
+
+
+class Pool(RuleBasedStateMachine):
+    """Whatever is taken and given back, runs never overlap and nothing leaks."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool = ExtentPool(64)
+        self.held: list[Extent] = []
+
+    @rule(num_tokens=st.integers(1, 40))
+    def take(self, num_tokens):
+        extent = self.pool.take(num_tokens)
+        if extent is not None:
+            assert extent.length == num_tokens
+            self.held.append(extent)
+        else:
+            assert self.pool.longest < num_tokens
+
+    @rule(data=st.data())
+    def give_back(self, data):
+        if self.held:
+            number = data.draw(st.integers(0, len(self.held) - 1))
+            extent = self.held.pop(number)
+            kept, rest = extent.split(data.draw(st.integers(0, extent.length)))
+            self.pool.give_back(rest)
+            if kept.length:
+                self.held.append(kept)
+
+    @invariant()
+    def nothing_overlaps_and_nothing_leaks(self):
+        held = sorted(self.held)
+        assert all(one.stop <= other.start for one, other in itertools.pairwise(held))
+        assert self.pool.num_free == 64 - sum(extent.length for extent in held)
+
+
+TestPool = Pool.TestCase
+
+
+@given(st.lists(st.integers(1, 20), max_size=30))
+def test_giving_all_back_makes_one_run(sizes):
+    pool = ExtentPool(100)
+    taken = [extent for size in sizes if (extent := pool.take(size))]
+    for extent in taken[::2] + taken[1::2]:
+        pool.give_back(extent)
+    assert pool.longest == 100

@@ -1,0 +1,245 @@
+"""The scheduler alone, driven through random lives: a fake model computes what it plans."""
+
+import itertools
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flamingo_pod.engine.budget import Budget
+from flamingo_pod.engine.scheduler import Limits, Scheduler
+from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, State
+
+EOS = 0
+POOL = 600
+STEPS = int(os.environ.get("FLAMINGO_SCHEDULER_LIVES", "300"))
+"""Random lives a run; each has up to a few hundred steps."""
+
+
+def sequence(number, num_prompt=10, max_tokens=5, *, arrived_s=0.0, clip=None, ids=None):
+    """Return a sequence; `clip` is `(key, tokens of its windows)` at the prompt's start."""
+    prefix = None
+    if clip is not None:
+        key, tokens = clip
+        prefix = Prefix(key, num_tokens=2 + sum(tokens), audio_start=2, window_tokens=tokens)
+        num_prompt += prefix.num_tokens
+    return Sequence(
+        number=number,
+        prompt_ids=ids or list(range(1, num_prompt + 1)),
+        params=SamplingParams(max_tokens=max_tokens),
+        arrived_s=arrived_s,
+        prefix_of=prefix,
+    )
+
+
+class World:
+    """A scheduler, and the KV that a model would have written: which token stands where."""
+
+    def __init__(self, **limits):
+        self.scheduler = Scheduler(Limits(**({"num_kv_tokens": POOL, "max_windows": 2} | limits)))
+        self.scheduler.budget = Budget(min_tokens=1, max_tokens=50)
+        self.kv = [None] * POOL
+        self.now_s = 0.0
+        self.numbers = itertools.count()
+        self.over: list[Sequence] = []
+
+    def submit(self, **kinds):
+        made = sequence(next(self.numbers), arrived_s=self.now_s, **kinds)
+        if self.scheduler.can_ever_run(made):
+            self.scheduler.submit(made)
+        return made
+
+    def step(self, token=lambda _: 7):
+        plan = self.scheduler.plan(self.now_s)
+        self.check_extents()
+        for copy in plan.copies:
+            self.kv[copy.target : copy.target + copy.num_tokens] = self.kv[
+                copy.source : copy.source + copy.num_tokens
+            ]
+        for chunk in plan.chunks:
+            self.write(chunk)
+        chosen = {c.sequence: token(c.sequence) for c in plan.chunks if c.chooses}
+        self.over += self.scheduler.commit(plan, chosen, {EOS}, now_s=self.now_s)
+        self.now_s += 0.1
+        return plan
+
+    def write(self, chunk):
+        """Write the chunk's tokens where they belong, and check all that stands before them."""
+        places = self.places(chunk.sequence)
+        ids = chunk.sequence.ids(0, chunk.sequence.num_tokens)
+        if chunk.sequence.prefix and not chunk.sequence.prefix.is_computed:
+            assert chunk.stop <= chunk.sequence.prefix.num_ready
+        for at in range(chunk.start):
+            assert self.kv[places[at]] == ids[at], "attention would read another's KV"
+        for at in range(chunk.start, chunk.stop):
+            self.kv[places[at]] = ids[at]
+
+    def places(self, running):
+        prefix = running.prefix.extent if running.prefix else None
+        start = list(range(prefix.start, prefix.stop)) if prefix else []
+        return start + list(range(running.tail.start, running.tail.stop))
+
+    def check_extents(self):
+        memory = self.scheduler.memory
+        held = [s.tail for s in self.scheduler.running]
+        held += [p.extent for p in memory.prefixes.values()]
+        held += [history.extent for history in memory.histories]
+        held = sorted(extent for extent in held if extent.length)
+        assert all(a.stop <= b.start for a, b in itertools.pairwise(held)), "extents overlap"
+        assert memory.pool.num_free == POOL - sum(e.length for e in held), "extents leak"
+        users = {id(p): 0 for p in memory.prefixes.values()}
+        for running in self.scheduler.running:
+            if running.prefix is not None:
+                users[id(running.prefix)] += 1
+        assert all(users[id(p)] == p.num_users for p in memory.prefixes.values())
+
+    def live(self, action, made, data):
+        match action:
+            case dict():
+                clip = action["clip"] and (action["clip"][0], WINDOWS[action["clip"][0]])
+                made.append(self.submit(**(action | {"clip": clip})))
+            case int():
+                for _ in range(action):
+                    self.step(lambda s: EOS if (s.number + len(s.output_ids)) % 11 == 0 else 7)
+            case float():
+                self.now_s += action
+            case ("cancel", number) if number < len(made):
+                self.cancel(made[number], is_kept=data.draw(st.booleans()))
+
+    def cancel(self, left, *, is_kept):
+        if left in self.scheduler.waiting or left in self.scheduler.running:
+            self.scheduler.end(left, now_s=self.now_s, is_kept=is_kept)
+
+    def drain(self, max_steps=5000):
+        for _ in range(max_steps):
+            if not (self.scheduler.waiting or self.scheduler.running):
+                return
+            self.step()
+        raise AssertionError("it never ends")
+
+
+kinds = st.fixed_dictionaries(
+    {
+        "num_prompt": st.integers(1, 120),
+        "max_tokens": st.integers(1, 40),
+        "clip": st.none()
+        | st.tuples(
+            st.sampled_from([b"a", b"b", b"c", b"d"]),
+            st.just([]),
+        ),
+    }
+)
+WINDOWS = {b"a": [30], b"b": [30, 30, 11], b"c": [30] * 6, b"d": [3]}
+"""A clip's windows are the clip's: equal keys have equal ones."""
+actions = st.lists(
+    st.one_of(
+        kinds,
+        st.integers(1, 12),
+        st.floats(0.1, 40.0),
+        st.tuples(st.just("cancel"), st.integers(0, 9)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=STEPS, deadline=None, suppress_health_check=list(HealthCheck))
+@given(actions, st.sampled_from([1, 3, 64]), st.sampled_from([0.0, 1.0, 10.0]), st.data())
+def test_any_life_leaks_nothing_overlaps_nothing_and_ends(life, max_running, patience_s, data):
+    world = World(max_running=max_running, preempt_after_s=patience_s)
+    made: list[Sequence] = []
+    for action in life:
+        world.live(action, made, data)
+    world.drain()
+    world.check_extents()
+    assert world.scheduler.memory.num_reserved == 0
+    for ended in world.over:
+        assert ended.state is State.OVER
+        assert len(ended.output_ids) == ended.params.max_tokens or ended.output_ids[-1] == EOS
+
+
+def test_a_short_prompt_overtakes_a_long_one_that_came_first():
+    world = World()
+    world.submit(num_prompt=300)
+    world.step()
+    short = world.submit(num_prompt=20)
+    plan = world.step()
+    assert plan.chunks[0].sequence is short
+
+
+def test_but_not_for_ever():
+    world = World()
+    long = world.submit(num_prompt=300, max_tokens=1)
+    for _ in range(400):
+        if long.state is State.OVER:
+            return
+        world.submit(num_prompt=40, max_tokens=1)
+        world.step()
+    raise AssertionError("the long prompt starves")
+
+
+def test_a_long_one_without_room_is_let_in_in_the_end():
+    world = World(preempt_after_s=2.0)
+    for _ in range(10):
+        world.submit(num_prompt=50, max_tokens=30)
+    world.step()
+    long = world.submit(num_prompt=560, max_tokens=10)
+    for _ in range(2000):
+        if long.state is State.OVER:
+            return
+        world.submit(num_prompt=50, max_tokens=30)
+        world.step()
+    raise AssertionError("it never found room")
+
+
+def test_a_deadline_comes_before_shortness():
+    world = World()
+    world.submit(num_prompt=10)
+    urgent = world.submit(num_prompt=200)
+    urgent.deadline_s = 1.0
+    assert world.scheduler.plan(0.0).chunks[0].sequence is urgent
+
+
+def test_sequences_on_one_clip_are_read_by_one():
+    world = World()
+    first, second = (world.submit(num_prompt=5, clip=(b"c", WINDOWS[b"c"])) for _ in range(2))
+    plan = world.step()  # its windows are encoded
+    assert [job.sequence for job in plan.windows] == [first, first]
+    plan = world.step()
+    assert [chunk.sequence for chunk in plan.chunks] == [first]
+    world.drain()
+    assert second.num_reused >= 0
+    assert len(second.output_ids) == 5
+
+
+def test_a_step_decodes_all_that_run_and_prefills_what_the_budget_leaves():
+    world = World()
+    for _ in range(3):
+        world.submit(num_prompt=5, max_tokens=20)
+    world.step()
+    world.submit(num_prompt=200)
+    plan = world.step()
+    assert (plan.num_decoding, plan.num_prefilled) == (3, 50)
+
+
+@pytest.mark.parametrize(
+    ("token_s", "decode_s", "num_decoding", "tokens"),
+    [
+        pytest.param(None, 0.0, 4, 2048, id="nothing measured"),
+        pytest.param(0.001, 0.01, 0, 2048, id="nobody waits"),
+        pytest.param(0.001, 0.01, 4, 40, id="what fits the gap"),
+        pytest.param(0.001, 0.2, 4, 32, id="never nothing"),
+    ],
+)
+def test_the_budget(token_s, decode_s, num_decoding, tokens):
+    budget = Budget(target_s=0.05, token_s=token_s, decode_s=decode_s)
+    assert budget.tokens(num_decoding) == tokens
+
+
+def test_the_budget_learns_the_pace():
+    budget = Budget()
+    for _ in range(50):
+        budget.observe(0.02, num_decoding=4, num_prefilled=0)
+        budget.observe(0.12, num_decoding=4, num_prefilled=100)
+    assert budget.decode_s == pytest.approx(0.02, rel=0.01)
+    assert budget.token_s == pytest.approx(0.001, rel=0.05)
