@@ -89,11 +89,7 @@ class Pod:
             Overloaded: enough requests are open already.
         """
         served = self._ready()
-        if self.num_open >= self.settings.max_held:
-            raise Overloaded(
-                f"this pod holds {self.num_open} requests, its limit",
-                retry_after_s=served.engine.load.backlog_s,
-            )
+        self._refuse_excess(served.engine.load.backlog_s)
         self.num_open += 1
         try:
             yield served
@@ -101,6 +97,17 @@ class Pod:
             self.num_open -= 1
             if not self.num_open:
                 self._idle.set()
+
+    def _refuse_excess(self, backlog_s: float) -> None:
+        settings = self.settings
+        if self.num_open >= settings.max_held:
+            told = f"this pod holds {self.num_open} requests, its limit"
+            raise Overloaded(told, retry_after_s=backlog_s)
+        if backlog_s > settings.max_backlog_s:
+            told = (
+                f"this pod holds {backlog_s:.0f} s of work; it takes {settings.max_backlog_s:g} s"
+            )
+            raise Overloaded(told, retry_after_s=backlog_s - settings.max_backlog_s)
 
     def _ready(self) -> Served:
         if self.state in {State.DRAINING, State.STOPPED}:

@@ -28,6 +28,8 @@ class Settings(ServiceSettings):
     """Longest clip taken, in seconds; default and ceiling: what the checkpoint takes."""
     max_held: int = Field(default=256, ge=1, le=100_000)
     """Requests held at once; one more is refused with 429 and told when to come back."""
+    max_backlog_s: float = Field(default=600.0, gt=0, le=86_400)
+    """Predicted seconds of work held; above that requests are refused with 429 likewise."""
     max_running: int = Field(default=64, ge=1, le=1024)
     """Sequences that are computed together; the others wait."""
     kv_tokens: int | None = Field(default=None, ge=256)

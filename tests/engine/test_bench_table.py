@@ -53,6 +53,13 @@ def test_the_worst_repeat_counts_for_exactness():
     assert (rows["ours"].num_exact, rows["static"].num_exact) == (2, 1)
 
 
+def test_an_answer_that_leaves_the_references_at_a_tie_is_told_apart():
+    reference = [Answer(0, (1, 2, 3), 0.5, (1.0, 0.001, 1.0)), Answer(1, (4, 5), 0.5, (1.0, 0.5))]
+    at_a_tie, at_none = Answer(0, (1, 9, 8), 0.5), Answer(1, (4, 9), 0.5)
+    assert compare.num_exact([at_a_tie, at_none], reference) == 0
+    assert compare.num_tied([at_a_tie, at_none], reference) == 1
+
+
 def test_who_failed_once_has_no_row():
     failed = LeftOut("exit status 1: KeyError: 1", is_failure=True)
     repeats = [{**FIRST, "static": failed}, SECOND]

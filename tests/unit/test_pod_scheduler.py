@@ -227,8 +227,8 @@ def test_a_step_decodes_all_that_run_and_prefills_what_the_budget_leaves():
     [
         pytest.param(None, 0.0, 4, 2048, id="nothing measured"),
         pytest.param(0.001, 0.01, 0, 2048, id="nobody waits"),
-        pytest.param(0.001, 0.01, 4, 40, id="what fits the gap"),
-        pytest.param(0.001, 0.2, 4, 32, id="never nothing"),
+        pytest.param(0.0001, 0.01, 4, 400, id="what fits the gap"),
+        pytest.param(0.001, 0.2, 4, 256, id="never less than pays"),
     ],
 )
 def test_the_budget(token_s, decode_s, num_decoding, tokens):

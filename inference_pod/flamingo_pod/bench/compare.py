@@ -33,6 +33,8 @@ class Row:
     num_requests: int
     num_exact: int | None
     """Answers equal to the reference's, token for token, in the worst repeat."""
+    num_tied: int
+    """Answers that leave the reference's at a near-tie of its own, in the worst repeat."""
     peak_rss_bytes: int
 
 
@@ -56,10 +58,27 @@ def left_out(repeats: Sequence[Repeat]) -> dict[str, LeftOut]:
     }
 
 
+TIE = 0.003
+"""Logits this near are a tie. On flamingo-tiny-27m transformers' own float32 logits are up to
+0.0012 from its float64 ones, so two sound engines may differ by twice as much and more."""
+
+
 def num_exact(answers: Sequence[Answer], reference: Sequence[Answer]) -> int:
     """Return how many answers have exactly the reference's tokens."""
     expected = {answer.number: answer.token_ids for answer in reference}
     return sum(expected.get(answer.number) == answer.token_ids for answer in answers)
+
+
+def num_tied(answers: Sequence[Answer], reference: Sequence[Answer]) -> int:
+    """Return how many answers first leave the reference's at a token that it held for a tie."""
+    expected = {answer.number: answer for answer in reference}
+    return sum(_is_tied(answer, expected[answer.number]) for answer in answers)
+
+
+def _is_tied(answer: Answer, reference: Answer) -> bool:
+    pairs = zip(answer.token_ids, reference.token_ids, reference.margins, strict=False)
+    margins = [margin for one, other, margin in pairs if one != other]
+    return bool(margins) and margins[0] <= TIE
 
 
 def _row(name: str, runs: Sequence[Measured], repeats: Sequence[Repeat]) -> Row:
@@ -78,6 +97,7 @@ def _row(name: str, runs: Sequence[Measured], repeats: Sequence[Repeat]) -> Row:
         first_token_p95_s=_percentile(firsts_s, 95),
         num_requests=len(runs[0].answers),
         num_exact=_worst_exact(runs, repeats),
+        num_tied=_most_tied(runs, repeats),
         peak_rss_bytes=max(run.used.peak_rss_bytes for run in runs),
     )
 
@@ -85,6 +105,11 @@ def _row(name: str, runs: Sequence[Measured], repeats: Sequence[Repeat]) -> Row:
 def _worst_exact(runs: Sequence[Measured], repeats: Sequence[Repeat]) -> int | None:
     pairs = _paired(REFERENCE, runs, repeats)
     return min((num_exact(run.answers, other.answers) for run, other in pairs), default=None)
+
+
+def _most_tied(runs: Sequence[Measured], repeats: Sequence[Repeat]) -> int:
+    pairs = _paired(REFERENCE, runs, repeats)
+    return max((num_tied(run.answers, other.answers) for run, other in pairs), default=0)
 
 
 def _against(

@@ -16,6 +16,8 @@ class Answer:
     token_ids: tuple[int, ...]
     first_token_s: float | None
     """Seconds since the request arrived, queueing included; None where the engine does not tell."""
+    margins: tuple[float, ...] = ()
+    """By how much each token's logit beat the next; only the reference tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +93,9 @@ def parse(told: Mapping[str, Any]) -> Measured | LeftOut:
 
 
 def _answer(told: Mapping[str, Any]) -> Answer:
-    return Answer(told["number"], tuple(told["token_ids"]), told["first_token_s"])
+    return Answer(
+        told["number"],
+        tuple(told["token_ids"]),
+        told["first_token_s"],
+        tuple(told.get("margins", ())),
+    )

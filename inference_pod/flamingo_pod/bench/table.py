@@ -38,7 +38,7 @@ def cells(row: Row) -> tuple[str, ...]:
         _or_missing(row.times_baseline),
         _or_missing(row.first_token_p50_s),
         _or_missing(row.first_token_p95_s),
-        MISSING if row.num_exact is None else f"{row.num_exact}/{row.num_requests}",
+        MISSING if row.num_exact is None else _same(row),
         f"{row.peak_rss_bytes / BYTES_PER_MB:.0f}",
     )
 
@@ -107,6 +107,11 @@ def _seconds_and_range(row: Row) -> str:
     low_s, high_s = row.cpu_range_s
     spread = f" ({low_s:.1f}-{high_s:.1f})" if low_s != high_s else ""
     return f"{row.cpu_s:.1f}{spread}"
+
+
+def _same(row: Row) -> str:
+    tied = f" + {row.num_tied} tied" if row.num_tied else ""
+    return f"{row.num_exact}/{row.num_requests}{tied}"
 
 
 def _or_missing(number: float | None) -> str:

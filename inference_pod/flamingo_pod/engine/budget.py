@@ -18,7 +18,8 @@ class Budget:
 
     target_s: float = 0.05
     """The gap between two tokens of a stream that is aimed at."""
-    min_tokens: int = 32
+    min_tokens: int = 256
+    """Smaller products waste the machine: a token costs 689 µs at 64 a step and 580 at 256."""
     max_tokens: int = 2048
     token_s: float | None = None
     """Measured seconds per token of prefill; None before the first."""

@@ -32,35 +32,43 @@ class Rows:
 
 
 CPU_POOL_BYTES = 2 * 2**30
+CPU_POOL_TOKENS = 2**18
+"""Eight times the longest context: enough for a laptop, whose memory is wanted elsewhere too."""
 GPU_SHARE = 0.85
 """Of the memory that is free once the weights are there; the rest is for activations."""
-MAX_POOL_TOKENS = 2**22
 
 
 def num_tokens_that_fit(model: Any) -> int:
     """Return how many tokens of KV this machine has room for beside `model`."""
     config, weight = model.config.text_config, model.lm_head.weight
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    per_layer: int = 2 * config.num_key_value_heads * width * weight.element_size()
-    room = CPU_POOL_BYTES
+    bytes_per_layer = 2 * config.num_key_value_heads * _width(config) * weight.element_size()
+    bytes_per_token = int(bytes_per_layer * config.num_hidden_layers)
     if weight.is_cuda:
-        room = int(torch.cuda.mem_get_info(weight.device)[0] * GPU_SHARE)
-    return min(room // (per_layer * config.num_hidden_layers), MAX_POOL_TOKENS)
+        free_bytes, _ = torch.cuda.mem_get_info(weight.device)
+        return int(free_bytes * GPU_SHARE) // bytes_per_token
+    return min(CPU_POOL_BYTES // bytes_per_token, CPU_POOL_TOKENS)
+
+
+def _width(config: Any) -> int:
+    """Return the width of one head."""
+    named = getattr(config, "head_dim", None)
+    return int(named or config.hidden_size // config.num_attention_heads)
 
 
 class KvPool:
     """Keys and values of all layers: `(kv heads, tokens, head width)` each.
+
+    What was never written is never read, nor is memory taken for it.
 
     One slice of a run is contiguous per head, which is what attention on a CPU
     reads fastest.
     """
 
     def __init__(self, config: Any, num_tokens: int, like: torch.Tensor) -> None:
-        width = getattr(config, "head_dim", None)
-        width = width or config.hidden_size // config.num_attention_heads
+        width = _width(config)
         shape = (config.num_key_value_heads, num_tokens, width)
-        self.keys = [like.new_zeros(shape) for _ in range(config.num_hidden_layers)]
-        self.values = [like.new_zeros(shape) for _ in range(config.num_hidden_layers)]
+        self.keys = [like.new_empty(shape) for _ in range(config.num_hidden_layers)]
+        self.values = [like.new_empty(shape) for _ in range(config.num_hidden_layers)]
         self.scale = width**-0.5
 
     def copy(self, copies: abc.Iterable[Copy]) -> None:

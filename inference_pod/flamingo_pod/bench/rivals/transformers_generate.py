@@ -64,11 +64,11 @@ class _Run:
         """Wait until all have arrived, and answer them together."""
         self.meter.wait_until(max(map(self.arrived_s, batch)))
         first = _FirstToken(self.meter)
-        tokens = generate(self.job, batch, first)
-        for request, ids in zip(batch, tokens, strict=True):
+        said = generate(self.job, batch, first)
+        for request, (ids, margins) in zip(batch, said, strict=True):
             self.ended_s[request.number] = self.meter.now_s()
             came_s = (first.came_s or 0.0) - self.arrived_s(request)
-            self.answers.append(Answer(request.number, ids, came_s))
+            self.answers.append(Answer(request.number, ids, came_s, margins))
 
 
 def _run(job: Task, size: int) -> Measured:
@@ -83,19 +83,27 @@ def _run(job: Task, size: int) -> Measured:
 
 
 @torch.inference_mode()
-def generate(job: Task, batch: Sequence[Request], first: StoppingCriteria) -> list[tuple[int, ...]]:
-    """Return the tokens of each, cut to what it asked for."""
+def generate(
+    job: Task, batch: Sequence[Request], first: StoppingCriteria
+) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Return the tokens of each, cut to what it asked for, and their margins over the next."""
     inputs = prepared(job, batch)
-    ids = job.checkpoint.model.generate(
+    said = job.checkpoint.model.generate(
         **inputs,
         use_cache=True,  # published checkpoints say False of themselves
         do_sample=False,
         max_new_tokens=max(request.num_tokens for request in batch),
         stopping_criteria=StoppingCriteriaList([first]),
+        output_logits=True,
+        return_dict_in_generate=True,
     )
-    said = ids[:, inputs["input_ids"].shape[1] :].tolist()
-    both = zip(said, batch, strict=True)
-    return [tuple(tokens[: request.num_tokens]) for tokens, request in both]
+    ids = said.sequences[:, inputs["input_ids"].shape[1] :].tolist()
+    best = torch.stack(said.logits, dim=1).topk(2).values
+    margins = (best[..., 0] - best[..., 1]).tolist()
+    return [
+        (tuple(tokens[: request.num_tokens]), tuple(margin[: request.num_tokens]))
+        for tokens, margin, request in zip(ids, margins, batch, strict=True)
+    ]
 
 
 def prepared(job: Task, batch: Sequence[Request]) -> Any:

@@ -1,0 +1,198 @@
+"""asyncio on one side, the engine's thread on the other: what each sees of the other's end."""
+
+import asyncio
+import contextlib
+import threading
+
+import numpy as np
+import pytest
+
+from flamingo.errors import ContextTooLong, InternalError
+from flamingo_pod import prompt
+from flamingo_pod.engine import bridge
+from flamingo_pod.engine.audio import Audio
+from flamingo_pod.engine.bridge import Engine
+from flamingo_pod.engine.engine import Options, Prompt
+from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.prompt import Turn
+
+
+@contextlib.asynccontextmanager
+async def running(checkpoint, **options):
+    engine = Engine(checkpoint, Options(**({"num_kv_tokens": 8192} | options)))
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+def text(checkpoint, words="Hello"):
+    return Prompt(prompt.token_ids(checkpoint.processor, [Turn("user", words)], 0))
+
+
+def sound(seconds):
+    return np.random.default_rng(0).standard_normal(seconds * 16_000).astype(np.float32) * 0.1
+
+
+async def steps(engine, asked, num_tokens=4, **params):
+    given = SamplingParams(max_tokens=num_tokens, **params)
+    return [step async for step in engine.submit(asked, given)]
+
+
+async def memory_held(engine):
+    """Return the tokens that running sequences hold, as the engine's thread sees it."""
+    told = asyncio.get_running_loop().create_future()
+
+    def tell():
+        held = engine._core.scheduler.memory.num_reserved
+        told.get_loop().call_soon_threadsafe(told.set_result, held)
+
+    engine._commands.put(tell)
+    return await told
+
+
+def test_many_at_once_are_each_answered(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            asked = [text(tiny, f"Question {number}") for number in range(12)]
+            return await asyncio.gather(*(steps(engine, each) for each in asked))
+
+    answers = asyncio.run(scenario())
+    assert [len(answer) for answer in answers] == [4] * 12
+    assert all(answer[-1].finish_reason == "length" for answer in answers)
+
+
+def test_leaving_the_iterator_frees_the_memory_within_a_step(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            asked = SamplingParams(max_tokens=5000)
+            async with contextlib.aclosing(engine.submit(text(tiny), asked)) as stream:
+                await anext(stream)
+                before = await memory_held(engine)
+            return before, await memory_held(engine)
+
+    before, after = asyncio.run(scenario())
+    assert before > 5000
+    assert after == 0
+
+
+def test_a_sequence_left_before_it_began_never_runs(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            stream = engine.submit(text(tiny), SamplingParams(max_tokens=5000))
+            waiting = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            return await memory_held(engine)
+
+    assert asyncio.run(scenario()) == 0
+
+
+def test_what_can_never_fit_is_refused_with_the_numbers(tiny):
+    async def scenario():
+        async with running(tiny, num_kv_tokens=300) as engine:
+            await steps(engine, text(tiny), 400)
+
+    with pytest.raises(ContextTooLong, match=r"tokens; this pod's memory holds 300"):
+        asyncio.run(scenario())
+
+
+def test_tokens_that_the_model_does_not_know_are_refused(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            await steps(engine, Prompt([10**9]))
+
+    with pytest.raises(InternalError):
+        asyncio.run(scenario())
+
+
+def test_an_embedding_is_made_between_the_steps_of_a_stream(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            stream = asyncio.ensure_future(steps(engine, text(tiny), 500))
+            rows = await engine.encode(Audio.of(sound(200)))
+            was_streaming = not stream.done()
+            await stream
+            return rows.shape, was_streaming
+
+    shape, was_streaming = asyncio.run(scenario())
+    assert shape == (5000, 64)
+    assert was_streaming
+
+
+def test_an_embedding_nobody_waits_for_is_given_up_between_windows(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            encoding = asyncio.ensure_future(engine.encode(Audio.of(sound(600))))
+            await asyncio.sleep(0)
+            await steps(engine, text(tiny), 1)
+            encoding.cancel()
+            await asyncio.gather(encoding, return_exceptions=True)
+            await steps(engine, text(tiny), 1)
+            return engine.profile.num_windows
+
+    assert asyncio.run(scenario()) < 20
+
+
+def test_a_clip_with_states_is_not_encoded_for_its_embedding(tiny):
+    async def scenario():
+        async with running(tiny, max_cache_bytes=0) as engine:
+            audio = Audio.of(sound(3))
+            ids = prompt.token_ids(tiny.processor, [Turn("user", "Hi", True)], audio.num_tokens)
+            await steps(engine, Prompt(ids, audio), 1)
+            await engine.encode(audio)
+            await engine.project(audio)
+            return engine.profile.num_windows
+
+    assert asyncio.run(scenario()) == 1
+
+
+def test_a_broken_engine_tells_everybody_and_is_not_alive(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+
+            def fails(*_):
+                raise MemoryError
+
+            engine._core.runner.forward = fails
+            asked = [steps(engine, text(tiny, f"Question {number}")) for number in range(5)]
+            first = await asyncio.gather(*asked, return_exceptions=True)
+            while not engine.is_broken:
+                await asyncio.gather(steps(engine, text(tiny)), return_exceptions=True)
+            with pytest.raises(InternalError, match="broken"):
+                await steps(engine, text(tiny))
+            return first
+
+    assert all(isinstance(each, InternalError) for each in asyncio.run(scenario()))
+
+
+def test_an_engine_that_makes_no_step_is_found_stalled(tiny, monkeypatch):
+    monkeypatch.setattr(bridge, "STALL_S", 0.05)
+    stuck = threading.Event()
+
+    async def scenario():
+        async with running(tiny) as engine:
+            engine._core.runner.forward = lambda *_: stuck.wait()
+            waiting = asyncio.ensure_future(steps(engine, text(tiny)))
+            while not engine.is_stalled:
+                await asyncio.sleep(
+                    0.01
+                )  # until the clock says so; the event never comes by itself
+            stuck.set()
+            await asyncio.gather(waiting, return_exceptions=True)
+            return is_stalled
+
+    assert asyncio.run(scenario())
+
+
+def test_an_idle_engine_is_not_stalled(tiny, monkeypatch):
+    monkeypatch.setattr(bridge, "STALL_S", 0.0)
+
+    async def scenario():
+        async with running(tiny) as engine:
+            await steps(engine, text(tiny))
+            return engine.is_stalled
+
+    assert asyncio.run(scenario()) is False
