@@ -167,7 +167,7 @@ def test_a_model_in_bfloat16_hands_out_bfloat16(tiny, log_mel):
 
 def test_a_window_of_3_s_is_a_tenth_of_the_rows_of_a_full_one(tiny, log_mel):
     num_rows = []
-    hook = tiny.model.model.audio_tower.layers[0].register_forward_pre_hook(
+    hook = tiny.model.model.audio_tower.layers[0].self_attn_layer_norm.register_forward_pre_hook(
         lambda _, inputs: num_rows.append(inputs[0].shape[:-1].numel())
     )
     with hook:

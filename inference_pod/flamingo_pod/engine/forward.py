@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from transformers import AttentionInterface
 
 from flamingo_pod.engine.kv import KvPool, Rows
+from flamingo_pod.model.linear import linear
 
 REFERENCE_ATTENTION = "flamingo_extents"
 
@@ -100,9 +101,9 @@ class Lean:
         hidden = embeds
         for number, layer in enumerate(self._layers):
             attended = self._attend(number, layer, _normed(hidden, layer.norm_in), turn, rows)
-            hidden = hidden + F.linear(attended, layer.out)
-            gate, up = F.linear(_normed(hidden, layer.norm_mid), *layer.gate_up).chunk(2, dim=-1)
-            hidden = hidden + F.linear(F.silu(gate) * up, layer.down)
+            hidden = hidden + linear(attended, layer.out, None)
+            gate, up = linear(_normed(hidden, layer.norm_mid), *layer.gate_up).chunk(2, dim=-1)
+            hidden = hidden + linear(F.silu(gate) * up, layer.down, None)
         return _normed(hidden, self._norm)
 
     def _attend(
@@ -113,7 +114,7 @@ class Lean:
         turn: tuple[torch.Tensor, torch.Tensor],
         rows: abc.Sequence[Rows],
     ) -> torch.Tensor:
-        packed = F.linear(hidden, *layer.qkv)
+        packed = linear(hidden, *layer.qkv)
         heads = packed.view(len(packed), self._num_heads + 2 * self._num_kv, -1)
         turned = _rotated(heads[:, : self._num_heads + self._num_kv], *turn)
         queries, keys = turned[:, : self._num_heads], turned[:, self._num_heads :]

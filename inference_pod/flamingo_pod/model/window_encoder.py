@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from flamingo.audio import windows
+from flamingo_pod.model.linear import through
 from flamingo_pod.model.mel import batches
 
 MAX_BATCH_WINDOWS = 16
@@ -68,10 +69,37 @@ def _states(tower: Any, mels: torch.Tensor) -> torch.Tensor:
     hidden = gelu(tower.conv2(hidden[..., : 2 * num_positions])).transpose(1, 2)
     hidden = hidden + tower.embed_positions.weight[:num_positions]
     for layer in tower.layers:
-        hidden = layer(hidden, None)
+        hidden = _layer(layer, hidden)
     pooled = tower.avg_pooler(hidden.transpose(1, 2)).transpose(1, 2)
     states: torch.Tensor = tower.layer_norm(pooled)
     return states
+
+
+def _layer(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Return what AudioFlamingo3EncoderLayer's `forward` does in eval mode, by `linear`."""
+    hidden = hidden + _attended(layer.self_attn, layer.self_attn_layer_norm(hidden))
+    widened = layer.activation_fn(through(layer.fc1, layer.final_layer_norm(hidden)))
+    hidden = hidden + through(layer.fc2, widened)
+    if hidden.dtype == torch.float16:  # as there: an overflow must not become infinite
+        limit = torch.finfo(torch.float16).max - 1000
+        hidden = hidden.clamp(-limit, limit)
+    return hidden
+
+
+def _attended(attention: Any, hidden: torch.Tensor) -> torch.Tensor:
+    num_windows, num_positions, width = hidden.shape
+
+    def heads(rows: torch.Tensor) -> torch.Tensor:
+        shape = (num_windows, num_positions, attention.num_heads, attention.head_dim)
+        return rows.view(shape).transpose(1, 2)
+
+    # Scaled before the product, as the checkpoint was trained: it rounds otherwise after it.
+    queries = heads(through(attention.q_proj, hidden) * attention.scaling)
+    keys = heads(through(attention.k_proj, hidden))
+    values = heads(through(attention.v_proj, hidden))
+    mixed = scaled_dot_product_attention(queries, keys, values, scale=1.0)
+    rows = mixed.transpose(1, 2).reshape(num_windows, num_positions, width)
+    return through(attention.out_proj, rows)
 
 
 def _in_time(model: Any, states: torch.Tensor, index: int) -> torch.Tensor:

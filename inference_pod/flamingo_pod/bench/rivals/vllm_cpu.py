@@ -8,8 +8,10 @@ import importlib
 import os
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
 from transformers import (
     AudioFlamingo3Config,
     AudioFlamingo3ForConditionalGeneration,
@@ -31,6 +33,7 @@ SPARE_TOKENS = 512
 def run(job: Task) -> Measured:
     """Measure vLLM on the workload."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # else its CPU-seconds are another process's
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB, as ours; else all that is free
     vllm = importlib.import_module("vllm")
     with tempfile.TemporaryDirectory(prefix="flamingo-bench-vllm-") as folder:
         write(job, folder)
@@ -60,9 +63,24 @@ def write(job: Task, folder: str) -> None:
     model = AudioFlamingo3ForConditionalGeneration(config).eval()
     model.load_state_dict(ours.state_dict(), strict=False)
     model.save_pretrained(folder)
+    # Some releases of transformers write other names than published checkpoints have.
+    weights = {_published(name): weight for name, weight in model.state_dict().items()}
+    save_file(weights, Path(folder) / "model.safetensors", metadata={"format": "pt"})
     AudioFlamingo3Processor(
         processor.feature_extractor, processor.tokenizer, chat_template=processor.chat_template
     ).save_pretrained(folder)
+
+
+def _published(name: str) -> str:
+    """Return a parameter's name as published checkpoints write it."""
+    for ours, theirs in (
+        ("model.language_model.", "language_model.model."),
+        ("lm_head.", "language_model.lm_head."),
+        ("model.", ""),
+    ):
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    return name
 
 
 def ask(vllm: Any, engine: Any, job: Task, requests: Sequence[Request]) -> list[tuple[int, ...]]:
