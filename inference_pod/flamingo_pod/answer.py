@@ -4,17 +4,20 @@ The story that chat, captions and analysis share: read the clip, build the
 prompt, hold the work, speak.
 """
 
-import contextlib
+import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from flamingo.errors import BadRequest
 from flamingo.wire import requests
 from flamingo.wire.responses import FinishReason, PromptTokensDetails, Usage
 from flamingo_pod import prompt
 from flamingo_pod.clip import Clip
 from flamingo_pod.detokenize import Detokenizer
 from flamingo_pod.engine.engine import Prompt
+from flamingo_pod.engine.grammar import Grammar, GrammarSpec
 from flamingo_pod.engine.load import Work
 from flamingo_pod.engine.sequence import SamplingParams, Step
 from flamingo_pod.model.limits import Limits
@@ -29,11 +32,71 @@ class Question:
     clip: Clip | None
     params: SamplingParams
     stops: Sequence[str]
+    num_choices: int = 1
+    grammar: Grammar | None = None
 
     @property
     def work(self) -> Work:
         """What the engine will have to do."""
-        return Work(self.clip.num_windows if self.clip else 0, self.params.max_tokens)
+        num_windows = self.clip.num_windows if self.clip else 0
+        return Work(num_windows, self.num_choices * self.params.max_tokens)
+
+    def asks(self) -> list[tuple[Prompt, SamplingParams]]:
+        """Return what each choice asks of the engine: the same, but for seed and grammar."""
+        audio, seed = self.clip.audio if self.clip else None, self.params.seed
+        return [
+            (
+                Prompt(self.token_ids, audio, grammar=self.grammar and self.grammar.fork()),
+                replace(self.params, seed=None if seed is None else seed + number),
+            )
+            for number in range(self.num_choices)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one choice says next."""
+
+    index: int
+    text: str
+    steps: Sequence[Step] = ()
+    """The tokens that said it, where log-probabilities were asked for."""
+    finish_reason: FinishReason | None = None
+    """Only in the choice's last piece."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """What one choice has said so far."""
+
+    index: int
+    detokenizer: Detokenizer
+    num_tokens: int = 0
+    num_cached: int = 0
+    """Prompt tokens that needed no computing."""
+    finish_reason: FinishReason = "length"
+    _steps: list[Step] = field(default_factory=list)
+    """Said, but not yet shown."""
+
+    def take(self, step: Step) -> Piece | None:
+        """Return what the step lets be shown, if it is anything."""
+        self.num_cached = max(self.num_cached, step.num_reused)
+        if step.logprob is not None:
+            self._steps.append(step)
+        text = self._text(step)
+        reason = "stop" if self.detokenizer.is_stopped else step.finish_reason
+        self.finish_reason = reason or self.finish_reason
+        if not (text or reason):
+            return None
+        steps, self._steps = self._steps, []
+        return Piece(self.index, text, steps, reason)
+
+    def _text(self, step: Step) -> str:
+        text = ""
+        if step.token_id is not None:
+            self.num_tokens += 1
+            text = self.detokenizer.push(step.token_id)
+        return text if step.finish_reason is None else text + self.detokenizer.finish()
 
 
 @dataclass(slots=True)
@@ -41,14 +104,21 @@ class Answer:
     """What has been said so far."""
 
     question: Question
-    num_tokens: int = 0
-    num_cached: int = 0
-    """Prompt tokens that needed no computing."""
-    finish_reason: FinishReason = "length"
+    choices: Sequence[Choice]
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why the first choice ended."""
+        return self.choices[0].finish_reason
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens said, by all choices."""
+        return sum(choice.num_tokens for choice in self.choices)
 
     @property
     def usage(self) -> Usage:
-        """What the answer took."""
+        """What the answer took: the prompt was read once, whatever the number of choices."""
         num_prompt, clip = len(self.question.token_ids), self.question.clip
         num_audio = clip.num_tokens if clip else 0
         return Usage(
@@ -58,24 +128,34 @@ class Answer:
             prompt_tokens_details=PromptTokensDetails(
                 audio_tokens=num_audio,
                 text_tokens=num_prompt - num_audio,
-                cached_tokens=self.num_cached,
+                # What a choice has from its neighbour was computed for this answer.
+                cached_tokens=min(choice.num_cached for choice in self.choices),
             ),
             audio_seconds=round(clip.seconds, 3) if clip else 0.0,
         )
 
 
-def ask(
+async def ask(
     served: Served, turns: Sequence[prompt.Turn], clip: Clip | None, asked: requests.Sampling
-) -> Question:
-    """Return the question, or refuse it before any work.
+) -> Answer:
+    """Return the answer, nothing said yet; or refuse the question before any work.
 
     Raises:
-        BadRequest, ContextTooLong: see `prompt`.
+        BadRequest, ContextTooLong: see `prompt`; a token that the model does not have.
+        BadRequest, Unavailable: see `Grammars.compile`.
     """
     loaded = served.checkpoint
     ids = prompt.token_ids(loaded.processor, turns, clip.num_tokens if clip else 0)
-    max_tokens = prompt.max_tokens(loaded.limits, len(ids), _asked_tokens(asked))
-    return Question(ids, clip, _params(loaded.limits, asked, max_tokens), asked.stop or ())
+    wanted, wanted_in = _asked_tokens(asked)
+    max_tokens = prompt.max_tokens(loaded.limits, len(ids), wanted, field=wanted_in)
+    _check_biases(asked, loaded.model.config.text_config.vocab_size)
+    params = _params(loaded.limits, asked, max_tokens)
+    num_choices = (asked.n or 1) if isinstance(asked, requests.ChatRequest) else 1
+    grammar = await _grammar(served, asked.response_format)
+    question = Question(ids, clip, params, asked.stop or (), num_choices, grammar)
+    tokenizer = loaded.processor.tokenizer
+    choices = [Choice(n, Detokenizer(tokenizer, question.stops)) for n in range(num_choices)]
+    return Answer(question, choices)
 
 
 def facts(question: Question) -> dict[str, object]:
@@ -84,13 +164,24 @@ def facts(question: Question) -> dict[str, object]:
     return {"audio_s": round(seconds, 3), "prompt_tokens": len(question.token_ids)}
 
 
-def _asked_tokens(asked: requests.Sampling) -> int | None:
-    newer = asked.max_completion_tokens if isinstance(asked, requests.ChatRequest) else None
-    return newer or asked.max_tokens
+def _asked_tokens(asked: requests.Sampling) -> tuple[int | None, str]:
+    """Return how many tokens are asked for, and by which field."""
+    if isinstance(asked, requests.ChatRequest) and asked.max_completion_tokens:
+        return asked.max_completion_tokens, "max_completion_tokens"
+    return asked.max_tokens, "max_tokens"
+
+
+def _check_biases(asked: requests.Sampling, vocabulary_size: int) -> None:
+    for token_id in asked.logit_bias or ():
+        if token_id >= vocabulary_size:
+            raise BadRequest(
+                f"the model has no token {token_id}; its last is {vocabulary_size - 1}",
+                param="logit_bias",
+            )
 
 
 def _params(limits: Limits, asked: requests.Sampling, max_tokens: int) -> SamplingParams:
-    temperature = asked.temperature
+    temperature, penalty = asked.temperature, asked.repetition_penalty
     return SamplingParams(
         max_tokens=max_tokens,
         temperature=limits.default_temperature if temperature is None else temperature,
@@ -98,37 +189,50 @@ def _params(limits: Limits, asked: requests.Sampling, max_tokens: int) -> Sampli
         top_k=limits.default_top_k if asked.top_k is None else asked.top_k,
         min_p=asked.min_p,
         seed=asked.seed,
+        repetition_penalty=1.0 if penalty is None else penalty,
+        frequency_penalty=asked.frequency_penalty or 0.0,
+        presence_penalty=asked.presence_penalty or 0.0,
+        logit_bias=asked.logit_bias or {},
+        num_logprobs=_num_logprobs(asked),
     )
 
 
-async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[str, None]:
-    """Yield the answer's text as it comes, and fill `answer`; closing it stops the engine."""
-    question, started_s = answer.question, time.monotonic()
-    detokenizer = Detokenizer(served.checkpoint.processor.tokenizer, question.stops)
-    audio = question.clip.audio if question.clip else None
-    with served.engine.load.holding(question.work):
-        steps = served.engine.submit(Prompt(question.token_ids, audio), question.params)
-        async with contextlib.aclosing(steps):
-            async for step in steps:
-                if answer.num_tokens == 0:
-                    pod.metrics.first_token.observe(time.monotonic() - started_s)
-                if text := _take(answer, detokenizer, step):
-                    yield text
-                if detokenizer.is_stopped:
-                    break
+def _num_logprobs(asked: requests.Sampling) -> int | None:
+    if not isinstance(asked, requests.ChatRequest) or not asked.logprobs:
+        return None
+    return asked.top_logprobs or 0
+
+
+async def _grammar(served: Served, wanted: requests.ResponseFormat | None) -> Grammar | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    # A schema may be as long as a body, until the grammar counts it.
+    return await served.engine.compile(await asyncio.to_thread(_spec, wanted))
+
+
+def _spec(wanted: requests.ResponseFormat) -> GrammarSpec:
+    if wanted.json_schema is None or wanted.type == "json_object":
+        return GrammarSpec("json_object")
+    return GrammarSpec("json_schema", json.dumps(wanted.json_schema.schema_))
+
+
+async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[Piece, None]:
+    """Yield the answer as it comes, and fill `answer`; closing it stops the engine.
+
+    The choices come interleaved; the first fault in one ends all.
+    """
+    question, engine, started_s = answer.question, served.engine, time.monotonic()
+    with engine.load.holding(question.work), engine.submitted(question.asks()) as steps:
+        async for number, step in steps:
+            if answer.num_tokens == 0:
+                pod.metrics.first_token.observe(time.monotonic() - started_s)
+            with pod.metrics.detokenizing():
+                piece = answer.choices[number].take(step)
+            if piece is not None:
+                if piece.finish_reason is not None:
+                    steps.leave(number)  # a stop string is not the engine's business
+                yield piece
     _count(pod, answer.usage)
-
-
-def _take(answer: Answer, detokenizer: Detokenizer, step: Step) -> str:
-    text = ""
-    answer.num_cached = max(answer.num_cached, step.num_reused)
-    if step.token_id is not None:
-        answer.num_tokens += 1
-        text = detokenizer.push(step.token_id)
-    if step.finish_reason is not None:
-        text += detokenizer.finish()
-    answer.finish_reason = "stop" if detokenizer.is_stopped else step.finish_reason or "length"
-    return text
 
 
 def _count(pod: Pod, usage: Usage) -> None:

@@ -62,14 +62,14 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     served.check_model(asked.model)
     heard = await clip.read(pod, served, came.file or asked.audio)
     turn = Turn("user", styles.prompt(asked), has_audio=True)
-    question = answer.ask(served, [turn], heard, asked)
-    request[http.FACTS] |= answer.facts(question)
-    return asked, Answer(question)
+    reply = await answer.ask(served, [turn], heard, asked)
+    request[http.FACTS] |= answer.facts(reply.question)
+    return asked, reply
 
 
 async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
-        return "".join([piece async for piece in pieces])
+        return "".join([piece.text async for piece in pieces])
 
 
 async def _embedding(
@@ -96,7 +96,8 @@ async def _events(
     yield responses.CaptionChunk(**common, delta="")
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
-            yield responses.CaptionChunk(**common, delta=piece)
+            if piece.text:
+                yield responses.CaptionChunk(**common, delta=piece.text)
     yield responses.CaptionChunk(
         **common,
         delta="",

@@ -12,30 +12,33 @@ from flamingo.errors import BadRequest
 from flamingo.service import http
 from flamingo.wire import parse, requests, responses, unsupported
 from flamingo.wire.requests import AudioInput, ChatRequest
-from flamingo_pod import answer, body, clip, stream
-from flamingo_pod.answer import Answer
+from flamingo_pod import answer, body, clip, detokenize, stream
+from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
+from flamingo_pod.engine.sequence import Step
 from flamingo_pod.pod import Pod, Served
 from flamingo_pod.prompt import Turn
+
+IMPOSSIBLE = -9999.0
+"""OpenAI's word for a log-probability of minus infinity, which JSON cannot say."""
 
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/chat/completions`."""
     with pod.serving() as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-        unsupported.refuse(came.fields)
+        unsupported.refuse(came.fields, own=unsupported.CHAT_ONLY)
         asked = parse.request(ChatRequest, _with_prompt(came))
         served.check_model(asked.model)
         turns, audio = conversation(asked.messages, came.file)
         heard = await clip.read(pod, served, audio) if audio is not None else None
-        question = answer.ask(served, turns, heard, asked)
-        request[http.FACTS] |= answer.facts(question)
-        reply = Answer(question)
+        reply = await answer.ask(served, turns, heard, asked)
+        request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:
             return await stream.respond(request, _events(pod, served, reply, asked))
         async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
-            text = "".join([piece async for piece in pieces])
-        return http.json_response(_completion(served, reply, text))
+            said = [piece async for piece in pieces]
+        return http.json_response(_completion(served, reply, said))
 
 
 def _with_prompt(came: Body) -> dict[str, Any]:
@@ -111,11 +114,50 @@ def _audio(
             return AudioInput.model_construct(url=part.audio_url.url)
 
 
-def _completion(served: Served, reply: Answer, text: str) -> responses.ChatCompletion:
-    choice = responses.Choice(
-        message=responses.AssistantMessage(content=text), finish_reason=reply.finish_reason
+def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> responses.ChatCompletion:
+    choices = [
+        _choice(served, reply, number, [piece for piece in said if piece.index == number])
+        for number in range(len(reply.choices))
+    ]
+    return responses.ChatCompletion(**_common(served), choices=choices, usage=reply.usage)
+
+
+def _choice(served: Served, reply: Answer, number: int, said: Sequence[Piece]) -> responses.Choice:
+    text = "".join(piece.text for piece in said)
+    return responses.Choice(
+        index=number,
+        message=responses.AssistantMessage(content=text),
+        finish_reason=reply.choices[number].finish_reason,
+        logprobs=_logprobs(served, reply, [step for piece in said for step in piece.steps]),
     )
-    return responses.ChatCompletion(**_common(served), choices=[choice], usage=reply.usage)
+
+
+def _logprobs(served: Served, reply: Answer, steps: Sequence[Step]) -> responses.Logprobs | None:
+    if reply.question.params.num_logprobs is None:
+        return None
+    tokenizer = served.checkpoint.processor.tokenizer
+    return responses.Logprobs(
+        content=[
+            responses.TokenLogprob(
+                **_likelihood(tokenizer, step.token_id, step.logprob),
+                top_logprobs=[
+                    responses.TopLogprob(**_likelihood(tokenizer, *pair)) for pair in step.top
+                ],
+            )
+            for step in steps
+            if step.token_id is not None and step.logprob is not None
+        ]
+    )
+
+
+def _likelihood(tokenizer: Any, token_id: int, logprob: float) -> dict[str, Any]:
+    """Return a token's own text, which may be a part of a character, and how likely it was."""
+    said = detokenize.token_bytes(tokenizer, token_id)
+    return {
+        "token": (said or b"").decode(errors="replace"),
+        "logprob": max(logprob, IMPOSSIBLE),
+        "bytes": None if said is None else list(said),
+    }
 
 
 def _common(served: Served) -> dict[str, Any]:
@@ -131,14 +173,18 @@ async def _events(
 ) -> AsyncGenerator[responses.Answer, None]:
     common = _common(served)
 
-    def chunk(delta: responses.Delta, reason: responses.FinishReason | None = None) -> Any:
-        choice = responses.ChunkChoice(delta=delta, finish_reason=reason)
+    def chunk(index: int, delta: responses.Delta, **more: Any) -> responses.ChatChunk:
+        choice = responses.ChunkChoice(index=index, delta=delta, **more)
         return responses.ChatChunk(**common, choices=[choice])
 
-    yield chunk(responses.Delta(role="assistant", content=""))
+    for choice in reply.choices:
+        yield chunk(choice.index, responses.Delta(role="assistant", content=""))
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
-            yield chunk(responses.Delta(content=piece))
-    yield chunk(responses.Delta(), reply.finish_reason)
+            if piece.text or piece.steps:
+                logprobs = _logprobs(served, reply, piece.steps)
+                yield chunk(piece.index, responses.Delta(content=piece.text), logprobs=logprobs)
+            if piece.finish_reason is not None:
+                yield chunk(piece.index, responses.Delta(), finish_reason=piece.finish_reason)
     if asked.stream_options and asked.stream_options.include_usage:
         yield responses.ChatChunk(**common, choices=[], usage=reply.usage)

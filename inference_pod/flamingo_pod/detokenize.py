@@ -6,7 +6,7 @@ until neither can change it any more.
 Pure: the tokenizer is an argument.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
@@ -65,6 +65,29 @@ class Detokenizer:
         num_held = 0 if is_last else _overlap(text, self._stops)
         self._held = text[len(text) - num_held :]
         return text[: len(text) - num_held]
+
+
+def token_bytes(tokenizer: Any, token_id: int) -> bytes | None:
+    """Return what a token stands for, or None where a padded vocabulary has no token."""
+    piece: str | None = tokenizer.convert_ids_to_tokens(token_id)
+    if piece is None:
+        return None
+    try:
+        return bytes(BYTES[character] for character in piece)
+    except KeyError:  # an added token is written as it reads
+        return piece.encode()
+
+
+def _alphabet() -> dict[str, int]:
+    """Return GPT-2's alphabet, in which byte-level vocabularies are written: a byte a character."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(0x100) if byte not in shown]
+    return {chr(byte): byte for byte in shown} | {
+        chr(0x100 + number): byte for number, byte in enumerate(hidden)
+    }
+
+
+BYTES: Mapping[str, int] = _alphabet()
 
 
 def _overlap(text: str, stops: Sequence[str]) -> int:

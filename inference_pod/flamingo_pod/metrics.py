@@ -38,11 +38,25 @@ class Metrics:
         )
         self.decode = _durations("flamingo_audio_decode_seconds", "Decoding a clip.", registry)
         self.first_token = _durations(
-            "flamingo_time_to_first_token_seconds", "From request to first token.", registry
+            "flamingo_time_to_first_token_seconds",
+            "From a clip that is decoded to the first token.",
+            registry,
+        )
+        self.detokenize = Counter(
+            "flamingo_detokenize_seconds", "Making text of tokens.", registry=registry
         )
         self.duration = _durations(
             "flamingo_request_duration_seconds", "From request to last byte.", registry
         )
+
+    @contextlib.contextmanager
+    def detokenizing(self) -> Iterator[None]:
+        """Time the block as making text of a token."""
+        started_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.detokenize.inc(time.perf_counter() - started_s)
 
     @contextlib.contextmanager
     def request(self, route: str) -> Iterator["Outcome"]:

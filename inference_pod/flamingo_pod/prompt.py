@@ -49,8 +49,10 @@ def token_ids(processor: Processor, turns: Sequence[Turn], num_audio_tokens: int
     return _widen(processor, ids, num_audio_tokens)
 
 
-def max_tokens(limits: Limits, num_prompt_tokens: int, asked: int | None) -> int:
-    """Return how many tokens the answer may have.
+def max_tokens(
+    limits: Limits, num_prompt_tokens: int, asked: int | None, *, field: str = "max_tokens"
+) -> int:
+    """Return how many tokens the answer may have; `field` is where it was asked.
 
     Raises:
         ContextTooLong: prompt and answer do not fit the model's context.
@@ -61,7 +63,7 @@ def max_tokens(limits: Limits, num_prompt_tokens: int, asked: int | None) -> int
         raise ContextTooLong(
             f"the prompt has {num_prompt_tokens} tokens and the answer may have {wanted}; "
             f"the model's context holds {limits.context_tokens}",
-            param="max_tokens" if num_prompt_tokens < limits.context_tokens else "messages",
+            param=field if num_prompt_tokens < limits.context_tokens else "messages",
         )
     return min(limits.default_max_tokens, room) if asked is None else asked
 

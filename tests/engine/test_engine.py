@@ -1,7 +1,10 @@
 """The engine's tokens against transformers' own `generate`, one for one."""
 
+import asyncio
+import contextlib
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -9,10 +12,13 @@ import torch
 from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration
 
 from flamingo.audio import windows
+from flamingo.errors import BadRequest, ContextTooLong
 from flamingo_pod import prompt
 from flamingo_pod.engine import engine
 from flamingo_pod.engine.audio import Audio
+from flamingo_pod.engine.bridge import Engine
 from flamingo_pod.engine.engine import Core, Options, Prompt
+from flamingo_pod.engine.grammar import Grammars, GrammarSpec
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.prompt import Turn
 
@@ -397,3 +403,230 @@ def test_an_audio_flamingo_3_checkpoint_runs_too(tiny):
     )
     assert inputs.input_ids[0].tolist() == ask.ids
     assert ask.said == tokens_of_generate(checkpoint, inputs, 24)
+
+
+# Answers of a shape.
+
+
+@pytest.fixture(scope="module")
+def grammars(tiny):
+    vocabulary_size = tiny.model.config.text_config.vocab_size
+    return Grammars(tiny.processor.tokenizer, vocabulary_size, tiny.limits.eos_token_ids)
+
+
+KEY = {
+    "type": "object",
+    "properties": {"tonic": {"enum": ["C", "D", "E"]}, "is_minor": {"type": "boolean"}},
+    "required": ["tonic", "is_minor"],
+    "additionalProperties": False,
+}
+AS_KEY = GrammarSpec("json_schema", json.dumps(KEY))
+
+
+def is_key(text):
+    key = json.loads(text)
+    return list(key) == KEY["required"] and key["tonic"] in "CDE" and key["is_minor"] in (0, 1)
+
+
+def submit_shaped(core, ask, grammar, num_tokens=300, **how):
+    params = SamplingParams(max_tokens=num_tokens, **how)
+    prompt = Prompt(ask.ids, ask.audio, grammar=grammar)
+    ask.sequence = core.submit(prompt, params, 0, ask.steps.append)
+    return ask
+
+
+def test_an_answer_is_of_its_shape_and_ends_when_it_is_whole(tiny, grammars, is_reference):
+    core = core_of(tiny, is_reference=is_reference)
+    plain = Ask(tiny, sound(2)).submit(core)
+    shaped = [
+        submit_shaped(core, Ask(tiny, sound(3)), grammars.compile(AS_KEY), temperature=heat)
+        for heat in (0.0, 1.0)
+    ]
+    drain(core)
+    assert plain.said == plain.expected()
+    for ask in shaped:
+        assert is_key(tiny.processor.tokenizer.decode(ask.said))
+        assert ask.steps[-1].finish_reason == "stop"
+    assert core.scheduler.memory.num_reserved == 0
+
+
+def test_a_shape_that_is_whole_with_the_last_token_allowed_is_no_cut(tiny, grammars):
+    core = core_of(tiny)
+    whole = submit_shaped(core, Ask(tiny, None), grammars.compile(AS_KEY))
+    drain(core)
+    num_said, again = len(whole.said), Ask(tiny, None)
+    submit_shaped(core, again, grammars.compile(AS_KEY), num_tokens=num_said)
+    drain(core)
+    assert again.said == whole.said
+    assert again.steps[-1].finish_reason == "stop"
+
+
+def test_a_sequence_put_back_goes_on_where_its_grammar_stands(tiny, grammars):
+    core = core_of(tiny, num_kv_tokens=900)
+    core.scheduler.limits = dataclasses.replace(core.scheduler.limits, preempt_after_s=0.0)
+    young = submit_shaped(core, Ask(tiny, sound(9)), grammars.compile(AS_KEY))
+    young.sequence.number += 10
+    for _ in range(6):
+        core.step()
+    assert young.said
+    old = submit_shaped(core, Ask(tiny, sound(8, 1)), grammars.compile(AS_KEY))
+    drain(core)
+    assert young.sequence.num_preempted == 1
+    for ask in (young, old):
+        assert is_key(tiny.processor.tokenizer.decode(ask.said))
+
+
+class Breaks:
+    """A grammar that allows anything until it breaks."""
+
+    is_done = False
+
+    def __init__(self, *, after, error, in_mask):
+        self.left, self.error, self.in_mask = after, error, in_mask
+
+    def mask(self):
+        if self.in_mask and not self.left:
+            raise self.error
+        return torch.full((32,), -1, dtype=torch.int32)
+
+    def accept(self, token_id):
+        if not self.in_mask and not self.left:
+            raise self.error
+        self.left -= 1
+
+
+@pytest.mark.parametrize("in_mask", [True, False], ids=["mask", "accept"])
+@pytest.mark.parametrize("after", [0, 5])
+@pytest.mark.parametrize("error", [BadRequest("too large"), ValueError("not allowed")])
+def test_a_grammar_that_breaks_ends_its_own_sequence_only(tiny, in_mask, after, error):
+    core = core_of(tiny)
+    good = Ask(tiny, sound(2)).submit(core)
+    bad = submit_shaped(
+        core, Ask(tiny, sound(3, 1)), Breaks(after=after, error=error, in_mask=in_mask)
+    )
+    drain(core)
+    assert good.said == good.expected()
+    assert len(bad.steps) == after + 1
+    if isinstance(error, BadRequest) or not in_mask:
+        assert bad.steps[-1] is error
+    else:
+        assert isinstance(bad.steps[-1], engine.Poison)
+    assert core.scheduler.memory.num_reserved == 0
+    assert core.runner._rows == {}
+
+
+# Prompts that are submitted together.
+
+
+@contextlib.asynccontextmanager
+async def running(checkpoint, **options):
+    made = Engine(checkpoint, Options(**({"num_kv_tokens": 8192} | options)))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_choices_of_one_clip_read_it_once(tiny):
+    async def scenario():
+        ask = Ask(tiny, sound(40), num_tokens=8)
+        said = {number: [] for number in range(6)}
+        async with running(tiny) as made:
+            together = [(Prompt(ask.ids, ask.audio), ask.params) for _ in said]
+            with made.submitted(together) as steps:
+                async for number, step in steps:
+                    said[number].append(step.token_id)
+            return ask, said, made.profile
+
+    ask, said, profile = asyncio.run(scenario())
+    assert list(said.values()) == [ask.expected()] * 6
+    assert profile.num_windows == 2
+    assert profile.num_prefilled == len(ask.ids) + 5, "the others compute their last token only"
+
+
+def test_choices_without_a_clip_fork_too(tiny):
+    core = core_of(tiny)
+    asks = [Ask(tiny, None, num_tokens=6).submit(core) for _ in range(4)]
+    drain(core)
+    assert [ask.said for ask in asks] == [asks[0].expected()] * 4
+    assert core.profile.num_prefilled == len(asks[0].ids) + 3
+
+
+def test_one_that_is_left_leaves_the_others(tiny):
+    async def scenario():
+        said = {0: 0, 1: 0, 2: 0}
+        async with running(tiny) as made:
+            asked = Prompt(Ask(tiny, None).ids)
+            asks = [(asked, SamplingParams(max_tokens=number)) for number in (40, 2000, 40)]
+            with made.submitted(asks) as steps:
+                async for number, _ in steps:
+                    said[number] += 1
+                    if number == 1 and said[1] == 5:
+                        steps.leave(1)
+            return said, made._core.has_work()
+
+    assert asyncio.run(scenario()) == ({0: 40, 1: 5, 2: 40}, False)
+
+
+def test_leaving_them_all_frees_their_memory(tiny):
+    async def scenario():
+        async with running(tiny) as made:
+            asked = (Prompt(Ask(tiny, None).ids), SamplingParams(max_tokens=2000))
+            with made.submitted([asked] * 3) as steps:
+                async for _ in steps:
+                    break
+            async for _ in made.submit(asked[0], SamplingParams(max_tokens=1)):
+                pass  # what was left before it is let go before it
+            return made._core.scheduler.memory.num_reserved, made._core.has_work()
+
+    assert asyncio.run(scenario()) == (0, False)
+
+
+def test_a_fault_in_one_ends_all(tiny):
+    async def scenario():
+        async with running(tiny) as made:
+            ids, params = Ask(tiny, None).ids, SamplingParams(max_tokens=2000)
+            breaks = Breaks(after=3, error=BadRequest("too large"), in_mask=True)
+            with (
+                pytest.raises(BadRequest, match="too large"),
+                made.submitted([(Prompt(ids), params), (Prompt(ids, grammar=breaks), params)]) as s,
+            ):
+                async for _ in s:
+                    pass
+            async for _ in made.submit(Prompt(ids), SamplingParams(max_tokens=1)):
+                pass
+            return made._core.has_work()
+
+    assert asyncio.run(scenario()) is False
+
+
+def test_one_that_can_never_fit_refuses_all_before_any_begins(tiny):
+    async def scenario():
+        async with running(tiny, num_kv_tokens=300) as made:
+            ids = Ask(tiny, None).ids
+            asks = [(Prompt(ids), SamplingParams(max_tokens=number)) for number in (4, 400)]
+            with pytest.raises(ContextTooLong), made.submitted(asks):
+                pass
+            return made._core.has_work()
+
+    assert asyncio.run(scenario()) is False
+
+
+def test_grammars_are_compiled_while_the_loop_goes_on(tiny):
+    async def scenario():
+        async with running(tiny) as made:
+            compiling = [asyncio.ensure_future(made.compile(AS_KEY)) for _ in range(5)]
+            num_turns = 0
+            while not all(each.done() for each in compiling):
+                await asyncio.sleep(0)
+                num_turns += 1
+            compiled = [each.result() for each in compiling]
+            refused = GrammarSpec("json_schema", '{"not": {}}')
+            with pytest.raises(BadRequest):
+                await made.compile(refused)
+            return num_turns, compiled
+
+    num_turns, compiled = asyncio.run(scenario())
+    assert num_turns > 10
+    assert len(set(map(id, compiled))) == 5

@@ -1,6 +1,7 @@
 """Start one of our services as a real process on a free port of loopback."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 from flamingo.service import run
 
 START_S = 60.0
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Two threads on two busy cores wait for each other, ten times longer than one works."""
 
 
 @dataclass
@@ -31,7 +34,9 @@ def service(package: str, *flags: str, log: Path, ends_with: int = 0) -> Iterato
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     command = [sys.executable, "-P", "-m", package, "--fd", str(listener.fileno()), *flags]
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=sink)
+        process = subprocess.Popen(
+            command, pass_fds=[listener.fileno()], stderr=sink, env=os.environ | ONE_THREAD
+        )
     listener.close()
     try:
         yield Service(address, process, log)

@@ -1,8 +1,11 @@
 """The official `openai` package against a real router and two real pods."""
 
 import base64
+import math
+from typing import Literal
 
 import openai
+import pydantic
 import pytest
 
 
@@ -36,7 +39,7 @@ def test_a_streamed_chat_about_an_mp3(client, clips):
     )
     assert text == whole.choices[0].message.content
     assert len(text) > 20
-    assert chunks[-1].usage == whole.usage
+    assert chunks[-1].usage.total_tokens == whole.usage.total_tokens
     assert whole.usage.prompt_tokens_details.audio_tokens == pytest.approx(37, abs=2)
 
 
@@ -57,6 +60,50 @@ def test_extra_parameters_go_through(client, clips):
     assert len(answers) == 1
 
 
+class Song(pydantic.BaseModel):
+    genre: Literal["rock", "pop", "jazz"]
+    tempo: int = pydantic.Field(ge=40, le=220)
+    has_vocals: bool
+
+
+def test_an_answer_is_parsed_into_the_class_that_was_asked_for(client, clips, no_spaces):
+    answer = client.chat.completions.parse(
+        model="flamingo-tiny",
+        messages=about(clips["notes.mp3"]),
+        response_format=Song,
+        logit_bias=no_spaces,
+    )
+    assert answer.choices[0].finish_reason == "stop"
+    assert isinstance(answer.choices[0].message.parsed, Song)
+
+
+def test_several_choices_with_their_logprobs(client, clips):
+    asked = {
+        "model": "flamingo-tiny",
+        "messages": about(clips["notes.mp3"]),
+        "n": 3,
+        "temperature": 1.0,
+        "seed": 11,
+        "max_completion_tokens": 6,
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    whole = client.chat.completions.create(**asked)
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    for choice in whole.choices:
+        told = choice.logprobs.content
+        assert "".join(entry.token for entry in told) == choice.message.content
+        assert all(len(entry.top_logprobs) == 2 for entry in told)
+        assert all(0 < math.exp(entry.logprob) <= 1 for entry in told)
+    chunks = [chunk.choices[0] for chunk in client.chat.completions.create(**asked, stream=True)]
+    for choice in whole.choices:
+        own = [chunk for chunk in chunks if chunk.index == choice.index]
+        assert "".join(chunk.delta.content or "" for chunk in own) == choice.message.content
+        told = [entry for chunk in own if chunk.logprobs for entry in chunk.logprobs.content]
+        assert told == choice.logprobs.content
+        assert own[-1].finish_reason == choice.finish_reason
+
+
 def test_models_are_listed_and_found(client):
     assert [model.id for model in client.models.list()] == ["flamingo-tiny"]
     assert client.models.retrieve("flamingo-tiny").owned_by == "flamingo-fleet"
@@ -70,7 +117,8 @@ def test_models_are_listed_and_found(client):
         pytest.param(
             {"messages": about(b"no audio")}, openai.BadRequestError, "invalid_audio", id="audio"
         ),
-        pytest.param({"n": 2}, openai.BadRequestError, "unsupported_parameter", id="n"),
+        pytest.param({"n": 9}, openai.BadRequestError, "invalid_request", id="n"),
+        pytest.param({"store": True}, openai.BadRequestError, "unsupported_parameter", id="store"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

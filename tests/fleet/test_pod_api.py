@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import re
+import time
 
 import httpx2
 import numpy as np
@@ -26,19 +28,22 @@ def tiny(model_cache):
     return checkpoint.load(source)
 
 
-def generate(tiny, samples, text, num_tokens=64):
+def generate(tiny, samples, text, num_tokens=64, **how):
     """Return what transformers' own processor and generate say about the clip."""
+    _, answer = token_ids(tiny, samples, text, max_new_tokens=num_tokens, **how)
+    return tiny.processor.tokenizer.decode(answer, skip_special_tokens=True)
+
+
+def token_ids(tiny, samples, text, **how):
+    """Return the processor's inputs, and the ids that generate adds to them."""
     parts = [{"type": "audio"}, {"type": "text", "text": text}]
     rendered = tiny.processor.apply_chat_template(
         [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False
     )
     inputs = tiny.processor(text=[rendered], audio=[samples])
     with torch.inference_mode():
-        ids = tiny.model.generate(
-            **inputs, use_cache=True, do_sample=False, max_new_tokens=num_tokens
-        )
-    answer = ids[0, inputs.input_ids.shape[1] :]
-    return tiny.processor.tokenizer.decode(answer, skip_special_tokens=True)
+        ids = tiny.model.generate(**inputs, use_cache=True, do_sample=False, **how)
+    return inputs, ids[0, inputs.input_ids.shape[1] :]
 
 
 def samples_of(data):
@@ -225,6 +230,303 @@ def test_a_stop_string_ends_the_text_before_it(http, clips):
     assert answer["usage"]["completion_tokens"] < 64
 
 
+# How tokens are chosen.
+
+
+def chat(http, data, **fields):
+    """Return the choices of a chat about a clip, and its usage."""
+    answer = http.post("/v1/chat/completions", json=chat_about(data, **fields))
+    assert answer.status_code == 200, answer.text
+    return answer.json()["choices"], answer.json()["usage"]
+
+
+def streamed_chat(http, data, **fields):
+    """Return the one choice of each chunk."""
+    response = http.post("/v1/chat/completions", json=chat_about(data, stream=True, **fields))
+    *chunks, done = events(response)
+    assert done == "[DONE]"
+    return [json.loads(chunk)["choices"][0] for chunk in chunks]
+
+
+def words(choices):
+    return [choice["message"]["content"] for choice in choices]
+
+
+def test_a_repetition_penalty_is_that_of_generate(http, clips, tiny):
+    data = clips["notes.mp3"]
+    choices, _ = chat(http, data, repetition_penalty=1.7, max_tokens=32)
+    expected = generate(tiny, samples_of(data), "What key?", 32, repetition_penalty=1.7)
+    assert words(choices) == [expected] != words(chat(http, data, max_tokens=32)[0])
+
+
+EXTREMES = {
+    "repetition_penalty": (1e-300, 2),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+    "temperature": (1e-300, 2),
+    "top_p": (1e-300, 1),
+    "min_p": (0, 1),
+    "top_k": (1, 1_000_000),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_every_number_that_is_allowed_gives_an_answer(http, clips, name):
+    for value in EXTREMES[name]:
+        fields = {"temperature": 1.0} | {name: value}
+        _, usage = chat(http, clips["notes.mp3"], **fields, seed=2**63 - 1, n=2, max_tokens=4)
+        assert usage["completion_tokens"] > 0
+
+
+@pytest.mark.parametrize("penalty", ["frequency_penalty", "presence_penalty"])
+def test_a_penalty_for_what_was_said_makes_for_variety(http, clips, penalty):
+    def variety(**fields):
+        choices, _ = chat(http, clips["notes.mp3"], **fields, max_tokens=60, logprobs=True)
+        return len({entry["token"] for entry in choices[0]["logprobs"]["content"]})
+
+    assert variety(**{penalty: -2}) < variety() < variety(**{penalty: 2})
+
+
+def test_a_bias_forces_a_token_or_forbids_it(http, clips, tiny):
+    forced, _ = chat(http, clips["notes.mp3"], logit_bias={"300": 100}, max_tokens=3)
+    assert words(forced) == [tiny.processor.tokenizer.decode([300] * 3)]
+    _, ids = token_ids(tiny, samples_of(clips["notes.mp3"]), "What key?", max_new_tokens=1)
+    first = tiny.processor.tokenizer.decode(ids)
+    forbidden, _ = chat(http, clips["notes.mp3"], logit_bias={str(int(ids[0])): -100}, max_tokens=3)
+    assert not words(forbidden)[0].startswith(first)
+
+
+@pytest.mark.parametrize("route", ["captions", "analyze"])
+def test_a_caption_takes_what_a_chat_takes(http, clips, route):
+    fields = {"repetition_penalty": "1.7", "frequency_penalty": "0.5", "presence_penalty": "0.5"}
+    plain = post_file(http, route, clips["notes.mp3"], max_tokens="24").json()
+    other = post_file(http, route, clips["notes.mp3"], max_tokens="24", **fields).json()
+    assert other["caption"] != plain["caption"]
+
+
+def test_the_newer_name_for_the_number_of_tokens_wins(http, clips):
+    _, usage = chat(http, clips["notes.mp3"], max_tokens=9, max_completion_tokens=4)
+    assert usage["completion_tokens"] == 4
+
+
+def test_an_end_that_is_forced_ends_the_answer(http, clips, tiny):
+    eos = {str(token_id): 100 for token_id in tiny.limits.eos_token_ids}
+    choices, usage = chat(http, clips["notes.mp3"], logit_bias=eos, logprobs=True)
+    assert (words(choices), choices[0]["finish_reason"]) == ([""], "stop")
+    assert choices[0]["logprobs"]["content"] == []
+    assert usage["completion_tokens"] == 0
+
+
+# How likely they were.
+
+
+def test_logprobs_are_the_log_softmax_of_the_model_itself(http, clips, tiny):
+    data, tokenizer = clips["notes.mp3"], tiny.processor.tokenizer
+    inputs, ids = token_ids(tiny, samples_of(data), "What key?", max_new_tokens=8)
+    inputs["input_ids"] = torch.cat([inputs.input_ids, ids[None]], dim=1)
+    inputs["attention_mask"] = torch.ones_like(inputs.input_ids)
+    with torch.inference_mode():
+        table = tiny.model(**inputs).logits[0, -9:-1].float().log_softmax(-1)
+    choices, _ = chat(http, data, max_tokens=8, logprobs=True, top_logprobs=5)
+    told = choices[0]["logprobs"]["content"]
+    assert [entry["token"] for entry in told] == [tokenizer.decode([each]) for each in ids]
+    for entry, token_id, row in zip(told, ids, table, strict=True):
+        assert entry["logprob"] == pytest.approx(row[token_id].item(), abs=1e-3)
+        top, best = row.topk(5)
+        assert [each["logprob"] for each in entry["top_logprobs"]] == pytest.approx(
+            top.tolist(), abs=1e-3
+        )
+        assert [each["token"] for each in entry["top_logprobs"]] == [
+            tokenizer.decode([each]) for each in best
+        ]
+
+
+def test_logprobs_are_the_models_own_whatever_is_done_to_the_choice(http, clips):
+    edited = {"logit_bias": {"300": 100}, "temperature": 1.5, "seed": 1, "max_tokens": 1}
+    data = clips["notes.mp3"]
+    forced, _ = chat(http, data, **edited, logprobs=True, top_logprobs=3)
+    plain, _ = chat(http, data, max_tokens=1, logprobs=True, top_logprobs=3)
+    (one,), (other,) = (choices[0]["logprobs"]["content"] for choices in (forced, plain))
+    assert one["top_logprobs"] == other["top_logprobs"]
+    assert one["logprob"] < other["logprob"]
+    assert one["token"] not in [each["token"] for each in one["top_logprobs"]]
+
+
+def test_the_bytes_of_the_tokens_are_the_bytes_of_the_answer(http, clips):
+    fields = {"temperature": 2, "seed": 3, "logit_bias": {str(n): 100 for n in range(100, 260)}}
+    choices, _ = chat(http, clips["notes.mp3"], **fields, max_tokens=40, logprobs=True)
+    told = b"".join(bytes(entry["bytes"]) for entry in choices[0]["logprobs"]["content"])
+    assert re.sub("�+", "�", told.decode(errors="replace")) == re.sub("�+", "�", words(choices)[0])
+    assert "�" in words(choices)[0], "there were bytes that are no character"
+
+
+@pytest.mark.parametrize("stop", [None, "a"])
+def test_streamed_logprobs_add_up_to_the_whole(http, clips, stop):
+    fields = {"max_tokens": 20, "logprobs": True, "top_logprobs": 1, "stop": stop}
+    choices, usage = chat(http, clips["notes.mp3"], **fields)
+    chunks = streamed_chat(http, clips["notes.mp3"], **fields)
+    told = [
+        entry for chunk in chunks if chunk["logprobs"] for entry in chunk["logprobs"]["content"]
+    ]
+    assert told == choices[0]["logprobs"]["content"]
+    assert "".join(chunk["delta"].get("content", "") for chunk in chunks) == words(choices)[0]
+    assert len(told) == usage["completion_tokens"], "with the tokens of the stop string"
+    assert chunks[-1]["finish_reason"] == choices[0]["finish_reason"]
+    assert (choices[0]["finish_reason"] == "stop") is (stop is not None)
+    assert ("a" in words(choices)[0]) is (stop is None)
+
+
+def test_logprobs_that_nobody_asked_for_are_not_told(http, clips):
+    assert chat(http, clips["notes.mp3"], max_tokens=2)[0][0]["logprobs"] is None
+
+
+# What shape the answer has.
+
+SONG = {
+    "type": "object",
+    "properties": {
+        "genre": {"enum": ["rock", "pop"]},
+        "tempo": {"type": "integer", "minimum": 40, "maximum": 220},
+        "has_vocals": {"type": "boolean"},
+    },
+    "required": ["genre", "tempo", "has_vocals"],
+    "additionalProperties": False,
+}
+AS_SONG = {"type": "json_schema", "json_schema": {"name": "song", "schema": SONG, "strict": True}}
+
+
+def is_song(text):
+    song = json.loads(text)
+    return (
+        list(song) == SONG["required"]
+        and song["genre"] in {"rock", "pop"}
+        and 40 <= song["tempo"] <= 220
+        and isinstance(song["has_vocals"], bool)
+    )
+
+
+@pytest.mark.parametrize("how", [{"temperature": 0}, {"temperature": 1.5, "seed": 4, "n": 3}])
+def test_an_answer_has_the_shape_of_its_schema(http, clips, no_spaces, how):
+    fields = how | {"response_format": AS_SONG, "logit_bias": no_spaces}
+    choices, _ = chat(http, clips["notes.mp3"], **fields)
+    assert all(is_song(text) for text in words(choices))
+    assert {choice["finish_reason"] for choice in choices} == {"stop"}
+
+
+def test_a_streamed_answer_has_it_too(http, clips, no_spaces):
+    fields = {"response_format": AS_SONG, "logit_bias": no_spaces}
+    chunks = streamed_chat(http, clips["notes.mp3"], **fields)
+    assert is_song("".join(chunk["delta"].get("content", "") for chunk in chunks))
+    assert chunks[-1]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("route", ["captions", "analyze"])
+def test_a_caption_may_have_a_shape(http, clips, no_spaces, route):
+    request = json.dumps({"response_format": AS_SONG, "logit_bias": no_spaces})
+    answer = post_file(http, route, clips["notes.mp3"], request=request).json()
+    assert is_song(answer["caption"])
+    assert answer["finish_reason"] == "stop"
+
+
+def test_any_object_will_do(http, clips):
+    choices, _ = chat(http, clips["notes.mp3"], response_format={"type": "json_object"})
+    assert isinstance(json.loads(words(choices)[0]), dict)
+    assert choices[0]["finish_reason"] == "stop"
+
+
+def test_a_shape_that_is_cut_off_says_so(http, clips):
+    choices, _ = chat(http, clips["notes.mp3"], response_format=AS_SONG, max_tokens=3)
+    assert choices[0]["finish_reason"] == "length"
+
+
+def test_text_is_no_shape(http, clips):
+    plain, _ = chat(http, clips["notes.mp3"], max_tokens=5)
+    assert words(chat(http, clips["notes.mp3"], max_tokens=5, response_format={"type": "text"})[0])
+    assert words(plain)
+
+
+# Several answers.
+
+
+def test_each_choice_is_what_its_own_seed_says_alone(http, clips):
+    fields = {"temperature": 1.0, "max_tokens": 12}
+    several, usage = chat(http, clips["notes.mp3"], n=3, seed=20, **fields)
+    alone = [chat(http, clips["notes.mp3"], seed=20 + number, **fields) for number in range(3)]
+    assert words(several) == [words(choices)[0] for choices, _ in alone]
+    assert len(set(words(several))) == 3
+    assert [choice["index"] for choice in several] == [0, 1, 2]
+    assert usage["prompt_tokens"] == alone[0][1]["prompt_tokens"]
+    assert usage["completion_tokens"] == 36
+    assert usage["total_tokens"] == usage["prompt_tokens"] + 36
+
+
+def test_choices_without_a_seed_differ(http, clips):
+    choices, _ = chat(http, clips["notes.mp3"], n=4, temperature=1.5, max_tokens=8)
+    assert len(set(words(choices))) == 4
+
+
+def test_choices_stream_side_by_side(http, clips):
+    fields = {"n": 3, "temperature": 1.0, "seed": 20, "max_tokens": 12}
+    whole, _ = chat(http, clips["notes.mp3"], **fields)
+    chunks = streamed_chat(http, clips["notes.mp3"], **fields)
+    for number, choice in enumerate(whole):
+        own = [chunk for chunk in chunks if chunk["index"] == number]
+        assert own[0]["delta"] == {"role": "assistant", "content": ""}
+        text = "".join(chunk["delta"].get("content", "") for chunk in own)
+        assert text == choice["message"]["content"]
+        assert [chunk["finish_reason"] for chunk in own if chunk["finish_reason"]] == ["length"]
+    order = [chunk["index"] for chunk in chunks]
+    assert order != sorted(order), "they take turns"
+
+
+def test_a_choice_that_stops_does_not_stop_the_others(http, clips):
+    fields = {"n": 3, "temperature": 1.0, "seed": 20, "max_tokens": 12}
+    whole, _ = chat(http, clips["notes.mp3"], **fields)
+    stop = words(whole)[0][3:8]
+    stopped, usage = chat(http, clips["notes.mp3"], **fields, stop=stop)
+    assert words(stopped) == [text.partition(stop)[0] for text in words(whole)]
+    assert [choice["finish_reason"] for choice in stopped] == ["stop", "length", "length"]
+    assert 24 < usage["completion_tokens"] < 36
+
+
+def counted(http, name):
+    return float(
+        re.search(rf"^{re.escape(name)} (.*)$", http.get("/metrics").text, re.MULTILINE)[1]
+    )
+
+
+def test_a_clip_counts_once_however_many_choices_it_gets(http):
+    noise = np.random.default_rng(77).standard_normal(16_000 * 20).astype(np.float32) * 0.1
+    data = synthesise.encoded(noise, 16_000, "OGG", "VORBIS")
+    before = counted(http, 'flamingo_tokens_total{type="audio"}')
+    _, usage = chat(http, data, n=4, max_tokens=3)
+    assert counted(http, 'flamingo_tokens_total{type="audio"}') - before == 500
+    assert usage["prompt_tokens_details"]["audio_tokens"] == 500
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 0, "nobody had asked before"
+    assert usage["completion_tokens"] == 12
+
+
+def test_a_client_that_leaves_ends_all_its_choices(http):
+    # Tens of thousands of tokens: a minute and more, if they went on.
+    body = {"messages": [{"role": "user", "content": "Hi"}], "n": 4, "max_tokens": 30_000}
+    with http.stream("POST", "/v1/chat/completions", json=body | {"stream": True}) as answer:
+        lines = answer.iter_lines()
+        for _ in range(20):
+            next(lines)
+        assert http.get("/stats").json()["num_running"] == 1
+    deadline_s = time.monotonic() + 10
+    while http.get("/stats").json()["backlog_s"] > 0:
+        assert time.monotonic() < deadline_s
+    _, usage = chat_text(http, max_tokens=2)
+    assert usage["completion_tokens"] == 2
+
+
+def chat_text(http, **fields):
+    body = {"messages": [{"role": "user", "content": "Hi"}]} | fields
+    answer = http.post("/v1/chat/completions", json=body).json()
+    return answer["choices"], answer["usage"]
+
+
 def test_the_models_say_what_a_client_must_know(http):
     card = http.get("/v1/models").json()["data"][0]
     assert card == http.get("/v1/models/flamingo-tiny").json()
@@ -245,6 +547,10 @@ def test_health_stats_and_metrics(http, clips):
     metrics = http.get("/metrics").text
     assert 'flamingo_requests_total{code="200",route="/v1/audio/captions"}' in metrics
     assert "flamingo_ready 1.0" in metrics
+    for stage in ("mel", "encode", "prefill", "decode", "choose"):
+        assert f'flamingo_engine_seconds_total{{stage="{stage}"}}' in metrics
+    assert "flamingo_audio_decode_seconds_count" in metrics
+    assert "flamingo_detokenize_seconds_total" in metrics
     assert "_created" not in metrics
 
 
@@ -258,7 +564,8 @@ def test_an_answer_names_its_request_and_not_its_software(http):
 
 def test_a_pod_that_is_told_to_stop_finishes_what_it_holds(model_cache, tmp_path, clips):
     log = tmp_path / "log"
-    with processes.service("flamingo_pod", "--model", "flamingo-tiny", log=log) as running:
+    flags = ("--model", "flamingo-tiny", "--grace-s", "120")  # the machine may be busy
+    with processes.service("flamingo_pod", *flags, log=log) as running:
         processes.wait_until_ready(running)
         with httpx2.Client(base_url=running.address, timeout=60) as client:
             body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 500}
@@ -268,7 +575,7 @@ def test_a_pod_that_is_told_to_stop_finishes_what_it_holds(model_cache, tmp_path
                 lines = answer.iter_lines()
                 next(lines)
                 running.process.terminate()
-                late = httpx2.post(f"{running.address}/v1/chat/completions", json=body)
+                late = client.post("/v1/chat/completions", json=body)
                 assert late.status_code == 503
                 assert late.json()["error"]["code"] == "draining"
                 assert list(lines)[-2] == "data: [DONE]"

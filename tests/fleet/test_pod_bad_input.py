@@ -1,6 +1,7 @@
 """Bad input: the right status, OpenAI's error object, nothing of the process in it."""
 
 import base64
+import json
 import struct
 
 import numpy as np
@@ -127,6 +128,26 @@ JSON_FAULTS = {
         400,
         "invalid_request",
     ),
+    "a token that is not there": (
+        b'{"logit_bias": {"5": 1, "1024": 1}, "messages": [{"role": "user", "content": "a"}]}',
+        400,
+        "invalid_request",
+    ),
+    "a bias for a word": (
+        b'{"logit_bias": {"the": 1}, "messages": [{"role": "user", "content": "a"}]}',
+        400,
+        "invalid_request",
+    ),
+    "too many choices": (
+        b'{"n": 9, "messages": [{"role": "user", "content": "a"}]}',
+        400,
+        "invalid_request",
+    ),
+    "alternatives without logprobs": (
+        b'{"top_logprobs": 2, "messages": [{"role": "user", "content": "a"}]}',
+        400,
+        "invalid_request",
+    ),
     "a number too large": (
         b'{"max_tokens": 1000000000, "messages": [{"role": "user", "content": "a"}]}',
         400,
@@ -141,6 +162,49 @@ def test_a_faulty_chat_is_refused(http, name):
     body, status, code = JSON_FAULTS[name]
     headers = {"content-type": "application/json"}
     check(http.post("/v1/chat/completions", content=body, headers=headers), status, code)
+
+
+def test_a_token_that_the_model_does_not_have_is_named(http):
+    body = {"messages": [{"role": "user", "content": "a"}], "logit_bias": {"5": 1, "1024": 1}}
+    error = check(http.post("/v1/chat/completions", json=body), 400, "invalid_request")
+    assert error["param"] == "logit_bias"
+    assert "no token 1024; its last is 1023" in error["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_what_exceeds_the_context_is_told_by_the_field_that_asked_for_it(http, field, stream):
+    body = {"messages": [{"role": "user", "content": "a"}], "stream": stream, field: 32768}
+    error = check(http.post("/v1/chat/completions", json=body), 400, "context_length_exceeded")
+    assert error["param"] == field
+
+
+BAD_SCHEMAS = {
+    "a keyword that is not enforced": ({"type": "object", "not": {}}, "not"),
+    "nothing satisfies it": ({"type": "integer", "minimum": 2, "maximum": 1}, ""),
+    "too deep": ({"a": json.loads("[" * 100 + "]" * 100)}, "nested"),
+    "too large": ({"description": "a" * 70_000}, "65536 bytes"),
+    "takes too long to build": ({"type": "integer", "multipleOf": 999_983}, "time or memory"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", BAD_SCHEMAS)
+def test_a_schema_that_cannot_be_enforced_is_refused_before_anything_is_said(http, name, stream):
+    schema, says = BAD_SCHEMAS[name]
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    body = {"messages": [{"role": "user", "content": "a"}], "response_format": wanted}
+    answer = http.post("/v1/chat/completions", json=body | {"stream": stream})
+    error = check(answer, 400, "invalid_request")
+    assert error["param"] == "response_format"
+    assert says in error["message"]
+
+
+@pytest.mark.parametrize("route", ["captions", "analyze"])
+@pytest.mark.parametrize("field", ["n", "logprobs", "top_logprobs"])
+def test_what_only_a_chat_has_is_refused_elsewhere_by_name(http, clips, route, field):
+    answer = http.post(f"/v1/audio/{route}", files={"file": clips["notes.ogg"]}, data={field: "2"})
+    assert check(answer, 400, "unsupported_parameter")["param"] == field
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_pod.detokenize import Detokenizer
+from flamingo_pod.detokenize import Detokenizer, token_bytes
 from flamingo_pod.model.builtin import tokenizer
 
 TOKENIZER = tokenizer.build()
@@ -34,6 +34,22 @@ def test_a_character_of_four_tokens_is_shown_once_it_is_whole():
     ids = TOKENIZER("🎵", add_special_tokens=False)["input_ids"]
     assert len(ids) == 4
     assert pieces(ids)[0] == ["", "", "", "🎵", ""]
+
+
+@given(st.text(max_size=60))
+def test_the_bytes_of_the_tokens_are_the_bytes_of_the_text(text):
+    ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
+    assert b"".join(token_bytes(TOKENIZER, token_id) for token_id in ids) == text.encode()
+
+
+def test_every_token_has_the_bytes_that_the_tokenizer_decodes():
+    for token_id in range(len(TOKENIZER)):
+        said = token_bytes(TOKENIZER, token_id).decode(errors="replace")
+        assert said == TOKENIZER.decode([token_id], skip_special_tokens=False)
+
+
+def test_an_id_that_only_pads_the_vocabulary_has_no_bytes():
+    assert token_bytes(TOKENIZER, len(TOKENIZER) + 5) is None
 
 
 def test_bytes_that_never_become_a_character_do_not_hold_the_text_back():

@@ -119,6 +119,12 @@ def test_what_does_not_fit_is_refused_with_the_numbers(num_prompt, asked, param)
     assert caught.value.param == param
 
 
+def test_what_does_not_fit_is_told_by_the_name_it_was_asked_by():
+    with pytest.raises(ContextTooLong) as caught:
+        prompt.max_tokens(LIMITS, 100, 901, field="max_completion_tokens")
+    assert caught.value.param == "max_completion_tokens"
+
+
 def test_an_own_prompt_replaces_the_style():
     audio = requests.AudioInput(data="AAAA")
     own = requests.CaptionRequest(audio=audio, style="brief", prompt="Just the key.")

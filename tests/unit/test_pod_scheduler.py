@@ -13,7 +13,7 @@ from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, State
 
 EOS = 0
 POOL = 600
-STEPS = int(os.environ.get("FLAMINGO_SCHEDULER_LIVES", "300"))
+STEPS = int(os.environ.get("FLAMINGO_SCHEDULER_LIVES", "2000"))
 """Random lives a run; each has up to a few hundred steps."""
 
 
@@ -212,10 +212,21 @@ def test_sequences_on_one_clip_are_read_by_one():
     assert len(second.output_ids) == 5
 
 
+def test_the_same_prompt_is_read_once_and_forks():
+    world = World()
+    first, second = world.submit(num_prompt=40), world.submit(num_prompt=40)
+    assert [chunk.sequence for chunk in world.step().chunks] == [first]
+    plan = world.step()
+    assert [copy.num_tokens for copy in plan.copies] == [39]
+    assert [chunk.num_tokens for chunk in plan.chunks] == [1, 1]
+    assert second.num_reused == 39
+    world.drain()
+
+
 def test_a_step_decodes_all_that_run_and_prefills_what_the_budget_leaves():
     world = World()
-    for _ in range(3):
-        world.submit(num_prompt=5, max_tokens=20)
+    for number in range(3):
+        world.submit(num_prompt=5 + number, max_tokens=20)
     world.step()
     world.submit(num_prompt=200)
     plan = world.step()

@@ -48,6 +48,50 @@ def chat(**fields):
             "either data",
             id="audio without audio",
         ),
+        pytest.param(chat(repetition_penalty=0), "repetition_penalty", "0", id="no penalty is 1"),
+        pytest.param(chat(frequency_penalty=2.1), "frequency_penalty", "2", id="too frequent"),
+        pytest.param(chat(presence_penalty=-3), "presence_penalty", "-2", id="too present"),
+        pytest.param(chat(logit_bias={"the": 1}), "logit_bias", "digits in quotes", id="a word"),
+        pytest.param(chat(logit_bias={"-1": 1}), "logit_bias", "digits in quotes", id="below 0"),
+        pytest.param(chat(logit_bias={"7": 101}), "logit_bias.7", "100", id="too strong a bias"),
+        pytest.param(
+            chat(logit_bias=dict.fromkeys(map(str, range(301)), 1)),
+            "logit_bias",
+            "300",
+            id="too many biases",
+        ),
+        pytest.param(chat(n=9), "n", "8", id="too many choices"),
+        pytest.param(chat(n=0), "n", "1", id="no choice"),
+        pytest.param(
+            chat(logprobs=True, top_logprobs=21), "top_logprobs", "20", id="too many alternatives"
+        ),
+        pytest.param(chat(top_logprobs=2), "top_logprobs", "logprobs", id="alternatives to what"),
+        pytest.param(
+            chat(response_format={"type": "xml"}), "response_format.type", "json_object", id="xml"
+        ),
+        pytest.param(
+            chat(response_format={"type": "json_schema"}),
+            "response_format.json_schema",
+            "required",
+            id="no schema",
+        ),
+        pytest.param(
+            chat(response_format={"type": "json_schema", "json_schema": {"name": "a"}}),
+            "response_format.json_schema.schema",
+            "required",
+            id="an empty wrapping",
+        ),
+        pytest.param(
+            chat(
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": "a b", "schema": {}},
+                }
+            ),
+            "response_format.json_schema.name",
+            "pattern",
+            id="a name with a space",
+        ),
     ],
 )
 def test_a_fault_is_told_with_its_field_and_what_is_allowed(fields, param, says):
@@ -69,6 +113,24 @@ def test_a_fault_never_repeats_the_input():
     assert "sk-secret" not in str(caught.value)
 
 
+def test_null_is_what_a_client_sends_for_unset():
+    names = ("n", "logprobs", "top_logprobs", "logit_bias", "response_format", "frequency_penalty")
+    asked = parse.request(requests.ChatRequest, chat(**dict.fromkeys(names)))
+    assert {getattr(asked, name) for name in names} == {None}
+
+
+def test_token_ids_come_as_json_keys_and_become_numbers():
+    asked = parse.request(requests.ChatRequest, chat(logit_bias={"15": -100, "7": 0.5}))
+    assert asked.logit_bias == {15: -100, 7: 0.5}
+
+
+def test_a_schema_is_kept_as_it_came():
+    schema = {"type": "object", "properties": {"a": {"const": None}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema, "strict": True}}
+    asked = parse.request(requests.ChatRequest, chat(response_format=wanted))
+    assert asked.response_format.json_schema.schema_ == schema
+
+
 def test_unknown_fields_are_ignored_as_openai_does():
     assert parse.request(requests.ChatRequest, chat(extra_body=1, user="me")).stream is False
 
@@ -87,10 +149,12 @@ def test_a_body_that_is_no_json_object_is_refused(body):
     ("name", "value"),
     [
         ("tools", [{}]),
+        ("functions", [{}]),
         ("n", 2),
         ("logprobs", True),
-        ("response_format", {"type": "json_object"}),
-        ("frequency_penalty", 0.5),
+        ("audio", {"voice": "alloy"}),
+        ("prediction", {"type": "content"}),
+        ("web_search_options", {}),
         ("modalities", ["text", "audio"]),
         ("store", True),
         ("reasoning_effort", "high"),
@@ -108,8 +172,6 @@ def test_a_parameter_that_would_change_the_answer_is_refused_by_name(name, value
         {"tools": []},
         {"n": 1},
         {"logprobs": False},
-        {"response_format": {"type": "text"}},
-        {"frequency_penalty": 0},
         {"modalities": ["text"]},
         {"store": False},
         {"service_tier": "auto"},
@@ -117,6 +179,13 @@ def test_a_parameter_that_would_change_the_answer_is_refused_by_name(name, value
 )
 def test_a_parameter_at_its_default_is_no_reason_to_refuse(fields):
     unsupported.refuse(fields)
+
+
+@pytest.mark.parametrize("name", sorted(unsupported.CHAT_ONLY))
+def test_what_a_route_has_itself_is_not_refused_there(name):
+    unsupported.refuse({name: 2}, own=unsupported.CHAT_ONLY)
+    with pytest.raises(UnsupportedParameter):
+        unsupported.refuse({name: 2}, own={"audio"})
 
 
 @given(st.lists(st.text(max_size=40), max_size=8), st.data())

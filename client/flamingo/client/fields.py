@@ -22,6 +22,11 @@ class Sampling(TypedDict, total=False):
     top_p: float | None
     top_k: int | None
     min_p: float | None
+    repetition_penalty: float | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    logit_bias: Mapping[str, float] | None
+    response_format: Mapping[str, Any] | None
     seed: int | None
     stop: str | list[str] | None
 

@@ -7,14 +7,16 @@ implement is refused by name (`flamingo.wire.unsupported`), never ignored.
 Pure.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -24,6 +26,10 @@ MAX_TEXT_CHARS = 100_000
 MAX_PARTS = 64
 MAX_STOPS = 4
 MAX_OUTPUT_TOKENS = 32_768
+MAX_BIASES = 300
+MAX_TOKEN_ID_DIGITS = 9
+MAX_TOP_LOGPROBS = 20
+MAX_CHOICES = 8
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Style = Literal["detailed", "brief", "technical"]
@@ -110,6 +116,41 @@ class Message(Body):
     content: Content
 
 
+class JsonSchema(Body):
+    """OpenAI's wrapping of a schema. It is enforced to the letter, `strict` or not."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """What the answer's text must be."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: Annotated[JsonSchema | None, Field(validate_default=True)] = None
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_there_when_named(
+        cls, value: JsonSchema | None, info: ValidationInfo
+    ) -> JsonSchema | None:
+        if value is None and info.data.get("type") == "json_schema":
+            raise ValueError("is required with type json_schema")
+        return value
+
+
+def _number_keys(value: object) -> object:
+    """Refuse keys that are no token ids in one sentence, which repeats none of them."""
+    if isinstance(value, dict) and not all(_is_token_id(str(key)) for key in value):
+        raise ValueError("each key is a token id, digits in quotes")
+    return value
+
+
+def _is_token_id(key: str) -> bool:
+    return key.isascii() and key.isdecimal() and len(key) <= MAX_TOKEN_ID_DIGITS
+
+
 class Sampling(Body):
     """How the answer's tokens are chosen. Unset means the checkpoint's own default."""
 
@@ -121,7 +162,23 @@ class Sampling(Body):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
+    """Of all that was read or said; 1 is none."""
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """For each time that a token was said."""
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """For a token that was said at all."""
+    logit_bias: (
+        Annotated[
+            dict[int, Annotated[float, Field(ge=-100, le=100)]],
+            Field(max_length=MAX_BIASES),
+            BeforeValidator(_number_keys),
+        ]
+        | None
+    ) = None
+    """By token id. The pod knows which ids there are."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    response_format: ResponseFormat | None = None
     stop: list[Annotated[str, Field(min_length=1, max_length=256)]] | None = Field(
         default=None, max_length=MAX_STOPS
     )
@@ -144,7 +201,19 @@ class ChatRequest(Sampling):
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)] | None = None
+    """Wins over `max_tokens`, its older name."""
     stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    """How many answers; with a seed, each has its own: seed, seed + 1, …"""
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _needs_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and not info.data.get("logprobs"):
+            raise ValueError("needs logprobs: true")
+        return value
 
 
 class CaptionRequest(Sampling):

@@ -49,13 +49,37 @@ class AssistantMessage(Answer):
     content: str
 
 
+class TopLogprob(Answer):
+    """A token that might have come, and how likely the model held it."""
+
+    token: str
+    """Its own text; bytes that are no whole character read as U+FFFD."""
+    logprob: float
+    bytes: list[int] | None
+    """None for an id that the tokenizer has no token for."""
+
+
+class TokenLogprob(TopLogprob):
+    """A token that came."""
+
+    top_logprobs: list[TopLogprob]
+    """Likeliest first; as many as were asked for."""
+
+
+class Logprobs(Answer):
+    """One entry for each token of the answer, end-of-sequence left out."""
+
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
 class Choice(Answer):
-    """The one answer."""
+    """One of the answers."""
 
     index: int = 0
     message: AssistantMessage
     finish_reason: FinishReason
-    logprobs: None = None
+    logprobs: Logprobs | None = None
 
 
 class ChatCompletion(Answer):
@@ -77,12 +101,12 @@ class Delta(Answer):
 
 
 class ChunkChoice(Answer):
-    """A chunk's part of the one answer."""
+    """A chunk's part of one of the answers."""
 
     index: int = 0
     delta: Delta
     finish_reason: FinishReason | None = None
-    logprobs: None = None
+    logprobs: Logprobs | None = None
 
 
 class ChatChunk(Answer):

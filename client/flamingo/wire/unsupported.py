@@ -1,7 +1,8 @@
 """Parameters of OpenAI's chat API that change the answer and are not implemented.
 
-Ignoring one of these would hand back something other than what was asked for,
-so a request that sets it to more than its default is refused, by name.
+Some are on one route and not on another. Ignoring one of these would hand back
+something other than what was asked for, so a request that sets it to more than
+its default is refused, by name.
 
 Pure.
 """
@@ -20,28 +21,17 @@ def _not_one(value: Any) -> bool:
     return value not in (None, 1)
 
 
-def _not_zero(value: Any) -> bool:
-    return value not in (None, 0)
-
-
-def _not_text(value: Any) -> bool:
-    return value is not None and value != {"type": "text"}
-
-
+CHAT_ONLY = frozenset({"logprobs", "n", "top_logprobs"})
+"""What a chat has and the other routes have no place for in their answers."""
 ASKS_FOR_MORE: Mapping[str, Callable[[Any], bool]] = {
     "audio": _set,
-    "frequency_penalty": _not_zero,
     "function_call": _set,
     "functions": _set,
-    "logit_bias": _set,
     "logprobs": _set,
     "modalities": lambda value: value not in (None, [], ["text"]),
     "n": _not_one,
     "prediction": _set,
-    "presence_penalty": _not_zero,
     "reasoning_effort": lambda value: value not in (None, "none"),
-    "repetition_penalty": _not_one,
-    "response_format": _not_text,
     "store": _set,
     "tools": _set,
     "top_logprobs": _set,
@@ -52,7 +42,7 @@ ASKS_FOR_MORE: Mapping[str, Callable[[Any], bool]] = {
 def refuse(body: Mapping[str, Any], *, own: Collection[str] = ()) -> None:
     """Raise for the first parameter that is not implemented.
 
-    `own` are fields that mean something else on the route at hand.
+    `own` are fields that the route at hand has itself.
 
     Raises:
         UnsupportedParameter: names the parameter and the values that are allowed.

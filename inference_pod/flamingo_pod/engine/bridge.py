@@ -1,25 +1,28 @@
 """asyncio on one side, the engine's thread on the other.
 
-The seam: `submit` a prompt and iterate its steps, cancel by leaving the iterator;
-`encode` and `project` a clip. Nothing else of the engine is seen from outside.
+The seam: `submit` a prompt and iterate its steps, cancel by leaving the iterator,
+or several with `submitted`; `compile` what an answer must be; `encode` and
+`project` a clip. Nothing else of the engine is seen from outside.
 """
 
 import asyncio
 import contextlib
+import functools
 import queue
 import random
 import threading
 import time
 from collections import abc, deque
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
 
-from flamingo.errors import ContextTooLong, InternalError
+from flamingo.errors import ContextTooLong, FlamingoError, InternalError
 from flamingo.service import logs
 from flamingo_pod.engine.audio import Audio, Window
 from flamingo_pod.engine.engine import Broken, Core, Options, Prompt
+from flamingo_pod.engine.grammar import Grammar, Grammars, GrammarSpec
 from flamingo_pod.engine.load import Load
 from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
@@ -30,15 +33,21 @@ STALL_S = 120.0
 WINDOWS_PER_TURN = 4
 """An embedding of a long clip is encoded in pieces, so that it does not stop the streams."""
 
+MAX_COMPILING = 2
+"""Grammars compiled at once: each may take 1 GiB and 2 s, and leaves a core for the tokens."""
+
 Command = abc.Callable[[], None]
+Ask = tuple[Prompt, SamplingParams]
 
 
 @dataclass(slots=True)
 class _Stream:
     """Where one prompt's steps go."""
 
+    number: int
+    steps: "asyncio.Queue[tuple[int, Step | Exception]]"
+    """Shared by those that were submitted together."""
     loop: asyncio.AbstractEventLoop
-    steps: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)
     sequence: Sequence | None = None
     """Known to the engine's thread alone."""
     is_left: bool = False
@@ -46,7 +55,40 @@ class _Stream:
     def emit(self, step: Step | Exception) -> None:
         # The loop is closed only when the process ends; then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.steps.put_nowait, step)
+            self.loop.call_soon_threadsafe(self.steps.put_nowait, (self.number, step))
+
+
+@dataclass(slots=True)
+class Steps:
+    """The steps of prompts that were submitted together."""
+
+    _steps: "asyncio.Queue[tuple[int, Step | Exception]]"
+    _open: dict[int, _Stream]
+    _leave: abc.Callable[[_Stream], None]
+
+    async def __aiter__(self) -> abc.AsyncIterator[tuple[int, Step]]:
+        """Yield which prompt, and its next step, until all are over.
+
+        Raises:
+            BadRequest: a grammar grew over its limits.
+            InternalError: the engine failed on a sequence, or altogether.
+        """
+        while self._open:
+            number, step = await self._steps.get()
+            if number not in self._open:
+                continue
+            if isinstance(step, FlamingoError):
+                raise step
+            if isinstance(step, Exception):
+                raise InternalError("the engine failed on this request") from step
+            if step.finish_reason is not None:
+                del self._open[number]
+            yield number, step
+
+    def leave(self, number: int) -> None:
+        """Let go of one prompt, which may be over; its memory is free within one step."""
+        if stream := self._open.pop(number, None):
+            self._leave(stream)
 
 
 @dataclass(slots=True)
@@ -68,6 +110,9 @@ class Engine:
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._encodings: deque[_Encoding] = deque()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._compilers = ThreadPoolExecutor(MAX_COMPILING, "grammar")
+        self._grammars: Grammars | None = None
+        self._building = threading.Lock()
         self._progress_s = time.monotonic()
         self.is_broken = False
         """Whether it fails whatever it is given."""
@@ -79,7 +124,8 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the step at hand."""
+        """End the thread after the step at hand; what still compiles is not waited for."""
+        self._compilers.shutdown(wait=False, cancel_futures=True)
         self._commands.put(None)
         self._thread.join()
 
@@ -101,6 +147,15 @@ class Engine:
         """Return what the language model hears of the clip, `(tokens, width)`."""
         return await self._encoded(audio, is_projected=True)
 
+    async def compile(self, spec: GrammarSpec) -> Grammar:
+        """Return a grammar at its start; neither the loop nor the engine's thread waits for it.
+
+        Raises:
+            BadRequest, Unavailable: see `Grammars.compile`.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._compilers, self._compile, spec)
+
     async def submit(
         self, prompt: Prompt, params: SamplingParams
     ) -> abc.AsyncGenerator[Step, None]:
@@ -110,21 +165,49 @@ class Engine:
             ContextTooLong: the KV pool can never hold it.
             InternalError: the engine failed on this sequence, or altogether.
         """
-        self._check(prompt, params)
-        stream = _Stream(asyncio.get_running_loop())
-        # Not secret: it makes one sample unlike the next.
-        seed = random.getrandbits(63) if params.seed is None else params.seed
-        self._commands.put(lambda: self._begin(stream, prompt, params, seed))
-        try:
-            while True:
-                step = await stream.steps.get()
-                if isinstance(step, Exception):
-                    raise InternalError("the engine failed on this request") from step
+        with self.submitted([(prompt, params)]) as steps:
+            async for _, step in steps:
                 yield step
-                if step.finish_reason is not None:
-                    return
+
+    @contextlib.contextmanager
+    def submitted(self, asks: abc.Sequence[Ask]) -> abc.Iterator[Steps]:
+        """Submit prompts that are answered side by side. Leaving the block cancels all.
+
+        Raises:
+            ContextTooLong: the KV pool can never hold one of them.
+            InternalError: the engine is broken.
+        """
+        for prompt, params in asks:
+            self._check(prompt, params)
+        queued: asyncio.Queue[tuple[int, Step | Exception]] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        streams = {number: _Stream(number, queued, loop) for number in range(len(asks))}
+        for stream, (prompt, params) in zip(streams.values(), asks, strict=True):
+            self._commands.put(functools.partial(self._begin, stream, prompt, params))
+        steps = Steps(queued, streams, self._let_go)
+        try:
+            yield steps
         finally:
-            self._commands.put(lambda: self._leave(stream))
+            for number in list(streams):
+                steps.leave(number)
+
+    def _let_go(self, stream: _Stream) -> None:
+        self._commands.put(lambda: self._leave(stream))
+
+    def _compile(self, spec: GrammarSpec) -> Grammar:
+        with self._building:
+            if self._grammars is None:
+                self._grammars = self._made_grammars()
+        return self._grammars.compile(spec)
+
+    def _made_grammars(self) -> Grammars:
+        """Return the maker of grammars: a second for a large vocabulary, once."""
+        loaded = self._checkpoint
+        return Grammars(
+            loaded.processor.tokenizer,
+            loaded.model.config.text_config.vocab_size,
+            loaded.limits.eos_token_ids,
+        )
 
     def _check(self, prompt: Prompt, params: SamplingParams) -> None:
         if self.is_broken:
@@ -145,10 +228,12 @@ class Engine:
         rows = await asyncio.wrap_future(encoding.done)
         return torch.cat(rows)
 
-    def _begin(self, stream: _Stream, prompt: Prompt, params: SamplingParams, seed: int) -> None:
+    def _begin(self, stream: _Stream, prompt: Prompt, params: SamplingParams) -> None:
         if self.is_broken:
             stream.emit(Broken())
         elif not stream.is_left:
+            # Not secret: it makes one sample unlike the next.
+            seed = random.getrandbits(63) if params.seed is None else params.seed
             stream.sequence = self._core.submit(prompt, params, seed, stream.emit)
 
     def _leave(self, stream: _Stream) -> None:

@@ -15,13 +15,16 @@ from typing import Any
 import torch
 
 from flamingo.audio.windows import TOKENS_PER_WINDOW
+from flamingo.errors import BadRequest
+from flamingo.wire.responses import FinishReason
 from flamingo_pod.engine import forward, kv, sampler
 from flamingo_pod.engine.audio import Audio, Window
 from flamingo_pod.engine.encoder import Encoder
+from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.kv import KvPool
 from flamingo_pod.engine.load import Load
 from flamingo_pod.engine.profile import Profile
-from flamingo_pod.engine.runner import Asked, Runner
+from flamingo_pod.engine.runner import Asked, Outcome, Runner
 from flamingo_pod.engine.scheduler import Limits, Plan, Scheduler
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, State, Step
 from flamingo_pod.model.checkpoint import Checkpoint
@@ -38,6 +41,8 @@ class Prompt:
     audio: Audio | None = None
     salt: bytes = b""
     """Sequences share KV only with those of the same salt."""
+    grammar: Grammar | None = None
+    """What the answer must be, at its start; a sequence needs one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ class Core:
             prefix_of=self._prefix(prompt),
             salt=prompt.salt,
         )
-        asked = Asked(prompt.audio, seed, frozenset(prompt.token_ids))
+        asked = Asked(prompt.audio, seed, frozenset(prompt.token_ids), prompt.grammar)
         self._clients[sequence] = _Client(asked, emit)
         self.scheduler.submit(sequence)
         return sequence
@@ -191,7 +196,7 @@ class Core:
     def _asked(self) -> dict[Sequence, Asked]:
         return {sequence: client.asked for sequence, client in self._clients.items()}
 
-    def _run(self, plan: Plan) -> dict[Sequence, sampler.Choice | sampler.Poisoned]:
+    def _run(self, plan: Plan) -> dict[Sequence, Outcome]:
         try:
             choices = self.runner.run(plan, self._asked())
         except Exception as error:  # noqa: BLE001 - its cause is looked for
@@ -199,11 +204,9 @@ class Core:
         self._num_faults = 0
         return choices
 
-    def _run_apart(
-        self, plan: Plan, error: Exception
-    ) -> dict[Sequence, sampler.Choice | sampler.Poisoned]:
+    def _run_apart(self, plan: Plan, error: Exception) -> dict[Sequence, Outcome]:
         """Run a failed step's parts alone, and fail the sequences that fail alone."""
-        choices: dict[Sequence, sampler.Choice | sampler.Poisoned] = {}
+        choices: dict[Sequence, Outcome] = {}
         parts = [(job.sequence, Plan(windows=[job])) for job in plan.windows]
         parts += [(chunk.sequence, Plan(chunks=[chunk])) for chunk in plan.chunks]
         num_good = 0
@@ -218,15 +221,12 @@ class Core:
             raise Broken from error
         return choices
 
-    def _commit(
-        self,
-        plan: Plan,
-        choices: abc.Mapping[Sequence, sampler.Choice | sampler.Poisoned],
-        now_s: float,
-    ) -> None:
+    def _commit(self, plan: Plan, choices: abc.Mapping[Sequence, Outcome], now_s: float) -> None:
         for sequence, choice in choices.items():
             if isinstance(choice, sampler.Poisoned):
                 self._fail(sequence, Poison("the model's logits are not finite"))
+            elif isinstance(choice, BadRequest):
+                self._fail(sequence, choice)
         lost = {s for c in plan.chunks if (s := c.sequence).state is State.OVER}
         kept = Plan(
             windows=[job for job in plan.windows if job.sequence.state is not State.OVER],
@@ -238,18 +238,34 @@ class Core:
         tokens = {s: choice.token_id for s, choice in chosen.items()}
         over = self.scheduler.commit(kept, tokens, eos, now_s=now_s)
         for sequence, choice in chosen.items():
-            self._emit(sequence, choice, is_over=sequence in over)
+            self._tell(sequence, choice, is_over=sequence in over)
         for sequence in {chunk.sequence for chunk in kept.chunks}:
             self._tidy(prefixes.get(sequence))
 
-    def _emit(self, sequence: Sequence, choice: sampler.Choice, *, is_over: bool) -> None:
+    def _tell(self, sequence: Sequence, choice: sampler.Choice, *, is_over: bool) -> None:
+        """Hand on a committed choice; its grammar may end the answer, well or not."""
+        reason: FinishReason | None = "length" if is_over else None
+        if (grammar := self._clients[sequence].asked.grammar) is not None:
+            try:
+                grammar.accept(choice.token_id)
+            except (BadRequest, ValueError) as error:
+                self._fail(sequence, error)
+                return
+            if grammar.is_done:
+                self.scheduler.end(sequence, now_s=time.monotonic(), is_kept=True)
+                reason = "stop"
+        self._emit(sequence, choice, reason)
+
+    def _emit(
+        self, sequence: Sequence, choice: sampler.Choice, reason: FinishReason | None
+    ) -> None:
         client = self._clients[sequence]
         if len(sequence.output_ids) == 1:
             self.profile.num_prompt_tokens += len(sequence.prompt_ids)
             self.profile.num_reused_tokens += sequence.num_reused
-        if is_over:
+        step = _step(choice, self.checkpoint.limits.eos_token_ids, reason)
+        if step.finish_reason is not None:
             del self._clients[sequence]
-        step = _step(choice, self.checkpoint.limits.eos_token_ids, is_over=is_over)
         client.emit(replace(step, num_reused=sequence.num_reused))
 
     def _fail(self, sequence: Sequence, why: Exception) -> None:
@@ -265,8 +281,7 @@ class Core:
             self.runner.forget(prefix)
 
 
-def _step(choice: sampler.Choice, eos: abc.Set[int], *, is_over: bool) -> Step:
+def _step(choice: sampler.Choice, eos: abc.Set[int], reason: FinishReason | None) -> Step:
     if choice.token_id in eos:
         return Step(None, "stop")
-    reason = "length" if is_over else None
-    return Step(choice.token_id, reason, choice.logprob, choice.top)  # type: ignore[arg-type]
+    return Step(choice.token_id, reason, choice.logprob, choice.top)

@@ -36,6 +36,15 @@ class History:
     used_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """KV that a new tail begins with: of one that is over, or of one that still runs."""
+
+    start: int = 0
+    num_tokens: int = 0
+    history: History | None = None
+
+
 class Memory:
     """The pool, and all that lies in it."""
 
@@ -43,6 +52,8 @@ class Memory:
         self.pool = ExtentPool(num_tokens)
         self.prefixes: dict[bytes, Prefix] = {}
         self.histories: list[History] = []
+        self.held: list[Sequence] = []
+        """Those that have extents."""
 
     def admit(self, sequence: Sequence, *, now_s: float) -> list[Copy] | None:
         """Give `sequence` its extents; return what is to be copied, or None if there is no room.
@@ -51,21 +62,22 @@ class Memory:
         """
         shared = self._shared(sequence)
         needed = sequence.num_tail + (0 if shared else sequence.num_prefix)
-        history, num_same = self._longest_history(sequence)
-        run = self._take(needed, kept={id(shared), id(history)})
-        if run is None and history is not None:
-            history, num_same = None, 0
+        same = self._most_same(sequence)
+        run = self._take(needed, kept={id(shared), id(same.history)})
+        if run is None and same.history is not None:
+            same = _Same()
             run = self._take(needed, kept={id(shared)})
         if run is None:
             return None
         self._hold(sequence, shared, run, now_s)
-        return self._reuse(sequence, history, num_same, now_s)
+        return self._reuse(sequence, same, now_s)
 
     def release(self, sequence: Sequence, *, now_s: float, is_kept: bool) -> None:
         """Take back what `sequence` holds; `is_kept` leaves its tail as history."""
         prefix, tail = sequence.prefix, sequence.tail
         sequence.prefix = sequence.tail = None
         if tail is not None:
+            self.held.remove(sequence)
             self._give_up_tail(sequence, tail, prefix, now_s, is_kept=is_kept)
         sequence.num_tail_computed = 0
         if prefix is not None:
@@ -93,33 +105,45 @@ class Memory:
             self.prefixes[prefix.key] = prefix
         sequence.prefix, sequence.tail = prefix, run
         sequence.num_tail_computed = 0
+        self.held.append(sequence)
         if prefix is not None:
             prefix.num_users += 1
             prefix.used_s = now_s
 
-    def _reuse(
-        self, sequence: Sequence, history: History | None, num_same: int, now_s: float
-    ) -> list[Copy]:
+    def _reuse(self, sequence: Sequence, same: _Same, now_s: float) -> list[Copy]:
         if sequence.prefix is not None:
             sequence.num_reused = sequence.prefix.num_computed
-        if history is None or sequence.tail is None:
+        if not same.num_tokens or sequence.tail is None:
             return []
-        history.used_s = now_s
-        sequence.num_tail_computed = num_same
-        sequence.num_reused += num_same
-        return [Copy(history.extent.start, sequence.tail.start, num_same)]
+        if same.history is not None:
+            same.history.used_s = now_s
+        sequence.num_tail_computed = same.num_tokens
+        sequence.num_reused += same.num_tokens
+        return [Copy(same.start, sequence.tail.start, same.num_tokens)]
 
-    def _longest_history(self, sequence: Sequence) -> tuple[History | None, int]:
-        """Return the history that shares the most tokens after the prefix, and how many."""
+    def _most_same(self, sequence: Sequence) -> _Same:
+        """Return where the most tokens lie that the sequence has after its prefix."""
         shared = self._shared(sequence)
         if sequence.prefix_of is not None and (shared is None or not shared.is_computed):
-            return None, 0
-        key = sequence.context
+            return _Same()
         # The last token is computed in any case: its logits choose the next.
         wanted = sequence.ids(sequence.num_prefix, sequence.num_tokens - 1)
-        same = ((_num_same(h.ids, wanted), h) for h in self.histories if h.prefix_key == key)
-        num_same, history = max(same, key=lambda pair: pair[0], default=(0, None))
-        return (history, num_same) if num_same else (None, 0)
+        found = (
+            _Same(start, _num_same(ids, wanted), history)
+            for ids, start, history in self._tails(sequence.context)
+        )
+        return max(found, key=lambda same: same.num_tokens, default=_Same())
+
+    def _tails(self, context: bytes) -> abc.Iterator[tuple[abc.Sequence[int], int, History | None]]:
+        """Yield the computed tails behind `context`: their tokens, and where they lie."""
+        for history in self.histories:
+            if history.prefix_key == context:
+                yield history.ids, history.extent.start, history
+        for running in self.held:
+            if running.context == context and running.tail is not None:
+                start = running.num_prefix
+                ids = running.ids(start, start + running.num_tail_computed)
+                yield ids, running.tail.start, None
 
     def _take(self, num_tokens: int, kept: abc.Set[int]) -> Extent | None:
         """Take a run, giving up what nobody uses, the longest unused first."""

@@ -7,14 +7,19 @@ from typing import Any
 
 import torch
 
+from flamingo.errors import BadRequest
 from flamingo_pod.engine import kv, sampler
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.engine.encoder import Encoder
 from flamingo_pod.engine.forward import Forward
+from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, Sequence
 from flamingo_pod.model.checkpoint import Checkpoint
+
+Outcome = sampler.Choice | sampler.Poisoned | BadRequest
+"""A sequence's next token, or why there is none; `BadRequest` is its grammar's word."""
 
 
 @dataclass(slots=True)
@@ -24,6 +29,8 @@ class Asked:
     audio: Audio | None
     seed: int
     prompt_set: abc.Set[int]
+    grammar: Grammar | None = None
+    """Where the answer stands in it: what was chosen is accepted by who commits it."""
 
 
 @dataclass(slots=True)
@@ -38,9 +45,7 @@ class Runner:
     _rows: dict[Prefix, list[torch.Tensor]] = field(default_factory=dict)
 
     @torch.inference_mode()
-    def run(
-        self, plan: Plan, asked: abc.Mapping[Sequence, Asked]
-    ) -> dict[Sequence, sampler.Choice | sampler.Poisoned]:
+    def run(self, plan: Plan, asked: abc.Mapping[Sequence, Asked]) -> dict[Sequence, Outcome]:
         """Return the choice of each chunk that chooses; all KV of the plan is then written."""
         self.pool.copy(plan.copies)
         self._hear(plan.windows, asked)
@@ -95,18 +100,19 @@ class Runner:
         chunks: abc.Sequence[Chunk],
         hidden: torch.Tensor,
         asked: abc.Mapping[Sequence, Asked],
-    ) -> dict[Sequence, sampler.Choice | sampler.Poisoned]:
-        ends, sequences, at = [], [], 0
-        for chunk in chunks:
-            at += chunk.num_tokens
-            if chunk.chooses:
-                ends.append(at - 1)
-                sequences.append(chunk.sequence)
-        if not ends:
-            return {}
-        logits = self.checkpoint.model.lm_head(hidden[ends])
-        rows = [_row(sequence, asked[sequence]) for sequence in sequences]
-        return dict(zip(sequences, sampler.sample(logits, rows), strict=True))
+    ) -> dict[Sequence, Outcome]:
+        outcomes: dict[Sequence, Outcome] = {}
+        rows: dict[Sequence, sampler.Row] = {}
+        ends = _ends(chunks)
+        for sequence in ends:
+            try:
+                rows[sequence] = _row(sequence, asked[sequence])
+            except BadRequest as error:
+                outcomes[sequence] = error
+        if rows:
+            logits = self.checkpoint.model.lm_head(hidden[[ends[sequence] for sequence in rows]])
+            outcomes |= zip(rows, sampler.sample(logits, list(rows.values())), strict=True)
+        return outcomes
 
     def _account(self, plan: Plan, forward_s: float, choose_s: float) -> None:
         profile = self.profile
@@ -120,8 +126,24 @@ class Runner:
         profile.num_steps += 1
 
 
+def _ends(chunks: abc.Iterable[Chunk]) -> dict[Sequence, int]:
+    """Return of each chunk that chooses the row of its last token."""
+    ends, at = {}, 0
+    for chunk in chunks:
+        at += chunk.num_tokens
+        if chunk.chooses:
+            ends[chunk.sequence] = at - 1
+    return ends
+
+
 def _row(sequence: Sequence, asked: Asked) -> sampler.Row:
-    return sampler.Row(sequence.params, asked.seed, asked.prompt_set, sequence.output_ids)
+    """Return what the sampler needs.
+
+    Raises:
+        BadRequest: the grammar has grown over its limits.
+    """
+    allowed = asked.grammar.mask() if asked.grammar else None
+    return sampler.Row(sequence.params, asked.seed, asked.prompt_set, sequence.output_ids, allowed)
 
 
 def _between(windows: abc.Iterable[torch.Tensor], start: int, stop: int) -> torch.Tensor:

@@ -22,6 +22,8 @@ from flamingo_pod.engine.sequence import SamplingParams
 
 MIN_TEMPERATURE = 1e-5
 """Colder is greedy, as in vLLM: a float32 score divided by less says nothing else."""
+MIN_REPETITION_PENALTY = 1e-6
+"""A score divided by less may overflow float32, and 0 by 0 is no number."""
 MAX_CANDIDATES = 1024
 """Scores that are sorted at first. Sorting all 151,672 is for the rows that need more."""
 MAX_LOGPROBS = 20
@@ -163,7 +165,8 @@ def _penalize(scores: torch.Tensor, rows: Sequence[Row]) -> None:
 def _repeated(rows: Sequence[Row]) -> Iterable[Triple]:
     """Yield transformers' penalty: a factor for all that was read or said."""
     for n, row in enumerate(rows):
-        if (factor := row.params.repetition_penalty) != 1.0:
+        if (penalty := row.params.repetition_penalty) != 1.0:
+            factor = max(penalty, MIN_REPETITION_PENALTY)
             yield from ((n, i, factor) for i in {*row.prompt_ids, *row.output_ids})
 
 

@@ -146,6 +146,8 @@ class Scheduler:
         for sequence in self._in_order(self.waiting, now_s):
             if len(self.running) >= self.limits.max_running:
                 break
+            if self._is_being_read(sequence):
+                continue
             taken = self._room_for(sequence, now_s)
             if taken is None:
                 if self._has_waited(sequence, now_s):
@@ -156,6 +158,18 @@ class Scheduler:
             self.running.append(sequence)
             sequence.state = State.RUNNING
         return copies
+
+    def _is_being_read(self, sequence: Sequence) -> bool:
+        """Whether another reads the very same prompt now: its choices fork when it is read."""
+        return any(
+            running.context == sequence.context
+            and not running.output_ids
+            and (
+                running.prompt_ids is sequence.prompt_ids
+                or running.prompt_ids == sequence.prompt_ids
+            )
+            for running in self.running
+        )
 
     def _room_for(self, sequence: Sequence, now_s: float) -> list[Copy] | None:
         taken = self.memory.admit(sequence, now_s=now_s)
