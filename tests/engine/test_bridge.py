@@ -108,6 +108,41 @@ def test_tokens_that_the_model_does_not_know_are_refused(tiny):
         asyncio.run(scenario())
 
 
+def test_a_prompt_that_cannot_be_begun_is_its_own_fault(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            without_slots = Prompt([7, 8, 9], Audio.of(sound(1)))
+            with pytest.raises(InternalError):
+                await steps(engine, without_slots)
+            return len(await steps(engine, text(tiny))), engine.is_broken
+
+    assert asyncio.run(scenario()) == (4, False)
+
+
+def test_an_embedding_given_up_while_its_last_windows_are_encoded_breaks_nothing(tiny):
+    async def scenario():
+        async with running(tiny) as engine:
+            encoding = asyncio.ensure_future(engine.encode(Audio.of(sound(1))))
+            encoder, loop = engine._core.runner.encoder, asyncio.get_running_loop()
+            encode = encoder.encode
+            left = threading.Event()
+
+            def leave():
+                encoding.cancel()
+                loop.call_soon(left.set)  # once the cancellation has reached the engine's future
+
+            def slow(*args, **kwargs):
+                loop.call_soon_threadsafe(leave)
+                left.wait(10)
+                return encode(*args, **kwargs)
+
+            encoder.encode = slow
+            await asyncio.gather(encoding, return_exceptions=True)
+            return len(await steps(engine, text(tiny))), engine.is_broken
+
+    assert asyncio.run(scenario()) == (4, False)
+
+
 def test_an_embedding_is_made_between_the_steps_of_a_stream(tiny):
     async def scenario():
         async with running(tiny) as engine:

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections import abc, deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
@@ -234,7 +234,10 @@ class Engine:
         elif not stream.is_left:
             # Not secret: it makes one sample unlike the next.
             seed = random.getrandbits(63) if params.seed is None else params.seed
-            stream.sequence = self._core.submit(prompt, params, seed, stream.emit)
+            try:
+                stream.sequence = self._core.submit(prompt, params, seed, stream.emit)
+            except Exception as error:  # noqa: BLE001 - a prompt that cannot be begun is its own fault
+                stream.emit(error)
 
     def _leave(self, stream: _Stream) -> None:
         stream.is_left = True
@@ -245,9 +248,11 @@ class Engine:
         return self._core.has_work() or bool(self._encodings)
 
     def _work(self) -> None:
-        while self._obey():
-            self.load.num_running = self._core.num_running
+        is_wanted = True
+        while is_wanted:
             try:
+                is_wanted = self._obey()
+                self.load.num_running = self._core.num_running
                 self._turn()
             except Exception:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
@@ -282,9 +287,11 @@ class Engine:
         try:
             encoding.rows += self._core.embed(some, is_projected=encoding.is_projected)
         except Exception as error:  # noqa: BLE001 - handed to the waiting side whole
-            encoding.done.set_exception(error)
+            with contextlib.suppress(InvalidStateError):  # it has just been given up
+                encoding.done.set_exception(error)
             return
         if encoding.windows:
             self._encodings.append(encoding)
-        else:
+            return
+        with contextlib.suppress(InvalidStateError):
             encoding.done.set_result(encoding.rows)
