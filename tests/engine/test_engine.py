@@ -346,6 +346,21 @@ def test_logits_that_are_not_finite_end_their_own_sequence_only(tiny):
     assert core.scheduler.memory.num_reserved == 0
 
 
+def test_nobody_goes_on_from_what_a_failed_sequence_has_computed(tiny):
+    core = core_of(tiny)
+    samples = sound(3)
+    bad = Ask(tiny, samples)
+    bad.audio.windows[0].states = torch.full((75, 64), float("nan"))
+    bad.submit(core)
+    drain(core)
+    assert isinstance(bad.steps[-1], engine.Poison)
+    core.runner.encoder.rows.__init__(0)  # the rows came of the bad states
+    good = Ask(tiny, samples).submit(core)
+    drain(core)
+    assert good.said == good.expected()
+    assert core.scheduler.memory.num_reserved == 0
+
+
 def test_a_fault_in_one_sequence_is_its_own(tiny):
     core = core_of(tiny)
     good = Ask(tiny, sound(2)).submit(core)

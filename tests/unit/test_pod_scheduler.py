@@ -83,16 +83,21 @@ class World:
     def check_extents(self):
         memory = self.scheduler.memory
         held = [s.tail for s in self.scheduler.running]
-        held += [p.extent for p in memory.prefixes.values()]
+        held += [p.extent for p in self.prefixes()]
         held += [history.extent for history in memory.histories]
         held = sorted(extent for extent in held if extent.length)
         assert all(a.stop <= b.start for a, b in itertools.pairwise(held)), "extents overlap"
         assert memory.pool.num_free == POOL - sum(e.length for e in held), "extents leak"
-        users = {id(p): 0 for p in memory.prefixes.values()}
+        users = {id(p): 0 for p in self.prefixes()}
         for running in self.scheduler.running:
             if running.prefix is not None:
                 users[id(running.prefix)] += 1
-        assert all(users[id(p)] == p.num_users for p in memory.prefixes.values())
+        assert all(users[id(p)] == p.num_users for p in self.prefixes())
+
+    def prefixes(self):
+        """Return the prefixes that can be shared, and those that are only still in use."""
+        used = [s.prefix for s in self.scheduler.running if s.prefix is not None]
+        return {id(p): p for p in (*self.scheduler.memory.prefixes.values(), *used)}.values()
 
     def live(self, action, made, data):
         match action:
@@ -106,6 +111,10 @@ class World:
                 self.now_s += action
             case ("cancel", number) if number < len(made):
                 self.cancel(made[number], is_kept=data.draw(st.booleans()))
+            case ("poison", number) if number < len(made):
+                if made[number].prefix is not None:
+                    self.scheduler.memory.distrust(made[number].prefix)
+                self.cancel(made[number], is_kept=False)
 
     def cancel(self, left, *, is_kept):
         if left in self.scheduler.waiting or left in self.scheduler.running:
@@ -137,7 +146,7 @@ actions = st.lists(
         kinds,
         st.integers(1, 12),
         st.floats(0.1, 40.0),
-        st.tuples(st.just("cancel"), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["cancel", "poison"]), st.integers(0, 9)),
     ),
     max_size=40,
 )

@@ -270,6 +270,8 @@ class Core:
 
     def _fail(self, sequence: Sequence, why: Exception) -> None:
         prefix = sequence.prefix
+        if prefix is not None and isinstance(why, Poison):
+            self.scheduler.memory.distrust(prefix)
         self.scheduler.end(sequence, now_s=time.monotonic())
         client = self._clients.pop(sequence, None)
         self._tidy(prefix)

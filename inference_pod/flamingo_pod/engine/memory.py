@@ -83,8 +83,20 @@ class Memory:
         if prefix is not None:
             prefix.num_users -= 1
             prefix.used_s = now_s
-            if not prefix.num_users and not prefix.is_computed:
+            if prefix.num_users:
+                return
+            if self.prefixes.get(prefix.key) is not prefix:
+                self._free(prefix)  # it was distrusted
+            elif not prefix.is_computed:
                 self._drop_prefix(prefix)
+
+    def distrust(self, prefix: Prefix) -> None:
+        """Let nobody new share a prefix whose KV may be bad; it goes with its last user."""
+        if self.prefixes.get(prefix.key) is prefix:
+            del self.prefixes[prefix.key]
+            self._drop_histories(prefix)
+            if not prefix.num_users:
+                self._free(prefix)
 
     @property
     def num_reserved(self) -> int:
@@ -171,12 +183,23 @@ class Memory:
             self.pool.give_back(item.extent)
 
     def _drop_prefix(self, prefix: Prefix) -> None:
-        assert prefix.extent is not None
         del self.prefixes[prefix.key]
+        self._drop_histories(prefix)
+        self._free(prefix)
+
+    def _is_sound(self, prefix: Prefix) -> bool:
+        """Whether others may go on from it: it is whole, and not distrusted."""
+        return prefix.is_computed and self.prefixes.get(prefix.key) is prefix
+
+    def _free(self, prefix: Prefix) -> None:
+        assert prefix.extent is not None
         self.pool.give_back(prefix.extent)
         prefix.extent, prefix.num_computed, prefix.num_windows_ready = None, 0, 0
+
+    def _drop_histories(self, prefix: Prefix) -> None:
+        """Drop what was said behind a prefix: it cannot be read without what stood before it."""
         for history in [h for h in self.histories if h.prefix_key == prefix.key]:
-            self._drop(history)  # it cannot be read without what stood before it
+            self._drop(history)
 
     def _give_up_tail(
         self,
@@ -188,7 +211,7 @@ class Memory:
         is_kept: bool,
     ) -> None:
         num_kept = sequence.num_tail_computed if is_kept else 0
-        if prefix is not None and not prefix.is_computed:
+        if prefix is not None and not self._is_sound(prefix):
             num_kept = 0
         past, rest = tail.split(num_kept)
         self.pool.give_back(rest)
