@@ -35,7 +35,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 MAX_RETRY_AFTER_S = 60
-"""OpenAI's clients before version 3 ignore a longer `Retry-After` (router.md §0 item 9)."""
+"""OpenAI's clients before version 3 ignore a longer `Retry-After`."""
 
 
 class FlamingoError(Exception):

@@ -1,6 +1,6 @@
 """Which addresses audio may be fetched from: the public internet, and what is allowed by name.
 
-`ipaddress.is_global` alone is not a safe test (ecosystem.md §0 item 6): it lets
+`ipaddress.is_global` alone is not a safe test: it lets
 through the addresses below.
 
 Pure.

@@ -3,7 +3,7 @@
 Windows cost encoding and prefill, tokens cost decoding. A pod measures both and
 says so in its load report, so a slower GPU costs more; until it does, the prior
 stands in. Any prior ranks requests alike, which is what balancing needs: what
-hurts is a wrong ratio between long and short (router.md §3.4).
+hurts is a wrong ratio between long and short.
 
 Pure.
 """

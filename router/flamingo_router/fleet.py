@@ -3,7 +3,7 @@
 A pod reports its backlog a few times a second. What we sent since then is not in
 that figure, so an endpoint's backlog is the report's, less the time that has gone
 by, plus every ticket whose request had not wholly arrived when the report was asked
-for. Three routers that do this balance as well as one that knows all (router.md §3.6).
+for. Three routers that do this balance as well as one that knows all.
 
 A report gone stale says nothing: then only our own tickets count, and the policy
 prefers an endpoint that is known.

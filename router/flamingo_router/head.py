@@ -1,7 +1,7 @@
 """A body's first bytes → how much audio it brings.
 
 Only the first clip of a request is measured: waiting for what may come after it
-would hold the choice back, and a factor of two costs little (router.md §3.4).
+would hold the choice back, and a factor of two costs little.
 
 Pure.
 """

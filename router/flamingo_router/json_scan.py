@@ -2,13 +2,13 @@
 
 A state machine over strings, keys and nesting, not a search for `"data":"`, which
 a prompt may quote. It stops at the first audio, whatever comes after: OpenAI's
-older clients write `model` and `stream` behind it (router.md §0 item 8).
+older clients write `model` and `stream` behind it.
 
 Accepted: base64, or a data URL, in `input_audio.data` and `audio.data`; a data URL in
 `audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves.
 
 It never looks at a byte twice, so a body sent byte by byte costs no more than one
-sent at once (ijson is quadratic there: router.md §4.3).
+sent at once (ijson is quadratic there: 98 s for 105 MB).
 
 Pure.
 """

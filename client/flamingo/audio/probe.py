@@ -1,7 +1,7 @@
 """The first bytes of an audio file → its length, without decoding any of it.
 
 A router that reads the first 64 KiB of an upload knows the seconds of nearly
-every clip (router.md §4.1): exactly where the header counts samples, closely
+every clip: exactly where the header counts samples, closely
 where it tells a bit rate, and by size where it tells nothing. A wrong answer
 costs a little waiting; the pod, which decodes, decides what is true.
 

@@ -2,7 +2,7 @@
 
 The model hears 16 kHz mono in windows of 30 s. A window becomes 3,000 mel
 frames (one per 10 ms), which a convolution of stride 2 and a pooling of 2 turn
-into 750 audio tokens: 25 a second, 40 ms each (seed.md §3.3).
+into 750 audio tokens: 25 a second, 40 ms each.
 
 These are the values of every published Music Flamingo checkpoint; a pod checks
 them against the checkpoint it loads.
@@ -21,7 +21,7 @@ FRAME_S = 0.04
 """Seconds between two encoder output positions, and so between two audio tokens."""
 TOKENS_PER_WINDOW = 750
 MIN_TAIL_SAMPLES = 321
-"""The fewest samples that yield a token: 1-2 mel frames yield none (seed.md §0 fact 9)."""
+"""The fewest samples that yield a token: 1-2 mel frames yield none."""
 
 
 def num_windows(seconds: float) -> int:
@@ -46,7 +46,7 @@ def spans(num_samples: int) -> list[tuple[int, int]]:
 
     A last window of fewer than `MIN_TAIL_SAMPLES` is left out: it holds no
     token, and transformers' own pipeline fails on it or, in a batch, shifts the
-    time of its neighbour by 30 s (seed.md §0 fact 9).
+    time of its neighbour by 30 s.
     """
     starts = range(0, num_samples, WINDOW_SAMPLES)
     all_spans = [(start, min(start + WINDOW_SAMPLES, num_samples)) for start in starts]

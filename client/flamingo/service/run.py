@@ -19,9 +19,9 @@ from flamingo.service.settings import ServiceSettings
 
 EXIT_PORT_BUSY = 3
 KEEPALIVE_S = 75.0
-"""nginx's default; aiohttp's own is 3,630 s (ecosystem.md §0 item 5)."""
+"""nginx's default; aiohttp's own is 3,630 s."""
 LINGERING_S = 2.0
-"""How long a refused upload is still read, so that its client sees the refusal (router.md §4.5)."""
+"""How long a refused upload is still read, so that its client sees the refusal."""
 BACKLOG = 1024
 
 Drain = Callable[[], Awaitable[None]]

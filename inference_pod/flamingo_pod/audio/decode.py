@@ -2,7 +2,7 @@
 
 libsndfile reads first; what it cannot open or finish goes to FFmpeg (PyAV) with
 the container forced. Everything is bounded *while* decoding, since a header may
-say one second and hold ten hours (ecosystem.md §F3).
+say one second and hold ten hours.
 
 Runs in a worker process: imports no torch, and a crash here costs one request.
 """
@@ -62,7 +62,7 @@ def decode(data: bytes, bounds: Bounds) -> Samples:
 def _decode_with_ffmpeg(data: bytes, container: str, bounds: Bounds) -> Samples:
     try:
         return _collect(_read_with_ffmpeg(data, container), bounds)
-    except (av.FFmpegError, UnicodeDecodeError):  # the latter from broken metadata (router.md §4.2)
+    except (av.FFmpegError, UnicodeDecodeError):  # the latter from broken metadata
         # Not the library's text: it may name addresses and paths (CVE-2026-22778).
         raise InvalidAudio(f"the {container} audio is damaged or cut short") from None
 
@@ -109,7 +109,7 @@ def _check_shape(rate_hz: int, num_channels: int) -> None:
 def _downmix(block: Samples) -> Samples:
     """Return the mean of the channels of `(frames, channels)`.
 
-    Column by column: numpy's `mean(axis=1)` takes nine times as long (engine.md §3e).
+    Column by column: numpy's `mean(axis=1)` takes nine times as long.
     """
     total = block[:, 0].copy()
     for channel in range(1, block.shape[1]):

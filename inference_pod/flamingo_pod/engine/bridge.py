@@ -29,7 +29,7 @@ from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
 from flamingo_pod.model.checkpoint import Checkpoint
 
 STALL_S = 120.0
-"""Work held and no step for so long: the process must be replaced (DESIGN §9: found in 130 s)."""
+"""Work held and no step for so long: the process must be replaced."""
 WINDOWS_PER_TURN = 4
 """An embedding of a long clip is encoded in pieces, so that it does not stop the streams."""
 

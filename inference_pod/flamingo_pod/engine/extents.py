@@ -4,7 +4,7 @@ A sequence's keys and values lie in one run, or in two: a prefix that several
 sequences share and a tail of its own. Its prompt's length is known and its
 answer's is capped, so a run is taken whole and never grows; attention then reads
 plain slices. Pages would pack tighter and need gathers: 43 ms a step instead of
-28 in the prototype (engine.md §3b).
+28 in the prototype.
 
 Pure.
 """

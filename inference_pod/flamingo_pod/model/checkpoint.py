@@ -1,9 +1,10 @@
 """Load a checkpoint: built-in name, local folder, or hub id with a revision.
 
 The weights' type is chosen while loading (`dtype=`), never by `.to(dtype)` on
-the whole model: that would also cast the tables of the rotary time embedding,
-and the model would hear its windows out of order without a word (engine.md §0
-fact 4). `trust_remote_code` is never passed: the classes are transformers' own.
+the whole model: that would also cast the tables of the rotary time embedding, the
+cosine of its angles would be off by up to 2, and the model would hear its windows
+out of order without a word. `trust_remote_code` is never passed: the classes are
+transformers' own.
 """
 
 import time

@@ -101,7 +101,7 @@ def _config(size: Size, tokenizer: Qwen2Tokenizer) -> MusicFlamingoConfig:
         bos_token_id=ids["<|endoftext|>"],
         eos_token_id=ids["<|im_end|>"],
         pad_token_id=ids["<|endoftext|>"],
-        # As the published checkpoint has it: a trap for whoever calls generate (seed.md §3.3).
+        # As the published checkpoint has it: a trap for whoever calls generate.
         use_cache=False,
     )
     return MusicFlamingoConfig(
