@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import time
-import uuid
 from collections.abc import AsyncGenerator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -29,7 +27,7 @@ async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
         text = await _whole(pod, served, reply)
         return http.json_response(
             responses.Caption(
-                **_common(served, "cap"),
+                **served.heading("cap"),
                 caption=text,
                 finish_reason=reply.finish_reason,
                 usage=reply.usage,
@@ -45,7 +43,7 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
             return await stream.respond(request, _events(pod, served, reply, asked))
         text = await _whole(pod, served, reply)
         analysis = responses.Analysis(
-            **_common(served, "ana"),
+            **served.heading("ana"),
             caption=text,
             finish_reason=reply.finish_reason,
             embedding=await _embedding(served, reply, asked),
@@ -81,18 +79,10 @@ async def _embedding(
     return await asyncio.to_thread(embedding.describe, rows, asked)
 
 
-def _common(served: Served, prefix: str) -> dict[str, Any]:
-    return {
-        "id": f"{prefix}-{uuid.uuid4().hex}",
-        "created": int(time.time()),
-        "model": served.card.id,
-    }
-
-
 async def _events(
     pod: Pod, served: Served, reply: Answer, asked: AnalyzeRequest | None
 ) -> AsyncGenerator[responses.Answer, None]:
-    common = _common(served, "ana" if asked else "cap")
+    common = served.heading("ana" if asked else "cap")
     yield responses.CaptionChunk(**common, delta="")
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:

@@ -1,8 +1,6 @@
 """One chat: parse → read the audio → prompt → speak."""
 
 import contextlib
-import time
-import uuid
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -119,7 +117,9 @@ def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> respons
         _choice(served, reply, number, [piece for piece in said if piece.index == number])
         for number in range(len(reply.choices))
     ]
-    return responses.ChatCompletion(**_common(served), choices=choices, usage=reply.usage)
+    return responses.ChatCompletion(
+        **served.heading("chatcmpl"), choices=choices, usage=reply.usage
+    )
 
 
 def _choice(served: Served, reply: Answer, number: int, said: Sequence[Piece]) -> responses.Choice:
@@ -160,18 +160,10 @@ def _likelihood(tokenizer: Any, token_id: int, logprob: float) -> dict[str, Any]
     }
 
 
-def _common(served: Served) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "created": int(time.time()),
-        "model": served.card.id,
-    }
-
-
 async def _events(
     pod: Pod, served: Served, reply: Answer, asked: ChatRequest
 ) -> AsyncGenerator[responses.Answer, None]:
-    common = _common(served)
+    common = served.heading("chatcmpl")
 
     def chunk(index: int, delta: responses.Delta, **more: Any) -> responses.ChatChunk:
         choice = responses.ChunkChoice(index=index, delta=delta, **more)

@@ -1,8 +1,6 @@
 """One embedding: parse → read the audio → encode → write."""
 
 import asyncio
-import time
-import uuid
 
 from aiohttp import web
 
@@ -40,9 +38,7 @@ def _response(
     )
     return http.json_response(
         responses.EmbeddingList(
-            id=f"emb-{uuid.uuid4().hex}",
-            created=int(time.time()),
-            model=served.card.id,
+            **served.heading("emb"),
             data=[embedding.describe(rows, asked)],
             usage=usage,
         )

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +46,14 @@ class Served:
     engine: Engine
     card: ModelCard
     bounds: Bounds
+
+    def heading(self, kind: str) -> dict[str, Any]:
+        """Return what every answer begins with: an id of its `kind`, when, and by which model."""
+        return {
+            "id": f"{kind}-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": self.card.id,
+        }
 
     def check_model(self, name: str | None) -> None:
         """Refuse a request that names another model.

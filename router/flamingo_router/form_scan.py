@@ -7,7 +7,7 @@ Pure.
 
 import re
 
-from flamingo_router.sample import MAX_HEAD_BYTES, SAMPLE_BYTES, Sample
+from flamingo_router.sample import SAMPLE_BYTES, HeadScan, Sample
 
 MAX_PART_HEADER_BYTES = 8192
 MAX_PARTS = 256
@@ -23,32 +23,19 @@ def boundary(content_type: str) -> str | None:
     return (found[1] or found[2]) if found else None
 
 
-class FormScan:
+class FormScan(HeadScan):
     """See the module."""
 
     has_url = False
 
     def __init__(self, separator: str, total_bytes: int | None) -> None:
-        self.is_done = False
-        self.sample: Sample | None = None
-        self._total_bytes = total_bytes
+        super().__init__(total_bytes)
         self._delimiter = b"--" + separator.encode("latin-1", "replace")
-        self._body = bytearray()
-        self._at = 0
-        """Where the part's headers, or the search for the next delimiter, begin."""
         self._searched = 0
         """All before holds no delimiter."""
         self._is_in_headers = False
         self._file_at: int | None = None
         self._num_parts = 0
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
-        self._body += chunk[: MAX_HEAD_BYTES - len(self._body)]
-        while not self.is_done and self._step():
-            pass
-        if len(self._body) >= MAX_HEAD_BYTES:
-            self.is_done = True
 
     def _step(self) -> bool:
         """Understand a little more; False when that needs more bytes."""

@@ -18,7 +18,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from flamingo_router.sample import MAX_HEAD_BYTES, SAMPLE_BYTES, Sample
+from flamingo_router.sample import SAMPLE_BYTES, HeadScan, Sample
 
 MAX_TEXT_BYTES = SAMPLE_BYTES // 3 * 4
 MAX_DEPTH = 64
@@ -50,29 +50,16 @@ class Level:
     key: bytes = b""
 
 
-class JsonScan:
+class JsonScan(HeadScan):
     """See the module."""
 
     def __init__(self, total_bytes: int | None) -> None:
-        self.is_done = False
+        super().__init__(total_bytes)
         self.has_url = False
-        self.sample: Sample | None = None
-        self._total_bytes = total_bytes
-        self._body = bytearray()
-        self._at = 0
-        """All before is understood."""
         self._string_at: int | None = None
         """Where the open string's text begins."""
         self._levels: list[Level] = []
         self._num_marks = 0
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
-        self._body += chunk[: MAX_HEAD_BYTES - len(self._body)]
-        while not self.is_done and self._step():
-            pass
-        if len(self._body) >= MAX_HEAD_BYTES:
-            self.is_done = True
 
     def _step(self) -> bool:
         """Understand a little more; False when that needs more bytes."""

@@ -3,6 +3,7 @@
 Pure.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +39,30 @@ class Scan(Protocol):
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
+
+
+class HeadScan(ABC):
+    """A scan that keeps a body's first bytes and understands them step by step."""
+
+    def __init__(self, total_bytes: int | None) -> None:
+        self.is_done = False
+        self.sample: Sample | None = None
+        self._total_bytes = total_bytes
+        self._body = bytearray()
+        self._at = 0
+        """All before is understood."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._body += chunk[: MAX_HEAD_BYTES - len(self._body)]
+        while not self.is_done and self._step():
+            pass
+        if len(self._body) >= MAX_HEAD_BYTES:
+            self.is_done = True
+
+    @abstractmethod
+    def _step(self) -> bool:
+        """Understand a little more; False when that needs more bytes."""
 
 
 class NoScan:
