@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias
 
 GROUP = "flamingo.dev"
 VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "FlamingoDeployment"
 SINGULAR = "flamingodeployment"
 PLURAL = "flamingodeployments"
@@ -22,13 +21,9 @@ CRD = f"{PLURAL}.{GROUP}"
 
 FIELD_MANAGER = "flamingo-operator"
 """Who owns the fields we apply: server-side apply tells us from users and other controllers."""
-FINALIZER = f"{GROUP}/drain"
-DRAINING_ANNOTATION = f"{GROUP}/draining"
-"""On a pod before it is deleted, so that the router stops before the pod does."""
 
 DEPLOYMENT_LABEL = f"{GROUP}/deployment"
 COMPONENT_LABEL = f"{GROUP}/component"
-REVISION_LABEL = f"{GROUP}/revision"
 
 MAX_NAME_CHARS = 40
 """63, less a dash, a revision of ten and a suffix of eleven with its dash."""

@@ -38,11 +38,12 @@ class Encoder:
             if window.states is None:
                 window.states = self.states.get(window.key)
         missing = {window.key: window for window in windows if window.states is None}
-        if missing:
-            computed = self._compute(list(missing.values()))
-            for window in windows:
-                if window.states is None:
-                    window.states = computed[window.key]
+        if not missing:
+            return
+        computed = dict(zip(missing, self._compute(list(missing.values())), strict=True))
+        for window in windows:
+            if window.states is None:
+                window.states = computed[window.key]
 
     def heard(self, placed: abc.Sequence[tuple[Window, int]]) -> list[torch.Tensor]:
         """Return what the language model hears of each window at its place in its clip.
@@ -64,7 +65,7 @@ class Encoder:
         fresh = iter(projected)
         return [next(fresh) if rows is None else rows for rows in found]
 
-    def _compute(self, windows: abc.Sequence[Window]) -> dict[bytes, torch.Tensor]:
+    def _compute(self, windows: abc.Sequence[Window]) -> list[torch.Tensor]:
         started_s = time.monotonic()
         mels = self._mel([window.samples for window in windows])
         heard_s = time.monotonic()
@@ -75,7 +76,7 @@ class Encoder:
         self._profile.num_windows += len(windows)
         for window, each in zip(windows, states, strict=True):
             _keep(self.states, window.key, each, (ended_s - started_s) / len(windows))
-        return {window.key: each for window, each in zip(windows, states, strict=True)}
+        return states
 
 
 def _keep(

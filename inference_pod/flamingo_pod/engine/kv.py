@@ -25,10 +25,15 @@ class Rows:
 
     start: int
     stop: int
-    seen: abc.Sequence[Run]
-    """Runs that every row sees whole."""
     own: Run
-    """The rows' own places, contiguous in the pool: causal among themselves."""
+    """The rows' own places, contiguous in the pool."""
+    whole: abc.Sequence[Run]
+    """Runs that every row sees whole; one row alone sees its own place so, too."""
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the rows also see their own run, each up to itself."""
+        return self.stop - self.start > 1
 
 
 CPU_POOL_BYTES = 2 * 2**30
@@ -103,44 +108,25 @@ class KvPool:
         # (kv heads, group, rows, width): the heads that share keys and values.
         num_rows, _, width = queries.shape
         grouped = queries.transpose(0, 1).reshape(num_kv, num_heads // num_kv, num_rows, width)
-        if num_rows == 1:  # one row is causal by itself
-            runs = _joined([*chunk.seen, chunk.own])
-            parts = [self._whole(layer, grouped, run) for run in runs]
-        else:
-            parts = [self._whole(layer, grouped, run) for run in chunk.seen]
-            parts.append(self._causal(layer, grouped, chunk.own))
+        parts = [self._part(layer, grouped, run, is_causal=False) for run in chunk.whole]
+        if chunk.is_causal:
+            parts.append(self._part(layer, grouped, chunk.own, is_causal=True))
         return _merged(parts).flatten(0, 1).transpose(0, 1)
 
-    def _whole(
-        self, layer: int, grouped: torch.Tensor, run: Run
+    def _part(
+        self, layer: int, grouped: torch.Tensor, run: Run, *, is_causal: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attend to a run that all rows see: the group's rows are just more rows."""
+        """Return attention to one run, and its log-sum-exp."""
         num_kv, group, num_rows, width = grouped.shape
-        queries = grouped.reshape(1, num_kv, group * num_rows, width)
-        keys, values = self._run(layer, run)
-        out, lse = _attention(queries, keys, values, is_causal=False, scale=self.scale)
-        return (
-            out[0].reshape(num_kv, group, num_rows, width),
-            lse[0].reshape(num_kv, group, num_rows),
-        )
-
-    def _causal(
-        self, layer: int, grouped: torch.Tensor, run: Run
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        num_kv, group, num_rows, width = grouped.shape
-        keys, values = self._run(layer, run)
-        heads = grouped.reshape(1, num_kv * group, num_rows, width)
-        keys = keys.repeat_interleave(group, dim=1)
-        values = values.repeat_interleave(group, dim=1)
-        out, lse = _attention(heads, keys, values, is_causal=True, scale=self.scale)
-        return (
-            out[0].reshape(num_kv, group, num_rows, width),
-            lse[0].reshape(num_kv, group, num_rows),
-        )
-
-    def _run(self, layer: int, run: Run) -> tuple[torch.Tensor, torch.Tensor]:
         here = slice(*run)
-        return self.keys[layer][None, :, here], self.values[layer][None, :, here]
+        keys, values = self.keys[layer][None, :, here], self.values[layer][None, :, here]
+        if is_causal:
+            queries = grouped.reshape(1, num_kv * group, num_rows, width)
+            keys, values = (each.repeat_interleave(group, dim=1) for each in (keys, values))
+        else:  # a group's rows see the same: they are just more rows of one head
+            queries = grouped.reshape(1, num_kv, group * num_rows, width)
+        out, lse = _attention(queries, keys, values, is_causal=is_causal, scale=self.scale)
+        return out.reshape(grouped.shape), lse.reshape(grouped.shape[:3])
 
 
 def layout(chunks: abc.Iterable[Chunk]) -> list[Rows]:
@@ -148,8 +134,11 @@ def layout(chunks: abc.Iterable[Chunk]) -> list[Rows]:
     rows, at = [], 0
     for chunk in chunks:
         seen, own = _runs(chunk)
-        rows.append(Rows(at, at + chunk.num_tokens, seen, own))
-        at += chunk.num_tokens
+        stop = at + chunk.num_tokens
+        # One row is causal by itself; its place joins what stands before it.
+        whole = _joined([*seen, own] if chunk.num_tokens == 1 else seen)
+        rows.append(Rows(at, stop, own, whole))
+        at = stop
     return rows
 
 
@@ -169,7 +158,7 @@ def _runs(chunk: Chunk) -> tuple[list[Run], Run]:
     first = tail.start + chunk.start - sequence.num_prefix
     if first > tail.start:
         seen.append((tail.start, first))
-    return _joined(seen), (first, first + chunk.num_tokens)
+    return seen, (first, first + chunk.num_tokens)
 
 
 def _joined(runs: abc.Iterable[Run]) -> list[Run]:

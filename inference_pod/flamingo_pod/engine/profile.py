@@ -18,7 +18,6 @@ class Profile:
     num_windows: int = 0
     num_prefilled: int = 0
     num_decoded: int = 0
-    num_steps: int = 0
     num_prompt_tokens: int = 0
     num_reused_tokens: int = 0
     """Of the prompts' tokens, those that were computed before."""

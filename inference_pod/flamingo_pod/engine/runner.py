@@ -123,7 +123,6 @@ class Runner:
         profile.choose_s += choose_s
         profile.num_prefilled += plan.num_prefilled
         profile.num_decoded += plan.num_decoding
-        profile.num_steps += 1
 
 
 def _ends(chunks: abc.Iterable[Chunk]) -> dict[Sequence, int]:
