@@ -50,5 +50,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.installed
-	@$(PIP) install --constraint constraints.txt --editable ".[pod,router,operator,dev]"
+	@$(PIP) install --constraint constraints.txt --editable ".[pod,router,operator,otel,dev]"
 	@touch $@

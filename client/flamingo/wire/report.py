@@ -7,6 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_TIMINGS = 32
+MAX_CLIPS = 1024
+CLIP_HEADER = "x-flamingo-clip"
+"""The router's name for a request's clip; what a client sends under this name goes no further."""
 PodState = Literal["starting", "loading", "warming", "ready", "draining", "stopped", "failed"]
 
 
@@ -14,6 +18,20 @@ class Report(BaseModel):
     """Base: a newer pod may say more than this router understands."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Timing(Report):
+    """What one finished request took of the pod: the router learns its costs from these."""
+
+    number: int = Field(ge=0)
+    """Counts the pod's finished requests, so that each report may repeat the last few."""
+    route: str
+    num_windows: int = Field(ge=0)
+    """30 s windows that were computed; those that a cache held are not counted."""
+    num_tokens: int = Field(ge=0)
+    """Tokens written, by all choices."""
+    compute_s: float = Field(ge=0, allow_inf_nan=False)
+    """Its share of the pod's steps: seconds as if it had run alone."""
 
 
 class LoadReport(Report):
@@ -31,6 +49,14 @@ class LoadReport(Report):
     """Measured seconds to encode and prefill one 30 s window; None before the first."""
     token_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Measured seconds per generated token; None before the first."""
+    num_kv_tokens: int | None = Field(default=None, ge=0)
+    """Tokens of keys and values that the pod can hold."""
+    num_kv_tokens_used: int | None = Field(default=None, ge=0)
+    """Of these, tokens that belong to running sequences; what is only cached counts as free."""
+    clips: list[str] = Field(default=[], max_length=MAX_CLIPS)
+    """Names, as the router sent them in `CLIP_HEADER`, of clips whose states are still cached."""
+    timings: list[Timing] = Field(default=[], max_length=MAX_TIMINGS)
+    """The last finished requests, oldest first."""
 
 
 class EndpointReport(Report):
