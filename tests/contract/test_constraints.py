@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("pod", "router", "operator", "dev")
+EXTRAS = ("pod", "router", "operator", "otel", "dev")
 CHOSEN_BY_THE_MACHINE = re.compile(r"(torch|triton|setuptools|nvidia-.*|cuda-.*)$")
 
 
