@@ -24,6 +24,9 @@ class RouterSignal:
     seen_s: float
     """When, by the operator's own clock."""
     arriving_audio_s_per_s: float = 0.0
+    """Over the last five minutes."""
+    burst_audio_s_per_s: float = 0.0
+    """Over the last minute."""
     arriving_requests_per_s: float = 0.0
     queued_audio_s: float = 0.0
     """Audio of requests that it holds because no pod may have them yet."""
@@ -39,6 +42,7 @@ class Demand:
     """What is asked of the fleet."""
 
     arriving_audio_s_per_s: float
+    burst_audio_s_per_s: float
     queued_audio_s: float
     backlog_s: float
     """Seconds of work that all pods together have left."""
@@ -52,7 +56,8 @@ def parse(body: Json, *, seen_s: float) -> RouterSignal:
     """Return what a `/fleet` answer says; what it leaves out counts as nothing."""
     return RouterSignal(
         seen_s=seen_s,
-        arriving_audio_s_per_s=_number(body, "arriving_audio_s_per_s_1m"),
+        arriving_audio_s_per_s=_number(body, "arriving_audio_s_per_s_5m"),
+        burst_audio_s_per_s=_number(body, "arriving_audio_s_per_s_1m"),
         arriving_requests_per_s=_number(body, "arrivals_per_s_1m"),
         queued_audio_s=_number(body, "queued_audio_s"),
         num_queued=int(_number(body, "num_queued")),
@@ -65,9 +70,7 @@ def parse(body: Json, *, seen_s: float) -> RouterSignal:
     )
 
 
-def demand(
-    signals: Mapping[str, RouterSignal], *, num_routers: int, now_s: float
-) -> Demand | None:
+def demand(signals: Mapping[str, RouterSignal], *, num_routers: int, now_s: float) -> Demand | None:
     """Return what is asked of the fleet; None when no router was heard of late.
 
     `signals` holds the last word of each router by its name, `num_routers` counts
@@ -82,14 +85,16 @@ def demand(
         for address, backlog_s in one.backlogs_s.items():
             backlogs_s[address] = max(backlog_s, backlogs_s.get(address, 0.0))
     arriving = share * sum(one.arriving_audio_s_per_s for one in heard)
+    burst = share * sum(one.burst_audio_s_per_s for one in heard)
     queued_audio_s = share * sum(one.queued_audio_s for one in heard)
     backlog_s = sum(backlogs_s.values())
     is_asked = any(one.num_queued or one.arriving_requests_per_s for one in heard)
     return Demand(
         arriving_audio_s_per_s=arriving,
+        burst_audio_s_per_s=burst,
         queued_audio_s=queued_audio_s,
         backlog_s=backlog_s,
-        is_idle=not (is_asked or arriving or queued_audio_s or backlog_s),
+        is_idle=not (is_asked or arriving or burst or queued_audio_s or backlog_s),
         is_partial=len(heard) < num_routers,
     )
 
