@@ -168,16 +168,16 @@ def _need(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Memory) -> _Ne
 def _exact_need(scaling: Scaling, demand: Demand, rate: float) -> tuple[float, Reason, str]:
     aim = scaling.objective
     share = aim.utilization_percent / 100
-    work_s = demand.queued_audio_s / rate + demand.backlog_s
+    work_s = demand.queued.pods(rate) + demand.backlog_s
     # A minute's arrivals may take all of the capacity, five minutes' only their share of
     # it: tests/bench/autoscale_sim.py has what this is worth.
     needs: list[tuple[float, Reason, str]] = [
-        (demand.arriving_audio_s_per_s / (rate * share), "ArrivalRate", "five minutes' arrivals"),
-        (demand.burst_audio_s_per_s / rate, "Burst", "the last minute's arrivals"),
+        (demand.arriving.pods(rate) / share, "ArrivalRate", "five minutes' arrivals"),
+        (demand.burst.pods(rate), "Burst", "the last minute's arrivals"),
         (work_s / aim.queue_wait_seconds, "QueueWait", "the work that waits"),
     ]
     exact, reason, told = max(needs, key=lambda need: need[0])
-    return exact, reason, f"{told}: {_short(exact)} servers of {_short(rate)} audio-s/s"
+    return exact, reason, f"{told} would take {_short(exact)} servers"
 
 
 def _short(figure: float) -> str:

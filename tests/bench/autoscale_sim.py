@@ -21,7 +21,7 @@ from statistics import mean
 from flamingo_operator.autoscale import Memory, Servers, Sight, desired_replicas
 from flamingo_operator.capacity import Measured, rate
 from flamingo_operator.schedule import bounds
-from flamingo_operator.signals import RouterSignal, demand
+from flamingo_operator.signals import Flow, RouterSignal, demand
 from flamingo_operator.spec_change import Scaling
 
 AUDIO_S_PER_S, OVERHEAD_S = 12.0, 0.8
@@ -81,10 +81,10 @@ class Fleet:
         }
         return RouterSignal(
             seen_s=self.now_s,
-            arriving_audio_s_per_s=self.arriving_audio_s_per_s(300),
-            burst_audio_s_per_s=self.arriving_audio_s_per_s(60),
-            queued_audio_s=sum(audio_s for _, audio_s in self.queue),
-            num_queued=len(self.queue),
+            arriving=Flow(self.arriving_audio_s_per_s(300)),
+            burst=Flow(self.arriving_audio_s_per_s(60)),
+            queued=Flow(sum(audio_s for _, audio_s in self.queue)),
+            is_asked=bool(self.arrived or self.queue),
             backlogs_s=left,
         )
 

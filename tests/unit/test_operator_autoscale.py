@@ -1,6 +1,7 @@
 """How many servers there should be: what holds always, and what one sees from outside."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -17,7 +18,7 @@ from flamingo_operator.autoscale import (
     desired_replicas,
 )
 from flamingo_operator.schedule import Bounds
-from flamingo_operator.signals import MAX_AGE_S, Demand, RouterSignal, demand, parse
+from flamingo_operator.signals import MAX_AGE_S, Demand, Flow, RouterSignal, demand, parse
 from flamingo_operator.spec_change import Scaling
 
 RATE = 12.0
@@ -32,7 +33,7 @@ def spec(**fields):
 
 def asked(arriving=0.0, queued=0.0, backlog_s=0.0, *, partial=False):
     idle = not (arriving or queued or backlog_s)
-    return Demand(arriving, 0.0, queued, backlog_s, is_idle=idle, is_partial=partial)
+    return Demand(Flow(arriving), Flow(), Flow(queued), backlog_s, is_idle=idle, is_partial=partial)
 
 
 def decide(scaling, wanted, memory, *, now_s=1e6, ready=None, draining=0, bounds=None):
@@ -58,7 +59,7 @@ def last(decisions):
 def test_arriving_audio_takes_the_wanted_share_of_the_capacity():
     found = last(driven(spec(), [asked(arriving=31.0)] * 5, Memory(1)))
     assert found.replicas == 4  # 31 / (12 x 0.75) = 3.4
-    assert "3.4 servers of 12 audio-s/s" in found.message
+    assert found.message == "five minutes' arrivals would take 3.4 servers"
     assert [change.reason for change in found.memory.history] == ["ArrivalRate"]
 
 
@@ -68,7 +69,8 @@ def test_waiting_work_is_done_within_the_wanted_time():
 
 
 def test_the_last_minute_may_take_all_of_the_capacity():
-    found = decide(spec(), Demand(1.0, 30.0, 0.0, 0.0, is_idle=False, is_partial=False), Memory(1))
+    burst = replace(asked(arriving=1.0), burst=Flow(30.0))
+    found = decide(spec(), burst, Memory(1))
     assert (found.replicas, found.reason) == (3, "Burst")
 
 
@@ -247,8 +249,13 @@ def test_noise_of_a_tenth_does_not_make_the_number_flap(seed):
     assert changes <= 2
 
 
+def test_a_router_s_prediction_goes_before_the_measured_capacity():
+    predicted = replace(asked(arriving=500.0), arriving=Flow(500.0, work_s=1.5))
+    assert decide(spec(), predicted, Memory(1)).replicas == 2  # 1.5 / 0.75
+
+
 def test_a_stale_word_is_not_acted_upon():
-    heard = {"a": RouterSignal(seen_s=0.0, arriving_audio_s_per_s=500.0)}
+    heard = {"a": RouterSignal(seen_s=0.0, arriving=Flow(500.0))}
     assert demand(heard, num_routers=1, now_s=MAX_AGE_S) is not None
     assert demand(heard, num_routers=1, now_s=MAX_AGE_S + 1) is None
     assert demand({}, num_routers=2, now_s=0.0) is None
@@ -256,19 +263,36 @@ def test_a_stale_word_is_not_acted_upon():
 
 def test_what_routers_see_is_summed_and_a_pod_counted_once():
     heard = {
-        "a": RouterSignal(1.0, 10.0, 4.0, 0.5, 30.0, 2, backlogs_s={"p": 8.0, "q": 1.0}),
-        "b": RouterSignal(2.0, 5.0, 3.0, 0.5, 10.0, 1, backlogs_s={"p": 7.0}),
+        "a": RouterSignal(1.0, Flow(10.0, 1.0), Flow(4.0), Flow(30.0), True, {"p": 8.0, "q": 1.0}),
+        "b": RouterSignal(2.0, Flow(5.0, 0.5), Flow(3.0), Flow(10.0), True, {"p": 7.0}),
     }
     found = demand(heard, num_routers=2, now_s=3.0)
-    assert found == Demand(15.0, 7.0, 40.0, 9.0, is_idle=False, is_partial=False)
+    assert found == Demand(
+        Flow(15.0, 1.5), Flow(7.0), Flow(40.0), 9.0, is_idle=False, is_partial=False
+    )
     part = demand(heard, num_routers=4, now_s=3.0)
-    assert part == Demand(30.0, 14.0, 80.0, 9.0, is_idle=False, is_partial=True)
+    assert part == Demand(
+        Flow(30.0, 3.0), Flow(14.0), Flow(80.0), 9.0, is_idle=False, is_partial=True
+    )
+
+
+def test_a_router_that_nobody_asks_says_that_the_fleet_is_idle():
+    quiet = {"version": 2, "endpoints": [{"address": "p", "backlog_s": 0.0}], "queue": {"num": 0}}
+    assert demand({"a": parse(quiet, seen_s=1.0)}, num_routers=1, now_s=1.0).is_idle
+    words = {**quiet, "arrivals": [{"window_s": 300, "num": 0.01, "audio_s": 0, "work_s": 0}]}
+    assert not demand({"a": parse(words, seen_s=1.0)}, num_routers=1, now_s=1.0).is_idle
 
 
 def test_a_report_is_read_with_what_it_leaves_out():
     assert parse({}, seen_s=1.0) == RouterSignal(1.0)
-    odd = {"queued_audio_s": "many", "num_queued": -3, "endpoints": [{}, 3, {"address": "p"}]}
-    assert parse(odd, seen_s=1.0) == RouterSignal(1.0, backlogs_s={"p": 0.0})
+    odd = {
+        "queue": {"audio_s": "many", "num": -3},
+        "arrivals": [{"window_s": 300, "audio_s": 2.0}, {"window_s": 60, "work_s": 3.0}, None],
+        "endpoints": [{}, 3, {"address": "p"}],
+    }
+    assert parse(odd, seen_s=1.0) == RouterSignal(
+        1.0, arriving=Flow(2.0), burst=Flow(0.0, 3.0), backlogs_s={"p": 0.0}
+    )
 
 
 def test_in_the_simulation_audio_serves_as_many_in_time_for_fewer_gpu_hours():
