@@ -211,6 +211,7 @@ def test_plan_says_what_would_change_and_changes_nothing(cluster, fleet):
     shown = told(cluster, "plan", "-", body=wanted)
     assert "replaces every server, by rollout strategy Auto: server" in shown
     assert "--max-held=8" in shown
+    assert "server.resources.limits" in shown, "what the file leaves out goes"
     assert cluster.stored(NAME)["metadata"]["generation"] == before
 
 

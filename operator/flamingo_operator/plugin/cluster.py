@@ -11,7 +11,6 @@ Json: TypeAlias = dict[str, Any]
 
 TIMEOUT_S = 15
 RESOURCE = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/{{namespace}}/{names.PLURAL}"
-APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
 
@@ -69,14 +68,15 @@ class Cluster:
         path = f"{self._core}/pods/{pod}/log"
         return self._text("GET", path, query=query, what=f"the log of {pod}")
 
-    def tried(self, body: Json) -> Json:
-        """Return what the API server would store for `body`, and store nothing."""
-        name = body["metadata"]["name"]
-        query = {"dryRun": "All", "fieldManager": "kubectl-flamingo", "force": "true"}
-        path = f"{self._resource}/{name}"
-        return self._asked(
-            "PATCH", path, query=query, body=body, kind=APPLY, what=f"FlamingoDeployment {name!r}"
-        )
+    def tried(self, body: Json, before: Json | None) -> Json:
+        """Return what would be stored if `body` took the place of `before`; store nothing."""
+        name, query = body["metadata"]["name"], {"dryRun": "All"}
+        what = f"FlamingoDeployment {name!r}"
+        if before is None:
+            return self._asked("POST", self._resource, query=query, body=body, what=what)
+        seen = before["metadata"]["resourceVersion"]
+        body = {**body, "metadata": {**body["metadata"], "resourceVersion": seen}}
+        return self._asked("PUT", f"{self._resource}/{name}", query=query, body=body, what=what)
 
     def annotate(self, pod: str, annotations: Mapping[str, str | None]) -> None:
         """Set a pod's annotations; None removes one."""

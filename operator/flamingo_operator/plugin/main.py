@@ -111,7 +111,7 @@ def top(
 
 def _load(cluster: Cluster, pod: Any) -> LoadReport | None:
     """Return what a pod says of its load; None when it says nothing that can be read."""
-    if pod.get("status", {}).get("phase") != "Running":
+    if not pod.get("status", {}).get("podIP"):
         return None
     ports = pod["spec"]["containers"][0].get("ports") or [{"containerPort": DEFAULT_PORT}]
     try:
@@ -151,10 +151,14 @@ def plan(
 def _plan(cluster: Cluster, body: Any) -> RenderableType:
     name = body["metadata"]["name"]
     try:
-        before = cluster.deployment(name)["spec"]
+        stored = cluster.deployment(name)
     except Missing:
-        before = None
-    after = cluster.tried(body)["spec"]
+        stored = None
+    before = stored["spec"] if stored is not None else None
+    if before is not None and "replicas" not in body["spec"]:
+        # Whoever scales from outside wrote it, and applying the file leaves it alone.
+        body = {**body, "spec": {**body["spec"], "replicas": before["replicas"]}}
+    after = cluster.tried(body, stored)["spec"]
     found = spec_diff.changes(before, after) if before is not None else []
     return views.plan(name, found, spec_diff.effects(before, after, found))
 
@@ -203,6 +207,8 @@ def logs(  # noqa: PLR0913 - a command's parameters are its options
             if len(chosen) == 1:
                 raise
             _note(f"{one}: {error}")
+    if not any(found.values()):
+        _note("no server has written a line yet")
     for one, text in log_lines.merged(found):
         start = "" if pod else f"{one.removeprefix(f'{name}-')} "
         _show(Text.assemble((start, "magenta"), text))
