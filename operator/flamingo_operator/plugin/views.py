@@ -151,8 +151,8 @@ def _failures(failures: Iterable[FailureCount], now_s: float) -> Iterator[Render
             (one.reason, "bold red"),
             f" for {since}, such as {one.sample_pod}",
         )
-        yield Padding(Text(one.message), (0, 0, 0, 4))
-        yield Padding(Text.assemble(("→ ", "green"), one.hint), (0, 0, 0, 4))
+        yield Padding(Text(one.message), (0, 0, 0, 4), expand=False)
+        yield Padding(Text.assemble(("→ ", "green"), one.hint), (0, 0, 0, 4), expand=False)
 
 
 def top(deployment: str, servers: Sequence[Server], *, now_s: float) -> Table:
