@@ -107,7 +107,9 @@ def desired_replicas(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Mem
     memory = _remembered(memory, need.replicas, scaling, sight.now_s)
     wanted = need.replicas if need.is_urgent else _lasting(memory, scaling, sight.now_s)
     bound: Bound = "None" if wanted == need.replicas else "Stabilization"
-    if wanted == 0 and current and not _is_long_idle(memory, scaling, sight.now_s):
+    if current == 1 and _is_long_idle(memory, scaling, sight.now_s):
+        wanted, bound = 0, "None"  # idleSeconds is the last server's stabilisation
+    elif wanted == 0 and current:
         wanted, bound = 1, "Stabilization"
     stepped, step_bound = _stepped(scaling, wanted, sight.servers, current)
     replicas = min(max(stepped, bounds.fewest), bounds.most)

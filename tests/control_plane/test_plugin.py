@@ -197,6 +197,9 @@ def test_status_of_one_says_what_fails_and_what_to_do(cluster, fleet):
 def test_status_of_all_has_a_row_for_each(cluster, fleet):
     rows = {row.split()[0]: row.split() for row in told(cluster, "status").splitlines()}
     assert rows[NAME][1:5] == ["False", "WaitingForGPU", "1", "3"]
+    assert ["default", NAME, "False"] in [
+        row.split()[:3] for row in told(cluster, "status", "-A").splitlines()
+    ]
 
 
 def test_top_asks_each_server_through_the_api_server(cluster, fleet):

@@ -86,7 +86,7 @@ def test_all_views_fit_into_eighty_columns_and_lose_nothing():
     servers = [views.Server(pod(f"{LONG}-6c9f1a2b3c-0a1b2"), load, "NVIDIA-A100-SXM4-80GB-PCIe")]
     change = spec_diff.Change("scaling.objective.queueWaitSeconds", "60", json.dumps("x" * 99))
     for view in (
-        views.overview([whole], now_s=NOW_S),
+        views.overview([whole], now_s=NOW_S, is_everywhere=True),
         views.status(whole, [pod("a")], [failure], now_s=NOW_S),
         views.top(LONG, servers, now_s=NOW_S),
         views.plan(LONG, [change], ["nothing changes"]),

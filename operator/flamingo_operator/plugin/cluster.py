@@ -10,7 +10,7 @@ from flamingo_operator import names
 Json: TypeAlias = dict[str, Any]
 
 TIMEOUT_S = 15
-RESOURCE = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/{{namespace}}/{names.PLURAL}"
+API = f"/apis/{names.GROUP}/{names.VERSION}"
 MERGE = "application/merge-patch+json"
 
 
@@ -34,9 +34,10 @@ class Cluster:
         """Return one FlamingoDeployment."""
         return self._asked("GET", f"{self._resource}/{name}", what=f"FlamingoDeployment {name!r}")
 
-    def deployments(self) -> list[Json]:
-        """Return the namespace's FlamingoDeployments."""
-        return _items(self._asked("GET", self._resource, what="FlamingoDeployments"))
+    def deployments(self, *, is_everywhere: bool = False) -> list[Json]:
+        """Return the FlamingoDeployments of the namespace, or of all."""
+        path = f"{API}/{names.PLURAL}" if is_everywhere else self._resource
+        return _items(self._asked("GET", path, what="FlamingoDeployments"))
 
     def pods(self, deployment: str) -> list[Json]:
         """Return the servers' pods, by name."""
@@ -90,7 +91,7 @@ class Cluster:
 
     @property
     def _resource(self) -> str:
-        return RESOURCE.format(namespace=self.namespace)
+        return f"{API}/namespaces/{self.namespace}/{names.PLURAL}"
 
     def _asked(self, method: str, path: str, **more: Any) -> Json:
         text = self._text(method, path, **more)

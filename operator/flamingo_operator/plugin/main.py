@@ -54,6 +54,10 @@ def status(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A FlamingoDeployment; default: all.")
     ] = None,
+    *,
+    everywhere: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")
+    ] = False,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -65,11 +69,12 @@ def status(
         failures = _failures(cluster, deployment, pods)
         _show(views.status(deployment, pods, failures, now_s=time.time()))
         return
-    found = cluster.deployments()
+    found = cluster.deployments(is_everywhere=everywhere)
     if not found:
-        _show(Text(f"no FlamingoDeployment in namespace {cluster.namespace!r}"))
+        where = "any namespace" if everywhere else f"namespace {cluster.namespace!r}"
+        _show(Text(f"no FlamingoDeployment in {where}"))
         return
-    _show(views.overview(found, now_s=time.time()))
+    _show(views.overview(found, now_s=time.time(), is_everywhere=everywhere))
 
 
 def _failures(cluster: Cluster, deployment: Any, pods: Sequence[Any]) -> list[FailureCount]:

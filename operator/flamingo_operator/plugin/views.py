@@ -43,13 +43,15 @@ def age(moment: str | None, *, now_s: float) -> str:
     return f"{seconds // size}{unit}"
 
 
-def overview(deployments: Sequence[Json], *, now_s: float) -> Table:
+def overview(deployments: Sequence[Json], *, now_s: float, is_everywhere: bool = False) -> Table:
     """Return one row for each deployment."""
-    table = _table("name", "ready", "reason", "up", "want", "age", "model")
+    where = ("namespace",) if is_everywhere else ()
+    table = _table(*where, "name", "ready", "reason", "up", "want", "age", "model")
     for one in deployments:
         status = one.get("status") or {}
         ready = _condition(status, "Ready")
         table.add_row(
+            *(one["metadata"][column] for column in where),
             one["metadata"]["name"],
             _verdict(ready),
             str(ready.get("reason", "-")),
