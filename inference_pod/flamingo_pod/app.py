@@ -2,21 +2,20 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from flamingo.errors import ModelNotFound
 from flamingo.service import exposition, http, page
 from flamingo.wire.responses import ModelList
-from flamingo_pod import captions, chat, embeddings
+from flamingo_pod import accounts, captions, chat, embeddings
 from flamingo_pod.lifecycle import State
 from flamingo_pod.metrics import LoadCollector
 from flamingo_pod.pod import Pod
 
 POD = web.AppKey("pod", Pod)
-Story = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
-API: dict[str, Story] = {
+API: dict[str, accounts.Story] = {
     "/v1/chat/completions": chat.handle,
     "/v1/audio/captions": captions.caption,
     "/v1/audio/analyze": captions.analyze,
@@ -30,7 +29,7 @@ def create(pod: Pod) -> web.Application:
     app[POD] = pod
     pod.metrics.registry.register(LoadCollector(pod.report, lambda: pod.profile.stages))
     for path, story in API.items():
-        app.router.add_post(path, _told(story))
+        app.router.add_post(path, accounts.kept(pod, story))
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{id:.+}", _model)
     app.router.add_get("/health", _health)
@@ -41,19 +40,6 @@ def create(pod: Pod) -> web.Application:
     page.add_to(app)
     app.cleanup_ctx.append(_life)
     return app
-
-
-def _told(story: Story) -> http.Handler:
-    """Return `story` as a handler that counts its requests."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        metrics = request.app[POD].metrics
-        with metrics.request(request.path) as outcome:
-            response = await story(request.app[POD], request)
-            outcome.status = response.status
-        return response
-
-    return handler
 
 
 async def _models(request: web.Request) -> web.Response:

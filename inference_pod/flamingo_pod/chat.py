@@ -10,7 +10,7 @@ from flamingo.errors import BadRequest
 from flamingo.service import http
 from flamingo.wire import parse, requests, responses, unsupported
 from flamingo.wire.requests import AudioInput, ChatRequest
-from flamingo_pod import answer, body, clip, detokenize, stream
+from flamingo_pod import accounts, answer, body, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
 from flamingo_pod.engine.sequence import Step
@@ -30,7 +30,8 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         served.check_model(asked.model)
         turns, audio = conversation(asked.messages, came.file)
         heard = await clip.read(pod, served, audio) if audio is not None else None
-        reply = await answer.ask(served, turns, heard, asked)
+        reply = await answer.ask(served, turns, heard, asked, request[accounts.ACCOUNT])
+        pod.check_room(len(reply.choices))
         request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:
             return await stream.respond(request, _events(pod, served, reply, asked))

@@ -7,8 +7,7 @@ from aiohttp import web
 from flamingo.service import http
 from flamingo.wire import parse, responses
 from flamingo.wire.requests import EmbeddingRequest
-from flamingo_pod import body, clip, embedding
-from flamingo_pod.engine.load import Work
+from flamingo_pod import accounts, body, clip, embedding
 from flamingo_pod.pod import Pod, Served
 
 
@@ -20,8 +19,10 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         served.check_model(asked.model)
         heard = await clip.read(pod, served, came.file or asked.audio)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
-        with served.engine.load.holding(Work(heard.num_windows, max_tokens=0)):
-            rows = await embedding.rows(served, heard.audio, asked)
+        account = request[accounts.ACCOUNT]
+        account.num_windows_left = heard.num_windows
+        with served.engine.load.holding(account):
+            rows = await embedding.rows(served, heard.audio, asked, account)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
 
 
