@@ -56,7 +56,7 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     """Return the request, and its answer not yet begun."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
     unsupported.refuse(came.fields, own={"audio"})
-    asked = parse.request(kind, body.with_audio(came))
+    asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
     heard = await clip.read(pod, served, came.file or asked.audio)
     turn = Turn("user", styles.prompt(asked), has_audio=True)

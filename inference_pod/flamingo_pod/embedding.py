@@ -47,6 +47,12 @@ def describe(values: Rows, options: EmbeddingOptions) -> EmbeddingData:
     )
 
 
+def vector(values: Rows, options: EmbeddingOptions) -> list[float] | str:
+    """Return a pooled embedding's one row, as numbers or as base64 of little-endian float32."""
+    row: list[float] = values[0].tolist()
+    return _packed(values) if options.encoding_format == "base64" else row
+
+
 def npy(values: Rows) -> bytes:
     """Return `values` as a `.npy` file."""
     file = io.BytesIO()
