@@ -154,7 +154,7 @@ def _need(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Memory) -> _Ne
     demand, current = sight.demand, memory.desired
     if demand is None:
         return _blind_need(scaling, bounds, sight.now_s, memory)
-    if _is_idle(demand):
+    if _is_idle(demand) or (demand.is_idle and current == 0):
         return _Need(0, "Idle", "no request arrives, waits or runs")
     exact, reason, message = _exact_need(scaling, demand, sight.audio_s_per_s)
     if current == 0:

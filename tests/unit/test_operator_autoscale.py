@@ -140,6 +140,11 @@ def test_a_held_request_wakes_the_fleet_at_once():
     assert (found.replicas, found.reason) == (1, "Waking")
 
 
+def test_a_router_that_is_not_heard_wakes_nobody():
+    found = decide(spec(**ZERO), asked(partial=True), Memory(0))
+    assert (found.replicas, found.reason) == (0, "Idle")
+
+
 def test_a_schedule_keeps_servers_that_nobody_asks_for():
     found = decide(spec(), asked(), Memory(1), bounds=Bounds(3, 10, "office"))
     assert (found.replicas, found.bound, found.reason) == (3, "Schedule", "Bounds")
