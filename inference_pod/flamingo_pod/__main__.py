@@ -3,7 +3,7 @@
 import os
 import sys
 
-from flamingo.service import logs, run, settings
+from flamingo.service import logs, run, settings, traces
 
 EXIT_NOT_INSTALLED = 5
 
@@ -23,6 +23,7 @@ def main(argv: list[str]) -> int:
     """Serve one model until told to stop; return the exit status."""
     given = settings.load(Settings, argv, os.environ, prog="flamingo serve")
     logs.configure(service="pod", level=given.log_level)
+    traces.configure(service="pod")
     serving = pod.create(given)
     status = run.run(app.create(serving), given, drain=serving.drain)
     return status or serving.exit_status

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
 from flamingo.errors import BadRequest
+from flamingo.service import traces
 from flamingo.wire import requests
 from flamingo.wire.responses import FinishReason, PromptTokensDetails, Usage
 from flamingo_pod import prompt
@@ -20,6 +21,7 @@ from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.engine import Prompt
 from flamingo_pod.engine.grammar import Grammar, GrammarSpec
 from flamingo_pod.engine.sequence import SamplingParams, Step
+from flamingo_pod.metrics import Metrics
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.pod import Pod, Served
 
@@ -174,7 +176,7 @@ def _expect(
 ) -> None:
     account.num_choices = num_choices
     account.num_windows_left = clip.num_windows if clip else 0
-    account.num_prompt_left = len(ids)
+    account.num_prompt = account.num_prompt_left = len(ids)
     account.num_output_left = num_choices * max_tokens
 
 
@@ -236,22 +238,40 @@ async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[Piec
     The choices come interleaved; the first fault in one ends all.
     """
     question, engine, started_s = answer.question, served.engine, time.monotonic()
+    said_s: dict[int, float] = {}
     with engine.load.holding(question.account), engine.submitted(question.asks()) as steps:
         async for number, step in steps:
-            if answer.num_tokens == 0:
-                pod.metrics.first_token.observe(time.monotonic() - started_s)
+            _time(pod.metrics, said_s, number, started_s)
             with pod.metrics.detokenizing():
                 piece = answer.choices[number].take(step)
             if piece is not None:
                 if piece.finish_reason is not None:
                     steps.leave(number)  # a stop string is not the engine's business
                 yield piece
-    _count(pod, answer.usage)
+    _count(pod.metrics, answer)
 
 
-def _count(pod: Pod, usage: Usage) -> None:
+def _time(metrics: Metrics, said_s: dict[int, float], number: int, started_s: float) -> None:
+    """Time the step of a choice from the one before, and the first of all from the start."""
+    now_s = time.monotonic()
+    if not said_s:
+        exemplar = traces.current().exemplar
+        metrics.first_token.observe(now_s - started_s, exemplar=exemplar)
+    elif number in said_s:
+        metrics.gap.observe(now_s - said_s[number])
+    said_s[number] = now_s
+
+
+def _count(metrics: Metrics, answer: Answer) -> None:
+    usage, account = answer.usage, answer.question.account
     details = usage.prompt_tokens_details
-    pod.metrics.tokens.labels("audio").inc(details.audio_tokens)
-    pod.metrics.tokens.labels("text").inc(details.text_tokens)
-    pod.metrics.tokens.labels("cached").inc(details.cached_tokens)
-    pod.metrics.tokens.labels("output").inc(usage.completion_tokens)
+    metrics.tokens.labels("audio").inc(details.audio_tokens)
+    metrics.tokens.labels("text").inc(details.text_tokens)
+    metrics.tokens.labels("cached").inc(details.cached_tokens)
+    metrics.tokens.labels("output").inc(usage.completion_tokens)
+    metrics.prompt_tokens.observe(usage.prompt_tokens)
+    metrics.output_tokens.observe(usage.completion_tokens)
+    account.num_cached = details.cached_tokens
+    account.finish_reasons = tuple(choice.finish_reason for choice in answer.choices)
+    for reason in account.finish_reasons:
+        metrics.choices.labels(reason).inc()

@@ -5,14 +5,15 @@ import os
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from prometheus_client import ProcessCollector
 
 from flamingo.errors import ModelNotFound
 from flamingo.service import cors, docs, exposition, http, page
 from flamingo.wire import routes
 from flamingo.wire.responses import Health, ModelList
-from flamingo_pod import accounts, captions, chat, embeddings
+from flamingo_pod import accounts, aliases, captions, chat, embeddings
+from flamingo_pod.gauges import PodCollector
 from flamingo_pod.lifecycle import State
-from flamingo_pod.metrics import LoadCollector
 from flamingo_pod.pod import Pod
 
 POD = web.AppKey("pod", Pod)
@@ -29,7 +30,9 @@ def create(pod: Pod) -> web.Application:
     """Return the application that serves `pod`."""
     app = http.application(max_body_bytes=pod.settings.max_body_bytes)
     app[POD] = pod
-    pod.metrics.registry.register(LoadCollector(pod.report, lambda: pod.profile.stages))
+    registry = pod.metrics.registry
+    registry.register(PodCollector(pod))
+    ProcessCollector(registry=registry)
     for path, story in API.items():
         app.router.add_post(path, accounts.kept(pod, story))
     app.router.add_get("/v1/models", _models)
@@ -38,7 +41,8 @@ def create(pod: Pod) -> web.Application:
     app.router.add_get("/health/ready", _health)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/stats", _stats)
-    exposition.add_to(app, pod.metrics.registry)
+    also = aliases.Aliases(registry, pod.name) if pod.settings.metric_aliases else None
+    exposition.add_to(app, registry, also)
     page.add_to(app)
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)

@@ -58,7 +58,7 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     unsupported.refuse(came.fields, own={"audio"})
     asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
-    heard = await clip.read(pod, served, came.file or asked.audio)
+    heard = await clip.read(pod, served, came.file or asked.audio, request[accounts.ACCOUNT])
     turn = Turn("user", styles.prompt(asked), has_audio=True)
     reply = await answer.ask(served, [turn], heard, asked, request[accounts.ACCOUNT])
     request[http.FACTS] |= answer.facts(reply.question)

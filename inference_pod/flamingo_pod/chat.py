@@ -29,8 +29,9 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)
         served.check_model(asked.model)
         turns, audio = conversation(asked.messages, came.file)
-        heard = await clip.read(pod, served, audio) if audio is not None else None
-        reply = await answer.ask(served, turns, heard, asked, request[accounts.ACCOUNT])
+        account = request[accounts.ACCOUNT]
+        heard = await clip.read(pod, served, audio, account) if audio is not None else None
+        reply = await answer.ask(served, turns, heard, asked, account)
         pod.check_room(len(reply.choices))
         request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:

@@ -27,7 +27,7 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
         account = request[accounts.ACCOUNT]
-        heard = await clip.read(pod, served, came.file or asked.audio)
+        heard = await clip.read(pod, served, came.file or asked.audio, account)
         rows = await _encode(served, heard, asked, account)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
@@ -45,7 +45,7 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         heard: list[Clip] = []
         data: list[responses.Vector] = []
         for number, each in enumerate(clips):
-            heard.append(await clip.read(pod, served, each))
+            heard.append(await clip.read(pod, served, each, account))
             rows = await _encode(served, heard[-1], asked, account)
             data.append(responses.Vector(index=number, embedding=embedding.vector(rows, asked)))
         usage = _usage(heard)

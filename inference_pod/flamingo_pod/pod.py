@@ -149,12 +149,12 @@ class Pod:
     def report(self) -> LoadReport:
         """Return the next load report."""
         self._sequence += 1
-        engine = self._served.engine if self._served else None
+        engine = self.engine
         load, num_held = engine.load if engine else Load(), self.num_held
         # The engine's thread says a moment late that it is done.
         num_running = min(load.num_running, num_held)
         return LoadReport(
-            model=self.settings.served_name or self.settings.model,
+            model=self.name,
             state=self.state.value,
             epoch=self._epoch,
             sequence=self._sequence,
@@ -172,9 +172,19 @@ class Pod:
     @property
     def is_alive(self) -> bool:
         """Whether the process need not be replaced."""
-        engine = self._served.engine if self._served else None
+        engine = self.engine
         is_stuck = engine is not None and (engine.is_broken or engine.is_stalled)
         return self.state is not State.FAILED and not is_stuck
+
+    @property
+    def name(self) -> str:
+        """What the model is called in answers."""
+        return self.settings.served_name or self.settings.model
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, once there is one."""
+        return self._served.engine if self._served else None
 
     @property
     def profile(self) -> Profile:

@@ -49,6 +49,9 @@ class Settings(ServiceSettings):
     fetch_deadline_s: float = Field(default=30.0, gt=0, le=600)
     """Seconds that fetching a URL may take."""
 
+    metric_aliases: bool = True
+    """Whether /metrics also says, in Prometheus text, what vLLM's dashboards look for."""
+
     @field_validator("fetch_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

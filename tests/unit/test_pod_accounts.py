@@ -11,7 +11,7 @@ from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.clips import Clips
 from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
-from flamingo_pod.engine.shares import shares
+from flamingo_pod.engine.shares import Share, shares
 from flamingo_pod.timings import Timings
 
 WHO = [
@@ -38,19 +38,20 @@ def test_the_shares_of_a_step_add_up_to_its_time(windows, is_encoded, rows, hear
     step = plan(windows, rows.items())
     encoded = [job for job, yes in zip(step.windows, is_encoded, strict=False) if yes]
     parts = shares(step, encoded, step_s=hear_s + rest_s, hear_s=hear_s)
-    assert sum(parts.values()) == pytest.approx(hear_s + rest_s if windows or rows else 0.0)
-    assert all(part >= 0 for part in parts.values())
+    total_s = sum(part.total_s for part in parts.values())
+    assert total_s == pytest.approx(hear_s + rest_s if windows or rows else 0.0)
+    assert all(part.hear_s >= 0 and part.rows_s >= 0 for part in parts.values())
 
 
 def test_hearing_is_paid_for_by_windows_and_the_rest_by_rows():
     step = plan([0, 0, 1, 2], [(0, 300), (3, 100)])
     parts = shares(step, step.windows[:3], step_s=7.0, hear_s=3.0)
-    assert parts == {WHO[0]: 2.0 + 3.0, WHO[1]: 1.0, WHO[3]: 1.0}
+    assert parts == {WHO[0]: Share(2.0, 3.0), WHO[1]: Share(1.0), WHO[3]: Share(0.0, 1.0)}
 
 
 def test_who_only_asked_a_cache_pays_where_nobody_encoded():
     step = plan([0, 1], [])
-    assert shares(step, [], step_s=2.0, hear_s=1.0) == {WHO[0]: 1.0, WHO[1]: 1.0}
+    assert shares(step, [], step_s=2.0, hear_s=1.0) == {WHO[0]: Share(1.0), WHO[1]: Share(1.0)}
 
 
 def test_a_window_read_anew_from_cached_states_was_computed_too():

@@ -115,7 +115,8 @@ class Engine:
         self._compilers = ThreadPoolExecutor(MAX_COMPILING, "grammar")
         self._grammars: Grammars | None = None
         self._building = threading.Lock()
-        self._progress_s = time.monotonic()
+        self.progress_s = time.monotonic()
+        """When it last began or ended something."""
         self.is_broken = False
         """Whether it fails whatever it is given."""
         self.load = Load(num_kv_tokens=self._core.options.num_kv_tokens, num_kv_tokens_used=0)
@@ -136,6 +137,15 @@ class Engine:
         """Seconds by stage, since the start."""
         return self._core.profile
 
+    @property
+    def num_preemptions(self) -> int:
+        """Sequences that were put back for an older one."""
+        return self._core.scheduler.num_preemptions
+
+    def lookups(self) -> dict[str, tuple[int, int]]:
+        """Return by cache how often something was looked up, and how often found."""
+        return self._core.lookups()
+
     def clips(self) -> list[str]:
         """Return the names of the clips that the caches hold."""
         return self._core.clips.names()
@@ -143,7 +153,7 @@ class Engine:
     @property
     def is_stalled(self) -> bool:
         """Whether it holds work and has made no step for `STALL_S`."""
-        return self._has_work() and time.monotonic() - self._progress_s > STALL_S
+        return self._has_work() and time.monotonic() - self.progress_s > STALL_S
 
     async def encode(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
@@ -267,7 +277,7 @@ class Engine:
                 logs.get().exception("engine.broken")
                 self.is_broken = True
                 self._core.fail_all(Broken())
-            self._progress_s = time.monotonic()
+            self.progress_s = time.monotonic()
         for encoding in self._encodings:
             encoding.done.cancel()
 
@@ -279,7 +289,7 @@ class Engine:
                 command = self._commands.get(block=not self._has_work())
             except queue.Empty:
                 return True
-            self._progress_s = time.monotonic()
+            self.progress_s = time.monotonic()
             if command is None:
                 return False
             command()
