@@ -6,6 +6,9 @@ import sys
 from flamingo.service import logs, run, settings, traces
 
 EXIT_NOT_INSTALLED = 5
+SWITCH_S = 0.001
+"""How long the event loop waits for the engine's thread to let go of the interpreter, each time
+that it has let go itself, as it does to write to a socket; Python's own is five times as long."""
 
 try:
     from flamingo_pod import app, pod
@@ -24,6 +27,7 @@ def main(argv: list[str]) -> int:
     given = settings.load(Settings, argv, os.environ, prog="flamingo serve")
     logs.configure(service="pod", level=given.log_level)
     traces.configure(service="pod")
+    sys.setswitchinterval(SWITCH_S)
     serving = pod.create(given)
     status = run.run(app.create(serving), given, drain=serving.drain)
     return status or serving.exit_status

@@ -26,6 +26,10 @@ from flamingo_pod.model.limits import Limits
 from flamingo_pod.pod import Pod, Served
 
 
+OFF_LOOP_CHARS = 4096
+"""Making tokens of so much text takes over a millisecond and leaves the event loop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """All that decides an answer, checked and counted; nothing is computed yet."""
@@ -151,7 +155,7 @@ async def ask(
         BadRequest, Unavailable: see `Grammars.compile`.
     """
     loaded = served.checkpoint
-    ids = prompt.token_ids(loaded.processor, turns, clip.num_tokens if clip else 0)
+    ids = await _token_ids(served, turns, clip.num_tokens if clip else 0)
     wanted, wanted_in = _asked_tokens(asked)
     max_tokens = prompt.max_tokens(loaded.limits, len(ids), wanted, field=wanted_in)
     _check_biases(asked, loaded.model.config.text_config.vocab_size)
@@ -163,6 +167,15 @@ async def ask(
     tokenizer = loaded.processor.tokenizer
     choices = [Choice(n, Detokenizer(tokenizer, question.stops)) for n in range(num_choices)]
     return Answer(question, choices)
+
+
+async def _token_ids(
+    served: Served, turns: Sequence[prompt.Turn], num_audio_tokens: int
+) -> Sequence[int]:
+    asked = (served.checkpoint.processor, turns, num_audio_tokens)
+    if sum(len(turn.text) for turn in turns) < OFF_LOOP_CHARS:
+        return prompt.token_ids(*asked)
+    return await asyncio.to_thread(prompt.token_ids, *asked)
 
 
 def facts(question: Question) -> dict[str, object]:

@@ -229,7 +229,8 @@ class Engine:
         if self.is_broken:
             raise InternalError("the engine is broken; this pod is being replaced")
         vocabulary = self._checkpoint.model.config.text_config.vocab_size
-        if not prompt.token_ids or not all(0 <= each < vocabulary for each in prompt.token_ids):
+        ids = prompt.token_ids
+        if not ids or min(ids) < 0 or max(ids) >= vocabulary:
             raise InternalError("the prompt holds tokens that the model does not know")
         needed = len(prompt.token_ids) + params.max_tokens
         if needed > (room := self._core.options.num_kv_tokens):
