@@ -25,7 +25,6 @@ from flamingo_pod.metrics import Metrics
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.pod import Pod, Served
 
-
 OFF_LOOP_CHARS = 4096
 """Making tokens of so much text takes over a millisecond and leaves the event loop."""
 

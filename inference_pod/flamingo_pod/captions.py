@@ -42,14 +42,16 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
         if asked.stream:
             return await stream.respond(request, _events(pod, served, reply, asked))
         text = await _whole(pod, served, reply)
+        rows = await _rows(served, reply, asked)
         analysis = responses.Analysis(
             **served.heading("ana"),
             caption=text,
             finish_reason=reply.finish_reason,
-            embedding=await _embedding(served, reply, asked),
+            embedding=embedding.outline(rows, asked),
             usage=reply.usage,
         )
-        return await asyncio.to_thread(http.json_response, analysis)
+        written = await asyncio.to_thread(embedding.encode, analysis, rows)
+        return web.Response(body=written, content_type="application/json", charset="utf-8")
 
 
 async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -> tuple[T, Answer]:
@@ -70,28 +72,27 @@ async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
         return "".join([piece.text async for piece in pieces])
 
 
-async def _embedding(
-    served: Served, reply: Answer, asked: AnalyzeRequest
-) -> responses.EmbeddingData:
+async def _rows(served: Served, reply: Answer, asked: AnalyzeRequest) -> embedding.Rows:
     assert reply.question.clip is not None  # a caption is of a clip
     # The clip keeps its windows' states: nothing is encoded twice.
-    rows = await embedding.rows(served, reply.question.clip.audio, asked)
-    return await asyncio.to_thread(embedding.describe, rows, asked)
+    return await embedding.rows(served, reply.question.clip.audio, asked)
 
 
 async def _events(
     pod: Pod, served: Served, reply: Answer, asked: AnalyzeRequest | None
-) -> AsyncGenerator[responses.Answer, None]:
+) -> AsyncGenerator[responses.Answer | str, None]:
     common = served.heading("ana" if asked else "cap")
     yield responses.CaptionChunk(**common, delta="")
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
             if piece.text:
                 yield responses.CaptionChunk(**common, delta=piece.text)
-    yield responses.CaptionChunk(
-        **common,
-        delta="",
-        finish_reason=reply.finish_reason,
-        usage=reply.usage,
-        embedding=await _embedding(served, reply, asked) if asked else None,
+    last = responses.CaptionChunk(
+        **common, delta="", finish_reason=reply.finish_reason, usage=reply.usage
     )
+    if asked is None:
+        yield last
+        return
+    rows = await _rows(served, reply, asked)
+    whole = last.model_copy(update={"embedding": embedding.outline(rows, asked)})
+    yield (await asyncio.to_thread(embedding.encode, whole, rows)).decode()

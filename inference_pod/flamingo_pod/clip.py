@@ -40,11 +40,12 @@ async def read(pod: Pod, served: Served, audio: AudioInput | bytes, account: Acc
     data = await media.clip_bytes(audio, pod.fetcher)
     started_s = time.monotonic()
     samples = await pod.decoders.decode(data, served.bounds)
-    account.decode_audio_from_s = started_s
-    account.decode_audio_s = time.monotonic() - started_s
-    pod.metrics.decode.observe(account.decode_audio_s)
+    account.decode_audio_from_s = account.decode_audio_from_s or started_s
+    decoded_s = time.monotonic() - started_s
+    account.decode_audio_s += decoded_s
+    pod.metrics.decode.observe(decoded_s)
     seconds = len(samples) / SAMPLE_RATE_HZ
-    account.audio_s = seconds
+    account.audio_s += seconds
     pod.metrics.clip.observe(seconds)
     pod.metrics.audio_seconds.inc(seconds)
     # Off the event loop: to hash 20 minutes takes a fifth of a second.

@@ -82,10 +82,9 @@ def _usage(heard: Sequence[Clip]) -> responses.EmbeddingUsage:
 def _response(served: Served, heard: Clip, rows: Rows, asked: EmbeddingRequest) -> web.Response:
     if asked.encoding_format == "npy":
         return web.Response(body=embedding.npy(rows), content_type="application/x-npy")
-    return http.json_response(
-        responses.EmbeddingList(
-            **served.heading("emb"),
-            data=[embedding.describe(rows, asked)],
-            usage=_usage([heard]),
-        )
+    answer = responses.EmbeddingList(
+        **served.heading("emb"), data=[embedding.outline(rows, asked)], usage=_usage([heard])
+    )
+    return web.Response(
+        body=embedding.encode(answer, rows), content_type="application/json", charset="utf-8"
     )

@@ -44,7 +44,10 @@ def measure(model: str, *, seconds: float, folder: Path) -> dict[str, Waits]:
 def _asked(pod: str, idle: str, seconds: float) -> dict[str, Waits]:
     waits = {name: Waits() for name in (*PATHS, IDLE)}
     ends_s = time.monotonic() + seconds
-    with contextlib.closing(_connection(pod)) as busy, contextlib.closing(_connection(idle)) as calm:
+    with (
+        contextlib.closing(_connection(pod)) as busy,
+        contextlib.closing(_connection(idle)) as calm,
+    ):
         while time.monotonic() < ends_s:
             for path in PATHS:
                 waits[path].all_s.append(_wait_s(busy, path))
