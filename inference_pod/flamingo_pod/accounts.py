@@ -10,11 +10,13 @@ from aiohttp import web
 
 from flamingo.service import http, traces
 from flamingo.wire.report import CLIP_HEADER
+from flamingo.wire.responses import METRICS_HEADER
 from flamingo_pod.engine.account import Account
 from flamingo_pod.pod import Pod
 
 ACCOUNT = web.RequestKey("account", Account)
 Story = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
+YES = frozenset({"1", "true", "yes"})
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OPERATIONS = {"/v1/audio/embeddings": "embeddings", "/v1/embeddings": "embeddings"}
 """What OpenTelemetry's GenAI conventions call a route; the others are `chat`."""
@@ -24,7 +26,11 @@ def kept(pod: Pod, story: Story) -> http.Handler:
     """Return `story` as a handler that keeps an account of each request."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        account = request[ACCOUNT] = Account(route=request.path, clip=_clip(request))
+        account = request[ACCOUNT] = Account(
+            route=request.path,
+            clip=_clip(request),
+            wants_metrics=request.headers.get(METRICS_HEADER) in YES,
+        )
         span, facts = traces.current(), request[http.FACTS]
         try:
             with pod.metrics.request(account.route, span.exemplar) as outcome:

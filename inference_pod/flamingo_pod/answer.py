@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from flamingo.errors import BadRequest
 from flamingo.service import traces
 from flamingo.wire import requests
-from flamingo.wire.responses import FinishReason, PromptTokensDetails, Usage
+from flamingo.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
 from flamingo_pod import prompt
 from flamingo_pod.clip import Clip
 from flamingo_pod.detokenize import Detokenizer
@@ -138,6 +138,29 @@ class Answer:
             ),
             audio_seconds=round(clip.seconds, 3) if clip else 0.0,
         )
+
+
+def metrics(answer: Answer) -> RequestMetrics | None:
+    """Return how long a finished answer took, where that was asked for."""
+    account = answer.question.account
+    first_s, decode_s = account.time_to_first_token_s, account.decode_s
+    if not account.wants_metrics or first_s is None or decode_s is None:
+        return None
+    num_gaps = answer.num_tokens - len(answer.choices)
+    is_timed = num_gaps > 0 and decode_s > 0
+    return RequestMetrics(
+        time_to_first_token_ms=_ms(first_s),
+        queue_time_ms=_ms(account.queue_s or 0.0),
+        generation_time_ms=_ms(decode_s),
+        mean_itl_ms=_ms(decode_s * len(answer.choices) / num_gaps) if is_timed else None,
+        tokens_per_second=round(answer.num_tokens / (first_s + decode_s), 2) if is_timed else None,
+        audio_decode_ms=_ms(account.decode_audio_s),
+        compute_ms=_ms(account.compute_s),
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 async def ask(

@@ -31,6 +31,7 @@ async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
                 caption=text,
                 finish_reason=reply.finish_reason,
                 usage=reply.usage,
+                metrics=answer.metrics(reply),
             )
         )
 
@@ -49,6 +50,7 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
             finish_reason=reply.finish_reason,
             embedding=embedding.outline(rows, asked),
             usage=reply.usage,
+            metrics=answer.metrics(reply),
         )
         written = await asyncio.to_thread(embedding.encode, analysis, rows)
         return web.Response(body=written, content_type="application/json", charset="utf-8")
@@ -88,7 +90,11 @@ async def _events(
             if piece.text:
                 yield responses.CaptionChunk(**common, delta=piece.text)
     last = responses.CaptionChunk(
-        **common, delta="", finish_reason=reply.finish_reason, usage=reply.usage
+        **common,
+        delta="",
+        finish_reason=reply.finish_reason,
+        usage=reply.usage,
+        metrics=answer.metrics(reply),
     )
     if asked is None:
         yield last

@@ -110,7 +110,10 @@ def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> respons
         for number in range(len(reply.choices))
     ]
     return responses.ChatCompletion(
-        **served.heading("chatcmpl"), choices=choices, usage=reply.usage
+        **served.heading("chatcmpl"),
+        choices=choices,
+        usage=reply.usage,
+        metrics=answer.metrics(reply),
     )
 
 
@@ -171,4 +174,6 @@ async def _events(
             if piece.finish_reason is not None:
                 yield chunk(piece.index, responses.Delta(), finish_reason=piece.finish_reason)
     if asked.stream_options and asked.stream_options.include_usage:
-        yield responses.ChatChunk(**common, choices=[], usage=reply.usage)
+        yield responses.ChatChunk(
+            **common, choices=[], usage=reply.usage, metrics=answer.metrics(reply)
+        )

@@ -15,6 +15,8 @@ class Account:
     route: str = ""
     clip: str = ""
     """The router's name for its clip; empty where there is none."""
+    wants_metrics: bool = False
+    """Whether its answer says how long it took."""
     num_choices: int = 1
     num_windows_left: int = 0
     """To encode, once the caches have given what they hold."""
