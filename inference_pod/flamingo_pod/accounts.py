@@ -78,7 +78,6 @@ def _trace(span: traces.Span, account: Account, model: str) -> None:
         "gen_ai.usage.input_tokens": account.num_prompt,
         "gen_ai.usage.output_tokens": account.num_output,
         "gen_ai.usage.cache_read.input_tokens": account.num_cached,
-        "http.route": account.route,
         "flamingo.audio_seconds": account.audio_s,
         "flamingo.windows_computed": account.num_windows,
         "flamingo.compute_seconds": account.compute_s,

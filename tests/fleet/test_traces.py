@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 
 import httpx2
 import pytest
@@ -51,6 +52,9 @@ def test_one_trace_goes_from_the_client_through_the_router_into_the_engine(spans
     router = spans["flamingo-router: POST /v1/chat/completions"]
     pod = spans["flamingo-pod: chat flamingo-tiny"]
     assert router.parent_span_id.hex() == PARENT
+    facts = {each.key: each.value for each in router.attributes}
+    assert facts["http.route"].string_value == "/v1/chat/completions"
+    assert facts["http.response.status_code"].int_value == 200
     assert pod.parent_span_id == router.span_id
     for name in ("decode_audio", "queue", "encode", "prefill", "decode"):
         assert spans[f"flamingo-pod: {name}"].parent_span_id == pod.span_id
@@ -108,3 +112,16 @@ def test_a_histogram_s_bucket_points_to_the_trace(traced, spans):
     with httpx2.Client(base_url=pod.address, timeout=60) as client:
         text = client.get("/metrics", headers=accept).text
     assert f'# {{trace_id="{TRACE}"}}' in text
+
+
+def test_a_collector_that_is_gone_costs_no_answer_and_no_shutdown(model_cache, tmp_path):
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        log = tmp_path / "router"
+        with processes.service("flamingo_router", "--endpoint", "http://127.0.0.1:9", log=log) as r:
+            with httpx2.Client(base_url=r.address, timeout=60) as client:
+                assert client.post("/v1/chat/completions", json={}).status_code == 503
+            started_s = time.monotonic()
+            r.process.terminate()
+            r.process.wait(30)
+            assert time.monotonic() - started_s < 15  # 3 s, and a busy machine

@@ -61,11 +61,7 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
     request[FACTS] = {}
     status = 499  # what nginx calls it: the client went away first
     with (
-        (
-            traces.serving(f"{request.method} {_route(request)}", request.headers)
-            if request.path not in _QUIET
-            else contextlib.nullcontext(traces.NOWHERE)
-        ) as span,
+        _span(request) as span,
         structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID], **span.ids),
     ):
         try:
@@ -75,10 +71,29 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
             status = redirect.status
             raise
         finally:
-            if "error" in request[FACTS] or status >= 400:  # noqa: PLR2004
-                span.fail(str(request[FACTS].get("error", status)))
+            _describe(span, request, status)
             _log_access(request, status)
     return response
+
+
+def _span(request: web.Request) -> contextlib.AbstractContextManager[traces.Span]:
+    if request.path in _QUIET:
+        return contextlib.nullcontext(traces.NOWHERE)
+    return traces.serving(f"{request.method} {_route(request)}", request.headers)
+
+
+def _describe(span: traces.Span, request: web.Request, status: int) -> None:
+    if not span.is_recording:
+        return
+    span.note(
+        {
+            "http.request.method": request.method,
+            "http.route": _route(request),
+            "http.response.status_code": status,
+        }
+    )
+    if "error" in request[FACTS] or status >= 400:  # noqa: PLR2004 - where errors begin
+        span.fail(str(request[FACTS].get("error", status)))
 
 
 def _route(request: web.Request) -> str:

@@ -16,8 +16,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from flamingo.service import logs
+
 TRACEPARENT = "traceparent"
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _ZEROS = re.compile("0+")
 Attribute = str | int | float | bool | list[str]
@@ -53,6 +56,11 @@ class Span:
         """Name it, now that it is known what was asked; attributes never hold what was said."""
         if self.is_recording:
             self._otel.update_name(name)
+            self.note(attributes)
+
+    def note(self, attributes: Mapping[str, Attribute]) -> None:
+        """Say more of it."""
+        if self.is_recording:
             self._otel.set_attributes(attributes)
 
     def fail(self, code: str) -> None:
@@ -90,7 +98,10 @@ def configure(*, service: str) -> bool:
         os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
         or os.environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none"
     )
-    if not is_wanted or is_off or importlib.util.find_spec("opentelemetry.sdk") is None:
+    if not is_wanted or is_off:
+        return False
+    if not _is_installed():
+        logs.get().warning("traces.not_installed", hint="pip install 'flamingo-fleet[otel]'")
         return False
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an extra
         OTLPSpanExporter,
@@ -100,10 +111,20 @@ def configure(*, service: str) -> bool:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     os.environ.setdefault("OTEL_SERVICE_NAME", f"flamingo-{service}")
+    # The last spans are sent when the process ends: one that drains waits no longer for a
+    # collector that is gone.
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
     provider = TracerProvider(resource=Resource.create())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     _tracers[:] = [provider.get_tracer("flamingo")]
     return True
+
+
+def _is_installed() -> bool:
+    try:
+        return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
+    except ModuleNotFoundError:  # not even the package that they are in
+        return False
 
 
 def current() -> Span:
