@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from flamingo.errors import FlamingoError, InternalError
+from flamingo.errors import BadRequest, FlamingoError, InternalError, RequestTooLarge
 from flamingo_pod.engine.account import Account
 
 DURATIONS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
@@ -131,8 +132,15 @@ class Metrics:
             outcome.status = error.status
             outcome.error = error.code
             raise
+        except web.HTTPException as refusal:
+            is_too_large = isinstance(refusal, web.HTTPRequestEntityTooLarge)
+            outcome.status = refusal.status
+            outcome.error = (RequestTooLarge if is_too_large else BadRequest).code
+            raise
+        except ConnectionResetError:
+            raise  # the client left
         except Exception:
-            outcome.error = InternalError.code
+            outcome.status, outcome.error = InternalError.status, InternalError.code
             raise
         finally:
             self.requests.labels(route, str(outcome.status)).inc(exemplar=_own(exemplar))

@@ -1,17 +1,21 @@
 """Whose the engine's time was, which clips the caches hold, and what a report says of both."""
 
+import asyncio
 import time
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flamingo.errors import InternalError, Overloaded, RequestTooLarge
 from flamingo.wire.report import MAX_CLIPS, MAX_TIMINGS, LoadReport
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.clips import Clips
 from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
 from flamingo_pod.engine.shares import Share, shares
+from flamingo_pod.metrics import Metrics
 from flamingo_pod.timings import Timings
 
 WHO = [
@@ -160,3 +164,22 @@ def test_a_report_of_a_thousand_clips_is_cheap():
         cpu_s.append(time.thread_time() - started_s)
     assert len(LoadReport.model_validate_json(text).clips) == MAX_CLIPS
     assert min(cpu_s) < 0.001  # 0.2 ms, and a busy machine
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "error"),
+    [
+        (Overloaded("full"), "429", Overloaded.code),
+        (web.HTTPRequestEntityTooLarge(1, 2), "413", RequestTooLarge.code),
+        (ConnectionResetError(), "499", None),
+        (asyncio.CancelledError(), "499", None),
+        (ValueError("a bug"), "500", InternalError.code),
+    ],
+)
+def test_a_request_is_counted_however_it_ends(raised, code, error):
+    metrics = Metrics()
+    with pytest.raises(type(raised)), metrics.request("/v1/x"):
+        raise raised
+    count = metrics.registry.get_sample_value
+    assert count("flamingo_requests_total", {"route": "/v1/x", "code": code}) == 1
+    assert count("flamingo_errors_total", {"code": error or ""}) == (1 if error else None)
