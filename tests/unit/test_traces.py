@@ -74,6 +74,7 @@ def test_a_client_s_trace_is_named_and_goes_on_unchanged():
         f"00-{'0' * 32}-{PARENT}-01",
         f"00-{TRACE}-{'0' * 16}-01",
         f"00-{TRACE.upper()}-{PARENT}-01",
+        f"ff-{TRACE}-{PARENT}-01",
         f"00-{TRACE}-{PARENT}-01\n",
     ],
 )
