@@ -23,7 +23,8 @@ from flamingo_pod.engine.grammar import Grammar, GrammarSpec
 from flamingo_pod.engine.sequence import SamplingParams, Step
 from flamingo_pod.metrics import Metrics
 from flamingo_pod.model.limits import Limits
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
+from flamingo_pod.served import Served
 
 OFF_LOOP_CHARS = 4096
 """Making tokens of so much text takes over a millisecond and leaves the event loop."""

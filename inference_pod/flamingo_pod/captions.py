@@ -12,8 +12,9 @@ from flamingo.wire import parse, responses, unsupported
 from flamingo.wire.requests import AnalyzeRequest, CaptionRequest
 from flamingo_pod import accounts, answer, body, clip, embedding, stream, styles
 from flamingo_pod.answer import Answer
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
 from flamingo_pod.prompt import Turn
+from flamingo_pod.served import Served
 
 T = TypeVar("T", bound=CaptionRequest)
 

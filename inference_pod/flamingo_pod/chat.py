@@ -14,8 +14,9 @@ from flamingo_pod import accounts, answer, body, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
 from flamingo_pod.engine.sequence import Step
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
 from flamingo_pod.prompt import Turn
+from flamingo_pod.served import Served
 
 IMPOSSIBLE = -9999.0
 """OpenAI's word for a log-probability of minus infinity, which JSON cannot say."""

@@ -9,7 +9,8 @@ from flamingo.wire.requests import AudioInput
 from flamingo_pod import media
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
+from flamingo_pod.served import Served
 
 
 @dataclass(frozen=True, slots=True)

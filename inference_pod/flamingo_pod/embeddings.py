@@ -17,7 +17,8 @@ from flamingo_pod import accounts, body, clip, embedding
 from flamingo_pod.clip import Clip
 from flamingo_pod.embedding import Rows
 from flamingo_pod.engine.account import Account
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
+from flamingo_pod.served import Served
 
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:

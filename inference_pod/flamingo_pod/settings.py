@@ -51,6 +51,10 @@ class Settings(ServiceSettings):
 
     metric_aliases: bool = True
     """Whether /metrics also says, in Prometheus text, what vLLM's dashboards look for."""
+    stall_s: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds of work held without a step after which the pod says that it must be replaced."""
+    settle_s: float = Field(default=0.0, ge=0, le=600)
+    """Seconds after SIGTERM that new work is still taken, while balancers learn of it."""
 
     @field_validator("fetch_networks", mode="before")
     @classmethod

@@ -246,6 +246,8 @@ class ModelCard(Answer):
     embedding_dimensions: dict[Layer, int]
     random_weights: bool = False
     """True for the built-in models: their words mean nothing."""
+    commit: str | None = None
+    """The hub's commit that is served; None for a folder or a built-in model."""
 
 
 class ModelList(Answer):

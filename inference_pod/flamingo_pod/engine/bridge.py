@@ -29,8 +29,6 @@ from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
 from flamingo_pod.model.checkpoint import Checkpoint
 
-STALL_S = 120.0
-"""Work held and no step for so long: the process must be replaced."""
 WINDOWS_PER_TURN = 4
 """An embedding of a long clip is encoded in pieces, so that it does not stop the streams."""
 
@@ -119,6 +117,8 @@ class Engine:
         """When it last began or ended something."""
         self.is_broken = False
         """Whether it fails whatever it is given."""
+        self.fault: Exception | None = None
+        """What broke it."""
         self.load = Load(num_kv_tokens=self._core.options.num_kv_tokens, num_kv_tokens_used=0)
         """Read by the event loop, measured by the thread."""
 
@@ -151,9 +151,9 @@ class Engine:
         return self._core.clips.names()
 
     @property
-    def is_stalled(self) -> bool:
-        """Whether it holds work and has made no step for `STALL_S`."""
-        return self._has_work() and time.monotonic() - self.progress_s > STALL_S
+    def stalled_s(self) -> float:
+        """Seconds for which it has held work and made no step."""
+        return time.monotonic() - self.progress_s if self._has_work() else 0.0
 
     async def encode(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
@@ -274,9 +274,9 @@ class Engine:
             try:
                 is_wanted = self._obey()
                 self._turn()
-            except Exception:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
+            except Exception as fault:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
-                self.is_broken = True
+                self.is_broken, self.fault = True, fault
                 self._core.fail_all(Broken())
             self.progress_s = time.monotonic()
         for encoding in self._encodings:
