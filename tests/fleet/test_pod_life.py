@@ -17,6 +17,7 @@ from flamingo_pod.model.builtin import build, tokenizer
 
 STUCK = str(Path(processes.__file__).parent / "stuck_pod.py")
 WEIGHTS = "model.safetensors"
+SHORT = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
 LONG = {
     "messages": [{"role": "user", "content": "Hello"}],
     "max_tokens": 20_000,
@@ -170,10 +171,13 @@ def test_a_long_prefill_is_not_taken_for_a_stall(model_cache, tmp_path):
         assert httpx2.get(f"{running.address}/health/live").status_code == 200
 
 
-def test_a_second_signal_cuts_what_is_held_and_says_how_much(model_cache, tmp_path):
+def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
+    model_cache, tmp_path
+):
+    flags = ("--settle-s", "600", "--grace-s", "1200")
     with (
         processes.service(
-            "flamingo_pod", "--grace-s", "600", log=tmp_path / "log", ends_with=Exit.CUT
+            "flamingo_pod", *flags, log=tmp_path / "log", ends_with=Exit.CUT
         ) as running,
         httpx2.Client(base_url=running.address, timeout=60) as client,
     ):
@@ -183,9 +187,12 @@ def test_a_second_signal_cuts_what_is_held_and_says_how_much(model_cache, tmp_pa
             next(lines)
             running.process.send_signal(signal.SIGTERM)
             draining = asyncio.run(_draining(running.address))
+            late = client.post("/v1/chat/completions", json=SHORT)
             running.process.send_signal(signal.SIGTERM)
             assert running.process.wait(30) == Exit.CUT
+    assert draining.status_code == 503
     assert draining.json()["error"]["code"] == "draining"
+    assert late.status_code == 200, "while it settles it takes what comes"
     assert event(running.log, "service.cut")["reason"] == "a second signal"
     assert event(running.log, "pod.cut")["num_open"] == 1
 
@@ -195,14 +202,3 @@ async def _draining(address):
         return await asked_until(
             client, "/health/ready", lambda answer: answer.json()["status"] == "draining"
         )
-
-
-def test_while_it_settles_a_pod_is_not_ready_and_takes_work_all_the_same(model_cache, tmp_path):
-    ask = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}
-    with processes.service("flamingo_pod", "--settle-s", "5", log=tmp_path / "log") as running:
-        processes.wait_until_ready(running)
-        running.process.send_signal(signal.SIGTERM)
-        asyncio.run(_draining(running.address))
-        answer = httpx2.post(f"{running.address}/v1/chat/completions", json=ask, timeout=60)
-        assert answer.status_code == 200
-        running.process.wait(30)
