@@ -15,7 +15,7 @@ from flamingo.service import traces
 from flamingo.wire import requests
 from flamingo.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
 from flamingo_pod import prompt
-from flamingo_pod.clip import Clip
+from flamingo_pod.clip import Clip, audio_usage
 from flamingo_pod.detokenize import Detokenizer
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.engine import Prompt
@@ -137,7 +137,7 @@ class Answer:
                 # What a choice has from its neighbour was computed for this answer.
                 cached_tokens=min(choice.num_cached for choice in self.choices),
             ),
-            audio_seconds=round(clip.seconds, 3) if clip else 0.0,
+            **audio_usage([clip] if clip else []),
         )
 
 

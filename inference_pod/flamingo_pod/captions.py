@@ -63,11 +63,13 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     unsupported.refuse(came.fields, own={"audio"})
     asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
-    heard = await clip.read(pod, served, came.file or asked.audio, request[accounts.ACCOUNT])
+    audio = came.file or asked.audio
+    heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
     turn = Turn("user", styles.prompt(asked), has_audio=True)
     reply = await answer.ask(served, [turn], heard, asked, request[accounts.ACCOUNT])
     request[http.FACTS] |= answer.facts(reply.question)
-    return asked, reply
+    # Without its audio: base64 is not kept while the answer comes.
+    return asked.model_copy(update={"audio": None}), reply
 
 
 async def _whole(pod: Pod, served: Served, reply: Answer) -> str:

@@ -2,13 +2,20 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiohttp import web
 
 from flamingo.audio.windows import SAMPLE_RATE_HZ
 from flamingo.wire.requests import AudioInput
 from flamingo_pod import media
-from flamingo_pod.engine.account import Account
+from flamingo_pod.accounts import ACCOUNT
+from flamingo_pod.audio.workers import Heard
 from flamingo_pod.engine.audio import Audio
+from flamingo_pod.held import HOLDING
+from flamingo_pod.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.served import Served
 
@@ -19,7 +26,11 @@ class Clip:
 
     audio: Audio
     seconds: float
-    """How long it plays."""
+    """How long it plays, as far as it is heard."""
+    is_cut: bool = False
+    """Whether there was more, which is not heard."""
+    cut_s: float | None = None
+    """How much more, by the file's own header, where that says anything credible."""
 
     @property
     def num_windows(self) -> int:
@@ -32,22 +43,64 @@ class Clip:
         return self.audio.num_tokens
 
 
-async def read(pod: Pod, served: Served, audio: AudioInput | bytes, account: Account) -> Clip:
-    """Return the decoded clip.
+CUT = web.RequestKey("cut", list[Clip])
+"""A request's clips that were cut."""
+
+
+def audio_usage(clips: Sequence[Clip]) -> dict[str, Any]:
+    """Return what an answer's usage says of what was heard."""
+    cuts_s = [clip.cut_s for clip in clips if clip.is_cut]
+    lost_s = sum(cut_s for cut_s in cuts_s if cut_s is not None)
+    return {
+        "audio_seconds": round(sum(clip.seconds for clip in clips), 3),
+        "audio_truncated": bool(cuts_s),
+        "truncated_seconds": round(lost_s, 3) if cuts_s and None not in cuts_s else None,
+    }
+
+
+async def read(
+    pod: Pod,
+    served: Served,
+    request: web.Request,
+    audio: AudioInput | MemoryFile,
+    *,
+    truncate: bool = False,
+) -> Clip:
+    """Return the decoded clip, and let its bytes go.
 
     Raises:
         InvalidAudio, AudioTooLong, MediaFetchFailed: see `media` and `audio.decode`.
+        Overloaded: see `held`.
     """
-    data = await media.clip_bytes(audio, pod.fetcher)
+    holding = request[HOLDING]
+    file = await media.clip_file(audio, pod.fetcher, holding)
     started_s = time.monotonic()
-    samples = await pod.decoders.decode(data, served.bounds)
-    account.decode_audio_from_s = account.decode_audio_from_s or started_s
+    heard = await pod.decoders.decode(file, replace(served.bounds, truncate=truncate))
     decoded_s = time.monotonic() - started_s
-    account.decode_audio_s += decoded_s
     pod.metrics.decode.observe(decoded_s)
-    seconds = len(samples) / SAMPLE_RATE_HZ
-    account.audio_s += seconds
-    pod.metrics.clip.observe(seconds)
-    pod.metrics.audio_seconds.inc(seconds)
+    holding.swap(file, media.held_bytes(audio, file), heard.samples.nbytes)
     # Off the event loop: to hash 20 minutes takes a fifth of a second.
-    return Clip(await asyncio.to_thread(Audio.of, samples), seconds)
+    clip = _clip(heard, await asyncio.to_thread(Audio.of, heard.samples))
+    account = request[ACCOUNT]
+    account.decode_audio_from_s = account.decode_audio_from_s or started_s
+    account.decode_audio_s += decoded_s
+    account.audio_s += clip.seconds
+    pod.metrics.clip.observe(clip.seconds)
+    pod.metrics.audio_seconds.inc(clip.seconds)
+    if clip.is_cut:
+        request[CUT] = [*request.get(CUT, []), clip]
+    return clip
+
+
+def _clip(heard: Heard, audio: Audio) -> Clip:
+    seconds = len(heard.samples) / SAMPLE_RATE_HZ
+    left_s = round((heard.told_s or 0.0) - seconds, 3)
+    return Clip(audio, seconds, heard.is_cut, left_s if heard.is_cut and left_s > 0 else None)
+
+
+async def tell_cut(request: web.Request, response: web.StreamResponse) -> None:
+    """Say in a header of the answer that its clip was cut."""
+    if CUT in request:
+        clips: list[Clip] = request[CUT]
+        lost_s = audio_usage(clips)["truncated_seconds"]
+        response.headers["x-flamingo-truncated-seconds"] = str(lost_s or "unknown")

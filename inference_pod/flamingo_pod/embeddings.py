@@ -17,6 +17,7 @@ from flamingo_pod import accounts, body, clip, embedding
 from flamingo_pod.clip import Clip
 from flamingo_pod.embedding import Rows
 from flamingo_pod.engine.account import Account
+from flamingo_pod.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.served import Served
 
@@ -28,7 +29,8 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
         account = request[accounts.ACCOUNT]
-        heard = await clip.read(pod, served, came.file or asked.audio, account)
+        audio = came.file or asked.audio
+        heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
         rows = await _encode(served, heard, asked, account)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
@@ -41,12 +43,12 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         asked = parse.request(VectorRequest, body.with_input(came), is_form=came.is_form)
         served.check_model(asked.model)
         _check_width(served, asked)
-        clips: Sequence[AudioInput | bytes] = [came.file] if came.file else asked.clips
+        clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
         account = request[accounts.ACCOUNT]
         heard: list[Clip] = []
         data: list[responses.Vector] = []
         for number, each in enumerate(clips):
-            heard.append(await clip.read(pod, served, each, account))
+            heard.append(await clip.read(pod, served, request, each, truncate=asked.truncate))
             rows = await _encode(served, heard[-1], asked, account)
             data.append(responses.Vector(index=number, embedding=embedding.vector(rows, asked)))
         usage = _usage(heard)
@@ -71,11 +73,11 @@ async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account:
 
 
 def _usage(heard: Sequence[Clip]) -> responses.EmbeddingUsage:
-    num_tokens = sum(clip.num_tokens for clip in heard)
+    num_tokens = sum(each.num_tokens for each in heard)
     return responses.EmbeddingUsage(
         prompt_tokens=num_tokens,
         total_tokens=num_tokens,
-        audio_seconds=round(sum(clip.seconds for clip in heard), 3),
+        **clip.audio_usage(heard),
         num_frames=num_tokens,
     )
 

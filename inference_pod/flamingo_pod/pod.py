@@ -18,6 +18,7 @@ from flamingo_pod.engine.bridge import Engine
 from flamingo_pod.engine.load import Load as EngineLoad
 from flamingo_pod.engine.profile import Profile
 from flamingo_pod.fetch import Fetcher
+from flamingo_pod.held import HeldBytes
 from flamingo_pod.lifecycle import Event, State
 from flamingo_pod.metrics import Metrics
 from flamingo_pod.model import checkpoint
@@ -38,6 +39,7 @@ class Pod:
     settings: Settings
     decoders: Decoders
     fetcher: Fetcher
+    held: HeldBytes
     metrics: Metrics = field(default_factory=Metrics)
     state: State = State.STARTING
     exit_status: Exit = Exit.OK
@@ -262,13 +264,14 @@ def create(settings: Settings, load: Load = checkpoint.load) -> Pod:
     return Pod(
         settings=settings,
         load=load,
-        decoders=Decoders.start(
-            num_workers=settings.decode_workers, deadline_s=settings.decode_deadline_s
-        ),
+        decoders=Decoders(settings.decode_workers, settings.decode_deadline_s),
+        held=HeldBytes(settings.max_held_bytes),
         fetcher=Fetcher(
             is_on=settings.fetch == "public",
             networks=settings.fetch_networks,
             deadline_s=settings.fetch_deadline_s,
             max_bytes=settings.max_body_bytes,
+            slots=asyncio.Semaphore(settings.max_fetches),
+            hosts=settings.fetch_hosts,
         ),
     )

@@ -206,6 +206,8 @@ class Sampling(Body, Accepted):
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Unset means the one model served."""
+    truncate: bool = False
+    """Hear the beginning of a clip that is too long, and say so, instead of refusing it."""
     max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """0 is greedy."""
@@ -284,6 +286,8 @@ class EmbeddingOptions(Body):
     pooling: Pooling = "none"
     """`none`: one row a frame (25 a second). `mean`: one row a clip."""
     encoding_format: EncodingFormat = "float"
+    truncate: bool = False
+    """Hear the beginning of a clip that is too long, and say so, instead of refusing it."""
 
 
 class EmbeddingRequest(EmbeddingOptions):
