@@ -8,17 +8,20 @@ a part `file` is the audio. So `curl -F file=@song.mp3 -F style=brief` works.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from flamingo.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
-from flamingo.wire import parse
+from flamingo.wire import parse, requests
 from flamingo_pod.held import COPIES_OF_JSON, HOLDING, Holding
 from flamingo_pod.memory_file import MemoryFile
 
+FIELD_NAME = re.compile(requests.FORM_NAME)
 MAX_FIELD_BYTES = 2**20
 MAX_PARTS = 64
 OFF_LOOP_BYTES = 2**18
@@ -139,14 +142,18 @@ async def _read_multipart(request: web.Request, count: _Count) -> Body:
                 file = await _read_file(part, count)
             else:
                 raise BadRequest("the form has two files; the model hears one", param="file")
-    except (ValueError, AssertionError):
+    except (ValueError, AssertionError, HttpProcessingError):
         raise BadRequest("the body is not valid multipart/form-data") from None
     raise BadRequest(f"the form has over {MAX_PARTS} parts")
 
 
 async def _read_fields(part: BodyPartReader, count: _Count) -> dict[str, Any]:
-    if not part.name:
-        raise BadRequest("a part of the form has no name")
+    if not FIELD_NAME.match(part.name or ""):
+        raise BadRequest(
+            "a part of the form has no name of letters, digits, _ . and -;"
+            " what is more than text goes as JSON into the part request"
+        )
+    assert part.name is not None
     raw = bytearray()
     async for chunk in _chunks(part, count):
         raw += chunk

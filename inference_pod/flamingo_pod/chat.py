@@ -113,7 +113,9 @@ def _parts(message: requests.Message) -> tuple[str, list[AudioInput]]:
         else:
             audios.append(requests.audio_of(part))
     if audios and message.role != "user":
-        raise BadRequest(f"audio in a turn of the {message.role}; only the user's have it")
+        raise BadRequest(
+            f"audio in a turn of the {message.role}; only the user's have it", param="messages"
+        )
     return "".join(texts), audios
 
 

@@ -34,6 +34,8 @@ MAX_BIASES = 300
 MAX_TOKEN_ID_DIGITS = 9
 MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
+FORM_NAME = "^[a-zA-Z0-9_.-]{1,64}$"
+"""What a form's field may be called."""
 NULL: JsonDict = {"type": "null"}
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
