@@ -108,7 +108,7 @@ def _request_id(request: web.Request) -> str:
 
 
 def _log_access(request: web.Request, status: int) -> None:
-    if request.path in _QUIET or request.path.startswith("/ui"):
+    if request.path in _QUIET or request.path.startswith(("/ui", "/docs")):
         return
     logs.get().info(
         "request.finished",
