@@ -137,7 +137,7 @@ class Answer:
                 # What a choice has from its neighbour was computed for this answer.
                 cached_tokens=min(choice.num_cached for choice in self.choices),
             ),
-            **audio_usage([clip] if clip else []),
+            **audio_usage([clip.length] if clip else []),
         )
 
 

@@ -21,16 +21,25 @@ from flamingo_pod.served import Served
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """Decoded audio, cut into windows."""
+class Length:
+    """How much of a clip is heard, and how much is not."""
 
-    audio: Audio
+    num_tokens: int
+    """How many audio tokens the prompt will have."""
     seconds: float
     """How long it plays, as far as it is heard."""
     is_cut: bool = False
     """Whether there was more, which is not heard."""
     cut_s: float | None = None
     """How much more, by the file's own header, where that says anything credible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Decoded audio, cut into windows."""
+
+    audio: Audio
+    length: Length
 
     @property
     def num_windows(self) -> int:
@@ -40,19 +49,24 @@ class Clip:
     @property
     def num_tokens(self) -> int:
         """How many audio tokens the prompt will have."""
-        return self.audio.num_tokens
+        return self.length.num_tokens
+
+    @property
+    def seconds(self) -> float:
+        """How long it plays, as far as it is heard."""
+        return self.length.seconds
 
 
-CUT = web.RequestKey("cut", list[Clip])
-"""A request's clips that were cut."""
+CUT = web.RequestKey("cut", list[Length])
+"""The lengths of a request's clips that were cut."""
 
 
-def audio_usage(clips: Sequence[Clip]) -> dict[str, Any]:
+def audio_usage(lengths: Sequence[Length]) -> dict[str, Any]:
     """Return what an answer's usage says of what was heard."""
-    cuts_s = [clip.cut_s for clip in clips if clip.is_cut]
+    cuts_s = [length.cut_s for length in lengths if length.is_cut]
     lost_s = sum(cut_s for cut_s in cuts_s if cut_s is not None)
     return {
-        "audio_seconds": round(sum(clip.seconds for clip in clips), 3),
+        "audio_seconds": round(sum(length.seconds for length in lengths), 3),
         "audio_truncated": bool(cuts_s),
         "truncated_seconds": round(lost_s, 3) if cuts_s and None not in cuts_s else None,
     }
@@ -87,20 +101,20 @@ async def read(
     account.audio_s += clip.seconds
     pod.metrics.clip.observe(clip.seconds)
     pod.metrics.audio_seconds.inc(clip.seconds)
-    if clip.is_cut:
-        request[CUT] = [*request.get(CUT, []), clip]
+    if clip.length.is_cut:
+        request[CUT] = [*request.get(CUT, []), clip.length]
     return clip
 
 
 def _clip(heard: Heard, audio: Audio) -> Clip:
     seconds = len(heard.samples) / SAMPLE_RATE_HZ
     left_s = round((heard.told_s or 0.0) - seconds, 3)
-    return Clip(audio, seconds, heard.is_cut, left_s if heard.is_cut and left_s > 0 else None)
+    cut_s = left_s if heard.is_cut and left_s > 0 else None
+    return Clip(audio, Length(audio.num_tokens, seconds, heard.is_cut, cut_s))
 
 
 async def tell_cut(request: web.Request, response: web.StreamResponse) -> None:
     """Say in a header of the answer that its clip was cut."""
     if CUT in request:
-        clips: list[Clip] = request[CUT]
-        lost_s = audio_usage(clips)["truncated_seconds"]
+        lost_s = audio_usage(request[CUT])["truncated_seconds"]
         response.headers["x-flamingo-truncated-seconds"] = str(lost_s or "unknown")

@@ -14,7 +14,7 @@ from flamingo.wire import parse, responses
 from flamingo.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
 from flamingo.wire.vectors import VectorRequest
 from flamingo_pod import accounts, body, clip, embedding
-from flamingo_pod.clip import Clip
+from flamingo_pod.clip import Clip, Length
 from flamingo_pod.embedding import Rows
 from flamingo_pod.engine.account import Account
 from flamingo_pod.memory_file import MemoryFile
@@ -45,13 +45,14 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         _check_width(served, asked)
         clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
         account = request[accounts.ACCOUNT]
-        heard: list[Clip] = []
+        lengths: list[Length] = []
         data: list[responses.Vector] = []
-        for number, each in enumerate(clips):
-            heard.append(await clip.read(pod, served, request, each, truncate=asked.truncate))
-            rows = await _encode(served, heard[-1], asked, account)
+        for number, each in enumerate(clips):  # only one is held decoded
+            heard = await clip.read(pod, served, request, each, truncate=asked.truncate)
+            rows = await _encode(served, heard, asked, account)
             data.append(responses.Vector(index=number, embedding=embedding.vector(rows, asked)))
-        usage = _usage(heard)
+            lengths.append(heard.length)
+        usage = _usage(lengths)
         request[http.FACTS]["audio_s"] = usage.audio_seconds
         return http.json_response(
             responses.VectorList(data=data, model=served.card.id, usage=usage)
@@ -72,12 +73,12 @@ async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account:
         return await embedding.rows(served, heard.audio, asked, account)
 
 
-def _usage(heard: Sequence[Clip]) -> responses.EmbeddingUsage:
-    num_tokens = sum(each.num_tokens for each in heard)
+def _usage(lengths: Sequence[Length]) -> responses.EmbeddingUsage:
+    num_tokens = sum(length.num_tokens for length in lengths)
     return responses.EmbeddingUsage(
         prompt_tokens=num_tokens,
         total_tokens=num_tokens,
-        **clip.audio_usage(heard),
+        **clip.audio_usage(lengths),
         num_frames=num_tokens,
     )
 
@@ -86,7 +87,9 @@ def _response(served: Served, heard: Clip, rows: Rows, asked: EmbeddingRequest) 
     if asked.encoding_format == "npy":
         return web.Response(body=embedding.npy(rows), content_type="application/x-npy")
     answer = responses.EmbeddingList(
-        **served.heading("emb"), data=[embedding.outline(rows, asked)], usage=_usage([heard])
+        **served.heading("emb"),
+        data=[embedding.outline(rows, asked)],
+        usage=_usage([heard.length]),
     )
     return web.Response(
         body=embedding.encode(answer, rows), content_type="application/json", charset="utf-8"

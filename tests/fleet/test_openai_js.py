@@ -1,6 +1,6 @@
 """The official `openai` package for JavaScript, as in `openai_js`, before real routers.
 
-Who has no Node.js gets the reason printed and the test skipped; `FLAMINGO_REQUIRE_NODE=1`
+Who has no Node.js gets the reason printed and the test skipped; `FLAMINGO_REQUIRE_ALL=1`
 turns that into a failure.
 """
 
@@ -24,16 +24,15 @@ INSTALL = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
 
 
 def give_up(why):
-    if os.environ.get("FLAMINGO_REQUIRE_NODE") == "1":
+    if os.environ.get("FLAMINGO_REQUIRE_ALL") == "1":
         pytest.fail(why)
     pytest.skip(why)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, needs):
     """The script beside the client that its lock file names."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        give_up("no node and npm on PATH: apt-get install nodejs npm")
+    needs("npm", install="Debian: apt install nodejs npm")
     told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
     if int(told.removeprefix("v").partition(".")[0]) < NODE_MAJOR:
         give_up(f"node is {told.strip()}; the client needs {NODE_MAJOR}")

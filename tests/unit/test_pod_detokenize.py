@@ -34,7 +34,7 @@ def test_any_tokens_lose_no_whole_character(ids):
 
 def test_a_character_after_broken_bytes_is_whole():
     ids = [100, 100, 162, 147, 100]
-    assert TOKENIZER.decode(ids).endswith("ѡ")
+    assert TOKENIZER.decode(ids).endswith("\N{CYRILLIC SMALL LETTER OMEGA}")
     assert "".join(pieces(ids)[0]) == TOKENIZER.decode(ids)
 
 
