@@ -116,5 +116,6 @@ def _clip(heard: Heard, audio: Audio) -> Clip:
 async def tell_cut(request: web.Request, response: web.StreamResponse) -> None:
     """Say in a header of the answer that its clip was cut."""
     if CUT in request:
-        lost_s = audio_usage(request[CUT])["truncated_seconds"]
+        lengths: list[Length] = request[CUT]
+        lost_s = audio_usage(lengths)["truncated_seconds"]
         response.headers["x-flamingo-truncated-seconds"] = str(lost_s or "unknown")

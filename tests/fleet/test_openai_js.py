@@ -69,5 +69,5 @@ def test_the_client_for_javascript_does_all_it_can(folder, fleet, before, clips,
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert int(re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)[1]) == 12
+    assert int(re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)[1]) >= 12
     assert busy.told("x-stainless-retry-count") == ["0", "1", "2"]

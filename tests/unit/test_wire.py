@@ -240,6 +240,13 @@ def test_text_is_a_number_in_a_form_and_nowhere_else(fields):
         parse.request(requests.ChatRequest, chat(**fields))
 
 
+def test_a_whole_number_may_be_written_with_a_point():
+    asked = parse.request(requests.ChatRequest, chat(max_tokens=8.0, n=2.0))
+    assert (asked.max_tokens, asked.n) == (8, 2)
+    with pytest.raises(BadRequest):
+        parse.request(requests.ChatRequest, chat(max_tokens=8.5))
+
+
 # OpenAI's way to ask for an embedding.
 
 SONG = "data:audio/mpeg;base64,AAAA"
