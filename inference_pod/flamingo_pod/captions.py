@@ -10,7 +10,7 @@ from aiohttp import web
 from flamingo.service import http
 from flamingo.wire import parse, responses, unsupported
 from flamingo.wire.requests import AnalyzeRequest, CaptionRequest
-from flamingo_pod import accounts, answer, body, clip, embedding, stream, styles
+from flamingo_pod import accounts, answer, body, caller, clip, embedding, stream, styles
 from flamingo_pod.answer import Answer
 from flamingo_pod.pod import Pod
 from flamingo_pod.prompt import Turn
@@ -21,7 +21,7 @@ T = TypeVar("T", bound=CaptionRequest)
 
 async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/captions`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         asked, reply = await _hear(pod, served, request, CaptionRequest)
         if asked.stream:
             return await stream.respond(request, _events(pod, served, reply, None))
@@ -39,7 +39,7 @@ async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
 
 async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/analyze`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         asked, reply = await _hear(pod, served, request, AnalyzeRequest)
         if asked.stream:
             return await stream.respond(request, _events(pod, served, reply, asked))

@@ -10,7 +10,7 @@ from flamingo.errors import BadRequest
 from flamingo.service import http
 from flamingo.wire import parse, requests, responses, unsupported
 from flamingo.wire.requests import AudioInput, ChatRequest
-from flamingo_pod import accounts, answer, body, clip, detokenize, stream
+from flamingo_pod import accounts, answer, body, caller, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
 from flamingo_pod.engine.sequence import Step
@@ -24,7 +24,7 @@ IMPOSSIBLE = -9999.0
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/chat/completions`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         unsupported.refuse(came.fields, own=unsupported.CHAT_ONLY)
         asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)

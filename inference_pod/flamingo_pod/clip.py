@@ -50,4 +50,4 @@ async def read(pod: Pod, served: Served, audio: AudioInput | bytes, account: Acc
     pod.metrics.clip.observe(seconds)
     pod.metrics.audio_seconds.inc(seconds)
     # Off the event loop: to hash 20 minutes takes a fifth of a second.
-    return Clip(await asyncio.to_thread(Audio.of, samples), seconds)
+    return Clip(await asyncio.to_thread(Audio.of, samples, served.caller.salt), seconds)

@@ -13,7 +13,7 @@ from flamingo.service import http
 from flamingo.wire import parse, responses
 from flamingo.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
 from flamingo.wire.vectors import VectorRequest
-from flamingo_pod import accounts, body, clip, embedding
+from flamingo_pod import accounts, body, caller, clip, embedding
 from flamingo_pod.clip import Clip
 from flamingo_pod.embedding import Rows
 from flamingo_pod.engine.account import Account
@@ -23,7 +23,7 @@ from flamingo_pod.served import Served
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/embeddings`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
@@ -36,7 +36,7 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
 
 async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/embeddings`: the clips one after the other, one vector each."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(VectorRequest, body.with_input(came), is_form=came.is_form)
         served.check_model(asked.model)

@@ -7,6 +7,7 @@ standard input.
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import signal
 import socket
 import sys
@@ -23,6 +24,8 @@ KEEPALIVE_S = 75.0
 LINGERING_S = 2.0
 """How long a refused upload is still read, so that its client sees the refusal."""
 BACKLOG = 1024
+
+OPEN = "everybody who can reach this address may use it; --key-file asks for API keys"
 
 Drain = Callable[[], Awaitable[None]]
 
@@ -90,6 +93,8 @@ async def _serve(
         await web.SockSite(runner, listener).start()
         host, port = listener.getsockname()[:2]
         logs.get().info("service.listening", host=host, port=port)
+        if settings.key_file is None and not _is_loopback(host):
+            logs.get().warning("service.open", host=host, told=OPEN)
         async with _parent_watch(stop, watched=settings.stop_with_parent):
             await stop.wait()
         logs.get().info("service.draining", grace_s=settings.grace_s)
@@ -98,6 +103,10 @@ async def _serve(
         await runner.cleanup()
     logs.get().info("service.stopped")
     return Exit.OK if is_done else Exit.CUT
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 async def _drained(drain: Drain, hurry: asyncio.Event, grace_s: float) -> bool:
