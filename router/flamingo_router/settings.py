@@ -43,8 +43,6 @@ class Settings(ServiceSettings):
     """Address of a pod, http://HOST:PORT. Repeat it, or separate several with commas."""
     max_spool_bytes: int = Field(default=2**20, ge=0)
     """Bytes of a request kept until a pod answers, so that another pod can be tried."""
-    body_idle_s: float = Field(default=60.0, gt=0)
-    """Seconds without a byte of the body after which a request is given up with 408."""
     connect_s: float = Field(default=1.5, gt=0)
     """Seconds to connect to a pod; one that takes longer is as good as down."""
     poll_s: float = Field(default=0.25, gt=0)

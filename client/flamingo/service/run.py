@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from flamingo.service import logs
+from flamingo.service import connections, logs
 from flamingo.service.exits import Exit
+from flamingo.service.patience import Patience
 from flamingo.service.settings import ServiceSettings
 
 KEEPALIVE_S = 75.0
@@ -79,8 +80,9 @@ async def _serve(
     app: web.Application, listener: socket.socket, settings: ServiceSettings, drain: Drain
 ) -> Exit:
     # On a disconnect the handler is cancelled, so that the work behind it stops.
-    runner = web.AppRunner(
+    runner = connections.Runner(
         app,
+        _patience(settings),
         handler_cancellation=True,
         keepalive_timeout=KEEPALIVE_S,
         access_log=None,
@@ -103,6 +105,17 @@ async def _serve(
         await runner.cleanup()
     logs.get().info("service.stopped")
     return Exit.OK if is_done else Exit.CUT
+
+
+def _patience(settings: ServiceSettings) -> Patience:
+    return Patience(
+        header_s=settings.header_s,
+        body_idle_s=settings.body_idle_s,
+        min_body_bytes_per_s=settings.min_body_bytes_per_s,
+        write_s=settings.write_s,
+        max_connections=min(settings.max_connections, connections.raise_file_limit()),
+        max_connections_per_peer=settings.max_connections_per_peer,
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -61,6 +61,18 @@ class ServiceSettings(BaseSettings):
     """Origin of a page that may call from a browser, or *. Repeat it, or separate with commas."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
     """Largest request body taken; a larger one is refused with 413."""
+    header_s: float = Field(default=10.0, gt=0)
+    """Seconds from a request's first byte to the end of its head."""
+    body_idle_s: float = Field(default=60.0, gt=0)
+    """Seconds without a byte of the body after which a request is given up with 408."""
+    min_body_bytes_per_s: float = Field(default=1024.0, gt=0)
+    """Slowest body taken, after its first 30 s; a slower one is given up with 408."""
+    write_s: float = Field(default=30.0, gt=0)
+    """Seconds in which a client must take some of its answer, or lose the connection."""
+    max_connections: int = Field(default=10_000, ge=1)
+    """Connections held at once; one more is refused with 503."""
+    max_connections_per_peer: int = Field(default=4096, ge=1)
+    """Of these, from one address (IPv6: one network of 64 bits)."""
 
     @field_validator("cors_origin", mode="before")
     @classmethod
