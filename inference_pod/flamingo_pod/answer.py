@@ -53,6 +53,7 @@ class Question:
                     self.token_ids,
                     audio,
                     self.caller.salt,
+                    deadline_s=self.caller.deadline_s,
                     grammar=self.grammar and self.grammar.fork(),
                     account=self.account,
                 ),

@@ -24,7 +24,8 @@ async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
     with pod.serving(caller.of(request)) as served:
         asked, reply = await _hear(pod, served, request, CaptionRequest)
         if asked.stream:
-            return await stream.respond(request, _events(pod, served, reply, None))
+            events = _events(pod, served, reply, None)
+            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
         text = await _whole(pod, served, reply)
         return http.json_response(
             responses.Caption(
@@ -42,7 +43,8 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
     with pod.serving(caller.of(request)) as served:
         asked, reply = await _hear(pod, served, request, AnalyzeRequest)
         if asked.stream:
-            return await stream.respond(request, _events(pod, served, reply, asked))
+            events = _events(pod, served, reply, asked)
+            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
         text = await _whole(pod, served, reply)
         rows = await _rows(served, reply, asked)
         analysis = responses.Analysis(
@@ -85,7 +87,6 @@ async def _events(
     pod: Pod, served: Served, reply: Answer, asked: AnalyzeRequest | None
 ) -> AsyncGenerator[responses.Answer | str, None]:
     common = served.heading("ana" if asked else "cap")
-    yield responses.CaptionChunk(**common, delta="")
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
             if piece.text:

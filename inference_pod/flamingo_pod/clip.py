@@ -36,11 +36,13 @@ async def read(pod: Pod, served: Served, audio: AudioInput | bytes, account: Acc
     """Return the decoded clip.
 
     Raises:
+        DeadlineExceeded: see `Caller`.
         InvalidAudio, AudioTooLong, MediaFetchFailed: see `media` and `audio.decode`.
     """
-    data = await media.clip_bytes(audio, pod.fetcher)
-    started_s = time.monotonic()
-    samples = await pod.decoders.decode(data, served.bounds)
+    async with served.caller.in_time():
+        data = await media.clip_bytes(audio, pod.fetcher)
+        started_s = time.monotonic()
+        samples = await pod.decoders.decode(data, served.bounds)
     account.decode_audio_from_s = account.decode_audio_from_s or started_s
     decoded_s = time.monotonic() - started_s
     account.decode_audio_s += decoded_s

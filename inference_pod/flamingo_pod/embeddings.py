@@ -67,7 +67,8 @@ def _check_width(served: Served, asked: VectorRequest) -> None:
 async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account: Account) -> Rows:
     account.num_windows_left = heard.num_windows
     with served.engine.load.holding(account):
-        return await embedding.rows(served, heard.audio, asked, account)
+        async with served.caller.in_time():
+            return await embedding.rows(served, heard.audio, asked, account)
 
 
 def _usage(heard: Sequence[Clip]) -> responses.EmbeddingUsage:

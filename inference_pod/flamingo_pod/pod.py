@@ -66,9 +66,11 @@ class Pod:
         Raises:
             ModelLoading, Draining: not now.
             Overloaded: enough requests are open already.
+            DeadlineExceeded: it would be answered too late.
         """
         served = self._ready()
         self._refuse_excess(served.engine.load)
+        caller.check(served.engine.load.backlog_s)
         self.num_open += 1
         try:
             yield replace(served, caller=caller)
