@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from flamingo.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
 from flamingo.wire import parse
@@ -100,7 +101,7 @@ async def _read_multipart(request: web.Request, max_bytes: int) -> Body:
                 file = await _read_part(part, max_bytes)
             else:
                 fields |= await _read_fields(part)
-    except (ValueError, AssertionError):
+    except (ValueError, AssertionError, HttpProcessingError):
         raise BadRequest("the body is not valid multipart/form-data") from None
     raise BadRequest(f"the form has over {MAX_PARTS} parts")
 

@@ -96,6 +96,15 @@ class Connection(web.RequestHandler):
         super().resume_writing()
         self._outbox.drain()
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; read no more of a body that is broken."""
+        if request.content.exception() is not None and not request.content.is_eof():
+            request.content.feed_eof()
+            self.close()
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -104,6 +113,8 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's words quote the request
     ) -> web.StreamResponse:
         """Return the answer to a request that no handler sees, or whose handler had a bug."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client left, which is no news
         if status >= errors.InternalError.status:
             logs.get().error("request.failed", exc_info=exc)
             error: errors.FlamingoError = errors.InternalError("the server failed")
