@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import ProcessCollector
 
 from flamingo.errors import FlamingoError, ModelNotFound, encode, headers
-from flamingo.service import cors, docs, exposition, http, page
+from flamingo.service import access, cors, docs, exposition, http, page
 from flamingo.wire import routes
 from flamingo.wire.responses import Health, ModelList
 from flamingo_pod import accounts, aliases, captions, chat, clip, embeddings, watch
@@ -46,6 +46,7 @@ def create(pod: Pod) -> web.Application:
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
     app.on_response_prepare.append(clip.tell_cut)
+    access.add_to(app, pod.settings.key_file)
     app.cleanup_ctx.append(_life)
     return app
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http import HttpProcessingError
 
 from flamingo.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
@@ -24,6 +24,8 @@ from flamingo_pod.memory_file import MemoryFile
 FIELD_NAME = re.compile(requests.FORM_NAME)
 MAX_FIELD_BYTES = 2**20
 MAX_PARTS = 64
+MAX_LINES = 16 * MAX_PARTS
+"""Of a form, outside its parts' contents: boundaries and the parts' headers."""
 OFF_LOOP_BYTES = 2**18
 """Parsing more than this takes over a millisecond and leaves the event loop."""
 CHUNK_BYTES = 2**18
@@ -129,9 +131,11 @@ async def _read_multipart(request: web.Request, count: _Count) -> Body:
     fields: dict[str, Any] = {}
     file: MemoryFile | None = None
     try:
-        reader = await request.multipart()
+        reader = MultipartReader(request.headers, _Lines(request.content))  # type: ignore[arg-type]
         for _ in range(MAX_PARTS):
             part = await reader.next()
+            if request.content.total_bytes > count.max_bytes:
+                raise RequestTooLarge(f"the form is over {count.max_bytes} bytes")
             if part is None:
                 return Body(fields, file, is_form=True)
             if not isinstance(part, BodyPartReader):
@@ -145,6 +149,26 @@ async def _read_multipart(request: web.Request, count: _Count) -> Body:
     except (ValueError, AssertionError, HttpProcessingError):
         raise BadRequest("the body is not valid multipart/form-data") from None
     raise BadRequest(f"the form has over {MAX_PARTS} parts")
+
+
+class _Lines:
+    """A body that is read line by line only where a form has lines.
+
+    aiohttp skips what comes before the first part so; a body of nothing but short lines
+    would hold the event loop for minutes.
+    """
+
+    def __init__(self, content: StreamReader) -> None:
+        self._content, self._num_left = content, MAX_LINES
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def readline(self, **how: Any) -> bytes:
+        self._num_left -= 1
+        if self._num_left < 0:
+            raise BadRequest("the body is not valid multipart/form-data")
+        return await self._content.readline(**how)
 
 
 async def _read_fields(part: BodyPartReader, count: _Count) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from flamingo.errors import BadRequest
 from flamingo.service import http
 from flamingo.wire import parse, requests, responses, unsupported
 from flamingo.wire.requests import AudioInput, ChatRequest
-from flamingo_pod import accounts, answer, body, clip, detokenize, stream
+from flamingo_pod import accounts, answer, body, caller, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
 from flamingo_pod.clip import Clip
@@ -26,13 +26,14 @@ IMPOSSIBLE = -9999.0
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/chat/completions`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         asked, turns, heard = await _hear(pod, served, request)
         reply = await answer.ask(served, turns, heard, asked, request[accounts.ACCOUNT])
         pod.check_room(len(reply.choices))
         request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:
-            return await stream.respond(request, _events(pod, served, reply, asked))
+            events = _events(pod, served, reply, asked)
+            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
         async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
             said = [piece async for piece in pieces]
         return http.json_response(_completion(served, reply, said))
@@ -179,10 +180,13 @@ async def _events(
         choice = responses.ChunkChoice(index=index, delta=delta, **more)
         return responses.ChatChunk(**common, choices=[choice])
 
-    for choice in reply.choices:
-        yield chunk(choice.index, responses.Delta(role="assistant", content=""))
+    is_begun = False
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
+            if not is_begun:  # not sooner: until there is a word, a fault is a plain answer
+                for choice in reply.choices:
+                    yield chunk(choice.index, responses.Delta(role="assistant", content=""))
+                is_begun = True
             if piece.text or piece.steps:
                 logprobs = _logprobs(served, reply, piece.steps)
                 yield chunk(piece.index, responses.Delta(content=piece.text), logprobs=logprobs)

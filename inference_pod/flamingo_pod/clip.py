@@ -83,18 +83,20 @@ async def read(
     """Return the decoded clip, and let its bytes go.
 
     Raises:
+        DeadlineExceeded: see `Caller`.
         InvalidAudio, AudioTooLong, MediaFetchFailed: see `media` and `audio.decode`.
         Overloaded: see `held`.
     """
     holding = request[HOLDING]
-    file = await media.clip_file(audio, pod.fetcher, holding)
-    started_s = time.monotonic()
-    heard = await pod.decoders.decode(file, replace(served.bounds, truncate=truncate))
+    async with served.caller.in_time():
+        file = await media.clip_file(audio, pod.fetcher, holding)
+        started_s = time.monotonic()
+        heard = await pod.decoders.decode(file, replace(served.bounds, truncate=truncate))
     decoded_s = time.monotonic() - started_s
     pod.metrics.decode.observe(decoded_s)
     holding.swap(file, media.held_bytes(audio, file), heard.samples.nbytes)
     # Off the event loop: to hash 20 minutes takes a fifth of a second.
-    clip = _clip(heard, await asyncio.to_thread(Audio.of, heard.samples))
+    clip = _clip(heard, await asyncio.to_thread(Audio.of, heard.samples, served.caller.salt))
     account = request[ACCOUNT]
     account.decode_audio_from_s = account.decode_audio_from_s or started_s
     account.decode_audio_s += decoded_s

@@ -13,7 +13,7 @@ from flamingo.service import http
 from flamingo.wire import parse, responses
 from flamingo.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
 from flamingo.wire.vectors import VectorRequest
-from flamingo_pod import accounts, body, clip, embedding
+from flamingo_pod import accounts, body, caller, clip, embedding
 from flamingo_pod.clip import Clip, Length
 from flamingo_pod.embedding import Rows
 from flamingo_pod.engine.account import Account
@@ -24,7 +24,7 @@ from flamingo_pod.served import Served
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/embeddings`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
@@ -38,7 +38,7 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
 
 async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/embeddings`: the clips one after the other, one vector each."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(VectorRequest, body.with_input(came), is_form=came.is_form)
         served.check_model(asked.model)
@@ -70,7 +70,8 @@ def _check_width(served: Served, asked: VectorRequest) -> None:
 async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account: Account) -> Rows:
     account.num_windows_left = heard.num_windows
     with served.engine.load.holding(account):
-        return await embedding.rows(served, heard.audio, asked, account)
+        async with served.caller.in_time():
+            return await embedding.rows(served, heard.audio, asked, account)
 
 
 def _usage(lengths: Sequence[Length]) -> responses.EmbeddingUsage:

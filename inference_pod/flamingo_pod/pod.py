@@ -6,7 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flamingo.errors import Draining, ModelLoading, Overloaded
 from flamingo.service import logs
@@ -14,6 +14,7 @@ from flamingo.service.exits import Exit
 from flamingo.wire.report import LoadReport, ReadyReport
 from flamingo_pod import faults, lifecycle, served
 from flamingo_pod.audio.workers import Decoders
+from flamingo_pod.caller import NOBODY, Caller
 from flamingo_pod.engine.bridge import Engine
 from flamingo_pod.engine.load import Load as EngineLoad
 from flamingo_pod.engine.profile import Profile
@@ -61,18 +62,20 @@ class Pod:
             logs.get().info("pod.changed", before=before.value, state=self.state.value)
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Served]:
-        """Count one request as open while it lasts; yield what is served.
+    def serving(self, caller: Caller = NOBODY) -> Iterator[Served]:
+        """Count one request as open while it lasts; yield what is served to `caller`.
 
         Raises:
             ModelLoading, Draining: not now.
             Overloaded: enough requests are open already.
+            DeadlineExceeded: it would be answered too late.
         """
         served = self._ready()
         self._refuse_excess(served.engine.load)
+        caller.check(served.engine.load.backlog_s)
         self.num_open += 1
         try:
-            yield served
+            yield replace(served, caller=caller)
         finally:
             self.num_open -= 1
             if not self.num_open:

@@ -61,6 +61,8 @@ class Settings(ServiceSettings):
     """Seconds of work held without a step after which the pod says that it must be replaced."""
     settle_s: float = Field(default=0.0, ge=0, le=600)
     """Seconds after SIGTERM that new work is still taken, while balancers learn of it."""
+    heartbeat_s: float = Field(default=5.0, gt=0, le=600)
+    """Seconds of silence after which a stream gets a comment that keeps it alive."""
 
     @field_validator("fetch_networks", "fetch_hosts", mode="before")
     @classmethod
