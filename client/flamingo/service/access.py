@@ -21,7 +21,6 @@ PUBLIC = frozenset(
         "/",
         "/docs",
         "/docs/",
-        "/docs/",
         "/docs/{name}",
         "/health/live",
         "/health/ready",
