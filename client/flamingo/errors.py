@@ -11,7 +11,8 @@
     │   ├── MethodNotAllowed         method_not_allowed        405   no
     │   ├── RequestTooLarge          request_too_large         413   no
     │   ├── UnsupportedMediaType     unsupported_media_type    415   no
-    │   └── MediaFetchFailed         media_fetch_failed        422   no
+    │   ├── MediaFetchFailed         media_fetch_failed        422   no
+    │   └── ClipQuarantined          clip_quarantined          422   no
     ├── BodyTimeout                  request_timeout           408   yes
     ├── Unavailable                  unavailable               503   yes
     │   ├── NoEndpointReady          no_endpoint_ready         503   yes
@@ -19,6 +20,7 @@
     │   ├── Draining                 draining                  503   yes, on another pod
     │   └── Overloaded               overloaded                429   yes, after retry_after_s
     ├── UpstreamLost                 upstream_lost             502   yes, before the first byte
+    ├── DeadlineExceeded             deadline_exceeded         504   no
     └── InternalError                internal_error            500   no
 
 The body is OpenAI's, always with all four keys:
@@ -131,6 +133,13 @@ class MediaFetchFailed(BadRequest):
     status = 422
 
 
+class ClipQuarantined(BadRequest):
+    """Two pods broke off while they had this clip; it is not sent to a third for a while."""
+
+    code = "clip_quarantined"
+    status = 422
+
+
 class BodyTimeout(FlamingoError):
     """The body did not arrive in time."""
 
@@ -180,6 +189,14 @@ class UpstreamLost(FlamingoError):
     code = "upstream_lost"
     status = 502
     retryable = True
+
+
+class DeadlineExceeded(FlamingoError):
+    """The answer would have come after the request's own deadline."""
+
+    code = "deadline_exceeded"
+    status = 504
+    kind = "timeout_error"
 
 
 class InternalError(FlamingoError):

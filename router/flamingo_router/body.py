@@ -63,6 +63,10 @@ class Body:
         """Keep nothing for another try: a pod has answered."""
         self._max_kept = 0
 
+    def close(self) -> None:
+        """Let go of what is kept."""
+        self._kept.clear()
+
     def whole(self) -> bytes | None:
         """Return the body, if it has arrived and is kept."""
         return b"".join(self._kept) if self.is_ended and self.is_replayable else None

@@ -86,7 +86,7 @@ async def routing(*fakes, dead=(), **settings):
     """Run a router in front of `fakes`, and of addresses where nobody listens."""
     async with contextlib.AsyncExitStack() as stack:
         addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
-        options = {"poll_s": 0.05, "endpoint": [*dead, *addresses]} | settings
+        options = {"poll_s": 0.05, "hold_s": 0, "endpoint": [*dead, *addresses]} | settings
         app = router_app.create(Settings(**options))
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
@@ -657,7 +657,8 @@ def test_metrics_tell_routes_codes_audio_and_backlog():
                 42
             ]
             assert (await router.metric("flamingo_router_backlog_seconds"))[0] > 2
-            assert await router.metric("flamingo_router_decision_seconds_count") == [1.0]
+            waited = 'flamingo_router_wait_seconds_count{priority="normal"}'
+            assert await router.metric(waited) == [1.0]
 
     run(scenario)
 
