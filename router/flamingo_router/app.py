@@ -26,6 +26,7 @@ from flamingo_router.lobby import Lobby
 from flamingo_router.metrics import Metrics
 from flamingo_router.policy import POLICIES
 from flamingo_router.settings import Settings, host_and_port
+from flamingo_router.spool import Spool
 
 SETTINGS = web.AppKey("settings", Settings)
 BALANCER = web.AppKey("balancer", Balancer)
@@ -125,7 +126,12 @@ def _sources(
 
 
 def _limits(settings: Settings) -> Limits:
-    return Limits(settings.max_body_bytes, settings.max_spool_bytes, settings.body_idle_s)
+    return Limits(
+        settings.max_body_bytes,
+        settings.max_spool_bytes,
+        settings.body_idle_s,
+        Spool(settings.spool_dir, settings.spool_disk_bytes),
+    )
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:

@@ -15,6 +15,9 @@ from flamingo_router.cost import Rates, Work
 
 FORGETTING = 0.995
 """Some 200 requests are remembered: enough to average, few enough to follow a change."""
+WRONG_AT, FORGETTING_WRONG = 0.5, 0.9
+"""Where the usual error is half of what was predicted, what was learned is of another machine:
+then ten requests are remembered."""
 START_VARIANCE = 25.0
 MAX_VARIANCE = 1e4
 """What is never seen must not be forgotten without end: a fleet that only embeds has no tokens."""
@@ -68,7 +71,8 @@ class Regression:
 
     def _step(self, inputs: Vector, error: float) -> None:
         spread: Vector = tuple(_dot(row, inputs) for row in self._variance)  # type: ignore[assignment]
-        gain = _scaled(spread, 1 / (FORGETTING + _dot(inputs, spread)))
+        kept = FORGETTING if self._usual_error < WRONG_AT else FORGETTING_WRONG
+        gain = _scaled(spread, 1 / (kept + _dot(inputs, spread)))
         moved = [
             min(max(factor + step * error, 0.0), MAX_FACTOR)
             for factor, step in zip(self._factors, gain, strict=True)
@@ -77,17 +81,17 @@ class Regression:
             self._forget_all()
             return
         self._factors = (moved[0], moved[1], moved[2])
-        self._narrow(gain, spread)
+        self._narrow(gain, spread, kept)
         self.rates = Rates(*(f * p for f, p in zip(self._factors, self._prior, strict=True)))
         self.num_learned += 1
 
-    def _narrow(self, gain: Vector, spread: Vector) -> None:
+    def _narrow(self, gain: Vector, spread: Vector, kept: float) -> None:
         """Be surer of what was just seen, and a little less of all."""
         narrower = [
             [self._variance[i][j] - gain[i] * spread[j] for j in range(3)] for i in range(3)
         ]
         trace = narrower[0][0] + narrower[1][1] + narrower[2][2]
-        widen = 1 / FORGETTING if 0 < trace < MAX_VARIANCE else 1.0
+        widen = 1 / kept if 0 < trace < MAX_VARIANCE else 1.0
         for i in range(3):
             for j in range(i + 1):  # symmetric, whatever rounding says
                 self._variance[i][j] = self._variance[j][i] = widen * narrower[i][j]

@@ -1,5 +1,6 @@
 """How this router behaves: each field is a flag and a `FLAMINGO_ROUTER_…` variable."""
 
+import os
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -76,6 +77,13 @@ class Settings(ServiceSettings):
         if len(set(addresses)) < len(addresses):
             raise ValueError("an endpoint is given twice")
         return addresses
+
+    @field_validator("spool_dir")
+    @classmethod
+    def _folder(cls, value: str) -> str:
+        if value and not os.access(value, os.W_OK | os.X_OK):
+            raise ValueError(f"{value!r} is no folder that can be written to")
+        return value
 
     @field_validator("dns")
     @classmethod

@@ -61,6 +61,8 @@ class Setup:
     """How many take three times as long."""
     deaths_per_s: float = 0.0
     queue_at_s: float = 0.5
+    shortest_first: bool = False
+    """Whether pods prefill the shortest first, as ours do, and not who came first."""
     seed: int = 1
 
 
@@ -102,6 +104,8 @@ class Pod:
     def _go_on(self):
         if self.prefilling or not self.waiting or len(self.decoding) >= MAX_BATCH:
             return
+        if self.world.shortest_first:
+            self.waiting.sort(key=lambda job: job.audio_s)
         job = self.prefilling = self.waiting.pop(0)
         is_hit = job.clip in self.cached
         seconds = PREFILL_BASE_S + PREFILL_PER_S * job.audio_s * (HIT_SHARE if is_hit else 1)
@@ -275,6 +279,7 @@ class World:
 
     def __init__(self, setup: Setup) -> None:
         self.now_s = 0.0
+        self.shortest_first = setup.shortest_first
         self.done: list[Job] = []
         self.failed: list[Job] = []
         self._events: list[tuple[float, int, Callable, tuple]] = []
@@ -286,9 +291,7 @@ class World:
         self.routers = [Router(self, setup, number) for number in range(setup.num_routers)]
 
     def after(self, seconds, call, *args):
-        heapq.heappush(
-            self._events, (self.now_s + seconds, next(self._numbers), call, args)
-        )
+        heapq.heappush(self._events, (self.now_s + seconds, next(self._numbers), call, args))
 
     def run(self, num_jobs):
         while len(self.done) + len(self.failed) < num_jobs:
