@@ -91,7 +91,7 @@ def _balancer(settings: Settings) -> Balancer:
 
 async def _relaying(app: web.Application) -> AsyncIterator[None]:
     """Keep what runs beside the requests as long as the app runs."""
-    settings, lobby = app[SETTINGS], Lobby(app[BALANCER])
+    settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
     pace = loads.Pace(settings.poll_s, settings.stale_after_s)
     async with _session(settings) as session, asyncio.TaskGroup() as beside:
         app[DISPATCHER] = Dispatcher(lobby, session, app[METRICS], _limits(settings))

@@ -145,6 +145,7 @@ class Dispatcher:
         self, call: Call, ask: Ask, ticket: Ticket, number: int
     ) -> web.StreamResponse:
         """Relay to the ticket's endpoint, given up when nothing has come by the deadline."""
+        self.budget.see(self.lobby.balancer.fleet.num_open, now_s=time.monotonic())
         call.request[http.FACTS].update(
             endpoint=ticket.address, cost_s=round(ticket.cost_s, 3), attempts=number
         )
@@ -210,16 +211,18 @@ class Dispatcher:
         num_lost = sum(failure.why is Why.LOST for failure in tries.failures.values())
         if not call.body.is_replayable or num_lost >= MAX_LOST:
             return None
-        balancer = self.lobby.balancer
-        if not tries.is_budgeted:
-            tries.is_budgeted = self.budget.take(num_open=balancer.fleet.num_open)
-            if not tries.is_budgeted:
-                self.metrics.retries.labels("over_budget").inc()
-                return None
+        if num_lost and not self._is_paid_for(tries):
+            self.metrics.retries.labels("over_budget").inc()
+            return None
         try:
-            return balancer.again(ask, without=tries.failures, now_s=time.monotonic())
+            return self.lobby.balancer.again(ask, without=tries.failures, now_s=time.monotonic())
         except errors.Unavailable:
             return None
+
+    def _is_paid_for(self, tries: Tries) -> bool:
+        num_pods = len(self.lobby.balancer.fleet.addresses)
+        tries.is_budgeted = tries.is_budgeted or self.budget.take(num_pods=num_pods)
+        return tries.is_budgeted
 
 
 async def _scanned(body: Body, headers: Mapping[str, str]) -> Scan:

@@ -17,16 +17,15 @@ from flamingo_router.balancer import Balancer
 from flamingo_router.fair_queue import Waiting
 from flamingo_router.ledger import Ticket
 
-BEAT_S = 5.0
-"""Proxies and clients give up after 30 or 60 s of silence."""
 Beat = Callable[[], Awaitable[None]]
 
 
 class Lobby:
     """See the module."""
 
-    def __init__(self, balancer: Balancer) -> None:
+    def __init__(self, balancer: Balancer, *, beat_s: float) -> None:
         self.balancer = balancer
+        self._beat_s = beat_s
         self._tickets: dict[Waiting, asyncio.Future[Ticket]] = {}
         self._has_waiters = asyncio.Event()
 
@@ -93,8 +92,8 @@ class Lobby:
             left_s = self._until_s(waiting, now_s) - now_s
             if left_s <= 0:
                 raise self._too_late(waiting, now_s)
-            await asyncio.wait([ticket], timeout=min(left_s, BEAT_S))
-            if left_s > BEAT_S and not ticket.done():
+            await asyncio.wait([ticket], timeout=min(left_s, self._beat_s))
+            if left_s > self._beat_s and not ticket.done():
                 await beat()
 
     def _until_s(self, waiting: Waiting, now_s: float) -> float:

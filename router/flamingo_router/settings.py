@@ -60,6 +60,8 @@ class Settings(ServiceSettings):
     """Predicted seconds that a request may have to wait; above it: 429."""
     hold_s: float = Field(default=600.0, ge=0, le=3600)
     """Seconds that requests are held while no pod is ready, as at a cold start; then 503."""
+    heartbeat_s: float = Field(default=5.0, gt=0)
+    """Seconds between two comments to a stream that waits in the router."""
     tell_endpoint: bool = False
     """Name the pod that answered in `x-flamingo-endpoint`. Shows inside addresses to clients."""
 
