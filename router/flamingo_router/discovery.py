@@ -25,6 +25,8 @@ RESYNC_S = 600.0
 """A list each so often, in case that a watch has lost something."""
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0
 
+MIN_WATCH_S = 1.0
+
 Members = Mapping[str, bool]
 """By address: whether it may get work."""
 
@@ -98,27 +100,32 @@ async def keep_watching(
     source = f"endpointslices {service.namespace}/{service.name}"
     slices, pause = Slices(), Pause()
 
-    def tell() -> None:
+    def tell(is_news: bool) -> None:
         sources.say(source, slices.members(service.port))
-        pause.reset()
+        if is_news:
+            pause.reset()
 
     while True:
         try:
             await _follow(resource, slices, tell, pace)
         except kube.Gone:
             logs.get().info("discovery.relist", source=source)
+            await pause.take()
         except (kube.Refused, aiohttp.ClientError, OSError, ValueError, LookupError) as error:
             logs.get().warning("discovery.failed", source=source, error=repr(error))
             await pause.take()
 
 
 async def _follow(
-    resource: kube.Resource, slices: Slices, tell: Callable[[], None], pace: Pace
+    resource: kube.Resource, slices: Slices, tell: Callable[[bool], None], pace: Pace
 ) -> None:
-    """List, then take in what changes, until it is time to list again."""
+    """List, then take in what changes, until it is time to list again.
+
+    `tell` is called with whether there is news, which shows that the watch works.
+    """
     items, version = await resource.listed()
     slices.replace(items)
-    tell()
+    tell(False)
     loop = asyncio.get_running_loop()
     until_s = loop.time() + pace.resync_s
     while (left_s := until_s - loop.time()) > 0:
@@ -127,7 +134,9 @@ async def _follow(
         async for event in watch:
             version = event.version
             slices.apply(event.kind, event.thing)
-            tell()
+            tell(True)
+        if loop.time() - until_s + left_s < MIN_WATCH_S:  # or a proxy that ends all would be asked
+            await asyncio.sleep(MIN_WATCH_S)  # as fast as it answers
 
 
 def endpoint_slices(
