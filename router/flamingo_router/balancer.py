@@ -12,7 +12,7 @@ router and in the simulator.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flamingo.errors import NoEndpointReady
@@ -114,7 +114,8 @@ class Balancer:
         offers = self._offers(ask, self._ready(ask, now_s))
         cost_s = min((offer.cost.total_s for offer in offers), default=self._usual_s(ask))
         self.arrivals.note(ask.audio_s, cost_s, now_s=now_s)
-        open_ones = [offer for offer in offers if self._is_open(offer.endpoint)]
+        free = {each.address for each in self._open([offer.endpoint for offer in offers], now_s)}
+        open_ones = [offer for offer in offers if offer.endpoint.address in free]
         if not offers:
             self._check_held(ask)
         elif not open_ones or self.queue.num or ask.deadline_s is not None:
@@ -132,9 +133,7 @@ class Balancer:
         some = None if among is None else list(among)
         placed = []
         while self.queue.num:
-            open_ones = [
-                endpoint for endpoint in self._views(some, now_s) if self._is_open(endpoint)
-            ]
+            open_ones = list(self._open(self._views(some, now_s), now_s))
             if not open_ones:
                 break
             waiting = self.queue.pop()
@@ -181,9 +180,14 @@ class Balancer:
     def _queue_at_s(self) -> float:
         return self.bounds.queue_at_s if self.policy.binds_late else math.inf
 
-    def _is_open(self, endpoint: Endpoint) -> bool:
-        is_free = endpoint.queued_s < self._queue_at_s
-        return endpoint.is_ready and is_free and endpoint.backlog_s <= self.bounds.ceiling_s
+    def _open(self, endpoints: Iterable[Endpoint], now_s: float) -> Iterator[Endpoint]:
+        """Yield who may be given more; one that is silent, only where all are."""
+        at_s, ceiling_s = self._queue_at_s, self.bounds.ceiling_s
+        all_silent = not self.fleet.summary(now_s=now_s).num_known
+        for each in endpoints:
+            is_free = each.queued_s < at_s and each.backlog_s <= ceiling_s
+            if is_free and each.is_ready and (each.is_known or all_silent):
+                yield each
 
     def _drawn(self, addresses: Sequence[str]) -> Sequence[str]:
         if len(addresses) <= NUM_LOOKED_AT:
@@ -285,7 +289,9 @@ class Balancer:
         cost_s = min(offer.cost.total_s for offer in offers)
         wait_s = self._predicted_wait_s(ask, cost_s, offers, now_s)
         is_full = queue.num >= bounds.max_queued or queue.audio_s > bounds.max_queued_audio_s
-        if is_full or wait_s > bounds.max_wait_s:
+        if is_full:
+            raise policy.too_long("as much waits for a pod as may", wait_s)
+        if wait_s > bounds.max_wait_s:
             raise policy.too_long(f"it would wait {wait_s:.0f} s for a pod", wait_s)
         if ask.deadline_s is not None and now_s + wait_s + cost_s > ask.deadline_s:
             told = f"it would be answered in {wait_s + cost_s:.1f} s, past its deadline"

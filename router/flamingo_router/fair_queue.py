@@ -104,8 +104,8 @@ class FairQueue:
             self._leave(waiting)
 
     def seconds_before(self, order: float) -> float:
-        """Return the predicted work of those that come before `order`."""
-        return sum(waiting.cost_s for waiting in self if waiting.order < order)
+        """Return the predicted work of those that come before one of this `order`."""
+        return sum(waiting.cost_s for waiting in self if waiting.order <= order)
 
     def oldest_s(self) -> float | None:
         """Return since when somebody waits."""

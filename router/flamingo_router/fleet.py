@@ -66,6 +66,8 @@ class Summary(NamedTuple):
     """All endpoints at a glance, a moment ago."""
 
     num_ready: int
+    num_known: int
+    """Of these, with a fresh report."""
     emptiest_s: float
     """The least backlog of those that are ready."""
     ejected: frozenset[str]
@@ -83,7 +85,7 @@ class Fleet:
         self._num_tickets = 0
         self._num_open = 0
         self._addresses: list[str] = list(self._records)
-        self._summary = Summary(0, 0.0, frozenset())
+        self._summary = Summary(0, 0, 0.0, frozenset())
         self._summed_until_s = float("-inf")
 
     @property
@@ -241,7 +243,8 @@ class Fleet:
             if address not in out
         ]
         emptiest_s = min((view.backlog_s for view in views), default=0.0)
-        return Summary(len(views), emptiest_s, out)
+        num_known = sum(view.is_known for view in views)
+        return Summary(len(views), num_known, emptiest_s, out)
 
     def _view(self, record: _Record, now_s: float, out: frozenset[str]) -> Endpoint:
         age_s = now_s - record.asked_s
