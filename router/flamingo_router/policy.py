@@ -27,6 +27,8 @@ from flamingo_router.fleet import Endpoint
 RETRY_S = 5.0
 """When to ask again a fleet with nothing ready: pods come back in seconds or in minutes."""
 MIN_RETRY_S = 1.0
+DECODING_SHARE = 0.3
+"""Of the seconds that a pod's answers still take, what a new prompt feels of them."""
 TIE_S = 1e-3
 """Equal within this: several routers must not all take the first."""
 
@@ -45,8 +47,14 @@ class Offer(NamedTuple):
 
     @property
     def finished_s(self) -> float:
-        """When the request would be done there."""
-        return self.endpoint.backlog_s + self.cost.total_s
+        """When the request would be done there, were it not for what decodes beside it.
+
+        Prefill is done one after the other and stands in the way as a whole; decoding goes
+        on in steps beside it, and takes a part of each.
+        """
+        queued_s = self.endpoint.queued_s
+        decoding_s = max(self.endpoint.backlog_s - queued_s, 0.0)
+        return queued_s + DECODING_SHARE * decoding_s + self.cost.total_s
 
     @property
     def fits(self) -> bool:
