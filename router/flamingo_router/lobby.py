@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from flamingo.errors import DeadlineExceeded, FlamingoError, NoEndpointReady, Overloaded
+from flamingo.service import logs
 from flamingo.wire.report import LoadReport
 from flamingo_router import policy
 from flamingo_router.ask import Ask
@@ -68,7 +69,10 @@ class Lobby:
             await self._has_waiters.wait()
             await asyncio.sleep(self.balancer.wake_s(now_s=time.monotonic()))
             self._has_waiters.clear()
-            self.pump()
+            try:
+                self.pump()
+            except Exception:  # noqa: BLE001 - a bug in one choice must not end the router
+                logs.get().exception("queue.failed")
 
     def observe(self, address: str, load: LoadReport, *, asked_s: float) -> None:
         """Take in a pod's report."""
