@@ -14,8 +14,11 @@ from flamingo.commands import (
     ask,
     bench,
     caption,
+    config,
+    doctor,
     embed,
     fleet,
+    keys,
     models,
     output,
     services,
@@ -49,6 +52,11 @@ app.command(rich_help_panel="Look")(fleet.fleet)
 app.command(rich_help_panel="Look")(version.version)
 app.command(rich_help_panel="Run")(up.up)
 services.add_to(app)
+app.command(rich_help_panel="Look")(doctor.doctor)
+app.command("config", cls=services.PassThrough, help=config.HELP, rich_help_panel="Look")(
+    config.config
+)
+app.add_typer(keys.app, rich_help_panel="Run")
 app.command("bench", cls=services.PassThrough, help=bench.HELP, rich_help_panel="Look")(bench.bench)
 
 

@@ -16,7 +16,7 @@ from flamingo.wire.requests import EmbeddingOptions
 from flamingo.wire.responses import EmbeddingData
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.pod import Served
+from flamingo_pod.served import Served
 
 Rows = NDArray[np.float32]
 HOLE = b'"embedding":""'

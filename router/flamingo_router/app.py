@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.connector import AddrInfoType
 
 from flamingo import errors
-from flamingo.service import cors, docs, exposition, http, page
+from flamingo.service import access, cors, docs, exposition, http, page
 from flamingo.wire import routes
 from flamingo_router import cost, discovery, kube, loads
 from flamingo_router.balancer import Balancer, Bounds, Dice
@@ -24,6 +24,7 @@ from flamingo_router.fleet_report import fleet_report
 from flamingo_router.gate import Gate
 from flamingo_router.lobby import Lobby
 from flamingo_router.metrics import Metrics
+from flamingo_router.pod_key import PodKey
 from flamingo_router.policy import POLICIES
 from flamingo_router.settings import Settings, host_and_port
 from flamingo_router.spool import Spool
@@ -31,6 +32,7 @@ from flamingo_router.spool import Spool
 SETTINGS = web.AppKey("settings", Settings)
 BALANCER = web.AppKey("balancer", Balancer)
 METRICS = web.AppKey("metrics", Metrics)
+POD_KEY = web.AppKey("pod_key", PodKey)
 GATE = web.AppKey("gate", Gate)
 DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 ENDPOINT_HEADER = "x-flamingo-endpoint"
@@ -47,6 +49,7 @@ def create(settings: Settings) -> web.Application:
     balancer = _balancer(settings)
     app[SETTINGS], app[BALANCER] = settings, balancer
     app[METRICS], app[GATE] = Metrics(balancer), Gate()
+    app[POD_KEY] = PodKey(settings)
     app.middlewares.append(_count)
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(_relaying)
@@ -55,6 +58,7 @@ def create(settings: Settings) -> web.Application:
     page.add_to(app)
     docs.add_to(app, routes.ROUTER)
     cors.add_to(app, settings.cors_origin)
+    access.add_to(app, settings.key_file)
     return app
 
 
@@ -92,7 +96,7 @@ def _balancer(settings: Settings) -> Balancer:
 async def _relaying(app: web.Application) -> AsyncIterator[None]:
     """Keep what runs beside the requests as long as the app runs."""
     settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
-    pace = loads.Pace(settings.poll_s, settings.stale_after_s)
+    pace = loads.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
     async with _session(settings) as session, asyncio.TaskGroup() as beside:
         app[DISPATCHER] = Dispatcher(lobby, session, app[METRICS], _limits(settings))
         polls = loads.Polls(lobby, session, pace)
@@ -105,6 +109,8 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
             beside.create_task(each)
             for each in (lobby.keep_pumping(), *_sources(settings, session, Sources(on_change)))
         ]
+        if (key_file := app[POD_KEY].file) is not None:
+            tasks.append(beside.create_task(key_file.keep_fresh()))
         yield
         for task in tasks:
             task.cancel()

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flamingo.errors import BadRequest
+from flamingo.wire.report import CLIP_HEADER
 from flamingo_router.ask import Ask, Priority
 
 PRIORITY_HEADER = "x-flamingo-priority"
 DEADLINE_HEADER = "x-flamingo-deadline-ms"
-OWN_PREFIX = "x-flamingo-"
-"""Headers of ours: a client's go no further."""
+OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER})
+"""What a client says under these names goes no further: the pod would believe it."""
 MAX_DEADLINE_MS = 86_400_000
 MAX_CHOICES = 8
 

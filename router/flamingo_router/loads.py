@@ -10,6 +10,7 @@ import aiohttp
 from flamingo.service import logs
 from flamingo.wire.report import LoadReport
 from flamingo_router.lobby import Lobby
+from flamingo_router.pod_key import PodKey
 
 JITTER = 0.2
 """So that several routers do not ask in step."""
@@ -17,10 +18,11 @@ JITTER = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often to ask, and how long to wait for an answer."""
+    """How often to ask, how long to wait for an answer, and the key to show."""
 
     poll_s: float
     timeout_s: float
+    key: PodKey
 
 
 class Polls:
@@ -67,7 +69,10 @@ class Polls:
         asked_s = time.monotonic()
         patience = aiohttp.ClientTimeout(total=self._pace.timeout_s)
         try:
-            async with self._session.get(f"{address}/stats", timeout=patience) as answer:
+            headers = self._pace.key.headers
+            async with self._session.get(
+                f"{address}/stats", timeout=patience, headers=headers
+            ) as answer:
                 answer.raise_for_status()
                 load = LoadReport.model_validate_json(await answer.read())
         except aiohttp.ClientConnectorError:

@@ -20,7 +20,7 @@ from flamingo.service import http, traces
 from flamingo.wire import REQUEST_ID_HEADER, sse
 from flamingo.wire.report import CLIP_HEADER
 from flamingo_router.body import Body
-from flamingo_router.facts import OWN_PREFIX
+from flamingo_router.facts import OWN_HEADERS
 from flamingo_router.heartbeat import EVENTS, Heartbeat
 from flamingo_router.lines import Lines
 
@@ -216,8 +216,8 @@ async def _break_off(
 
 def _request_headers(call: Call) -> CIMultiDict[str]:
     headers = _end_to_end(call.request.headers)
-    for name in [name for name in headers if name.lower().startswith(OWN_PREFIX)]:
-        headers.popall(name, None)  # who they would mislead is the pod
+    for name in OWN_HEADERS:
+        headers.popall(name, None)
     headers[REQUEST_ID_HEADER] = call.request[http.REQUEST_ID]
     if call.clip is not None:
         headers[CLIP_HEADER] = call.clip

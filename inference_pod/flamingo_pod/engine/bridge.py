@@ -8,6 +8,7 @@ or several with `submitted`; `compile` what an answer must be; `encode` and
 import asyncio
 import contextlib
 import functools
+import math
 import queue
 import random
 import threading
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from flamingo.errors import ContextTooLong, FlamingoError, InternalError
+from flamingo.errors import ContextTooLong, DeadlineExceeded, FlamingoError, InternalError
 from flamingo.service import logs
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio, Window
@@ -29,8 +30,6 @@ from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
 from flamingo_pod.model.checkpoint import Checkpoint
 
-STALL_S = 120.0
-"""Work held and no step for so long: the process must be replaced."""
 WINDOWS_PER_TURN = 4
 """An embedding of a long clip is encoded in pieces, so that it does not stop the streams."""
 
@@ -66,16 +65,18 @@ class Steps:
     _steps: "asyncio.Queue[tuple[int, Step | Exception]]"
     _open: dict[int, _Stream]
     _leave: abc.Callable[[_Stream], None]
+    _deadline_s: float
 
     async def __aiter__(self) -> abc.AsyncIterator[tuple[int, Step]]:
         """Yield which prompt, and its next step, until all are over.
 
         Raises:
             BadRequest: a grammar grew over its limits.
+            DeadlineExceeded: the next one would come too late.
             InternalError: the engine failed on a sequence, or altogether.
         """
         while self._open:
-            number, step = await self._steps.get()
+            number, step = await self._next()
             if number not in self._open:
                 continue
             if isinstance(step, FlamingoError):
@@ -85,6 +86,15 @@ class Steps:
             if step.finish_reason is not None:
                 del self._open[number]
             yield number, step
+
+    async def _next(self) -> tuple[int, Step | Exception]:
+        if self._deadline_s == math.inf:
+            return await self._steps.get()
+        try:
+            async with asyncio.timeout_at(self._deadline_s):
+                return await self._steps.get()
+        except TimeoutError:
+            raise DeadlineExceeded("the deadline has passed") from None
 
     def leave(self, number: int) -> None:
         """Let go of one prompt, which may be over; its memory is free within one step."""
@@ -119,6 +129,8 @@ class Engine:
         """When it last began or ended something."""
         self.is_broken = False
         """Whether it fails whatever it is given."""
+        self.fault: Exception | None = None
+        """What broke it."""
         self.load = Load(num_kv_tokens=self._core.options.num_kv_tokens, num_kv_tokens_used=0)
         """Read by the event loop, measured by the thread."""
 
@@ -151,9 +163,9 @@ class Engine:
         return self._core.clips.names()
 
     @property
-    def is_stalled(self) -> bool:
-        """Whether it holds work and has made no step for `STALL_S`."""
-        return self._has_work() and time.monotonic() - self.progress_s > STALL_S
+    def stalled_s(self) -> float:
+        """Seconds for which it has held work and made no step."""
+        return time.monotonic() - self.progress_s if self._has_work() else 0.0
 
     async def encode(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
@@ -200,7 +212,7 @@ class Engine:
         streams = {number: _Stream(number, queued, loop) for number in range(len(asks))}
         for stream, (prompt, params) in zip(streams.values(), asks, strict=True):
             self._commands.put(functools.partial(self._begin, stream, prompt, params))
-        steps = Steps(queued, streams, self._let_go)
+        steps = Steps(queued, streams, self._let_go, min(prompt.deadline_s for prompt, _ in asks))
         try:
             yield steps
         finally:
@@ -274,9 +286,9 @@ class Engine:
             try:
                 is_wanted = self._obey()
                 self._turn()
-            except Exception:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
+            except Exception as fault:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
-                self.is_broken = True
+                self.is_broken, self.fault = True, fault
                 self._core.fail_all(Broken())
             self.progress_s = time.monotonic()
         for encoding in self._encodings:

@@ -1,0 +1,40 @@
+"""Whether clips of each format are really decoded here, by a short one that is made on the spot."""
+
+import importlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from flamingo.errors import FlamingoError
+from flamingo.service.checks import Check, bad, good
+
+RATE_HZ = 48_000
+
+
+def checks() -> Iterator[Check]:
+    """Yield what the codec library is, and what it reads."""
+    try:
+        av, soxr = (importlib.import_module(name) for name in ("av", "soxr"))
+    except (ImportError, OSError) as error:
+        yield bad(
+            "audio", f"a codec library is missing: {error}", "pip install 'flamingo-fleet[pod]'"
+        )
+        return
+    version = ".".join(map(str, av.library_versions["libavformat"]))
+    yield good("audio", f"FFmpeg's libavformat {version}, soxr {soxr.__version__}")
+    yield _formats()
+
+
+def _formats() -> Check:
+    sound_file = importlib.import_module("flamingo_pod.audio.sound_file")
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, RATE_HZ // 2)).astype(np.float32)
+    unread = []
+    for kind in sound_file.FORMATS:
+        try:
+            sound_file.decoded(sound_file.encoded(noise, RATE_HZ, kind), max_seconds=10)
+        except FlamingoError:
+            unread.append(kind)
+    if unread:
+        advice = "reinstall av from its wheel, which brings its codecs"
+        return bad("formats", f"cannot be decoded: {', '.join(unread)}", advice)
+    return good("formats", ", ".join(sound_file.FORMATS))
