@@ -58,7 +58,7 @@ class Dispatcher:
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Return the answer of the endpoint where the request is done first, sent to its end."""
         now_s = time.monotonic()
-        tenant = str(request[http.FACTS].get("tenant", ""))
+        tenant = str(request[http.FACTS].get("key", ""))
         ask = facts.ask_of(request.path, request.headers, tenant=tenant, now_s=now_s)
         is_work = ask.route in cost.SHAPES
         if is_work:
