@@ -1,6 +1,7 @@
 """The router's routes, and what runs beside them."""
 
 import asyncio
+import contextlib
 import random
 import socket
 import time
@@ -12,6 +13,7 @@ from aiohttp.connector import AddrInfoType
 
 from flamingo import errors
 from flamingo.service import access, cors, docs, exposition, http, page
+from flamingo.service.keys import Key
 from flamingo.wire import routes
 from flamingo_router import cost, discovery, kube, loads
 from flamingo_router.balancer import Balancer, Bounds, Dice
@@ -26,6 +28,7 @@ from flamingo_router.lobby import Lobby
 from flamingo_router.metrics import Metrics
 from flamingo_router.pod_key import PodKey
 from flamingo_router.policy import POLICIES
+from flamingo_router.quota import Quotas
 from flamingo_router.settings import Settings, host_and_port
 from flamingo_router.spool import Spool
 
@@ -34,6 +37,7 @@ BALANCER = web.AppKey("balancer", Balancer)
 METRICS = web.AppKey("metrics", Metrics)
 POD_KEY = web.AppKey("pod_key", PodKey)
 GATE = web.AppKey("gate", Gate)
+QUOTAS = web.AppKey("quotas", Quotas)
 DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 ENDPOINT_HEADER = "x-flamingo-endpoint"
 MAX_CONNECTIONS = 4096
@@ -49,7 +53,7 @@ def create(settings: Settings) -> web.Application:
     balancer = _balancer(settings)
     app[SETTINGS], app[BALANCER] = settings, balancer
     app[METRICS], app[GATE] = Metrics(balancer), Gate()
-    app[POD_KEY] = PodKey(settings)
+    app[POD_KEY], app[QUOTAS] = PodKey(settings), Quotas(settings.quota_share)
     app.middlewares.append(_count)
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(_relaying)
@@ -63,9 +67,7 @@ def create(settings: Settings) -> web.Application:
 
 
 def _routes() -> list[web.RouteDef]:
-    work = [
-        web.post(path, _dispatch, expect_handler=_leave_to_body) for path in sorted(cost.SHAPES)
-    ]
+    work = [web.post(path, _work, expect_handler=_leave_to_body) for path in sorted(cost.SHAPES)]
     return [
         *work,
         web.get("/v1/models", _dispatch),
@@ -98,7 +100,9 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
     settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
     pace = loads.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
     async with _session(settings) as session, asyncio.TaskGroup() as beside:
-        app[DISPATCHER] = Dispatcher(lobby, session, app[METRICS], _limits(settings))
+        app[DISPATCHER] = Dispatcher(
+            lobby, session, app[METRICS], _limits(settings), quotas=app[QUOTAS]
+        )
         polls = loads.Polls(lobby, session, pace)
 
         def on_change(members: dict[str, bool]) -> None:
@@ -162,6 +166,23 @@ def _socket(info: AddrInfoType) -> socket.socket:
     return connection
 
 
+async def _work(request: web.Request) -> web.StreamResponse:
+    with _within_quota(request.app[QUOTAS], access.caller(request)):
+        return await _dispatch(request)
+
+
+@contextlib.contextmanager
+def _within_quota(quotas: Quotas, key: Key | None) -> Iterator[None]:
+    if key is None:
+        yield
+        return
+    quotas.enter(key, now_s=time.monotonic())
+    try:
+        yield
+    finally:
+        quotas.leave(key.name)
+
+
 async def _dispatch(request: web.Request) -> web.StreamResponse:
     with request.app[GATE].admitted():
         return await request.app[DISPATCHER].dispatch(request)
@@ -217,6 +238,8 @@ async def _count(request: web.Request, handler: http.Handler) -> web.StreamRespo
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    if (key := access.caller(request)) is not None:
+        response.headers.update(request.app[QUOTAS].headers(key.name))
     if request.app[GATE].is_shut:  # the next request on this connection would find nobody
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
