@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 
 import aiohttp
 from aiohttp import hdrs, web
-from aiohttp.connector import AddrInfoType
 
 from flamingo import errors
 from flamingo.service import access, cors, docs, exposition, http, page
@@ -30,6 +28,7 @@ from flamingo_router.pod_key import PodKey
 from flamingo_router.policy import POLICIES
 from flamingo_router.quota import Quotas
 from flamingo_router.settings import Settings, host_and_port
+from flamingo_router.sockets import Sockets
 from flamingo_router.spool import Spool
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -43,8 +42,6 @@ ENDPOINT_HEADER = "x-flamingo-endpoint"
 MAX_CONNECTIONS = 4096
 POOL_S = 15.0
 """Idle connections are closed by us, well before a pod does: none breaks under a request."""
-KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-"""A node that lost its power sends no reset: this finds it in 30 s."""
 
 
 def create(settings: Settings) -> web.Application:
@@ -99,11 +96,12 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
     """Keep what runs beside the requests as long as the app runs."""
     settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
     pace = loads.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
-    async with _session(settings) as session, asyncio.TaskGroup() as beside:
+    sockets = Sockets()
+    async with _session(settings, sockets) as session, asyncio.TaskGroup() as beside:
         app[DISPATCHER] = Dispatcher(
             lobby, session, app[METRICS], _limits(settings), quotas=app[QUOTAS]
         )
-        polls = loads.Polls(lobby, session, pace)
+        polls = loads.Polls(lobby, session, pace, on_silent=sockets.cut)
 
         def on_change(members: dict[str, bool]) -> None:
             lobby.balancer.reconcile(members)
@@ -144,26 +142,16 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _session(settings: Settings) -> aiohttp.ClientSession:
+def _session(settings: Settings, sockets: Sockets) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=MAX_CONNECTIONS, keepalive_timeout=POOL_S, socket_factory=_socket
+            limit=MAX_CONNECTIONS, keepalive_timeout=POOL_S, socket_factory=sockets.make
         ),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
     )
-
-
-def _socket(info: AddrInfoType) -> socket.socket:
-    family, kind, protocol, *_ = info
-    connection = socket.socket(family, kind, protocol)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
-        if hasattr(socket, name):  # macOS knows the first by another name
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return connection
 
 
 async def _work(request: web.Request) -> web.StreamResponse:
