@@ -25,6 +25,17 @@ FIELD_MANAGER = "flamingo-operator"
 DEPLOYMENT_LABEL = f"{GROUP}/deployment"
 COMPONENT_LABEL = f"{GROUP}/component"
 
+REVISION_LABEL = f"{GROUP}/revision"
+SERVING_LABEL = f"{GROUP}/serving"
+"""`false` takes a pod out of its Service while it drains, and can be taken back."""
+DRAIN_STARTED = f"{GROUP}/drain-started"
+DRAIN_UNTIL = f"{GROUP}/drain-until"
+"""Annotations of a pod that drains: moments, as Kubernetes writes them."""
+ROLLOUT_STARTED = f"{GROUP}/rollout-started"
+ROLLOUT_COMPLETE = f"{GROUP}/rollout-complete"
+ROLLOUT_FAILED = f"{GROUP}/rollout-failed"
+"""Annotations of a revision: when it became the goal, carried the load, or was given up."""
+
 MAX_NAME_CHARS = 40
 """63, less a dash, a revision of ten and a suffix of eleven with its dash."""
 NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -91,6 +102,16 @@ def preload_job(deployment: str, revision: str) -> str:
 def disruption_budget(deployment: str) -> str:
     """Return the servers' PodDisruptionBudget."""
     return f"{deployment}-servers"
+
+
+def revision(deployment: str, revision_hash: str) -> str:
+    """Return the ControllerRevision that keeps a pod template."""
+    return f"{deployment}-{revision_hash}"
+
+
+def key(namespace: str, deployment: str) -> str:
+    """Return the name by which queues and caches know a deployment."""
+    return f"{namespace}/{deployment}"
 
 
 def url(deployment: str, namespace: str) -> str:
