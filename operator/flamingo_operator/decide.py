@@ -53,9 +53,7 @@ def decide(
 ) -> Decision:
     """Return what to do now."""
     goal = choose(deployment.spec, observed, template.revision_hash(deployment.spec))
-    manifests = children.children(
-        deployment, release, has_pod_monitors=observed.has_pod_monitors
-    )
+    manifests = children.children(deployment, release, has_pod_monitors=observed.has_pod_monitors)
     cache = _cache_state(deployment, observed)
     step, pods, wakes = _pods(deployment, observed, goal, desired, (cache, now_s))
     kept = revisions.actions(deployment, observed, goal, step, (release, now_s))
@@ -141,18 +139,14 @@ def _pods(
     cache, now_s = seen
     if goal is None:
         return Step(), [], []
-    step = rollout.step(
-        deployment.spec, observed, Wanted(desired.num, goal.target.hash), now_s
-    )
+    step = rollout.step(deployment.spec, observed, Wanted(desired.num, goal.target.hash), now_s)
     num_new = step.num_new if cache in ("Ready", "NotConfigured") else 0
     ordinals = rollout.next_ordinals(observed, goal.target.hash, num_new)
     made = [Apply(template.pod(deployment, goal.target, one), is_new=True) for one in ordinals]
     held, holds = _drained(deployment, observed, step, now_s)
     left = [_left(deployment, observed, pod, now_s) for pod in step.leave]
     failed = [
-        Delete(pod.ref, "it failed")
-        for pod in observed.pods
-        if rollout.is_old_news(pod, now_s)
+        Delete(pod.ref, "it failed") for pod in observed.pods if rollout.is_old_news(pod, now_s)
     ]
     wakes = [step.wake_s, rollout.replace_failed_s(observed, now_s), *holds]
     back = [Undrain(pod) for pod in step.undrain]

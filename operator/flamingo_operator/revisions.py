@@ -59,9 +59,7 @@ def _first(
 ) -> Apply:
     started = {names.ROLLOUT_STARTED: moments.encode(now_s)}
     number = _newest(observed) + 1
-    manifest = template.controller_revision(
-        deployment, release, number=number, annotations=started
-    )
+    manifest = template.controller_revision(deployment, release, number=number, annotations=started)
     return Apply(manifest, is_new=True)
 
 
@@ -73,22 +71,35 @@ def _noted(
     deployment: FlamingoDeployment, observed: Observed, goal: Goal, step: Step, now_s: float
 ) -> tuple[Revision, float | None]:
     """Return the spec's revision as it should be written, and when it may be given up."""
-    update, is_paused = goal.update, deployment.spec.rollout.paused
-    if update.number < _newest(observed):
-        return replace(update, number=_newest(observed) + 1, started_s=now_s, failed_s=None), None
+    update, newest = goal.update, _newest(observed)
+    if update.number < newest:
+        # Wanted again: it has to prove itself again.
+        return replace(update, number=newest + 1, started_s=now_s, failed_s=None), None
     if is_settled(update):
         return update, None
-    if is_paused or update.started_s is None:
+    if deployment.spec.rollout.paused or update.started_s is None:
+        is_paused = deployment.spec.rollout.paused
         return replace(update, started_s=None if is_paused else now_s), None
     if step.is_complete and not goal.is_rolled_back:
         return replace(update, completed_s=max(now_s, update.started_s), failed_s=None), None
+    return _judged(deployment, observed, update, update.started_s, now_s)
+
+
+def _judged(
+    deployment: FlamingoDeployment,
+    observed: Observed,
+    update: Revision,
+    started_s: float,
+    now_s: float,
+) -> tuple[Revision, float | None]:
+    """Return a revision under way, given up if it is late, and when it will be."""
     if update.failed_s is not None:
         return update, None
     sight = rollout.fleet(observed, update.hash, now_s)
-    deadline_s = rollout.deadline_s(deployment.spec, sight, update.started_s)
-    if now_s >= deadline_s:
-        return replace(update, failed_s=now_s), None
-    return update, deadline_s
+    deadline_s = rollout.deadline_s(deployment.spec, sight, started_s)
+    if now_s < deadline_s:
+        return update, deadline_s
+    return replace(update, failed_s=now_s), None
 
 
 def is_settled(revision: Revision) -> bool:

@@ -118,9 +118,7 @@ def _rolled(spec: Spec, observed: Observed, sight: Fleet, wanted: Wanted, now_s:
     back = _undrained(sight, wanted.revision, missing)
     wakes = [tight_s, _next_available_s(sight.new, rules, now_s)]
     return Step(
-        num_new=min(
-            max(0, missing - len(back) - sight.num_failed), _room_for_pending(spec, sight)
-        ),
+        num_new=min(max(0, missing - len(back) - sight.num_failed), _room_for_pending(spec, sight)),
         undrain=back,
         leave=_removable(spec, observed, sight, wanted, (fewest, now_s)),
         wake_s=min((wake for wake in wakes if wake is not None), default=None),

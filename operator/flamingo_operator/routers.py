@@ -118,7 +118,9 @@ def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
         "securityContext": manifests.pod_security(),
         "terminationGracePeriodSeconds": GRACE_S,
         "imagePullSecrets": pull_secrets,
-        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}},
+        "affinity": {
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}
+        },
         "containers": [_router(deployment, release)],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
     }

@@ -59,9 +59,7 @@ def _is_held(one: Schedule, now_s: float) -> bool:
 
 
 def _next_change_s(schedules: Sequence[Schedule], now_s: float) -> float | None:
-    edges = (
-        edge_s for one in schedules for window in _windows(one, now_s) for edge_s in window
-    )
+    edges = (edge_s for one in schedules for window in _windows(one, now_s) for edge_s in window)
     return min((edge_s for edge_s in edges if edge_s > now_s), default=None)
 
 

@@ -65,9 +65,7 @@ def parse(body: Json, *, seen_s: float) -> RouterSignal:
     )
 
 
-def demand(
-    signals: Mapping[str, RouterSignal], *, num_routers: int, now_s: float
-) -> Demand | None:
+def demand(signals: Mapping[str, RouterSignal], *, num_routers: int, now_s: float) -> Demand | None:
     """Return what is asked of the fleet; None when no router was heard of late.
 
     `signals` holds the last word of each router by its name, `num_routers` counts

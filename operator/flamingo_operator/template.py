@@ -126,7 +126,9 @@ def _affinity(spec: Spec) -> Manifest | None:
     needs = [_expression("nvidia.com/gpu.product", "In", list(products))] if products else []
     if least_gib is not None:
         # The label is in MiB and a little below the round number on the box.
-        needs.append(_expression("nvidia.com/gpu.memory", "Gt", [str(least_gib * 1024 * 95 // 100)]))
+        needs.append(
+            _expression("nvidia.com/gpu.memory", "Gt", [str(least_gib * 1024 * 95 // 100)])
+        )
     if not needs:
         return None
     best_first = [
