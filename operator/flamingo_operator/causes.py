@@ -25,6 +25,7 @@ Cause: TypeAlias = Literal[
     "NotInstalled",
     "ModelNotFound",
     "TokenRefused",
+    "ModelHostUnreachable",
     "CannotLoad",
     "CrashLoop",
     "ProbeFailing",
@@ -55,6 +56,7 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         "NotInstalled": "use an image that has the pod's packages: spec.server.image",
         "ModelNotFound": "check spec.model.id and spec.model.revision",
         "TokenRefused": "accept the model's licence and check spec.model.tokenSecretRef",
+        "ModelHostUnreachable": "let the servers reach it, or fill spec.cache beforehand",
         "CannotLoad": "read the log: kubectl flamingo logs",
         "CrashLoop": "read the log: kubectl flamingo logs",
         "ProbeFailing": "read the log; is spec.server.startupDeadlineSeconds long enough?",
@@ -70,7 +72,13 @@ EXITS: Final[Mapping[int, tuple[Cause, str]]] = MappingProxyType(
         3: ("PortBusy", "its port is taken"),
         4: ("CannotLoad", "the model cannot be loaded"),
         5: ("NotInstalled", "the image lacks the pod's packages"),
-        6: ("GPUFault", "its GPU failed"),
+        6: ("TokenRefused", "the model's host refuses the token, or the licence is not accepted"),
+        7: ("ModelHostUnreachable", "the model's host does not answer"),
+        8: ("CrashLoop", "the engine stalled"),
+        9: ("GPUOutOfMemory", "its GPU's memory does not suffice"),
+        10: ("GPUFault", "its GPU failed"),
+        11: ("CrashLoop", "the engine failed"),
+        12: ("CrashLoop", "it was told to stop, and the time was too short"),
     }
 )
 """What the pod means by its exit status."""

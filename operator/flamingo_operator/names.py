@@ -35,6 +35,9 @@ ROLLOUT_STARTED = f"{GROUP}/rollout-started"
 ROLLOUT_COMPLETE = f"{GROUP}/rollout-complete"
 ROLLOUT_FAILED = f"{GROUP}/rollout-failed"
 """Annotations of a revision: when it became the goal, carried the load, or was given up."""
+DRAIN_ANNOTATION = f"{GROUP}/drain"
+"""On a server's pod, with the value "true": a person asks for this server to be drained and
+replaced. Whoever scales or rolls out takes such a pod first."""
 
 MAX_NAME_CHARS = 40
 """63, less a dash, a revision of ten and a suffix of eleven with its dash."""

@@ -52,6 +52,8 @@ class Pod:
     is_terminating: bool = False
     is_finished: bool = False
     """Failed or succeeded: it will never serve again."""
+    is_asked_to_leave: bool = False
+    """By a person: it is to be drained and replaced."""
     drain_started_s: float | None = None
     drain_until_s: float | None = None
     troubled: Object | None = None
@@ -175,6 +177,7 @@ def pod(raw: Object) -> Pod:
         is_unschedulable=scheduled.get("reason") == "Unschedulable" and not is_scheduled,
         is_terminating="deletionTimestamp" in metadata,
         is_finished=status.get("phase") in ("Failed", "Succeeded"),
+        is_asked_to_leave=annotations.get(names.DRAIN_ANNOTATION) == "true",
         drain_started_s=moments.optional(annotations.get(names.DRAIN_STARTED)),
         drain_until_s=moments.optional(annotations.get(names.DRAIN_UNTIL)),
         troubled=None if ready.get("status") == "True" else _troubled(raw),

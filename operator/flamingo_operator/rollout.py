@@ -63,14 +63,18 @@ def fleet(observed: Observed, revision: str, now_s: float) -> Fleet:
     """Return the pods, sorted out."""
     alive = [pod for pod in observed.pods if pod.is_alive]
     return Fleet(
-        new=tuple(pod for pod in alive if pod.revision == revision),
-        old=tuple(pod for pod in alive if pod.revision != revision),
+        new=tuple(pod for pod in alive if _is_wanted(pod, revision)),
+        old=tuple(pod for pod in alive if not _is_wanted(pod, revision)),
         leaving=tuple(pod for pod in observed.pods if pod.is_draining or pod.is_terminating),
         num_failed=sum(
             pod.is_finished and not pod.is_terminating and now_s < _replace_s(pod)
             for pod in observed.pods
         ),
     )
+
+
+def _is_wanted(pod: Pod, revision: str) -> bool:
+    return pod.revision == revision and not pod.is_asked_to_leave
 
 
 def step(spec: Spec, observed: Observed, wanted: Wanted, now_s: float) -> Step:
@@ -161,7 +165,7 @@ def _undrained(sight: Fleet, revision: str, num: int) -> tuple[Pod, ...]:
     usable = [
         pod
         for pod in sight.leaving
-        if pod.is_draining and pod.is_ready and pod.revision == revision
+        if pod.is_draining and pod.is_ready and _is_wanted(pod, revision)
     ]
     usable.sort(key=lambda pod: (-(pod.drain_started_s or 0.0), pod.ref.name))
     return tuple(usable[: max(0, num)])

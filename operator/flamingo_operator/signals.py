@@ -18,18 +18,38 @@ MAX_AGE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What comes per second, or what waits: the same in two units."""
+
+    audio_s: float = 0.0
+    work_s: float = 0.0
+    """Predicted seconds of one pod; 0 where the router does not predict."""
+
+    def __add__(self, other: "Flow") -> "Flow":
+        return Flow(self.audio_s + other.audio_s, self.work_s + other.work_s)
+
+    def __mul__(self, share: float) -> "Flow":
+        return Flow(share * self.audio_s, share * self.work_s)
+
+    def pods(self, audio_s_per_s: float) -> float:
+        """Return the work in seconds of one pod: as predicted, else by a pod's capacity."""
+        return self.work_s or self.audio_s / audio_s_per_s
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSignal:
     """What one router said."""
 
     seen_s: float
     """When, by the operator's own clock."""
-    arriving_audio_s_per_s: float = 0.0
-    arriving_requests_per_s: float = 0.0
-    queued_audio_s: float = 0.0
-    """Audio of requests that it holds because no pod may have them yet."""
-    num_queued: int = 0
-    is_cold: bool = False
-    """Whether it knows of no pod that could answer."""
+    arriving: Flow = Flow()
+    """Per second, over the longest time that it tells of: five minutes."""
+    burst: Flow = Flow()
+    """Per second, over the shortest: one minute."""
+    queued: Flow = Flow()
+    """Requests that it holds because no pod may have them yet."""
+    is_asked: bool = False
+    """Whether any request arrives or waits, be it of no audio."""
     backlogs_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds of work that each pod has left, by its address."""
 
@@ -38,8 +58,9 @@ class RouterSignal:
 class Demand:
     """What is asked of the fleet."""
 
-    arriving_audio_s_per_s: float
-    queued_audio_s: float
+    arriving: Flow
+    burst: Flow
+    queued: Flow
     backlog_s: float
     """Seconds of work that all pods together have left."""
     is_idle: bool
@@ -50,13 +71,15 @@ class Demand:
 
 def parse(body: Json, *, seen_s: float) -> RouterSignal:
     """Return what a `/fleet` answer says; what it leaves out counts as nothing."""
+    queue = body.get("queue")
+    queue = queue if isinstance(queue, Mapping) else {}
+    arrivals = sorted(_objects(body.get("arrivals")), key=lambda one: _number(one, "window_s"))
     return RouterSignal(
         seen_s=seen_s,
-        arriving_audio_s_per_s=_number(body, "arriving_audio_s_per_s_1m"),
-        arriving_requests_per_s=_number(body, "arrivals_per_s_1m"),
-        queued_audio_s=_number(body, "queued_audio_s"),
-        num_queued=int(_number(body, "num_queued")),
-        is_cold=body.get("is_cold") is True,
+        arriving=_flow(arrivals[-1]) if arrivals else Flow(),
+        burst=_flow(arrivals[0]) if arrivals else Flow(),
+        queued=_flow(queue),
+        is_asked=any(_number(one, "num") for one in (queue, *arrivals)),
         backlogs_s={
             str(one["address"]): _number(one, "backlog_s")
             for one in _objects(body.get("endpoints"))
@@ -79,17 +102,19 @@ def demand(signals: Mapping[str, RouterSignal], *, num_routers: int, now_s: floa
     for one in heard:
         for address, backlog_s in one.backlogs_s.items():
             backlogs_s[address] = max(backlog_s, backlogs_s.get(address, 0.0))
-    arriving = share * sum(one.arriving_audio_s_per_s for one in heard)
-    queued_audio_s = share * sum(one.queued_audio_s for one in heard)
     backlog_s = sum(backlogs_s.values())
-    is_asked = any(one.num_queued or one.arriving_requests_per_s for one in heard)
     return Demand(
-        arriving_audio_s_per_s=arriving,
-        queued_audio_s=queued_audio_s,
+        arriving=sum((one.arriving for one in heard), Flow()) * share,
+        burst=sum((one.burst for one in heard), Flow()) * share,
+        queued=sum((one.queued for one in heard), Flow()) * share,
         backlog_s=backlog_s,
-        is_idle=not (is_asked or arriving or queued_audio_s or backlog_s),
+        is_idle=not (backlog_s or any(one.is_asked for one in heard)),
         is_partial=len(heard) < num_routers,
     )
+
+
+def _flow(body: Json) -> Flow:
+    return Flow(_number(body, "audio_s"), _number(body, "work_s"))
 
 
 def _number(body: Json, name: str) -> float:

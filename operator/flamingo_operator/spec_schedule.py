@@ -56,7 +56,7 @@ class Schedule(Block):
         list[Day],
         Field(min_length=1, max_length=7, json_schema_extra=fields.AS_SET),
         AfterValidator(fields.once),
-    ] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    ] = Field(default=["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
     """Days on which it starts."""
     start: TimeOfDay
     """When it starts."""
