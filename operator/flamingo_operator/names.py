@@ -31,10 +31,11 @@ SERVING_LABEL = f"{GROUP}/serving"
 DRAIN_STARTED = f"{GROUP}/drain-started"
 DRAIN_UNTIL = f"{GROUP}/drain-until"
 """Annotations of a pod that drains: moments, as Kubernetes writes them."""
-ROLLOUT_STARTED = f"{GROUP}/rollout-started"
+ROLLOUT_MOVED = f"{GROUP}/rollout-moved"
 ROLLOUT_COMPLETE = f"{GROUP}/rollout-complete"
 ROLLOUT_FAILED = f"{GROUP}/rollout-failed"
-"""Annotations of a revision: when it became the goal, carried the load, or was given up."""
+"""Annotations of a revision: until when its rollout is known to move, and when it carried the load
+or was given up."""
 DRAIN_ANNOTATION = f"{GROUP}/drain"
 """On a server's pod, with the value "true": a person asks for this server to be drained and
 replaced. Whoever scales or rolls out takes such a pod first."""

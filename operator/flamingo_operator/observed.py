@@ -79,7 +79,8 @@ class Revision:
     number: int
     template: str
     """JSON: kept as text, because text is small and seldom read."""
-    started_s: float | None = None
+    moved_s: float | None = None
+    """Becoming the goal is a move; so is an old server's leaving, until its drain must end."""
     completed_s: float | None = None
     failed_s: float | None = None
 
@@ -206,7 +207,7 @@ def revision(raw: Object) -> Revision:
         hash=raw["metadata"].get("labels", {}).get(names.REVISION_LABEL, ""),
         number=raw["revision"],
         template=json.dumps(raw["data"], separators=(",", ":")),
-        started_s=moments.optional(annotations.get(names.ROLLOUT_STARTED)),
+        moved_s=moments.optional(annotations.get(names.ROLLOUT_MOVED)),
         completed_s=moments.optional(annotations.get(names.ROLLOUT_COMPLETE)),
         failed_s=moments.optional(annotations.get(names.ROLLOUT_FAILED)),
     )

@@ -57,9 +57,9 @@ def actions(
 def _first(
     deployment: FlamingoDeployment, observed: Observed, release: Release, now_s: float
 ) -> Apply:
-    started = {names.ROLLOUT_STARTED: moments.encode(now_s)}
+    moved = {names.ROLLOUT_MOVED: moments.encode(now_s)}
     number = _newest(observed) + 1
-    manifest = template.controller_revision(deployment, release, number=number, annotations=started)
+    manifest = template.controller_revision(deployment, release, number=number, annotations=moved)
     return Apply(manifest, is_new=True)
 
 
@@ -74,29 +74,29 @@ def _noted(
     update, newest = goal.update, _newest(observed)
     if update.number < newest:
         # Wanted again: it has to prove itself again.
-        return replace(update, number=newest + 1, started_s=now_s, failed_s=None), None
+        return replace(update, number=newest + 1, moved_s=now_s, failed_s=None), None
     if is_settled(update):
         return update, None
-    if deployment.spec.rollout.paused or update.started_s is None:
+    if deployment.spec.rollout.paused or update.moved_s is None:
         is_paused = deployment.spec.rollout.paused
-        return replace(update, started_s=None if is_paused else now_s), None
+        return replace(update, moved_s=None if is_paused else now_s), None
     if step.is_complete and not goal.is_rolled_back:
-        return replace(update, completed_s=max(now_s, update.started_s), failed_s=None), None
-    return _judged(deployment, observed, update, update.started_s, now_s)
+        return replace(update, completed_s=max(now_s, update.moved_s), failed_s=None), None
+    if update.failed_s is not None:
+        return update, None
+    return _judged(deployment, observed, update, step, now_s)
 
 
 def _judged(
-    deployment: FlamingoDeployment,
-    observed: Observed,
-    update: Revision,
-    started_s: float,
-    now_s: float,
+    deployment: FlamingoDeployment, observed: Observed, update: Revision, step: Step, now_s: float
 ) -> tuple[Revision, float | None]:
-    """Return a revision under way, given up if it is late, and when it will be."""
-    if update.failed_s is not None:
-        return update, None
+    """Return a revision under way: it moves, or is given up, or when it will be."""
+    drain = deployment.spec.drain
+    if any(pod.is_ready and pod.revision != update.hash for pod in step.leave):
+        # The next server may have to wait for this one's GPU.
+        return replace(update, moved_s=now_s + drain.settle_seconds + drain.deadline_seconds), None
     sight = rollout.fleet(observed, update.hash, now_s)
-    deadline_s = rollout.deadline_s(deployment.spec, sight, started_s)
+    deadline_s = rollout.deadline_s(deployment.spec, sight, update.moved_s or now_s)
     if now_s < deadline_s:
         return update, deadline_s
     return replace(update, failed_s=now_s), None
@@ -104,13 +104,13 @@ def _judged(
 
 def is_settled(revision: Revision) -> bool:
     """Whether the revision has carried the load since it was last wanted."""
-    completed_s, started_s = revision.completed_s, revision.started_s
-    return completed_s is not None and started_s is not None and completed_s >= started_s
+    completed_s, moved_s = revision.completed_s, revision.moved_s
+    return completed_s is not None and moved_s is not None and completed_s >= moved_s
 
 
 def _written(deployment: FlamingoDeployment, revision: Revision) -> Apply:
     moments_of = {
-        names.ROLLOUT_STARTED: revision.started_s,
+        names.ROLLOUT_MOVED: revision.moved_s,
         names.ROLLOUT_COMPLETE: revision.completed_s,
         names.ROLLOUT_FAILED: revision.failed_s,
     }

@@ -186,10 +186,10 @@ def _next_available_s(pods: Sequence[Pod], rules: Rollout, now_s: float) -> floa
     return min((moment for moment in soon if moment > now_s), default=None)
 
 
-def deadline_s(spec: Spec, sight: Fleet, started_s: float) -> float:
-    """Return when a rollout that began at `started_s` has made no progress for too long."""
+def deadline_s(spec: Spec, sight: Fleet, moved_s: float) -> float:
+    """Return when a rollout that last moved at `moved_s` has made no progress for too long."""
     progress = [pod.ready_since_s for pod in sight.new if pod.is_ready]
-    return max([started_s, *progress]) + spec.rollout.progress_deadline_seconds
+    return max([moved_s, *progress]) + spec.rollout.progress_deadline_seconds
 
 
 def next_ordinals(observed: Observed, revision: str, num: int) -> list[int]:
