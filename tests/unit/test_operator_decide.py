@@ -93,7 +93,7 @@ def operate_within_bounds(cluster):
         assert len(cluster.ready) >= min(before, spec.replicas - allowed)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(num=st.integers(0, 4), rules=rollouts, life=moves, spare=st.integers(0, 2))
 def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules, life, spare):
     # RollingUpdate has to surge to get anywhere, so it is given the GPU for it.
