@@ -107,7 +107,7 @@ def _told(failure: FailureCount) -> str:
 def _progressing(sight: Sight) -> Claim:
     goal, spec = sight.decision.goal, sight.deployment.spec
     if goal is None:
-        return Claim("Progressing", "True", "RolloutInProgress", "the first pods are being made")
+        return Claim("Progressing", "True", "RolloutInProgress", "pods of a new revision are being made")
     update, target = goal.update.hash, goal.target.hash
     if goal.is_rolled_back and not spec.rollout.paused:
         told = f"revision {update} did not become ready in time; the servers are of {target} again"
