@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
     max_audio_s: float | None = Field(default=None, gt=0, le=7200)
     """Longest clip taken, in seconds; default and ceiling: what the checkpoint takes."""
     max_held: int = Field(default=256, ge=1, le=100_000)
-    """Requests held at once; one more is refused with 429 and told when to come back."""
+    """Answers held at once, one a choice; more are refused with 429 and told when to come back."""
     max_backlog_s: float = Field(default=600.0, gt=0, le=86_400)
     """Predicted seconds of work held; above that requests are refused with 429 likewise."""
     max_running: int = Field(default=64, ge=1, le=1024)
@@ -48,6 +48,13 @@ class Settings(ServiceSettings):
     """Private networks that may be fetched from all the same, comma separated."""
     fetch_deadline_s: float = Field(default=30.0, gt=0, le=600)
     """Seconds that fetching a URL may take."""
+
+    metric_aliases: bool = True
+    """Whether /metrics also says, in Prometheus text, what vLLM's dashboards look for."""
+    stall_s: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds of work held without a step after which the pod says that it must be replaced."""
+    settle_s: float = Field(default=0.0, ge=0, le=600)
+    """Seconds after SIGTERM that new work is still taken, while balancers learn of it."""
 
     @field_validator("fetch_networks", mode="before")
     @classmethod

@@ -4,12 +4,15 @@ import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import MusicFlamingoConfig
 
+from flamingo.wire.requests import CaptionRequest
+from flamingo_pod import answer
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.model.builtin.sizes import SIZES
@@ -97,6 +100,22 @@ def test_a_checkpoint_of_another_kind_is_refused(source_of, tmp_path, model_cach
         checkpoint.load(source_of(id=str(folder)))
 
 
+def test_a_checkpoint_s_own_repetition_penalty_is_the_default(source_of, tmp_path, model_cache):
+    folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
+    file = folder / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 1.3}))
+    limits = checkpoint.load(source_of(id=str(folder))).limits
+    assert limits.default_repetition_penalty == 1.3
+    ours = answer._params(limits, CaptionRequest(audio={"data": ""}), 8)
+    assert (ours.repetition_penalty, ours.temperature) == (1.3, 0.0)
+    asked = CaptionRequest(audio={"data": ""}, repetition_penalty=1.0)
+    assert answer._params(limits, asked, 8).repetition_penalty == 1.0
+
+
+def test_a_checkpoint_that_says_nothing_of_repetition_does_not_penalise_it(tiny):
+    assert tiny.limits.default_repetition_penalty == 1.0
+
+
 def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
     folder = build.ensure("flamingo-tiny", model_cache)
     loaded = checkpoint.load(source_of(id=str(folder)))
@@ -107,3 +126,22 @@ def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
 def test_a_full_disk_or_closed_folder_is_an_error_not_a_loop(name):
     with pytest.raises(FileNotFoundError):
         build.ensure(name, build.Path("/proc/nowhere"))
+
+
+def own_memory_bytes():
+    """Return what this process alone holds; pages of a mapped file are not among it."""
+    (line,) = [
+        line
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        if line.startswith("RssAnon:")
+    ]
+    return int(line.split()[1]) * 1024
+
+
+def test_weights_in_their_files_type_are_mapped_not_copied(source_of, model_cache):
+    folder = build.ensure("flamingo-tiny-27m", model_cache)
+    size = (folder / "model.safetensors").stat().st_size
+    before = own_memory_bytes()
+    loaded = checkpoint.load(source_of(id=str(folder)))
+    assert own_memory_bytes() - before < size / 4
+    assert loaded.commit is None, "no hub had a part in it"

@@ -1,13 +1,14 @@
 """Start one of our services as a real process on a free port of loopback."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,20 +29,48 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(package: str, *flags: str, log: Path, ends_with: int = 0) -> Iterator[Service]:
-    """Run `python -m package flags…`; at the end send SIGTERM and check its exit status."""
+def service(
+    package: str,
+    *flags: str,
+    log: Path,
+    ends_with: int = 0,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """Run `python -m package flags…`, or a script; then send SIGTERM and check its exit status."""
     listener = run.listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    command = [sys.executable, "-P", "-m", package, "--fd", str(listener.fileno()), *flags]
+    entry = [package] if package.endswith(".py") else ["-m", package]
+    command = [sys.executable, "-P", *entry, "--fd", str(listener.fileno()), *flags]
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, pass_fds=[listener.fileno()], stderr=sink, env=os.environ | ONE_THREAD
+            command,
+            pass_fds=[listener.fileno()],
+            stderr=sink,
+            env=os.environ | ONE_THREAD | (environ or {}),
         )
     listener.close()
     try:
         yield Service(address, process, log)
         process.terminate()
         assert process.wait(30) == ends_with, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def fake_pod(log: Path, **fields: object) -> Iterator[Service]:
+    """Run a scripted pod (`fakes.pods.FakePod` with these fields) as a process."""
+    listener = run.listen("127.0.0.1", 0)
+    address, fd = f"http://127.0.0.1:{listener.getsockname()[1]}", listener.fileno()
+    script, told = Path(__file__).with_name("pod_process.py"), log.with_suffix(".json")
+    told.write_text(json.dumps(fields), encoding="utf-8")
+    command = [sys.executable, str(script), str(fd), str(told)]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, pass_fds=[fd], stderr=sink)
+    listener.close()
+    try:
+        yield Service(address, process, log)
     finally:
         process.kill()
         process.wait()

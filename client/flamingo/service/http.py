@@ -5,16 +5,17 @@ else. What is not a `FlamingoError` is a bug: its traceback goes to the log, and
 the client reads `internal_error` without a word of ours in it.
 """
 
+import contextlib
 import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from flamingo import errors
-from flamingo.service import logs
+from flamingo.service import logs, traces
 from flamingo.wire import REQUEST_ID_HEADER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,6 +23,10 @@ REQUEST_ID = web.RequestKey("request_id", str)
 STARTED_S = web.RequestKey("started_s", float)
 FACTS = web.RequestKey("facts", dict[str, object])
 """What a handler adds to the one access line of its request."""
+KEPT = (hdrs.ALLOW,)
+"""What aiohttp says in an error's headers, and we in no other place."""
+OPENAI_VERSION = "2020-10-01"
+"""The only one that OpenAI's API ever had."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
 """Polled paths: no access line, as for the page's files. Changes are logged as they happen."""
@@ -55,7 +60,10 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
     request[REQUEST_ID] = _request_id(request)
     request[FACTS] = {}
     status = 499  # what nginx calls it: the client went away first
-    with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
+    with (
+        _span(request) as span,
+        structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID], **span.ids),
+    ):
         try:
             response = await handler(request)
             status = response.status
@@ -63,8 +71,35 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
             status = redirect.status
             raise
         finally:
+            _describe(span, request, status)
             _log_access(request, status)
     return response
+
+
+def _span(request: web.Request) -> contextlib.AbstractContextManager[traces.Span]:
+    if request.path in _QUIET:
+        return contextlib.nullcontext(traces.NOWHERE)
+    return traces.serving(f"{request.method} {_route(request)}", request.headers)
+
+
+def _describe(span: traces.Span, request: web.Request, status: int) -> None:
+    if not span.is_recording:
+        return
+    span.note(
+        {
+            "http.request.method": request.method,
+            "http.route": _route(request),
+            "http.response.status_code": status,
+        }
+    )
+    if "error" in request[FACTS] or status >= 400:  # noqa: PLR2004 - where errors begin
+        span.fail(str(request[FACTS].get("error", status)))
+
+
+def _route(request: web.Request) -> str:
+    """Return the pattern that the path matches: there are few, whatever clients ask for."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "other"
 
 
 def _request_id(request: web.Request) -> str:
@@ -79,14 +114,16 @@ def _log_access(request: web.Request, status: int) -> None:
         "request.finished",
         method=request.method,
         path=request.path,
+        route=_route(request),
         status=status,
-        total_s=round(time.monotonic() - request[STARTED_S], 4),
+        duration_s=round(time.monotonic() - request[STARTED_S], 4),
         **request[FACTS],
     )
 
 
 @web.middleware
 async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    kept = {}
     try:
         return await handler(request)
     except errors.FlamingoError as error:
@@ -95,13 +132,16 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
         if exception.status < 400:  # noqa: PLR2004 - a redirect is an answer
             raise
         told = _of_http(request, exception)
+        kept = {name: exception.headers[name] for name in KEPT if name in exception.headers}
     except ConnectionResetError:
         raise  # the client went away; there is nobody to tell
     except Exception:  # noqa: BLE001 - the one place that keeps a bug from a client
         logs.get().exception("request.failed")
         told = errors.InternalError("the server failed; the request id names the log line")
     request[FACTS]["error"] = told.code
-    return error_response(told)
+    response = error_response(told)
+    response.headers.update(kept)
+    return response
 
 
 def _of_http(request: web.Request, exception: web.HTTPException) -> errors.FlamingoError:
@@ -120,6 +160,7 @@ def _of_http(request: web.Request, exception: web.HTTPException) -> errors.Flami
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in every answer, as OpenAI's servers do, and not the software."""
     response.headers["Server"] = "flamingo"
+    response.headers.setdefault("openai-version", OPENAI_VERSION)
     if REQUEST_ID in request:
         response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])
         elapsed_ms = round((time.monotonic() - request[STARTED_S]) * 1000)

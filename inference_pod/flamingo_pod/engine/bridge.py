@@ -20,6 +20,7 @@ import torch
 
 from flamingo.errors import ContextTooLong, FlamingoError, InternalError
 from flamingo.service import logs
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio, Window
 from flamingo_pod.engine.engine import Broken, Core, Options, Prompt
 from flamingo_pod.engine.grammar import Grammar, Grammars, GrammarSpec
@@ -28,8 +29,6 @@ from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
 from flamingo_pod.model.checkpoint import Checkpoint
 
-STALL_S = 120.0
-"""Work held and no step for so long: the process must be replaced."""
 WINDOWS_PER_TURN = 4
 """An embedding of a long clip is encoded in pieces, so that it does not stop the streams."""
 
@@ -97,6 +96,7 @@ class _Encoding:
 
     windows: deque[tuple[Window, int]]
     is_projected: bool
+    account: Account
     done: "Future[list[torch.Tensor]]" = field(default_factory=Future)
     rows: list[torch.Tensor] = field(default_factory=list)
 
@@ -113,10 +113,13 @@ class Engine:
         self._compilers = ThreadPoolExecutor(MAX_COMPILING, "grammar")
         self._grammars: Grammars | None = None
         self._building = threading.Lock()
-        self._progress_s = time.monotonic()
+        self.progress_s = time.monotonic()
+        """When it last began or ended something."""
         self.is_broken = False
         """Whether it fails whatever it is given."""
-        self.load = Load()
+        self.fault: Exception | None = None
+        """What broke it."""
+        self.load = Load(num_kv_tokens=self._core.options.num_kv_tokens, num_kv_tokens_used=0)
         """Read by the event loop, measured by the thread."""
 
     def start(self) -> None:
@@ -135,17 +138,30 @@ class Engine:
         return self._core.profile
 
     @property
-    def is_stalled(self) -> bool:
-        """Whether it holds work and has made no step for `STALL_S`."""
-        return self._has_work() and time.monotonic() - self._progress_s > STALL_S
+    def num_preemptions(self) -> int:
+        """Sequences that were put back for an older one."""
+        return self._core.scheduler.num_preemptions
 
-    async def encode(self, audio: Audio) -> torch.Tensor:
+    def lookups(self) -> dict[str, tuple[int, int]]:
+        """Return by cache how often something was looked up, and how often found."""
+        return self._core.lookups()
+
+    def clips(self) -> list[str]:
+        """Return the names of the clips that the caches hold."""
+        return self._core.clips.names()
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds for which it has held work and made no step."""
+        return time.monotonic() - self.progress_s if self._has_work() else 0.0
+
+    async def encode(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
-        return await self._encoded(audio, is_projected=False)
+        return await self._encoded(audio, account or Account(), is_projected=False)
 
-    async def project(self, audio: Audio) -> torch.Tensor:
+    async def project(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return what the language model hears of the clip, `(tokens, width)`."""
-        return await self._encoded(audio, is_projected=True)
+        return await self._encoded(audio, account or Account(), is_projected=True)
 
     async def compile(self, spec: GrammarSpec) -> Grammar:
         """Return a grammar at its start; neither the loop nor the engine's thread waits for it.
@@ -213,7 +229,8 @@ class Engine:
         if self.is_broken:
             raise InternalError("the engine is broken; this pod is being replaced")
         vocabulary = self._checkpoint.model.config.text_config.vocab_size
-        if not prompt.token_ids or not all(0 <= each < vocabulary for each in prompt.token_ids):
+        ids = prompt.token_ids
+        if not ids or min(ids) < 0 or max(ids) >= vocabulary:
             raise InternalError("the prompt holds tokens that the model does not know")
         needed = len(prompt.token_ids) + params.max_tokens
         if needed > (room := self._core.options.num_kv_tokens):
@@ -221,10 +238,10 @@ class Engine:
                 f"prompt and answer need room for {needed} tokens; this pod's memory holds {room}"
             )
 
-    async def _encoded(self, audio: Audio, *, is_projected: bool) -> torch.Tensor:
+    async def _encoded(self, audio: Audio, account: Account, *, is_projected: bool) -> torch.Tensor:
         placed = deque((window, index) for index, window in enumerate(audio.windows))
-        encoding = _Encoding(placed, is_projected)
-        self._commands.put(lambda: self._encodings.append(encoding))
+        encoding = _Encoding(placed, is_projected, account)
+        self._commands.put(functools.partial(self._take, encoding))
         rows = await asyncio.wrap_future(encoding.done)
         return torch.cat(rows)
 
@@ -239,6 +256,10 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - a prompt that cannot be begun is its own fault
                 stream.emit(error)
 
+    def _take(self, encoding: _Encoding) -> None:
+        self._core.expect([window for window, _ in encoding.windows], encoding.account)
+        self._encodings.append(encoding)
+
     def _leave(self, stream: _Stream) -> None:
         stream.is_left = True
         if stream.sequence is not None:
@@ -252,27 +273,31 @@ class Engine:
         while is_wanted:
             try:
                 is_wanted = self._obey()
-                self.load.num_running = self._core.num_running
                 self._turn()
-            except Exception:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
+            except Exception as fault:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
-                self.is_broken = True
+                self.is_broken, self.fault = True, fault
                 self._core.fail_all(Broken())
-            self._progress_s = time.monotonic()
+            self.progress_s = time.monotonic()
         for encoding in self._encodings:
             encoding.done.cancel()
 
     def _obey(self) -> bool:
         """Do what was asked meanwhile; wait for it where there is no work. False means stop."""
         while True:
+            self._tell_load()
             try:
                 command = self._commands.get(block=not self._has_work())
             except queue.Empty:
                 return True
-            self._progress_s = time.monotonic()
+            self.progress_s = time.monotonic()
             if command is None:
                 return False
             command()
+
+    def _tell_load(self) -> None:
+        self.load.num_running = self._core.num_running + len(self._encodings)
+        self.load.num_kv_tokens_used = self._core.num_kv_tokens_used
 
     def _turn(self) -> None:
         if self._encodings:
@@ -285,7 +310,9 @@ class Engine:
             return
         some = [encoding.windows.popleft() for _ in range(WINDOWS_PER_TURN) if encoding.windows]
         try:
-            encoding.rows += self._core.embed(some, is_projected=encoding.is_projected)
+            encoding.rows += self._core.embed(
+                some, encoding.account, is_projected=encoding.is_projected
+            )
         except Exception as error:  # noqa: BLE001 - handed to the waiting side whole
             with contextlib.suppress(InvalidStateError):  # it has just been given up
                 encoding.done.set_exception(error)
