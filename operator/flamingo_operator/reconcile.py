@@ -13,7 +13,7 @@ from typing import Any
 
 from flamingo.service import logs
 from flamingo_operator import kinds, moments, names, report, spec
-from flamingo_operator.apply import NOT_FOUND, Stale, apply
+from flamingo_operator.apply import NOT_FOUND, apply
 from flamingo_operator.decide import Decision, decide
 from flamingo_operator.kube import ApiError, Kube
 from flamingo_operator.manifests import Release
@@ -137,6 +137,3 @@ class Reconciler:
             await self.kube.create(kinds.EVENT, body)
         except ApiError as error:
             logs.get().warning("event.lost", reason=event.reason, error=error.message)
-
-
-__all__ = ["Reconciler", "Stale"]
