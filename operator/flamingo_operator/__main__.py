@@ -1,19 +1,22 @@
-"""Says that the operator's process is not part of this release."""
+"""`python -m flamingo_operator`: settings, application, life."""
 
+import os
 import sys
+from collections.abc import Sequence
 
-EXIT_ABSENT = 2
+from flamingo.service import logs, run, settings
+from flamingo_operator import app
+from flamingo_operator.settings import Settings
 
 
-def main() -> int:
-    """Say so; return the exit status."""
-    print(  # noqa: T201 - said to a person
-        "flamingo operator: the operator's process is not part of this release; it has the"
-        " FlamingoDeployment type only (crds/flamingodeployments.yaml)",
-        file=sys.stderr,
-    )
-    return EXIT_ABSENT
+def main(argv: Sequence[str]) -> int:
+    """Look after FlamingoDeployments until told to stop; return the exit status."""
+    given = settings.load(Settings, argv, os.environ, prog="flamingo operator")
+    logs.configure(service="operator", level=given.log_level)
+    operating = app.create(given)
+    status = run.run(operating, given, drain=lambda: app.drain(operating))
+    return status or int(operating[app.LIFE].is_lost)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main(sys.argv[1:]))

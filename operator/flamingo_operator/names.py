@@ -25,6 +25,17 @@ FIELD_MANAGER = "flamingo-operator"
 DEPLOYMENT_LABEL = f"{GROUP}/deployment"
 COMPONENT_LABEL = f"{GROUP}/component"
 
+REVISION_LABEL = f"{GROUP}/revision"
+SERVING_LABEL = f"{GROUP}/serving"
+"""`false` takes a pod out of its Service while it drains, and can be taken back."""
+DRAIN_STARTED = f"{GROUP}/drain-started"
+DRAIN_UNTIL = f"{GROUP}/drain-until"
+"""Annotations of a pod that drains: moments, as Kubernetes writes them."""
+ROLLOUT_MOVED = f"{GROUP}/rollout-moved"
+ROLLOUT_COMPLETE = f"{GROUP}/rollout-complete"
+ROLLOUT_FAILED = f"{GROUP}/rollout-failed"
+"""Annotations of a revision: until when its rollout is known to move, and when it carried the load
+or was given up."""
 DRAIN_ANNOTATION = f"{GROUP}/drain"
 """On a server's pod, with the value "true": a person asks for this server to be drained and
 replaced. Whoever scales or rolls out takes such a pod first."""
@@ -95,6 +106,16 @@ def preload_job(deployment: str, revision: str) -> str:
 def disruption_budget(deployment: str) -> str:
     """Return the servers' PodDisruptionBudget."""
     return f"{deployment}-servers"
+
+
+def revision(deployment: str, revision_hash: str) -> str:
+    """Return the ControllerRevision that keeps a pod template."""
+    return f"{deployment}-{revision_hash}"
+
+
+def key(namespace: str, deployment: str) -> str:
+    """Return the name by which queues and caches know a deployment."""
+    return f"{namespace}/{deployment}"
 
 
 def url(deployment: str, namespace: str) -> str:

@@ -7,7 +7,7 @@ Pure.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from flamingo_operator.rules import Block
 
@@ -15,7 +15,13 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
-class Condition(Block):
+class Seen(Block):
+    """Base of what we write ourselves."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+
+class Condition(Seen):
     """A claim about the deployment, in Kubernetes' own form."""
 
     type: Annotated[str, Field(max_length=316)]
@@ -35,14 +41,49 @@ class Condition(Block):
     """The spec it speaks of."""
 
 
-class ScalingStatus(Block):
+class ScalingStatus(Seen):
     """What scaling aims at now."""
 
     desired_replicas: int | None = None
     """The number of servers steered to."""
 
 
-class Status(Block):
+class FailureStatus(Seen):
+    """Why some servers do not work."""
+
+    reason: str
+    """The cause, in one CamelCase word."""
+    count: int
+    """Servers that have it."""
+    sample_pod: str
+    """One of them."""
+    message: str
+    """What was seen."""
+    hint: str
+    """What to do."""
+    since: Moment | None = None
+    """Since when the first of them has it."""
+
+
+class DrainStatus(Seen):
+    """A server that finishes what it holds before it leaves."""
+
+    pod: str
+    """Its pod."""
+    deadline: Moment | None = None
+    """When it leaves at the latest."""
+
+
+class PlanStatus(Seen):
+    """What would be done, in mode Plan."""
+
+    num_gpus: int
+    """GPUs that would be added; negative: set free."""
+    actions: Annotated[list[str], Field(max_length=100)]
+    """What would be done, in order."""
+
+
+class Status(Seen):
     """What the operator saw."""
 
     observed_generation: Generation | None = None
@@ -53,12 +94,28 @@ class Status(Block):
     """Servers that answer."""
     updated_replicas: int | None = None
     """Servers of the newest revision."""
+    pending_replicas: int | None = None
+    """Servers that wait for a node."""
+    loading_replicas: int | None = None
+    """Servers that fetch and load the model."""
+    draining_replicas: int | None = None
+    """Servers that leave."""
+    current_revision: str | None = None
+    """The pods' revision that last carried the load."""
+    update_revision: str | None = None
+    """The revision of this spec."""
     selector: str | None = None
     """Labels of the servers' pods, for the scale subresource."""
     url: str | None = None
     """Where the deployment answers, inside the cluster."""
     scaling: ScalingStatus | None = None
     """What scaling aims at."""
+    failures: Annotated[list[FailureStatus], Field(max_length=32)] = Field(default_factory=list)
+    """Why servers do not work, and how many."""
+    draining: Annotated[list[DrainStatus], Field(max_length=100)] = Field(default_factory=list)
+    """Servers that finish what they hold."""
+    plan: PlanStatus | None = None
+    """What would be done, in mode Plan."""
     conditions: Annotated[
         list[Condition],
         Field(

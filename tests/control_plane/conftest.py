@@ -34,6 +34,8 @@ class Cluster:
 
     kubectl: str
     kubeconfig: Path
+    state: Path | None = None
+    """Where the script keeps its processes' ids; None where only an API server runs."""
 
     def call(self, *args: str, body: object = None) -> subprocess.CompletedProcess[str]:
         command = [self.kubectl, f"--kubeconfig={self.kubeconfig}", *args]
@@ -68,6 +70,14 @@ def cluster() -> Iterator[Cluster]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def whole_cluster(cluster):
+    """Return a cluster with controllers, a scheduler and simulated nodes."""
+    if cluster.state is None:
+        pytest.skip("only an API server: set FLAMINGO_KUBE for controllers and simulated nodes")
+    return cluster
+
+
 def _started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets:
@@ -83,10 +93,12 @@ def _started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
 
 @contextlib.contextmanager
 def _from_script(script: Path, folder: Path) -> Iterator[Cluster]:
-    subprocess.run([script, "start", folder], check=True, timeout=START_S, capture_output=True)
+    start = [script, "start", folder, "--simulated", "3"]
+    subprocess.run(start, check=True, timeout=START_S, capture_output=True)
     try:
         assets = subprocess.run([script, "assets"], check=True, capture_output=True, text=True)
-        yield Cluster(f"{assets.stdout.strip()}/kubectl", folder / "kubeconfig")
+        kubectl = f"{assets.stdout.strip()}/kubectl"
+        yield Cluster(kubectl, folder / "kubeconfig", folder / "state.json")
     finally:
         subprocess.run([script, "stop", folder], check=True, timeout=START_S, capture_output=True)
 

@@ -271,7 +271,9 @@ class FakePod:
 @contextlib.asynccontextmanager
 async def running(pod: FakePod) -> AsyncIterator[str]:
     """Serve `pod` on a free port of loopback; yield its address."""
-    runner = web.AppRunner(pod.app(), handler_cancellation=True, shutdown_timeout=0.5)
+    runner = web.AppRunner(
+        pod.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+    )
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

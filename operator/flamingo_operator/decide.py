@@ -1,0 +1,186 @@
+"""Spec, what was seen and the time → what to do now, and when to look again.
+
+Level-triggered: it knows what is, never what changed. What it has done before it
+reads from the objects themselves, so a killed operator's successor goes on where
+it stopped.
+
+Pure.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flamingo_operator import children, drain, preload, revisions, rollout, template
+from flamingo_operator.actions import Action, Apply, Delete, Drain, Undrain
+from flamingo_operator.goal import Goal, choose
+from flamingo_operator.manifests import Manifest, Release
+from flamingo_operator.observed import Child, Observed, Pod
+from flamingo_operator.projection import digest_of_manifest
+from flamingo_operator.replicas import Desired
+from flamingo_operator.rollout import Step, Wanted
+from flamingo_operator.spec import FlamingoDeployment
+
+APPLIED_ONCE = frozenset({"Job"})
+"""Kinds whose objects cannot be changed."""
+KEPT = frozenset({"PersistentVolumeClaim"})
+"""Kinds that hold what cannot be made again: never deleted but by their owner's deletion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now, and why."""
+
+    actions: tuple[Action, ...]
+    wake_s: float | None
+    """Look again then, though nothing happens."""
+    desired: Desired
+    goal: Goal | None
+    step: Step
+    cache: str = "NotConfigured"
+    """Ready, Preloading or PreloadFailed, when the model is fetched first."""
+    taken: tuple[str, ...] = ()
+    """Names of ours that belong to somebody else."""
+    asks: tuple[Pod, ...] = ()
+    """Pods whose load should be known before this is done."""
+
+
+def decide(
+    deployment: FlamingoDeployment,
+    observed: Observed,
+    release: Release,
+    desired: Desired,
+    now_s: float,
+) -> Decision:
+    """Return what to do now."""
+    goal = choose(deployment.spec, observed, template.revision_hash(deployment.spec))
+    manifests = children.children(deployment, release, has_pod_monitors=observed.has_pod_monitors)
+    cache = _cache_state(deployment, observed)
+    step, pods, wakes = _pods(deployment, observed, goal, desired, (cache, now_s))
+    kept = revisions.actions(deployment, observed, goal, step, (release, now_s))
+    wakes += [desired.wake_s, kept.wake_s]
+    return Decision(
+        actions=(
+            *_applied(deployment, observed, manifests),
+            *kept.actions,
+            *pods,
+            *_obsolete(deployment, observed, manifests),
+        ),
+        wake_s=min((wake for wake in wakes if wake is not None), default=None),
+        desired=desired,
+        goal=goal,
+        step=step,
+        cache=cache,
+        taken=tuple(sorted(_taken(deployment, observed, manifests))),
+        asks=_asks(observed, pods),
+    )
+
+
+def _cache_state(deployment: FlamingoDeployment, observed: Observed) -> str:
+    if not deployment.spec.cache.preload:
+        return "NotConfigured"
+    job = observed.children.get(("Job", preload.job_name(deployment)))
+    if job is not None and job.is_failed:
+        return "PreloadFailed"
+    return "Ready" if job is not None and job.is_complete else "Preloading"
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _applied(
+    deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
+) -> Iterable[Apply]:
+    for manifest in manifests:
+        child = observed.children.get(_key(manifest))
+        if child is None:
+            yield Apply(manifest, is_new=True)
+        elif _is_ours(deployment, child) and _has_drifted(child, manifest):
+            yield Apply(manifest, is_new=False)
+
+
+def _has_drifted(child: Child, manifest: Manifest) -> bool:
+    if child.is_terminating or manifest["kind"] in APPLIED_ONCE:
+        return False
+    return digest_of_manifest(manifest) not in (child.digest, child.applied)
+
+
+def _is_ours(deployment: FlamingoDeployment, child: Child) -> bool:
+    is_retained = child.ref.kind in KEPT and not child.ref.owner_uid
+    return is_retained or child.ref.owner_uid == deployment.metadata.uid
+
+
+def _taken(
+    deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
+) -> Iterable[str]:
+    for kind, name in map(_key, manifests):
+        child = observed.children.get((kind, name))
+        if child is not None and not _is_ours(deployment, child):
+            yield f"{kind} {name}"
+
+
+def _obsolete(
+    deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
+) -> Iterable[Delete]:
+    wanted = {_key(manifest) for manifest in manifests}
+    for key, child in sorted(observed.children.items()):
+        is_spare = key not in wanted and not child.is_terminating and child.ref.kind not in KEPT
+        if is_spare and child.ref.owner_uid == deployment.metadata.uid:
+            yield Delete(child.ref, "the spec wants it no more")
+
+
+def _pods(
+    deployment: FlamingoDeployment,
+    observed: Observed,
+    goal: Goal | None,
+    desired: Desired,
+    seen: tuple[str, float],
+) -> tuple[Step, list[Action], list[float | None]]:
+    cache, now_s = seen
+    if goal is None:
+        return Step(), [], []
+    step = rollout.step(deployment.spec, observed, Wanted(desired.num, goal.target.hash), now_s)
+    num_new = step.num_new if cache in ("Ready", "NotConfigured") else 0
+    ordinals = rollout.next_ordinals(observed, goal.target.hash, num_new)
+    made = [Apply(template.pod(deployment, goal.target, one), is_new=True) for one in ordinals]
+    held, holds = _drained(deployment, observed, step, now_s)
+    left = [_left(deployment, observed, pod, now_s) for pod in step.leave]
+    failed = [
+        Delete(pod.ref, "it failed") for pod in observed.pods if rollout.is_old_news(pod, now_s)
+    ]
+    wakes = [step.wake_s, rollout.replace_failed_s(observed, now_s), *holds]
+    back = [Undrain(pod) for pod in step.undrain]
+    return step, [*back, *made, *left, *held, *failed], wakes
+
+
+def _left(
+    deployment: FlamingoDeployment, observed: Observed, pod: Pod, now_s: float
+) -> Drain | Delete:
+    if not pod.is_ready:
+        return Delete(pod.ref, "it is not wanted, and serves nobody")
+    load = observed.loads.get(pod.ref.name)
+    return Drain(pod, now_s, drain.deadline_s(load, deployment.spec.drain, now_s))
+
+
+def _drained(
+    deployment: FlamingoDeployment, observed: Observed, step: Step, now_s: float
+) -> tuple[list[Action], list[float | None]]:
+    gone: list[Action] = []
+    holds: list[float | None] = []
+    for pod in observed.pods:
+        if not pod.is_draining or pod in step.undrain:
+            continue
+        load = observed.loads.get(pod.ref.name)
+        match drain.verdict(pod, load, deployment.spec.drain, now_s):
+            case drain.Hold(until_s):
+                holds.append(until_s)
+            case drain.Leave(why, grace_s):
+                gone.append(Delete(pod.ref, why, grace_s))
+    return gone, holds
+
+
+def _asks(observed: Observed, pods: Iterable[Action]) -> tuple[Pod, ...]:
+    draining = [pod for pod in observed.pods if pod.is_draining and pod.is_ready]
+    if not any(isinstance(action, Drain) for action in pods):
+        return tuple(draining)
+    return tuple(draining + [pod for pod in observed.pods if pod.is_alive and pod.is_ready])

@@ -1,0 +1,238 @@
+"""What was seen of the cluster, cut down to what decisions read.
+
+Objects are parsed at the door and then dropped: a pod with its managedFields is
+20 kB, what is decided on it a few hundred bytes, and there may be ten thousand.
+
+Pure.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flamingo_operator import moments, names, projection
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Which object: enough to name it, and to delete this one and no other."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int
+    deployment: str
+    owner_uid: str = ""
+    """The FlamingoDeployment that owns it; empty when none does."""
+
+    @property
+    def key(self) -> str:
+        """The deployment it belongs to, as queues know it."""
+        return names.key(self.namespace, self.deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A server's pod."""
+
+    ref: Ref
+    revision: str
+    created_s: float
+    ip: str = ""
+    node: str = ""
+    is_ready: bool = False
+    ready_since_s: float = 0.0
+    scheduled_s: float | None = None
+    is_unschedulable: bool = False
+    is_terminating: bool = False
+    is_finished: bool = False
+    """Failed or succeeded: it will never serve again."""
+    is_asked_to_leave: bool = False
+    """By a person: it is to be drained and replaced."""
+    drain_started_s: float | None = None
+    drain_until_s: float | None = None
+    troubled: str = ""
+    """JSON of what `failures` reads of a pod that is not ready: a sixth of the size as text."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Taken out of rotation by us, and not deleted yet."""
+        return self.drain_started_s is not None and not self.is_terminating
+
+    @property
+    def is_alive(self) -> bool:
+        """Serves, or will."""
+        return not (self.is_terminating or self.is_finished or self.drain_started_s is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A pod template that was once wanted, as its ControllerRevision keeps it."""
+
+    ref: Ref
+    hash: str
+    number: int
+    template: str
+    """JSON: kept as text, because text is small and seldom read."""
+    moved_s: float | None = None
+    """Becoming the goal is a move; so is an old server's leaving, until its drain must end."""
+    completed_s: float | None = None
+    failed_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """Any other object that we made."""
+
+    ref: Ref
+    digest: str
+    """Of what we own in it."""
+    applied: str = ""
+    """Digest of the manifest whose application gave `digest`, if this process saw it."""
+    num_ready: int = 0
+    is_complete: bool = False
+    is_failed: bool = False
+    is_terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node, as far as it tells which pod had better leave."""
+
+    name: str
+    is_cordoned: bool = False
+    is_ready: bool = True
+
+    @property
+    def as_object(self) -> Object:
+        """What `failures` reads of a node, in the API's own form."""
+        ready = {"type": "Ready", "status": "True" if self.is_ready else "False"}
+        return {"metadata": {"name": self.name}, "status": {"conditions": [ready]}}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a pod says that it holds."""
+
+    backlog_s: float
+    num_held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that belongs to one deployment."""
+
+    pods: tuple[Pod, ...] = ()
+    revisions: tuple[Revision, ...] = ()
+    children: Mapping[tuple[str, str], Child] = field(default_factory=dict)
+    """By kind and name."""
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    loads: Mapping[str, Load] = field(default_factory=dict)
+    """By pod name; who is not in it has not answered."""
+    has_pod_monitors: bool = False
+    taken: frozenset[str] = frozenset()
+    """Names of pods that are labelled as ours and belong to somebody else, such as a
+    deployment of the same name that is being deleted."""
+
+
+def ref(raw: Object, kind: str) -> Ref:
+    """Return which object `raw` is."""
+    metadata = raw["metadata"]
+    return Ref(
+        kind=kind,
+        namespace=sys.intern(metadata.get("namespace", "")),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=int(metadata["resourceVersion"]),
+        deployment=sys.intern(metadata.get("labels", {}).get(names.DEPLOYMENT_LABEL, "")),
+        owner_uid=sys.intern(_owner_uid(metadata)),
+    )
+
+
+def _owner_uid(metadata: Object) -> str:
+    owners = (one for one in metadata.get("ownerReferences", ()) if one["kind"] == names.KIND)
+    return next((str(one["uid"]) for one in owners if one.get("controller")), "")
+
+
+def pod(raw: Object) -> Pod:
+    """Return a server's pod."""
+    metadata, status = raw["metadata"], raw.get("status", {})
+    conditions = {one["type"]: one for one in status.get("conditions", ())}
+    ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
+    annotations = metadata.get("annotations", {})
+    is_scheduled = scheduled.get("status") == "True"
+    return Pod(
+        ref=ref(raw, "Pod"),
+        revision=sys.intern(metadata["labels"].get(names.REVISION_LABEL, "")),
+        created_s=moments.parse(metadata["creationTimestamp"]),
+        ip=status.get("podIP", ""),
+        node=sys.intern(raw["spec"].get("nodeName", "")),
+        is_ready=ready.get("status") == "True",
+        ready_since_s=moments.optional(ready.get("lastTransitionTime")) or 0.0,
+        scheduled_s=moments.optional(scheduled.get("lastTransitionTime")) if is_scheduled else None,
+        is_unschedulable=scheduled.get("reason") == "Unschedulable" and not is_scheduled,
+        is_terminating="deletionTimestamp" in metadata,
+        is_finished=status.get("phase") in ("Failed", "Succeeded"),
+        is_asked_to_leave=annotations.get(names.DRAIN_ANNOTATION) == "true",
+        drain_started_s=moments.optional(annotations.get(names.DRAIN_STARTED)),
+        drain_until_s=moments.optional(annotations.get(names.DRAIN_UNTIL)),
+        troubled="" if ready.get("status") == "True" else _troubled(raw),
+    )
+
+
+def _troubled(raw: Object) -> str:
+    kept = ("name", "creationTimestamp", "deletionTimestamp", "finalizers")
+    metadata = {key: raw["metadata"][key] for key in kept if key in raw["metadata"]}
+    containers = [
+        {"name": container["name"], "image": container.get("image", "")}
+        for container in raw["spec"]["containers"]
+    ]
+    status = raw.get("status", {})
+    return _text({"metadata": metadata, "spec": {"containers": containers}, "status": status})
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def revision(raw: Object) -> Revision:
+    """Return a revision."""
+    annotations = raw["metadata"].get("annotations", {})
+    return Revision(
+        ref=ref(raw, "ControllerRevision"),
+        hash=raw["metadata"].get("labels", {}).get(names.REVISION_LABEL, ""),
+        number=raw["revision"],
+        template=_text(raw["data"]),
+        moved_s=moments.optional(annotations.get(names.ROLLOUT_MOVED)),
+        completed_s=moments.optional(annotations.get(names.ROLLOUT_COMPLETE)),
+        failed_s=moments.optional(annotations.get(names.ROLLOUT_FAILED)),
+    )
+
+
+def child(raw: Object, kind: str) -> Child:
+    """Return any other object of ours."""
+    status = raw.get("status") or {}
+    conditions = {one["type"] for one in status.get("conditions", ()) if one["status"] == "True"}
+    return Child(
+        ref=ref(raw, kind),
+        digest=projection.digest_of_live(raw),
+        num_ready=status.get("readyReplicas", 0),
+        is_complete="Complete" in conditions or status.get("phase") == "Bound",
+        is_failed="Failed" in conditions or status.get("phase") == "Lost",
+        is_terminating="deletionTimestamp" in raw["metadata"],
+    )
+
+
+def node(raw: Object) -> Node:
+    """Return a node."""
+    conditions = {one["type"]: one["status"] for one in raw["status"].get("conditions", ())}
+    return Node(
+        name=raw["metadata"]["name"],
+        is_cordoned=raw["spec"].get("unschedulable", False),
+        is_ready=conditions.get("Ready") == "True",
+    )

@@ -1,0 +1,95 @@
+"""Spec → the claim that holds the model's files, and the Job that fetches them once.
+
+Pure.
+"""
+
+from flamingo_operator import manifests, names, projection, template
+from flamingo_operator.manifests import Manifest, Release
+from flamingo_operator.spec import FlamingoDeployment, Spec
+
+NUM_RETRIES = 6
+
+
+def cache(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
+    """Return the claim if it is ours to make, and the Job if one is wanted."""
+    spec = deployment.spec
+    claim = spec.cache.persistent_volume_claim
+    made = [_claim(deployment)] if claim is not None and claim.claim_name is None else []
+    return [*made, _job(deployment, release)] if spec.cache.preload else made
+
+
+def job_name(deployment: FlamingoDeployment) -> str:
+    """Return the Job's name: another model or claim is another Job."""
+    spec = deployment.spec
+    wanted = projection.digest([spec.model.id, spec.model.revision, spec.cache.model_dump()])
+    return names.preload_job(deployment.metadata.name, wanted[:10])
+
+
+def _claim(deployment: FlamingoDeployment) -> Manifest:
+    name, claim = deployment.metadata.name, deployment.spec.cache.persistent_volume_claim
+    assert claim is not None
+    metadata = manifests.metadata(deployment, names.cache_claim(name), "preload")
+    if claim.retain:
+        del metadata["ownerReferences"]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata,
+        "spec": {
+            "accessModes": [claim.access_mode],
+            "storageClassName": claim.storage_class_name,
+            "resources": {"requests": {"storage": claim.size}},
+        },
+    }
+
+
+def _job(deployment: FlamingoDeployment, release: Release) -> Manifest:
+    metadata = manifests.metadata(deployment, job_name(deployment), "preload")
+    pod_metadata = {"labels": names.labels(deployment.metadata.name, "preload")}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": NUM_RETRIES,
+            "template": {
+                "metadata": pod_metadata,
+                "spec": _pod_spec(deployment.metadata.name, deployment.spec, release),
+            },
+        },
+    }
+
+
+def _pod_spec(name: str, spec: Spec, release: Release) -> Manifest:
+    # Where the servers run, so that a claim of one node lands on a node with a GPU.
+    return {
+        "restartPolicy": "OnFailure",
+        "serviceAccountName": f"{name}-{template.SERVICE_ACCOUNT}",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": manifests.pod_security(),
+        "imagePullSecrets": [{"name": one.name} for one in spec.server.image_pull_secrets],
+        **template.placement(spec),
+        "containers": [_container(spec, release)],
+        "volumes": [
+            {"name": "models", **template.models_volume(name, spec)},
+            {"name": "scratch", "emptyDir": {}},
+        ],
+    }
+
+
+def _container(spec: Spec, release: Release) -> Manifest:
+    return {
+        "name": "preload",
+        "image": spec.server.image or release.server_image,
+        "imagePullPolicy": spec.server.image_pull_policy,
+        "command": ["flamingo", "pull"],
+        "args": [spec.model.id, f"--revision={spec.model.revision}"],
+        "env": template.model_env(spec),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": manifests.container_security(),
+        "volumeMounts": [
+            {"name": "models", "mountPath": template.MODEL_FOLDER},
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
+        ],
+    }

@@ -1,0 +1,191 @@
+"""What the watches and our own writes have shown so far, by deployment.
+
+What a write answers is seen at once, not when its watch tells of it: so a
+decision is never made on a sight older than the last write. Resource versions
+order what is heard of one object; a deleted object stays deleted, whatever a slow
+answer says of it.
+
+Pure: it is told, it asks nobody.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from flamingo_operator import names, observed
+from flamingo_operator.observed import Child, Node, Observed, Pod, Ref, Revision
+
+MAX_GRAVES = 20_000
+
+Item: TypeAlias = Pod | Revision | Child
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A FlamingoDeployment as it stands."""
+
+    body: Mapping[str, Any]
+    """Without managedFields."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Its metadata."""
+        found: Mapping[str, Any] = self.body["metadata"]
+        return found
+
+    @property
+    def uid(self) -> str:
+        """Its identity."""
+        return str(self.metadata["uid"])
+
+    @property
+    def version(self) -> int:
+        """Its resource version."""
+        return int(self.metadata["resourceVersion"])
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is being deleted."""
+        return "deletionTimestamp" in self.metadata
+
+
+def slim(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a FlamingoDeployment without what nobody reads."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    return {**body, "metadata": metadata}
+
+
+@dataclass(slots=True)
+class Store:
+    """The sight of all deployments. `changed` is told the key of whatever changed."""
+
+    changed: Callable[[str], None]
+    nodes: dict[str, Node] = field(default_factory=dict)
+    has_pod_monitors: bool = False
+    _resources: dict[str, Resource] = field(default_factory=dict)
+    _items: dict[str, dict[tuple[str, str], Item]] = field(default_factory=dict)
+    _graves: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """Uids of what is gone."""
+
+    def known(self) -> list[str]:
+        """Return the deployments that there are."""
+        return list(self._resources)
+
+    def resource(self, key: str) -> Resource | None:
+        """Return a FlamingoDeployment."""
+        return self._resources.get(key)
+
+    def put_resource(self, body: Mapping[str, Any]) -> None:
+        """See a FlamingoDeployment."""
+        resource = Resource(slim(body))
+        key = names.key(resource.metadata["namespace"], resource.metadata["name"])
+        known = self._resources.get(key)
+        if resource.uid in self._graves or (known and known.version >= resource.version):
+            return
+        self._resources[key] = resource
+        self.changed(key)
+
+    def drop_resource(self, body: Mapping[str, Any]) -> None:
+        """See that a FlamingoDeployment is gone."""
+        key = names.key(body["metadata"]["namespace"], body["metadata"]["name"])
+        known = self._resources.get(key)
+        if known is not None and known.uid == body["metadata"]["uid"]:
+            del self._resources[key]
+            self.changed(key)
+        self._bury(body["metadata"]["uid"])
+
+    def put(self, raw: Mapping[str, Any], kind: str, *, applied: str = "") -> None:
+        """See an object; `applied` is the digest of what we just made of it."""
+        item = parse(raw, kind)
+        if item.ref.uid in self._graves:
+            return
+        items = self._items.setdefault(item.ref.key, {})
+        known = items.get((kind, item.ref.name))
+        if known is not None and known.ref.uid == item.ref.uid:
+            if known.ref.resource_version > item.ref.resource_version:
+                return
+            item = _remembering(item, known)
+        if applied and isinstance(item, Child):
+            item = replace(item, applied=applied)
+        if item != known:
+            items[kind, item.ref.name] = item
+            self.changed(item.ref.key)
+
+    def drop(self, ref: Ref) -> None:
+        """See that an object is gone."""
+        items = self._items.get(ref.key, {})
+        known = items.get((ref.kind, ref.name))
+        if known is not None and known.ref.uid == ref.uid:
+            del items[ref.kind, ref.name]
+            self.changed(ref.key)
+        if not items:
+            self._items.pop(ref.key, None)
+        self._bury(ref.uid)
+
+    def keep_only(self, kind: str, namespace: str, uids: set[str], version: int) -> None:
+        """See a whole list as of `version`: what is not in it, and is not newer, is gone."""
+        gone = [
+            item.ref
+            for items in self._items.values()
+            for (item_kind, _), item in items.items()
+            if item_kind == kind
+            and (not namespace or item.ref.namespace == namespace)
+            and item.ref.uid not in uids
+            and item.ref.resource_version <= version
+        ]
+        for ref in gone:
+            self.drop(ref)
+
+    def put_node(self, node: Node) -> None:
+        """See a node; who has a pod on it looks again when what matters of it changed."""
+        if self.nodes.get(node.name) == node:
+            return
+        is_new = node.name not in self.nodes
+        self.nodes[node.name] = node
+        if is_new:
+            return
+        for key, items in self._items.items():
+            if any(isinstance(item, Pod) and item.node == node.name for item in items.values()):
+                self.changed(key)
+
+    def observed(self, key: str, uid: str) -> Observed:
+        """Return all that belongs to a deployment."""
+        items = self._items.get(key, {}).values()
+        pods = sorted(_of(items, Pod), key=lambda pod: pod.ref.name)
+        revisions = sorted(_of(items, Revision), key=lambda one: one.number)
+        return Observed(
+            pods=tuple(pod for pod in pods if pod.ref.owner_uid == uid),
+            revisions=tuple(one for one in revisions if one.ref.owner_uid == uid),
+            children={(one.ref.kind, one.ref.name): one for one in _of(items, Child)},
+            nodes=self.nodes,
+            has_pod_monitors=self.has_pod_monitors,
+            taken=frozenset(pod.ref.name for pod in pods if pod.ref.owner_uid != uid),
+        )
+
+    def _bury(self, uid: str) -> None:
+        self._graves[uid] = None
+        if len(self._graves) > MAX_GRAVES:
+            self._graves.popitem(last=False)
+
+
+def parse(raw: Mapping[str, Any], kind: str) -> Item:
+    """Return an object, cut down."""
+    match kind:
+        case "Pod":
+            return observed.pod(raw)
+        case "ControllerRevision":
+            return observed.revision(raw)
+        case _:
+            return observed.child(raw, kind)
+
+
+def _remembering(item: Item, known: Item) -> Item:
+    """Return `item` with what only we knew of it, as long as our fields are what they were."""
+    if isinstance(item, Child) and isinstance(known, Child) and item.digest == known.digest:
+        return replace(item, applied=known.applied)
+    return item
+
+
+def _of(items: Iterable[Item], kind: type[Any]) -> list[Any]:
+    return [item for item in items if isinstance(item, kind)]

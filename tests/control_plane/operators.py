@@ -1,0 +1,263 @@
+"""The operator as a process, under its own rules, in a namespace of its own."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from control_plane.deployments import deployment
+
+from flamingo_operator import rbac
+
+OWN_KINDS = (
+    "pods,services,deployments,poddisruptionbudgets,networkpolicies,serviceaccounts,roles,"
+    "rolebindings,controllerrevisions,jobs,persistentvolumeclaims"
+)
+WAIT_S = 60.0
+QUICK = {"minReadySeconds": 0}
+BASE = {"rollout": QUICK, "drain": {"settleSeconds": 0, "deadlineSeconds": 5}}
+
+
+def wait_until(holds: Callable[[], Any], what: str, *, within_s: float = WAIT_S) -> Any:
+    """Return what `holds` returns once that is true."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        if found := holds():
+            return found
+        assert time.monotonic() < deadline_s, f"not within {within_s:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+@dataclass
+class Operator:
+    """A process; who starts it stops it."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Its address, once it listens."""
+        return "http://127.0.0.1:" + wait_until(self._port, "it listens")
+
+    def _port(self) -> str | None:
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        found = re.search(r'"port": (\d+), "event": "service.listening"', self.log.read_text())
+        return found[1] if found else None
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def is_leading(self) -> bool:
+        return self.metric("flamingo_operator_leading") == 1
+
+    def has_looked(self) -> bool:
+        """Whether it has seen everything and has nothing to do."""
+        num_passes = self.metric("flamingo_operator_reconcile_seconds_count")
+        return num_passes >= 1 and self.metric("flamingo_operator_queue_depth") == 0
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@dataclass
+class Site:
+    """A namespace, an account with the operator's rules, and the operators in it."""
+
+    cluster: Any
+    namespace: str
+    folder: Path
+    operators: list[Operator] = field(default_factory=list)
+
+    def start(self, *flags: str, namespaces: str | None = None) -> Operator:
+        log = self.folder / f"operator-{len(self.operators)}.log"
+        given = [f"--kubeconfig={self.folder / 'kubeconfig'}", "--port=0"]
+        given += [f"--own-namespace={self.namespace}", "--lease-s=2"]
+        given += [f"--identity=replica-{len(self.operators)}"]
+        given += [f"--namespaces={self.namespace if namespaces is None else namespaces}"]
+        command = [sys.executable, "-P", "-m", "flamingo_operator", *given, *flags]
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=out)
+        self.operators.append(Operator(process, log))
+        return self.operators[-1]
+
+    def kubectl(self, *args: str, body: object = None) -> str:
+        return self.cluster.told("-n", self.namespace, *args, body=body)
+
+    def create(self, spec: dict[str, Any] | None = None, *, name: str = "music") -> None:
+        body = deployment({**BASE, **(spec or {})}, name=name)
+        body["metadata"]["namespace"] = self.namespace
+        self.kubectl("create", "-f", "-", body=body)
+
+    def change(self, spec: dict[str, Any], *, name: str = "music") -> None:
+        patch = json.dumps({"spec": spec})
+        self.kubectl("patch", "fd", name, "--type=merge", f"--patch={patch}")
+
+    def get(self, kind: str, name: str = "") -> Any:
+        return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json"))
+
+    def status(self, name: str = "music") -> dict[str, Any]:
+        return self.get("fd", name).get("status", {})
+
+    def reason(self, kind: str, name: str = "music") -> str:
+        found = (one for one in self.status(name).get("conditions", ()) if one["type"] == kind)
+        return next((one["reason"] for one in found), "")
+
+    def pods(self) -> list[dict[str, Any]]:
+        found = self.kubectl("get", "pods", "-l", "flamingo.dev/component=server", "-o", "json")
+        return json.loads(found)["items"]
+
+    def is_complete(self, num: int, name: str = "music") -> bool:
+        """Whether the status of this generation says that all is as wanted."""
+        body = self.get("fd", name)
+        status = body.get("status", {})
+        told = {one["type"]: one["reason"] for one in status.get("conditions", ())}
+        return (
+            status.get("observedGeneration") == body["metadata"]["generation"]
+            and told.get("Progressing") == "Complete"
+            and status["readyReplicas"] == status["updatedReplicas"] == num
+            and status["drainingReplicas"] == 0
+        )
+
+    def wait_complete(self, num: int, *, within_s: float = WAIT_S) -> None:
+        wait_until(lambda: self.is_complete(num), f"{num} servers, complete", within_s=within_s)
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of everything that the operator writes."""
+        items = self.get(OWN_KINDS + ",fd,events")["items"]
+        return {
+            f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
+            for item in items
+        }
+
+    def objects(self) -> dict[str, Any]:
+        """Return all that the operator made, without what no two runs have in common."""
+        found = {}
+        for item in self.get(OWN_KINDS)["items"]:
+            labels = item["metadata"].get("labels", {})
+            if "flamingo.dev/deployment" not in labels or "pod-template-hash" in labels:
+                continue
+            spec = item.get("spec", {})
+            for key in ("nodeName", "clusterIP", "clusterIPs"):
+                spec.pop(key, None)
+            for port in spec.get("ports", ()):
+                port.pop("nodePort", None)
+            name = f"{item['kind']}/{item['metadata']['name']}"
+            said = (spec, labels, item.get("data"), item.get("rules"), item.get("revision"))
+            # JSON text compares as a whole and shows where it differs.
+            found[name] = json.dumps(said, sort_keys=True)
+        return found
+
+
+def _namespace(cluster: Any, name: str) -> None:
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    # Whatever is made has to pass the strictest level.
+    made["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.told("create", "-f", "-", body=made)
+
+
+@contextlib.contextmanager
+def neighbours(first: Site, names: Iterable[str]) -> Iterator[list[Site]]:
+    """Yield more namespaces in which the first one's account has the operator's rules."""
+    made = []
+    for name in names:
+        _namespace(first.cluster, name)
+        _grant(first.cluster, name, first.namespace)
+        made.append(Site(first.cluster, name, first.folder, first.operators))
+    try:
+        yield made
+    finally:
+        for one in made:
+            first.cluster.call("delete", "namespace", one.namespace, "--wait=false")
+
+
+@contextlib.contextmanager
+def site(cluster: Any, namespace: str, folder: Path) -> Iterator[Site]:
+    """Yield a new namespace in which an operator may run; end what was started there."""
+    _namespace(cluster, namespace)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}
+    cluster.told("-n", namespace, "create", "-f", "-", body=account)
+    _grant(cluster, namespace, namespace)
+    token = cluster.told("-n", namespace, "create", "token", "operator").strip()
+    _write_kubeconfig(cluster, token, folder / "kubeconfig")
+    here = Site(cluster, namespace, folder)
+    try:
+        yield here
+    finally:
+        for operator in here.operators:
+            if operator.process.poll() is None:
+                operator.process.send_signal(signal.SIGCONT)
+                operator.kill()
+        cluster.call("delete", "namespace", namespace, "--wait=false")
+
+
+def _grant(cluster: Any, namespace: str, home: str) -> None:
+    account = {"kind": "ServiceAccount", "name": "operator", "namespace": home}
+    group = "rbac.authorization.k8s.io"
+    rules = rbac.rules() + rbac.own_rules()
+    for body in (
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "Role",
+            "metadata": {"name": "operator"},
+            "rules": rules,
+        },
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "operator"},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "operator"},
+            "subjects": [account],
+        },
+    ):
+        cluster.told("-n", namespace, "create", "-f", "-", body=body)
+
+
+def grant_cluster(cluster: Any, namespace: str) -> None:
+    """Let a namespace's operator look after the whole cluster."""
+    group, name = "rbac.authorization.k8s.io", f"operator-{namespace}"
+    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    for body in (
+        {"kind": "ClusterRole", "rules": rbac.rules() + rbac.cluster_rules()},
+        {
+            "kind": "ClusterRoleBinding",
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+            "subjects": [account],
+        },
+    ):
+        whole = {"apiVersion": f"{group}/v1", "metadata": {"name": name}, **body}
+        cluster.told("create", "-f", "-", body=whole)
+
+
+def _write_kubeconfig(cluster: Any, token: str, file: Path) -> None:
+    config = json.loads(cluster.told("config", "view", "--raw", "--minify", "-o", "json"))
+    config["users"] = [{"name": "operator", "user": {"token": token}}]
+    config["contexts"][0]["context"]["user"] = "operator"
+    file.write_text(json.dumps(config))
+
+
+def process_id(cluster: Any, program: str) -> int:
+    """Return the id of one of the cluster's own processes."""
+    return int(json.loads(cluster.state.read_text())["pids"][program])

@@ -1,0 +1,149 @@
+"""Killed operators, two of them, a silent API server, and a rollout that cannot work.
+
+`FLAMINGO_KILLS=200 pytest tests/control_plane/test_operator_survives.py -k killed` kills it at as
+many moments.
+"""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from control_plane.operators import QUICK, process_id, site, wait_until
+
+NUM_KILLS = int(os.environ.get("FLAMINGO_KILLS", "9"))
+KILLS_EACH = 3
+"""In the life of each deployment: while it is made, scaled and rolled."""
+LAST = {"replicas": 3, "server": {"image": "example.com/pod:2"}}
+PATIENT = {**QUICK, "strategy": "RollingUpdate", "progressDeadlineSeconds": 60}
+
+
+@pytest.fixture
+def here(whole_cluster, tmp_path, request):
+    with site(
+        whole_cluster, request.node.name.replace("_", "-")[5:50].strip("-"), tmp_path
+    ) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stuck(whole_cluster, tmp_path_factory):
+    """Begin a rollout that cannot work before the other tests, because giving up takes a minute."""
+    with site(whole_cluster, "stuck", tmp_path_factory.mktemp("stuck")) as made:
+        # Another test silences the API server for longer than a short Lease lasts.
+        made.start("--no-leader-election")
+        made.create({"replicas": 2, "rollout": PATIENT})
+        made.wait_complete(2)
+        made.change({"gpu": {"nodeSelector": {"no": "such-node"}}})
+        yield made
+
+
+def test_a_killed_operator_leaves_what_the_next_one_finishes(here, stuck):
+    """Create, scale and roll, each with a kill at a random moment; the end is always the same."""
+    dice = random.Random(7)
+    ends = []
+    for number in range(-(-NUM_KILLS // KILLS_EACH)):
+        name = f"kill-{number}"
+        here.create({"replicas": 2}, name=name)
+        for change in ({"replicas": 3}, LAST, None):
+            operator = here.start("--no-leader-election", "--log-level=warning")
+            # A moment within the start or within what it does then.
+            time.sleep(dice.uniform(1.0, 2.6))
+            operator.kill()
+            if change:
+                here.change(change, name=name)
+        operator = here.start("--no-leader-election")
+        wait_until(lambda name=name: here.is_complete(3, name), "complete")
+        wait_until(operator.has_looked, "it has nothing to do")
+        assert operator.stop() == 0
+        found = {
+            key.replace(name, "music"): text.replace(name, "music")
+            for key, text in here.objects().items()
+        }
+        ends.append(found)
+        here.kubectl("delete", "fd", name, "--wait=false")
+        wait_until(lambda: here.objects() == {}, "all is gone")
+    # The number of a pod and of a revision tells how often somebody began anew.
+    assert {frozenset(_kinds(end).items()) for end in ends} == {frozenset(_kinds(ends[0]).items())}
+    assert all(len([key for key in end if key.startswith("Pod/")]) == 3 for end in ends)
+    assert len({tuple(sorted(_fixed(end).items())) for end in ends}) == 1
+    assert len(stuck.pods()) <= 3
+
+
+def _fixed(objects):
+    varying = ("Pod/", "ControllerRevision/")
+    return {key: text for key, text in objects.items() if not key.startswith(varying)}
+
+
+def _kinds(objects):
+    kinds = [key.partition("/")[0] for key in objects if not key.startswith("ControllerRevision/")]
+    return {kind: kinds.count(kind) for kind in kinds}
+
+
+def test_two_operators_share_the_work_by_taking_turns(here, stuck):
+    first = here.start()
+    wait_until(first.is_leading, "the first leads")
+    second = here.start()
+    assert second.get("/health/ready")[0] == 200
+    here.create({"replicas": 1})
+    here.wait_complete(1)
+    assert second.metric("flamingo_operator_leading") == 0
+    first.kill()
+    here.change({"replicas": 2})
+    here.wait_complete(2)
+    assert second.is_leading()
+    third = here.start()
+    wait_until(lambda: third.get("/health/ready")[0] == 200, "the third waits")
+    began_s = time.monotonic()
+    assert second.stop() == 0
+    wait_until(third.is_leading, "the third leads at once")
+    assert time.monotonic() - began_s < 10
+    assert stuck.status()["readyReplicas"] == 2
+
+
+def test_a_leader_that_was_away_too_long_ends_and_never_acts_on_what_it_remembers(here, stuck):
+    first = here.start()
+    here.create({"replicas": 1})
+    here.wait_complete(1)
+    first.process.send_signal(signal.SIGSTOP)
+    second = here.start()
+    wait_until(second.is_leading, "the second leads")
+    here.change({"replicas": 2})
+    here.wait_complete(2)
+    first.process.send_signal(signal.SIGCONT)
+    assert first.process.wait(30) == 1
+    assert "lease.lost" in first.log.read_text()
+    assert here.is_complete(2)
+    assert stuck.status()["readyReplicas"] == 2
+
+
+def test_an_api_server_that_says_nothing_is_waited_for(here, whole_cluster, stuck):
+    operator = here.start("--no-leader-election")
+    here.create({"replicas": 1})
+    here.wait_complete(1)
+    server = process_id(whole_cluster, "kube-apiserver")
+    os.kill(server, signal.SIGSTOP)
+    try:
+        # Longer than connecting may take, so that requests under way fail.
+        time.sleep(7)
+        assert operator.get("/health/live")[0] == 200
+        assert operator.get("/metrics")[0] == 200
+    finally:
+        os.kill(server, signal.SIGCONT)
+    here.change({"replicas": 2})
+    here.wait_complete(2, within_s=120)
+    assert operator.process.poll() is None
+    assert stuck.operators[0].process.poll() is None
+
+
+def test_a_rollout_that_cannot_work_is_given_up_and_the_old_servers_served_all_along(stuck):
+    wait_until(lambda: stuck.reason("Progressing") == "RolledBack", "given up", within_s=150)
+    wait_until(lambda: len(stuck.pods()) == 2, "the new one is gone")
+    status = stuck.status()
+    assert status["readyReplicas"] == 2
+    assert status["currentRevision"] != status["updateRevision"]
+    told = stuck.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").split()
+    assert {"Unschedulable", "RolledBack"} <= set(told)
+    stuck.change({"gpu": {"nodeSelector": None}})
+    stuck.wait_complete(2)

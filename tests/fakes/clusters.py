@@ -1,0 +1,174 @@
+"""A cluster of a scheduler, GPUs and kubelets in a few lines, for what decides upon it.
+
+It does to objects what Kubernetes does, one move at a time, so a test can put the
+moves in any order. What is tested is the real `decide`, through the real parsers.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from control_plane.deployments import deployment
+
+from flamingo_operator import observed, report, spec
+from flamingo_operator.actions import Apply, Delete, Drain, Undrain
+from flamingo_operator.decide import decide
+from flamingo_operator.manifests import Release
+from flamingo_operator.moments import encode
+from flamingo_operator.observed import Observed, Pod
+from flamingo_operator.projection import digest_of_manifest
+from flamingo_operator.replicas import Memory, desired_replicas
+
+RELEASE = Release("pod:1", "router:1", "flamingo-system")
+UID = "u-1"
+
+
+@dataclass
+class Cluster:
+    """One FlamingoDeployment, and what became of it."""
+
+    body: dict[str, Any]
+    num_gpus: int = 100
+    now_s: float = 1_800_000_000.0
+    release: Release = RELEASE
+    pods: dict[str, Pod] = field(default_factory=dict)
+    raw: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    children: dict[tuple[str, str], observed.Child] = field(default_factory=dict)
+    loads: dict[str, observed.Load] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+    num_made: int = 0
+    _parsed: tuple[dict[str, Any], spec.FlamingoDeployment] | None = None
+
+    @classmethod
+    def of(cls, given: dict[str, Any] | None = None, **kwargs: Any) -> "Cluster":
+        body = deployment(given)
+        body["metadata"] |= {"uid": UID, "generation": 1}
+        return cls(body, **kwargs)
+
+    def change(self, **fields: Any) -> None:
+        """Write the spec."""
+        self.body = {**self.body, "spec": {**self.body["spec"], **fields}}
+        self.body["metadata"]["generation"] += 1
+
+    @property
+    def deployment(self) -> spec.FlamingoDeployment:
+        if self._parsed is None or self._parsed[0] is not self.body:
+            self._parsed = (self.body, spec.parse(self.body))
+        return self._parsed[1]
+
+    @property
+    def observed(self) -> Observed:
+        return Observed(
+            pods=tuple(sorted(self.pods.values(), key=lambda pod: pod.ref.name)),
+            revisions=tuple(
+                sorted(
+                    (
+                        observed.revision(raw)
+                        for (kind, _), raw in self.raw.items()
+                        if kind == "ControllerRevision"
+                    ),
+                    key=lambda one: one.number,
+                )
+            ),
+            children=self.children,
+            loads=self.loads,
+        )
+
+    def decide(self):
+        desired = desired_replicas(self.deployment.spec, None, Memory(), self.now_s)
+        return decide(self.deployment, self.observed, self.release, desired, self.now_s)
+
+    def operate(self):
+        """Let the operator do one pass; return what it decided."""
+        decision = self.decide()
+        if self.deployment.spec.mode == "Apply":
+            for action in decision.actions:
+                self._do(action)
+        seen = (self.status, self.now_s)
+        self.status = report.status(self.deployment, self.observed, decision, [], seen)
+        return decision
+
+    def _do(self, action) -> None:
+        match action:
+            case Apply(manifest):
+                self._apply(manifest)
+            case Drain(pod, started_s, until_s):
+                marked = replace(pod, drain_started_s=started_s, drain_until_s=until_s)
+                self.pods[pod.ref.name] = marked
+            case Undrain(pod):
+                self.pods[pod.ref.name] = replace(pod, drain_started_s=None, drain_until_s=None)
+            case Delete(ref):
+                self._delete(ref)
+
+    def _apply(self, manifest) -> None:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        self.num_made += 1
+        made = {"uid": f"{name}-{self.num_made}", "resourceVersion": str(self.num_made)}
+        if kind == "Pod":
+            assert name not in self.pods, "a pod was made twice"
+            made["creationTimestamp"] = encode(self.now_s)
+            self.pods[name] = observed.pod(manifest | {"metadata": manifest["metadata"] | made})
+        elif kind == "ControllerRevision":
+            self.raw[kind, name] = manifest | {"metadata": manifest["metadata"] | made}
+        else:
+            ref = observed.ref(manifest | {"metadata": manifest["metadata"] | made}, kind)
+            self.children[kind, name] = observed.Child(
+                ref, digest_of_manifest(manifest), num_ready=2
+            )
+
+    def _delete(self, ref) -> None:
+        if ref.kind != "Pod":
+            self.raw.pop((ref.kind, ref.name), None)
+            self.children.pop((ref.kind, ref.name), None)
+        elif self.pods[ref.name].node:
+            self.pods[ref.name] = replace(self.pods[ref.name], is_terminating=True, is_ready=False)
+        else:
+            del self.pods[ref.name]
+
+    # What Kubernetes does.
+
+    def schedule(self) -> None:
+        """Place what can be placed, first come first served; say of the rest that it cannot."""
+        free = self.num_gpus - sum(bool(pod.node) for pod in self.pods.values())
+        for pod in sorted(self.pods.values(), key=lambda pod: (pod.created_s, pod.ref.name)):
+            if pod.node or pod.is_finished:
+                continue
+            if free > 0:
+                placed = replace(pod, node="node-1", scheduled_s=self.now_s, is_unschedulable=False)
+                self.pods[pod.ref.name] = placed
+                free -= 1
+            else:
+                self.pods[pod.ref.name] = replace(pod, is_unschedulable=True)
+
+    def load(self, revisions: set[str] | None = None) -> None:
+        """Let placed pods become ready, of some revisions only if those are given."""
+        for name, pod in self.pods.items():
+            is_good = revisions is None or pod.revision in revisions
+            if is_good and pod.node and not (pod.is_ready or pod.is_terminating or pod.is_finished):
+                self.pods[name] = replace(pod, is_ready=True, ready_since_s=self.now_s)
+
+    def end(self) -> None:
+        """Let what terminates be gone."""
+        self.pods = {name: pod for name, pod in self.pods.items() if not pod.is_terminating}
+
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def live(self, num_rounds: int = 40, revisions: set[str] | None = None) -> None:
+        """Let everybody do their part until nothing happens any more."""
+        for _ in range(num_rounds):
+            self.operate()
+            self.schedule()
+            self.load(revisions)
+            self.end()
+            self.wait(60)
+
+    @property
+    def ready(self) -> list[Pod]:
+        return [pod for pod in self.pods.values() if pod.is_alive and pod.is_ready]
+
+    def reason(self, kind: str) -> str:
+        return next(one["reason"] for one in self.status["conditions"] if one["type"] == kind)
+
+    @property
+    def hashes(self) -> list[str]:
+        return sorted({pod.revision for pod in self.pods.values()})

@@ -1,0 +1,406 @@
+"""What the operator decides, on a cluster that makes its moves in any order."""
+
+from dataclasses import replace
+
+import pytest
+from fakes.clusters import RELEASE, Cluster
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flamingo_operator import drain, rollout, template, victim
+from flamingo_operator.actions import Apply, Delete, Drain, Undrain
+from flamingo_operator.manifests import Release
+from flamingo_operator.observed import Load, Node, Observed
+
+QUICK = {"minReadySeconds": 0}
+
+
+def server(image):
+    return {"image": image}
+
+
+def created(decision):
+    return [
+        action.manifest["metadata"]["name"]
+        for action in decision.actions
+        if isinstance(action, Apply) and action.manifest["kind"] == "Pod"
+    ]
+
+
+def left(decision):
+    return [
+        action
+        for action in decision.actions
+        if isinstance(action, Drain) or (isinstance(action, Delete) and action.ref.kind == "Pod")
+    ]
+
+
+moves = st.lists(
+    st.one_of(
+        st.sampled_from(["operate", "operate", "schedule", "load", "end", "fail"]),
+        st.tuples(st.just("wait"), st.sampled_from([1.0, 12.0, 200.0, 4000.0])),
+        st.tuples(st.just("scale"), st.integers(0, 4)),
+        st.tuples(st.just("roll"), st.sampled_from(["a:1", "b:2", "c:3"])),
+        st.tuples(st.just("pause"), st.booleans()),
+    ),
+    max_size=30,
+)
+rollouts = st.fixed_dictionaries(
+    {
+        "strategy": st.sampled_from(["Auto", "RollingUpdate", "Recreate"]),
+        "maxSurge": st.integers(1, 2),
+        "maxUnavailable": st.integers(0, 1),
+        "minReadySeconds": st.sampled_from([0, 10]),
+    }
+)
+
+
+def move(cluster, one):  # noqa: C901 - a table of moves
+    match one:
+        case "operate":
+            operate_within_bounds(cluster)
+        case "fail":
+            for name, pod in list(cluster.pods.items())[:1]:
+                cluster.pods[name] = replace(pod, is_finished=True, is_ready=False)
+        case str():
+            getattr(cluster, one)()
+        case ("wait", seconds):
+            cluster.wait(seconds)
+        case ("scale", num):
+            cluster.change(replicas=num)
+        case ("roll", image):
+            cluster.change(server=server(image))
+        case ("pause", is_paused):
+            cluster.change(rollout={**cluster.body["spec"]["rollout"], "paused": is_paused})
+
+
+def operate_within_bounds(cluster):
+    spec = cluster.deployment.spec
+    before = len(cluster.ready)
+    alive_before = sum(pod.is_alive for pod in cluster.pods.values())
+    decision = cluster.operate()
+    alive = [pod for pod in cluster.pods.values() if pod.is_alive]
+    assert len(alive) <= max(alive_before, spec.replicas + spec.rollout.max_surge)
+    num_new = len(created(decision))
+    not_ready = [pod for pod in alive if not pod.is_ready]
+    assert num_new == 0 or len(not_ready) <= spec.scaling.scale_up.max_pending + alive_before
+    goal = decision.goal
+    if goal is not None and num_new:
+        new = [pod for pod in not_ready if pod.revision == goal.target.hash]
+        assert len(new) <= spec.scaling.scale_up.max_pending
+    if spec.rollout.strategy != "Recreate":
+        allowed = max(spec.rollout.max_unavailable, spec.rollout.strategy == "Auto")
+        assert len(cluster.ready) >= min(before, spec.replicas - allowed)
+    return decision
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(num=st.integers(0, 4), rules=rollouts, life=moves, spare=st.integers(0, 2))
+def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules, life, spare):
+    # RollingUpdate has to surge to get anywhere, so it is given the GPU for it.
+    is_tight = rules["strategy"] == "Auto" or rules["maxUnavailable"] or spare
+    cluster = Cluster.of(
+        {"replicas": num, "rollout": rules}, num_gpus=4 + spare + (0 if is_tight else 1)
+    )
+    for one in life:
+        move(cluster, one)
+    cluster.change(rollout={**rules, "paused": False})
+    for _ in range(60):
+        decision = operate_within_bounds(cluster)
+        if decision.actions == () and decision.step.is_complete and decision.wake_s is None:
+            break
+        cluster.schedule()
+        cluster.load()
+        cluster.end()
+        cluster.wait(60)
+    wanted = template.revision_hash(cluster.deployment.spec)
+    goal = cluster.decide().goal
+    target = wanted if not goal.is_rolled_back else goal.target.hash
+    assert len(cluster.ready) == cluster.deployment.spec.replicas
+    assert {pod.revision for pod in cluster.pods.values()} <= {target}
+    assert len(cluster.pods) == len(cluster.ready)
+    assert cluster.decide().actions == ()
+    status = dict(cluster.status)
+    cluster.operate()
+    assert cluster.status == status
+
+
+def test_a_second_pass_does_nothing():
+    cluster = Cluster.of({"replicas": 3, "rollout": QUICK})
+    cluster.live(5)
+    assert len(cluster.ready) == 3
+    assert cluster.operate().actions == ()
+
+
+def test_who_decides_the_same_names_the_same_pods():
+    cluster = Cluster.of({"replicas": 3})
+    cluster.operate()
+    assert created(cluster.decide()) == created(cluster.decide())
+    cluster.operate()
+    assert created(cluster.decide()) == []
+
+
+def test_no_more_than_max_pending_are_made_before_some_are_ready():
+    cluster = Cluster.of({"replicas": 9, "rollout": QUICK})
+    cluster.operate()
+    assert len(created(cluster.operate())) == 4
+    assert created(cluster.operate()) == []
+    cluster.schedule()
+    cluster.load()
+    assert len(created(cluster.operate())) == 4
+
+
+def test_auto_adds_a_server_first_where_a_gpu_is_free():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK}, num_gpus=3)
+    cluster.live(4)
+    cluster.change(server=server("b:2"))
+    fewest = 2
+    for _ in range(12):
+        cluster.operate()
+        fewest = min(fewest, len(cluster.ready))
+        cluster.schedule()
+        cluster.load()
+        cluster.end()
+        cluster.wait(5)
+    assert fewest == 2
+    assert cluster.reason("Progressing") == "Complete"
+
+
+def test_auto_lets_one_leave_first_where_no_gpu_is_free_and_waits_for_that_only_once():
+    cluster = Cluster.of({"replicas": 3, "rollout": QUICK}, num_gpus=3)
+    cluster.live(4)
+    cluster.change(server=server("b:2"))
+    began_s, fewest = cluster.now_s, 3
+    while cluster.reason("Progressing") != "Complete" or cluster.now_s == began_s:
+        cluster.operate()
+        fewest = min(fewest, len(cluster.ready))
+        cluster.schedule()
+        cluster.load()
+        cluster.end()
+        cluster.wait(2)
+        assert cluster.now_s - began_s < 400
+    assert fewest == 2
+    assert cluster.now_s - began_s < 180 + 90
+    assert cluster.hashes == [template.revision_hash(cluster.deployment.spec)]
+
+
+def test_a_server_that_never_becomes_ready_is_given_up_and_the_old_ones_serve_on():
+    cluster = Cluster.of({"replicas": 2, "rollout": {**QUICK, "progressDeadlineSeconds": 100}})
+    cluster.live(4)
+    good = set(cluster.hashes)
+    cluster.change(server=server("bad:0"))
+    cluster.live(6, revisions=good)
+    assert set(cluster.hashes) == good
+    assert len(cluster.ready) == 2
+    assert cluster.reason("Progressing") == "RolledBack"
+    assert cluster.operate().actions == ()
+    cluster.change(server=server("good:3"))
+    cluster.live(10)
+    assert cluster.reason("Progressing") == "Complete"
+    assert cluster.hashes == [template.revision_hash(cluster.deployment.spec)]
+
+
+def test_a_first_revision_that_fails_is_tried_on():
+    cluster = Cluster.of({"replicas": 1, "rollout": {**QUICK, "progressDeadlineSeconds": 100}})
+    cluster.live(5, revisions=set())
+    assert cluster.reason("Progressing") == "DeadlineExceeded"
+    cluster.live(3)
+    assert cluster.reason("Progressing") == "Complete"
+
+
+def test_a_newer_operator_restarts_nothing_and_makes_more_of_the_same():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    cluster.release = Release("pod:2", "router:2", RELEASE.operator_namespace)
+    # The routers follow the release; a server costs a cold start and does not.
+    assert {str(action) for action in cluster.operate().actions} == {
+        "update Deployment music-router"
+    }
+    cluster.change(replicas=3)
+    decision = cluster.operate()
+    pods = [one.manifest for one in decision.actions if created(decision)]
+    assert [pod["spec"]["containers"][0]["image"] for pod in pods] == ["pod:1"]
+
+
+def test_a_paused_rollout_leaves_old_servers_and_steers_only_their_number():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    old = set(cluster.hashes)
+    cluster.change(server=server("b:2"), rollout={**QUICK, "paused": True})
+    cluster.live(4)
+    assert set(cluster.hashes) == old
+    assert cluster.reason("Progressing") == "Paused"
+    cluster.change(replicas=3)
+    cluster.live(4)
+    assert set(cluster.hashes) == old
+    assert len(cluster.ready) == 3
+    cluster.change(rollout=QUICK)
+    cluster.live(8)
+    assert cluster.hashes == [template.revision_hash(cluster.deployment.spec)]
+
+
+def test_a_suspended_deployment_keeps_everything_but_its_servers():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    made = set(cluster.children)
+    cluster.change(suspend=True)
+    cluster.live(4)
+    assert cluster.pods == {}
+    assert set(cluster.children) == made
+    assert cluster.reason("Ready") == "Suspended"
+
+
+def test_a_plan_is_told_and_not_done():
+    cluster = Cluster.of({"replicas": 2, "mode": "Plan"})
+    cluster.operate()
+    assert cluster.children == {}
+    assert "create Service music" in cluster.status["plan"]["actions"]
+    cluster.change(mode="Apply", rollout=QUICK)
+    cluster.live(4)
+    cluster.change(mode="Plan", replicas=3)
+    cluster.operate()
+    assert cluster.status["plan"]["numGpus"] == 1
+    assert len(cluster.pods) == 2
+
+
+def test_without_a_signal_the_least_number_is_held_and_that_is_said():
+    scaling = {"mode": "Internal", "minReplicas": 2, "maxReplicas": 4}
+    cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "scaling": scaling})
+    cluster.live(4)
+    assert len(cluster.ready) == 2
+    assert cluster.reason("ScalingActive") == "NoSignal"
+
+
+def test_a_server_that_is_wanted_again_while_it_drains_is_put_back():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    cluster.loads = {name: Load(backlog_s=100.0, num_held=3) for name in cluster.pods}
+    cluster.change(replicas=1)
+    cluster.operate()
+    assert len(cluster.ready) == 1
+    cluster.change(replicas=2)
+    decision = cluster.operate()
+    assert [type(action) for action in decision.actions if isinstance(action, Undrain)] == [Undrain]
+    assert len(cluster.ready) == 2
+
+
+def test_a_server_that_a_person_asks_to_leave_is_replaced_first():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    asked = min(cluster.pods)
+    uid = cluster.pods[asked].ref.uid
+    cluster.pods[asked] = replace(cluster.pods[asked], is_asked_to_leave=True)
+    cluster.live(6)
+    assert len(cluster.ready) == 2
+    assert uid not in {pod.ref.uid for pod in cluster.pods.values()}
+
+
+def test_a_server_that_fails_at_once_is_not_replaced_at_once():
+    cluster = Cluster.of({"replicas": 1})
+    cluster.operate()
+    cluster.operate()
+    (name,) = cluster.pods
+    cluster.pods[name] = replace(cluster.pods[name], is_finished=True)
+    decision = cluster.operate()
+    assert created(decision) == []
+    assert 0 < decision.wake_s - cluster.now_s <= rollout.REPLACE_FAILED_S
+    cluster.wait(rollout.REPLACE_FAILED_S)
+    assert [str(action) for action in left(cluster.operate())] == [f"delete Pod {name}: it failed"]
+
+
+def test_a_model_is_fetched_before_the_first_server_starts():
+    claim = {"type": "PersistentVolumeClaim", "preload": True}
+    claim["persistentVolumeClaim"] = {"size": "10Gi"}
+    cluster = Cluster.of({"replicas": 1, "cache": claim})
+    cluster.live(3)
+    assert cluster.pods == {}
+    assert cluster.reason("Ready") == "Preloading"
+    ((job, child),) = [(key, child) for key, child in cluster.children.items() if key[0] == "Job"]
+    cluster.children[job] = replace(child, is_failed=True)
+    cluster.operate()
+    assert cluster.reason("ModelCached") == "PreloadFailed"
+    cluster.children[job] = replace(child, is_complete=True)
+    cluster.live(3)
+    assert len(cluster.pods) == 1
+
+
+def test_what_the_spec_wants_no_more_is_removed_but_never_a_claim():
+    claim = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "10Gi"}}
+    cluster = Cluster.of({"cache": claim})
+    cluster.live(3)
+    cluster.change(cache={}, router={"enabled": False})
+    cluster.live(3)
+    kinds = {kind for kind, _ in cluster.children}
+    assert "PersistentVolumeClaim" in kinds
+    assert "Deployment" not in kinds
+
+
+def test_an_object_of_somebody_else_is_left_alone_and_named():
+    cluster = Cluster.of()
+    cluster.live(4)
+    key = ("Service", "music")
+    child = cluster.children[key]
+    cluster.children[key] = replace(child, ref=replace(child.ref, owner_uid="u-2"), digest="x")
+    decision = cluster.operate()
+    assert decision.actions == ()
+    assert cluster.reason("SpecValid") == "NameTaken"
+
+
+def alive(**fields):
+    cluster = Cluster.of({"replicas": 1, "rollout": QUICK})
+    cluster.live(3)
+    (pod,) = cluster.pods.values()
+    return replace(pod, **fields)
+
+
+def named(pod, name, **fields):
+    return replace(pod, ref=replace(pod.ref, name=name), **fields)
+
+
+def test_who_leaves_is_who_is_missed_least():
+    pod = alive()
+    ranked = [
+        named(pod, "waits-for-a-node", is_ready=False, node=""),
+        named(pod, "loads", is_ready=False),
+        named(pod, "on-a-cordoned-node", node="cordoned"),
+        named(pod, "of-an-old-revision", revision="old"),
+        named(pod, "idle"),
+        named(pod, "busy-and-young", created_s=pod.created_s + 9),
+        named(pod, "busy-and-old"),
+    ]
+    observed = Observed(
+        nodes={"cordoned": Node("cordoned", is_cordoned=True), "node-1": Node("node-1")},
+        loads={"idle": Load(0.0, 0), "busy-and-young": Load(9.0, 1), "busy-and-old": Load(9.0, 1)}
+        | {"on-a-cordoned-node": Load(99.0, 9), "of-an-old-revision": Load(99.0, 9)},
+    )
+    order = victim.in_order(reversed(ranked), observed, pod.revision)
+    assert [one.ref.name for one in order] == [one.ref.name for one in ranked]
+
+
+@pytest.mark.parametrize(
+    ("age_s", "load", "expected"),
+    [
+        pytest.param(3, Load(0.0, 0), "hold", id="endpoints have not settled"),
+        pytest.param(6, Load(0.0, 0), "leave", id="empty"),
+        pytest.param(6, None, "leave", id="does not say"),
+        pytest.param(6, Load(50.0, 2), "hold", id="busy"),
+        pytest.param(91, Load(50.0, 2), "cut", id="busy beyond its deadline"),
+    ],
+)
+def test_a_draining_server_is_held_until_it_is_empty_or_late(age_s, load, expected):
+    spec = Cluster.of().deployment.spec.drain
+    pod = alive(drain_started_s=1000.0, drain_until_s=1000.0 + 5 + 10 + 75)
+    match drain.verdict(pod, load, spec, 1000.0 + age_s):
+        case drain.Hold(until_s):
+            assert expected == "hold"
+            assert 1000.0 + age_s < until_s <= pod.drain_until_s
+        case drain.Leave(_, grace_s):
+            assert expected == ("leave" if grace_s is None else "cut")
+
+
+def test_a_drains_deadline_follows_from_the_work_in_flight_and_is_capped():
+    spec = Cluster.of().deployment.spec.drain
+    assert drain.deadline_s(Load(0.0, 0), spec, 0.0) == 15.0
+    assert drain.deadline_s(Load(100.0, 4), spec, 0.0) == 165.0
+    assert drain.deadline_s(Load(10_000.0, 4), spec, 0.0) == 605.0
+    assert drain.deadline_s(None, spec, 0.0) == 605.0
