@@ -1,6 +1,7 @@
 """What several folders share: the clips, and where built-in models are built."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,24 @@ def model_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def clips():
     return {path.name: path.read_bytes() for path in CLIPS.iterdir() if path.suffix != ".py"}
+
+
+def absent(what, install):
+    """Skip the test for want of a program, or fail it where nothing may be wanting."""
+    told = f"{what} is not installed; {install}"
+    if os.environ.get("FLAMINGO_REQUIRE_ALL") == "1":
+        pytest.fail(told)
+    pytest.skip(told)
+
+
+@pytest.fixture(scope="session")
+def needs():
+    """Return the path of a program, looked for where administrators keep theirs too."""
+
+    def find(program, *, install=None):
+        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+        return shutil.which(program, path=path) or absent(
+            program, install or f"Debian: apt install {program}"
+        )
+
+    return find

@@ -16,9 +16,9 @@ from flamingo.wire.responses import FinishReason, PromptTokensDetails, Usage
 from flamingo_pod import prompt
 from flamingo_pod.clip import Clip
 from flamingo_pod.detokenize import Detokenizer
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.engine import Prompt
 from flamingo_pod.engine.grammar import Grammar, GrammarSpec
-from flamingo_pod.engine.load import Work
 from flamingo_pod.engine.sequence import SamplingParams, Step
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.pod import Pod, Served
@@ -34,19 +34,19 @@ class Question:
     stops: Sequence[str]
     num_choices: int = 1
     grammar: Grammar | None = None
-
-    @property
-    def work(self) -> Work:
-        """What the engine will have to do."""
-        num_windows = self.clip.num_windows if self.clip else 0
-        return Work(num_windows, self.num_choices * self.params.max_tokens)
+    account: Account = field(default_factory=Account)
 
     def asks(self) -> list[tuple[Prompt, SamplingParams]]:
         """Return what each choice asks of the engine: the same, but for seed and grammar."""
         audio, seed = self.clip.audio if self.clip else None, self.params.seed
         return [
             (
-                Prompt(self.token_ids, audio, grammar=self.grammar and self.grammar.fork()),
+                Prompt(
+                    self.token_ids,
+                    audio,
+                    grammar=self.grammar and self.grammar.fork(),
+                    account=self.account,
+                ),
                 replace(self.params, seed=None if seed is None else seed + number),
             )
             for number in range(self.num_choices)
@@ -136,7 +136,11 @@ class Answer:
 
 
 async def ask(
-    served: Served, turns: Sequence[prompt.Turn], clip: Clip | None, asked: requests.Sampling
+    served: Served,
+    turns: Sequence[prompt.Turn],
+    clip: Clip | None,
+    asked: requests.Sampling,
+    account: Account,
 ) -> Answer:
     """Return the answer, nothing said yet; or refuse the question before any work.
 
@@ -152,7 +156,8 @@ async def ask(
     params = _params(loaded.limits, asked, max_tokens)
     num_choices = (asked.n or 1) if isinstance(asked, requests.ChatRequest) else 1
     grammar = await _grammar(served, asked.response_format)
-    question = Question(ids, clip, params, asked.stop or (), num_choices, grammar)
+    _expect(account, ids, clip, num_choices, max_tokens)
+    question = Question(ids, clip, params, asked.stop or (), num_choices, grammar, account)
     tokenizer = loaded.processor.tokenizer
     choices = [Choice(n, Detokenizer(tokenizer, question.stops)) for n in range(num_choices)]
     return Answer(question, choices)
@@ -162,6 +167,15 @@ def facts(question: Question) -> dict[str, object]:
     """Return what the access line says of a question."""
     seconds = question.clip.seconds if question.clip else 0.0
     return {"audio_s": round(seconds, 3), "prompt_tokens": len(question.token_ids)}
+
+
+def _expect(
+    account: Account, ids: Sequence[int], clip: Clip | None, num_choices: int, max_tokens: int
+) -> None:
+    account.num_choices = num_choices
+    account.num_windows_left = clip.num_windows if clip else 0
+    account.num_prompt_left = len(ids)
+    account.num_output_left = num_choices * max_tokens
 
 
 def _asked_tokens(asked: requests.Sampling) -> tuple[int | None, str]:
@@ -189,7 +203,7 @@ def _params(limits: Limits, asked: requests.Sampling, max_tokens: int) -> Sampli
         top_k=limits.default_top_k if asked.top_k is None else asked.top_k,
         min_p=asked.min_p,
         seed=asked.seed,
-        repetition_penalty=1.0 if penalty is None else penalty,
+        repetition_penalty=limits.default_repetition_penalty if penalty is None else penalty,
         frequency_penalty=asked.frequency_penalty or 0.0,
         presence_penalty=asked.presence_penalty or 0.0,
         logit_bias=asked.logit_bias or {},
@@ -222,7 +236,7 @@ async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[Piec
     The choices come interleaved; the first fault in one ends all.
     """
     question, engine, started_s = answer.question, served.engine, time.monotonic()
-    with engine.load.holding(question.work), engine.submitted(question.asks()) as steps:
+    with engine.load.holding(question.account), engine.submitted(question.asks()) as steps:
         async for number, step in steps:
             if answer.num_tokens == 0:
                 pod.metrics.first_token.observe(time.monotonic() - started_s)

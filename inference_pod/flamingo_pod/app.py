@@ -2,25 +2,26 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from flamingo.errors import ModelNotFound
-from flamingo.service import exposition, http, page
-from flamingo.wire.responses import ModelList
-from flamingo_pod import captions, chat, embeddings
+from flamingo.service import cors, docs, exposition, http, page
+from flamingo.wire import routes
+from flamingo.wire.responses import Health, ModelList
+from flamingo_pod import accounts, captions, chat, embeddings
 from flamingo_pod.lifecycle import State
 from flamingo_pod.metrics import LoadCollector
 from flamingo_pod.pod import Pod
 
 POD = web.AppKey("pod", Pod)
-Story = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
-API: dict[str, Story] = {
+API: dict[str, accounts.Story] = {
     "/v1/chat/completions": chat.handle,
     "/v1/audio/captions": captions.caption,
     "/v1/audio/analyze": captions.analyze,
     "/v1/audio/embeddings": embeddings.handle,
+    "/v1/embeddings": embeddings.vectors,
 }
 
 
@@ -30,7 +31,7 @@ def create(pod: Pod) -> web.Application:
     app[POD] = pod
     pod.metrics.registry.register(LoadCollector(pod.report, lambda: pod.profile.stages))
     for path, story in API.items():
-        app.router.add_post(path, _told(story))
+        app.router.add_post(path, accounts.kept(pod, story))
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{id:.+}", _model)
     app.router.add_get("/health", _health)
@@ -39,21 +40,10 @@ def create(pod: Pod) -> web.Application:
     app.router.add_get("/stats", _stats)
     exposition.add_to(app, pod.metrics.registry)
     page.add_to(app)
+    docs.add_to(app, routes.POD)
+    cors.add_to(app, pod.settings.cors_origin)
     app.cleanup_ctx.append(_life)
     return app
-
-
-def _told(story: Story) -> http.Handler:
-    """Return `story` as a handler that counts its requests."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        metrics = request.app[POD].metrics
-        with metrics.request(request.path) as outcome:
-            response = await story(request.app[POD], request)
-            outcome.status = response.status
-        return response
-
-    return handler
 
 
 async def _models(request: web.Request) -> web.Response:
@@ -71,14 +61,13 @@ async def _model(request: web.Request) -> web.Response:
 async def _health(request: web.Request) -> web.Response:
     state = request.app[POD].state
     is_ready = state is State.READY
-    return web.json_response({"status": state.value}, status=200 if is_ready else 503)
+    return http.json_response(Health(status=state.value), status=200 if is_ready else 503)
 
 
 async def _live(request: web.Request) -> web.Response:
     is_alive = request.app[POD].is_alive
-    return web.json_response(
-        {"status": "live" if is_alive else "failed"}, status=200 if is_alive else 503
-    )
+    health = Health(status="live" if is_alive else "failed")
+    return http.json_response(health, status=200 if is_alive else 503)
 
 
 async def _stats(request: web.Request) -> web.Response:

@@ -26,6 +26,7 @@ class Body:
 
     fields: dict[str, Any]
     file: bytes | None = None
+    is_form: bool = False
 
 
 async def read(request: web.Request, *, max_bytes: int) -> Body:
@@ -56,13 +57,26 @@ def with_audio(came: Body) -> dict[str, Any]:
     Raises:
         BadRequest: there is no audio, or it comes twice.
     """
+    return _with_placeholder(came, "audio", {"data": ""})
+
+
+def with_input(came: Body) -> dict[str, Any]:
+    """Return the fields, with a placeholder where the file stands in for `input`.
+
+    Raises:
+        BadRequest: there is no audio, or it comes twice.
+    """
+    return _with_placeholder(came, "input", "data:")
+
+
+def _with_placeholder(came: Body, name: str, placeholder: object) -> dict[str, Any]:
     if came.file is None:
         return came.fields
-    if "audio" in came.fields:
-        raise BadRequest("the audio comes twice, as a file and as a field", param="audio")
+    if name in came.fields:
+        raise BadRequest("the audio comes twice, as a file and as a field", param=name)
     if not came.file:
         raise InvalidAudio("the file is empty", param="file")
-    return came.fields | {"audio": {"data": ""}}
+    return came.fields | {name: placeholder}
 
 
 async def _off_loop(num_bytes: int, function: Any, *args: Any) -> Any:
@@ -79,7 +93,7 @@ async def _read_multipart(request: web.Request, max_bytes: int) -> Body:
         for _ in range(MAX_PARTS):
             part = await reader.next()
             if part is None:
-                return Body(fields, file)
+                return Body(fields, file, is_form=True)
             if not isinstance(part, BodyPartReader):
                 raise BadRequest("a part of the form is itself multipart; send a flat form")
             if part.name == "file":

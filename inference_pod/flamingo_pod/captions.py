@@ -10,7 +10,7 @@ from aiohttp import web
 from flamingo.service import http
 from flamingo.wire import parse, responses, unsupported
 from flamingo.wire.requests import AnalyzeRequest, CaptionRequest
-from flamingo_pod import answer, body, clip, embedding, stream, styles
+from flamingo_pod import accounts, answer, body, clip, embedding, stream, styles
 from flamingo_pod.answer import Answer
 from flamingo_pod.pod import Pod, Served
 from flamingo_pod.prompt import Turn
@@ -56,11 +56,11 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     """Return the request, and its answer not yet begun."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
     unsupported.refuse(came.fields, own={"audio"})
-    asked = parse.request(kind, body.with_audio(came))
+    asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
     heard = await clip.read(pod, served, came.file or asked.audio)
     turn = Turn("user", styles.prompt(asked), has_audio=True)
-    reply = await answer.ask(served, [turn], heard, asked)
+    reply = await answer.ask(served, [turn], heard, asked, request[accounts.ACCOUNT])
     request[http.FACTS] |= answer.facts(reply.question)
     return asked, reply
 

@@ -10,7 +10,7 @@ from flamingo.errors import BadRequest
 from flamingo.service import http
 from flamingo.wire import parse, requests, responses, unsupported
 from flamingo.wire.requests import AudioInput, ChatRequest
-from flamingo_pod import answer, body, clip, detokenize, stream
+from flamingo_pod import accounts, answer, body, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
 from flamingo_pod.engine.sequence import Step
@@ -26,11 +26,12 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     with pod.serving() as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         unsupported.refuse(came.fields, own=unsupported.CHAT_ONLY)
-        asked = parse.request(ChatRequest, _with_prompt(came))
+        asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)
         served.check_model(asked.model)
         turns, audio = conversation(asked.messages, came.file)
         heard = await clip.read(pod, served, audio) if audio is not None else None
-        reply = await answer.ask(served, turns, heard, asked)
+        reply = await answer.ask(served, turns, heard, asked, request[accounts.ACCOUNT])
+        pod.check_room(len(reply.choices))
         request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:
             return await stream.respond(request, _events(pod, served, reply, asked))
@@ -91,25 +92,15 @@ def _role(message: requests.Message) -> str:
 
 def _parts(message: requests.Message) -> tuple[str, list[AudioInput | bytes]]:
     """Return a turn's words, joined as the chat template joins them, and its audio parts."""
-    if isinstance(message.content, str):
-        return message.content, []
-    texts = [part.text for part in message.content if isinstance(part, requests.TextPart)]
-    audios = [_audio(part) for part in message.content if not isinstance(part, requests.TextPart)]
+    texts, audios = [], []
+    for part in requests.parts_of(message):
+        if isinstance(part, requests.TextPart):
+            texts.append(part.text)
+        else:
+            audios.append(requests.audio_of(part))
     if audios and message.role != "user":
         raise BadRequest(f"audio in a turn of the {message.role}; only the user's have it")
-    return "".join(texts), list(audios)
-
-
-def _audio(
-    part: requests.InputAudioPart | requests.AudioUrlPart | requests.AudioPart,
-) -> AudioInput:
-    match part:
-        case requests.InputAudioPart():
-            return part.input_audio
-        case requests.AudioPart():
-            return part.audio
-        case requests.AudioUrlPart():
-            return AudioInput.model_construct(url=part.audio_url.url)
+    return "".join(texts), [*audios]
 
 
 def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> responses.ChatCompletion:

@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 from flamingo.audio import windows
 from flamingo.wire.requests import EmbeddingOptions
 from flamingo.wire.responses import EmbeddingData
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.pod import Served
 
 Rows = NDArray[np.float32]
 
 
-async def rows(served: Served, audio: Audio, options: EmbeddingOptions) -> Rows:
+async def rows(
+    served: Served, audio: Audio, options: EmbeddingOptions, account: Account | None = None
+) -> Rows:
     """Return float32 `(frames, width)`, or `(1, width)` when pooled."""
     if options.layer == "projector":
-        states = await served.engine.project(audio)
+        states = await served.engine.project(audio, account)
     else:
-        states = await served.engine.encode(audio)
+        states = await served.engine.encode(audio, account)
     # float32 first: numpy knows no bfloat16.
     values: Rows = states.float().cpu().numpy()
     if options.pooling == "mean":
@@ -42,6 +45,12 @@ def describe(values: Rows, options: EmbeddingOptions) -> EmbeddingData:
         pooling=options.pooling,
         frame_timestamps=None if is_pooled else _starts_s(num_rows),
     )
+
+
+def vector(values: Rows, options: EmbeddingOptions) -> list[float] | str:
+    """Return a pooled embedding's one row, as numbers or as base64 of little-endian float32."""
+    row: list[float] = values[0].tolist()
+    return _packed(values) if options.encoding_format == "base64" else row
 
 
 def npy(values: Rows) -> bytes:

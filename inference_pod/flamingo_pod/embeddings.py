@@ -1,14 +1,22 @@
-"""One embedding: parse → read the audio → encode → write."""
+"""Embeddings: parse → read the audio → encode → write.
+
+Two routes: ours, with a row a frame, and OpenAI's, with a vector a clip.
+"""
 
 import asyncio
+from collections.abc import Sequence
 
 from aiohttp import web
 
+from flamingo.errors import UnsupportedParameter
 from flamingo.service import http
 from flamingo.wire import parse, responses
-from flamingo.wire.requests import EmbeddingRequest
-from flamingo_pod import body, clip, embedding
-from flamingo_pod.engine.load import Work
+from flamingo.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
+from flamingo.wire.vectors import VectorRequest
+from flamingo_pod import accounts, body, clip, embedding
+from flamingo_pod.clip import Clip
+from flamingo_pod.embedding import Rows
+from flamingo_pod.engine.account import Account
 from flamingo_pod.pod import Pod, Served
 
 
@@ -16,30 +24,68 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/embeddings`."""
     with pod.serving() as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-        asked = parse.request(EmbeddingRequest, body.with_audio(came))
+        asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
+        account = request[accounts.ACCOUNT]
         heard = await clip.read(pod, served, came.file or asked.audio)
+        rows = await _encode(served, heard, asked, account)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
-        with served.engine.load.holding(Work(heard.num_windows, max_tokens=0)):
-            rows = await embedding.rows(served, heard.audio, asked)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
 
 
-def _response(
-    served: Served, heard: clip.Clip, rows: embedding.Rows, asked: EmbeddingRequest
-) -> web.Response:
+async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Answer `POST /v1/embeddings`: the clips one after the other, one vector each."""
+    with pod.serving() as served:
+        came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
+        asked = parse.request(VectorRequest, body.with_input(came), is_form=came.is_form)
+        served.check_model(asked.model)
+        _check_width(served, asked)
+        clips: Sequence[AudioInput | bytes] = [came.file] if came.file else asked.clips
+        account = request[accounts.ACCOUNT]
+        heard: list[Clip] = []
+        data: list[responses.Vector] = []
+        for number, each in enumerate(clips):
+            heard.append(await clip.read(pod, served, each))
+            rows = await _encode(served, heard[-1], asked, account)
+            data.append(responses.Vector(index=number, embedding=embedding.vector(rows, asked)))
+        usage = _usage(heard)
+        request[http.FACTS]["audio_s"] = usage.audio_seconds
+        return http.json_response(
+            responses.VectorList(data=data, model=served.card.id, usage=usage)
+        )
+
+
+def _check_width(served: Served, asked: VectorRequest) -> None:
+    width = served.card.embedding_dimensions[asked.layer]
+    if asked.dimensions not in (None, width):
+        raise UnsupportedParameter(
+            f"dimensions is {width} for the layer {asked.layer}; leave it out", param="dimensions"
+        )
+
+
+async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account: Account) -> Rows:
+    account.num_windows_left = heard.num_windows
+    with served.engine.load.holding(account):
+        return await embedding.rows(served, heard.audio, asked, account)
+
+
+def _usage(heard: Sequence[Clip]) -> responses.EmbeddingUsage:
+    num_tokens = sum(clip.num_tokens for clip in heard)
+    return responses.EmbeddingUsage(
+        prompt_tokens=num_tokens,
+        total_tokens=num_tokens,
+        audio_seconds=round(sum(clip.seconds for clip in heard), 3),
+        num_frames=num_tokens,
+    )
+
+
+def _response(served: Served, heard: Clip, rows: Rows, asked: EmbeddingRequest) -> web.Response:
     if asked.encoding_format == "npy":
         return web.Response(body=embedding.npy(rows), content_type="application/x-npy")
-    usage = responses.EmbeddingUsage(
-        prompt_tokens=heard.num_tokens,
-        total_tokens=heard.num_tokens,
-        audio_seconds=round(heard.seconds, 3),
-        num_frames=heard.num_tokens,
-    )
     return http.json_response(
         responses.EmbeddingList(
             **served.heading("emb"),
             data=[embedding.describe(rows, asked)],
-            usage=usage,
+            usage=_usage([heard]),
         )
     )

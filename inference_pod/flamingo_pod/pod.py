@@ -33,6 +33,7 @@ from flamingo_pod.metrics import Metrics
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
 from flamingo_pod.settings import Settings
+from flamingo_pod.timings import Timings
 
 EXIT_CANNOT_LOAD = 4
 LOADING_RETRY_S = 5.0
@@ -77,6 +78,7 @@ class Pod:
     metrics: Metrics = field(default_factory=Metrics)
     state: State = State.STARTING
     exit_status: int = 0
+    timings: Timings = field(default_factory=Timings)
     num_open: int = 0
     """Requests being answered, whatever they wait for."""
     _served: Served | None = None
@@ -99,7 +101,7 @@ class Pod:
             Overloaded: enough requests are open already.
         """
         served = self._ready()
-        self._refuse_excess(served.engine.load.backlog_s)
+        self._refuse_excess(served.engine.load)
         self.num_open += 1
         try:
             yield served
@@ -108,10 +110,28 @@ class Pod:
             if not self.num_open:
                 self._idle.set()
 
-    def _refuse_excess(self, backlog_s: float) -> None:
-        settings = self.settings
-        if self.num_open >= settings.max_held:
-            told = f"this pod holds {self.num_open} requests, its limit"
+    @property
+    def num_held(self) -> int:
+        """Answers that are wanted: each choice of an open request is one."""
+        num_more = self._served.engine.load.num_more_choices if self._served else 0
+        return self.num_open + num_more
+
+    def check_room(self, num_choices: int) -> None:
+        """Refuse an open request whose choices are too many for now.
+
+        Raises:
+            Overloaded: the pod would hold more than its limit.
+        """
+        num_wanted, max_held = self.num_held - 1 + num_choices, self.settings.max_held
+        if num_choices > 1 and num_wanted > max_held:
+            told = f"with {num_choices} choices this pod would hold {num_wanted}, over {max_held}"
+            load = self._ready().engine.load
+            raise Overloaded(told, retry_after_s=load.backlog_s)
+
+    def _refuse_excess(self, load: Load) -> None:
+        settings, backlog_s = self.settings, load.backlog_s
+        if (num_held := self.num_held) >= settings.max_held:
+            told = f"this pod holds {num_held} answers, its limit is {settings.max_held}"
             raise Overloaded(told, retry_after_s=backlog_s)
         if backlog_s > settings.max_backlog_s:
             told = (
@@ -129,9 +149,10 @@ class Pod:
     def report(self) -> LoadReport:
         """Return the next load report."""
         self._sequence += 1
-        load = Load() if self._served is None else self._served.engine.load
+        engine = self._served.engine if self._served else None
+        load, num_held = engine.load if engine else Load(), self.num_held
         # The engine's thread says a moment late that it is done.
-        num_running = min(load.num_running, self.num_open)
+        num_running = min(load.num_running, num_held)
         return LoadReport(
             model=self.settings.served_name or self.settings.model,
             state=self.state.value,
@@ -139,9 +160,13 @@ class Pod:
             sequence=self._sequence,
             backlog_s=load.backlog_s,
             num_running=num_running,
-            num_waiting=self.num_open - num_running,
+            num_waiting=num_held - num_running,
             window_s=load.window_s,
             token_s=load.token_s,
+            num_kv_tokens=load.num_kv_tokens,
+            num_kv_tokens_used=load.num_kv_tokens_used,
+            clips=engine.clips() if engine else [],
+            timings=self.timings.last(),
         )
 
     @property

@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
     max_audio_s: float | None = Field(default=None, gt=0, le=7200)
     """Longest clip taken, in seconds; default and ceiling: what the checkpoint takes."""
     max_held: int = Field(default=256, ge=1, le=100_000)
-    """Requests held at once; one more is refused with 429 and told when to come back."""
+    """Answers held at once, one a choice; more are refused with 429 and told when to come back."""
     max_backlog_s: float = Field(default=600.0, gt=0, le=86_400)
     """Predicted seconds of work held; above that requests are refused with 429 likewise."""
     max_running: int = Field(default=64, ge=1, le=1024)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from aiohttp import web
 
 from flamingo import errors
-from flamingo.service import logs
+from flamingo.service import http, logs
 from flamingo.wire import sse
 from flamingo.wire.responses import Answer
 
@@ -33,12 +33,12 @@ async def respond(request: web.Request, events: AsyncGenerator[Answer, None]) ->
             async for event in events:
                 await response.write(_frame(event))
         except errors.FlamingoError as error:
-            await _write_error(response, error)
+            await _write_error(request, response, error)
         except ConnectionResetError:
             raise
         except Exception:  # noqa: BLE001 - the status is out: told in the log and in the stream
             logs.get().exception("request.failed")
-            await _write_error(response, errors.InternalError("the server failed"))
+            await _write_error(request, response, errors.InternalError("the server failed"))
         else:
             await response.write(sse.DONE)
     return response
@@ -48,5 +48,8 @@ def _frame(event: Answer) -> bytes:
     return sse.encode_event(event.model_dump_json())
 
 
-async def _write_error(response: web.StreamResponse, error: errors.FlamingoError) -> None:
+async def _write_error(
+    request: web.Request, response: web.StreamResponse, error: errors.FlamingoError
+) -> None:
+    request[http.FACTS]["error"] = error.code
     await response.write(sse.encode_event(json.dumps(errors.encode(error))))

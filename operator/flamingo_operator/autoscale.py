@@ -107,7 +107,9 @@ def desired_replicas(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Mem
     memory = _remembered(memory, need.replicas, scaling, sight.now_s)
     wanted = need.replicas if need.is_urgent else _lasting(memory, scaling, sight.now_s)
     bound: Bound = "None" if wanted == need.replicas else "Stabilization"
-    if wanted == 0 and current and not _is_long_idle(memory, scaling, sight.now_s):
+    if current == 1 and _is_long_idle(memory, scaling, sight.now_s):
+        wanted, bound = 0, "None"  # idleSeconds is the last server's stabilisation
+    elif wanted == 0 and current:
         wanted, bound = 1, "Stabilization"
     stepped, step_bound = _stepped(scaling, wanted, sight.servers, current)
     replicas = min(max(stepped, bounds.fewest), bounds.most)
@@ -152,7 +154,7 @@ def _need(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Memory) -> _Ne
     demand, current = sight.demand, memory.desired
     if demand is None:
         return _blind_need(scaling, bounds, sight.now_s, memory)
-    if _is_idle(demand):
+    if _is_idle(demand) or (demand.is_idle and current == 0):
         return _Need(0, "Idle", "no request arrives, waits or runs")
     exact, reason, message = _exact_need(scaling, demand, sight.audio_s_per_s)
     if current == 0:

@@ -49,7 +49,7 @@ class RouterSignal:
     queued: Flow = Flow()
     """Requests that it holds because no pod may have them yet."""
     is_asked: bool = False
-    """Whether any request arrives or waits, be it of no audio."""
+    """Whether any request waits, or arrived in that minute, be it of no audio."""
     backlogs_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds of work that each pod has left, by its address."""
 
@@ -79,7 +79,7 @@ def parse(body: Json, *, seen_s: float) -> RouterSignal:
         arriving=_flow(arrivals[-1]) if arrivals else Flow(),
         burst=_flow(arrivals[0]) if arrivals else Flow(),
         queued=_flow(queue),
-        is_asked=any(_number(one, "num") for one in (queue, *arrivals)),
+        is_asked=any(_number(one, "num") for one in (queue, *arrivals[:1])),
         backlogs_s={
             str(one["address"]): _number(one, "backlog_s")
             for one in _objects(body.get("endpoints"))

@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 from aiohttp.connector import AddrInfoType
 
 from flamingo import errors
-from flamingo.service import exposition, http, page
+from flamingo.service import cors, docs, exposition, http, page
+from flamingo.wire import routes
 from flamingo_router import cost, loads
 from flamingo_router.body import Limits
 from flamingo_router.dispatch import Dispatcher
@@ -47,6 +48,8 @@ def create(settings: Settings) -> web.Application:
     app.add_routes(_routes())
     exposition.add_to(app, app[METRICS].registry)
     page.add_to(app)
+    docs.add_to(app, routes.ROUTER)
+    cors.add_to(app, settings.cors_origin)
     return app
 
 

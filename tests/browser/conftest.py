@@ -1,7 +1,7 @@
 """A browser, a pod that serves the page, and a song.
 
 Who has no Chromium or no Playwright gets the reason printed and the tests
-skipped; `FLAMINGO_REQUIRE_BROWSER=1` turns that into a failure.
+skipped; `FLAMINGO_REQUIRE_ALL=1` turns that into a failure.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ def _missing() -> str | None:
 def browser():
     missing = _missing()
     if missing:
-        if os.environ.get("FLAMINGO_REQUIRE_BROWSER") == "1":
+        if os.environ.get("FLAMINGO_REQUIRE_ALL") == "1":
             pytest.fail(missing)
         pytest.skip(missing)
     with sync_api.sync_playwright() as playwright:

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import MusicFlamingoConfig
 
+from flamingo.wire.requests import CaptionRequest
+from flamingo_pod import answer
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.model.builtin.sizes import SIZES
@@ -95,6 +97,22 @@ def test_a_checkpoint_of_another_kind_is_refused(source_of, tmp_path, model_cach
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "whisper"}))
     with pytest.raises(checkpoint.CannotLoad, match="of type 'whisper'; served are"):
         checkpoint.load(source_of(id=str(folder)))
+
+
+def test_a_checkpoint_s_own_repetition_penalty_is_the_default(source_of, tmp_path, model_cache):
+    folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
+    file = folder / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 1.3}))
+    limits = checkpoint.load(source_of(id=str(folder))).limits
+    assert limits.default_repetition_penalty == 1.3
+    ours = answer._params(limits, CaptionRequest(audio={"data": ""}), 8)
+    assert (ours.repetition_penalty, ours.temperature) == (1.3, 0.0)
+    asked = CaptionRequest(audio={"data": ""}, repetition_penalty=1.0)
+    assert answer._params(limits, asked, 8).repetition_penalty == 1.0
+
+
+def test_a_checkpoint_that_says_nothing_of_repetition_does_not_penalise_it(tiny):
+    assert tiny.limits.default_repetition_penalty == 1.0
 
 
 def test_a_local_folder_is_a_checkpoint(source_of, model_cache):

@@ -65,6 +65,12 @@ class FakePod:
     """Cut the connection in the middle of an answer that is no stream."""
     dies_unanswered: bool = False
     """Cut the connection when the request is there, without a word."""
+    answers_garbage: bool = False
+    """Say something that is not HTTP when the request is there, and hang up."""
+    answer_s: float = 0.0
+    """Seconds of work before an answer begins."""
+    word_s: float = 0.0
+    """Seconds of work for each word of a stream."""
     answers_unread: bool = False
     """Refuse (`state`, `fails_with`) before the body is read."""
     window_s: float | None = None
@@ -135,8 +141,11 @@ class FakePod:
         self.received.append(Received(request.path, dict(request.headers), body))
         self.has_arrived.set()
         self._refuse()
-        if self.dies_unanswered:
-            return self._die(request)
+        if self.answers_garbage:
+            request.transport.write(b"\x00\xffNOT/HTTP 999\r\n\r\n")
+        if self.dies_unanswered or self.answers_garbage:
+            return self._die(request, is_abrupt=self.dies_unanswered)
+        await asyncio.sleep(self.answer_s)
         is_stream = b'"stream": true' in body or b'"stream":true' in body
         if not (is_stream and self.holds_after_words):
             await self._wait_for_hold()
@@ -165,9 +174,10 @@ class FakePod:
             self.was_cancelled.set()
             raise
 
-    def _die(self, request: web.Request) -> web.StreamResponse:
+    def _die(self, request: web.Request, *, is_abrupt: bool = True) -> web.StreamResponse:
         assert request.transport is not None
-        request.transport.abort()
+        end = request.transport.abort if is_abrupt else request.transport.close
+        end()
         return web.Response()
 
     async def _die_in_answer(self, request: web.Request) -> web.StreamResponse:
@@ -209,6 +219,7 @@ class FakePod:
                 return response
             if self.holds_after_words and number == self.holds_after_words:
                 await self._wait_for_hold()
+            await asyncio.sleep(self.word_s)
             await response.write(sse.encode_event(json.dumps(self._chunk(request.path, word))))
         await response.write(sse.encode_event(json.dumps(self._last_chunk(request.path))))
         await response.write(sse.DONE)

@@ -1,6 +1,7 @@
 """Start one of our services as a real process on a free port of loopback."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -42,6 +43,24 @@ def service(package: str, *flags: str, log: Path, ends_with: int = 0) -> Iterato
         yield Service(address, process, log)
         process.terminate()
         assert process.wait(30) == ends_with, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def fake_pod(log: Path, **fields: object) -> Iterator[Service]:
+    """Run a scripted pod (`fakes.pods.FakePod` with these fields) as a process."""
+    listener = run.listen("127.0.0.1", 0)
+    address, fd = f"http://127.0.0.1:{listener.getsockname()[1]}", listener.fileno()
+    script, told = Path(__file__).with_name("pod_process.py"), log.with_suffix(".json")
+    told.write_text(json.dumps(fields), encoding="utf-8")
+    command = [sys.executable, str(script), str(fd), str(told)]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, pass_fds=[fd], stderr=sink)
+    listener.close()
+    try:
+        yield Service(address, process, log)
     finally:
         process.kill()
         process.wait()

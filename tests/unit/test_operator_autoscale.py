@@ -123,6 +123,11 @@ def test_the_last_server_goes_after_the_idle_time_and_not_before():
     assert decisions[10].reason == "Idle"
 
 
+def test_the_idle_time_is_the_last_server_s_only_delay():
+    numbers = [one.replicas for one in driven(spec(**ZERO), [asked()] * 45, Memory(2))]
+    assert numbers == [2] * 30 + [1] + [0] * 14
+
+
 def test_one_request_begins_the_idle_time_anew():
     scaling = spec(**ZERO, scaleDown={"stabilizationSeconds": 0})
     demands = [asked()] * 9 + [asked(arriving=0.1)] + [asked()] * 9
@@ -133,6 +138,11 @@ def test_a_held_request_wakes_the_fleet_at_once():
     scaling = spec(**ZERO, scaleUp={"stabilizationSeconds": 600})
     found = decide(scaling, asked(queued=5.0), Memory(0))
     assert (found.replicas, found.reason) == (1, "Waking")
+
+
+def test_a_router_that_is_not_heard_wakes_nobody():
+    found = decide(spec(**ZERO), asked(partial=True), Memory(0))
+    assert (found.replicas, found.reason) == (0, "Idle")
 
 
 def test_a_schedule_keeps_servers_that_nobody_asks_for():
@@ -279,8 +289,10 @@ def test_what_routers_see_is_summed_and_a_pod_counted_once():
 def test_a_router_that_nobody_asks_says_that_the_fleet_is_idle():
     quiet = {"version": 2, "endpoints": [{"address": "p", "backlog_s": 0.0}], "queue": {"num": 0}}
     assert demand({"a": parse(quiet, seen_s=1.0)}, num_routers=1, now_s=1.0).is_idle
-    words = {**quiet, "arrivals": [{"window_s": 300, "num": 0.01, "audio_s": 0, "work_s": 0}]}
+    words = {**quiet, "arrivals": [{"window_s": 60, "num": 0.02}, {"window_s": 300, "num": 0.01}]}
     assert not demand({"a": parse(words, seen_s=1.0)}, num_routers=1, now_s=1.0).is_idle
+    over = {**quiet, "arrivals": [{"window_s": 60, "num": 0.0}, {"window_s": 300, "num": 0.01}]}
+    assert demand({"a": parse(over, seen_s=1.0)}, num_routers=1, now_s=1.0).is_idle
 
 
 def test_a_report_is_read_with_what_it_leaves_out():

@@ -207,3 +207,12 @@ def test_every_cause_has_a_hint_and_messages_are_bounded():
 def test_no_text_holds_what_changes_from_look_to_look(fact):
     texts = [found.message for name in PODS if (found := failure(seen(name)))]
     assert not any(fact in text for text in texts)
+
+
+def test_the_page_about_causes_lists_each_with_its_hint():
+    page = (Path(__file__).parents[2] / "docs" / "kubectl.md").read_text(encoding="utf-8")
+    rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| ")]
+    listed = {
+        row[0].removeprefix("| "): row[-1].removesuffix(" |") for row in rows if len(row) == 3
+    }
+    assert {cause: listed.get(cause) for cause in causes.ORDER} == dict(causes.HINTS)

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from flamingo.service import http, page
+from flamingo.service import files, http, page
 
 UI = page.PACKAGE / "ui"
 NAMES = sorted(file.name for file in UI.iterdir() if file.is_file())
@@ -67,7 +67,7 @@ def test_the_index_is_html_under_a_strict_policy():
 def test_every_file_is_served_with_its_type_and_policy(name):
     status, headers, body = get(f"/ui/{name}")
     assert (status, body) == (200, (UI / name).read_bytes())
-    assert headers["Content-Type"].split(";")[0] == page.CONTENT_TYPES[name.rpartition(".")[2]]
+    assert headers["Content-Type"].split(";")[0] == files.CONTENT_TYPES[name.rpartition(".")[2]]
     assert headers["Content-Security-Policy"] == page.CONTENT_SECURITY_POLICY
 
 

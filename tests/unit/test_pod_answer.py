@@ -1,7 +1,9 @@
 """What the choices of an answer say, and what it is counted as."""
 
+from flamingo_pod import answer
 from flamingo_pod.answer import Answer, Choice, Question
 from flamingo_pod.detokenize import Detokenizer
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.sequence import SamplingParams, Step
 from flamingo_pod.model.builtin import tokenizer
 
@@ -62,5 +64,7 @@ def test_the_prompt_counts_once_and_all_that_was_said_counts():
     assert usage.prompt_tokens_details.cached_tokens == 2
 
 
-def test_the_work_is_the_clip_once_and_every_choice():
-    assert question(num_choices=4).work.max_tokens == 40
+def test_what_is_expected_is_the_prompt_once_and_every_choice():
+    account = Account()
+    answer._expect(account, [1, 2, 3], None, 4, 10)
+    assert (account.num_choices, account.num_prompt_left, account.num_output_left) == (4, 3, 40)

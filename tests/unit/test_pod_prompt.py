@@ -89,7 +89,9 @@ def test_a_file_belongs_to_the_first_turn_of_the_user():
     assert turns[0].role == "system"
 
 
-LIMITS = Limits(1200.0, 1000, 64, 0.0, None, None, {"encoder": 1, "projector": 1}, frozenset({2}))
+LIMITS = Limits(
+    1200.0, 1000, 64, 0.0, None, None, 1.0, {"encoder": 1, "projector": 1}, frozenset({2})
+)
 
 
 @pytest.mark.parametrize(

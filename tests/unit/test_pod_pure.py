@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from flamingo.errors import InvalidAudio
 from flamingo_pod import addresses, lifecycle, media
 from flamingo_pod.audio import containers
-from flamingo_pod.engine.load import Load, Work
+from flamingo_pod.engine.account import Account
+from flamingo_pod.engine.load import Load
 from flamingo_pod.lifecycle import Event, State
 
 
@@ -126,8 +127,18 @@ def test_any_bytes_can_be_sniffed(head):
 
 def test_the_backlog_is_what_is_held():
     load = Load(encode_s=1.0, prefill_s=1.0, token_s=0.1)
-    with load.holding(Work(num_windows=2, max_tokens=10)):
+    first = Account(num_windows_left=2, num_prompt_left=1500, num_output_left=10)
+    with load.holding(first):
         assert load.backlog_s == pytest.approx(2 * 2.0 + 10 * 0.5 * 0.1)
-        with load.holding(Work(num_windows=1, max_tokens=0)):
+        with load.holding(Account(num_windows_left=1, num_prompt_left=750)):
             assert load.backlog_s == pytest.approx(4.5 + 2.0)
+        first.take_encoded(1)
+        first.take_token(1.0, is_text=True)
+        assert load.backlog_s == pytest.approx(1.0 + 2.0 + 9 * 0.5 * 0.1)
     assert load.backlog_s == 0
+
+
+def test_a_request_with_three_choices_is_three_answers_to_hold():
+    load = Load()
+    with load.holding(Account(num_choices=3)), load.holding(Account()):
+        assert load.num_more_choices == 2

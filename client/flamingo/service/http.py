@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from flamingo import errors
 from flamingo.service import logs
@@ -22,6 +22,10 @@ REQUEST_ID = web.RequestKey("request_id", str)
 STARTED_S = web.RequestKey("started_s", float)
 FACTS = web.RequestKey("facts", dict[str, object])
 """What a handler adds to the one access line of its request."""
+KEPT = (hdrs.ALLOW,)
+"""What aiohttp says in an error's headers, and we in no other place."""
+OPENAI_VERSION = "2020-10-01"
+"""The only one that OpenAI's API ever had."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
 """Polled paths: no access line, as for the page's files. Changes are logged as they happen."""
@@ -87,6 +91,7 @@ def _log_access(request: web.Request, status: int) -> None:
 
 @web.middleware
 async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    kept = {}
     try:
         return await handler(request)
     except errors.FlamingoError as error:
@@ -95,13 +100,16 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
         if exception.status < 400:  # noqa: PLR2004 - a redirect is an answer
             raise
         told = _of_http(request, exception)
+        kept = {name: exception.headers[name] for name in KEPT if name in exception.headers}
     except ConnectionResetError:
         raise  # the client went away; there is nobody to tell
     except Exception:  # noqa: BLE001 - the one place that keeps a bug from a client
         logs.get().exception("request.failed")
         told = errors.InternalError("the server failed; the request id names the log line")
     request[FACTS]["error"] = told.code
-    return error_response(told)
+    response = error_response(told)
+    response.headers.update(kept)
+    return response
 
 
 def _of_http(request: web.Request, exception: web.HTTPException) -> errors.FlamingoError:
@@ -120,6 +128,7 @@ def _of_http(request: web.Request, exception: web.HTTPException) -> errors.Flami
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in every answer, as OpenAI's servers do, and not the software."""
     response.headers["Server"] = "flamingo"
+    response.headers.setdefault("openai-version", OPENAI_VERSION)
     if REQUEST_ID in request:
         response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])
         elapsed_ms = round((time.monotonic() - request[STARTED_S]) * 1000)

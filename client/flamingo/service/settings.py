@@ -5,16 +5,19 @@ is a flag (`--max-body-bytes`) and a variable (`FLAMINGO_POD_MAX_BODY_BYTES`);
 only what was given overrides.
 """
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flamingo.wire import MAX_BODY_BYTES
 
 EXIT_USAGE = 2
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+"""As a browser writes it: lower case, no path."""
 
 
 class ServiceSettings(BaseSettings):
@@ -43,8 +46,23 @@ class ServiceSettings(BaseSettings):
     """Seconds that held requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
+    cors_origin: Annotated[list[str], NoDecode] = Field(default=[])
+    """Origin of a page that may call from a browser, or *. Repeat it, or separate with commas."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
     """Largest request body taken; a larger one is refused with 413."""
+
+    @field_validator("cors_origin", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+    @field_validator("cors_origin")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; give https://HOST[:PORT] or *")
+        return value
 
 
 S = TypeVar("S", bound=ServiceSettings)

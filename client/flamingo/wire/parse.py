@@ -31,14 +31,14 @@ def json_object(body: bytes) -> dict[str, object]:
     return value
 
 
-def request(kind: type[T], fields: dict[str, object]) -> T:
-    """Return `fields` as `kind`.
+def request(kind: type[T], fields: dict[str, object], *, is_form: bool = False) -> T:
+    """Return `fields` as `kind`; those of a form are text, and `"8"` is a number there.
 
     Raises:
         BadRequest: `param` is the first faulty field; the message lists them all.
     """
     try:
-        return kind.model_validate(fields)
+        return kind.model_validate(fields, strict=False if is_form else None)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
     told = [f"{_path(fault)}: {_sentence(fault)}" for fault in faults[:MAX_FAULTS]]

@@ -15,11 +15,15 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    Strict,
     Tag,
     ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
+
+from flamingo.wire.accepted import Accepted
 
 MAX_MESSAGES = 256
 MAX_TEXT_CHARS = 100_000
@@ -30,8 +34,11 @@ MAX_BIASES = 300
 MAX_TOKEN_ID_DIGITS = 9
 MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
+NULL: JsonDict = {"type": "null"}
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+Stop = Annotated[str, Field(min_length=1, max_length=256)]
+Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
 Style = Literal["detailed", "brief", "technical"]
 Layer = Literal["encoder", "projector"]
 Pooling = Literal["none", "mean"]
@@ -39,13 +46,34 @@ EncodingFormat = Literal["float", "base64", "npy"]
 
 
 class Body(BaseModel):
-    """Base of all that comes in: wrong types are errors, unknown fields are not."""
+    """Base of all that comes in: wrong types are errors, unknown fields are not.
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
+    Strict, so that JSON means what the OpenAPI document says: `"1"` is no number. The
+    fields of a form are text and are read as what they say (`flamingo.wire.parse`).
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+def one_of(this: str, that: str) -> JsonDict:
+    """Return, for a schema, that of two fields just one is given."""
+    return {"oneOf": [_only(this, that), _only(that, this)]}
+
+
+def _only(this: str, that: str) -> JsonDict:
+    return {"required": [this], "properties": {this: {"not": NULL}, that: NULL}}
 
 
 class AudioInput(Body):
     """One clip: base64 bytes (or a `data:` URL), or an `http(s)` URL; one of the two."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("data", "url"))
 
     data: str | None = None
     """Base64, standard or URL-safe alphabet."""
@@ -94,7 +122,8 @@ class AudioPart(Body):
     audio: AudioInput
 
 
-Part = Annotated[TextPart | InputAudioPart | AudioUrlPart | AudioPart, Field(discriminator="type")]
+AnyAudioPart = InputAudioPart | AudioUrlPart | AudioPart
+Part = Annotated[TextPart | AnyAudioPart, Field(discriminator="type")]
 
 
 def _shape(content: object) -> str:
@@ -114,6 +143,23 @@ class Message(Body):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
+
+
+def parts_of(message: Message) -> list[Part]:
+    """Return the parts of a turn; words alone are one part."""
+    content = message.content
+    return [TextPart(type="text", text=content)] if isinstance(content, str) else content
+
+
+def audio_of(part: AnyAudioPart) -> AudioInput:
+    """Return the clip of a part, whoever's way of writing it that is."""
+    match part:
+        case InputAudioPart():
+            return part.input_audio
+        case AudioPart():
+            return part.audio
+        case AudioUrlPart():
+            return AudioInput.model_construct(url=part.audio_url.url)
 
 
 class JsonSchema(Body):
@@ -151,7 +197,11 @@ def _is_token_id(key: str) -> bool:
     return key.isascii() and key.isdecimal() and len(key) <= MAX_TOKEN_ID_DIGITS
 
 
-class Sampling(Body):
+def _list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class Sampling(Body, Accepted):
     """How the answer's tokens are chosen. Unset means the checkpoint's own default."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
@@ -170,8 +220,11 @@ class Sampling(Body):
     """For a token that was said at all."""
     logit_bias: (
         Annotated[
-            dict[int, Annotated[float, Field(ge=-100, le=100)]],
-            Field(max_length=MAX_BIASES),
+            dict[Annotated[int, Strict(strict=False)], Annotated[float, Field(ge=-100, le=100)]],
+            Field(
+                max_length=MAX_BIASES,
+                json_schema_extra={"propertyNames": {"pattern": "^[0-9]{1,9}$"}},
+            ),
             BeforeValidator(_number_keys),
         ]
         | None
@@ -179,21 +232,20 @@ class Sampling(Body):
     """By token id. The pod knows which ids there are."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     response_format: ResponseFormat | None = None
-    stop: list[Annotated[str, Field(min_length=1, max_length=256)]] | None = Field(
-        default=None, max_length=MAX_STOPS
-    )
-    stream: bool = False
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_is_a_list_of_one(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+    stop: Annotated[
+        Stops | None, BeforeValidator(_list, json_schema_input_type=Stop | Stops | None)
+    ] = None
+    stream: bool | None = None
+    """Answer with server-sent events, as the words come."""
 
 
 class StreamOptions(Body):
     """OpenAI's `stream_options`."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
+    """End with an event that has no choices and the `usage`."""
+    include_obfuscation: bool | None = None
+    """Accepted; nothing is padded."""
 
 
 class ChatRequest(Sampling):

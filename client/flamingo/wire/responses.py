@@ -20,7 +20,7 @@ def is_none(value: object) -> bool:
 class Answer(BaseModel):
     """Base: a client reads answers of a newer server too."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
 class PromptTokensDetails(Answer):
@@ -181,6 +181,24 @@ class EmbeddingList(Answer):
     usage: EmbeddingUsage
 
 
+class Vector(Answer):
+    """One clip's embedding, pooled to one row."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+    """Numbers, or base64 of little-endian float32."""
+
+
+class VectorList(Answer):
+    """`POST /v1/embeddings`."""
+
+    object: Literal["list"] = "list"
+    data: list[Vector]
+    model: str
+    usage: EmbeddingUsage
+
+
 class Analysis(Answer):
     """`POST /v1/audio/analyze`."""
 
@@ -218,3 +236,18 @@ class ModelList(Answer):
 def dump(answer: Answer) -> dict[str, Any]:
     """Return `answer` as a JSON-ready dict, `null` fields kept as OpenAI keeps them."""
     return answer.model_dump(mode="json")
+
+
+class Health(Answer):
+    """`GET /health`, and its two halves."""
+
+    status: str
+    ready: int | None = Field(default=None, exclude_if=is_none)
+    """Only of a router: how many of its endpoints take work."""
+    endpoints: int | None = Field(default=None, exclude_if=is_none)
+
+
+class Version(Answer):
+    """`GET /version`."""
+
+    version: str

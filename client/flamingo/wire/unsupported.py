@@ -2,7 +2,7 @@
 
 Some are on one route and not on another. Ignoring one of these would hand back
 something other than what was asked for, so a request that sets it to more than
-its default is refused, by name.
+its default is refused, by name. What may be ignored is in `flamingo.wire.accepted`.
 
 Pure.
 """
@@ -17,22 +17,25 @@ def _set(value: Any) -> bool:
     return value not in (None, [], {}, "", False)
 
 
-def _not_one(value: Any) -> bool:
-    return value not in (None, 1)
+def _not_in(*allowed: Any) -> Callable[[Any], bool]:
+    return lambda value: value is not None and value not in allowed
 
 
 CHAT_ONLY = frozenset({"logprobs", "n", "top_logprobs"})
 """What a chat has and the other routes have no place for in their answers."""
 ASKS_FOR_MORE: Mapping[str, Callable[[Any], bool]] = {
     "audio": _set,
-    "function_call": _set,
+    "function_call": _not_in("none", "auto"),
     "functions": _set,
     "logprobs": _set,
-    "modalities": lambda value: value not in (None, [], ["text"]),
-    "n": _not_one,
+    "modalities": _not_in([], ["text"]),
+    "moderation": _set,
+    "n": _not_in(1),
     "prediction": _set,
-    "reasoning_effort": lambda value: value not in (None, "none"),
+    "reasoning_effort": _not_in("none"),
+    "service_tier": _not_in("auto", "default"),
     "store": _set,
+    "tool_choice": _not_in("none", "auto"),
     "tools": _set,
     "top_logprobs": _set,
     "web_search_options": lambda value: value is not None,

@@ -22,6 +22,8 @@ class Window:
     num_tokens: int
     states: Any = None
     """`(num_tokens, encoder width)` before the time rotation, as long as the clip is held."""
+    is_encoded: bool = False
+    """Whether they were computed for this clip, not found in a cache."""
 
 
 @dataclass(eq=False, slots=True)

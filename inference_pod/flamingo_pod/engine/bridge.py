@@ -20,6 +20,7 @@ import torch
 
 from flamingo.errors import ContextTooLong, FlamingoError, InternalError
 from flamingo.service import logs
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio, Window
 from flamingo_pod.engine.engine import Broken, Core, Options, Prompt
 from flamingo_pod.engine.grammar import Grammar, Grammars, GrammarSpec
@@ -97,6 +98,7 @@ class _Encoding:
 
     windows: deque[tuple[Window, int]]
     is_projected: bool
+    account: Account
     done: "Future[list[torch.Tensor]]" = field(default_factory=Future)
     rows: list[torch.Tensor] = field(default_factory=list)
 
@@ -116,7 +118,7 @@ class Engine:
         self._progress_s = time.monotonic()
         self.is_broken = False
         """Whether it fails whatever it is given."""
-        self.load = Load()
+        self.load = Load(num_kv_tokens=self._core.options.num_kv_tokens, num_kv_tokens_used=0)
         """Read by the event loop, measured by the thread."""
 
     def start(self) -> None:
@@ -134,18 +136,22 @@ class Engine:
         """Seconds by stage, since the start."""
         return self._core.profile
 
+    def clips(self) -> list[str]:
+        """Return the names of the clips that the caches hold."""
+        return self._core.clips.names()
+
     @property
     def is_stalled(self) -> bool:
         """Whether it holds work and has made no step for `STALL_S`."""
         return self._has_work() and time.monotonic() - self._progress_s > STALL_S
 
-    async def encode(self, audio: Audio) -> torch.Tensor:
+    async def encode(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
-        return await self._encoded(audio, is_projected=False)
+        return await self._encoded(audio, account or Account(), is_projected=False)
 
-    async def project(self, audio: Audio) -> torch.Tensor:
+    async def project(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return what the language model hears of the clip, `(tokens, width)`."""
-        return await self._encoded(audio, is_projected=True)
+        return await self._encoded(audio, account or Account(), is_projected=True)
 
     async def compile(self, spec: GrammarSpec) -> Grammar:
         """Return a grammar at its start; neither the loop nor the engine's thread waits for it.
@@ -221,10 +227,10 @@ class Engine:
                 f"prompt and answer need room for {needed} tokens; this pod's memory holds {room}"
             )
 
-    async def _encoded(self, audio: Audio, *, is_projected: bool) -> torch.Tensor:
+    async def _encoded(self, audio: Audio, account: Account, *, is_projected: bool) -> torch.Tensor:
         placed = deque((window, index) for index, window in enumerate(audio.windows))
-        encoding = _Encoding(placed, is_projected)
-        self._commands.put(lambda: self._encodings.append(encoding))
+        encoding = _Encoding(placed, is_projected, account)
+        self._commands.put(functools.partial(self._take, encoding))
         rows = await asyncio.wrap_future(encoding.done)
         return torch.cat(rows)
 
@@ -239,6 +245,10 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - a prompt that cannot be begun is its own fault
                 stream.emit(error)
 
+    def _take(self, encoding: _Encoding) -> None:
+        self._core.expect([window for window, _ in encoding.windows], encoding.account)
+        self._encodings.append(encoding)
+
     def _leave(self, stream: _Stream) -> None:
         stream.is_left = True
         if stream.sequence is not None:
@@ -252,7 +262,6 @@ class Engine:
         while is_wanted:
             try:
                 is_wanted = self._obey()
-                self.load.num_running = self._core.num_running
                 self._turn()
             except Exception:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
@@ -265,6 +274,7 @@ class Engine:
     def _obey(self) -> bool:
         """Do what was asked meanwhile; wait for it where there is no work. False means stop."""
         while True:
+            self._tell_load()
             try:
                 command = self._commands.get(block=not self._has_work())
             except queue.Empty:
@@ -273,6 +283,10 @@ class Engine:
             if command is None:
                 return False
             command()
+
+    def _tell_load(self) -> None:
+        self.load.num_running = self._core.num_running + len(self._encodings)
+        self.load.num_kv_tokens_used = self._core.num_kv_tokens_used
 
     def _turn(self) -> None:
         if self._encodings:
@@ -285,7 +299,9 @@ class Engine:
             return
         some = [encoding.windows.popleft() for _ in range(WINDOWS_PER_TURN) if encoding.windows]
         try:
-            encoding.rows += self._core.embed(some, is_projected=encoding.is_projected)
+            encoding.rows += self._core.embed(
+                some, encoding.account, is_projected=encoding.is_projected
+            )
         except Exception as error:  # noqa: BLE001 - handed to the waiting side whole
             with contextlib.suppress(InvalidStateError):  # it has just been given up
                 encoding.done.set_exception(error)

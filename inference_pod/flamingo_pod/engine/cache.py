@@ -7,9 +7,9 @@ owns a cache; another may read its counts.
 import hashlib
 import heapq
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,12 +46,16 @@ class Cache(Generic[V]):
     is asked about in one conversation, then never again, however often it was.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(
+        self, max_bytes: int, on_change: Callable[[Any, bool], None] = lambda *_: None
+    ) -> None:
         self.max_bytes = max_bytes
         self.size_bytes = 0
         """Of all values held."""
         self.num_hits = 0
         self.num_misses = 0
+        self.on_change = on_change
+        """Told a key, and whether it is in the cache from now on."""
         self.num_evictions = 0
         """Values that made room for another; neither replaced ones nor those too large to keep."""
         self._entries: dict[Hashable, _Entry[V]] = {}
@@ -59,6 +63,9 @@ class Cache(Generic[V]):
         """(worth, place, key), least first; of equal worth, the one used earlier."""
         self._clock = 0.0
         self._last_place = 0
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -92,6 +99,7 @@ class Cache(Generic[V]):
         self._entries[key] = entry
         self.size_bytes += size_bytes
         self._renew(key, entry)
+        self.on_change(key, True)
 
     def _renew(self, key: Hashable, entry: _Entry[V]) -> None:
         """Give the entry its full worth at this hour of the clock."""
@@ -120,6 +128,7 @@ class Cache(Generic[V]):
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.size_bytes -= entry.size_bytes
+            self.on_change(key, False)
 
 
 def window_key(salt: bytes, samples: NDArray[np.float32]) -> bytes:

@@ -75,6 +75,7 @@ class Encoder:
         self._profile.encode_s += ended_s - heard_s
         self._profile.num_windows += len(windows)
         for window, each in zip(windows, states, strict=True):
+            window.is_encoded = True
             _keep(self.states, window.key, each, (ended_s - started_s) / len(windows))
         return states
 

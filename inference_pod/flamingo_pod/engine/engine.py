@@ -18,15 +18,18 @@ from flamingo.audio.windows import TOKENS_PER_WINDOW
 from flamingo.errors import BadRequest
 from flamingo.wire.responses import FinishReason
 from flamingo_pod.engine import forward, kv, sampler
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio, Window
+from flamingo_pod.engine.clips import Clips
 from flamingo_pod.engine.encoder import Encoder
 from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.kv import KvPool
 from flamingo_pod.engine.load import Load
 from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.runner import Asked, Outcome, Runner
-from flamingo_pod.engine.scheduler import Limits, Plan, Scheduler
+from flamingo_pod.engine.scheduler import Limits, Plan, Scheduler, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, State, Step
+from flamingo_pod.engine.shares import shares
 from flamingo_pod.model.checkpoint import Checkpoint
 
 MAX_FAULTS = 3
@@ -43,6 +46,8 @@ class Prompt:
     """Sequences share KV only with those of the same salt."""
     grammar: Grammar | None = None
     """What the answer must be, at its start; a sequence needs one of its own."""
+    account: Account = field(default_factory=Account)
+    """Its request's, which the engine fills in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class Core:
     scheduler: Scheduler = field(init=False)
     runner: Runner = field(init=False)
     profile: Profile = field(default_factory=Profile)
+    clips: Clips = field(default_factory=Clips)
     _clients: dict[Sequence, _Client] = field(default_factory=dict)
     _numbers: abc.Iterator[int] = field(default_factory=itertools.count)
     _num_faults: int = 0
@@ -101,6 +107,7 @@ class Core:
         cache_bytes = self.options.max_cache_bytes
         encoder = Encoder(self.checkpoint, self.profile, max_cache_bytes=cache_bytes)
         self.runner = Runner(self.checkpoint, pool, kind(model, pool), encoder, self.profile)
+        self.scheduler.memory.on_change = encoder.states.on_change = self.clips.tell
 
     def has_work(self) -> bool:
         """Whether a step would do anything."""
@@ -111,15 +118,34 @@ class Core:
         """Sequences that hold memory."""
         return len(self.scheduler.running)
 
+    @property
+    def num_kv_tokens_used(self) -> int:
+        """Tokens of the pool that running sequences hold."""
+        return self.scheduler.memory.num_reserved
+
+    def expect(self, windows: abc.Sequence[Window], account: Account) -> None:
+        """Take off an embedding's account what the cache holds, and note under what its clip is."""
+        if account.submitted_s is None:
+            account.submitted_s = time.monotonic()
+            account.num_windows_left = self._num_missing(windows)
+        if account.clip:
+            self.clips.note(account.clip, [window.key for window in windows], None)
+
     def embed(
-        self, placed: abc.Sequence[tuple[Window, int]], *, is_projected: bool
+        self, placed: abc.Sequence[tuple[Window, int]], account: Account, *, is_projected: bool
     ) -> list[torch.Tensor]:
         """Return rows of windows at their places in a clip, `(tokens, width)` each."""
-        encoder = self.runner.encoder
+        encoder, windows, started_s = self.runner.encoder, [w for w, _ in placed], time.monotonic()
+        fresh = [window for window in windows if window.states is None]
         if is_projected:
-            return encoder.heard(placed)
-        encoder.encode([window for window, _ in placed])
-        return [window.states for window, _ in placed]
+            rows = encoder.heard(placed)
+        else:
+            encoder.encode(windows)
+            rows = [window.states for window in windows]
+        account.take_encoded(sum(window.is_encoded for window in fresh))
+        account.compute_s += time.monotonic() - started_s
+        account.started_s = account.started_s or started_s
+        return rows
 
     def submit(self, prompt: Prompt, params: SamplingParams, seed: int, emit: Emit) -> Sequence:
         """Take a prompt; `emit` is told each step from `step` on."""
@@ -130,7 +156,9 @@ class Core:
             arrived_s=time.monotonic(),
             prefix_of=self._prefix(prompt),
             salt=prompt.salt,
+            account=prompt.account,
         )
+        self._open(prompt, sequence)
         asked = Asked(prompt.audio, seed, frozenset(prompt.token_ids), prompt.grammar)
         self._clients[sequence] = _Client(asked, emit)
         self.scheduler.submit(sequence)
@@ -139,8 +167,9 @@ class Core:
     def cancel(self, sequence: Sequence) -> None:
         """Let go of a sequence nobody waits for; what it has computed may serve another."""
         prefix = sequence.prefix
+        if self._clients.pop(sequence, None) is not None:
+            _close(sequence)
         self.scheduler.end(sequence, now_s=time.monotonic(), is_kept=True)
-        self._clients.pop(sequence, None)
         self._tidy(prefix)
 
     def step(self, load: Load | None = None) -> None:
@@ -153,14 +182,59 @@ class Core:
         plan = self.scheduler.plan(started_s)
         if plan.is_empty:
             return
+        heard_before_s = self.profile.hear_s
         choices = self._run(plan)
         now_s = time.monotonic()
+        hear_s = self.profile.hear_s - heard_before_s
+        self._charge(plan, started_s, step_s=now_s - started_s, hear_s=hear_s)
         self._commit(plan, choices, now_s)
         self.scheduler.budget.observe(
             now_s - started_s, num_decoding=plan.num_decoding, num_prefilled=plan.num_prefilled
         )
         if load is not None:
             self._measure(load)
+
+    def _open(self, prompt: Prompt, sequence: Sequence) -> None:
+        """Take off the request's account what the caches hold, and note under what its clip is."""
+        account, prefix = sequence.account, sequence.prefix_of
+        if account.submitted_s is not None:
+            return  # it is another choice's already
+        account.submitted_s = sequence.arrived_s
+        if prefix is None or prompt.audio is None:
+            return
+        windows = prompt.audio.windows
+        if prefix.key in self.scheduler.memory.prefixes:
+            account.num_windows_left = 0
+            account.num_prompt_left -= prefix.num_tokens
+        else:
+            account.num_windows_left = self._num_missing(windows)
+        if account.clip:
+            self.clips.note(account.clip, [window.key for window in windows], prefix.key)
+
+    def _num_missing(self, windows: abc.Sequence[Window]) -> int:
+        cached = self.runner.encoder.states
+        return sum(window.states is None and window.key not in cached for window in windows)
+
+    def _charge(self, plan: Plan, started_s: float, *, step_s: float, hear_s: float) -> None:
+        """Write a step that has been computed into the accounts, before anybody is told of it."""
+        self.profile.num_steps += 1
+        encoded = [job for job in plan.windows if self._was_encoded(job)]
+        for job in encoded:
+            job.sequence.account.take_encoded(1)
+        for chunk in plan.chunks:
+            account = chunk.sequence.account
+            account.num_prompt_left = max(0, len(chunk.sequence.prompt_ids) - chunk.stop)
+            if chunk.start < chunk.sequence.num_prefix:
+                account.num_heard += chunk.num_tokens
+        for sequence, share_s in shares(plan, encoded, step_s=step_s, hear_s=hear_s).items():
+            sequence.account.compute_s += share_s
+            if sequence.account.started_s is None:
+                sequence.account.started_s = started_s
+
+    def _was_encoded(self, job: WindowJob) -> bool:
+        client = self._clients.get(job.sequence)
+        audio = client.asked.audio if client else None
+        return audio is not None and audio.windows[job.index].is_encoded
 
     def _measure(self, load: Load) -> None:
         profile = self.profile
@@ -264,8 +338,10 @@ class Core:
             self.profile.num_prompt_tokens += len(sequence.prompt_ids)
             self.profile.num_reused_tokens += sequence.num_reused
         step = _step(choice, self.checkpoint.limits.eos_token_ids, reason)
+        sequence.account.take_token(time.monotonic(), is_text=step.token_id is not None)
         if step.finish_reason is not None:
             del self._clients[sequence]
+            _close(sequence)
         client.emit(replace(step, num_reused=sequence.num_reused))
 
     def _fail(self, sequence: Sequence, why: Exception) -> None:
@@ -276,11 +352,17 @@ class Core:
         client = self._clients.pop(sequence, None)
         self._tidy(prefix)
         if client is not None:
+            _close(sequence)
             client.emit(why)
 
     def _tidy(self, prefix: Prefix | None) -> None:
         if prefix is not None and (prefix.is_computed or prefix.extent is None):
             self.runner.forget(prefix)
+
+
+def _close(sequence: Sequence) -> None:
+    """Expect no more tokens of a sequence that is over."""
+    sequence.account.expect_less(sequence.params.max_tokens - len(sequence.output_ids))
 
 
 def _step(choice: sampler.Choice, eos: abc.Set[int], reason: FinishReason | None) -> Step:

@@ -9,19 +9,15 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-PRIOR_WINDOW_S = 0.05
+from flamingo.audio.windows import TOKENS_PER_WINDOW
+from flamingo_pod.engine.account import Account
+
+PRIOR_ENCODE_S = 0.02
+PRIOR_PREFILL_S = 0.03
 PRIOR_TOKEN_S = 0.02
 """Used until the first measurement; an L4 and a two-core laptop bracket them."""
 STOPS_EARLY = 0.5
 """Answers use about half of the tokens they may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one request will ask of the engine."""
-
-    num_windows: int
-    max_tokens: int
 
 
 @dataclass(slots=True)
@@ -31,22 +27,27 @@ class Load:
     encode_s: float | None = None
     """Per window."""
     prefill_s: float | None = None
-    """Per window; text only prompts count as one."""
+    """Per window's worth of tokens."""
     token_s: float | None = None
     num_running: int = 0
-    _held: dict[int, Work] = field(default_factory=dict)
-    _next_ticket: int = 0
+    """Sequences that hold memory, and clips on their way to an embedding."""
+    num_kv_tokens: int | None = None
+    num_kv_tokens_used: int | None = None
+    _held: set[Account] = field(default_factory=set)
 
     @contextlib.contextmanager
-    def holding(self, work: Work) -> Iterator[None]:
-        """Count `work` into the backlog while it lasts."""
-        self._next_ticket += 1
-        ticket = self._next_ticket
-        self._held[ticket] = work
+    def holding(self, account: Account) -> Iterator[None]:
+        """Count what `account` has left into the backlog while it lasts."""
+        self._held.add(account)
         try:
             yield
         finally:
-            del self._held[ticket]
+            self._held.remove(account)
+
+    @property
+    def num_more_choices(self) -> int:
+        """Choices held beyond one a request."""
+        return sum(account.num_choices - 1 for account in self._held)
 
     @property
     def window_s(self) -> float | None:
@@ -57,10 +58,15 @@ class Load:
 
     @property
     def backlog_s(self) -> float:
-        """Predicted seconds until all held work is done."""
-        return sum(map(self._cost_s, self._held.values()))
+        """Predicted seconds until what all requests held have left is done."""
+        return sum(map(self._cost_s, self._held))
 
-    def _cost_s(self, work: Work) -> float:
-        window_s = self.window_s or PRIOR_WINDOW_S
+    def _cost_s(self, account: Account) -> float:
+        encode_s = self.encode_s or PRIOR_ENCODE_S
+        read_s = (self.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
         token_s = self.token_s or PRIOR_TOKEN_S
-        return work.num_windows * window_s + work.max_tokens * STOPS_EARLY * token_s
+        return (
+            account.num_windows_left * encode_s
+            + account.num_prompt_left * read_s
+            + account.num_output_left * STOPS_EARLY * token_s
+        )

@@ -48,12 +48,16 @@ class _Same:
 class Memory:
     """The pool, and all that lies in it."""
 
-    def __init__(self, num_tokens: int) -> None:
+    def __init__(
+        self, num_tokens: int, on_change: abc.Callable[[bytes, bool], None] = lambda *_: None
+    ) -> None:
         self.pool = ExtentPool(num_tokens)
         self.prefixes: dict[bytes, Prefix] = {}
         self.histories: list[History] = []
         self.held: list[Sequence] = []
         """Those that have extents."""
+        self.on_change = on_change
+        """Told a prefix's key, and whether it can be shared from now on."""
 
     def admit(self, sequence: Sequence, *, now_s: float) -> list[Copy] | None:
         """Give `sequence` its extents; return what is to be copied, or None if there is no room.
@@ -93,7 +97,7 @@ class Memory:
     def distrust(self, prefix: Prefix) -> None:
         """Let nobody new share a prefix whose KV may be bad; it goes with its last user."""
         if self.prefixes.get(prefix.key) is prefix:
-            del self.prefixes[prefix.key]
+            self._unlist(prefix)
             self._drop_histories(prefix)
             if not prefix.num_users:
                 self._free(prefix)
@@ -101,9 +105,8 @@ class Memory:
     @property
     def num_reserved(self) -> int:
         """Tokens that running sequences hold; the rest is free or can be given up."""
-        unused = sum(p.num_tokens for p in self.prefixes.values() if not p.num_users)
-        past = sum(history.extent.length for history in self.histories)
-        return self.pool.num_tokens - self.pool.num_free - unused - past
+        shared = {id(s.prefix): s.num_prefix for s in self.held if s.prefix is not None}
+        return sum(shared.values()) + sum(s.tail.length for s in self.held if s.tail is not None)
 
     def _shared(self, sequence: Sequence) -> Prefix | None:
         return self.prefixes.get(sequence.prefix_of.key) if sequence.prefix_of else None
@@ -115,6 +118,7 @@ class Memory:
             # Prefix and tail side by side: their first user reads one run, not two.
             prefix.extent, run = run.split(prefix.num_tokens)
             self.prefixes[prefix.key] = prefix
+            self.on_change(prefix.key, True)
         sequence.prefix, sequence.tail = prefix, run
         sequence.num_tail_computed = 0
         self.held.append(sequence)
@@ -182,8 +186,12 @@ class Memory:
             self.histories.remove(item)
             self.pool.give_back(item.extent)
 
-    def _drop_prefix(self, prefix: Prefix) -> None:
+    def _unlist(self, prefix: Prefix) -> None:
         del self.prefixes[prefix.key]
+        self.on_change(prefix.key, False)
+
+    def _drop_prefix(self, prefix: Prefix) -> None:
+        self._unlist(prefix)
         self._drop_histories(prefix)
         self._free(prefix)
 

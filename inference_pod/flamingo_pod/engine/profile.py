@@ -15,6 +15,9 @@ class Profile:
     prefill_s: float = 0.0
     decode_s: float = 0.0
     choose_s: float = 0.0
+    hear_s: float = 0.0
+    """Mel, encoding and projection of the windows that prompts wait for: a part of the above."""
+    num_steps: int = 0
     num_windows: int = 0
     num_prefilled: int = 0
     num_decoded: int = 0

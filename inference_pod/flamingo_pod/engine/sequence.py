@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from flamingo.wire.responses import FinishReason
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.extents import Extent
 
 
@@ -110,6 +111,8 @@ class Sequence:
     num_reused: int = 0
     """Prompt tokens that were in the pool already."""
     num_preempted: int = 0
+    account: Account = field(default_factory=Account)
+    """Its request's."""
 
     @property
     def context(self) -> bytes:

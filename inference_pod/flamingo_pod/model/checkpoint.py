@@ -110,6 +110,7 @@ def limits_of(model: Any, processor: Any) -> Limits:
         default_temperature=float(defaults.temperature or 1.0) if samples else 0.0,
         default_top_p=defaults.top_p if samples else None,
         default_top_k=defaults.top_k if samples else None,
+        default_repetition_penalty=float(defaults.repetition_penalty or 1.0),
         dims={"encoder": int(audio.hidden_size), "projector": int(text.hidden_size)},
         eos_token_ids=frozenset([eos] if isinstance(eos, int) else eos or ()),
     )

@@ -19,5 +19,6 @@ class Limits:
     default_temperature: float
     default_top_p: float | None
     default_top_k: int | None
+    default_repetition_penalty: float
     dims: Mapping[Layer, int]
     eos_token_ids: frozenset[int]

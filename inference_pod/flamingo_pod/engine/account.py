@@ -1,0 +1,76 @@
+"""What one request still asks of the engine, and what it has taken of it.
+
+Pure: the engine's thread writes, the event loop reads; each field is one number.
+"""
+
+from dataclasses import dataclass
+
+from flamingo.audio.windows import TOKENS_PER_WINDOW
+
+
+@dataclass(eq=False, slots=True)
+class Account:
+    """One request's; its choices share it. Moments are the monotonic clock's, None until then."""
+
+    route: str = ""
+    clip: str = ""
+    """The router's name for its clip; empty where there is none."""
+    num_choices: int = 1
+    num_windows_left: int = 0
+    """To encode, once the caches have given what they hold."""
+    num_prompt_left: int = 0
+    """Tokens of the prompt still to read, likewise."""
+    num_output_left: int = 0
+    """Tokens that may still be written, by all choices."""
+    num_encoded: int = 0
+    """Windows that were encoded for it."""
+    num_heard: int = 0
+    """Tokens up to the end of its clip that were read for it."""
+    num_output: int = 0
+    compute_s: float = 0.0
+    """Its share of the engine's steps."""
+    submitted_s: float | None = None
+    started_s: float | None = None
+    """When the first step computed something for it."""
+    first_token_s: float | None = None
+    last_token_s: float | None = None
+
+    def take_encoded(self, num_windows: int) -> None:
+        """Note windows that were encoded."""
+        self.num_encoded += num_windows
+        self.num_windows_left = max(0, self.num_windows_left - num_windows)
+
+    def take_token(self, now_s: float, *, is_text: bool) -> None:
+        """Note a token; the end of sequence is one without text."""
+        self.first_token_s = self.first_token_s or now_s
+        self.last_token_s = now_s
+        self.num_output += is_text
+        self.expect_less(1)
+
+    def expect_less(self, num_tokens: int) -> None:
+        """Note tokens that will not be written any more."""
+        self.num_output_left = max(0, self.num_output_left - num_tokens)
+
+    @property
+    def num_windows(self) -> int:
+        """Windows that were computed: encoded, or read anew from states that a cache held."""
+        return max(self.num_encoded, -(-self.num_heard // TOKENS_PER_WINDOW))
+
+    @property
+    def queue_s(self) -> float | None:
+        """From being submitted to the first step."""
+        return _between(self.submitted_s, self.started_s)
+
+    @property
+    def prefill_s(self) -> float | None:
+        """From the first step to the first token."""
+        return _between(self.started_s, self.first_token_s)
+
+    @property
+    def decode_s(self) -> float | None:
+        """From the first token to the last."""
+        return _between(self.first_token_s, self.last_token_s)
+
+
+def _between(start_s: float | None, end_s: float | None) -> float | None:
+    return None if start_s is None or end_s is None else end_s - start_s

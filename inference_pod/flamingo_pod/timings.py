@@ -1,0 +1,34 @@
+"""The last finished requests, for the load report.
+
+Pure.
+"""
+
+from collections import deque
+
+from flamingo.wire.report import MAX_TIMINGS, Timing
+from flamingo_pod.engine.account import Account
+
+
+class Timings:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._last: deque[Timing] = deque(maxlen=MAX_TIMINGS)
+        self._num_finished = 0
+
+    def add(self, account: Account) -> None:
+        """Note a request that was answered in full."""
+        self._num_finished += 1
+        self._last.append(
+            Timing(
+                number=self._num_finished,
+                route=account.route,
+                num_windows=account.num_windows,
+                num_tokens=account.num_output,
+                compute_s=account.compute_s,
+            )
+        )
+
+    def last(self) -> list[Timing]:
+        """Return them, oldest first."""
+        return list(self._last)

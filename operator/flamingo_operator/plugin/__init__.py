@@ -1,0 +1,1 @@
+"""`kubectl flamingo`: what a fleet does, why it does not, and what a change would do."""

@@ -1,0 +1,248 @@
+"""What the cluster said → what a terminal of 80 columns shows.
+
+Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from flamingo.wire.report import LoadReport
+from flamingo_operator import names
+from flamingo_operator.failures import FailureCount
+from flamingo_operator.plugin.spec_diff import Change
+
+Json: TypeAlias = Mapping[str, Any]
+
+GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
+UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A pod, and what could be learned about it."""
+
+    pod: Json
+    load: LoadReport | None = None
+    gpu: str = "-"
+
+
+def age(moment: str | None, *, now_s: float) -> str:
+    """Return how long ago a moment was, in its largest unit, as kubectl does."""
+    if not moment:
+        return "-"
+    seconds = max(0, int(now_s - datetime.fromisoformat(moment).timestamp()))
+    size, unit = next((one for one in UNITS if seconds >= 2 * one[0]), UNITS[-1])
+    return f"{seconds // size}{unit}"
+
+
+def overview(deployments: Sequence[Json], *, now_s: float, is_everywhere: bool = False) -> Table:
+    """Return one row for each deployment."""
+    where = ("namespace",) if is_everywhere else ()
+    table = _table(*where, "name", "ready", "reason", "up", "want", "age", "model")
+    for one in deployments:
+        status = one.get("status") or {}
+        ready = _condition(status, "Ready")
+        table.add_row(
+            *(one["metadata"][column] for column in where),
+            one["metadata"]["name"],
+            _verdict(ready),
+            str(ready.get("reason", "-")),
+            str(status.get("readyReplicas", "-")),
+            str(_wanted(one)),
+            age(one["metadata"].get("creationTimestamp"), now_s=now_s),
+            str(one["spec"]["model"]["id"]),
+        )
+    return table
+
+
+def status(
+    deployment: Json, pods: Sequence[Json], failures: Sequence[FailureCount], *, now_s: float
+) -> RenderableType:
+    """Return all about one deployment: what it is, what it claims, what fails and what to do."""
+    told = deployment.get("status") or {}
+    parts: list[RenderableType] = [_heading(deployment), _facts(deployment, pods)]
+    if told.get("conditions"):
+        parts += [Text(), _conditions(told["conditions"], now_s)]
+    if failures:
+        parts += [Text(), Text("what fails", "bold"), *_failures(failures, now_s)]
+    if not told:
+        parts += [Text(), Text("no status yet: does the operator run?", "yellow")]
+    return Group(*parts)
+
+
+def _heading(deployment: Json) -> Text:
+    ready = _condition(deployment.get("status") or {}, "Ready")
+    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    text = Text.assemble((name, "bold"), f" in {namespace}: ")
+    if not ready:
+        return text.append("not judged yet", "yellow")
+    text.append("ready" if ready["status"] == "True" else "not ready", _style(ready))
+    return text.append(f", {ready['reason']}")
+
+
+def _facts(deployment: Json, pods: Sequence[Json]) -> Table:
+    spec, told = deployment["spec"], deployment.get("status") or {}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan")
+    table.add_column(overflow="fold")
+    table.add_row("model", str(spec["model"]["id"]))
+    if told.get("url"):
+        table.add_row("url", str(told["url"]))
+    table.add_row("servers", _servers(deployment, pods))
+    table.add_row("scaling", _scaling(spec, told))
+    if spec.get("suspend"):
+        table.add_row("suspended", "yes")
+    progress = _condition(told, "Progressing")
+    if progress:
+        table.add_row("rollout", _joined(progress.get("reason"), progress.get("message")))
+    return table
+
+
+def _servers(deployment: Json, pods: Sequence[Json]) -> str:
+    leaving = [pod for pod in pods if _is_leaving(pod)]
+    staying = [pod for pod in pods if not _is_leaving(pod)]
+    ready = [pod for pod in staying if _is_true(pod, "Ready")]
+    placed = [pod for pod in staying if _is_true(pod, "PodScheduled")]
+    counts = [
+        (len(staying) - len(placed), "without a node"),
+        (len(placed) - len(ready), "not ready"),
+        (len(leaving), "leaving"),
+    ]
+    more = "".join(f", {num} {what}" for num, what in counts if num > 0)
+    return f"{len(ready)} of {_wanted(deployment)} ready{more}"
+
+
+def _scaling(spec: Json, told: Json) -> str:
+    scaling, seen = spec.get("scaling") or {}, told.get("scaling") or {}
+    if scaling.get("mode") != "Internal":
+        return f"{spec.get('replicas', 1)} wanted, from outside"
+    wanted = seen.get("desiredReplicas", "?")
+    text = f"{wanted} wanted, of {scaling['minReplicas']} to {scaling['maxReplicas']}"
+    last = (seen.get("history") or [{}])[-1]
+    reason = _joined(seen.get("reason") or last.get("reason"), last.get("message"))
+    bound = seen.get("bound")
+    return _joined(text, reason) + (f" (kept by {bound})" if bound not in {None, "None"} else "")
+
+
+def _joined(*parts: Any) -> str:
+    return ": ".join(str(part) for part in parts if part)
+
+
+def _conditions(conditions: Iterable[Json], now_s: float) -> Table:
+    table = _table("condition", "status", "since", "reason", "message", fold="message")
+    for one in conditions:
+        since = age(one.get("lastTransitionTime"), now_s=now_s)
+        status = Text(str(one["status"]), _style(one))
+        table.add_row(one["type"], status, since, one["reason"], one.get("message") or "")
+    return table
+
+
+def _failures(failures: Iterable[FailureCount], now_s: float) -> Iterator[RenderableType]:
+    for one in failures:
+        since = age(one.since, now_s=now_s)
+        yield Text.assemble(
+            (f"{one.count} ", "bold"),
+            (one.reason, "bold red"),
+            f" for {since}, such as {one.sample_pod}",
+        )
+        yield Padding(Text(one.message), (0, 0, 0, 4), expand=False)
+        yield Padding(Text.assemble(("→ ", "green"), one.hint), (0, 0, 0, 4), expand=False)
+
+
+def top(deployment: str, servers: Sequence[Server], *, now_s: float) -> Table:
+    """Return one row for each server: what it does, and how much it has to do."""
+    table = _table("pod", "phase", "gpu")
+    for name in ("backlog", "run", "wait", "kv", "age"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in servers:
+        table.add_row(
+            str(one.pod["metadata"]["name"]).removeprefix(f"{deployment}-"),
+            _phase(one),
+            one.gpu.removeprefix("NVIDIA-"),
+            *_load(one.load),
+            age(one.pod["metadata"].get("creationTimestamp"), now_s=now_s),
+        )
+    return table
+
+
+def _phase(server: Server) -> Text:
+    if _is_leaving(server.pod):
+        return Text("leaving", "yellow")
+    if not _is_true(server.pod, "PodScheduled"):
+        return Text("no node", "red")
+    if server.load is None:
+        phase = str((server.pod.get("status") or {}).get("phase", "Unknown"))
+        return Text("silent" if phase == "Running" else phase.lower(), "red")
+    return Text(server.load.state, "green" if server.load.state == "ready" else "yellow")
+
+
+def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
+    if load is None:
+        return "-", "-", "-", "-"
+    kv = "-"
+    if load.num_kv_tokens and load.num_kv_tokens_used is not None:
+        kv = f"{load.num_kv_tokens_used / load.num_kv_tokens:.0%}"
+    return f"{load.backlog_s:.1f} s", str(load.num_running), str(load.num_waiting), kv
+
+
+def plan(name: str, found: Sequence[Change], effects: Iterable[str]) -> RenderableType:
+    """Return what a change of the spec does, and which fields it changes."""
+    parts: list[RenderableType] = [Text(name, "bold")]
+    parts += [Text(f"  {one}") for one in effects]
+    if found:
+        table = _table("field", "now", "then", fold="then")
+        for one in found:
+            table.add_row(one.path, Text(one.before, "red"), Text(one.after, "green"))
+        parts += [Text(), table]
+    return Group(*parts)
+
+
+def _table(*columns: str, fold: str = "") -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        if name == fold:
+            table.add_column(name, overflow="fold", ratio=1)
+        else:
+            table.add_column(name, overflow="fold")
+    return table
+
+
+def _wanted(deployment: Json) -> Any:
+    spec, told = deployment["spec"], deployment.get("status") or {}
+    if (spec.get("scaling") or {}).get("mode") == "Internal":
+        return (told.get("scaling") or {}).get("desiredReplicas", "?")
+    return spec.get("replicas", 1)
+
+
+def _verdict(ready: Json) -> Text:
+    return Text(str(ready.get("status", "-")), _style(ready))
+
+
+def _style(condition: Json) -> str:
+    if condition.get("status") not in {"True", "False"}:
+        return "yellow"
+    is_good = (condition["status"] == "True") != (condition["type"] in GOOD_WHEN_FALSE)
+    return "green" if is_good else "red"
+
+
+def _condition(told: Json, kind: str) -> Json:
+    found: Sequence[Json] = told.get("conditions") or ()
+    return next((one for one in found if one["type"] == kind), {})
+
+
+def _is_true(pod: Json, kind: str) -> bool:
+    return _condition(pod.get("status") or {}, kind).get("status") == "True"
+
+
+def _is_leaving(pod: Json) -> bool:
+    metadata = pod["metadata"]
+    asked = (metadata.get("annotations") or {}).get(names.DRAIN_ANNOTATION)
+    return bool(metadata.get("deletionTimestamp")) or asked == "true"

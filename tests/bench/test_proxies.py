@@ -1,0 +1,53 @@
+"""The router's own cost, measured as the comparison with other proxies measures it."""
+
+import shutil
+import sys
+
+import pytest
+from bench.proxies import __main__ as bench
+from bench.proxies import proxies
+
+# Twice what a quiet machine shows, and more: CPU-seconds of a busy one are dearer.
+MAX_REQUEST_US = 1200
+MAX_EVENT_US = 200
+MAX_UPLOAD_MS_PER_MB = 3
+MAX_UPLOAD_MB = 64
+UPLOAD_MB = 50
+
+
+@pytest.fixture(scope="module")
+def row(needs):
+    needs("wrk")
+    (router,) = [proxy for proxy in proxies.PROXIES if proxy.name == "ours"]
+    effort = bench.Effort(seconds=2, upload_bytes=UPLOAD_MB * 10**6, num_uploads=2)
+    with bench.upstreams() as ports:
+        return bench.measure(router, sys.executable, ports, effort)
+
+
+def test_a_small_request_and_an_event_cost_little(row):
+    assert 0 < row.request_us < MAX_REQUEST_US
+    assert 0 < row.event_us < MAX_EVENT_US
+
+
+def test_an_upload_passes_through_without_being_held(row):
+    assert float(row.upload_mb) < MAX_UPLOAD_MB
+    assert float(row.upload_ms) < MAX_UPLOAD_MS_PER_MB * UPLOAD_MB
+
+
+@pytest.mark.parametrize("name", ["nginx", "haproxy"])
+def test_a_proxy_of_the_distribution_takes_every_load(name, needs):
+    needs("wrk")
+    (proxy,) = [proxy for proxy in proxies.PROXIES if proxy.name == name]
+    program = proxies.find(proxy, None) or needs(name)
+    effort = bench.Effort(seconds=1, upload_bytes=10**6, num_uploads=1)
+    with bench.upstreams() as ports:
+        measured = bench.measure(proxy, program, ports, effort)
+    assert isinstance(measured.request_us, float)
+    assert isinstance(measured.event_us, float)
+    assert measured.upload_ms.isdigit()
+
+
+def test_a_proxy_that_is_not_there_is_said_so(capsys):
+    bench.main(["--proxies", "envoy", "--environment", "/nowhere"])
+    if shutil.which("envoy") is None:
+        assert "envoy is not installed" in capsys.readouterr().out

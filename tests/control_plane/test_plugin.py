@@ -1,0 +1,285 @@
+"""`kubectl flamingo` as a process, against a real API server with objects made by hand."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from control_plane.deployments import FULL, deployment
+
+from flamingo_operator import names
+
+NAME = "plugin"
+LOAD = {
+    "model": "flamingo-tiny",
+    "state": "ready",
+    "epoch": "e1",
+    "sequence": 7,
+    "backlog_s": 12.34,
+    "num_running": 3,
+    "num_waiting": 2,
+    "num_kv_tokens": 1000,
+    "num_kv_tokens_used": 250,
+}
+NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ran(cluster, *args, body=None, kubeconfig=None):
+    """Run the plugin; return what it did."""
+    config = f"--kubeconfig={kubeconfig or cluster.kubeconfig}"
+    program = "from flamingo_operator.plugin.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *args, config],
+        input=json.dumps(body) if body is not None else None,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+def told(cluster, *args, **more):
+    done = ran(cluster, *args, **more)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refusal(cluster, *args, **more):
+    done = ran(cluster, *args, **more)
+    assert (done.returncode, done.stdout) == (1, ""), done.stdout
+    assert done.stderr.startswith("kubectl flamingo: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def own_address() -> str:
+    """Return this machine's address: the API server refuses to go to loopback for a pod."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+
+
+@contextlib.contextmanager
+def serving(report) -> Iterator[int]:
+    """Answer `/stats` as a pod does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            text = json.dumps(report).encode()
+            self.send_response(200 if self.path == "/stats" else 404)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("0.0.0.0", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def condition(kind, status, reason, message=""):
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": NOW,
+    }
+
+
+def server_pod(suffix, port):
+    metadata = {"name": f"{NAME}-{suffix}", "labels": names.labels(NAME, "server")}
+    container = {
+        "name": "server",
+        "image": "none.example/pod:1",
+        "ports": [{"containerPort": port}],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [container], "schedulerName": "nobody"},
+    }
+
+
+def put(cluster, kind, name, status):
+    patch = json.dumps({"status": status})
+    cluster.told("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={patch}")
+
+
+@pytest.fixture(scope="module")
+def fleet(cluster):
+    """Make a deployment with three servers: one works, one crashes, one finds no GPU."""
+    cluster.told("create", "-f", "-", body=deployment({**FULL, "mode": "Apply"}, name=NAME))
+    with serving(LOAD) as port:
+        for suffix in ("works", "crashes", "waits"):
+            cluster.told("create", "-f", "-", body=server_pod(suffix, port))
+        placed = condition("PodScheduled", "True", "Placed")
+        put(
+            cluster,
+            "pod",
+            f"{NAME}-works",
+            {
+                "phase": "Running",
+                "podIP": own_address(),
+                "podIPs": [{"ip": own_address()}],
+                "conditions": [placed, condition("Ready", "True", "Ready")],
+            },
+        )
+        ended = {"terminated": {"exitCode": 4, "reason": "Error", "message": "no such model: a/b"}}
+        crashing = {
+            "name": "server",
+            "image": "a",
+            "imageID": "a",
+            "ready": False,
+            "restartCount": 3,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": ended,
+        }
+        put(
+            cluster,
+            "pod",
+            f"{NAME}-crashes",
+            {
+                "phase": "Running",
+                "conditions": [placed, condition("Ready", "False", "ContainersNotReady")],
+                "containerStatuses": [crashing],
+            },
+        )
+        short = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+        put(
+            cluster,
+            "pod",
+            f"{NAME}-waits",
+            {"conditions": [condition("PodScheduled", "False", "Unschedulable", short)]},
+        )
+        put(
+            cluster,
+            "fd",
+            NAME,
+            {
+                "replicas": 3,
+                "readyReplicas": 1,
+                "url": names.url(NAME, "default"),
+                "scaling": {"desiredReplicas": 3},
+                "conditions": [condition("Ready", "False", "WaitingForGPU", "1 of 3 is ready")],
+            },
+        )
+        yield
+    cluster.told("delete", "fd", NAME)
+    cluster.told("delete", "pod", "--all", "--force", "--grace-period=0")
+
+
+def test_status_of_one_says_what_fails_and_what_to_do(cluster, fleet):
+    shown = told(cluster, "status", NAME)
+    assert f"{NAME} in default: not ready, WaitingForGPU" in shown
+    assert "1 of 3 ready, 1 without a node, 1 not ready" in shown
+    assert "3 wanted, of 0 to 8" in shown
+    assert "1 ModelNotFound" in shown
+    assert "no such model: a/b" in shown
+    assert "→ check spec.model.id and spec.model.revision" in shown
+    assert "→ no free NVIDIA-L40S or NVIDIA-A100-SXM4-80GB" in shown
+
+
+def test_status_of_all_has_a_row_for_each(cluster, fleet):
+    rows = {row.split()[0]: row.split() for row in told(cluster, "status").splitlines()}
+    assert rows[NAME][1:5] == ["False", "WaitingForGPU", "1", "3"]
+    assert ["default", NAME, "False"] in [
+        row.split()[:3] for row in told(cluster, "status", "-A").splitlines()
+    ]
+
+
+def test_top_asks_each_server_through_the_api_server(cluster, fleet):
+    rows = {row.split()[0]: row.split() for row in told(cluster, "top", NAME).splitlines()}
+    assert rows["works"][1:8] == ["ready", "-", "12.3", "s", "3", "2", "25%"]
+    assert rows["waits"][1:3] == ["no", "node"]
+
+
+def test_plan_says_what_would_change_and_changes_nothing(cluster, fleet):
+    wanted = deployment({**FULL, "mode": "Apply", "server": {"args": ["--max-held=8"]}}, name=NAME)
+    before = cluster.stored(NAME)["metadata"]["generation"]
+    shown = told(cluster, "plan", "-", body=wanted)
+    assert "replaces every server, by rollout strategy Auto: server" in shown
+    assert "--max-held=8" in shown
+    assert "server.resources.limits" in shown, "what the file leaves out goes"
+    assert cluster.stored(NAME)["metadata"]["generation"] == before
+
+
+def test_plan_of_a_new_fleet_says_how_many_gpus(cluster):
+    shown = told(cluster, "plan", "-", body=deployment({"replicas": 3}, name="new"))
+    assert "makes a fleet of 3 GPUs" in shown
+    assert cluster.call("get", "fd", "new").returncode != 0
+
+
+def test_drain_writes_the_operator_s_annotation_and_takes_it_back(cluster, fleet):
+    where = ("get", "pod", f"{NAME}-works", "-o", "jsonpath={.metadata.annotations}")
+    assert "drains" in told(cluster, "drain", f"{NAME}-works")
+    assert json.loads(cluster.told(*where)) == {names.DRAIN_ANNOTATION: "true"}
+    assert "leaving" in told(cluster, "top", NAME)
+    told(cluster, "drain", f"{NAME}-works", "--cancel")
+    assert cluster.told(*where) in {"", "{}"}
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("status", "nobody"), "there is no FlamingoDeployment 'nobody' in namespace 'default'"),
+        (("top", "nobody"), "there is no FlamingoDeployment 'nobody'"),
+        (("logs", "nobody"), "there is no FlamingoDeployment 'nobody'"),
+        (("drain", "nobody"), "there is no pod 'nobody'"),
+        (("plan", "/nowhere.yaml"), "cannot read /nowhere.yaml"),
+        (("status", "--context", "nobody"), "no usable kubeconfig"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(cluster, args, says):
+    assert says in refusal(cluster, *args)
+
+
+def test_a_plan_that_the_types_or_the_api_server_refuse_says_why(cluster, fleet):
+    wrong = deployment({"replicas": "3", "mode": "Magic"})
+    said = refusal(cluster, "plan", "-", body=wrong)
+    assert "spec.replicas" in said
+    assert "spec.mode" in said
+    other = deployment({**FULL, "replicas": 7}, name=NAME)
+    assert "spec.replicas is not used" in refusal(cluster, "plan", "-", body=other)
+
+
+def test_no_kubeconfig_no_cluster_and_no_rights_are_told_apart(cluster, fleet, tmp_path):
+    assert "no usable kubeconfig" in refusal(cluster, "status", kubeconfig=tmp_path / "none")
+    config = json.loads(cluster.told("config", "view", "--raw", "-o", "json"))
+    place = config["clusters"][0]["cluster"]
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    config["clusters"][0]["cluster"] = {**place, "server": f"https://127.0.0.1:{port}"}
+    (tmp_path / "gone").write_text(json.dumps(config))
+    said = refusal(cluster, "status", kubeconfig=tmp_path / "gone")
+    assert f"no cluster answers at https://127.0.0.1:{port}" in said
+    cluster.told("create", "serviceaccount", "nobody")
+    config["clusters"][0]["cluster"] = place
+    config["users"][0]["user"] = {"token": cluster.told("create", "token", "nobody").strip()}
+    (tmp_path / "nobody").write_text(json.dumps(config))
+    said = refusal(cluster, "status", kubeconfig=tmp_path / "nobody")
+    assert "you may not do that" in said
+    assert "system:serviceaccount:default:nobody" in said
+
+
+def test_a_cluster_without_the_type_is_told_how_to_get_it(cluster, tmp_path):
+    with serving({}) as port:  # answers 404 without a Status, as an API server does there
+        config = json.loads(cluster.told("config", "view", "--raw", "-o", "json"))
+        config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{port}"}
+        (tmp_path / "bare").write_text(json.dumps(config))
+        said = refusal(cluster, "status", kubeconfig=tmp_path / "bare")
+    assert "the cluster has no flamingodeployments.flamingo.dev: install" in said

@@ -1,0 +1,65 @@
+"""What a pod tells of its load: windows, tokens and seconds of each request, clips, KV."""
+
+import time
+
+import pytest
+
+from flamingo.wire.report import CLIP_HEADER, LoadReport
+
+
+def report(http):
+    return LoadReport.model_validate_json(http.get("/stats").content)
+
+
+def caption(http, clip, name="", **fields):
+    headers = {CLIP_HEADER: name} if name else {}
+    answer = http.post("/v1/audio/captions", files={"file": clip}, data=fields, headers=headers)
+    assert answer.status_code == 200
+    return answer
+
+
+def settled(http):
+    """Return a report of a pod that works on nothing."""
+    deadline_s = time.monotonic() + 30
+    while (told := report(http)).num_kv_tokens_used and time.monotonic() < deadline_s:
+        pass
+    return told
+
+
+def test_a_finished_request_is_told_with_what_it_took(http, clips):
+    before = [timing.number for timing in report(http).timings]
+    caption(http, clips["notes.wav"], max_tokens=7, style="brief")
+    timing = report(http).timings[-1]
+    assert timing.number == (before[-1] if before else 0) + 1
+    assert (timing.route, timing.num_tokens) == ("/v1/audio/captions", 7)
+    assert timing.num_windows in {0, 1}
+    assert 0 < timing.compute_s < 30
+
+
+def test_an_embedding_is_told_as_windows_without_tokens(http, clips):
+    http.post("/v1/audio/embeddings", files={"file": clips["drums.wav"]})
+    timing = report(http).timings[-1]
+    assert (timing.route, timing.num_tokens) == ("/v1/audio/embeddings", 0)
+
+
+def test_a_refused_request_is_no_timing(http):
+    before = report(http).timings
+    http.post("/v1/audio/captions", files={"file": b"no audio"})
+    assert report(http).timings == before
+
+
+def test_a_clip_is_told_by_the_name_that_the_router_gave_it(http, clips):
+    caption(http, clips["notes.flac"], "song-1", max_tokens=1)
+    assert "song-1" in report(http).clips
+    caption(http, clips["notes.flac"], "no name!", max_tokens=1)
+    caption(http, clips["notes.flac"], "n" * 65, max_tokens=1)
+    names = report(http).clips
+    assert not {"no name!", "n" * 65} & set(names)
+
+
+def test_the_kv_pool_is_told_and_is_empty_when_nothing_runs(http, clips):
+    caption(http, clips["notes.wav"], max_tokens=1)
+    told = settled(http)
+    assert told.num_kv_tokens > 1000
+    assert told.num_kv_tokens_used == 0
+    assert told.backlog_s == pytest.approx(0, abs=1e-9)

@@ -1,0 +1,313 @@
+"""The router as a process between pods that are killed, stopped and lost, and clients that vanish.
+
+Every pod here is a process too: what happens to it, happens by real signals.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+from fakes import processes
+
+CHAT = "/v1/chat/completions"
+QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
+STREAMED = QUESTION | {"stream": True}
+PATIENCE_S = 40.0
+IDLE_S = 2.0
+"""How long it is measured that nothing happens."""
+WORDS = [f"word{number} " for number in range(40)]
+
+
+@contextlib.contextmanager
+def routing(tmp_path, *pods, flags=()):
+    """Run pods (each a dict of its fields) and a router before them; yield router and pods."""
+    with contextlib.ExitStack() as stack:
+        started = [
+            stack.enter_context(processes.fake_pod(tmp_path / f"pod-{number}", **fields))
+            for number, fields in enumerate(pods)
+        ]
+        endpoints = [flag for pod in started for flag in ("--endpoint", pod.address)]
+        router = stack.enter_context(
+            processes.service("flamingo_router", *endpoints, *flags, log=tmp_path / "router")
+        )
+        processes.wait_until_ready(router)
+        wait_for_endpoints(router, len(pods))
+        yield router, started
+
+
+def wait_for_endpoints(router, num_ready):
+    async def wait():
+        async with aiohttp.ClientSession() as client:
+            await until(client, router, lambda seen: sum(e["ready"] for e in seen) >= num_ready)
+
+    asyncio.run(asyncio.wait_for(wait(), PATIENCE_S))
+
+
+async def until(client, router, holds):
+    while not holds(await endpoints_of(client, router)):
+        pass
+
+
+async def endpoints_of(client, router):
+    async with client.get(f"{router.address}/fleet") as answer:
+        return (await answer.json())["endpoints"]
+
+
+def run(scenario):
+    async def in_time():
+        connector = aiohttp.TCPConnector(limit=0)
+        session = aiohttp.ClientSession(connector=connector)
+        async with asyncio.timeout(PATIENCE_S), session as client:
+            return await scenario(client)
+
+    return asyncio.run(in_time())
+
+
+async def ask(client, router, body=QUESTION, **options):
+    async with client.post(router.address + CHAT, json=body, **options) as answer:
+        return answer.status, await answer.json()
+
+
+async def events_of(client, router):
+    """Return a stream's events to its end, each as JSON or as `[DONE]`."""
+    async with client.post(router.address + CHAT, json=STREAMED) as answer:
+        text = await answer.text()
+    data = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+    return [each if each == "[DONE]" else json.loads(each) for each in data]
+
+
+async def open_at(client, router, address):
+    """Return once a request is with this pod."""
+
+    def is_there(seen):
+        return any(each["num_open"] for each in seen if each["address"] == address)
+
+    await until(client, router, is_there)
+
+
+# The second of two pods says that it has work, so the first gets the request.
+SPARE = {"backlog_s": 5.0}
+
+
+def test_a_pod_killed_before_its_answer_costs_nothing(tmp_path):
+    with routing(tmp_path, {"answer_s": 60}, SPARE) as (router, (doomed, _)):
+
+        async def scenario(client):
+            asked = asyncio.create_task(ask(client, router))
+            await open_at(client, router, doomed.address)
+            doomed.process.kill()
+            return await asked
+
+        status, answer = run(scenario)
+    assert status == 200
+    assert answer["object"] == "chat.completion"
+
+
+def test_a_pod_killed_in_mid_upload_costs_nothing(tmp_path):
+    # Long enough to be on its way before it is all there, short enough to be kept.
+    clip = {"type": "input_audio", "input_audio": {"data": "A" * 600_000, "format": "wav"}}
+    body = json.dumps({"messages": [{"role": "user", "content": [clip]}]}).encode()
+
+    with routing(tmp_path, {"answer_s": 60}, SPARE) as (router, (doomed, _)):
+
+        async def scenario(client):
+            is_dead = asyncio.Event()
+
+            async def halves():
+                yield body[:400_000]
+                await is_dead.wait()
+                yield body[400_000:]
+
+            headers = {"Content-Type": "application/json"}
+            sent = client.post(router.address + CHAT, data=halves(), headers=headers)
+            asked = asyncio.create_task(sent)
+            await open_at(client, router, doomed.address)
+            doomed.process.kill()
+            doomed.process.wait()
+            is_dead.set()
+            async with await asked as answer:
+                return answer.status
+
+        assert run(scenario) == 200
+
+
+def test_a_pod_killed_in_mid_stream_ends_it_with_an_error(tmp_path):
+    doomed = {"words": WORDS, "word_s": 0.1}
+    with routing(tmp_path, doomed, SPARE) as (router, (pod, _)):
+
+        async def scenario(client):
+            async with client.post(router.address + CHAT, json=STREAMED) as answer:
+                await answer.content.readline()
+                pod.process.kill()
+                killed_s = time.monotonic()
+                text = (await answer.content.read()).decode()
+                return text, time.monotonic() - killed_s
+
+        text, took_s = run(scenario)
+    *_, last = [line for line in text.splitlines() if line]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_lost"
+    assert "[DONE]" not in text
+    assert took_s < 5
+
+
+def test_a_pod_that_answers_garbage_is_passed_over(tmp_path):
+    with routing(tmp_path, {"answers_garbage": True}, SPARE) as (router, (_, spare)):
+        status, _ = run(lambda client: ask(client, router))
+        (line,) = [each for each in lines_of(router.log) if each.get("path") == CHAT]
+    assert status == 200
+    assert (line["endpoint"], line["attempts"]) == (spare.address, 2)
+
+
+def lines_of(log):
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def test_garbage_from_the_only_pod_becomes_one_clear_error(tmp_path):
+    with routing(tmp_path, {"answers_garbage": True}) as (router, _):
+        status, answer = run(lambda client: ask(client, router))
+    assert status == 502
+    assert answer["error"]["code"] == "upstream_lost"
+
+
+def test_a_pod_that_hangs_and_comes_back_gets_work_again(tmp_path):
+    with routing(tmp_path, {}, flags=("--lost-after-s", "1")) as (router, (pod,)):
+
+        async def scenario(client):
+            pod.process.send_signal(signal.SIGSTOP)
+            await until(client, router, lambda seen: not seen[0]["ready"])
+            pod.process.send_signal(signal.SIGCONT)
+            await until(client, router, lambda seen: seen[0]["ready"])
+            return await ask(client, router)
+
+        assert run(scenario)[0] == 200
+
+
+def test_all_pods_draining_is_said_at_once(tmp_path):
+    draining = {"state": "draining"}
+    with contextlib.ExitStack() as stack:
+        pods = [
+            stack.enter_context(processes.fake_pod(tmp_path / f"{number}", **draining))
+            for number in range(2)
+        ]
+        endpoints = [flag for pod in pods for flag in ("--endpoint", pod.address)]
+        router = stack.enter_context(
+            processes.service("flamingo_router", *endpoints, log=tmp_path / "router")
+        )
+
+        async def scenario(client):
+            await until(client, router, lambda seen: all(each["load"] for each in seen))
+            return await ask(client, router)
+
+        status, answer = run(scenario)
+    assert status == 503
+    assert answer["error"]["code"] in {"no_endpoint_ready", "draining"}
+
+
+def test_a_reader_that_does_not_read_holds_back_its_own_pod_only(tmp_path):
+    loud = {"words": ["la " * 20_000] * 200}  # 12 MB: more than the sockets between hold
+    with routing(tmp_path, loud, loud) as (router, _):
+
+        async def scenario(client):
+            async with client.post(router.address + CHAT, json=STREAMED) as deaf:
+                await deaf.content.readline()
+                before = resident_bytes(router.process)
+                for _ in range(3):
+                    assert (await ask(client, router))[0] == 200
+                grown = resident_bytes(router.process) - before
+                deaf.close()
+                return grown
+
+        assert run(scenario) < 8_000_000
+
+
+def resident_bytes(process):
+    pages = Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_slow_upload_holds_nobody_else_up(tmp_path):
+    with routing(tmp_path, {}) as (router, _):
+
+        async def scenario(client):
+            go_on = asyncio.Event()
+
+            async def slowly():
+                yield b'{"messages": [{"role": "user", "content": "'
+                await go_on.wait()
+                yield b'Hi"}]}'
+
+            headers = {"Content-Type": "application/json"}
+            sent = client.post(router.address + CHAT, data=slowly(), headers=headers)
+            slow = asyncio.create_task(sent)
+            quick = [(await ask(client, router))[0] for _ in range(5)]
+            is_done = slow.done()
+            go_on.set()
+            async with await slow as answer:
+                return quick, is_done, answer.status
+
+        assert run(scenario) == ([200] * 5, False, 200)
+
+
+def test_a_router_told_to_stop_under_load_loses_no_answer(tmp_path):
+    pod = {"words": WORDS, "word_s": 0.05}
+    with routing(tmp_path, pod, pod, flags=("--grace-s", "30")) as (router, _):
+
+        async def scenario(client):
+            streams = [asyncio.create_task(events_of(client, router)) for _ in range(20)]
+            await until(client, router, lambda seen: sum(e["num_open"] for e in seen) == 20)
+            router.process.send_signal(signal.SIGTERM)
+            return await asyncio.gather(*streams)
+
+        answered = run(scenario)
+        assert router.process.wait(PATIENCE_S) == 0
+    assert all(events[-1] == "[DONE]" for events in answered)
+    assert all(len(events) == len(WORDS) + 2 for events in answered)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_a_thousand_idle_streams_cost_no_processor_and_little_memory(tmp_path):
+    idle = {"words": WORDS, "word_s": 3600.0}
+    num_streams = 1000
+    with routing(tmp_path, idle, flags=("--ceiling-s", "1e9")) as (router, _):
+
+        async def scenario(client):
+            before = resident_bytes(router.process)
+            async with contextlib.AsyncExitStack() as stack:
+                for _ in range(num_streams):
+                    await stack.enter_async_context(
+                        client.post(router.address + CHAT, json=STREAMED)
+                    )
+                await until(client, router, lambda seen: seen[0]["num_open"] == num_streams)
+                started_s, cpu_s = time.monotonic(), cpu_seconds(router.process)
+                await asyncio.sleep(IDLE_S)
+                share = (cpu_seconds(router.process) - cpu_s) / (time.monotonic() - started_s)
+                return share, resident_bytes(router.process) - before
+
+        share, grown = run(scenario)
+    assert share < 0.25
+    assert grown < 150_000_000
+
+
+def cpu_seconds(process):
+    stat = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii")
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_router_killed_leaves_the_other_one_serving(tmp_path):
+    with routing(tmp_path, {}, {}) as (router, pods):
+        endpoints = [flag for pod in pods for flag in ("--endpoint", pod.address)]
+        twin = processes.service(
+            "flamingo_router", *endpoints, log=tmp_path / "twin", ends_with=-signal.SIGKILL
+        )
+        with twin as doomed:
+            processes.wait_until_ready(doomed)
+            doomed.process.kill()
+            doomed.process.wait()
+            assert run(lambda client: ask(client, router))[0] == 200
