@@ -16,6 +16,8 @@ from flamingo_operator.failures import FailureCount
 from flamingo_operator.observed import Observed, Pod
 from flamingo_operator.spec import FlamingoDeployment
 
+GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -29,7 +31,7 @@ class Claim:
     @property
     def is_good(self) -> bool:
         """Whether nobody need look."""
-        return (self.status == "True") != (self.type == "Degraded")
+        return (self.status == "True") != (self.type in GOOD_WHEN_FALSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,9 @@ def claims(sight: Sight) -> Iterator[Claim]:
         yield _router_ready(sight)
     if sight.decision.cache != "NotConfigured":
         yield _model_cached(sight)
+    if sight.deployment.spec.scaling.mode == "Internal":
+        yield _scaling_active(sight)
+        yield _scaling_limited(sight)
 
 
 def unreadable(faults: Sequence[str]) -> Iterator[Claim]:
@@ -169,3 +174,21 @@ def _model_cached(sight: Sight) -> Claim:
             return Claim("ModelCached", "False", "PreloadFailed", told)
         case _:
             return Claim("ModelCached", "False", "Preloading", "the preload Job runs")
+
+
+def _scaling_active(sight: Sight) -> Claim:
+    told = sight.decision.desired.told
+    if told is None:
+        return Claim("ScalingActive", "False", "Suspended", "spec.suspend is set")
+    if told.reason == "SignalLost":
+        return Claim("ScalingActive", "False", "SignalLost", told.message)
+    return Claim("ScalingActive", "True", "Internal", "the routers tell the demand")
+
+
+def _scaling_limited(sight: Sight) -> Claim:
+    told, scaling = sight.decision.desired.told, sight.deployment.spec.scaling
+    is_most = sight.decision.desired.num >= scaling.max_replicas
+    if told is not None and (told.bound == "Max" or (told.bound == "Schedule" and is_most)):
+        message = f"{told.message}, and there may be {sight.decision.desired.num}"
+        return Claim("ScalingLimited", "True", "AtMax", message)
+    return Claim("ScalingLimited", "False", "WithinBounds", "the bounds keep no server away")

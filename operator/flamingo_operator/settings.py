@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flamingo.service.settings import ServiceSettings
@@ -31,6 +31,10 @@ class Settings(ServiceSettings):
     """Deployments that are looked at together."""
     resync_s: float = Field(default=300.0, ge=1, le=86_400)
     """Seconds between two looks at everything, though nothing was heard of it."""
+    signal_s: float = Field(default=5.0, ge=0.1, le=60)
+    """Seconds between two questions to the routers of a deployment that scales by itself."""
+    router_key: SecretStr | None = None
+    """Key for routers that tell their fleet only to who has one."""
     server_image: str = f"ghcr.io/flamingo-fleet/pod:{RELEASE}"
     """Image of servers whose spec names none."""
     router_image: str = f"ghcr.io/flamingo-fleet/router:{RELEASE}"

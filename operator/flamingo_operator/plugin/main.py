@@ -22,7 +22,7 @@ from flamingo_operator import spec as specs
 from flamingo_operator.failures import FailureCount, Sight, counted, failure
 from flamingo_operator.plugin import log_lines, spec_diff, views
 from flamingo_operator.plugin.cluster import Cluster, Missing, PluginError, connect
-from flamingo_operator.plugin.views import PRODUCT_LABEL, Server
+from flamingo_operator.plugin.views import Server
 from flamingo_operator.spec_pod import Gpu
 
 DEFAULT_PORT = 8000
@@ -135,7 +135,7 @@ def _gpu(cluster: Cluster, pod: Any) -> str:
         labels = cluster.node(node)["metadata"].get("labels") or {}
     except PluginError:
         return str(node)  # nodes are often not for everyone to see
-    return str(labels.get(PRODUCT_LABEL, node))
+    return str(labels.get(names.PRODUCT_LABEL, node))
 
 
 @app.command()

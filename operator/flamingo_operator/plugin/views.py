@@ -15,14 +15,13 @@ from rich.text import Text
 
 from flamingo.wire.report import LoadReport
 from flamingo_operator import names
+from flamingo_operator.conditions import GOOD_WHEN_FALSE
 from flamingo_operator.failures import FailureCount
 from flamingo_operator.plugin.spec_diff import Change
 
 Json: TypeAlias = Mapping[str, Any]
 
-GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
 UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,9 @@ def _scaling(spec: Json, told: Json) -> str:
     wanted = seen.get("desiredReplicas", "?")
     text = f"{wanted} wanted, of {scaling['minReplicas']} to {scaling['maxReplicas']}"
     last = (seen.get("history") or [{}])[-1]
-    reason = _joined(seen.get("reason") or last.get("reason"), last.get("message"))
+    reason = _joined(
+        seen.get("reason") or last.get("reason"), seen.get("message") or last.get("message")
+    )
     bound = seen.get("bound")
     return _joined(text, reason) + (f" (kept by {bound})" if bound not in {None, "None"} else "")
 
