@@ -5,7 +5,7 @@ keeps, queues and copies whole objects: 10,000 pods cost it 350 MB.
 
 A list comes in pages, so that it is never in memory as a whole. A watch ends
 every few minutes and goes on where it was; when the API server no longer knows
-that place (410) or the connection is lost, all is listed anew.
+that place (410), all is listed anew.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from flamingo_operator.kube import ApiError, Kube
 PAGE = 250
 WATCH_S = 300
 SILENCE_S = 90.0
-"""Bookmarks come about once a minute; a watch that says nothing for longer is broken."""
+"""Bookmarks come about once a minute, as a rule; a watch that says nothing may be broken."""
 GONE = 410
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 30.0
 
@@ -43,10 +43,6 @@ class Sink(Protocol):
         """Take a whole list."""
 
 
-class _Stale(Exception):
-    """The API server knows no longer where we were."""
-
-
 @dataclass(slots=True)
 class Watch:
     """One kind, in one namespace or in all."""
@@ -59,31 +55,34 @@ class Watch:
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     last_heard_s: float = 0.0
     """Monotonic."""
+    version: str = ""
+    """Where to go on; empty when all has to be listed."""
+    _num_failures: int = 0
     clock: Callable[[], float] = time.monotonic
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        wait_s = FIRST_WAIT_S
         while True:
             try:
-                version = await self._list()
-                wait_s = FIRST_WAIT_S
-                await self._follow(version)
-            except _Stale:
-                logs.get().info("watch.restarted", kind=self.kind.name)
+                if not self.version:
+                    self.version = await self._list()
+                await self._follow()
             except ApiError as error:
-                logs.get().warning(
-                    "watch.failed", kind=self.kind.name, error=error.message, wait_s=wait_s
-                )
+                if error.status == GONE:
+                    self.version = ""
+                # Otherwise where we were is still right: ten thousand objects are not listed
+                # for a connection that broke.
+                wait_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._num_failures, 10))
+                self._num_failures += 1
+                logs.get().warning("watch.failed", kind=self.kind.name, error=error.message)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                wait_s = min(MAX_WAIT_S, wait_s * 2)
 
     async def _list(self) -> str:
-        """List everything; return the version to follow from."""
+        """List everything; return the version from which to follow."""
         uids: set[str] = set()
         query = {"limit": str(PAGE), "labelSelector": self.selector}
         while True:
-            page = await self._page(query)
+            page = await self.kube.get(self.kind.path(self.namespace), query)
             for raw in page["items"]:
                 uids.add(self.sink.seen(raw))
             version, more = page["metadata"]["resourceVersion"], page["metadata"].get("continue")
@@ -97,27 +96,20 @@ class Watch:
         self.synced.set()
         return str(version)
 
-    async def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
-        try:
-            return await self.kube.get(self.kind.path(self.namespace), query)
-        except ApiError as error:
-            if error.status == GONE:
-                raise _Stale from error
-            raise
-
-    async def _follow(self, version: str) -> None:
+    async def _follow(self) -> None:
         while True:
             query = {
                 "watch": "1",
                 "allowWatchBookmarks": "true",
-                "resourceVersion": version,
+                "resourceVersion": self.version,
                 "labelSelector": self.selector,
                 "timeoutSeconds": str(WATCH_S),
             }
             path = self.kind.path(self.namespace)
             async with self.kube.lines(path, query, silence_s=SILENCE_S) as lines:
+                self._num_failures = 0
                 async for line in lines:
-                    version = self._told(json.loads(line))
+                    self.version = self._told(json.loads(line))
 
     def _told(self, event: Mapping[str, Any]) -> str:
         """Take one event; return the version that it brings."""
@@ -129,7 +121,5 @@ class Watch:
             case "DELETED":
                 self.sink.gone(raw)
             case "ERROR":
-                if raw.get("code") == GONE:
-                    raise _Stale
                 raise ApiError(raw.get("code", 0), raw.get("message", "the watch failed"))
         return str(raw["metadata"]["resourceVersion"])

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from flamingo_operator.settings import Settings as OperatorSettings
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
-SERVICES = {"flamingo serve": PodSettings, "flamingo router": RouterSettings}
+SERVICES = {
+    "flamingo serve": PodSettings,
+    "flamingo router": RouterSettings,
+    "flamingo operator": OperatorSettings,
+}
 HEAD = """# Settings
 
 A flag wins over its variable, a variable over the default. A name that is no setting is an error,

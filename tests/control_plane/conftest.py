@@ -70,7 +70,7 @@ def cluster() -> Iterator[Cluster]:
         yield started
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def whole_cluster(cluster):
     """Return a cluster with controllers, a scheduler and simulated nodes."""
     if cluster.state is None:

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,14 +171,35 @@ class Site:
         return found
 
 
-@contextlib.contextmanager
-def site(cluster: Any, namespace: str, folder: Path) -> Iterator[Site]:
-    """Yield a new namespace in which an operator may run; end what was started there."""
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+def _namespace(cluster: Any, name: str) -> None:
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     # Whatever is made has to pass the strictest level.
     made["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.told("create", "-f", "-", body=made)
-    _grant(cluster, namespace)
+
+
+@contextlib.contextmanager
+def neighbours(first: Site, names: Iterable[str]) -> Iterator[list[Site]]:
+    """Yield more namespaces in which the first one's account has the operator's rules."""
+    made = []
+    for name in names:
+        _namespace(first.cluster, name)
+        _grant(first.cluster, name, first.namespace)
+        made.append(Site(first.cluster, name, first.folder, first.operators))
+    try:
+        yield made
+    finally:
+        for one in made:
+            first.cluster.call("delete", "namespace", one.namespace, "--wait=false")
+
+
+@contextlib.contextmanager
+def site(cluster: Any, namespace: str, folder: Path) -> Iterator[Site]:
+    """Yield a new namespace in which an operator may run; end what was started there."""
+    _namespace(cluster, namespace)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}
+    cluster.told("-n", namespace, "create", "-f", "-", body=account)
+    _grant(cluster, namespace, namespace)
     token = cluster.told("-n", namespace, "create", "token", "operator").strip()
     _write_kubeconfig(cluster, token, folder / "kubeconfig")
     here = Site(cluster, namespace, folder)
@@ -192,12 +213,11 @@ def site(cluster: Any, namespace: str, folder: Path) -> Iterator[Site]:
         cluster.call("delete", "namespace", namespace, "--wait=false")
 
 
-def _grant(cluster: Any, namespace: str) -> None:
-    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+def _grant(cluster: Any, namespace: str, home: str) -> None:
+    account = {"kind": "ServiceAccount", "name": "operator", "namespace": home}
     group = "rbac.authorization.k8s.io"
     rules = rbac.rules() + rbac.own_rules()
     for body in (
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}},
         {
             "apiVersion": f"{group}/v1",
             "kind": "Role",

@@ -8,9 +8,10 @@ import json
 import re
 
 import pytest
-from control_plane.operators import BASE, QUICK, grant_cluster, site, wait_until
+from control_plane.operators import BASE, QUICK, grant_cluster, neighbours, site, wait_until
 
 SCARCE = "example.com/scarce-gpu"
+NUM_PLACES = 12
 
 
 @pytest.fixture
@@ -20,13 +21,30 @@ def here(whole_cluster, tmp_path, request):
         yield made
 
 
+@pytest.fixture(scope="module")
+def places(whole_cluster, tmp_path_factory):
+    """Yield namespaces that one operator looks after, for tests that leave it alone."""
+    names = [f"place-{number}" for number in range(NUM_PLACES)]
+    with (
+        site(whole_cluster, "headquarters", tmp_path_factory.mktemp("places")) as first,
+        neighbours(first, names) as made,
+    ):
+        first.start(namespaces=",".join(names))
+        yield made
+
+
 @pytest.fixture
-def fleet(here):
-    """Yield a place where two servers run, with its operator."""
-    here.start()
-    here.create({"replicas": 2})
-    here.wait_complete(2)
-    return here
+def place(places):
+    """Return a namespace that nobody has used."""
+    return places.pop()
+
+
+@pytest.fixture
+def fleet(place):
+    """Return a place where two servers run."""
+    place.create({"replicas": 2})
+    place.wait_complete(2)
+    return place
 
 
 @pytest.fixture
@@ -66,16 +84,19 @@ def test_a_deployment_becomes_servers_routers_and_what_they_need(fleet):
     assert owners == {"music"}
 
 
-def test_at_rest_nothing_is_written_also_not_by_a_new_operator(fleet):
-    before = fleet.versions()
-    assert fleet.operators[0].stop() == 0
-    operator = fleet.start("--resync-s=1")
+def test_at_rest_nothing_is_written_also_not_by_a_new_operator(here):
+    here.start()
+    here.create({"replicas": 2})
+    here.wait_complete(2)
+    before = here.versions()
+    assert here.operators[0].stop() == 0
+    operator = here.start("--resync-s=1")
     wait_until(operator.has_looked, "it has looked")
     # Several looks at everything, not only the first.
     passes = "flamingo_operator_reconcile_seconds_count"
     wait_until(lambda: operator.metric(passes) >= 4, "it has looked again")
     assert operator.metric("flamingo_operator_writes") == 0
-    assert fleet.versions() == before
+    assert here.versions() == before
 
 
 def without_pods(here):
@@ -141,29 +162,27 @@ def test_a_rollout_takes_no_server_away_where_a_gpu_is_free(fleet):
     wait_until(lambda: images(fleet) == {"example.com/pod:2"}, "all are new")
 
 
-def test_a_rollout_takes_one_away_first_where_no_gpu_is_free(here, scarce):
-    here.start()
-    here.create(
+def test_a_rollout_takes_one_away_first_where_no_gpu_is_free(place, scarce):
+    place.create(
         {
             "replicas": 2,
             "gpu": {"resourceName": scarce},
             "rollout": {**QUICK, "surgePendingSeconds": 10},
         }
     )
-    here.wait_complete(2)
-    here.change({"server": {"image": "example.com/pod:2"}})
-    wait_until(lambda: here.status().get("failures"), "it waits for a GPU")
-    assert here.status()["failures"][0]["reason"] == "WaitingForGPU"
-    assert fewest_ready(here, 2) == 1
-    wait_until(lambda: images(here) == {"example.com/pod:2"}, "all are new")
+    place.wait_complete(2)
+    place.change({"server": {"image": "example.com/pod:2"}})
+    wait_until(lambda: place.status().get("failures"), "it waits for a GPU")
+    assert place.status()["failures"][0]["reason"] == "WaitingForGPU"
+    assert fewest_ready(place, 2) == 1
+    wait_until(lambda: images(place) == {"example.com/pod:2"}, "all are new")
 
 
-def test_a_plan_says_what_would_be_done_and_does_nothing(here):
-    here.start()
-    here.create({"replicas": 2, "mode": "Plan"})
-    plan = wait_until(lambda: here.status().get("plan"), "the plan")
+def test_a_plan_says_what_would_be_done_and_does_nothing(place):
+    place.create({"replicas": 2, "mode": "Plan"})
+    plan = wait_until(lambda: place.status().get("plan"), "the plan")
     assert "create Service music" in plan["actions"]
-    assert here.objects() == {}
+    assert place.objects() == {}
 
 
 def test_a_suspended_deployment_drains_and_comes_back(fleet):
@@ -183,37 +202,34 @@ def test_a_deleted_deployment_leaves_nothing_behind(fleet):
     fleet.wait_complete(1)
 
 
-def test_a_retained_claim_outlives_its_deployment(here):
-    here.start()
+def test_a_retained_claim_outlives_its_deployment(place):
     claim = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi"}}
-    here.create({"replicas": 0, "cache": claim})
-    wait_until(lambda: here.reason("Progressing") == "Complete", "complete")
-    here.kubectl("delete", "fd", "music")
-    wait_until(lambda: len(here.objects()) == 1, "only the claim is left")
-    assert [name.partition("/")[0] for name in here.objects()] == ["PersistentVolumeClaim"]
+    place.create({"replicas": 0, "cache": claim})
+    wait_until(lambda: place.reason("Progressing") == "Complete", "complete")
+    place.kubectl("delete", "fd", "music")
+    wait_until(lambda: len(place.objects()) == 1, "only the claim is left")
+    assert [name.partition("/")[0] for name in place.objects()] == ["PersistentVolumeClaim"]
 
 
-def test_what_the_api_server_does_not_take_is_said_in_its_words(here):
-    here.start()
-    here.create({"replicas": 1, "priorityClassName": "no-such-class"})
-    wait_until(lambda: here.reason("SpecValid") == "Rejected", "it says so")
-    conditions = {one["type"]: one for one in here.status()["conditions"]}
+def test_what_the_api_server_does_not_take_is_said_in_its_words(place):
+    place.create({"replicas": 1, "priorityClassName": "no-such-class"})
+    wait_until(lambda: place.reason("SpecValid") == "Rejected", "it says so")
+    conditions = {one["type"]: one for one in place.status()["conditions"]}
     assert "no-such-class" in conditions["SpecValid"]["message"]
     assert conditions["Ready"]["reason"] == "SpecRejected"
 
 
-def test_a_service_of_somebody_else_is_not_taken_over(here):
-    here.kubectl("create", "service", "clusterip", "music", "--tcp=80:80")
-    before = here.get("service", "music")
-    here.start()
-    here.create({"replicas": 1})
-    wait_until(lambda: here.reason("SpecValid") == "Rejected", "it says so")
-    told = next(one for one in here.status()["conditions"] if one["type"] == "SpecValid")
+def test_a_service_of_somebody_else_is_not_taken_over(place):
+    place.kubectl("create", "service", "clusterip", "music", "--tcp=80:80")
+    before = place.get("service", "music")
+    place.create({"replicas": 1})
+    wait_until(lambda: place.reason("SpecValid") == "Rejected", "it says so")
+    told = next(one for one in place.status()["conditions"] if one["type"] == "SpecValid")
     assert "Service music exists and belongs to somebody else" in told["message"]
-    assert here.get("service", "music")["metadata"]["uid"] == before["metadata"]["uid"]
-    assert here.get("service", "music")["spec"] == before["spec"]
-    here.kubectl("delete", "service", "music")
-    here.wait_complete(1)
+    assert place.get("service", "music")["metadata"]["uid"] == before["metadata"]["uid"]
+    assert place.get("service", "music")["spec"] == before["spec"]
+    place.kubectl("delete", "service", "music")
+    place.wait_complete(1)
 
 
 def test_the_server_on_a_cordoned_node_leaves_first(here, whole_cluster):

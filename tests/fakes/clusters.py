@@ -37,6 +37,7 @@ class Cluster:
     loads: dict[str, observed.Load] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
     num_made: int = 0
+    _parsed: tuple[dict[str, Any], spec.FlamingoDeployment] | None = None
 
     @classmethod
     def of(cls, given: dict[str, Any] | None = None, **kwargs: Any) -> "Cluster":
@@ -51,7 +52,9 @@ class Cluster:
 
     @property
     def deployment(self) -> spec.FlamingoDeployment:
-        return spec.parse(self.body)
+        if self._parsed is None or self._parsed[0] is not self.body:
+            self._parsed = (self.body, spec.parse(self.body))
+        return self._parsed[1]
 
     @property
     def observed(self) -> Observed:

@@ -1,0 +1,199 @@
+"""The operator beside ten thousand pods: how fast, how large, how quiet.
+
+    FLAMINGO_KUBE=DIR python tests/bench/operator_scale.py [--resources 1000] [--pods 10]
+
+Starts a control plane with simulated nodes, lets the operator make everything, and
+then measures a new operator: until it has looked at every deployment, its memory,
+its writes and CPU at rest, and from a changed spec to the pod that it asks for.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from kubernetes.aio import client
+
+from flamingo_operator import crd, kinds
+from flamingo_operator.kube import Kube, configuration_of
+
+NODES = 100
+REST_S = 30.0
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
+PASSES = "flamingo_operator_reconcile_seconds_count"
+
+
+class Process:
+    """The operator, as seen from outside."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self.log = log
+        self.began_s = time.monotonic()
+        command = [sys.executable, "-P", "-m", "flamingo_operator", f"--kubeconfig={kubeconfig}"]
+        command += ["--port=0", "--no-leader-election", "--log-level=info"]
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out)
+        self.url = ""
+
+    def metric(self, name: str) -> float:
+        if not self.url:
+            found = re.search(r'"port": (\d+), "event": "service.listening"', self.log.read_text())
+            self.url = f"http://127.0.0.1:{found[1]}/metrics" if found else ""
+        if not self.url:
+            return 0.0
+        text = urllib.request.urlopen(self.url, timeout=30).read().decode()
+        found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def rss_mb(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * PAGE_BYTES / 1e6
+
+    def peak_mb(self) -> float:
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1e3
+
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+
+async def fill(kube: Kube, num_resources: int, num_pods: int) -> None:
+    room = asyncio.Semaphore(24)
+
+    async def create(number: int) -> None:
+        async with room:
+            await kube.create(kinds.RESOURCE, resource(number, num_pods))
+
+    await asyncio.gather(*(create(number) for number in range(num_resources)))
+
+
+def resource(number: int, num_pods: int) -> dict:
+    scaling = {"scaleUp": {"maxPending": 100}}
+    return {
+        "apiVersion": kinds.RESOURCE.version,
+        "kind": kinds.RESOURCE.name,
+        "metadata": {"name": f"fd-{number}", "namespace": "default"},
+        "spec": {
+            "model": {"id": "flamingo-tiny"},
+            "replicas": num_pods,
+            "scaling": scaling,
+            "rollout": {"minReadySeconds": 0},
+            # Pods that nobody schedules: the bench is about the operator, not about kubelets.
+            "gpu": {"nodeSelector": {"bench": "none"}},
+            "router": {"enabled": False},
+        },
+    }
+
+
+async def until(holds, what: str, within_s: float) -> None:
+    deadline_s = time.monotonic() + within_s
+    while not await asyncio.to_thread(holds):
+        if time.monotonic() > deadline_s:
+            raise SystemExit(f"not within {within_s:.0f} s: {what}")
+        await asyncio.sleep(0.1)
+
+
+async def latencies_ms(kube: Kube, num: int, num_pods: int) -> list[float]:
+    """Return, for some deployments, the time from asking for one more to its pod's being there."""
+    found = []
+    for number in range(num):
+        name = f"fd-{number}"
+        query = {
+            "watch": "1",
+            "labelSelector": f"flamingo.dev/deployment={name},flamingo.dev/component=server",
+            "resourceVersion": (await kube.get(kinds.POD.path("default"), {"limit": "1"}))[
+                "metadata"
+            ]["resourceVersion"],
+        }
+        async with kube.lines(kinds.POD.path("default"), query, silence_s=30) as lines:
+            patch = {"spec": {"replicas": num_pods + 1}}
+            path = kinds.RESOURCE.path("default", name)
+            began_s = time.perf_counter()
+            await kube._write("PATCH", path, {}, patch, "application/merge-patch+json")
+            async for line in lines:
+                if json.loads(line)["type"] == "ADDED":
+                    found.append((time.perf_counter() - began_s) * 1000)
+                    break
+        await asyncio.sleep(0.02)
+    return sorted(found)
+
+
+async def bench(folder: Path, args: argparse.Namespace) -> None:
+    configuration: client.Configuration = await configuration_of(str(folder / "k/kubeconfig"))
+    kube = Kube(configuration)
+    manifest = crd.manifest()
+    crds = kinds.Kind(manifest["kind"], manifest["apiVersion"], "customresourcedefinitions")
+    await kube.apply(crds, manifest)
+    await until(lambda: True, "the kind is known", 1)
+    await asyncio.sleep(2)
+    total = args.resources * args.pods
+    began_s = time.monotonic()
+    first = Process(folder / "k/kubeconfig", folder / "first.log")
+    await fill(kube, args.resources, args.pods)
+    await until(lambda: made(first) >= total, f"{total} pods", 900)
+    print(f"{args.resources} resources, {total} pods made in {time.monotonic() - began_s:.0f} s")
+    await until(lambda: first.metric("flamingo_operator_queue_depth") == 0, "rest", 120)
+    await asyncio.sleep(5)
+    first.stop()
+    second = Process(folder / "k/kubeconfig", folder / "second.log")
+    await until(lambda: second.metric(PASSES) >= args.resources, "all looked at", 120)
+    print(
+        f"start: all looked at after {time.monotonic() - second.began_s:.1f} s,"
+        f" {second.cpu_s():.1f} CPU-s, {second.rss_mb():.0f} MB (peak {second.peak_mb():.0f})"
+    )
+    await asyncio.sleep(3)
+    writes, cpu_s = second.metric("flamingo_operator_writes"), second.cpu_s()
+    await asyncio.sleep(REST_S)
+    print(
+        f"rest: {second.metric('flamingo_operator_writes') - writes:.0f} writes"
+        f" ({writes:.0f} since the start),"
+        f" {100 * (second.cpu_s() - cpu_s) / REST_S:.1f} % of a core, {second.rss_mb():.0f} MB"
+    )
+    found = await latencies_ms(kube, min(args.resources, args.changes), args.pods)
+    print(
+        f"change -> pod: p50 {found[len(found) // 2]:.1f} ms,"
+        f" p99 {found[int(len(found) * 0.99)]:.1f} ms, {len(found)} changes"
+    )
+    second.stop()
+    await kube.aclose()
+
+
+def made(process: Process) -> int:
+    text = urllib.request.urlopen(process.url, timeout=30).read().decode() if process.url else ""
+    process.metric(PASSES)
+    found = re.findall(r'operator_replicas\{.*state="pending"\} (\S+)', text)
+    return int(sum(map(float, found)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--resources", type=int, default=1000)
+    parser.add_argument("--pods", type=int, default=10, help="pods of each resource")
+    parser.add_argument("--changes", type=int, default=200)
+    args = parser.parse_args()
+    here = Path(__file__).parents[2]
+    script = Path(os.environ.get("FLAMINGO_KUBE") or here.parent / "shared/kube") / "cluster"
+    with tempfile.TemporaryDirectory(prefix="ob-") as name:
+        folder = Path(name)
+        subprocess.run([script, "start", folder / "k"], check=True, capture_output=True)
+        try:
+            asyncio.run(bench(folder, args))
+        finally:
+            subprocess.run([script, "stop", folder / "k"], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()
