@@ -89,7 +89,7 @@ def test_all_views_fit_into_eighty_columns_and_lose_nothing():
         views.overview([whole], now_s=NOW_S, is_everywhere=True),
         views.status(whole, [pod("a")], [failure], now_s=NOW_S),
         views.top(LONG, servers, now_s=NOW_S),
-        views.plan(LONG, [change], ["nothing changes"]),
+        views.plan(LONG, [change], ["nothing changes"], [f"drain Pod {LONG}-1"] * 30),
     ):
         text = shown(view)
         assert max(map(len, text.splitlines())) <= 80

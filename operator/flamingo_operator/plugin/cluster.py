@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from flamingo_operator import names
+from flamingo_operator import kinds, names
+from flamingo_operator.kinds import Kind
 
 Json: TypeAlias = dict[str, Any]
 
@@ -62,6 +63,24 @@ class Cluster:
         """Return a pod's load report, asked through the API server."""
         path = f"{self._core}/pods/{pod}:{port}/proxy/stats"
         return self._asked("GET", path, what=f"the load of {pod}")
+
+    def made_for(self, deployment: str, kind: Kind) -> list[Json] | None:
+        """Return a deployment's objects of one kind; None where the cluster has no such kind."""
+        query = {"labelSelector": f"{names.DEPLOYMENT_LABEL}={deployment}"}
+        try:
+            path = kind.path(self.namespace)
+            return _items(self._asked("GET", path, query=query, what=kind.plural))
+        except PluginError:
+            if kind == kinds.POD_MONITOR:
+                return None
+            raise
+
+    def nodes(self) -> list[Json]:
+        """Return the nodes; none where one may not see them."""
+        try:
+            return _items(self._asked("GET", "/api/v1/nodes", what="nodes"))
+        except PluginError:
+            return []
 
     def log(self, pod: str, *, tail: int, is_previous: bool = False) -> str:
         """Return the last lines of a pod's log."""

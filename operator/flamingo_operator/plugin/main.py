@@ -17,10 +17,10 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from flamingo.wire.report import LoadReport
-from flamingo_operator import names
+from flamingo_operator import kinds, names
 from flamingo_operator import spec as specs
 from flamingo_operator.failures import FailureCount, Sight, counted, failure
-from flamingo_operator.plugin import log_lines, spec_diff, views
+from flamingo_operator.plugin import forecast, log_lines, spec_diff, views
 from flamingo_operator.plugin.cluster import Cluster, Missing, PluginError, connect
 from flamingo_operator.plugin.views import Server
 from flamingo_operator.spec_pod import Gpu
@@ -163,9 +163,29 @@ def _plan(cluster: Cluster, body: Any) -> RenderableType:
     if before is not None and "replicas" not in body["spec"]:
         # Whoever scales from outside wrote it, and applying the file leaves it alone.
         body = {**body, "spec": {**body["spec"], "replicas": before["replicas"]}}
-    after = cluster.tried(body, stored)["spec"]
+    tried = cluster.tried(body, stored)
+    after = tried["spec"]
     found = spec_diff.changes(before, after) if before is not None else []
-    return views.plan(name, found, spec_diff.effects(before, after, found))
+    effects = spec_diff.effects(before, after, found)
+    return views.plan(name, found, effects, _actions(cluster, tried, stored or {}))
+
+
+def _actions(cluster: Cluster, tried: Any, stored: Any) -> list[str]:
+    """Return what the operator would do; nothing where one may not see what there is."""
+    name = tried["metadata"]["name"]
+    try:
+        seen = {one.name: cluster.made_for(name, one) for one in kinds.BY_NAME.values()}
+    except PluginError as error:
+        _note(f"what the operator would do cannot be told: {error}")
+        return []
+    there = {kind: items for kind, items in seen.items() if items is not None}
+    there["Pod"] = [one for one in there["Pod"] if _is_server(one)]
+    status = stored.get("status", {})
+    return forecast.actions(specs.parse(tried), status, there, cluster.nodes(), time.time())
+
+
+def _is_server(pod: Any) -> bool:
+    return bool(pod["metadata"]["labels"].get(names.COMPONENT_LABEL) == "server")
 
 
 def _manifests(file: Path) -> list[Any]:

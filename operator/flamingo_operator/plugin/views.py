@@ -21,6 +21,7 @@ from flamingo_operator.plugin.spec_diff import Change
 
 Json: TypeAlias = Mapping[str, Any]
 
+MAX_ACTIONS = 20
 UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -194,8 +195,10 @@ def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
     return f"{load.backlog_s:.1f} s", str(load.num_running), str(load.num_waiting), kv
 
 
-def plan(name: str, found: Sequence[Change], effects: Iterable[str]) -> RenderableType:
-    """Return what a change of the spec does, and which fields it changes."""
+def plan(
+    name: str, found: Sequence[Change], effects: Iterable[str], actions: Sequence[str]
+) -> RenderableType:
+    """Return what a change of the spec does, which fields it changes, and what follows at once."""
     parts: list[RenderableType] = [Text(name, "bold")]
     parts += [Text(f"  {one}") for one in effects]
     if found:
@@ -203,6 +206,11 @@ def plan(name: str, found: Sequence[Change], effects: Iterable[str]) -> Renderab
         for one in found:
             table.add_row(one.path, Text(one.before, "red"), Text(one.after, "green"))
         parts += [Text(), table]
+    if actions:
+        parts += [Text(), Text("the operator would at first", "bold")]
+        parts += [Text(f"  {one}") for one in actions[:MAX_ACTIONS]]
+    if len(actions) > MAX_ACTIONS:
+        parts += [Text(f"  and {len(actions) - MAX_ACTIONS} more")]
     return Group(*parts)
 
 
