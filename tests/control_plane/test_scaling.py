@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from control_plane.operators import QUICK, Site, neighbours, site, wait_until
+from control_plane.test_plugin import told
 from fakes.metrics_api import GROUP, METRIC, VERSION, MetricsApi, registration
 from fakes.routers import FakeRouter
 
@@ -191,6 +192,37 @@ def test_outside_scalers_write_the_number_and_may_not_where_the_operator_decides
     place.change({"scaling": SOON})
     refusal = place.cluster.refusal("-n", place.namespace, "scale", "fd", "music", "--replicas=5")
     assert "spec.replicas is not used while scaling.mode is Internal" in refusal
+
+
+def test_a_plan_tells_what_the_operator_then_does(places, tmp_path):
+    place = places["outside"]
+    wait_until(lambda: place.reason("Progressing") == "Complete", "it is complete")
+    file, body = tmp_path / "fleet.json", place.get("fd", "music")
+    given = {"name": "music", "namespace": place.namespace}
+    body = {**body, "metadata": given, "status": {}}
+    file.write_text(json.dumps(body))
+    assert "operator would" not in told(place.cluster, "plan", str(file))
+
+    body["spec"]["scaling"]["minReplicas"] = 4
+    body["spec"]["server"]["image"] = "example.com/pod:2"
+    file.write_text(json.dumps(body))
+    plan = told(place.cluster, "plan", str(file))
+    planned = {line.strip() for line in plan.partition("would at first")[2].splitlines() if line}
+    place.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
+    place.wait_complete(4)
+    done = place.operators[0].log.read_text()
+    assert any("create Pod" in action for action in planned)
+    for action in planned:
+        assert f'"action": "{action}"' in done
+
+
+def test_a_server_that_a_person_wants_drained_is_replaced(places):
+    place = places["timed"]
+    name = place.pods()[0]["metadata"]["name"]
+    uid = place.pods()[0]["metadata"]["uid"]
+    told(place.cluster, "drain", name, "-n", place.namespace)
+    wait_until(lambda: uid not in {pod["metadata"]["uid"] for pod in place.pods()}, "it is gone")
+    place.wait_complete(2)
 
 
 def test_the_last_server_goes_when_nobody_has_asked_for_long_and_the_router_stays(awake):
