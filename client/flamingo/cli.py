@@ -14,6 +14,8 @@ from flamingo.commands import (
     ask,
     bench,
     caption,
+    config,
+    doctor,
     embed,
     fleet,
     models,
@@ -49,6 +51,10 @@ app.command(rich_help_panel="Look")(fleet.fleet)
 app.command(rich_help_panel="Look")(version.version)
 app.command(rich_help_panel="Run")(up.up)
 services.add_to(app)
+app.command(rich_help_panel="Look")(doctor.doctor)
+app.command("config", cls=services.PassThrough, help=config.HELP, rich_help_panel="Look")(
+    config.config
+)
 app.command("bench", cls=services.PassThrough, help=bench.HELP, rich_help_panel="Look")(bench.bench)
 
 

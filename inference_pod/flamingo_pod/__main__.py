@@ -3,9 +3,12 @@
 import os
 import sys
 
-from flamingo.service import logs, run, settings
+from flamingo.service import logs, run, settings, traces
+from flamingo.service.exits import Exit
 
-EXIT_NOT_INSTALLED = 5
+SWITCH_S = 0.001
+"""How long the event loop waits for the engine's thread to let go of the interpreter, each time
+that it has let go itself, as it does to write to a socket; Python's own is five times as long."""
 
 try:
     from flamingo_pod import app, pod
@@ -16,16 +19,18 @@ except ModuleNotFoundError as missing:
         f"flamingo serve: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
         file=sys.stderr,
     )
-    raise SystemExit(EXIT_NOT_INSTALLED) from None
+    raise SystemExit(Exit.NOT_INSTALLED) from None
 
 
 def main(argv: list[str]) -> int:
     """Serve one model until told to stop; return the exit status."""
     given = settings.load(Settings, argv, os.environ, prog="flamingo serve")
     logs.configure(service="pod", level=given.log_level)
+    traces.configure(service="pod")
+    sys.setswitchinterval(SWITCH_S)
     serving = pod.create(given)
     status = run.run(app.create(serving), given, drain=serving.drain)
-    return status or serving.exit_status
+    return serving.exit_status or status
 
 
 if __name__ == "__main__":

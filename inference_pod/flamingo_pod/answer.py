@@ -11,8 +11,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
 from flamingo.errors import BadRequest
+from flamingo.service import traces
 from flamingo.wire import requests
-from flamingo.wire.responses import FinishReason, PromptTokensDetails, Usage
+from flamingo.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
 from flamingo_pod import prompt
 from flamingo_pod.clip import Clip
 from flamingo_pod.detokenize import Detokenizer
@@ -20,8 +21,13 @@ from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.engine import Prompt
 from flamingo_pod.engine.grammar import Grammar, GrammarSpec
 from flamingo_pod.engine.sequence import SamplingParams, Step
+from flamingo_pod.metrics import Metrics
 from flamingo_pod.model.limits import Limits
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
+from flamingo_pod.served import Served
+
+OFF_LOOP_CHARS = 4096
+"""Making tokens of so much text takes over a millisecond and leaves the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,29 @@ class Answer:
         )
 
 
+def metrics(answer: Answer) -> RequestMetrics | None:
+    """Return how long a finished answer took, where that was asked for."""
+    account = answer.question.account
+    first_s, decode_s = account.time_to_first_token_s, account.decode_s
+    if not account.wants_metrics or first_s is None or decode_s is None:
+        return None
+    num_gaps = answer.num_tokens - len(answer.choices)
+    is_timed = num_gaps > 0 and decode_s > 0
+    return RequestMetrics(
+        time_to_first_token_ms=_ms(first_s),
+        queue_time_ms=_ms(account.queue_s or 0.0),
+        generation_time_ms=_ms(decode_s),
+        mean_itl_ms=_ms(decode_s * len(answer.choices) / num_gaps) if is_timed else None,
+        tokens_per_second=round(answer.num_tokens / (first_s + decode_s), 2) if is_timed else None,
+        audio_decode_ms=_ms(account.decode_audio_s),
+        compute_ms=_ms(account.compute_s),
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
 async def ask(
     served: Served,
     turns: Sequence[prompt.Turn],
@@ -149,7 +178,7 @@ async def ask(
         BadRequest, Unavailable: see `Grammars.compile`.
     """
     loaded = served.checkpoint
-    ids = prompt.token_ids(loaded.processor, turns, clip.num_tokens if clip else 0)
+    ids = await _token_ids(served, turns, clip.num_tokens if clip else 0)
     wanted, wanted_in = _asked_tokens(asked)
     max_tokens = prompt.max_tokens(loaded.limits, len(ids), wanted, field=wanted_in)
     _check_biases(asked, loaded.model.config.text_config.vocab_size)
@@ -163,6 +192,15 @@ async def ask(
     return Answer(question, choices)
 
 
+async def _token_ids(
+    served: Served, turns: Sequence[prompt.Turn], num_audio_tokens: int
+) -> Sequence[int]:
+    asked = (served.checkpoint.processor, turns, num_audio_tokens)
+    if sum(len(turn.text) for turn in turns) < OFF_LOOP_CHARS:
+        return prompt.token_ids(*asked)
+    return await asyncio.to_thread(prompt.token_ids, *asked)
+
+
 def facts(question: Question) -> dict[str, object]:
     """Return what the access line says of a question."""
     seconds = question.clip.seconds if question.clip else 0.0
@@ -174,7 +212,7 @@ def _expect(
 ) -> None:
     account.num_choices = num_choices
     account.num_windows_left = clip.num_windows if clip else 0
-    account.num_prompt_left = len(ids)
+    account.num_prompt = account.num_prompt_left = len(ids)
     account.num_output_left = num_choices * max_tokens
 
 
@@ -236,22 +274,40 @@ async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[Piec
     The choices come interleaved; the first fault in one ends all.
     """
     question, engine, started_s = answer.question, served.engine, time.monotonic()
+    said_s: dict[int, float] = {}
     with engine.load.holding(question.account), engine.submitted(question.asks()) as steps:
         async for number, step in steps:
-            if answer.num_tokens == 0:
-                pod.metrics.first_token.observe(time.monotonic() - started_s)
+            _time(pod.metrics, said_s, number, started_s)
             with pod.metrics.detokenizing():
                 piece = answer.choices[number].take(step)
             if piece is not None:
                 if piece.finish_reason is not None:
                     steps.leave(number)  # a stop string is not the engine's business
                 yield piece
-    _count(pod, answer.usage)
+    _count(pod.metrics, answer)
 
 
-def _count(pod: Pod, usage: Usage) -> None:
+def _time(metrics: Metrics, said_s: dict[int, float], number: int, started_s: float) -> None:
+    """Time the step of a choice from the one before, and the first of all from the start."""
+    now_s = time.monotonic()
+    if not said_s:
+        exemplar = traces.current().exemplar
+        metrics.first_token.observe(now_s - started_s, exemplar=exemplar)
+    elif number in said_s:
+        metrics.gap.observe(now_s - said_s[number])
+    said_s[number] = now_s
+
+
+def _count(metrics: Metrics, answer: Answer) -> None:
+    usage, account = answer.usage, answer.question.account
     details = usage.prompt_tokens_details
-    pod.metrics.tokens.labels("audio").inc(details.audio_tokens)
-    pod.metrics.tokens.labels("text").inc(details.text_tokens)
-    pod.metrics.tokens.labels("cached").inc(details.cached_tokens)
-    pod.metrics.tokens.labels("output").inc(usage.completion_tokens)
+    metrics.tokens.labels("audio").inc(details.audio_tokens)
+    metrics.tokens.labels("text").inc(details.text_tokens)
+    metrics.tokens.labels("cached").inc(details.cached_tokens)
+    metrics.tokens.labels("output").inc(usage.completion_tokens)
+    metrics.prompt_tokens.observe(usage.prompt_tokens)
+    metrics.output_tokens.observe(usage.completion_tokens)
+    account.num_cached = details.cached_tokens
+    account.finish_reasons = tuple(choice.finish_reason for choice in answer.choices)
+    for reason in account.finish_reasons:
+        metrics.choices.labels(reason).inc()

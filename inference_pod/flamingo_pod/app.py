@@ -5,14 +5,14 @@ import os
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from prometheus_client import ProcessCollector
 
-from flamingo.errors import ModelNotFound
+from flamingo.errors import FlamingoError, ModelNotFound, encode, headers
 from flamingo.service import cors, docs, exposition, http, page
 from flamingo.wire import routes
 from flamingo.wire.responses import Health, ModelList
-from flamingo_pod import accounts, captions, chat, embeddings
-from flamingo_pod.lifecycle import State
-from flamingo_pod.metrics import LoadCollector
+from flamingo_pod import accounts, aliases, captions, chat, embeddings, watch
+from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
 
 POD = web.AppKey("pod", Pod)
@@ -29,7 +29,9 @@ def create(pod: Pod) -> web.Application:
     """Return the application that serves `pod`."""
     app = http.application(max_body_bytes=pod.settings.max_body_bytes)
     app[POD] = pod
-    pod.metrics.registry.register(LoadCollector(pod.report, lambda: pod.profile.stages))
+    registry = pod.metrics.registry
+    registry.register(PodCollector(pod))
+    ProcessCollector(registry=registry)
     for path, story in API.items():
         app.router.add_post(path, accounts.kept(pod, story))
     app.router.add_get("/v1/models", _models)
@@ -38,7 +40,8 @@ def create(pod: Pod) -> web.Application:
     app.router.add_get("/health/ready", _health)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/stats", _stats)
-    exposition.add_to(app, pod.metrics.registry)
+    also = aliases.Aliases(registry, pod.name) if pod.settings.metric_aliases else None
+    exposition.add_to(app, registry, also)
     page.add_to(app)
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
@@ -59,9 +62,13 @@ async def _model(request: web.Request) -> web.Response:
 
 
 async def _health(request: web.Request) -> web.Response:
-    state = request.app[POD].state
-    is_ready = state is State.READY
-    return http.json_response(Health(status=state.value), status=200 if is_ready else 503)
+    pod = request.app[POD]
+    told = pod.ready_report().model_dump(mode="json", exclude_none=True)
+    try:
+        pod.check_ready()
+    except FlamingoError as error:
+        return web.json_response(told | encode(error), status=503, headers=headers(error))
+    return web.json_response(told)
 
 
 async def _live(request: web.Request) -> web.Response:
@@ -77,8 +84,10 @@ async def _stats(request: web.Request) -> web.Response:
 async def _life(app: web.Application) -> AsyncIterator[None]:
     """Load in the background: the port answers from the first moment."""
     pod = app[POD]
-    loading = asyncio.create_task(pod.bring_up(os.environ), name="bring_up")
+    beside = (pod.bring_up(os.environ), watch.narrate(pod), watch.guard(pod))
+    tasks = [asyncio.create_task(each) for each in beside]
     yield
-    loading.cancel()
-    await asyncio.gather(loading, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     pod.stop()

@@ -12,8 +12,9 @@ from flamingo.wire import parse, responses, unsupported
 from flamingo.wire.requests import AnalyzeRequest, CaptionRequest
 from flamingo_pod import accounts, answer, body, clip, embedding, stream, styles
 from flamingo_pod.answer import Answer
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
 from flamingo_pod.prompt import Turn
+from flamingo_pod.served import Served
 
 T = TypeVar("T", bound=CaptionRequest)
 
@@ -31,6 +32,7 @@ async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
                 caption=text,
                 finish_reason=reply.finish_reason,
                 usage=reply.usage,
+                metrics=answer.metrics(reply),
             )
         )
 
@@ -42,14 +44,17 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
         if asked.stream:
             return await stream.respond(request, _events(pod, served, reply, asked))
         text = await _whole(pod, served, reply)
+        rows = await _rows(served, reply, asked)
         analysis = responses.Analysis(
             **served.heading("ana"),
             caption=text,
             finish_reason=reply.finish_reason,
-            embedding=await _embedding(served, reply, asked),
+            embedding=embedding.outline(rows, asked),
             usage=reply.usage,
+            metrics=answer.metrics(reply),
         )
-        return await asyncio.to_thread(http.json_response, analysis)
+        written = await asyncio.to_thread(embedding.encode, analysis, rows)
+        return web.Response(body=written, content_type="application/json", charset="utf-8")
 
 
 async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -> tuple[T, Answer]:
@@ -58,7 +63,7 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     unsupported.refuse(came.fields, own={"audio"})
     asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
-    heard = await clip.read(pod, served, came.file or asked.audio)
+    heard = await clip.read(pod, served, came.file or asked.audio, request[accounts.ACCOUNT])
     turn = Turn("user", styles.prompt(asked), has_audio=True)
     reply = await answer.ask(served, [turn], heard, asked, request[accounts.ACCOUNT])
     request[http.FACTS] |= answer.facts(reply.question)
@@ -70,28 +75,31 @@ async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
         return "".join([piece.text async for piece in pieces])
 
 
-async def _embedding(
-    served: Served, reply: Answer, asked: AnalyzeRequest
-) -> responses.EmbeddingData:
+async def _rows(served: Served, reply: Answer, asked: AnalyzeRequest) -> embedding.Rows:
     assert reply.question.clip is not None  # a caption is of a clip
     # The clip keeps its windows' states: nothing is encoded twice.
-    rows = await embedding.rows(served, reply.question.clip.audio, asked)
-    return await asyncio.to_thread(embedding.describe, rows, asked)
+    return await embedding.rows(served, reply.question.clip.audio, asked)
 
 
 async def _events(
     pod: Pod, served: Served, reply: Answer, asked: AnalyzeRequest | None
-) -> AsyncGenerator[responses.Answer, None]:
+) -> AsyncGenerator[responses.Answer | str, None]:
     common = served.heading("ana" if asked else "cap")
     yield responses.CaptionChunk(**common, delta="")
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
             if piece.text:
                 yield responses.CaptionChunk(**common, delta=piece.text)
-    yield responses.CaptionChunk(
+    last = responses.CaptionChunk(
         **common,
         delta="",
         finish_reason=reply.finish_reason,
         usage=reply.usage,
-        embedding=await _embedding(served, reply, asked) if asked else None,
+        metrics=answer.metrics(reply),
     )
+    if asked is None:
+        yield last
+        return
+    rows = await _rows(served, reply, asked)
+    whole = last.model_copy(update={"embedding": embedding.outline(rows, asked)})
+    yield (await asyncio.to_thread(embedding.encode, whole, rows)).decode()

@@ -14,8 +14,9 @@ from flamingo_pod import accounts, answer, body, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
 from flamingo_pod.engine.sequence import Step
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
 from flamingo_pod.prompt import Turn
+from flamingo_pod.served import Served
 
 IMPOSSIBLE = -9999.0
 """OpenAI's word for a log-probability of minus infinity, which JSON cannot say."""
@@ -29,8 +30,9 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)
         served.check_model(asked.model)
         turns, audio = conversation(asked.messages, came.file)
-        heard = await clip.read(pod, served, audio) if audio is not None else None
-        reply = await answer.ask(served, turns, heard, asked, request[accounts.ACCOUNT])
+        account = request[accounts.ACCOUNT]
+        heard = await clip.read(pod, served, audio, account) if audio is not None else None
+        reply = await answer.ask(served, turns, heard, asked, account)
         pod.check_room(len(reply.choices))
         request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:
@@ -109,7 +111,10 @@ def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> respons
         for number in range(len(reply.choices))
     ]
     return responses.ChatCompletion(
-        **served.heading("chatcmpl"), choices=choices, usage=reply.usage
+        **served.heading("chatcmpl"),
+        choices=choices,
+        usage=reply.usage,
+        metrics=answer.metrics(reply),
     )
 
 
@@ -170,4 +175,6 @@ async def _events(
             if piece.finish_reason is not None:
                 yield chunk(piece.index, responses.Delta(), finish_reason=piece.finish_reason)
     if asked.stream_options and asked.stream_options.include_usage:
-        yield responses.ChatChunk(**common, choices=[], usage=reply.usage)
+        yield responses.ChatChunk(
+            **common, choices=[], usage=reply.usage, metrics=answer.metrics(reply)
+        )

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from flamingo.audio.windows import SAMPLE_RATE_HZ
 from flamingo.wire.requests import AudioInput
 from flamingo_pod import media
+from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
+from flamingo_pod.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Clip:
         return self.audio.num_tokens
 
 
-async def read(pod: Pod, served: Served, audio: AudioInput | bytes) -> Clip:
+async def read(pod: Pod, served: Served, audio: AudioInput | bytes, account: Account) -> Clip:
     """Return the decoded clip.
 
     Raises:
@@ -39,8 +41,12 @@ async def read(pod: Pod, served: Served, audio: AudioInput | bytes) -> Clip:
     data = await media.clip_bytes(audio, pod.fetcher)
     started_s = time.monotonic()
     samples = await pod.decoders.decode(data, served.bounds)
-    pod.metrics.decode.observe(time.monotonic() - started_s)
+    account.decode_audio_from_s = account.decode_audio_from_s or started_s
+    decoded_s = time.monotonic() - started_s
+    account.decode_audio_s += decoded_s
+    pod.metrics.decode.observe(decoded_s)
     seconds = len(samples) / SAMPLE_RATE_HZ
+    account.audio_s += seconds
     pod.metrics.clip.observe(seconds)
     pod.metrics.audio_seconds.inc(seconds)
     # Off the event loop: to hash 20 minutes takes a fifth of a second.

@@ -17,7 +17,8 @@ from flamingo_pod import accounts, body, clip, embedding
 from flamingo_pod.clip import Clip
 from flamingo_pod.embedding import Rows
 from flamingo_pod.engine.account import Account
-from flamingo_pod.pod import Pod, Served
+from flamingo_pod.pod import Pod
+from flamingo_pod.served import Served
 
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
@@ -27,7 +28,7 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
         account = request[accounts.ACCOUNT]
-        heard = await clip.read(pod, served, came.file or asked.audio)
+        heard = await clip.read(pod, served, came.file or asked.audio, account)
         rows = await _encode(served, heard, asked, account)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
@@ -45,7 +46,7 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         heard: list[Clip] = []
         data: list[responses.Vector] = []
         for number, each in enumerate(clips):
-            heard.append(await clip.read(pod, served, each))
+            heard.append(await clip.read(pod, served, each, account))
             rows = await _encode(served, heard[-1], asked, account)
             data.append(responses.Vector(index=number, embedding=embedding.vector(rows, asked)))
         usage = _usage(heard)
@@ -82,10 +83,9 @@ def _usage(heard: Sequence[Clip]) -> responses.EmbeddingUsage:
 def _response(served: Served, heard: Clip, rows: Rows, asked: EmbeddingRequest) -> web.Response:
     if asked.encoding_format == "npy":
         return web.Response(body=embedding.npy(rows), content_type="application/x-npy")
-    return http.json_response(
-        responses.EmbeddingList(
-            **served.heading("emb"),
-            data=[embedding.describe(rows, asked)],
-            usage=_usage([heard]),
-        )
+    answer = responses.EmbeddingList(
+        **served.heading("emb"), data=[embedding.outline(rows, asked)], usage=_usage([heard])
+    )
+    return web.Response(
+        body=embedding.encode(answer, rows), content_type="application/json", charset="utf-8"
     )

@@ -30,6 +30,7 @@ class Event(Enum):
     LOADED = "loaded"
     WARM = "warm"
     LOAD_FAILED = "load_failed"
+    FAULT = "fault"
     TOLD_TO_STOP = "told_to_stop"
     EMPTY = "empty"
 
@@ -46,10 +47,11 @@ NEXT: Mapping[State, Mapping[Event, State]] = {
     State.WARMING: {
         Event.WARM: State.READY,
         Event.LOAD_FAILED: State.FAILED,
+        Event.FAULT: State.FAILED,
         Event.TOLD_TO_STOP: State.STOPPED,
     },
-    State.READY: {Event.TOLD_TO_STOP: State.DRAINING},
-    State.DRAINING: {Event.EMPTY: State.STOPPED},
+    State.READY: {Event.TOLD_TO_STOP: State.DRAINING, Event.FAULT: State.FAILED},
+    State.DRAINING: {Event.EMPTY: State.STOPPED, Event.FAULT: State.FAILED},
     State.STOPPED: {},
     State.FAILED: {},
 }

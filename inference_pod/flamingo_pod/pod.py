@@ -4,68 +4,31 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-
-from flamingo.audio import windows
-from flamingo.errors import Draining, ModelLoading, ModelNotFound, Overloaded
+from flamingo.errors import Draining, ModelLoading, Overloaded
 from flamingo.service import logs
-from flamingo.wire.report import LoadReport
-from flamingo.wire.responses import ModelCard
-from flamingo_pod import lifecycle
-from flamingo_pod.audio.decode import Bounds
+from flamingo.service.exits import Exit
+from flamingo.wire.report import LoadReport, ReadyReport
+from flamingo_pod import faults, lifecycle, served
 from flamingo_pod.audio.workers import Decoders
-from flamingo_pod.engine.audio import Audio
 from flamingo_pod.engine.bridge import Engine
-from flamingo_pod.engine.engine import Options, Prompt
-from flamingo_pod.engine.load import Load
+from flamingo_pod.engine.load import Load as EngineLoad
 from flamingo_pod.engine.profile import Profile
-from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.fetch import Fetcher
 from flamingo_pod.lifecycle import Event, State
 from flamingo_pod.metrics import Metrics
 from flamingo_pod.model import checkpoint
-from flamingo_pod.model.builtin import build
+from flamingo_pod.served import Served
 from flamingo_pod.settings import Settings
 from flamingo_pod.timings import Timings
+from flamingo_pod.weights.faults import CannotLoad
+from flamingo_pod.weights.progress import Progress
 
-EXIT_CANNOT_LOAD = 4
 LOADING_RETRY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What a ready pod answers with."""
-
-    checkpoint: checkpoint.Checkpoint
-    engine: Engine
-    card: ModelCard
-    bounds: Bounds
-
-    def heading(self, kind: str) -> dict[str, Any]:
-        """Return what every answer begins with: an id of its `kind`, when, and by which model."""
-        return {
-            "id": f"{kind}-{uuid.uuid4().hex}",
-            "created": int(time.time()),
-            "model": self.card.id,
-        }
-
-    def check_model(self, name: str | None) -> None:
-        """Refuse a request that names another model.
-
-        Raises:
-            ModelNotFound: it does.
-        """
-        if name is not None and name != self.card.id:
-            raise ModelNotFound(
-                f"the model {name!r} is not served here; {self.card.id!r} is", param="model"
-            )
+Load = Callable[[checkpoint.Source, Progress], checkpoint.Checkpoint]
 
 
 @dataclass(slots=True)
@@ -77,7 +40,9 @@ class Pod:
     fetcher: Fetcher
     metrics: Metrics = field(default_factory=Metrics)
     state: State = State.STARTING
-    exit_status: int = 0
+    exit_status: Exit = Exit.OK
+    load: Load = checkpoint.load
+    progress: Progress = field(default_factory=Progress)
     timings: Timings = field(default_factory=Timings)
     num_open: int = 0
     """Requests being answered, whatever they wait for."""
@@ -85,6 +50,7 @@ class Pod:
     _epoch: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     _sequence: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_settling: bool = False
 
     def tell(self, event: Event) -> None:
         """Let the lifecycle's table decide what `event` means."""
@@ -128,7 +94,7 @@ class Pod:
             load = self._ready().engine.load
             raise Overloaded(told, retry_after_s=load.backlog_s)
 
-    def _refuse_excess(self, load: Load) -> None:
+    def _refuse_excess(self, load: EngineLoad) -> None:
         settings, backlog_s = self.settings, load.backlog_s
         if (num_held := self.num_held) >= settings.max_held:
             told = f"this pod holds {num_held} answers, its limit is {settings.max_held}"
@@ -140,21 +106,34 @@ class Pod:
             raise Overloaded(told, retry_after_s=backlog_s - settings.max_backlog_s)
 
     def _ready(self) -> Served:
-        if self.state in {State.DRAINING, State.STOPPED}:
-            raise Draining("this pod is draining; another one takes the request")
-        if self._served is None or self.state is not State.READY:
-            raise ModelLoading("the model is loading", retry_after_s=LOADING_RETRY_S)
+        if not self._is_settling:
+            self.check_ready()
+        return self._check_loaded()
+
+    def _check_loaded(self) -> Served:
+        if self._served is None or self.state not in {State.READY, State.DRAINING}:
+            if self.state is State.FAILED:
+                raise ModelLoading(
+                    "this pod has failed and is being replaced", retry_after_s=LOADING_RETRY_S
+                )
+            left_s = self.progress.now().left_s or LOADING_RETRY_S
+            raise ModelLoading("the model is loading", retry_after_s=max(left_s, 1.0))
         return self._served
+
+    @property
+    def name(self) -> str:
+        """The model's name, which is known before the model is."""
+        return self.settings.served_name or self.settings.model
 
     def report(self) -> LoadReport:
         """Return the next load report."""
         self._sequence += 1
-        engine = self._served.engine if self._served else None
-        load, num_held = engine.load if engine else Load(), self.num_held
+        engine = self.engine
+        load, num_held = engine.load if engine else EngineLoad(), self.num_held
         # The engine's thread says a moment late that it is done.
         num_running = min(load.num_running, num_held)
         return LoadReport(
-            model=self.settings.served_name or self.settings.model,
+            model=self.name,
             state=self.state.value,
             epoch=self._epoch,
             sequence=self._sequence,
@@ -169,12 +148,35 @@ class Pod:
             timings=self.timings.last(),
         )
 
+    def ready_report(self) -> ReadyReport:
+        """Return whether the pod is ready, and if not, where it stands."""
+        is_loading = self.state in {State.STARTING, State.LOADING, State.WARMING}
+        return ReadyReport(
+            status=self.state.value,
+            model=self.name,
+            commit=self._served.card.commit if self._served else None,
+            loading=self.progress.now() if is_loading else None,
+        )
+
+    def check_ready(self) -> None:
+        """Return if the pod is ready.
+
+        Raises:
+            ModelLoading, Draining: it is not.
+        """
+        if self.state in {State.DRAINING, State.STOPPED}:
+            raise Draining("this pod is draining; another one takes the request")
+        self._check_loaded()
+
     @property
     def is_alive(self) -> bool:
         """Whether the process need not be replaced."""
-        engine = self._served.engine if self._served else None
-        is_stuck = engine is not None and (engine.is_broken or engine.is_stalled)
-        return self.state is not State.FAILED and not is_stuck
+        return self.state is not State.FAILED
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, once there is one."""
+        return self._served.engine if self._served else None
 
     @property
     def profile(self) -> Profile:
@@ -185,43 +187,81 @@ class Pod:
         """Load, warm up, become ready; on failure end the process with its own status."""
         self.tell(Event.LISTENING)
         try:
-            loaded = await asyncio.to_thread(checkpoint.load, source(self.settings, environ))
+            asked = served.source(self.settings, environ)
+            loaded = await asyncio.to_thread(self.load, asked, self.progress)
             self.tell(Event.LOADED)
-            self._served = _serve(loaded, self.settings)
-            await _warm_up(self._served)
-        except checkpoint.CannotLoad as error:
+            self.progress.begin("warming")
+            self._served = served.serve(loaded, self.settings)
+            await served.warm_up(self._served)
+        except CannotLoad as error:
             logs.get().error("model.not_loaded", reason=str(error))
-            self._give_up()
-        except Exception:  # noqa: BLE001 - a bug, told in full, ends the process all the same
+            self.fail(Event.LOAD_FAILED, faults.of_loading(error))
+        except Exception as error:  # noqa: BLE001 - a bug, told in full, ends the process all the same
             logs.get().exception("model.not_loaded")
-            self._give_up()
+            self.fail(Event.LOAD_FAILED, faults.of_loading(error))
         else:
             self.tell(Event.WARM)
+            logs.get().info(
+                "model.ready",
+                model=self._served.card.id,
+                commit=loaded.commit,
+                total_s=self.progress.now().elapsed_s,
+            )
 
-    def _give_up(self) -> None:
-        self.exit_status = EXIT_CANNOT_LOAD
-        self.tell(Event.LOAD_FAILED)
+    def fault(self) -> Exit | None:
+        """Return what is wrong with the engine, if anything is."""
+        engine = self._served.engine if self._served else None
+        if engine is None:
+            return None
+        if engine.is_broken:
+            return faults.of_engine(engine.fault)
+        return Exit.STALLED if engine.stalled_s > self.settings.stall_s else None
+
+    def fail(self, event: Event, status: Exit) -> None:
+        """Be dead to the liveness probe; the process ends with `status`."""
+        self.exit_status = status
+        self.tell(event)
+        self._idle.set()
+        logs.get().error("pod.failed", exit_status=int(status), reason=status.says)
+        if event is Event.LOAD_FAILED:
+            self.end()
+
+    def end(self) -> None:
+        """Let the process end as if it had been told to."""
         os.kill(os.getpid(), signal.SIGTERM)
 
     async def drain(self) -> None:
-        """Take nothing new; return when no request is open."""
+        """Be ready no more, then take nothing new; return when no request is open."""
         self.tell(Event.TOLD_TO_STOP)
-        while self.num_open:
-            self._idle.clear()
-            await self._idle.wait()
+        try:
+            await self._settle()
+            while self.num_open and self.is_alive:
+                self._idle.clear()
+                await self._idle.wait()
+        except asyncio.CancelledError:
+            logs.get().warning("pod.cut", num_open=self.num_open)
+            raise
         self.tell(Event.EMPTY)
 
+    async def _settle(self) -> None:
+        """Take work a while longer, for balancers that have not heard yet."""
+        if self.state is State.DRAINING and self.settings.settle_s:
+            self._is_settling = True
+            await asyncio.sleep(self.settings.settle_s)
+            self._is_settling = False
+
     def stop(self) -> None:
-        """End the engine's thread and the workers."""
-        if self._served is not None:
+        """End the engine's thread and the workers; one that is stuck ends with the process."""
+        if self._served is not None and self.exit_status is not Exit.STALLED:
             self._served.engine.stop()
         self.decoders.stop()
 
 
-def create(settings: Settings) -> Pod:
+def create(settings: Settings, load: Load = checkpoint.load) -> Pod:
     """Return a pod that has loaded nothing yet."""
     return Pod(
         settings=settings,
+        load=load,
         decoders=Decoders.start(
             num_workers=settings.decode_workers, deadline_s=settings.decode_deadline_s
         ),
@@ -232,56 +272,3 @@ def create(settings: Settings) -> Pod:
             max_bytes=settings.max_body_bytes,
         ),
     )
-
-
-def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.Source:
-    """Return which checkpoint the settings mean on this machine."""
-    has_gpu = torch.cuda.is_available()
-    device = settings.device if settings.device != "auto" else ("cuda" if has_gpu else "cpu")
-    default_dtype = "float32" if device == "cpu" else "bfloat16"
-    return checkpoint.Source(
-        id=settings.model,
-        revision=settings.revision,
-        dtype=default_dtype if settings.dtype == "auto" else settings.dtype,
-        device=device,
-        cache=build.cache_folder(environ),
-    )
-
-
-def _serve(loaded: checkpoint.Checkpoint, settings: Settings) -> Served:
-    limits = loaded.limits
-    max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
-    engine = Engine(loaded, _engine_options(loaded, settings))
-    engine.start()
-    card = ModelCard(
-        id=settings.served_name or loaded.id,
-        created=loaded.loaded_at_s,
-        owned_by="flamingo-fleet" if loaded.random_weights else loaded.id.partition("/")[0],
-        max_audio_seconds=max_audio_s,
-        context_tokens=limits.context_tokens,
-        embedding_dimensions=dict(limits.dims),
-        random_weights=loaded.random_weights,
-    )
-    return Served(loaded, engine, card, Bounds(max_seconds=max_audio_s))
-
-
-def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> Options:
-    options = Options.for_checkpoint(
-        loaded,
-        max_cache_bytes=int(settings.cache_gib * 2**30),
-        is_reference=settings.forward == "reference",
-        max_running=settings.max_running,
-    )
-    return (
-        options
-        if settings.kv_tokens is None
-        else replace(options, num_kv_tokens=settings.kv_tokens)
-    )
-
-
-async def _warm_up(served: Served) -> None:
-    """Let one second of silence go the whole way: ready means that an answer came out."""
-    audio = Audio.of(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
-    slots = [served.checkpoint.processor.audio_token_id] * audio.num_tokens
-    async for _ in served.engine.submit(Prompt(slots, audio), SamplingParams(max_tokens=2)):
-        pass

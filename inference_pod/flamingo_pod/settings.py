@@ -49,6 +49,13 @@ class Settings(ServiceSettings):
     fetch_deadline_s: float = Field(default=30.0, gt=0, le=600)
     """Seconds that fetching a URL may take."""
 
+    metric_aliases: bool = True
+    """Whether /metrics also says, in Prometheus text, what vLLM's dashboards look for."""
+    stall_s: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds of work held without a step after which the pod says that it must be replaced."""
+    settle_s: float = Field(default=0.0, ge=0, le=600)
+    """Seconds after SIGTERM that new work is still taken, while balancers learn of it."""
+
     @field_validator("fetch_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -18,7 +18,11 @@ HEADERS = {
 }
 
 
-async def respond(request: web.Request, events: AsyncGenerator[Answer, None]) -> web.StreamResponse:
+Event = Answer | str
+"""One of the stream; a string is JSON already."""
+
+
+async def respond(request: web.Request, events: AsyncGenerator[Event, None]) -> web.StreamResponse:
     """Send each event as it comes, then `[DONE]`.
 
     What is raised before the first event still becomes an ordinary error
@@ -44,8 +48,8 @@ async def respond(request: web.Request, events: AsyncGenerator[Answer, None]) ->
     return response
 
 
-def _frame(event: Answer) -> bytes:
-    return sse.encode_event(event.model_dump_json())
+def _frame(event: Event) -> bytes:
+    return sse.encode_event(event if isinstance(event, str) else event.model_dump_json())
 
 
 async def _write_error(

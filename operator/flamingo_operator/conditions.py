@@ -61,6 +61,7 @@ def claims(sight: Sight) -> Iterator[Claim]:
     yield _ready(sight)
     yield _progressing(sight)
     yield _degraded(sight)
+    yield _scaling_active(sight)
     yield _spec_valid(sight)
     if sight.deployment.spec.router.enabled:
         yield _router_ready(sight)
@@ -112,7 +113,9 @@ def _told(failure: FailureCount) -> str:
 def _progressing(sight: Sight) -> Claim:
     goal, spec = sight.decision.goal, sight.deployment.spec
     if goal is None:
-        return Claim("Progressing", "True", "RolloutInProgress", "the first pods are being made")
+        return Claim(
+            "Progressing", "True", "RolloutInProgress", "pods of a new revision are being made"
+        )
     update, target = goal.update.hash, goal.target.hash
     if goal.is_rolled_back and not spec.rollout.paused:
         told = f"revision {update} did not become ready in time; the servers are of {target} again"
@@ -142,6 +145,15 @@ def _degraded(sight: Sight) -> Claim:
         return Claim("Degraded", "False", "AsExpected", "no server fails")
     told = "; ".join(_told(failure) for failure in sight.failures)
     return Claim("Degraded", "True", sight.failures[0].reason, told)
+
+
+def _scaling_active(sight: Sight) -> Claim:
+    if sight.deployment.spec.suspend:
+        return Claim("ScalingActive", "False", "Suspended", "spec.suspend is set")
+    if sight.deployment.spec.scaling.mode == "External":
+        return Claim("ScalingActive", "True", "External", "spec.replicas is what is wanted")
+    told = "the routers' demand is not read yet; scaling.minReplicas is held"
+    return Claim("ScalingActive", "False", "NoSignal", told)
 
 
 def _spec_valid(sight: Sight) -> Claim:

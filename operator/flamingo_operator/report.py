@@ -3,6 +3,7 @@
 Pure.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,12 +111,12 @@ def _failures(spec: Spec, observed: Observed, now_s: float) -> list[FailureCount
 
 
 def _cause(spec: Spec, observed: Observed, pod: Pod, now_s: float) -> failures.Failure | None:
-    if pod.troubled is None:
+    if not pod.troubled:
         return None
     node = observed.nodes.get(pod.node)
     return failures.failure(
         failures.Sight(
-            pod=pod.troubled,
+            pod=json.loads(pod.troubled),
             now_s=now_s,
             node=node.as_object if node else None,
             gpu=spec.gpu,

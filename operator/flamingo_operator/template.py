@@ -190,6 +190,7 @@ def _flags(spec: Spec) -> list[str]:
         "--host=0.0.0.0",
         f"--port={manifests.PORT}",
         f"--dtype={model.dtype}",
+        f"--settle-s={spec.drain.settle_seconds}",
         f"--grace-s={spec.drain.settle_seconds + spec.drain.deadline_seconds}",
     ]
     flags += [f"--served-name={model.served_name}"] if model.served_name else []

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flamingo.service import logs, run, settings
+from flamingo.service import logs, run, settings, traces
 from flamingo_router import app
 from flamingo_router.settings import Settings
 
@@ -13,6 +13,7 @@ def main(argv: Sequence[str]) -> int:
     """Route until told to stop; return the exit status."""
     given = settings.load(Settings, argv, os.environ, prog="flamingo router")
     logs.configure(service="router", level=given.log_level)
+    traces.configure(service="router")
     routing = app.create(given)
     return run.run(routing, given, drain=routing[app.GATE].shut)
 

@@ -16,7 +16,7 @@ from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
 from flamingo import errors
-from flamingo.service import http
+from flamingo.service import http, traces
 from flamingo.wire import REQUEST_ID_HEADER, sse
 from flamingo_router.body import Body
 from flamingo_router.lines import Lines
@@ -195,6 +195,7 @@ async def _break_off(
 def _request_headers(request: web.Request) -> CIMultiDict[str]:
     headers = _end_to_end(request.headers)
     headers[REQUEST_ID_HEADER] = request[http.REQUEST_ID]
+    traces.current().inject(headers)
     if hdrs.CONTENT_ENCODING in headers:  # the body has been unpacked on its way in
         del headers[hdrs.CONTENT_ENCODING]
         headers.popall(hdrs.CONTENT_LENGTH, None)

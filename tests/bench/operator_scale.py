@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from kubernetes.aio import client
@@ -24,7 +25,6 @@ from kubernetes.aio import client
 from flamingo_operator import crd, kinds
 from flamingo_operator.kube import Kube, configuration_of
 
-NODES = 100
 REST_S = 30.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -98,7 +98,7 @@ def resource(number: int, num_pods: int) -> dict:
     }
 
 
-async def until(holds, what: str, within_s: float) -> None:
+async def until(holds: Callable[[], bool], what: str, within_s: float) -> None:
     deadline_s = time.monotonic() + within_s
     while not await asyncio.to_thread(holds):
         if time.monotonic() > deadline_s:
@@ -106,29 +106,47 @@ async def until(holds, what: str, within_s: float) -> None:
         await asyncio.sleep(0.1)
 
 
-async def latencies_ms(kube: Kube, num: int, num_pods: int) -> list[float]:
-    """Return, for some deployments, the time from asking for one more to its pod's being there."""
-    found = []
+async def latencies_ms(kube: Kube, num: int, num_pods: int) -> tuple[list[float], list[float]]:
+    """Return, for some deployments, the time from asking for one more to seeing its pod.
+
+    The second list is the same with the bench itself in the operator's place: what the
+    API server alone takes, on this machine at this moment.
+    """
+    ours, bare = [], []
     for number in range(num):
-        name = f"fd-{number}"
-        query = {
-            "watch": "1",
-            "labelSelector": f"flamingo.dev/deployment={name},flamingo.dev/component=server",
-            "resourceVersion": (await kube.get(kinds.POD.path("default"), {"limit": "1"}))[
-                "metadata"
-            ]["resourceVersion"],
-        }
-        async with kube.lines(kinds.POD.path("default"), query, silence_s=30) as lines:
-            patch = {"spec": {"replicas": num_pods + 1}}
-            path = kinds.RESOURCE.path("default", name)
-            began_s = time.perf_counter()
-            await kube._write("PATCH", path, {}, patch, "application/merge-patch+json")
-            async for line in lines:
-                if json.loads(line)["type"] == "ADDED":
-                    found.append((time.perf_counter() - began_s) * 1000)
-                    break
-        await asyncio.sleep(0.02)
-    return sorted(found)
+        ours.append(await change_ms(kube, number, {"spec": {"replicas": num_pods + 1}}, None))
+        note = {"metadata": {"annotations": {"bench": str(number)}}}
+        bare.append(await change_ms(kube, number, note, pod(number)))
+    return sorted(ours), sorted(bare)
+
+
+def pod(number: int) -> dict:
+    labels = {"flamingo.dev/deployment": f"fd-{number}", "bench": "bare"}
+    containers = [{"name": "server", "image": "x:1"}]
+    return {
+        "metadata": {"name": f"bare-{number}", "namespace": "default", "labels": labels},
+        "spec": {"containers": containers, "nodeSelector": {"bench": "none"}},
+    }
+
+
+async def change_ms(kube: Kube, number: int, patch: dict, made: dict | None) -> float:
+    selector = f"flamingo.dev/deployment=fd-{number}" + (",bench=bare" if made else ",!bench")
+    page = await kube.get(kinds.POD.path("default"), {"limit": "1"})
+    query = {
+        "watch": "1",
+        "labelSelector": selector,
+        "resourceVersion": page["metadata"]["resourceVersion"],
+    }
+    async with kube.lines(kinds.POD.path("default"), query, silence_s=30) as lines:
+        path = kinds.RESOURCE.path("default", f"fd-{number}")
+        began_s = time.perf_counter()
+        await kube._write("PATCH", path, {}, patch, "application/merge-patch+json")
+        if made:
+            await kube.create(kinds.POD, made)
+        async for line in lines:
+            if json.loads(line)["type"] == "ADDED":
+                break
+    return (time.perf_counter() - began_s) * 1000
 
 
 async def bench(folder: Path, args: argparse.Namespace) -> None:
@@ -137,13 +155,12 @@ async def bench(folder: Path, args: argparse.Namespace) -> None:
     manifest = crd.manifest()
     crds = kinds.Kind(manifest["kind"], manifest["apiVersion"], "customresourcedefinitions")
     await kube.apply(crds, manifest)
-    await until(lambda: True, "the kind is known", 1)
-    await asyncio.sleep(2)
+    await asyncio.sleep(2)  # until the kind is served
     total = args.resources * args.pods
     began_s = time.monotonic()
     first = Process(folder / "k/kubeconfig", folder / "first.log")
     await fill(kube, args.resources, args.pods)
-    await until(lambda: made(first) >= total, f"{total} pods", 900)
+    await until(lambda: num_made(first) >= total, f"{total} pods", 900)
     print(f"{args.resources} resources, {total} pods made in {time.monotonic() - began_s:.0f} s")
     await until(lambda: first.metric("flamingo_operator_queue_depth") == 0, "rest", 120)
     await asyncio.sleep(5)
@@ -162,16 +179,17 @@ async def bench(folder: Path, args: argparse.Namespace) -> None:
         f" ({writes:.0f} since the start),"
         f" {100 * (second.cpu_s() - cpu_s) / REST_S:.1f} % of a core, {second.rss_mb():.0f} MB"
     )
-    found = await latencies_ms(kube, min(args.resources, args.changes), args.pods)
-    print(
-        f"change -> pod: p50 {found[len(found) // 2]:.1f} ms,"
-        f" p99 {found[int(len(found) * 0.99)]:.1f} ms, {len(found)} changes"
-    )
+    ours, bare = await latencies_ms(kube, min(args.resources, args.changes), args.pods)
+    for name, found in (("change -> pod", ours), ("the same without an operator", bare)):
+        print(
+            f"{name}: p50 {found[len(found) // 2]:.1f} ms,"
+            f" p99 {found[int(len(found) * 0.99)]:.1f} ms, {len(found)} changes"
+        )
     second.stop()
     await kube.aclose()
 
 
-def made(process: Process) -> int:
+def num_made(process: Process) -> int:
     text = urllib.request.urlopen(process.url, timeout=30).read().decode() if process.url else ""
     process.metric(PASSES)
     found = re.findall(r'operator_replicas\{.*state="pending"\} (\S+)', text)

@@ -16,8 +16,12 @@ SERVICES = {
 }
 HEAD = """# Settings
 
-A flag wins over its variable, a variable over the default. A name that is no setting is an error,
-and all faults are told at once. Written by `python tests/contract/test_settings_page.py`.
+A flag wins over its variable, a variable over the file that `--config` names, the file over the
+default. The file is YAML and names settings as `max_held: 12`, with underscores. A name that is no
+setting is an error that says the closest one, and all faults are told at once.
+`flamingo config show pod` (or `router`) prints what is in force and where each value comes from, as
+a file that can be used again; `flamingo config schema pod` prints the file's JSON schema.
+Written by `python tests/contract/test_settings_page.py`.
 
 For people: `FLAMINGO_URL` (the fleet's address), `FLAMINGO_API_KEY`, and `FLAMINGO_CACHE` (where
 built-in models are built; default: the user's cache folder).

@@ -178,6 +178,22 @@ def test_a_rollout_takes_one_away_first_where_no_gpu_is_free(place, scarce):
     wait_until(lambda: images(place) == {"example.com/pod:2"}, "all are new")
 
 
+def test_a_drained_node_may_take_one_server_at_a_time(fleet):
+    def allowed():
+        return fleet.get("pdb", "music-servers").get("status", {}).get("disruptionsAllowed")
+
+    # The disruption controller reads our scale subresource, once it knows of the kind.
+    wait_until(lambda: allowed() == 1, "one may go")
+    pods = [pod["metadata"]["name"] for pod in fleet.pods()]
+    path = f"/api/v1/namespaces/{fleet.namespace}/pods/{{}}/eviction"
+    for name, is_first in ((pods[0], True), (pods[1], False)):
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+        ask = ("create", "--raw", path.format(name), "-f", "-")
+        told = fleet.cluster.call("-n", fleet.namespace, *ask, body=eviction)
+        assert (told.returncode == 0) == is_first, told.stderr
+    fleet.wait_complete(2)
+
+
 def test_a_plan_says_what_would_be_done_and_does_nothing(place):
     place.create({"replicas": 2, "mode": "Plan"})
     plan = wait_until(lambda: place.status().get("plan"), "the plan")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -125,3 +126,22 @@ def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
 def test_a_full_disk_or_closed_folder_is_an_error_not_a_loop(name):
     with pytest.raises(FileNotFoundError):
         build.ensure(name, build.Path("/proc/nowhere"))
+
+
+def own_memory_bytes():
+    """Return what this process alone holds; pages of a mapped file are not among it."""
+    (line,) = [
+        line
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        if line.startswith("RssAnon:")
+    ]
+    return int(line.split()[1]) * 1024
+
+
+def test_weights_in_their_files_type_are_mapped_not_copied(source_of, model_cache):
+    folder = build.ensure("flamingo-tiny-27m", model_cache)
+    size = (folder / "model.safetensors").stat().st_size
+    before = own_memory_bytes()
+    loaded = checkpoint.load(source_of(id=str(folder)))
+    assert own_memory_bytes() - before < size / 4
+    assert loaded.commit is None, "no hub had a part in it"

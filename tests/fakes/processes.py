@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,24 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(package: str, *flags: str, log: Path, ends_with: int = 0) -> Iterator[Service]:
-    """Run `python -m package flags…`; at the end send SIGTERM and check its exit status."""
+def service(
+    package: str,
+    *flags: str,
+    log: Path,
+    ends_with: int = 0,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """Run `python -m package flags…`, or a script; then send SIGTERM and check its exit status."""
     listener = run.listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    command = [sys.executable, "-P", "-m", package, "--fd", str(listener.fileno()), *flags]
+    entry = [package] if package.endswith(".py") else ["-m", package]
+    command = [sys.executable, "-P", *entry, "--fd", str(listener.fileno()), *flags]
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, pass_fds=[listener.fileno()], stderr=sink, env=os.environ | ONE_THREAD
+            command,
+            pass_fds=[listener.fileno()],
+            stderr=sink,
+            env=os.environ | ONE_THREAD | (environ or {}),
         )
     listener.close()
     try:

@@ -538,7 +538,14 @@ def test_the_models_say_what_a_client_must_know(http):
 
 def test_health_stats_and_metrics(http, clips):
     post_file(http, "captions", clips["notes.wav"])
-    assert http.get("/health").json() == http.get("/health/ready").json() == {"status": "ready"}
+    assert (
+        http.get("/health").json()
+        == http.get("/health/ready").json()
+        == {
+            "status": "ready",
+            "model": "flamingo-tiny",
+        }
+    )
     assert http.get("/health/live").json() == {"status": "live"}
     first, second = http.get("/stats").json(), http.get("/stats").json()
     assert second["sequence"] == first["sequence"] + 1

@@ -63,3 +63,19 @@ def test_the_kv_pool_is_told_and_is_empty_when_nothing_runs(http, clips):
     assert told.num_kv_tokens > 1000
     assert told.num_kv_tokens_used == 0
     assert told.backlog_s == pytest.approx(0, abs=1e-9)
+
+
+def test_an_answer_says_how_long_it_took_to_who_asks(http, clips):
+    asked = {"headers": {"x-flamingo-metrics": "true"}}
+    form = {"files": {"file": clips["notes.wav"]}, "data": {"max_tokens": 5}}
+    metrics = http.post("/v1/audio/captions", **form, **asked).json()["metrics"]
+    assert 0 < metrics["queue_time_ms"] < metrics["time_to_first_token_ms"]
+    assert metrics["mean_itl_ms"] * 4 == pytest.approx(metrics["generation_time_ms"], rel=0.01)
+    assert metrics["tokens_per_second"] > 0
+    assert metrics["audio_decode_ms"] > 0
+    assert "metrics" not in http.post("/v1/audio/captions", **form).json()
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
+    assert http.post("/v1/chat/completions", json=body, **asked).json()["metrics"]["compute_ms"] > 0
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    with_usage = http.post("/v1/chat/completions", json=body | options, **asked).text
+    assert with_usage.count('"metrics"') == 1

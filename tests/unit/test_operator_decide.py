@@ -263,6 +263,14 @@ def test_a_plan_is_told_and_not_done():
     assert len(cluster.pods) == 2
 
 
+def test_without_a_signal_the_least_number_is_held_and_that_is_said():
+    scaling = {"mode": "Internal", "minReplicas": 2, "maxReplicas": 4}
+    cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "scaling": scaling})
+    cluster.live(4)
+    assert len(cluster.ready) == 2
+    assert cluster.reason("ScalingActive") == "NoSignal"
+
+
 def test_a_server_that_is_wanted_again_while_it_drains_is_put_back():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)

@@ -1,17 +1,21 @@
 """Whose the engine's time was, which clips the caches hold, and what a report says of both."""
 
+import asyncio
 import time
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flamingo.errors import InternalError, Overloaded, RequestTooLarge
 from flamingo.wire.report import MAX_CLIPS, MAX_TIMINGS, LoadReport
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.clips import Clips
 from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
-from flamingo_pod.engine.shares import shares
+from flamingo_pod.engine.shares import Share, shares
+from flamingo_pod.metrics import Metrics
 from flamingo_pod.timings import Timings
 
 WHO = [
@@ -38,19 +42,20 @@ def test_the_shares_of_a_step_add_up_to_its_time(windows, is_encoded, rows, hear
     step = plan(windows, rows.items())
     encoded = [job for job, yes in zip(step.windows, is_encoded, strict=False) if yes]
     parts = shares(step, encoded, step_s=hear_s + rest_s, hear_s=hear_s)
-    assert sum(parts.values()) == pytest.approx(hear_s + rest_s if windows or rows else 0.0)
-    assert all(part >= 0 for part in parts.values())
+    total_s = sum(part.total_s for part in parts.values())
+    assert total_s == pytest.approx(hear_s + rest_s if windows or rows else 0.0)
+    assert all(part.hear_s >= 0 and part.rows_s >= 0 for part in parts.values())
 
 
 def test_hearing_is_paid_for_by_windows_and_the_rest_by_rows():
     step = plan([0, 0, 1, 2], [(0, 300), (3, 100)])
     parts = shares(step, step.windows[:3], step_s=7.0, hear_s=3.0)
-    assert parts == {WHO[0]: 2.0 + 3.0, WHO[1]: 1.0, WHO[3]: 1.0}
+    assert parts == {WHO[0]: Share(2.0, 3.0), WHO[1]: Share(1.0), WHO[3]: Share(0.0, 1.0)}
 
 
 def test_who_only_asked_a_cache_pays_where_nobody_encoded():
     step = plan([0, 1], [])
-    assert shares(step, [], step_s=2.0, hear_s=1.0) == {WHO[0]: 1.0, WHO[1]: 1.0}
+    assert shares(step, [], step_s=2.0, hear_s=1.0) == {WHO[0]: Share(1.0), WHO[1]: Share(1.0)}
 
 
 def test_a_window_read_anew_from_cached_states_was_computed_too():
@@ -159,3 +164,22 @@ def test_a_report_of_a_thousand_clips_is_cheap():
         cpu_s.append(time.thread_time() - started_s)
     assert len(LoadReport.model_validate_json(text).clips) == MAX_CLIPS
     assert min(cpu_s) < 0.001  # 0.2 ms, and a busy machine
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "error"),
+    [
+        (Overloaded("full"), "429", Overloaded.code),
+        (web.HTTPRequestEntityTooLarge(1, 2), "413", RequestTooLarge.code),
+        (ConnectionResetError(), "499", None),
+        (asyncio.CancelledError(), "499", None),
+        (ValueError("a bug"), "500", InternalError.code),
+    ],
+)
+def test_a_request_is_counted_however_it_ends(raised, code, error):
+    metrics = Metrics()
+    with pytest.raises(type(raised)), metrics.request("/v1/x"):
+        raise raised
+    count = metrics.registry.get_sample_value
+    assert count("flamingo_requests_total", {"route": "/v1/x", "code": code}) == 1
+    assert count("flamingo_errors_total", {"code": error or ""}) == (1 if error else None)

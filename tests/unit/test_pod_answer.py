@@ -1,6 +1,12 @@
 """What the choices of an answer say, and what it is counted as."""
 
-from flamingo_pod import answer
+import json
+
+import numpy as np
+
+from flamingo.wire.requests import EmbeddingOptions
+from flamingo.wire.responses import EmbeddingList, EmbeddingUsage
+from flamingo_pod import answer, embedding
 from flamingo_pod.answer import Answer, Choice, Question
 from flamingo_pod.detokenize import Detokenizer
 from flamingo_pod.engine.account import Account
@@ -68,3 +74,18 @@ def test_what_is_expected_is_the_prompt_once_and_every_choice():
     account = Account()
     answer._expect(account, [1, 2, 3], None, 4, 10)
     assert (account.num_choices, account.num_prompt_left, account.num_output_left) == (4, 3, 40)
+
+
+def test_an_embedding_s_numbers_are_put_where_its_outline_has_none():
+    rows = np.random.default_rng(0).standard_normal((19, 3)).astype(np.float32)
+    options = EmbeddingOptions()
+    whole = EmbeddingList(
+        id='"embedding":""',
+        created=1,
+        model="m",
+        data=[embedding.outline(rows, options)],
+        usage=EmbeddingUsage(prompt_tokens=1, total_tokens=1, audio_seconds=1.0, num_frames=19),
+    )
+    told = json.loads(embedding.encode(whole, rows))
+    assert np.array_equal(np.array(told["data"][0]["embedding"], np.float32), rows)
+    assert told["id"] == '"embedding":""'

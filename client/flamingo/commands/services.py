@@ -1,4 +1,4 @@
-"""`flamingo serve`, `router` and `operator`: become that service.
+"""`flamingo serve`, `router`, `pull` and `operator`: become that program.
 
 The command line's process is replaced, so signals reach the service itself, and
 every argument, `--help` too, is the service's to read.
@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 HELP = {
     "serve": ("flamingo_pod", "Serve a model with this machine's GPU, or its CPU."),
     "router": ("flamingo_router", "Send each clip to the pod where it waits least."),
+    "pull": ("flamingo_pod.pull", "Fetch a model ahead of its pods."),
     "operator": ("flamingo_operator", "Run fleets in Kubernetes."),
 }
 
@@ -28,7 +29,7 @@ class PassThrough(TyperCommand):
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the three commands to `app`."""
+    """Add these commands to `app`."""
     for name, (module, text) in HELP.items():
         command = app.command(name, cls=PassThrough, help=text, rich_help_panel="Run")
         command(_becoming(module))

@@ -1,17 +1,30 @@
-"""`GET /metrics`: a registry as Prometheus text."""
+"""`GET /metrics`: a registry as Prometheus text or as OpenMetrics, whichever the scraper asks for.
+
+Names with a colon, by which other servers' dashboards know a figure, are told in
+Prometheus text only: OpenMetrics would have them rewritten to names nobody looks for.
+"""
 
 import prometheus_client
-from aiohttp import web
+from aiohttp import hdrs, web
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+OPEN_METRICS = "application/openmetrics-text"
 
 
-def add_to(app: web.Application, registry: prometheus_client.CollectorRegistry) -> None:
+def add_to(
+    app: web.Application,
+    registry: prometheus_client.CollectorRegistry,
+    aliases: Collector | None = None,
+) -> None:
     """Serve `registry` at `/metrics`, without a `_created` twin of each counter."""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
-    async def metrics(_: web.Request) -> web.Response:
-        text = prometheus_client.generate_latest(registry)
-        return web.Response(
-            body=text, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST}
-        )
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+        text = encode(registry)
+        if aliases is not None and not content_type.startswith(OPEN_METRICS):
+            text += encode(aliases)
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: content_type})
 
     app.router.add_get("/metrics", metrics)

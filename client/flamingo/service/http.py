@@ -5,6 +5,7 @@ else. What is not a `FlamingoError` is a bug: its traceback goes to the log, and
 the client reads `internal_error` without a word of ours in it.
 """
 
+import contextlib
 import re
 import time
 import uuid
@@ -14,7 +15,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from flamingo import errors
-from flamingo.service import logs
+from flamingo.service import logs, traces
 from flamingo.wire import REQUEST_ID_HEADER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -59,7 +60,10 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
     request[REQUEST_ID] = _request_id(request)
     request[FACTS] = {}
     status = 499  # what nginx calls it: the client went away first
-    with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
+    with (
+        _span(request) as span,
+        structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID], **span.ids),
+    ):
         try:
             response = await handler(request)
             status = response.status
@@ -67,8 +71,35 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
             status = redirect.status
             raise
         finally:
+            _describe(span, request, status)
             _log_access(request, status)
     return response
+
+
+def _span(request: web.Request) -> contextlib.AbstractContextManager[traces.Span]:
+    if request.path in _QUIET:
+        return contextlib.nullcontext(traces.NOWHERE)
+    return traces.serving(f"{request.method} {_route(request)}", request.headers)
+
+
+def _describe(span: traces.Span, request: web.Request, status: int) -> None:
+    if not span.is_recording:
+        return
+    span.note(
+        {
+            "http.request.method": request.method,
+            "http.route": _route(request),
+            "http.response.status_code": status,
+        }
+    )
+    if "error" in request[FACTS] or status >= 400:  # noqa: PLR2004 - where errors begin
+        span.fail(str(request[FACTS].get("error", status)))
+
+
+def _route(request: web.Request) -> str:
+    """Return the pattern that the path matches: there are few, whatever clients ask for."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "other"
 
 
 def _request_id(request: web.Request) -> str:
@@ -83,8 +114,9 @@ def _log_access(request: web.Request, status: int) -> None:
         "request.finished",
         method=request.method,
         path=request.path,
+        route=_route(request),
         status=status,
-        total_s=round(time.monotonic() - request[STARTED_S], 4),
+        duration_s=round(time.monotonic() - request[STARTED_S], 4),
         **request[FACTS],
     )
 

@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from flamingo.service import logs
+from flamingo.service.exits import Exit
 from flamingo.service.settings import ServiceSettings
 
-EXIT_PORT_BUSY = 3
 KEEPALIVE_S = 75.0
 """nginx's default; aiohttp's own is 3,630 s."""
 LINGERING_S = 2.0
@@ -55,15 +55,15 @@ def run(app: web.Application, settings: ServiceSettings, *, drain: Drain) -> int
 
     `drain` is awaited, at most `grace_s`, between the order to stop and the
     closing of the listener: it takes the service out of rotation and returns
-    when the last held request is answered.
+    when the last held request is answered. A second signal ends it at once. Where
+    it is ended, it is cancelled: what it held then is cut.
     """
     try:
         listener = _listener(settings)
     except PortBusy as busy:
         print(busy, file=sys.stderr)  # noqa: T201 - said to a person, and clearly
-        return EXIT_PORT_BUSY
-    asyncio.run(_serve(app, listener, settings, drain))
-    return 0
+        return Exit.PORT_BUSY
+    return asyncio.run(_serve(app, listener, settings, drain))
 
 
 def _listener(settings: ServiceSettings) -> socket.socket:
@@ -74,7 +74,7 @@ def _listener(settings: ServiceSettings) -> socket.socket:
 
 async def _serve(
     app: web.Application, listener: socket.socket, settings: ServiceSettings, drain: Drain
-) -> None:
+) -> Exit:
     # On a disconnect the handler is cancelled, so that the work behind it stops.
     runner = web.AppRunner(
         app,
@@ -84,7 +84,7 @@ async def _serve(
         shutdown_timeout=1.0,
         lingering_time=LINGERING_S,
     )
-    stop = _stop_event()
+    stop, hurry = _stop_events()
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
@@ -93,18 +93,42 @@ async def _serve(
         async with _parent_watch(stop, watched=settings.stop_with_parent):
             await stop.wait()
         logs.get().info("service.draining", grace_s=settings.grace_s)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(drain(), settings.grace_s)
+        is_done = await _drained(drain, hurry, settings.grace_s)
     finally:
         await runner.cleanup()
     logs.get().info("service.stopped")
+    return Exit.OK if is_done else Exit.CUT
 
 
-def _stop_event() -> asyncio.Event:
-    stop = asyncio.Event()
+async def _drained(drain: Drain, hurry: asyncio.Event, grace_s: float) -> bool:
+    """Return whether `drain` came to its end within grace, and before a second signal."""
+    draining = asyncio.ensure_future(drain())
+    hurried = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait({draining, hurried}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if draining.done():
+        draining.result()
+        return True
+    logs.get().warning(
+        "service.cut", reason="a second signal" if hurry.is_set() else "grace is over"
+    )
+    draining.cancel()
+    await asyncio.gather(draining, return_exceptions=True)
+    return False
+
+
+def _stop_events() -> tuple[asyncio.Event, asyncio.Event]:
+    """Return what the first signal sets, and what the second."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    told: list[int] = []
+
+    def obey(number: int) -> None:
+        (hurry if told else stop).set()
+        told.append(number)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+        asyncio.get_running_loop().add_signal_handler(number, obey, number)
+    return stop, hurry
 
 
 @contextlib.asynccontextmanager

@@ -1,21 +1,28 @@
-"""Settings: flag > environment > default, and every fault told at once.
+"""Settings: flag > environment > file > default, and every fault told at once.
 
 A service declares one frozen class with a sentence under each field. Each field
-is a flag (`--max-body-bytes`) and a variable (`FLAMINGO_POD_MAX_BODY_BYTES`);
-only what was given overrides.
+is a flag (`--max-body-bytes`), a variable (`FLAMINGO_POD_MAX_BODY_BYTES`) and a
+name in a YAML file (`max_body_bytes`); only what was given overrides.
 """
 
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from flamingo.service import layers
+from flamingo.service.exits import Exit
 from flamingo.wire import MAX_BODY_BYTES
 
-EXIT_USAGE = 2
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 """As a browser writes it: lower case, no path."""
 
@@ -34,6 +41,8 @@ class ServiceSettings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    config: Path | None = None
+    """A YAML file of settings, each under its name with underscores."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 opens it to the network."""
     port: int = Field(default=8000, ge=0, le=65535)
@@ -64,40 +73,51 @@ class ServiceSettings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; give https://HOST[:PORT] or *")
         return value
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `layers` found, and look nowhere else."""
+        return (init_settings,)
+
 
 S = TypeVar("S", bound=ServiceSettings)
 
 
 def load(kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog: str) -> S:
     """Return the settings, or print every fault and exit with status 2."""
-    told = [*_unknown(kind, environ)]
+    return resolve(kind, argv, environ, prog=prog)[0]
+
+
+def resolve(
+    kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
+) -> tuple[S, layers.Given]:
+    """Return the settings and where each comes from; exit as `load` does."""
+    given = layers.read(kind, argv, environ, prog=prog)
+    told = given.faults
     try:
-        settings = kind(_cli_parse_args=list(argv), _cli_prog_name=prog)
+        settings = kind(**given.values)
     except ValidationError as error:
-        told += [_fault(kind, fault) for fault in error.errors(include_url=False)]
+        told += [_fault(kind, fault, given) for fault in error.errors(include_url=False)]
     else:
         if not told:
-            return settings
+            return settings, given
     print(f"{prog}: " + f"\n{prog}: ".join(told), file=sys.stderr)  # noqa: T201 - usage goes to a person
-    raise SystemExit(EXIT_USAGE)
+    raise SystemExit(Exit.USAGE)
 
 
-def _unknown(kind: type[ServiceSettings], environ: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each variable with our prefix that is no setting: a typo."""
-    prefix = kind.model_config["env_prefix"]
-    known = {prefix + name.upper() for name in kind.model_fields}
-    given = (name for name in environ if name.startswith(prefix))
-    return [_explain(name, environ[name]) for name in sorted(set(given) - known)]
-
-
-def _explain(name: str, value: str) -> str:
-    if value.startswith("tcp://") or name.endswith(("_SERVICE_HOST", "_SERVICE_PORT")):
-        return f"{name}: a Kubernetes service link; set enableServiceLinks: false in the pod"
-    return f"{name}: no such setting"
-
-
-def _fault(kind: type[ServiceSettings], fault: Any) -> str:
+def _fault(kind: type[ServiceSettings], fault: Any, given: layers.Given) -> str:
     name = str(fault["loc"][0]) if fault["loc"] else "settings"
-    flag = "--" + name.replace("_", "-")
-    variable = kind.model_config["env_prefix"] + name.upper()
-    return f"{flag} ({variable}): {fault['msg'].removeprefix('Value error, ')}"
+    origin = given.origins.get(name, "")
+    is_from_file = ":" in origin
+    where = (
+        f"{origin}: {name}"
+        if is_from_file
+        else f"{layers.flag(name)} ({layers.variable(kind, name)})"
+    )
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}"

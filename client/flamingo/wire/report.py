@@ -3,7 +3,7 @@
 Pure.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,8 @@ MAX_CLIPS = 1024
 CLIP_HEADER = "x-flamingo-clip"
 """The router's name for a request's clip; what a client sends under this name goes no further."""
 PodState = Literal["starting", "loading", "warming", "ready", "draining", "stopped", "failed"]
+
+LoadingPhase = Literal["resolving", "downloading", "reading", "warming"]
 
 
 class Report(BaseModel):
@@ -57,6 +59,33 @@ class LoadReport(Report):
     """Names, as the router sent them in `CLIP_HEADER`, of clips whose states are still cached."""
     timings: list[Timing] = Field(default=[], max_length=MAX_TIMINGS)
     """The last finished requests, oldest first."""
+
+
+class Loading(Report):
+    """Where a pod that is not ready stands."""
+
+    phase: LoadingPhase
+    phase_s: float = Field(ge=0)
+    elapsed_s: float = Field(ge=0)
+    """Since the process began to load."""
+    done_bytes: int = 0
+    total_bytes: int | None = None
+    """None where the phase is not counted in bytes."""
+    left_s: float | None = Field(default=None, ge=0)
+    """Of this phase, at the pace it had; None where nothing can be said."""
+
+
+class ReadyReport(Report):
+    """`GET /health/ready` of a pod: 200 when `ready`, else 503 with `Retry-After` and an error."""
+
+    status: PodState
+    model: str
+    commit: str | None = None
+    """The hub's commit whose files are served; None for a folder or a built-in model."""
+    loading: Loading | None = None
+    """Only while it loads."""
+    error: dict[str, Any] | None = None
+    """What a request would get; only while it is not ready."""
 
 
 class EndpointReport(Report):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flamingo.wire.requests import Layer, Pooling
 
+METRICS_HEADER = "x-flamingo-metrics"
 FinishReason = Literal["stop", "length"]
 
 
@@ -40,6 +41,22 @@ class Usage(Answer):
     prompt_tokens_details: PromptTokensDetails
     audio_seconds: float
     """Decoded seconds of audio."""
+
+
+class RequestMetrics(Answer):
+    """How long an answer took, for who asks for it with `METRICS_HEADER`."""
+
+    time_to_first_token_ms: float
+    """From a decoded clip to the first token."""
+    queue_time_ms: float
+    generation_time_ms: float
+    """From the first token to the last."""
+    mean_itl_ms: float | None
+    """Between two tokens of a choice, on average; null for fewer than two."""
+    tokens_per_second: float | None
+    audio_decode_ms: float
+    compute_ms: float
+    """The request's share of the engine's time."""
 
 
 class AssistantMessage(Answer):
@@ -91,6 +108,7 @@ class ChatCompletion(Answer):
     model: str
     choices: list[Choice]
     usage: Usage
+    metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
 class Delta(Answer):
@@ -118,6 +136,7 @@ class ChatChunk(Answer):
     model: str
     choices: list[ChunkChoice]
     usage: Usage | None = None
+    metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
 class Caption(Answer):
@@ -130,6 +149,7 @@ class Caption(Answer):
     caption: str
     finish_reason: FinishReason
     usage: Usage
+    metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
 class CaptionChunk(Answer):
@@ -142,6 +162,7 @@ class CaptionChunk(Answer):
     delta: str
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
     embedding: "EmbeddingData | None" = Field(default=None, exclude_if=is_none)
     """Only in the last event of an analysis."""
 
@@ -210,6 +231,7 @@ class Analysis(Answer):
     finish_reason: FinishReason
     embedding: EmbeddingData
     usage: Usage
+    metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
 class ModelCard(Answer):
@@ -224,6 +246,8 @@ class ModelCard(Answer):
     embedding_dimensions: dict[Layer, int]
     random_weights: bool = False
     """True for the built-in models: their words mean nothing."""
+    commit: str | None = None
+    """The hub's commit that is served; None for a folder or a built-in model."""
 
 
 class ModelList(Answer):

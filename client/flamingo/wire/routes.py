@@ -162,21 +162,23 @@ MODELS = (
         faults=[*OF_GET, errors.ModelNotFound],
     ),
 )
+
+
+def _health(answer: type[BaseModel]) -> tuple[Route, ...]:
+    """Return the two paths that say whether work is taken; of a pod also where loading stands."""
+    return tuple(
+        Route(
+            path=path,
+            tag="Service",
+            summary="Whether work is taken",
+            answer=answer,
+            not_ready=answer,
+        )
+        for path in ("/health", "/health/ready")
+    )
+
+
 STATE = (
-    Route(
-        path="/health",
-        tag="Service",
-        summary="Whether work is taken",
-        answer=responses.Health,
-        not_ready=responses.Health,
-    ),
-    Route(
-        path="/health/ready",
-        tag="Service",
-        summary="Whether work is taken",
-        answer=responses.Health,
-        not_ready=responses.Health,
-    ),
     Route(
         path="/health/live",
         tag="Service",
@@ -218,6 +220,7 @@ PAGES = (
 SHARED = (*WORK, *MODELS, *STATE, *PAGES)
 POD = (
     *SHARED,
+    *_health(report.ReadyReport),
     Route(
         path="/stats",
         tag="Service",
@@ -227,6 +230,7 @@ POD = (
 )
 ROUTER = (
     *SHARED,
+    *_health(responses.Health),
     Route(
         path="/stats",
         tag="Service",

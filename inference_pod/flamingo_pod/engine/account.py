@@ -15,6 +15,8 @@ class Account:
     route: str = ""
     clip: str = ""
     """The router's name for its clip; empty where there is none."""
+    wants_metrics: bool = False
+    """Whether its answer says how long it took."""
     num_choices: int = 1
     num_windows_left: int = 0
     """To encode, once the caches have given what they hold."""
@@ -29,9 +31,23 @@ class Account:
     num_output: int = 0
     compute_s: float = 0.0
     """Its share of the engine's steps."""
+    encode_s: float = 0.0
+    """The part of it that hearing windows took."""
+    audio_s: float = 0.0
+    """How long its clip plays."""
+    decode_audio_from_s: float | None = None
+    decode_audio_s: float = 0.0
+    """What reading its clip took, in another process."""
+    num_prompt: int = 0
+    num_cached: int = 0
+    """Of the prompt's tokens, those that needed no computing."""
+    finish_reasons: tuple[str, ...] = ()
+    """Of its choices, once all have ended."""
     submitted_s: float | None = None
     started_s: float | None = None
     """When the first step computed something for it."""
+    encoded_s: float | None = None
+    """When the last of its windows was encoded."""
     first_token_s: float | None = None
     last_token_s: float | None = None
 
@@ -60,6 +76,11 @@ class Account:
     def queue_s(self) -> float | None:
         """From being submitted to the first step."""
         return _between(self.submitted_s, self.started_s)
+
+    @property
+    def time_to_first_token_s(self) -> float | None:
+        """From being submitted to the first token."""
+        return _between(self.submitted_s, self.first_token_s)
 
     @property
     def prefill_s(self) -> float | None:

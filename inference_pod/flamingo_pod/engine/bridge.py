@@ -29,8 +29,6 @@ from flamingo_pod.engine.profile import Profile
 from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
 from flamingo_pod.model.checkpoint import Checkpoint
 
-STALL_S = 120.0
-"""Work held and no step for so long: the process must be replaced."""
 WINDOWS_PER_TURN = 4
 """An embedding of a long clip is encoded in pieces, so that it does not stop the streams."""
 
@@ -115,9 +113,12 @@ class Engine:
         self._compilers = ThreadPoolExecutor(MAX_COMPILING, "grammar")
         self._grammars: Grammars | None = None
         self._building = threading.Lock()
-        self._progress_s = time.monotonic()
+        self.progress_s = time.monotonic()
+        """When it last began or ended something."""
         self.is_broken = False
         """Whether it fails whatever it is given."""
+        self.fault: Exception | None = None
+        """What broke it."""
         self.load = Load(num_kv_tokens=self._core.options.num_kv_tokens, num_kv_tokens_used=0)
         """Read by the event loop, measured by the thread."""
 
@@ -136,14 +137,23 @@ class Engine:
         """Seconds by stage, since the start."""
         return self._core.profile
 
+    @property
+    def num_preemptions(self) -> int:
+        """Sequences that were put back for an older one."""
+        return self._core.scheduler.num_preemptions
+
+    def lookups(self) -> dict[str, tuple[int, int]]:
+        """Return by cache how often something was looked up, and how often found."""
+        return self._core.lookups()
+
     def clips(self) -> list[str]:
         """Return the names of the clips that the caches hold."""
         return self._core.clips.names()
 
     @property
-    def is_stalled(self) -> bool:
-        """Whether it holds work and has made no step for `STALL_S`."""
-        return self._has_work() and time.monotonic() - self._progress_s > STALL_S
+    def stalled_s(self) -> float:
+        """Seconds for which it has held work and made no step."""
+        return time.monotonic() - self.progress_s if self._has_work() else 0.0
 
     async def encode(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
@@ -219,7 +229,8 @@ class Engine:
         if self.is_broken:
             raise InternalError("the engine is broken; this pod is being replaced")
         vocabulary = self._checkpoint.model.config.text_config.vocab_size
-        if not prompt.token_ids or not all(0 <= each < vocabulary for each in prompt.token_ids):
+        ids = prompt.token_ids
+        if not ids or min(ids) < 0 or max(ids) >= vocabulary:
             raise InternalError("the prompt holds tokens that the model does not know")
         needed = len(prompt.token_ids) + params.max_tokens
         if needed > (room := self._core.options.num_kv_tokens):
@@ -263,11 +274,11 @@ class Engine:
             try:
                 is_wanted = self._obey()
                 self._turn()
-            except Exception:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
+            except Exception as fault:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
-                self.is_broken = True
+                self.is_broken, self.fault = True, fault
                 self._core.fail_all(Broken())
-            self._progress_s = time.monotonic()
+            self.progress_s = time.monotonic()
         for encoding in self._encodings:
             encoding.done.cancel()
 
@@ -279,7 +290,7 @@ class Engine:
                 command = self._commands.get(block=not self._has_work())
             except queue.Empty:
                 return True
-            self._progress_s = time.monotonic()
+            self.progress_s = time.monotonic()
             if command is None:
                 return False
             command()

@@ -123,6 +123,16 @@ class Core:
         """Tokens of the pool that running sequences hold."""
         return self.scheduler.memory.num_reserved
 
+    def lookups(self) -> dict[str, tuple[int, int]]:
+        """Return by cache how many windows, or in `kv` tokens, were looked up, and found."""
+        encoder, profile = self.runner.encoder, self.profile
+        caches = {"states": encoder.states, "rows": encoder.rows}
+        counts = {
+            name: (cache.num_hits + cache.num_misses, cache.num_hits)
+            for name, cache in caches.items()
+        }
+        return counts | {"kv": (profile.num_prompt_tokens, profile.num_reused_tokens)}
+
     def expect(self, windows: abc.Sequence[Window], account: Account) -> None:
         """Take off an embedding's account what the cache holds, and note under what its clip is."""
         if account.submitted_s is None:
@@ -143,7 +153,10 @@ class Core:
             encoder.encode(windows)
             rows = [window.states for window in windows]
         account.take_encoded(sum(window.is_encoded for window in fresh))
-        account.compute_s += time.monotonic() - started_s
+        spent_s = time.monotonic() - started_s
+        account.compute_s += spent_s
+        account.encode_s += spent_s
+        account.encoded_s = started_s + spent_s
         account.started_s = account.started_s or started_s
         return rows
 
@@ -226,8 +239,11 @@ class Core:
             account.num_prompt_left = max(0, len(chunk.sequence.prompt_ids) - chunk.stop)
             if chunk.start < chunk.sequence.num_prefix:
                 account.num_heard += chunk.num_tokens
-        for sequence, share_s in shares(plan, encoded, step_s=step_s, hear_s=hear_s).items():
-            sequence.account.compute_s += share_s
+        for sequence, share in shares(plan, encoded, step_s=step_s, hear_s=hear_s).items():
+            sequence.account.compute_s += share.total_s
+            sequence.account.encode_s += share.hear_s
+            if share.hear_s:
+                sequence.account.encoded_s = started_s + hear_s
             if sequence.account.started_s is None:
                 sequence.account.started_s = started_s
 

@@ -93,6 +93,7 @@ class Scheduler:
     waiting: list[Sequence] = field(default_factory=list)
     running: list[Sequence] = field(default_factory=list)
     memory: Memory = field(init=False)
+    num_preemptions: int = 0
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.limits.num_kv_tokens)
@@ -195,6 +196,7 @@ class Scheduler:
         self.memory.release(victim, now_s=now_s, is_kept=False)
         victim.state = State.WAITING
         victim.num_preempted += 1
+        self.num_preemptions += 1
         self.waiting.append(victim)
         return True
 

@@ -10,31 +10,42 @@ computed costs nobody twice. Pure.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from flamingo_pod.engine import sequence
 from flamingo_pod.engine.scheduler import Plan, WindowJob
 
 
+@dataclass(slots=True)
+class Share:
+    """One sequence's part of a step."""
+
+    hear_s: float = 0.0
+    rows_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """All of it."""
+        return self.hear_s + self.rows_s
+
+
 def shares(
     plan: Plan, encoded: Sequence[WindowJob], *, step_s: float, hear_s: float
-) -> Mapping[sequence.Sequence, float]:
+) -> Mapping[sequence.Sequence, Share]:
     """Return each sequence's part of `step_s`, of which hearing windows took `hear_s`."""
-    hearers = [job.sequence for job in encoded or plan.windows]
+    hearers = [(job.sequence, 1) for job in encoded or plan.windows]
     rows = [(chunk.sequence, chunk.num_tokens) for chunk in plan.chunks]
-    if not rows:
-        return _split(step_s, [(each, 1) for each in hearers])
-    heard_s = hear_s if hearers else 0.0
-    parts = _split(heard_s, [(each, 1) for each in hearers])
-    for each, share_s in _split(step_s - heard_s, rows).items():
-        parts[each] = parts.get(each, 0.0) + share_s
+    heard_s = (hear_s if rows else step_s) if hearers else 0.0
+    parts: dict[sequence.Sequence, Share] = {}
+    for each, share_s in _split(heard_s, hearers):
+        parts.setdefault(each, Share()).hear_s += share_s
+    for each, share_s in _split(step_s - heard_s, rows):
+        parts.setdefault(each, Share()).rows_s += share_s
     return parts
 
 
 def _split(
     seconds: float, weights: Collection[tuple[sequence.Sequence, int]]
-) -> dict[sequence.Sequence, float]:
+) -> list[tuple[sequence.Sequence, float]]:
     total = sum(weight for _, weight in weights)
-    parts: dict[sequence.Sequence, float] = {}
-    for each, weight in weights:
-        parts[each] = parts.get(each, 0.0) + seconds * weight / total
-    return parts
+    return [(each, seconds * weight / total) for each, weight in weights]

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import (
     AudioFlamingo3ForConditionalGeneration,
     AudioFlamingo3Processor,
     GenerationConfig,
     MusicFlamingoForConditionalGeneration,
     MusicFlamingoProcessor,
-    PreTrainedConfig,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -28,16 +28,15 @@ from flamingo.audio import windows
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.model.limits import Limits
+from flamingo_pod.weights import folder, hub
+from flamingo_pod.weights.faults import CannotLoad
+from flamingo_pod.weights.progress import Progress
 
 CLASSES = {
     "musicflamingo": (MusicFlamingoForConditionalGeneration, MusicFlamingoProcessor),
     "audioflamingo3": (AudioFlamingo3ForConditionalGeneration, AudioFlamingo3Processor),
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class CannotLoad(Exception):
-    """The checkpoint is not there, or is none that this server runs; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,8 @@ class Checkpoint:
     random_weights: bool
     loaded_at_s: int
     """Unix time, for `/v1/models`."""
+    commit: str | None = None
+    """The hub's, where it comes from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +66,27 @@ class Source:
     """Where built-in models are built."""
 
 
-def load(source: Source) -> Checkpoint:
+def load(source: Source, progress: Progress | None = None) -> Checkpoint:
     """Return the checkpoint, ready to run.
 
     Raises:
         CannotLoad: with a sentence for the person who named it.
     """
+    progress = progress or Progress()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    is_builtin = source.id in SIZES
-    place = str(build.ensure(source.id, source.cache)) if is_builtin else source.id
-    model_class, processor_class = _classes(source, place)
+    place, commit = _place(source, progress)
+    contents = folder.read(place)
+    model_class, processor_class = _classes(source, contents.model_type)
+    progress.begin("reading")
     try:
-        processor = processor_class.from_pretrained(place, revision=source.revision)
+        processor = processor_class.from_pretrained(place, local_files_only=True)
+        # The weights stay mapped from their file, and shared by the pods of a machine, until
+        # they are cast or copied to a device: no second copy in this process's memory.
         model = model_class.from_pretrained(
-            place, revision=source.revision, dtype=DTYPES[source.dtype]
+            place, dtype=DTYPES[source.dtype], local_files_only=True, use_safetensors=True
         )
-        model = model.eval().to(source.device)
+        model = _moved(model.eval(), source.device, progress)
     except (OSError, ValueError) as error:
         raise CannotLoad(f"model {source.id!r}: {error}") from error
     _check(model, processor)
@@ -90,9 +95,37 @@ def load(source: Source) -> Checkpoint:
         model=model,
         processor=processor,
         limits=limits_of(model, processor),
-        random_weights=is_builtin,
+        random_weights=source.id in SIZES,
         loaded_at_s=int(time.time()),
+        commit=commit,
     )
+
+
+def _place(source: Source, progress: Progress) -> tuple[Path, str | None]:
+    """Return the folder that holds the checkpoint, and the hub's commit if it is from there."""
+    if source.id in SIZES:
+        return build.ensure(source.id, source.cache), None
+    if (local := Path(source.id)).is_dir():
+        return local, None
+    try:
+        validate_repo_id(source.id)
+    except HFValidationError:
+        builtin = ", ".join(SIZES)
+        raise CannotLoad(
+            f"model {source.id!r} is neither built in ({builtin}), nor a folder here, nor a hub id"
+        ) from None
+    snapshot = hub.fetch(source.id, source.revision, progress)
+    return snapshot.folder, snapshot.commit
+
+
+def _moved(model: Any, device: str, progress: Progress) -> Any:
+    """Return the model on `device`, moved part by part, so that it can be said how far it is."""
+    progress.expect(sum(each.numel() * each.element_size() for each in model.parameters()))
+    for part in model.modules():
+        if not any(True for _ in part.children()):
+            part.to(device)
+            progress.add(sum(each.numel() * each.element_size() for each in part.parameters()))
+    return model.to(device)
 
 
 def limits_of(model: Any, processor: Any) -> Limits:
@@ -116,18 +149,12 @@ def limits_of(model: Any, processor: Any) -> Limits:
     )
 
 
-def _classes(source: Source, place: str) -> tuple[Any, Any]:
-    try:
-        config, _ = PreTrainedConfig.get_config_dict(place, revision=source.revision)
-    except (OSError, HFValidationError) as error:
-        builtin = ", ".join(SIZES)
+def _classes(source: Source, model_type: str) -> tuple[Any, Any]:
+    if model_type not in CLASSES:
         raise CannotLoad(
-            f"model {source.id!r} is neither built in ({builtin}) nor a folder here, and the hub "
-            f"did not give it: {error}"
-        ) from error
-    if (kind := config.get("model_type")) not in CLASSES:
-        raise CannotLoad(f"model {source.id!r} is of type {kind!r}; served are {list(CLASSES)}")
-    return CLASSES[kind]
+            f"model {source.id!r} is of type {model_type!r}; served are {list(CLASSES)}"
+        )
+    return CLASSES[model_type]
 
 
 def _check(model: Any, processor: Any) -> None:

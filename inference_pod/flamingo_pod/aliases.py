@@ -1,0 +1,80 @@
+"""Our figures under the names by which vLLM's dashboards and the Gateway API know them.
+
+The Gateway API's inference extension wants three gauges of a model server: waiting,
+running, and the use of KV. They are the first three.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What one of ours is called there."""
+
+    ours: str
+    name: str
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Values of labels that count; the others do not."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Labels that stay, and what they are called there; samples that differ in others are added."""
+
+
+def _of(label: str, *values: str) -> Mapping[str, frozenset[str]]:
+    return {label: frozenset(values)}
+
+
+ALIASES = (
+    Alias("flamingo_requests_waiting", "num_requests_waiting"),
+    Alias("flamingo_requests_running", "num_requests_running"),
+    Alias("flamingo_kv_cache_usage_ratio", "kv_cache_usage_perc"),
+    Alias("flamingo_cache_queries", "prefix_cache_queries", _of("cache", "kv")),
+    Alias("flamingo_cache_hits", "prefix_cache_hits", _of("cache", "kv")),
+    Alias("flamingo_cache_queries", "mm_cache_queries", _of("cache", "states")),
+    Alias("flamingo_cache_hits", "mm_cache_hits", _of("cache", "states")),
+    Alias("flamingo_tokens", "prompt_tokens", _of("type", "audio", "text")),
+    Alias("flamingo_tokens", "generation_tokens", _of("type", "output")),
+    Alias("flamingo_choices", "request_success", kept={"finish_reason": "finished_reason"}),
+    Alias("flamingo_preemptions", "num_preemptions"),
+    Alias("flamingo_time_to_first_token_seconds", "time_to_first_token_seconds"),
+    Alias("flamingo_inter_token_latency_seconds", "inter_token_latency_seconds"),
+    Alias("flamingo_request_duration_seconds", "e2e_request_latency_seconds"),
+    Alias("flamingo_queue_time_seconds", "request_queue_time_seconds"),
+    Alias("flamingo_prefill_time_seconds", "request_prefill_time_seconds"),
+    Alias("flamingo_decode_time_seconds", "request_decode_time_seconds"),
+    Alias("flamingo_prompt_tokens", "request_prompt_tokens"),
+    Alias("flamingo_output_tokens", "request_generation_tokens"),
+)
+
+
+class Aliases(Collector):
+    """The aliases of what `native` collects."""
+
+    def __init__(self, native: Collector, model: str) -> None:
+        self._native = native
+        self._model = model
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each alias whose figure is there."""
+        families = {family.name: family for family in self._native.collect()}
+        for alias in ALIASES:
+            if alias.ours in families:
+                yield _renamed(families[alias.ours], alias, self._model)
+
+
+def _renamed(family: Metric, alias: Alias, model: str) -> Metric:
+    sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    kept = {"le": "le", **alias.kept}
+    for sample in family.samples:
+        if all(sample.labels.get(name) in values for name, values in alias.only.items()):
+            labels = tuple((kept[k], v) for k, v in sample.labels.items() if k in kept)
+            at = (sample.name.removeprefix(family.name), labels)
+            sums[at] = sums.get(at, 0.0) + sample.value
+    name = f"vllm:{alias.name}"
+    renamed = Metric(name, family.documentation, family.type)
+    for (suffix, labels), value in sums.items():
+        renamed.add_sample(name + suffix, {"model_name": model, **dict(labels)}, value)
+    return renamed

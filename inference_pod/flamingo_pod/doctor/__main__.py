@@ -1,0 +1,41 @@
+"""`python -m flamingo_pod.doctor MODEL …`: one check a line, as JSON, as soon as it is made.
+
+`flamingo doctor` runs this in a process of its own, since an import may end it.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from flamingo.service import logs
+from flamingo.service.checks import Check
+from flamingo_pod.doctor import device, model, software, sound
+
+
+def main(argv: list[str]) -> None:
+    """Print all checks."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("--revision")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    asked = parser.parse_args(argv)
+    logs.configure(service="doctor", level="error")  # standard output is the answer
+    for check in checks(asked):
+        print(check.model_dump_json(), flush=True)  # noqa: T201 - read by the command
+
+
+def checks(asked: argparse.Namespace) -> Iterator[Check]:
+    """Yield each check when it is made."""
+    yield from software.checks()
+    yield from sound.checks()
+    held = device.choose(asked.device, asked.dtype)
+    yield from device.checks(held)
+    contents, found = model.look(asked.model, asked.revision)
+    yield from found
+    if contents is not None:
+        yield device.memory(held, contents)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

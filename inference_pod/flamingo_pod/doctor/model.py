@@ -1,0 +1,70 @@
+"""The model's files: here and whole, or to be had."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from flamingo.service.checks import Check, bad, doubtful, good
+from flamingo_pod.model.builtin import build
+from flamingo_pod.model.builtin.sizes import SIZES
+from flamingo_pod.weights import folder, hub
+from flamingo_pod.weights.faults import CannotLoad, HubUnreachable
+from flamingo_pod.weights.folder import Contents
+
+SERVED = ("musicflamingo", "audioflamingo3")
+
+
+def look(model: str, revision: str | None) -> tuple[Contents | None, list[Check]]:
+    """Return what the model holds, where that is known, and what was found."""
+    if model in SIZES:
+        return None, list(_builtin(model))
+    if Path(model).is_dir():
+        return _whole(Path(model))
+    try:
+        if (snapshot := hub.cached(model, revision)) is not None:
+            return _whole(snapshot.folder)
+        return None, list(_remote(model, revision))
+    except HubUnreachable as error:
+        return None, [bad("model", str(error), "reach the hub, or mount a cache that has it")]
+    except CannotLoad as error:
+        return None, [bad("model", str(error), "")]
+
+
+def _builtin(model: str) -> Iterator[Check]:
+    cache = build.cache_folder(os.environ)
+    yield good("model", f"{model} is built in, with random weights")
+    place = next(path for path in (cache, *cache.parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        yield bad(
+            "cache", f"{place} cannot be written to", "set FLAMINGO_CACHE to a folder of yours"
+        )
+
+
+def _whole(place: Path) -> tuple[Contents | None, list[Check]]:
+    try:
+        contents = folder.read(place)
+    except CannotLoad as error:
+        return None, [bad("model", str(error), "fetch it again: flamingo pull MODEL")]
+    told = (
+        f"{contents.num_tensors} tensors, {contents.num_parameters / 1e6:,.1f} M parameters,"
+        f" {contents.weight_bytes / 1e9:.2f} GB, whole"
+    )
+    if contents.model_type not in SERVED:
+        return None, [bad("model", f"is of type {contents.model_type!r}", f"served are {SERVED}")]
+    return contents, [good("model", told)]
+
+
+def _remote(model: str, revision: str | None) -> Iterator[Check]:
+    remote = hub.look(model, revision)
+    size = f"{remote.num_bytes / 1e9:.1f} GB"
+    yield doubtful(
+        "model", f"{size} to download, commit {remote.commit[:8]}", f"flamingo pull {model}"
+    )
+    cache = hub.cache_folder()
+    place = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < remote.num_bytes:
+        yield bad("disk", f"{cache} has {free / 1e9:.1f} GB free", "set HF_HOME to a larger disk")
+    else:
+        yield good("disk", f"{cache} has {free / 1e9:.1f} GB free")

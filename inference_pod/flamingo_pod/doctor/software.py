@@ -1,0 +1,49 @@
+"""The libraries that hold the model, and the one that breaks them where it cannot be imported."""
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+from flamingo.service.checks import Check, bad, good
+
+WATCHED = ("torch", "transformers")
+
+
+def checks() -> Iterator[Check]:
+    """Yield one check for each library."""
+    for name in WATCHED:
+        yield _version(name)
+    yield _torchaudio()
+
+
+def _version(name: str) -> Check:
+    version = metadata.version(name)
+    needed = _needed(name)
+    if not needed.specifier.contains(version, prereleases=True):
+        advice = f"pip install '{name}{needed.specifier}'"
+        return bad(name, f"{version} is too old for this server", advice)
+    return good(name, version)
+
+
+def _needed(name: str) -> Requirement:
+    wanted = (Requirement(text) for text in metadata.requires("flamingo-fleet") or ())
+    return next(each for each in wanted if each.name == name)
+
+
+def _torchaudio() -> Check:
+    """Look whether transformers would trip over it: it imports what it finds."""
+    if importlib.util.find_spec("torchaudio") is None:
+        return good("torchaudio", "not installed, and not needed")
+    try:
+        module = importlib.import_module("torchaudio")
+    except (OSError, ImportError, RuntimeError) as error:
+        told = " ".join(str(error).split())[:120]
+        return bad(
+            "torchaudio",
+            f"is installed but cannot be imported: {told}",
+            "pip uninstall torchaudio (it is for CUDA builds of torch; transformers fails with it)",
+        )
+    return good("torchaudio", str(module.__version__))

@@ -1,0 +1,106 @@
+"""What a ready pod answers with, and how it comes to be: from the settings, warm."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from flamingo.audio import windows
+from flamingo.errors import ModelNotFound
+from flamingo.wire.responses import ModelCard
+from flamingo_pod.audio.decode import Bounds
+from flamingo_pod.engine.audio import Audio
+from flamingo_pod.engine.bridge import Engine
+from flamingo_pod.engine.engine import Options, Prompt
+from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.model import checkpoint
+from flamingo_pod.model.builtin import build
+from flamingo_pod.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a ready pod answers with."""
+
+    checkpoint: checkpoint.Checkpoint
+    engine: Engine
+    card: ModelCard
+    bounds: Bounds
+
+    def heading(self, kind: str) -> dict[str, Any]:
+        """Return what every answer begins with: an id of its `kind`, when, and by which model."""
+        return {
+            "id": f"{kind}-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": self.card.id,
+        }
+
+    def check_model(self, name: str | None) -> None:
+        """Refuse a request that names another model.
+
+        Raises:
+            ModelNotFound: it does.
+        """
+        if name is not None and name != self.card.id:
+            raise ModelNotFound(
+                f"the model {name!r} is not served here; {self.card.id!r} is", param="model"
+            )
+
+
+def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.Source:
+    """Return which checkpoint the settings mean on this machine."""
+    has_gpu = torch.cuda.is_available()
+    device = settings.device if settings.device != "auto" else ("cuda" if has_gpu else "cpu")
+    default_dtype = "float32" if device == "cpu" else "bfloat16"
+    return checkpoint.Source(
+        id=settings.model,
+        revision=settings.revision,
+        dtype=default_dtype if settings.dtype == "auto" else settings.dtype,
+        device=device,
+        cache=build.cache_folder(environ),
+    )
+
+
+def serve(loaded: checkpoint.Checkpoint, settings: Settings) -> Served:
+    """Start an engine on the checkpoint; return what it serves."""
+    limits = loaded.limits
+    max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
+    engine = Engine(loaded, _engine_options(loaded, settings))
+    engine.start()
+    card = ModelCard(
+        id=settings.served_name or loaded.id,
+        created=loaded.loaded_at_s,
+        owned_by="flamingo-fleet" if loaded.random_weights else loaded.id.partition("/")[0],
+        max_audio_seconds=max_audio_s,
+        context_tokens=limits.context_tokens,
+        embedding_dimensions=dict(limits.dims),
+        random_weights=loaded.random_weights,
+        commit=loaded.commit,
+    )
+    return Served(loaded, engine, card, Bounds(max_seconds=max_audio_s))
+
+
+def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> Options:
+    options = Options.for_checkpoint(
+        loaded,
+        max_cache_bytes=int(settings.cache_gib * 2**30),
+        is_reference=settings.forward == "reference",
+        max_running=settings.max_running,
+    )
+    return (
+        options
+        if settings.kv_tokens is None
+        else replace(options, num_kv_tokens=settings.kv_tokens)
+    )
+
+
+async def warm_up(served: Served) -> None:
+    """Let one second of silence go the whole way: ready means that an answer came out."""
+    audio = Audio.of(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
+    slots = [served.checkpoint.processor.audio_token_id] * audio.num_tokens
+    async for _ in served.engine.submit(Prompt(slots, audio), SamplingParams(max_tokens=2)):
+        pass

@@ -1,0 +1,59 @@
+"""What runs beside a pod: who tells how loading goes, and who finds that the engine is stuck."""
+
+import asyncio
+import faulthandler
+import sys
+import threading
+import traceback
+
+from flamingo.service import logs
+from flamingo_pod.lifecycle import Event, State
+from flamingo_pod.pod import Pod
+
+NARRATE_S = 10.0
+LOOK_S = 1.0
+LAST_WORDS_S = 30.0
+"""How long a pod that has failed still answers, so that probes and routers learn of it."""
+LOADING = frozenset({State.STARTING, State.LOADING, State.WARMING})
+
+
+async def narrate(pod: Pod) -> None:
+    """Log where loading stands, at each new phase and every `NARRATE_S`."""
+    phase, told_s = None, 0.0
+    while pod.state in LOADING:
+        now = pod.progress.now()
+        if now.phase != phase or now.elapsed_s - told_s >= NARRATE_S:
+            phase, told_s = now.phase, now.elapsed_s
+            logs.get().info("model.loading", **now.model_dump(exclude_none=True))
+        await asyncio.sleep(LOOK_S / 4)
+
+
+async def guard(pod: Pod) -> None:
+    """Fail the pod, with all stacks in the log, when its engine is broken or makes no step.
+
+    Should this very loop stand still, the interpreter's own watchdog writes the
+    stacks: it needs neither the loop nor the interpreter's lock.
+    """
+    look_s = min(LOOK_S, pod.settings.stall_s / 4)
+    try:
+        while (status := pod.fault()) is None or not pod.is_alive:
+            faulthandler.dump_traceback_later(pod.settings.stall_s, file=sys.stderr)
+            await asyncio.sleep(look_s)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    logs.get().error("engine.failed", exit_status=int(status), stacks=stacks())
+    pod.fail(Event.FAULT, status)
+    await asyncio.sleep(LAST_WORDS_S)
+    pod.end()
+
+
+def stacks() -> dict[str, list[str]]:
+    """Return what each thread is doing, innermost call last."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    frames = sys._current_frames()  # noqa: SLF001 - the documented way, whatever its name
+    return {
+        names.get(number, str(number)): [
+            f"{call.filename}:{call.lineno} {call.name}" for call in traceback.extract_stack(frame)
+        ]
+        for number, frame in frames.items()
+    }

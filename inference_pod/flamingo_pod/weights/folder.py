@@ -1,0 +1,119 @@
+"""A checkpoint's folder: whether all of it is there, by the headers of its files alone."""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flamingo_pod.weights import listing
+from flamingo_pod.weights.faults import CannotLoad
+
+MAX_HEADER_BYTES = 100_000_000
+"""The format's own limit."""
+CONFIGS = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a folder holds."""
+
+    model_type: str
+    weight_bytes: int
+    num_tensors: int
+    num_parameters: int
+    dtypes: frozenset[str]
+
+
+def read(folder: Path) -> Contents:
+    """Return what `folder` holds, having read its configurations and its weights' headers.
+
+    Raises:
+        CannotLoad: something is missing, cut off, or would run code; says which file.
+    """
+    configs = {name: parsed(folder / name) for name in CONFIGS if (folder / name).is_file()}
+    if "config.json" not in configs:
+        raise CannotLoad(f"{folder} has no config.json: it is no checkpoint")
+    for name, config in configs.items():
+        listing.check_runs_no_code(config, file=name)
+    names = weight_names(folder)
+    headers = [_header(folder / name) for name in names]
+    tensors = [tensor for header in headers for tensor in header.values()]
+    _check_index(folder, {tensor for header in headers for tensor in header})
+    return Contents(
+        model_type=str(configs["config.json"].get("model_type")),
+        weight_bytes=sum((folder / name).stat().st_size for name in names),
+        num_tensors=len(tensors),
+        num_parameters=sum(_count(tensor["shape"]) for tensor in tensors),
+        dtypes=frozenset(str(tensor["dtype"]) for tensor in tensors),
+    )
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        CannotLoad: it holds none.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CannotLoad(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise CannotLoad(f"{path} is no JSON object")
+    return value
+
+
+def weight_names(folder: Path) -> list[str]:
+    """Return the files that hold the folder's weights.
+
+    Raises:
+        CannotLoad: one is missing.
+    """
+    if (folder / listing.WHOLE).is_file():
+        return [listing.WHOLE]
+    if not (folder / listing.INDEX).is_file():
+        raise CannotLoad(f"{folder} has neither {listing.WHOLE} nor {listing.INDEX}")
+    names = listing.shards(parsed(folder / listing.INDEX))
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise CannotLoad(f"{folder} lacks {', '.join(missing)}, which its index names")
+    return names
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Return a safetensors file's tensors by name, after checking that the file is whole."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size, MAX_HEADER_BYTES):
+                raise CannotLoad(f"{path} is no safetensors file, or is cut off")
+            header: dict[str, Any] = json.loads(file.read(length))
+    except (OSError, ValueError, struct.error) as error:
+        raise CannotLoad(f"{path} is no safetensors file: {error}") from error
+    header.pop("__metadata__", None)
+    end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+    if size != (expected := 8 + length + end):
+        raise CannotLoad(f"{path} has {size:,} bytes where {expected:,} belong: it is cut off")
+    return header
+
+
+def _check_index(folder: Path, held: set[str]) -> None:
+    if (folder / listing.WHOLE).is_file():
+        return
+    named = set(parsed(folder / listing.INDEX)["weight_map"])
+    if missing := sorted(named - held):
+        raise CannotLoad(f"{folder} lacks {len(missing)} tensors of its index, as {missing[0]}")
+
+
+def _count(shape: list[int]) -> int:
+    number = 1
+    for size in shape:
+        number *= size
+    return number

@@ -1,0 +1,58 @@
+"""Where loading stands: told by the thread that loads, read by whoever asks."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from flamingo.wire.report import Loading, LoadingPhase
+
+Clock = Callable[[], float]
+
+
+class Progress:
+    """The phase at hand, and how much of it is done."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started_s = self._phase_started_s = clock()
+        self._phase: LoadingPhase = "resolving"
+        self._num_done = self._num_before = 0
+        self._total: int | None = None
+
+    def begin(self, phase: LoadingPhase, *, total: int | None = None, done: int = 0) -> None:
+        """Start a phase of `total` bytes, of which `done` were there before."""
+        with self._lock:
+            self._phase, self._total = phase, total
+            self._num_done = self._num_before = done
+            self._phase_started_s = self._clock()
+
+    def expect(self, total: int) -> None:
+        """Say how many bytes the phase has, once that is known."""
+        with self._lock:
+            self._total = total
+
+    def add(self, num_bytes: int) -> None:
+        """Count bytes that are done, or, where negative, that must be done again."""
+        with self._lock:
+            self._num_done += num_bytes
+
+    def now(self) -> Loading:
+        """Return where it stands."""
+        with self._lock:
+            now_s = self._clock()
+            return Loading(
+                phase=self._phase,
+                phase_s=round(now_s - self._phase_started_s, 3),
+                elapsed_s=round(now_s - self._started_s, 3),
+                done_bytes=self._num_done,
+                total_bytes=self._total,
+                left_s=self._left_s(now_s - self._phase_started_s),
+            )
+
+    def _left_s(self, phase_s: float) -> float | None:
+        """Return the seconds that the phase will take yet, at the pace it had."""
+        moved = self._num_done - self._num_before
+        if self._total is None or moved <= 0 or phase_s <= 0:
+            return None
+        return round(max(0, self._total - self._num_done) / moved * phase_s, 1)

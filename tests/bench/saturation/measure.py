@@ -1,0 +1,113 @@
+"""How long a full pod takes to say how it is, beside a process that has nothing else to do."""
+
+import contextlib
+import http.client
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fakes import processes
+
+from flamingo.service import run
+
+HERE = Path(__file__).parent
+PATHS = ("/health", "/health/ready", "/stats")
+IDLE = "an idle aiohttp process"
+
+
+@dataclass
+class Waits:
+    """Seconds that answers took."""
+
+    all_s: list[float] = field(default_factory=list)
+
+    def quantile(self, part: float) -> float:
+        ordered = sorted(self.all_s)
+        return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def measure(model: str, *, seconds: float, folder: Path) -> dict[str, Waits]:
+    """Return the waits at a full pod's paths, and at `IDLE`, asked in turn."""
+    with contextlib.ExitStack() as stack:
+        flags = ("--model", model)
+        pod = stack.enter_context(processes.service("flamingo_pod", *flags, log=folder / "pod"))
+        processes.wait_until_ready(pod)
+        idle = stack.enter_context(_idle())
+        stack.enter_context(_full(pod.address))
+        _wait_until_full(pod.address)
+        return _asked(pod.address, idle, seconds)
+
+
+def _asked(pod: str, idle: str, seconds: float) -> dict[str, Waits]:
+    waits = {name: Waits() for name in (*PATHS, IDLE)}
+    ends_s = time.monotonic() + seconds
+    with (
+        contextlib.closing(_connection(pod)) as busy,
+        contextlib.closing(_connection(idle)) as calm,
+    ):
+        while time.monotonic() < ends_s:
+            for path in PATHS:
+                waits[path].all_s.append(_wait_s(busy, path))
+                waits[IDLE].all_s.append(_wait_s(calm, "/health"))
+                time.sleep(0.01)  # to ask at many moments of a step
+    return waits
+
+
+def _connection(address: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+
+
+def _wait_s(connection: http.client.HTTPConnection, path: str) -> float:
+    started_s = time.monotonic()
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 200
+    return time.monotonic() - started_s
+
+
+@contextlib.contextmanager
+def _idle() -> Iterator[str]:
+    listener = run.listen("127.0.0.1", 0)
+    command = [sys.executable, str(HERE / "idle.py"), str(listener.fileno())]
+    process = subprocess.Popen(command, pass_fds=[listener.fileno()])
+    port = listener.getsockname()[1]
+    listener.close()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _full(address: str) -> Iterator[None]:
+    command = [sys.executable, str(HERE / "load.py"), address]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    try:
+        yield
+        assert process.poll() is None, "the load ended before the measurement"
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_full(address: str) -> None:
+    """Return when the pod computes several answers and others wait."""
+    deadline_s = time.monotonic() + 60
+    with contextlib.closing(_connection(address)) as connection:
+        while time.monotonic() < deadline_s:
+            connection.request("GET", "/metrics", headers={"accept": "text/plain"})
+            text = connection.getresponse().read().decode()
+            lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] != "#")
+            if float(lines["flamingo_requests_running"]) >= 8:
+                return
+            time.sleep(0.1)  # between two questions to a real process
+    raise AssertionError("the pod was never full")

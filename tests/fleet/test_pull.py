@@ -1,0 +1,216 @@
+"""`flamingo pull`, as a preload job runs it, against a hub on loopback."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fakes import hub as hubs
+
+from flamingo.service.exits import Exit
+from flamingo_pod.model.builtin import build
+
+PULL = [sys.executable, "-P", "-m", "flamingo_pod.pull"]
+WEIGHTS = "model.safetensors"
+BLOCK_BYTES = 10 * 2**20
+"""What huggingface_hub reads at once, hence what a kill may cost."""
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(model_cache):
+    return build.ensure("flamingo-tiny", model_cache)
+
+
+@pytest.fixture
+def hub(tiny_folder):
+    with hubs.running(hubs.FakeHub(tiny_folder)) as running:
+        yield running
+
+
+def environ(hub, home, **more):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    return kept | hub.environ | {"HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"} | more
+
+
+def pull(hub, home, *args, model=None, **more):
+    """Return (exit status, standard output, standard error)."""
+    done = subprocess.run(
+        [*PULL, model or hub.repo, *args],
+        env=environ(hub, home, **more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout.strip(), done.stderr
+
+
+def names(folder):
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def test_what_is_pulled_is_the_checkpoint_and_nothing_else(hub, tmp_path, tiny_folder):
+    folder = shutil.copytree(tiny_folder, tmp_path / "repo")
+    for name in ("pytorch_model.bin", "modeling_evil.py", "README.md", "weights.pkl"):
+        (folder / name).write_bytes(b"never")
+    hub.folder = folder
+
+    status, found, said = pull(hub, tmp_path)
+
+    assert status == Exit.OK, said
+    assert found.endswith(f"snapshots/{hubs.COMMIT}")
+    assert names(found) == names(tiny_folder)
+    assert set(hub.sent) == names(tiny_folder)
+
+
+def test_a_second_pull_sends_no_file_again(hub, tmp_path):
+    first = pull(hub, tmp_path)
+    sent = dict(hub.sent)
+
+    assert pull(hub, tmp_path)[:2] == first[:2]
+    assert pull(hub, tmp_path, HF_HUB_OFFLINE="1")[:2] == first[:2]
+    assert hub.sent == sent
+
+
+def test_a_pull_that_was_killed_goes_on_where_it_was(hub, tmp_path, model_cache):
+    hub.folder = build.ensure("flamingo-tiny-27m", model_cache)
+    size = (hub.folder / WEIGHTS).stat().st_size
+    hub.hold_after[WEIGHTS] = 60_000_000
+    killed = subprocess.Popen([*PULL, hub.repo], env=environ(hub, tmp_path))
+    assert hub.has_held.wait(60)
+    wait_for(lambda: part_bytes(tmp_path) > 60_000_000 - 2 * BLOCK_BYTES)
+    killed.kill()
+    killed.wait()
+    hub.go_on.set()
+
+    status, _, said = pull(hub, tmp_path)
+
+    assert status == Exit.OK, said
+    assert hub.sent[WEIGHTS] <= size + 2 * BLOCK_BYTES
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def part_bytes(home):
+    return sum(path.stat().st_size for path in home.rglob("*.part"))
+
+
+def wait_for(condition):
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)  # between two looks at another process's file
+
+
+def part_left_behind(hub, home, content):
+    """Leave what a killed pull leaves: the first bytes of the weights."""
+    blobs = home / "hub" / "models--music--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hub.etag(WEIGHTS)}.part").write_bytes(content)
+
+
+def test_a_hub_without_ranges_sends_the_whole_again(hub, tmp_path, tiny_folder):
+    part_left_behind(hub, tmp_path, (tiny_folder / WEIGHTS).read_bytes()[:100_000])
+    hub.has_ranges = False
+    assert pull(hub, tmp_path)[0] == Exit.OK
+    assert hub.sent[WEIGHTS] == (tiny_folder / WEIGHTS).stat().st_size
+
+
+def test_a_part_that_is_wrong_is_found_by_its_hash_and_fetched_anew(hub, tmp_path, tiny_folder):
+    part_left_behind(hub, tmp_path, bytes(100_000))
+    status, found, _ = pull(hub, tmp_path)
+    assert status == Exit.OK
+    assert (Path(found) / WEIGHTS).read_bytes() == (tiny_folder / WEIGHTS).read_bytes()
+
+
+def test_a_damaged_file_is_fetched_anew(hub, tmp_path):
+    hub.damages = {"tokenizer.json", WEIGHTS}
+    status, _, said = pull(hub, tmp_path)
+    assert status == Exit.OK
+    assert said.count("arrived damaged") == 2
+
+
+def test_a_hub_that_fails_twice_is_asked_again(hub, tmp_path):
+    hub.fails = {"/revision/": [503, 500], "/tree/": [503], "/resolve/": [500]}
+    assert pull(hub, tmp_path)[0] == Exit.OK
+
+
+def test_a_hub_that_keeps_failing_is_told_as_such(hub, tmp_path):
+    hub.fails = {"/api/models/": [502] * 100}
+    status, _, said = pull(hub, tmp_path)
+    assert status == Exit.HUB_UNREACHABLE
+    assert "answered 502; try again later" in said.replace("\n", " ")
+
+
+def test_a_hub_that_is_not_there_is_no_fault_when_the_files_are(hub, tmp_path):
+    first = pull(hub, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    assert pull(hub, tmp_path, HF_ENDPOINT=gone)[:2] == first[:2]
+    status, _, said = pull(hub, tmp_path / "empty", HF_ENDPOINT=gone)
+    assert status == Exit.HUB_UNREACHABLE
+    assert "HF_ENDPOINT" in said
+
+
+def test_offline_without_the_files_is_a_clear_sentence(hub, tmp_path):
+    status, _, said = pull(hub, tmp_path, HF_HUB_OFFLINE="1")
+    assert status == Exit.CANNOT_LOAD
+    assert "HF_HUB_OFFLINE is set" in said
+    assert "flamingo pull music/tiny" in said
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HF_TOKEN_PATH"])
+def test_a_private_model_needs_its_token(hub, tmp_path, name):
+    hub.token = "hf_secret"
+    status, _, said = pull(hub, tmp_path)
+    assert status == Exit.ACCESS_REFUSED
+    assert "HF_TOKEN" in said
+
+    (tmp_path / "token").write_text("hf_secret")
+    given = "hf_secret" if name == "HF_TOKEN" else str(tmp_path / "token")
+    status, _, said = pull(hub, tmp_path, **{name: given})
+    assert status == Exit.OK, said
+    assert "hf_secret" not in said
+
+
+def test_a_gated_model_says_where_its_licence_is(hub, tmp_path):
+    hub.is_gated = True
+    status, _, said = pull(hub, tmp_path, HF_TOKEN="hf_x")
+    assert status == Exit.ACCESS_REFUSED
+    assert f"accept its licence at {hub.address}/music/tiny" in said
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        pytest.param(["--revision", "v9"], "no branch, tag or commit 'v9'", id="revision"),
+        pytest.param(["--revision", "0" * 40], "no ", id="commit"),
+    ],
+)
+def test_what_the_hub_does_not_have_is_said(hub, tmp_path, args, says):
+    status, _, said = pull(hub, tmp_path, *args)
+    assert status == Exit.CANNOT_LOAD
+    assert says in said
+
+
+def test_a_name_that_the_hub_does_not_know_may_be_private(hub, tmp_path):
+    status, _, said = pull(hub, tmp_path, model="music/typo")
+    assert status == Exit.ACCESS_REFUSED
+    assert "shows no model 'music/typo' to a stranger: check the name" in said
+
+
+def test_a_checkpoint_that_brings_code_is_refused_before_its_weights_are_paid_for(hub, tmp_path):
+    hub.folder = shutil.copytree(hub.folder, tmp_path / "repo")
+    config = (hub.folder / "config.json").read_text()
+    evil = '{"_attn_implementation_internal": "evil/kernel", ' + config.strip().lstrip("{")
+    (hub.folder / "config.json").write_text(evil)
+
+    status, _, said = pull(hub, tmp_path)
+
+    assert status == Exit.CANNOT_LOAD
+    assert "_attn_implementation_internal" in said
+    assert hub.sent[WEIGHTS] == 0

@@ -1,0 +1,90 @@
+"""Where no spans are made nothing of OpenTelemetry is imported, and a trace still goes on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from flamingo.service import traces
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+PROGRAM = """
+import sys
+from flamingo.service import traces
+{}
+print(traces.configure(service='pod'))
+print(any(name.startswith('opentelemetry') for name in sys.modules if sys.modules[name]))
+"""
+
+
+def configured(before="", **environ):
+    """Return what a fresh process says of its tracing, and whether anything was imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(before)],
+        env={"PATH": "", **environ},
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode().split()[-2:], done.stdout.decode() + done.stderr.decode()
+
+
+SOMEWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        SOMEWHERE | {"OTEL_SDK_DISABLED": "true"},
+        SOMEWHERE | {"OTEL_TRACES_EXPORTER": "none"},
+    ],
+    ids=["no collector", "disabled", "no exporter"],
+)
+def test_tracing_that_is_off_imports_nothing(environ):
+    assert configured(**environ)[0] == ["False", "False"]
+
+
+def test_a_collector_without_the_extra_is_said_and_does_no_harm():
+    said, told = configured("sys.modules['opentelemetry'] = None", **SOMEWHERE)
+    assert said == ["False", "False"]
+    assert "flamingo-fleet[otel]" in told
+
+
+def test_a_collector_with_the_extra_is_used():
+    assert configured(**SOMEWHERE)[0] == ["True", "True"]
+
+
+def test_a_client_s_trace_is_named_and_goes_on_unchanged():
+    given = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    with traces.serving("POST /v1/x", given) as span:
+        assert traces.current() is span
+        assert span.ids == {"trace_id": TRACE, "span_id": PARENT}
+        assert span.exemplar == {"trace_id": TRACE}
+        headers = dict(given)
+        span.inject(headers)
+        assert headers == given
+    assert traces.current().ids == {}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "00-abc-def-01",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01\n",
+    ],
+)
+def test_what_is_no_traceparent_is_no_trace(given):
+    with traces.serving("POST /v1/x", {"traceparent": given}) as span:
+        assert span.ids == {}
+        assert span.exemplar is None
+
+
+def test_a_trace_that_nobody_keeps_is_named_but_is_no_exemplar():
+    with traces.serving("POST /v1/x", {"traceparent": f"00-{TRACE}-{PARENT}-00"}) as span:
+        assert span.ids["trace_id"] == TRACE
+        assert span.exemplar is None
