@@ -162,7 +162,13 @@ def _need(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Memory) -> _Ne
         return _Need(0, "Idle", "no request arrives, waits or runs")
     exact, reason, message = _exact_need(scaling, demand, sight.audio_s_per_s)
     if current == 0:
-        return _Need(max(1, ceil(exact)), "Waking", message, exact, is_urgent=True)
+        return _Need(
+            max(1, ceil(exact)),
+            "Waking",
+            "a request waits for a first server",
+            exact,
+            is_urgent=True,
+        )
     if abs(exact - current) <= TOLERANCE * current:
         return _Need(current, "Steady", message, exact)
     replicas = max(1, ceil(exact))

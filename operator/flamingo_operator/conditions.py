@@ -68,7 +68,6 @@ def claims(sight: Sight) -> Iterator[Claim]:
     if sight.decision.cache != "NotConfigured":
         yield _model_cached(sight)
     if sight.deployment.spec.scaling.mode == "Internal":
-        yield _scaling_active(sight)
         yield _scaling_limited(sight)
 
 
@@ -152,8 +151,10 @@ def _scaling_active(sight: Sight) -> Claim:
         return Claim("ScalingActive", "False", "Suspended", "spec.suspend is set")
     if sight.deployment.spec.scaling.mode == "External":
         return Claim("ScalingActive", "True", "External", "spec.replicas is what is wanted")
-    told = "the routers' demand is not read yet; scaling.minReplicas is held"
-    return Claim("ScalingActive", "False", "NoSignal", told)
+    told = sight.decision.desired.told
+    if told is None or told.reason == "SignalLost":
+        return Claim("ScalingActive", "False", "SignalLost", "no router was heard")
+    return Claim("ScalingActive", "True", "Internal", "the routers tell the demand")
 
 
 def _spec_valid(sight: Sight) -> Claim:
@@ -186,15 +187,6 @@ def _model_cached(sight: Sight) -> Claim:
             return Claim("ModelCached", "False", "PreloadFailed", told)
         case _:
             return Claim("ModelCached", "False", "Preloading", "the preload Job runs")
-
-
-def _scaling_active(sight: Sight) -> Claim:
-    told = sight.decision.desired.told
-    if told is None:
-        return Claim("ScalingActive", "False", "Suspended", "spec.suspend is set")
-    if told.reason == "SignalLost":
-        return Claim("ScalingActive", "False", "SignalLost", told.message)
-    return Claim("ScalingActive", "True", "Internal", "the routers tell the demand")
 
 
 def _scaling_limited(sight: Sight) -> Claim:

@@ -68,7 +68,7 @@ def status(
 ) -> RenderableType:
     """Return all about one deployment: what it is, what it claims, what fails and what to do."""
     told = deployment.get("status") or {}
-    parts: list[RenderableType] = [_heading(deployment), _facts(deployment, pods)]
+    parts: list[RenderableType] = [_heading(deployment), _facts(deployment, pods, now_s)]
     if told.get("conditions"):
         parts += [Text(), _conditions(told["conditions"], now_s)]
     if failures:
@@ -88,7 +88,7 @@ def _heading(deployment: Json) -> Text:
     return text.append(f", {ready['reason']}")
 
 
-def _facts(deployment: Json, pods: Sequence[Json]) -> Table:
+def _facts(deployment: Json, pods: Sequence[Json], now_s: float) -> Table:
     spec, told = deployment["spec"], deployment.get("status") or {}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan")
@@ -98,6 +98,8 @@ def _facts(deployment: Json, pods: Sequence[Json]) -> Table:
         table.add_row("url", str(told["url"]))
     table.add_row("servers", _servers(deployment, pods))
     table.add_row("scaling", _scaling(spec, told))
+    for what, text in _figures(told, now_s):
+        table.add_row(what, text)
     if spec.get("suspend"):
         table.add_row("suspended", "yes")
     progress = _condition(told, "Progressing")
@@ -132,6 +134,24 @@ def _scaling(spec: Json, told: Json) -> str:
     )
     bound = seen.get("bound")
     return _joined(text, reason) + (f" (kept by {bound})" if bound not in {None, "None"} else "")
+
+
+def _figures(told: Json, now_s: float) -> Iterator[tuple[str, str]]:
+    """Yield what is known of changes, capacity, starts and cost."""
+    history = (told.get("scaling") or {}).get("history")
+    if history:
+        one = history[-1]
+        ago = age(one["time"], now_s=now_s)
+        yield "scaled", f"{ago} ago, {one['fromReplicas']} to {one['toReplicas']}: {one['message']}"
+    if capacity := told.get("capacity"):
+        yield "capacity", f"{capacity['audioSecondsPerSecond']} s of audio per second and server"
+    if starts := told.get("coldStart"):
+        usual, slow = starts["p50Seconds"], starts["p95Seconds"]
+        yield "cold start", f"{usual} s, at worst {slow} s, of {starts['numStarts']} servers"
+    if cost := told.get("cost"):
+        more = cost.get("perAudioHour")
+        each = f", {more} for an hour of audio at full use" if more else ""
+        yield "cost", f"{cost['perHour']} {cost['currency']} per hour{each}"
 
 
 def _joined(*parts: Any) -> str:
