@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from flamingo.service import logs
 from flamingo_operator import capacity, replicas, signals
 from flamingo_operator.metrics import Metrics
 from flamingo_operator.observed import Observed
@@ -61,7 +62,13 @@ class Listening:
             if (resource := self.store.resource(key)) is not None and _is_internal(resource)
         }
         self._words = {key: word for key, word in self._words.items() if key in asked}
-        await asyncio.gather(*(self._ask(key, resource) for key, resource in asked.items()))
+        await asyncio.gather(*(self._safely(key, resource) for key, resource in asked.items()))
+
+    async def _safely(self, key: str, resource: Resource) -> None:
+        try:
+            await self._ask(key, resource)
+        except Exception:  # noqa: BLE001 - a bug that one router brings out must not deafen us
+            logs.get().exception("listening.failed", key=key)
 
     async def _ask(self, key: str, resource: Resource) -> None:
         observed = self.store.observed(key, resource.uid)
@@ -78,7 +85,7 @@ class Listening:
         before, now_s = self._word(key, resource), self.now()
         products = {pod.ip: _product(observed, pod.node) for pod in observed.pods if pod.ip}
         told = [
-            (products.get(urlsplit(address).hostname or "", UNKNOWN), report)
+            (products.get(_host(address), UNKNOWN), report)
             for body in bodies.values()
             for address, report in signals.reports(body)
         ]
@@ -114,6 +121,13 @@ class Listening:
                 if measured.num_requests
             },
         )
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _product(observed: Observed, node: str) -> str:

@@ -127,7 +127,7 @@ def test_status_tells_the_last_change_capacity_starts_and_cost():
     for said in (
         "10m ago, 2 to 4: the work that waits",
         "12 s of audio per second and server",
-        "142 s, at worst 230 s, of 9 servers",
+        "142 s, p95 230 s, of 9 servers",
         "7.60 USD per hour, 0.1583 for an hour of audio at full use",
     ):
         assert said in text

@@ -147,7 +147,7 @@ def _figures(told: Json, now_s: float) -> Iterator[tuple[str, str]]:
         yield "capacity", f"{capacity['audioSecondsPerSecond']} s of audio per second and server"
     if starts := told.get("coldStart"):
         usual, slow = starts["p50Seconds"], starts["p95Seconds"]
-        yield "cold start", f"{usual} s, at worst {slow} s, of {starts['numStarts']} servers"
+        yield "cold start", f"{usual} s, p95 {slow} s, of {starts['numStarts']} servers"
     if cost := told.get("cost"):
         more = cost.get("perAudioHour")
         each = f", {more} for an hour of audio at full use" if more else ""
