@@ -60,7 +60,9 @@ class Kube:
     """The API server, by path. `aclose` it in the end."""
 
     def __init__(self, configuration: client.Configuration) -> None:
-        configuration.connection_pool_maxsize = MAX_CALLS * 4  # watches have theirs for long
+        # No bound on connections: each watch keeps one, and there are as many as namespaces and
+        # kinds; what else is under way at once is bounded by `MAX_CALLS`.
+        configuration.connection_pool_maxsize = 0
         self._api = client.ApiClient(configuration)
         self._room = asyncio.Semaphore(MAX_CALLS)
         self.num_writes = 0

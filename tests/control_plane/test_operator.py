@@ -11,7 +11,7 @@ import pytest
 from control_plane.operators import BASE, QUICK, grant_cluster, neighbours, site, wait_until
 
 SCARCE = "example.com/scarce-gpu"
-NUM_PLACES = 12
+NUM_PLACES = 14
 
 
 @pytest.fixture
