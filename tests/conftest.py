@@ -5,6 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long something takes is measured where it is the point; a busy machine proves nothing.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 CLIPS = Path(__file__).parent / "clips"
 

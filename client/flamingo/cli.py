@@ -18,6 +18,7 @@ from flamingo.commands import (
     doctor,
     embed,
     fleet,
+    keys,
     models,
     output,
     services,
@@ -55,6 +56,7 @@ app.command(rich_help_panel="Look")(doctor.doctor)
 app.command("config", cls=services.PassThrough, help=config.HELP, rich_help_panel="Look")(
     config.config
 )
+app.add_typer(keys.app, rich_help_panel="Run")
 app.command("bench", cls=services.PassThrough, help=bench.HELP, rich_help_panel="Look")(bench.bench)
 
 

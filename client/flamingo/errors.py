@@ -6,6 +6,8 @@
     │   ├── AudioTooLong             audio_too_long            400   no
     │   ├── ContextTooLong           context_length_exceeded   400   no
     │   ├── UnsupportedParameter     unsupported_parameter     400   no
+    │   ├── InvalidApiKey            invalid_api_key           401   no
+    │   ├── PermissionDenied         permission_denied         403   no
     │   ├── NotFound                 not_found                 404   no
     │   │   └── ModelNotFound        model_not_found           404   no
     │   ├── MethodNotAllowed         method_not_allowed        405   no
@@ -18,7 +20,10 @@
     │   ├── ModelLoading             model_loading             503   yes
     │   ├── Draining                 draining                  503   yes, on another pod
     │   └── Overloaded               overloaded                429   yes, after retry_after_s
+    ├── RateLimited                  rate_limit_exceeded       429   yes, after retry_after_s
+    ├── QuotaExceeded                insufficient_quota        429   no
     ├── UpstreamLost                 upstream_lost             502   yes, before the first byte
+    ├── DeadlineExceeded             deadline_exceeded         504   no
     └── InternalError                internal_error            500   no
 
 The body is OpenAI's, always with all four keys:
@@ -88,6 +93,20 @@ class UnsupportedParameter(BadRequest):
     """A parameter of OpenAI's API that this server does not implement."""
 
     code = "unsupported_parameter"
+
+
+class InvalidApiKey(BadRequest):
+    """No API key came, or none that this server knows."""
+
+    code = "invalid_api_key"
+    status = 401
+
+
+class PermissionDenied(BadRequest):
+    """The API key is known, and may not do this."""
+
+    code = "permission_denied"
+    status = 403
 
 
 class NotFound(BadRequest):
@@ -174,12 +193,37 @@ class Overloaded(Unavailable):
     kind = "rate_limit_error"
 
 
+class RateLimited(FlamingoError):
+    """The API key has used up its share of this minute."""
+
+    code = "rate_limit_exceeded"
+    status = 429
+    kind = "rate_limit_error"
+    retryable = True
+
+
+class QuotaExceeded(FlamingoError):
+    """The API key has used up all it may; to wait does not help."""
+
+    code = "insufficient_quota"
+    status = 429
+    kind = "insufficient_quota"
+
+
 class UpstreamLost(FlamingoError):
     """The pod went away before it answered."""
 
     code = "upstream_lost"
     status = 502
     retryable = True
+
+
+class DeadlineExceeded(FlamingoError):
+    """The answer would come later than the request said it may."""
+
+    code = "deadline_exceeded"
+    status = 504
+    kind = "timeout_error"
 
 
 class InternalError(FlamingoError):
@@ -215,6 +259,8 @@ def headers(error: FlamingoError) -> dict[str, str]:
     `Retry-After` is whole seconds, rounded up and at most `MAX_RETRY_AFTER_S`;
     `retry-after-ms` is exact. Both clients obey `x-should-retry`.
     """
+    if isinstance(error, InvalidApiKey):
+        return {"x-should-retry": "false", "WWW-Authenticate": "Bearer"}
     if not error.retryable:
         return {"x-should-retry": "false"}
     if error.retry_after_s is None:

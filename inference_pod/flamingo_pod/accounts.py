@@ -12,6 +12,7 @@ from flamingo.service import http, traces
 from flamingo.wire.report import CLIP_HEADER
 from flamingo.wire.responses import METRICS_HEADER
 from flamingo_pod.engine.account import Account
+from flamingo_pod.held import HOLDING
 from flamingo_pod.pod import Pod
 
 ACCOUNT = web.RequestKey("account", Account)
@@ -33,7 +34,10 @@ def kept(pod: Pod, story: Story) -> http.Handler:
         )
         span, facts = traces.current(), request[http.FACTS]
         try:
-            with pod.metrics.request(account.route, span.exemplar) as outcome:
+            with (
+                pod.metrics.request(account.route, span.exemplar) as outcome,
+                pod.held.request() as request[HOLDING],
+            ):
                 response = await story(pod, request)
                 outcome.status = response.status
                 outcome.error = str(facts["error"]) if "error" in facts else None

@@ -15,7 +15,8 @@ from flamingo.service import traces
 from flamingo.wire import requests
 from flamingo.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
 from flamingo_pod import prompt
-from flamingo_pod.clip import Clip
+from flamingo_pod.caller import NOBODY, Caller
+from flamingo_pod.clip import Clip, audio_usage
 from flamingo_pod.detokenize import Detokenizer
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.engine import Prompt
@@ -41,6 +42,7 @@ class Question:
     num_choices: int = 1
     grammar: Grammar | None = None
     account: Account = field(default_factory=Account)
+    caller: Caller = NOBODY
 
     def asks(self) -> list[tuple[Prompt, SamplingParams]]:
         """Return what each choice asks of the engine: the same, but for seed and grammar."""
@@ -50,6 +52,8 @@ class Question:
                 Prompt(
                     self.token_ids,
                     audio,
+                    self.caller.salt,
+                    deadline_s=self.caller.deadline_s,
                     grammar=self.grammar and self.grammar.fork(),
                     account=self.account,
                 ),
@@ -137,7 +141,7 @@ class Answer:
                 # What a choice has from its neighbour was computed for this answer.
                 cached_tokens=min(choice.num_cached for choice in self.choices),
             ),
-            audio_seconds=round(clip.seconds, 3) if clip else 0.0,
+            **audio_usage([clip.length] if clip else []),
         )
 
 
@@ -186,7 +190,9 @@ async def ask(
     num_choices = (asked.n or 1) if isinstance(asked, requests.ChatRequest) else 1
     grammar = await _grammar(served, asked.response_format)
     _expect(account, ids, clip, num_choices, max_tokens)
-    question = Question(ids, clip, params, asked.stop or (), num_choices, grammar, account)
+    question = Question(
+        ids, clip, params, asked.stop or (), num_choices, grammar, account, served.caller
+    )
     tokenizer = loaded.processor.tokenizer
     choices = [Choice(n, Detokenizer(tokenizer, question.stops)) for n in range(num_choices)]
     return Answer(question, choices)

@@ -8,10 +8,10 @@ from aiohttp import web
 from prometheus_client import ProcessCollector
 
 from flamingo.errors import FlamingoError, ModelNotFound, encode, headers
-from flamingo.service import cors, docs, exposition, http, page
+from flamingo.service import access, cors, docs, exposition, http, page
 from flamingo.wire import routes
 from flamingo.wire.responses import Health, ModelList
-from flamingo_pod import accounts, aliases, captions, chat, embeddings, watch
+from flamingo_pod import accounts, aliases, captions, chat, clip, embeddings, watch
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
 
@@ -45,6 +45,8 @@ def create(pod: Pod) -> web.Application:
     page.add_to(app)
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
+    app.on_response_prepare.append(clip.tell_cut)
+    access.add_to(app, pod.settings.key_file)
     app.cleanup_ctx.append(_life)
     return app
 

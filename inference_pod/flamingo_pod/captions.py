@@ -10,7 +10,7 @@ from aiohttp import web
 from flamingo.service import http
 from flamingo.wire import parse, responses, unsupported
 from flamingo.wire.requests import AnalyzeRequest, CaptionRequest
-from flamingo_pod import accounts, answer, body, clip, embedding, stream, styles
+from flamingo_pod import accounts, answer, body, caller, clip, embedding, stream, styles
 from flamingo_pod.answer import Answer
 from flamingo_pod.pod import Pod
 from flamingo_pod.prompt import Turn
@@ -21,10 +21,11 @@ T = TypeVar("T", bound=CaptionRequest)
 
 async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/captions`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         asked, reply = await _hear(pod, served, request, CaptionRequest)
         if asked.stream:
-            return await stream.respond(request, _events(pod, served, reply, None))
+            events = _events(pod, served, reply, None)
+            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
         text = await _whole(pod, served, reply)
         return http.json_response(
             responses.Caption(
@@ -39,10 +40,11 @@ async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
 
 async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/analyze`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         asked, reply = await _hear(pod, served, request, AnalyzeRequest)
         if asked.stream:
-            return await stream.respond(request, _events(pod, served, reply, asked))
+            events = _events(pod, served, reply, asked)
+            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
         text = await _whole(pod, served, reply)
         rows = await _rows(served, reply, asked)
         analysis = responses.Analysis(
@@ -63,11 +65,13 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     unsupported.refuse(came.fields, own={"audio"})
     asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
-    heard = await clip.read(pod, served, came.file or asked.audio, request[accounts.ACCOUNT])
+    audio = came.file or asked.audio
+    heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
     turn = Turn("user", styles.prompt(asked), has_audio=True)
     reply = await answer.ask(served, [turn], heard, asked, request[accounts.ACCOUNT])
     request[http.FACTS] |= answer.facts(reply.question)
-    return asked, reply
+    # Without its audio: base64 is not kept while the answer comes.
+    return asked.model_copy(update={"audio": None}), reply
 
 
 async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
@@ -85,7 +89,6 @@ async def _events(
     pod: Pod, served: Served, reply: Answer, asked: AnalyzeRequest | None
 ) -> AsyncGenerator[responses.Answer | str, None]:
     common = served.heading("ana" if asked else "cap")
-    yield responses.CaptionChunk(**common, delta="")
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
             if piece.text:

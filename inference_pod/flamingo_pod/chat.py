@@ -10,10 +10,12 @@ from flamingo.errors import BadRequest
 from flamingo.service import http
 from flamingo.wire import parse, requests, responses, unsupported
 from flamingo.wire.requests import AudioInput, ChatRequest
-from flamingo_pod import accounts, answer, body, clip, detokenize, stream
+from flamingo_pod import accounts, answer, body, caller, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
+from flamingo_pod.clip import Clip
 from flamingo_pod.engine.sequence import Step
+from flamingo_pod.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.prompt import Turn
 from flamingo_pod.served import Served
@@ -24,22 +26,32 @@ IMPOSSIBLE = -9999.0
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/chat/completions`."""
-    with pod.serving() as served:
-        came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-        unsupported.refuse(came.fields, own=unsupported.CHAT_ONLY)
-        asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)
-        served.check_model(asked.model)
-        turns, audio = conversation(asked.messages, came.file)
-        account = request[accounts.ACCOUNT]
-        heard = await clip.read(pod, served, audio, account) if audio is not None else None
-        reply = await answer.ask(served, turns, heard, asked, account)
+    with pod.serving(caller.of(request)) as served:
+        asked, turns, heard = await _hear(pod, served, request)
+        reply = await answer.ask(served, turns, heard, asked, request[accounts.ACCOUNT])
         pod.check_room(len(reply.choices))
         request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:
-            return await stream.respond(request, _events(pod, served, reply, asked))
+            events = _events(pod, served, reply, asked)
+            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
         async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
             said = [piece async for piece in pieces]
         return http.json_response(_completion(served, reply, said))
+
+
+async def _hear(
+    pod: Pod, served: Served, request: web.Request
+) -> tuple[ChatRequest, list[Turn], Clip | None]:
+    """Return what is asked, without its messages: base64 is not kept while the answer comes."""
+    came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
+    unsupported.refuse(came.fields, own=unsupported.CHAT_ONLY)
+    asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)
+    served.check_model(asked.model)
+    turns, audio = conversation(asked.messages, came.file)
+    heard = None
+    if audio is not None:
+        heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
+    return asked.model_copy(update={"messages": []}), turns, heard
 
 
 def _with_prompt(came: Body) -> dict[str, Any]:
@@ -50,8 +62,8 @@ def _with_prompt(came: Body) -> dict[str, Any]:
 
 
 def conversation(
-    messages: Sequence[requests.Message], file: bytes | None
-) -> tuple[list[Turn], AudioInput | bytes | None]:
+    messages: Sequence[requests.Message], file: MemoryFile | None
+) -> tuple[list[Turn], AudioInput | MemoryFile | None]:
     """Return the turns, and the one audio they speak of.
 
     A form's file belongs to the first turn of the user, so that every later
@@ -61,7 +73,7 @@ def conversation(
         BadRequest: more than one audio part; the model hears one clip a conversation.
     """
     parts = [_parts(message) for message in messages]
-    audios = [audio for _, found in parts for audio in found]
+    audios: list[AudioInput | MemoryFile] = [audio for _, found in parts for audio in found]
     if file is not None:
         audios.append(file)
     if len(audios) > 1:
@@ -92,17 +104,20 @@ def _role(message: requests.Message) -> str:
     return "system" if message.role == "developer" else message.role
 
 
-def _parts(message: requests.Message) -> tuple[str, list[AudioInput | bytes]]:
+def _parts(message: requests.Message) -> tuple[str, list[AudioInput]]:
     """Return a turn's words, joined as the chat template joins them, and its audio parts."""
-    texts, audios = [], []
+    texts: list[str] = []
+    audios: list[AudioInput] = []
     for part in requests.parts_of(message):
         if isinstance(part, requests.TextPart):
             texts.append(part.text)
         else:
             audios.append(requests.audio_of(part))
     if audios and message.role != "user":
-        raise BadRequest(f"audio in a turn of the {message.role}; only the user's have it")
-    return "".join(texts), [*audios]
+        raise BadRequest(
+            f"audio in a turn of the {message.role}; only the user's have it", param="messages"
+        )
+    return "".join(texts), audios
 
 
 def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> responses.ChatCompletion:
@@ -165,10 +180,13 @@ async def _events(
         choice = responses.ChunkChoice(index=index, delta=delta, **more)
         return responses.ChatChunk(**common, choices=[choice])
 
-    for choice in reply.choices:
-        yield chunk(choice.index, responses.Delta(role="assistant", content=""))
+    is_begun = False
     async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
         async for piece in pieces:
+            if not is_begun:  # not sooner: until there is a word, a fault is a plain answer
+                for choice in reply.choices:
+                    yield chunk(choice.index, responses.Delta(role="assistant", content=""))
+                is_begun = True
             if piece.text or piece.steps:
                 logprobs = _logprobs(served, reply, piece.steps)
                 yield chunk(piece.index, responses.Delta(content=piece.text), logprobs=logprobs)

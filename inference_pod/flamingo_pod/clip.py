@@ -2,15 +2,36 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiohttp import web
 
 from flamingo.audio.windows import SAMPLE_RATE_HZ
 from flamingo.wire.requests import AudioInput
 from flamingo_pod import media
-from flamingo_pod.engine.account import Account
+from flamingo_pod.accounts import ACCOUNT
+from flamingo_pod.audio.workers import Heard
 from flamingo_pod.engine.audio import Audio
+from flamingo_pod.held import HOLDING
+from flamingo_pod.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.served import Served
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How much of a clip is heard, and how much is not."""
+
+    num_tokens: int
+    """How many audio tokens the prompt will have."""
+    seconds: float
+    """How long it plays, as far as it is heard."""
+    is_cut: bool = False
+    """Whether there was more, which is not heard."""
+    cut_s: float | None = None
+    """How much more, by the file's own header, where that says anything credible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +39,7 @@ class Clip:
     """Decoded audio, cut into windows."""
 
     audio: Audio
-    seconds: float
-    """How long it plays."""
+    length: Length
 
     @property
     def num_windows(self) -> int:
@@ -29,25 +49,75 @@ class Clip:
     @property
     def num_tokens(self) -> int:
         """How many audio tokens the prompt will have."""
-        return self.audio.num_tokens
+        return self.length.num_tokens
+
+    @property
+    def seconds(self) -> float:
+        """How long it plays, as far as it is heard."""
+        return self.length.seconds
 
 
-async def read(pod: Pod, served: Served, audio: AudioInput | bytes, account: Account) -> Clip:
-    """Return the decoded clip.
+CUT = web.RequestKey("cut", list[Length])
+"""The lengths of a request's clips that were cut."""
+
+
+def audio_usage(lengths: Sequence[Length]) -> dict[str, Any]:
+    """Return what an answer's usage says of what was heard."""
+    cuts_s = [length.cut_s for length in lengths if length.is_cut]
+    lost_s = sum(cut_s for cut_s in cuts_s if cut_s is not None)
+    return {
+        "audio_seconds": round(sum(length.seconds for length in lengths), 3),
+        "audio_truncated": bool(cuts_s),
+        "truncated_seconds": round(lost_s, 3) if cuts_s and None not in cuts_s else None,
+    }
+
+
+async def read(
+    pod: Pod,
+    served: Served,
+    request: web.Request,
+    audio: AudioInput | MemoryFile,
+    *,
+    truncate: bool = False,
+) -> Clip:
+    """Return the decoded clip, and let its bytes go.
 
     Raises:
+        DeadlineExceeded: see `Caller`.
         InvalidAudio, AudioTooLong, MediaFetchFailed: see `media` and `audio.decode`.
+        Overloaded: see `held`.
     """
-    data = await media.clip_bytes(audio, pod.fetcher)
-    started_s = time.monotonic()
-    samples = await pod.decoders.decode(data, served.bounds)
-    account.decode_audio_from_s = account.decode_audio_from_s or started_s
+    holding = request[HOLDING]
+    async with served.caller.in_time():
+        file = await media.clip_file(audio, pod.fetcher, holding)
+        started_s = time.monotonic()
+        heard = await pod.decoders.decode(file, replace(served.bounds, truncate=truncate))
     decoded_s = time.monotonic() - started_s
-    account.decode_audio_s += decoded_s
     pod.metrics.decode.observe(decoded_s)
-    seconds = len(samples) / SAMPLE_RATE_HZ
-    account.audio_s += seconds
-    pod.metrics.clip.observe(seconds)
-    pod.metrics.audio_seconds.inc(seconds)
+    holding.swap(file, media.held_bytes(audio, file), heard.samples.nbytes)
     # Off the event loop: to hash 20 minutes takes a fifth of a second.
-    return Clip(await asyncio.to_thread(Audio.of, samples), seconds)
+    clip = _clip(heard, await asyncio.to_thread(Audio.of, heard.samples, served.caller.salt))
+    account = request[ACCOUNT]
+    account.decode_audio_from_s = account.decode_audio_from_s or started_s
+    account.decode_audio_s += decoded_s
+    account.audio_s += clip.seconds
+    pod.metrics.clip.observe(clip.seconds)
+    pod.metrics.audio_seconds.inc(clip.seconds)
+    if clip.length.is_cut:
+        request[CUT] = [*request.get(CUT, []), clip.length]
+    return clip
+
+
+def _clip(heard: Heard, audio: Audio) -> Clip:
+    seconds = len(heard.samples) / SAMPLE_RATE_HZ
+    left_s = round((heard.told_s or 0.0) - seconds, 3)
+    cut_s = left_s if heard.is_cut and left_s > 0 else None
+    return Clip(audio, Length(audio.num_tokens, seconds, heard.is_cut, cut_s))
+
+
+async def tell_cut(request: web.Request, response: web.StreamResponse) -> None:
+    """Say in a header of the answer that its clip was cut."""
+    if CUT in request:
+        lengths: list[Length] = request[CUT]
+        lost_s = audio_usage(lengths)["truncated_seconds"]
+        response.headers["x-flamingo-truncated-seconds"] = str(lost_s or "unknown")

@@ -13,8 +13,8 @@ INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 """What a tokenizer prints for bytes that are not yet, or never will be, a character."""
 LOOKBACK_TOKENS = 6
 """How much of what was shown is decoded again, so that spaces join as they should."""
-MAX_PENDING_TOKENS = 4
-"""A UTF-8 character has at most four bytes: what is broken longer stays broken."""
+MAX_PENDING_TOKENS = 3
+"""A UTF-8 character has at most four bytes, so one that is not whole has at most three."""
 
 
 class Detokenizer:
@@ -40,15 +40,22 @@ class Detokenizer:
         return self._release(self._fresh(is_last=True), is_last=True)
 
     def _fresh(self, *, is_last: bool) -> str:
-        """Return the text of the ids not yet shown, if it is whole."""
+        """Return the text of the ids not yet shown, as far as it is whole."""
+        num, text = len(self._ids), self._decode(self._ids[self._from :])
+        if text.endswith(INCOMPLETE) and not is_last:
+            num, text = self._settled(text)
         before = self._decode(self._ids[self._from : self._shown])
-        text = self._decode(self._ids[self._from :])
-        is_pending = text.endswith(INCOMPLETE) and len(self._ids) - self._shown < MAX_PENDING_TOKENS
-        if is_pending and not is_last:
-            return ""
-        self._shown = len(self._ids)
+        self._shown = num
         self._from = max(0, self._shown - LOOKBACK_TOKENS)
         return text[len(before) :]
+
+    def _settled(self, text: str) -> tuple[int, str]:
+        """Return how many ids no later one can change, and what is said up to there."""
+        for num in range(len(self._ids) - MAX_PENDING_TOKENS, self._shown, -1):
+            settled = self._decode(self._ids[self._from : num])
+            if text.startswith(settled):  # else a character is cut here
+                return num, settled
+        return self._shown, ""
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)

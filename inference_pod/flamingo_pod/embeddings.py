@@ -13,22 +13,24 @@ from flamingo.service import http
 from flamingo.wire import parse, responses
 from flamingo.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
 from flamingo.wire.vectors import VectorRequest
-from flamingo_pod import accounts, body, clip, embedding
-from flamingo_pod.clip import Clip
+from flamingo_pod import accounts, body, caller, clip, embedding
+from flamingo_pod.clip import Clip, Length
 from flamingo_pod.embedding import Rows
 from flamingo_pod.engine.account import Account
+from flamingo_pod.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.served import Served
 
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/audio/embeddings`."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
         account = request[accounts.ACCOUNT]
-        heard = await clip.read(pod, served, came.file or asked.audio, account)
+        audio = came.file or asked.audio
+        heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
         rows = await _encode(served, heard, asked, account)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
@@ -36,20 +38,21 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
 
 async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/embeddings`: the clips one after the other, one vector each."""
-    with pod.serving() as served:
+    with pod.serving(caller.of(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(VectorRequest, body.with_input(came), is_form=came.is_form)
         served.check_model(asked.model)
         _check_width(served, asked)
-        clips: Sequence[AudioInput | bytes] = [came.file] if came.file else asked.clips
+        clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
         account = request[accounts.ACCOUNT]
-        heard: list[Clip] = []
+        lengths: list[Length] = []
         data: list[responses.Vector] = []
-        for number, each in enumerate(clips):
-            heard.append(await clip.read(pod, served, each, account))
-            rows = await _encode(served, heard[-1], asked, account)
+        for number, each in enumerate(clips):  # only one is held decoded
+            heard = await clip.read(pod, served, request, each, truncate=asked.truncate)
+            rows = await _encode(served, heard, asked, account)
             data.append(responses.Vector(index=number, embedding=embedding.vector(rows, asked)))
-        usage = _usage(heard)
+            lengths.append(heard.length)
+        usage = _usage(lengths)
         request[http.FACTS]["audio_s"] = usage.audio_seconds
         return http.json_response(
             responses.VectorList(data=data, model=served.card.id, usage=usage)
@@ -67,15 +70,16 @@ def _check_width(served: Served, asked: VectorRequest) -> None:
 async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account: Account) -> Rows:
     account.num_windows_left = heard.num_windows
     with served.engine.load.holding(account):
-        return await embedding.rows(served, heard.audio, asked, account)
+        async with served.caller.in_time():
+            return await embedding.rows(served, heard.audio, asked, account)
 
 
-def _usage(heard: Sequence[Clip]) -> responses.EmbeddingUsage:
-    num_tokens = sum(clip.num_tokens for clip in heard)
+def _usage(lengths: Sequence[Length]) -> responses.EmbeddingUsage:
+    num_tokens = sum(length.num_tokens for length in lengths)
     return responses.EmbeddingUsage(
         prompt_tokens=num_tokens,
         total_tokens=num_tokens,
-        audio_seconds=round(sum(clip.seconds for clip in heard), 3),
+        **clip.audio_usage(lengths),
         num_frames=num_tokens,
     )
 
@@ -84,7 +88,9 @@ def _response(served: Served, heard: Clip, rows: Rows, asked: EmbeddingRequest) 
     if asked.encoding_format == "npy":
         return web.Response(body=embedding.npy(rows), content_type="application/x-npy")
     answer = responses.EmbeddingList(
-        **served.heading("emb"), data=[embedding.outline(rows, asked)], usage=_usage([heard])
+        **served.heading("emb"),
+        data=[embedding.outline(rows, asked)],
+        usage=_usage([heard.length]),
     )
     return web.Response(
         body=embedding.encode(answer, rows), content_type="application/json", charset="utf-8"

@@ -4,18 +4,23 @@ The address is checked where the socket is made, so literals, names, redirects
 and names that change between two look-ups all meet the same check.
 """
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from flamingo.errors import BadRequest, MediaFetchFailed, RequestTooLarge
 from flamingo_pod import addresses
+from flamingo_pod.held import Holding
+from flamingo_pod.memory_file import MemoryFile
 
 MAX_REDIRECTS = 3
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CHUNK_BYTES = 2**18
 
 
@@ -31,18 +36,26 @@ class Fetcher:
     networks: Sequence[addresses.Network]
     deadline_s: float
     max_bytes: int
+    slots: asyncio.Semaphore
+    """As many as may be fetched at once; the others wait, within their deadline."""
+    hosts: Sequence[str] = ()
+    """If any, then only these."""
+    resolver: AbstractResolver | None = None
+    """Where names are looked up; None is the system's way."""
 
-    async def fetch(self, url: str) -> bytes:
+    async def fetch(self, url: str, holding: Holding) -> MemoryFile:
         """Return what `url` holds.
 
         Raises:
-            BadRequest: not an http(s) URL, or fetching is off.
+            BadRequest: not an http(s) URL, not one of the hosts, or fetching is off.
             MediaFetchFailed: refused, unreachable, slow, or answered with an error.
             RequestTooLarge: more than `max_bytes`.
+            Overloaded: more than the pod may hold.
         """
         target = self._checked(url)
         try:
-            return await self._get(target)
+            async with asyncio.timeout(self.deadline_s), self.slots:
+                return await self._get(target, holding)
         except aiohttp.ClientConnectorError as error:
             is_denied = isinstance(error.os_error, AddressDenied)
             why = "its address may not be fetched from" if is_denied else "it cannot be reached"
@@ -50,7 +63,7 @@ class Fetcher:
             why = f"it took over {self.deadline_s:g} s"
         except (aiohttp.ClientError, ValueError):
             why = "it gave no valid answer"
-        raise MediaFetchFailed(f"the audio's URL was not fetched: {why}", param="url")
+        raise _not_fetched(why)
 
     def _checked(self, url: str) -> URL:
         if not self.is_on:
@@ -59,37 +72,47 @@ class Fetcher:
             target = URL(url)
         except ValueError:
             target = URL()
-        if target.scheme not in {"http", "https"} or not target.host:
-            raise BadRequest("the audio's url must be an http(s) or data: URL", param="url")
+        if fault := addresses.url_fault(target, self.hosts):
+            raise BadRequest(f"the audio's url {fault}", param="url")
         return target
 
-    async def _get(self, url: URL) -> bytes:
+    async def _get(self, url: URL, holding: Holding) -> MemoryFile:
+        async with self._session() as session:
+            for _ in range(MAX_REDIRECTS + 1):
+                async with session.get(url, allow_redirects=False) as response:
+                    location = response.headers.get("Location")
+                    if response.status not in REDIRECTS or location is None:
+                        return await self._read(response, holding)
+                url = url.join(URL(location))
+                if fault := addresses.url_fault(url, self.hosts):
+                    raise _not_fetched(f"it redirects to a URL that {fault}")
+        raise _not_fetched(f"it redirects over {MAX_REDIRECTS} times")
+
+    def _session(self) -> aiohttp.ClientSession:
         # No cookies, no proxy from the environment, no decompression (a bomb),
         # and a connector of its own: nothing is shared between two clients' URLs.
-        connector = aiohttp.TCPConnector(socket_factory=self._socket, force_close=True)
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self.deadline_s, connect=5),
-                auto_decompress=False,
-                headers={"Accept-Encoding": "identity"},
-            ) as session,
-            session.get(url, max_redirects=MAX_REDIRECTS) as response,
-        ):
-            if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-                raise MediaFetchFailed(
-                    f"the audio's URL answered with status {response.status}", param="url"
-                )
-            return await self._read(response)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                socket_factory=self._socket, force_close=True, resolver=self.resolver
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=5),
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity"},
+        )
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        data = bytearray()
+    async def _read(self, response: aiohttp.ClientResponse, holding: Holding) -> MemoryFile:
+        if response.status != 200:  # noqa: PLR2004 - HTTP's OK
+            raise MediaFetchFailed(
+                f"the audio's URL answered with status {response.status}", param="url"
+            )
+        file = holding.file()
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-            data += chunk
-            if len(data) > self.max_bytes:
+            if file.size + len(chunk) > self.max_bytes:
                 raise RequestTooLarge(f"the audio's URL holds over {self.max_bytes} bytes")
-        return bytes(data)
+            holding.reserve(len(chunk))
+            file.write(chunk)
+        return file
 
     def _socket(self, info: Any) -> socket.socket:
         """Make the socket for one resolved address, or refuse to."""
@@ -98,3 +121,7 @@ class Fetcher:
         if not addresses.is_allowed(host, port, self.networks):
             raise AddressDenied
         return socket.socket(family, kind, protocol)
+
+
+def _not_fetched(why: str) -> MediaFetchFailed:
+    return MediaFetchFailed(f"the audio's URL was not fetched: {why}", param="url")

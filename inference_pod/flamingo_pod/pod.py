@@ -6,7 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flamingo.errors import Draining, ModelLoading, Overloaded
 from flamingo.service import logs
@@ -14,10 +14,12 @@ from flamingo.service.exits import Exit
 from flamingo.wire.report import LoadReport, ReadyReport
 from flamingo_pod import faults, lifecycle, served
 from flamingo_pod.audio.workers import Decoders
+from flamingo_pod.caller import NOBODY, Caller
 from flamingo_pod.engine.bridge import Engine
 from flamingo_pod.engine.load import Load as EngineLoad
 from flamingo_pod.engine.profile import Profile
 from flamingo_pod.fetch import Fetcher
+from flamingo_pod.held import HeldBytes
 from flamingo_pod.lifecycle import Event, State
 from flamingo_pod.metrics import Metrics
 from flamingo_pod.model import checkpoint
@@ -38,6 +40,7 @@ class Pod:
     settings: Settings
     decoders: Decoders
     fetcher: Fetcher
+    held: HeldBytes
     metrics: Metrics = field(default_factory=Metrics)
     state: State = State.STARTING
     exit_status: Exit = Exit.OK
@@ -59,18 +62,20 @@ class Pod:
             logs.get().info("pod.changed", before=before.value, state=self.state.value)
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Served]:
-        """Count one request as open while it lasts; yield what is served.
+    def serving(self, caller: Caller = NOBODY) -> Iterator[Served]:
+        """Count one request as open while it lasts; yield what is served to `caller`.
 
         Raises:
             ModelLoading, Draining: not now.
             Overloaded: enough requests are open already.
+            DeadlineExceeded: it would be answered too late.
         """
         served = self._ready()
         self._refuse_excess(served.engine.load)
+        caller.check(served.engine.load.backlog_s)
         self.num_open += 1
         try:
-            yield served
+            yield replace(served, caller=caller)
         finally:
             self.num_open -= 1
             if not self.num_open:
@@ -262,13 +267,14 @@ def create(settings: Settings, load: Load = checkpoint.load) -> Pod:
     return Pod(
         settings=settings,
         load=load,
-        decoders=Decoders.start(
-            num_workers=settings.decode_workers, deadline_s=settings.decode_deadline_s
-        ),
+        decoders=Decoders(settings.decode_workers, settings.decode_deadline_s),
+        held=HeldBytes(settings.max_held_bytes),
         fetcher=Fetcher(
             is_on=settings.fetch == "public",
             networks=settings.fetch_networks,
             deadline_s=settings.fetch_deadline_s,
             max_bytes=settings.max_body_bytes,
+            slots=asyncio.Semaphore(settings.max_fetches),
+            hosts=settings.fetch_hosts,
         ),
     )

@@ -13,6 +13,7 @@ from flamingo.audio import windows
 from flamingo.errors import ModelNotFound
 from flamingo.wire.responses import ModelCard
 from flamingo_pod.audio.decode import Bounds
+from flamingo_pod.caller import NOBODY, Caller
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.engine.bridge import Engine
 from flamingo_pod.engine.engine import Options, Prompt
@@ -30,6 +31,8 @@ class Served:
     engine: Engine
     card: ModelCard
     bounds: Bounds
+    caller: Caller = NOBODY
+    """Who asks."""
 
     def heading(self, kind: str) -> dict[str, Any]:
         """Return what every answer begins with: an id of its `kind`, when, and by which model."""

@@ -28,6 +28,8 @@ class Settings(ServiceSettings):
     """Longest clip taken, in seconds; default and ceiling: what the checkpoint takes."""
     max_held: int = Field(default=256, ge=1, le=100_000)
     """Answers held at once, one a choice; more are refused with 429 and told when to come back."""
+    max_held_bytes: int = Field(default=4 * 2**30, ge=2**20)
+    """Bytes of bodies and decoded clips held; a body beyond it is refused with 429, unread."""
     max_backlog_s: float = Field(default=600.0, gt=0, le=86_400)
     """Predicted seconds of work held; above that requests are refused with 429 likewise."""
     max_running: int = Field(default=64, ge=1, le=1024)
@@ -46,6 +48,10 @@ class Settings(ServiceSettings):
     """Whether audio is fetched from http(s) URLs; never from private addresses, see below."""
     fetch_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode] = Field(default=[])
     """Private networks that may be fetched from all the same, comma separated."""
+    fetch_hosts: Annotated[list[str], NoDecode] = Field(default=[])
+    """Fetch from these hosts only, comma separated: `a.example.org`, or `*.example.org`."""
+    max_fetches: int = Field(default=16, ge=1, le=1024)
+    """URLs fetched at once; others wait, within their deadline."""
     fetch_deadline_s: float = Field(default=30.0, gt=0, le=600)
     """Seconds that fetching a URL may take."""
 
@@ -55,8 +61,10 @@ class Settings(ServiceSettings):
     """Seconds of work held without a step after which the pod says that it must be replaced."""
     settle_s: float = Field(default=0.0, ge=0, le=600)
     """Seconds after SIGTERM that new work is still taken, while balancers learn of it."""
+    heartbeat_s: float = Field(default=5.0, gt=0, le=600)
+    """Seconds of silence after which a stream gets a comment that keeps it alive."""
 
-    @field_validator("fetch_networks", mode="before")
+    @field_validator("fetch_networks", "fetch_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part for part in value.split(",") if part] if isinstance(value, str) else value

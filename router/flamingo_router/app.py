@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.connector import AddrInfoType
 
 from flamingo import errors
-from flamingo.service import cors, docs, exposition, http, page
+from flamingo.service import access, cors, docs, exposition, http, page
 from flamingo.wire import routes
 from flamingo_router import cost, loads
 from flamingo_router.body import Limits
@@ -18,11 +18,13 @@ from flamingo_router.dispatch import Dispatcher
 from flamingo_router.fleet import Fleet
 from flamingo_router.gate import Gate
 from flamingo_router.metrics import Metrics
+from flamingo_router.pod_key import PodKey
 from flamingo_router.settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
 FLEET = web.AppKey("fleet", Fleet)
 METRICS = web.AppKey("metrics", Metrics)
+POD_KEY = web.AppKey("pod_key", PodKey)
 GATE = web.AppKey("gate", Gate)
 DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 ENDPOINT_HEADER = "x-flamingo-endpoint"
@@ -41,6 +43,7 @@ def create(settings: Settings) -> web.Application:
         stale_after_s=settings.stale_after_s,
         lost_after_s=settings.lost_after_s,
     )
+    app[POD_KEY] = PodKey(settings)
     app[SETTINGS], app[FLEET], app[METRICS], app[GATE] = settings, fleet, Metrics(fleet), Gate()
     app.middlewares.append(_count)
     app.on_response_prepare.append(_add_headers)
@@ -50,6 +53,7 @@ def create(settings: Settings) -> web.Application:
     page.add_to(app)
     docs.add_to(app, routes.ROUTER)
     cors.add_to(app, settings.cors_origin)
+    access.add_to(app, settings.key_file)
     return app
 
 
@@ -80,18 +84,15 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
             limits=Limits(settings.max_body_bytes, settings.max_spool_bytes, settings.body_idle_s),
             ceiling_s=settings.ceiling_s,
         )
+        asking = loads.Asking(session, app[POD_KEY], settings.stale_after_s)
         tasks = [
             pollers.create_task(
-                loads.keep_polling(
-                    app[FLEET],
-                    address,
-                    session,
-                    poll_s=settings.poll_s,
-                    timeout_s=settings.stale_after_s,
-                )
+                loads.keep_polling(app[FLEET], address, asking, poll_s=settings.poll_s)
             )
             for address in settings.endpoint
         ]
+        if (key_file := app[POD_KEY].file) is not None:
+            tasks.append(pollers.create_task(key_file.keep_fresh()))
         yield
         for task in tasks:
             task.cancel()

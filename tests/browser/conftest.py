@@ -125,11 +125,11 @@ def package(tmp_path):
 
 @pytest.fixture
 def visit(browser, package):
-    """Open the page of a pod; `routes` are what else its server answers."""
+    """Open the page of a pod; `routes` are what else its server answers, `add` adds more."""
     with contextlib.ExitStack() as stack:
 
-        def open_page(pod: pods.FakePod, *, routes=(), **context) -> Site:
-            address = stack.enter_context(served(pod, routes, package))
+        def open_page(pod: pods.FakePod, *, routes=(), add=None, **context) -> Site:
+            address = stack.enter_context(served(pod, routes, package, add))
             shown = browser.new_context(**context)
             stack.callback(shown.close)
             shown.set_default_timeout(TIMEOUT_MS)
@@ -148,10 +148,12 @@ def _note(site: Site, message) -> None:
 
 
 @contextlib.contextmanager
-def served(pod: pods.FakePod, routes, package) -> Iterator[str]:
+def served(pod: pods.FakePod, routes, package, add) -> Iterator[str]:
     """Serve the page and the pod from one application, on a thread of its own."""
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(pod, routes, package, started)))
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_serve(pod, routes, package, add, started))
+    )
     thread.start()
     address, loop, stop = started.result(timeout=10)
     try:
@@ -161,8 +163,10 @@ def served(pod: pods.FakePod, routes, package) -> Iterator[str]:
         thread.join(timeout=10)
 
 
-async def _serve(pod: pods.FakePod, routes, package, started: Future) -> None:
+async def _serve(pod: pods.FakePod, routes, package, add, started: Future) -> None:
     app = pod.app()
+    if add:
+        add(app)
     ui.add_to(app, package=package)
     app.router.add_routes(routes)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)

@@ -15,7 +15,7 @@ from aiohttp import web
 from fakes.pods import FakePod
 
 from flamingo import errors
-from flamingo.service import http
+from flamingo.service import access, http, keys
 from flamingo.wire import report, responses, sse
 
 ROWS, COLUMNS = 40, 12
@@ -353,3 +353,54 @@ def test_text_can_be_read_in_either_scheme_and_a_phone_scrolls_one_way(visit, so
     assert abs(ink - paper) > 3 * 128
     assert site.page.evaluate("() => document.documentElement.scrollWidth") == PHONE["width"]
     assert site.complaints == []
+
+
+class KeyedPod(FakePod):
+    """Asks for a key."""
+
+    key_file: Path
+
+    def app(self):
+        app = super().app()
+        access.add_to(app, self.key_file)
+        return app
+
+
+@pytest.fixture
+def keyed(tmp_path):
+    pod = KeyedPod()
+    pod.key_file = tmp_path / "keys"
+    entries = [{"name": "me", "sha256": keys.digest_of("fk-right")}]
+    pod.key_file.write_text(json.dumps({"keys": entries}))
+    return pod
+
+
+def test_a_page_asks_for_the_key_and_keeps_it_in_memory_only(visit, song, keyed):
+    site = visit(keyed)
+    site.shows("#key-dialog")
+    site.page.fill("#key", "fk-wrong")
+    site.page.press("#key", "Enter")
+    site.shows("#key-refused")
+    site.page.fill("#key", "fk-right")
+    site.page.click("text=Use this key")
+    site.has("#model", "fake")
+    site.choose(song)
+    site.page.click("#write")
+    site.has("#caption", "a quiet song")
+    assert site.pod.received[-1].headers["Authorization"] == "Bearer fk-right"
+    stored = "[localStorage.length, sessionStorage.length, document.cookie, location.href]"
+    *kept, href = site.page.evaluate(f"() => {stored}")
+    assert kept == [0, 0, ""]
+    assert "fk-" not in href
+    assert "fk-right" not in site.page.content()
+    assert site.page.input_value("#key") == ""
+    site.page.reload()
+    site.shows("#key-dialog")
+
+
+def test_who_gives_no_key_is_told_and_not_asked_again(visit, keyed):
+    site = visit(keyed)
+    site.shows("#key-dialog")
+    site.page.keyboard.press("Escape")
+    site.has("#server-error", "A valid API key is needed")
+    site.shows("#key-dialog", visible=False)

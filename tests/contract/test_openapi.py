@@ -103,6 +103,15 @@ def test_a_form_offers_the_file_and_what_text_can_say():
     assert body["schema"]["required"] == ["file"]
 
 
+def test_bounds_are_in_the_schema():
+    fields = openapi.document(routes.POD, version="1")["components"]["schemas"]["ChatRequest"]
+    for name in ("max_tokens", "top_k", "n", "seed", "temperature"):
+        number, null = fields["properties"][name]["anyOf"]
+        assert number.keys() & {"minimum", "exclusiveMinimum"}, name
+        assert number.keys() & {"maximum", "exclusiveMaximum"}, name
+        assert null == {"type": "null"}
+
+
 def _content(path):
     document = openapi.document(routes.POD, version="1")
     return document["paths"][path]["post"]["requestBody"]["content"]
@@ -111,7 +120,7 @@ def _content(path):
 def test_what_can_be_streamed_says_of_what_its_events_are():
     document = openapi.document(routes.POD, version="1")
     streamed = {
-        path: told["post"]["responses"]["200"]["content"]["text/event-stream"]["x-event"]["$ref"]
+        path: re.findall(r'"contentSchema": {"\$ref": "([^"]+)"}', json.dumps(told))[0]
         for path, told in document["paths"].items()
         if "text/event-stream" in json.dumps(told)
     }

@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -55,6 +56,8 @@ class FakePod:
     state: report.PodState = "ready"
     backlog_s: float = 0.0
     fails_with: errors.FlamingoError | None = None
+    num_failures: int | None = None
+    """How many requests are answered with `fails_with` before the others are not; None: all."""
     hold: asyncio.Event | None = None
     """Set by the test to let answers go; None answers at once."""
     dies_after_words: int | None = None
@@ -84,6 +87,11 @@ class FakePod:
     num_cancelled: int = 0
     sequence: int = 0
     address: str = ""
+
+    def told(self, header: str) -> list[str | None]:
+        """Return what each request said in a header; its name in lower case."""
+        said = [{name.lower(): value for name, value in r.headers.items()} for r in self.received]
+        return [headers.get(header) for headers in said]
 
     def app(self) -> web.Application:
         app = http.application(max_body_bytes=2**30)
@@ -162,7 +170,9 @@ class FakePod:
             raise errors.ModelLoading("this pod loads its model")
         if self.state != "ready":
             raise errors.Draining("this pod is draining")
-        if self.fails_with is not None:
+        if self.fails_with is not None and self.num_failures != 0:
+            if self.num_failures is not None:
+                self.num_failures -= 1
             raise self.fails_with
 
     async def _wait_for_hold(self) -> None:
@@ -197,6 +207,12 @@ class FakePod:
                     message=responses.AssistantMessage(content=text), finish_reason="stop"
                 )
                 return responses.ChatCompletion(choices=[choice], usage=USAGE, **common)
+            case "/v1/embeddings":
+                usage = responses.EmbeddingUsage(
+                    prompt_tokens=2, total_tokens=2, audio_seconds=0.08, num_frames=2
+                )
+                vector = responses.Vector(index=0, embedding=[0.5, 0.0])
+                return responses.VectorList(data=[vector], model=self.model, usage=usage)
             case "/v1/audio/captions":
                 return responses.Caption(caption=text, finish_reason="stop", usage=USAGE, **common)
             case "/v1/audio/embeddings":
@@ -254,3 +270,20 @@ async def running(pod: FakePod) -> AsyncIterator[str]:
         yield pod.address
     finally:
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def served(pod: FakePod) -> Iterator[str]:
+    """Serve `pod` from a thread, for code without an event loop; yield its address."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    serving = running(pod)
+    try:
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result()
+    finally:
+        leaving = serving.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(leaving, loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

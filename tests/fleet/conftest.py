@@ -2,7 +2,7 @@ import contextlib
 
 import httpx2
 import pytest
-from fakes import processes
+from fakes import pods, processes
 
 from flamingo_pod.model.builtin import tokenizer
 
@@ -51,3 +51,19 @@ def fleet(model_cache, tmp_path_factory):
         )
         processes.wait_until_ready(router)
         yield router, pods
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """Start a real router before a scripted pod; returns its address."""
+    with contextlib.ExitStack() as stack:
+
+        def start(pod):
+            address = stack.enter_context(pods.served(pod))
+            log = tmp_path_factory.mktemp("router") / "log"
+            router = processes.service("flamingo_router", "--endpoint", address, log=log)
+            running = stack.enter_context(router)
+            processes.wait_until_ready(running)
+            return running.address
+
+        yield start

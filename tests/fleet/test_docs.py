@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from flamingo.wire import routes
+
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+API = ROOT / "docs" / "api.md"
+BLOCK = re.compile(r"^```(\w+(?: refused)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FAILED = re.compile(r"^(\{\"error\"|HTTP/1.1 [45])", re.MULTILINE)
 ADDRESS = "http://127.0.0.1:8000"
 STARTS_A_SERVICE = ("make ", "flamingo up", "flamingo serve", "flamingo router")
 
@@ -18,7 +22,7 @@ def blocks(language):
 
 
 def _blocks(language):
-    for path in (ROOT / "README.md", ROOT / "docs" / "api.md"):
+    for path in (ROOT / "README.md", API):
         for number, (found, text) in enumerate(BLOCK.findall(path.read_text(encoding="utf-8"))):
             if found == language and not any(word in text for word in STARTS_A_SERVICE):
                 yield pytest.param(text, id=f"{path.stem}-{number}")
@@ -50,8 +54,23 @@ def run(command, text, fleet, songs):
 @pytest.mark.parametrize("text", blocks("sh"))
 def test_a_shell_example_does_what_it_says(fleet, songs, text):
     shown = run(["bash", "-euc"], text, fleet, songs)
-    assert '"error"' not in shown
+    assert not FAILED.search(shown)
     assert shown.strip() or (songs / "song.npy").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("text", blocks("sh refused"))
+def test_a_refusal_is_the_one_that_is_announced(fleet, songs, text):
+    assert '"unsupported_parameter"' in run(["bash", "-euc"], text, fleet, songs)
+
+
+def test_every_curl_is_in_a_block_that_is_run_and_every_route_has_one():
+    text = API.read_text(encoding="utf-8")
+    run_here = "\n".join(found for kind, found in BLOCK.findall(text) if kind.startswith("sh"))
+    assert run_here.count("curl ") == text.count("curl ")
+    shown = set(re.findall(re.escape(ADDRESS) + r"(/[\w/.-]*)", run_here))
+    for route in routes.ROUTER:
+        path = route.path.replace("{id}", "flamingo-tiny").rstrip("/")
+        assert path in shown or route.tag == "Pages", path
 
 
 @pytest.mark.parametrize("text", blocks("python"))

@@ -104,6 +104,45 @@ def test_several_choices_with_their_logprobs(client, clips):
         assert own[-1].finish_reason == choice.finish_reason
 
 
+def test_the_stream_helper_hears_every_word_and_the_end(client, clips):
+    asked = {"model": "flamingo-tiny", "messages": about(clips["notes.mp3"])}
+    whole = client.chat.completions.create(**asked).choices[0].message.content
+    stop = whole[30:36]  # the helper raises at an answer that was cut off
+    with client.chat.completions.stream(**asked, stop=stop) as stream:
+        words = "".join(event.delta for event in stream if event.type == "content.delta")
+        answer = stream.get_final_completion()
+    assert words == answer.choices[0].message.content == whole[: whole.index(stop)]
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_an_embedding_is_asked_for_as_base64_and_is_the_same_as_numbers(client, clips):
+    song = f"data:audio/mpeg;base64,{base64.b64encode(clips['notes.mp3']).decode()}"
+    packed = client.embeddings.create(model="flamingo-tiny", input=song)
+    plain = client.embeddings.create(model="flamingo-tiny", input=song, encoding_format="float")
+    assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-7)
+    assert len(packed.data[0].embedding) == 64
+    assert packed.usage.prompt_tokens == packed.usage.total_tokens == pytest.approx(37, abs=2)
+
+
+def test_several_clips_are_embedded_in_their_order(client, clips):
+    parts = [
+        {"type": "input_audio", "input_audio": {"data": base64.b64encode(clips[name]).decode()}}
+        for name in ("notes.mp3", "drums.wav")
+    ]
+    both = client.embeddings.create(model="flamingo-tiny", input=parts)
+    alone = [client.embeddings.create(model="flamingo-tiny", input=part) for part in parts]
+    assert [each.index for each in both.data] == [0, 1]
+    for number, one in enumerate(alone):
+        assert both.data[number].embedding == one.data[0].embedding
+    assert both.usage.total_tokens == sum(one.usage.total_tokens for one in alone)
+
+
+def test_text_is_not_embedded_and_is_told_why(client):
+    with pytest.raises(openai.BadRequestError, match="embeds audio, not text") as caught:
+        client.embeddings.create(model="flamingo-tiny", input="a sad song")
+    assert caught.value.param == "input"
+
+
 def test_models_are_listed_and_found(client):
     assert [model.id for model in client.models.list()] == ["flamingo-tiny"]
     assert client.models.retrieve("flamingo-tiny").owned_by == "flamingo-fleet"

@@ -16,7 +16,7 @@ from fakes import processes
 from flamingo.audio import windows
 from flamingo.wire import sse
 from flamingo_pod import styles
-from flamingo_pod.audio import decode
+from flamingo_pod.audio.sound_file import decoded
 from flamingo_pod.model import checkpoint
 
 FORMATS = ["notes.wav", "notes.flac", "notes.mp3", "notes.ogg", "notes.opus", "notes.m4a"]
@@ -47,7 +47,7 @@ def token_ids(tiny, samples, text, **how):
 
 
 def samples_of(data):
-    return decode.decode(data, decode.Bounds(90))
+    return decoded(data, 90)
 
 
 def post_file(http, route, data, **fields):

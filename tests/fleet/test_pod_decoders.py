@@ -8,26 +8,35 @@ import textwrap
 
 import numpy as np
 import pytest
-from clips import synthesise
+from clips import hostile, synthesise
 from fakes import processes
 
 from flamingo.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import decode, workers
+from flamingo_pod.audio.reader import Block
+from flamingo_pod.audio.sound_file import decoded
+from flamingo_pod.memory_file import Gone, MemoryFile
 
 BOUNDS = decode.Bounds(60)
 
 
 async def using(scenario, **changes):
-    decoders = workers.Decoders.start(**({"num_workers": 1, "deadline_s": 20.0} | changes))
+    decoders = workers.Decoders(**({"num_workers": 1, "deadline_s": 20.0} | changes))
     try:
         return await scenario(decoders)
     finally:
         decoders.stop()
 
 
+async def hear(decoders, data, bounds=BOUNDS):
+    with MemoryFile() as file:
+        file.write(data)
+        return (await decoders.decode(file, bounds)).samples
+
+
 @pytest.mark.parametrize("name", ["notes.wav", "notes.m4a", "drums-5.1.flac", "drums.wav"])
 def test_a_clip_is_mono_at_16_khz_whatever_it_was(clips, name):
-    samples = asyncio.run(using(lambda decoders: decoders.decode(clips[name], BOUNDS)))
+    samples = asyncio.run(using(lambda decoders: hear(decoders, clips[name])))
     assert samples.dtype == np.float32
     assert samples.ndim == 1
     assert len(samples) / 16_000 == pytest.approx(1.5 if "notes" in name else 1.0, abs=0.08)
@@ -38,7 +47,7 @@ def test_a_clip_is_mono_at_16_khz_whatever_it_was(clips, name):
 def test_a_tone_keeps_its_pitch_at_any_rate(rate_hz):
     time_s = np.arange(rate_hz) / rate_hz
     tone = np.sin(2 * np.pi * 1000 * time_s).astype(np.float32) * 0.5
-    samples = decode.decode(synthesise.encoded(tone, rate_hz, "WAV", "FLOAT"), BOUNDS)
+    samples = decoded(synthesise.encoded(tone, rate_hz, "WAV", "FLOAT"), 60)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert np.argmax(spectrum) * 16_000 / len(samples) == pytest.approx(1000, abs=2)
     assert np.abs(samples[2000:-2000]).max() == pytest.approx(0.5, rel=0.02)
@@ -47,39 +56,106 @@ def test_a_tone_keeps_its_pitch_at_any_rate(rate_hz):
 def test_channels_are_averaged():
     left, right = np.full(16_000, 0.5, np.float32), np.full(16_000, -0.25, np.float32)
     stereo = synthesise.encoded(np.stack([left, right], axis=1), 16_000, "WAV", "FLOAT")
-    assert np.allclose(decode.decode(stereo, BOUNDS), 0.125)
+    assert np.allclose(decoded(stereo, 60), 0.125)
 
 
 def test_length_is_bounded_while_decoding():
     silence = synthesise.encoded(np.zeros(3600 * 16_000, np.float32), 16_000, "FLAC")
     assert len(silence) < 200_000, "an hour in a small file"
     with pytest.raises(AudioTooLong, match="60 s"):
-        decode.decode(silence, BOUNDS)
+        decoded(silence, 60)
 
 
 def test_a_decoder_over_its_deadline_is_killed_and_the_next_clip_is_heard(clips):
     silence = synthesise.encoded(np.zeros(3600 * 16_000, np.float32), 16_000, "FLAC")
 
     async def scenario(decoders):
-        await decoders.decode(clips["notes.wav"], BOUNDS)  # the worker is up
+        await hear(decoders, clips["notes.wav"])  # the worker is up
         decoders.deadline_s = 0.001
         with pytest.raises(InvalidAudio, match="to decode"):
-            await decoders.decode(silence, decode.Bounds(7200))
+            await hear(decoders, silence, decode.Bounds(7200))
         decoders.deadline_s = 20.0
-        return len(await decoders.decode(clips["notes.wav"], BOUNDS))
+        return len(await hear(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario)) == 24_000
 
 
 def test_a_decoder_that_dies_takes_only_its_own_request(clips):
     async def scenario(decoders):
-        await decoders.decode(clips["notes.wav"], BOUNDS)
+        await hear(decoders, clips["notes.wav"])
         doomed = decoders._pool.schedule(os._exit, args=[11])
         with pytest.raises(workers.ProcessExpired):
             await asyncio.wrap_future(doomed)
-        return len(await decoders.decode(clips["notes.wav"], BOUNDS))
+        return len(await hear(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario)) == 24_000
+
+
+def test_a_decoder_that_burns_its_processor_is_ended_and_the_next_clip_is_heard(clips):
+    long = hostile.made("mp3", 10) * 700
+
+    async def scenario(decoders):
+        with pytest.raises(InvalidAudio, match=r"over 0\.1 s of a processor"):
+            await hear(decoders, long, decode.Bounds(7200))
+        decoders.max_cpu_s = 30.0
+        return len(await hear(decoders, clips["notes.wav"]))
+
+    assert asyncio.run(using(scenario, max_cpu_s=0.1)) == 24_000
+
+
+def test_a_worker_cannot_take_more_memory_than_a_clip_needs(clips):
+    async def scenario(decoders):
+        await hear(decoders, clips["notes.wav"])
+        with pytest.raises(MemoryError):
+            await asyncio.wrap_future(
+                decoders._pool.schedule(bytearray, args=[workers.MAX_CLIP_BYTES])
+            )
+        return len(await hear(decoders, clips["notes.wav"]))
+
+    assert asyncio.run(using(scenario)) == 24_000
+
+
+def test_a_pool_that_was_given_up_is_replaced(clips):
+    async def scenario(decoders):
+        decoders._pool.stop()
+        decoders._pool.join()
+        return len(await hear(decoders, clips["notes.wav"]))
+
+    assert asyncio.run(using(scenario)) == 24_000
+
+
+def test_so_many_workers_work_side_by_side(tmp_path):
+    meeting = tmp_path / "meeting"
+    os.mkfifo(meeting)
+
+    async def scenario(decoders):
+        # Whoever opens one end waits until somebody has opened the other.
+        ends = [os.O_RDONLY, os.O_WRONLY]
+        jobs = [decoders._pool.schedule(os.open, args=[meeting, end]) for end in ends]
+        async with asyncio.timeout(60):
+            return await asyncio.gather(*map(asyncio.wrap_future, jobs))
+
+    assert len(asyncio.run(using(scenario, num_workers=2))) == 2
+
+
+def test_a_file_that_was_closed_is_not_mistaken_for_its_descriptors_next_owner():
+    first = MemoryFile()
+    gone = first.address
+    first.close()
+    with MemoryFile() as second:
+        second.write(b"another tenant's")
+        assert second.address.path == gone.path
+        with pytest.raises(Gone):
+            gone.open("rb")
+    with pytest.raises(Gone):
+        gone.open("rb")
+
+
+def test_samples_are_counted_with_all_their_channels():
+    block = Block(16_000, np.zeros(10, np.float32), decode.MAX_PCM_BYTES // 2)
+    assert len([*decode._bounded([block, block])]) == 2
+    with pytest.raises(InvalidAudio, match="4294967296 bytes"):
+        [*decode._bounded([block, block, block])]
 
 
 def test_a_pod_that_is_killed_leaves_no_worker_behind(clips, tmp_path):
@@ -90,7 +166,7 @@ def test_a_pod_that_is_killed_leaves_no_worker_behind(clips, tmp_path):
         from flamingo_pod.audio import decode, workers
 
         async def main():
-            decoders = workers.Decoders.start(num_workers=1, deadline_s=20)
+            decoders = workers.Decoders(num_workers=1, deadline_s=20)
             pid = decoders._pool.schedule(os.getpid)
             print(await asyncio.wrap_future(pid), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

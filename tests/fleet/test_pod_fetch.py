@@ -9,6 +9,7 @@ from aiohttp import web
 
 from flamingo.errors import BadRequest, MediaFetchFailed, RequestTooLarge
 from flamingo_pod.fetch import Fetcher
+from flamingo_pod.held import HeldBytes
 
 LOOPBACK = [ip_network("127.0.0.1/32")]
 METADATA = "http://169.254.169.254/latest/meta-data/"
@@ -29,13 +30,20 @@ async def site(handler):
 
 
 def fetch(handler, path="/clip.mp3", *, networks=LOOPBACK, **changes):
-    fields = {"is_on": True, "networks": networks, "deadline_s": 5.0, "max_bytes": 1000}
-
     async def scenario():
         async with site(handler) as address:
-            return await Fetcher(**(fields | changes)).fetch(address + path)
+            return await fetched(address + path, networks=networks, **changes)
 
     return asyncio.run(scenario())
+
+
+async def fetched(url, *, held=10**6, **changes):
+    fields = {"is_on": True, "networks": [], "deadline_s": 5.0, "max_bytes": 1000}
+    fetcher = Fetcher(**(fields | {"slots": asyncio.Semaphore(4)} | changes))
+    with HeldBytes(held).request() as holding:
+        file = await fetcher.fetch(url, holding)
+        with file.address.open("rb") as opened:
+            return opened.read()
 
 
 async def clip(_):
@@ -62,7 +70,7 @@ def test_a_name_is_checked_by_the_address_it_resolves_to():
     async def scenario():
         async with site(clip) as address:
             url = address.replace("127.0.0.1", "localhost")
-            return await Fetcher(True, [], 5.0, 1000).fetch(url)
+            return await fetched(url)
 
     with pytest.raises(MediaFetchFailed, match="may not be fetched from"):
         asyncio.run(scenario())
@@ -139,9 +147,9 @@ def test_a_server_that_never_answers_is_given_up():
 )
 def test_what_is_no_http_url_is_refused(url):
     with pytest.raises(BadRequest, match="http"):
-        asyncio.run(Fetcher(True, [], 5.0, 1000).fetch(url))
+        asyncio.run(fetched(url))
 
 
 def test_fetching_can_be_switched_off():
     with pytest.raises(BadRequest, match="fetches no URLs"):
-        asyncio.run(Fetcher(False, [], 5.0, 1000).fetch("https://example.org/a.mp3"))
+        asyncio.run(fetched("https://example.org/a.mp3", is_on=False))

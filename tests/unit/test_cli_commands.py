@@ -50,6 +50,15 @@ class CutPod(pods.FakePod):
         return {**super()._last_chunk(path), "finish_reason": "length"}
 
 
+class HalfHeardPod(pods.FakePod):
+    """A pod that heard the first 1,200 s of 1,560."""
+
+    def _last_chunk(self, path):
+        last = super()._last_chunk(path)
+        usage = {"audio_seconds": 1200, "audio_truncated": True, "truncated_seconds": 360}
+        return {**last, "usage": {**last["usage"], **usage}}
+
+
 class Router(pods.FakePod):
     """A router with three pods."""
 
@@ -136,6 +145,29 @@ def test_answer_cut_at_the_token_limit_says_so_beside_it(song):
 
     assert result.stdout == "a quiet song\n"
     assert result.stderr == "flamingo: cut off at the token limit; see --max-tokens\n"
+
+
+def test_a_clip_is_cut_only_when_asked_and_that_is_said_beside_the_answer(song):
+    pod = HalfHeardPod()
+
+    plain, cut = (
+        flamingo("caption", song, pod=pod),
+        flamingo("caption", "--truncate", song, pod=pod),
+    )
+
+    assert cut.stdout == "a quiet song\n"
+    assert cut.stderr == "flamingo: heard the first 1,200 s; 360 s more were left out\n"
+    assert plain.exit_code == cut.exit_code == 0
+    assert [b'"truncate": true' in each.body for each in pod.received] == [False, True]
+
+
+@pytest.mark.parametrize("command", [["ask", "{}", "why?"], ["embed", "{}"]])
+def test_other_commands_cut_when_asked_too(song, command):
+    pod = pods.FakePod()
+
+    flamingo(*[word.format(song) for word in command], "--truncate", pod=pod)
+
+    assert b'"truncate": true' in pod.received[-1].body
 
 
 def test_failure_names_the_clip_and_the_request(song):

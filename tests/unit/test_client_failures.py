@@ -10,21 +10,6 @@ from flamingo import AsyncFlamingoClient, CannotConnect, TimedOut, errors
 AUDIO = b"RIFF....WAVE, let us say"
 
 
-class FlakyPod(pods.FakePod):
-    """A pod that fails so many times, then answers."""
-
-    def __init__(self, *, num_failures, **fields):
-        super().__init__(**fields)
-        self.num_failures = num_failures
-
-    async def _answer(self, request):
-        try:
-            return await super()._answer(request)
-        finally:
-            if len(self.received) == self.num_failures:
-                self.fails_with = None
-
-
 class HangingUpPod(pods.FakePod):
     """A pod that closes the connection before it answers, once."""
 
@@ -66,7 +51,7 @@ def test_servers_error_is_raised_as_the_same_class(kind):
 
 def test_busy_fleet_is_asked_again_when_it_said():
     busy = errors.Overloaded("busy", retry_after_s=1.25)
-    pod = FlakyPod(num_failures=2, fails_with=busy)
+    pod = pods.FakePod(num_failures=2, fails_with=busy)
 
     assert caption(pod) == ("a quiet song", [1.25, 1.25])
     assert len({received.sha256 for received in pod.received}) == 3  # boundaries differ,
@@ -74,7 +59,7 @@ def test_busy_fleet_is_asked_again_when_it_said():
 
 
 def test_without_a_word_from_the_server_the_wait_grows():
-    pod = FlakyPod(num_failures=2, fails_with=errors.ModelLoading("loading"))
+    pod = pods.FakePod(num_failures=2, fails_with=errors.ModelLoading("loading"))
 
     _, [first, second] = caption(pod)
 
@@ -187,7 +172,7 @@ def test_error_in_a_stream_is_raised_as_its_own_class():
 
 
 def test_refusal_before_a_stream_begins_is_tried_again():
-    pod = FlakyPod(num_failures=1, fails_with=errors.Overloaded("busy", retry_after_s=0))
+    pod = pods.FakePod(num_failures=1, fails_with=errors.Overloaded("busy", retry_after_s=0))
 
     text, error, _ = stream(pod)
 

@@ -1,7 +1,6 @@
 """The client for code without an event loop."""
 
 import asyncio
-import contextlib
 import gc
 import inspect
 import threading
@@ -10,27 +9,11 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 from fakes import pods
+from fakes.pods import served
 
 from flamingo import AsyncFlamingoClient, FlamingoClient, errors
 
 AUDIO = b"RIFF....WAVE, let us say"
-
-
-@contextlib.contextmanager
-def served(pod):
-    """Serve `pod` from a thread; yield its address."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    running = pods.running(pod)
-    try:
-        yield asyncio.run_coroutine_threadsafe(running.__aenter__(), loop).result()
-    finally:
-        leaving = running.__aexit__(None, None, None)
-        asyncio.run_coroutine_threadsafe(leaving, loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def client_threads():

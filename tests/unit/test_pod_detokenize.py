@@ -32,6 +32,12 @@ def test_any_tokens_lose_no_whole_character(ids):
     assert "".join(pieces(ids)[0]).replace("�", "") == whole.replace("�", "")
 
 
+def test_a_character_after_broken_bytes_is_whole():
+    ids = [100, 100, 162, 147, 100]
+    assert TOKENIZER.decode(ids).endswith("\N{CYRILLIC SMALL LETTER OMEGA}")
+    assert "".join(pieces(ids)[0]) == TOKENIZER.decode(ids)
+
+
 def test_a_character_of_four_tokens_is_shown_once_it_is_whole():
     ids = TOKENIZER("🎵", add_special_tokens=False)["input_ids"]
     assert len(ids) == 4

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flamingo.errors import BadRequest, UnsupportedParameter
-from flamingo.wire import parse, requests, responses, sse, unsupported
+from flamingo.wire import accepted, parse, requests, responses, sse, unsupported, vectors
 
 
 def chat(**fields):
@@ -158,6 +158,12 @@ def test_a_body_that_is_no_json_object_is_refused(body):
         ("modalities", ["text", "audio"]),
         ("store", True),
         ("reasoning_effort", "high"),
+        ("functions", [{"name": "f"}]),
+        ("function_call", {"name": "f"}),
+        ("tool_choice", "required"),
+        ("moderation", {"model": "m"}),
+        ("service_tier", "priority"),
+        ("top_logprobs", 2),
     ],
 )
 def test_a_parameter_that_would_change_the_answer_is_refused_by_name(name, value):
@@ -166,19 +172,142 @@ def test_a_parameter_that_would_change_the_answer_is_refused_by_name(name, value
     assert caught.value.param == name
 
 
+AT_ITS_DEFAULT = [
+    {"tools": []},
+    {"functions": []},
+    {"tool_choice": "auto"},
+    {"function_call": "none"},
+    {"parallel_tool_calls": True},
+    {"n": 1},
+    {"logprobs": False},
+    {"modalities": ["text"]},
+    {"store": False},
+    {"service_tier": "auto"},
+    {"reasoning_effort": "none"},
+    {"verbosity": "low"},
+    {"metadata": {"album": "Blue"}},
+    {"user": "me"},
+    {"safety_identifier": "me"},
+    {"prompt_cache_key": "album"},
+    {"prompt_cache_retention": "24h"},
+    {"prompt_cache_options": {"ttl": "1h"}},
+    {"stream_options": {"include_obfuscation": False}},
+]
+
+
+@pytest.mark.parametrize("fields", AT_ITS_DEFAULT, ids=lambda fields: next(iter(fields)))
+def test_a_parameter_that_changes_nothing_is_taken(fields):
+    unsupported.refuse(fields, own=unsupported.CHAT_ONLY)
+    parse.request(requests.ChatRequest, chat(**fields))
+    parse.request(requests.ChatRequest, chat(**dict.fromkeys(fields)))
+
+
+def test_every_parameter_that_is_taken_for_nothing_is_in_the_table():
+    named = {name for fields in AT_ITS_DEFAULT for name in fields}
+    assert set(accepted.Accepted.model_fields) <= named
+
+
 @pytest.mark.parametrize(
     "fields",
     [
-        {"tools": []},
-        {"n": 1},
-        {"logprobs": False},
-        {"modalities": ["text"]},
-        {"store": False},
-        {"service_tier": "auto"},
+        {"user": "x" * 257},
+        {"safety_identifier": 7},
+        {"prompt_cache_key": "x" * 257},
+        {"prompt_cache_options": dict.fromkeys(map(str, range(17)))},
+        {"metadata": {"key": 1}},
+        {"metadata": {"x" * 65: ""}},
+        {"metadata": {"key": "x" * 513}},
+        {"metadata": dict.fromkeys(map(str, range(17)), "")},
+        {"verbosity": "loud"},
+        {"parallel_tool_calls": "yes"},
+    ],
+    ids=str,
+)
+def test_what_is_taken_for_nothing_has_bounds_too(fields):
+    with pytest.raises(BadRequest) as caught:
+        parse.request(requests.ChatRequest, chat(**fields))
+    assert caught.value.param.startswith(next(iter(fields)))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"temperature": "1"}, {"stream": "true"}, {"max_tokens": "8"}, {"logprobs": 1}],
+    ids=str,
+)
+def test_text_is_a_number_in_a_form_and_nowhere_else(fields):
+    parse.request(requests.ChatRequest, chat(**fields), is_form=True)
+    with pytest.raises(BadRequest):
+        parse.request(requests.ChatRequest, chat(**fields))
+
+
+def test_a_whole_number_may_be_written_with_a_point():
+    asked = parse.request(requests.ChatRequest, chat(max_tokens=8.0, n=2.0))
+    assert (asked.max_tokens, asked.n) == (8, 2)
+    with pytest.raises(BadRequest):
+        parse.request(requests.ChatRequest, chat(max_tokens=8.5))
+
+
+# OpenAI's way to ask for an embedding.
+
+SONG = "data:audio/mpeg;base64,AAAA"
+PARTS = [
+    {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
+    {"type": "audio_url", "audio_url": {"url": SONG}},
+    {"type": "audio", "audio": {"data": "AAAA"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "num_clips"),
+    [
+        ({"input": SONG}, 1),
+        ({"input": "https://example.com/song.mp3"}, 1),
+        ({"input": [SONG, SONG]}, 2),
+        *(({"input": part}, 1) for part in PARTS),
+        ({"input": [*PARTS, SONG]}, 4),
+        *(({"messages": [{"role": "user", "content": [part]}]}, 1) for part in PARTS),
+        ({"input": [SONG] * vectors.MAX_CLIPS}, vectors.MAX_CLIPS),
     ],
 )
-def test_a_parameter_at_its_default_is_no_reason_to_refuse(fields):
-    unsupported.refuse(fields)
+def test_a_clip_to_embed_is_named_in_many_ways(fields, num_clips):
+    asked = parse.request(vectors.VectorRequest, fields)
+    assert len(asked.clips) == num_clips
+    assert {clip.data or clip.url for clip in asked.clips} <= {
+        "AAAA",
+        SONG,
+        "https://example.com/song.mp3",
+    }
+
+
+WORDS = {"type": "text", "text": "a sad song"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "says"),
+    [
+        ({}, "body", "either input or messages"),
+        ({"input": None}, "body", "either input or messages"),
+        ({"input": SONG, "messages": [{"role": "user", "content": PARTS[:1]}]}, "body", "either"),
+        ({"input": "a sad song"}, "input", "embeds audio, not text"),
+        ({"input": [SONG, "a sad song"]}, "input", "embeds audio, not text"),
+        ({"input": [1, 2, 3]}, "input", "embeds audio, not text"),
+        ({"input": []}, "input", "at least 1"),
+        ({"input": [SONG] * 33}, "input", "at most 32"),
+        ({"input": WORDS}, "input[0]", "input_audio"),
+        ({"input": {"type": "audio", "audio": {}}}, "input[0].audio", "either data"),
+        ({"messages": [{"role": "user", "content": "sad"}]}, "messages", "no text"),
+        ({"messages": [{"role": "user", "content": PARTS}]}, "messages", "one audio part"),
+        ({"messages": [{"role": "user", "content": [WORDS, PARTS[0]]}]}, "messages", "no text"),
+        ({"input": SONG, "pooling": "none"}, "pooling", "mean"),
+        ({"input": SONG, "encoding_format": "npy"}, "encoding_format", "base64"),
+        ({"input": SONG, "dimensions": 0}, "dimensions", "1"),
+    ],
+)
+def test_what_cannot_be_embedded_is_refused_with_its_reason(fields, param, says):
+    with pytest.raises(BadRequest) as caught:
+        parse.request(vectors.VectorRequest, fields)
+    assert caught.value.param == param
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(unsupported.CHAT_ONLY))

@@ -107,9 +107,11 @@ class AsyncFlamingoClient:
         layer: Layer = "encoder",
         pooling: Pooling = "none",
         model: str | None = None,
+        truncate: bool | None = None,
     ) -> Embedding:
         """Return `audio` as numbers: a row a frame, or one row with `pooling="mean"`."""
-        asked = fields.given(layer=layer, pooling=pooling, model=model, encoding_format="base64")
+        which = fields.given(layer=layer, pooling=pooling, model=model, truncate=truncate)
+        asked = fields.given(**which, encoding_format="base64")
         return await self._sent(EMBEDDINGS, asked, audio, results.parse_embedding)
 
     async def analyze(

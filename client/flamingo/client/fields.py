@@ -29,6 +29,7 @@ class Sampling(TypedDict, total=False):
     response_format: Mapping[str, Any] | None
     seed: int | None
     stop: str | list[str] | None
+    truncate: bool | None
 
 
 def given(**fields: Any) -> dict[str, Any]:

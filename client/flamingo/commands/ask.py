@@ -19,13 +19,18 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
     *,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    truncate: options.Truncate = False,
     url: options.Url = address.DEFAULT,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
     no_stream: options.NoStream = False,
 ) -> None:
     """Answer a question about a piece of music."""
-    sampling: Sampling = {"max_tokens": max_tokens, "temperature": temperature}
+    sampling: Sampling = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "truncate": truncate or None,
+    }
     audio, about = clips.audio(file), f"listening to {clips.title(file)}"
     with FlamingoClient(url, api_key=api_key) as client:
         if not (as_json or no_stream):
@@ -37,4 +42,4 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
     if as_json:
         output.answer(reply, file=file)
     else:
-        output.whole(reply.text, reply.finish_reason)
+        output.whole(reply.text, reply.finish_reason, reply.usage)

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-HELP = "Measure the engine against its rivals on this machine: flamingo bench engine --help."
+HELP = "Measure the engine, or decoding, on this machine: flamingo bench --help."
 
 
 def bench(ctx: typer.Context) -> NoReturn:

@@ -40,6 +40,7 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     prompt: Prompt = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    truncate: options.Truncate = False,
     url: options.Url = address.DEFAULT,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
@@ -50,7 +51,11 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     The words appear as they come. Several clips are answered in turn; one that
     fails does not stop the others.
     """
-    sampling: Sampling = {"max_tokens": max_tokens, "temperature": temperature}
+    sampling: Sampling = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "truncate": truncate or None,
+    }
     wish = Wish(style, prompt, sampling, as_json=as_json, streams=not no_stream)
     with FlamingoClient(url, api_key=api_key) as client:
         if len(files) == 1:
@@ -86,4 +91,4 @@ def _answer(client: FlamingoClient, clip: str, wish: Wish) -> None:
     if wish.as_json:
         output.answer(told, file=clip)
     else:
-        output.whole(told.caption, told.finish_reason)
+        output.whole(told.caption, told.finish_reason, told.usage)

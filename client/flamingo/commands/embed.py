@@ -37,6 +37,7 @@ def embed(  # noqa: PLR0913 - a command's parameters are its options
     out: Out = None,
     layer: LayerOption = "encoder",
     pooling: PoolingOption = "none",
+    truncate: options.Truncate = False,
     url: options.Url = address.DEFAULT,
     api_key: options.ApiKey = None,
 ) -> None:
@@ -47,10 +48,12 @@ def embed(  # noqa: PLR0913 - a command's parameters are its options
         FlamingoClient(url, api_key=api_key) as client,
         output.waiting(f"listening to {clips.title(file)}"),
     ):
-        result = client.embed(clips.audio(file), layer=layer, pooling=pooling)
+        audio = clips.audio(file)
+        result = client.embed(audio, layer=layer, pooling=pooling, truncate=truncate or None)
     if out is not None:
         _save(result.embedding, out)
     output.table(_summary(result, out))
+    output.tell_if_cut(None, result.usage)
 
 
 def _save(embedding: NDArray[np.float32], out: Path) -> None:

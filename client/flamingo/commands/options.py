@@ -47,6 +47,14 @@ Temperature = Annotated[
         rich_help_panel=ANSWER,
     ),
 ]
+Truncate = Annotated[
+    bool,
+    typer.Option(
+        "--truncate",
+        help="Of a clip that is too long, hear the beginning.",
+        rich_help_panel=ANSWER,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the server's whole answer as JSON.")]
 NoStream = Annotated[
     bool, typer.Option("--no-stream", help="Print the answer when it is complete.")

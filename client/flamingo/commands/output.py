@@ -15,6 +15,7 @@ from rich.table import Table
 
 from flamingo.client import TextStream
 from flamingo.errors import FlamingoError
+from flamingo.wire.responses import AudioUsage
 
 UNBOUNDED_WIDTH = 1000
 
@@ -28,19 +29,24 @@ def words(stream: TextStream, *, about: str) -> None:
         for text in stream:
             print(text, end="", flush=True)
     print()
-    tell_if_cut(stream.finish_reason)
+    tell_if_cut(stream.finish_reason, stream.usage)
 
 
-def whole(text: str, finish_reason: str | None) -> None:
+def whole(text: str, finish_reason: str | None, usage: AudioUsage) -> None:
     """Print a complete answer; say so when it was cut short."""
     print(text)
-    tell_if_cut(finish_reason)
+    tell_if_cut(finish_reason, usage)
 
 
-def tell_if_cut(finish_reason: str | None) -> None:
-    """Say on standard error that an answer is not complete, if it is not."""
+def tell_if_cut(finish_reason: str | None, usage: AudioUsage | None) -> None:
+    """Say on standard error that an answer, or what it is about, is not complete."""
     if finish_reason == "length":
         print("flamingo: cut off at the token limit; see --max-tokens", file=sys.stderr)
+    if usage is not None and usage.audio_truncated:
+        left = usage.truncated_seconds
+        rest = "the rest" if left is None else f"{left:,.0f} s more"
+        heard = f"heard the first {usage.audio_seconds:,.0f} s; {rest} were left out"
+        print(f"flamingo: {heard}", file=sys.stderr)
 
 
 def answer(body: BaseModel, **more: Any) -> None:

@@ -15,10 +15,10 @@ from flamingo.wire.routes import Route
 FOLDER = resources.files("flamingo") / "swagger"
 DISTRIBUTION = "flamingo-fleet"
 HEADERS: Mapping[str, str] = {
-    # Swagger UI writes into style attributes, and draws with data: images. It makes HTML of
-    # text, after cleaning it, so trusted types cannot be asked of it.
+    # Swagger UI draws with data: images. It makes HTML of text, after cleaning it, so trusted
+    # types cannot be asked of it.
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
+        "default-src 'none'; script-src 'self'; style-src 'self';"
         " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
         " frame-ancestors 'none'"
     ),

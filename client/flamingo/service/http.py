@@ -10,12 +10,14 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 import structlog
 from aiohttp import hdrs, web
 
 from flamingo import errors
 from flamingo.service import logs, traces
+from flamingo.service.patience import Allowance
 from flamingo.wire import REQUEST_ID_HEADER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -27,7 +29,11 @@ KEPT = (hdrs.ALLOW,)
 """What aiohttp says in an error's headers, and we in no other place."""
 OPENAI_VERSION = "2020-10-01"
 """The only one that OpenAI's API ever had."""
+SERVER = "flamingo"
+"""What we say we are; which software, and in which version, is nobody's business."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_REFUSALS = web.AppKey("refusals", Allowance)
+"""Refused requests that get an access line: a flood of them must not fill a disk."""
 _QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
 """Polled paths: no access line, as for the page's files. Changes are logged as they happen."""
 
@@ -50,6 +56,7 @@ def error_response(error: errors.FlamingoError) -> web.Response:
 def application(*, max_body_bytes: int) -> web.Application:
     """Return an application with the manners of this module, and no routes."""
     app = web.Application(client_max_size=max_body_bytes, middlewares=[_account, _tell_errors])
+    app[_REFUSALS] = Allowance(per_s=100, burst=500)
     app.on_response_prepare.append(_stamp)
     return app
 
@@ -108,7 +115,11 @@ def _request_id(request: web.Request) -> str:
 
 
 def _log_access(request: web.Request, status: int) -> None:
-    if request.path in _QUIET or request.path.startswith("/ui"):
+    if request.path in _QUIET or request.path.startswith(("/ui", "/docs")):
+        return
+    refusals = request.app[_REFUSALS]
+    is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_refusal and not refusals.take(time.monotonic()):
         return
     logs.get().info(
         "request.finished",
@@ -118,6 +129,7 @@ def _log_access(request: web.Request, status: int) -> None:
         status=status,
         duration_s=round(time.monotonic() - request[STARTED_S], 4),
         **request[FACTS],
+        **({"unsaid": refusals.refused()} if refusals.num_refused else {}),
     )
 
 
@@ -133,6 +145,8 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
             raise
         told = _of_http(request, exception)
         kept = {name: exception.headers[name] for name in KEPT if name in exception.headers}
+    except web.RequestPayloadError:
+        told = errors.BadRequest("the body is not encoded as its headers say")
     except ConnectionResetError:
         raise  # the client went away; there is nobody to tell
     except Exception:  # noqa: BLE001 - the one place that keeps a bug from a client
@@ -159,7 +173,7 @@ def _of_http(request: web.Request, exception: web.HTTPException) -> errors.Flami
 
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in every answer, as OpenAI's servers do, and not the software."""
-    response.headers["Server"] = "flamingo"
+    response.headers[hdrs.SERVER] = SERVER
     response.headers.setdefault("openai-version", OPENAI_VERSION)
     if REQUEST_ID in request:
         response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])

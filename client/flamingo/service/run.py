@@ -7,6 +7,7 @@ standard input.
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import signal
 import socket
 import sys
@@ -14,8 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from flamingo.service import logs
+from flamingo.service import connections, logs
 from flamingo.service.exits import Exit
+from flamingo.service.patience import Patience
 from flamingo.service.settings import ServiceSettings
 
 KEEPALIVE_S = 75.0
@@ -23,6 +25,8 @@ KEEPALIVE_S = 75.0
 LINGERING_S = 2.0
 """How long a refused upload is still read, so that its client sees the refusal."""
 BACKLOG = 1024
+
+OPEN = "everybody who can reach this address may use it; --key-file asks for API keys"
 
 Drain = Callable[[], Awaitable[None]]
 
@@ -76,8 +80,9 @@ async def _serve(
     app: web.Application, listener: socket.socket, settings: ServiceSettings, drain: Drain
 ) -> Exit:
     # On a disconnect the handler is cancelled, so that the work behind it stops.
-    runner = web.AppRunner(
+    runner = connections.Runner(
         app,
+        _patience(settings),
         handler_cancellation=True,
         keepalive_timeout=KEEPALIVE_S,
         access_log=None,
@@ -90,6 +95,8 @@ async def _serve(
         await web.SockSite(runner, listener).start()
         host, port = listener.getsockname()[:2]
         logs.get().info("service.listening", host=host, port=port)
+        if settings.key_file is None and not _is_loopback(host):
+            logs.get().warning("service.open", host=host, told=OPEN)
         async with _parent_watch(stop, watched=settings.stop_with_parent):
             await stop.wait()
         logs.get().info("service.draining", grace_s=settings.grace_s)
@@ -98,6 +105,21 @@ async def _serve(
         await runner.cleanup()
     logs.get().info("service.stopped")
     return Exit.OK if is_done else Exit.CUT
+
+
+def _patience(settings: ServiceSettings) -> Patience:
+    return Patience(
+        header_s=settings.header_s,
+        body_idle_s=settings.body_idle_s,
+        min_body_bytes_per_s=settings.min_body_bytes_per_s,
+        write_s=settings.write_s,
+        max_connections=min(settings.max_connections, connections.raise_file_limit()),
+        max_connections_per_peer=settings.max_connections_per_peer,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 async def _drained(drain: Drain, hurry: asyncio.Event, grace_s: float) -> bool:

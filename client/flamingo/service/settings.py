@@ -7,7 +7,7 @@ name in a YAML file (`max_body_bytes`); only what was given overrides.
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -19,7 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from flamingo.service import layers
+from flamingo.service import keys, layers
 from flamingo.service.exits import Exit
 from flamingo.wire import MAX_BODY_BYTES
 
@@ -55,10 +55,24 @@ class ServiceSettings(BaseSettings):
     """Seconds that held requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
+    key_file: Path | None = None
+    """API keys (YAML or JSON, read anew when it changes); without it everybody may ask."""
     cors_origin: Annotated[list[str], NoDecode] = Field(default=[])
     """Origin of a page that may call from a browser, or *. Repeat it, or separate with commas."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
     """Largest request body taken; a larger one is refused with 413."""
+    header_s: float = Field(default=10.0, gt=0)
+    """Seconds from a request's first byte to the end of its head."""
+    body_idle_s: float = Field(default=60.0, gt=0)
+    """Seconds without a byte of the body after which a request is given up with 408."""
+    min_body_bytes_per_s: float = Field(default=1024.0, gt=0)
+    """Slowest body taken, after its first 30 s; a slower one is given up with 408."""
+    write_s: float = Field(default=30.0, gt=0)
+    """Seconds in which a client must take some of its answer, or lose the connection."""
+    max_connections: int = Field(default=10_000, ge=1)
+    """Connections held at once; one more is refused with 503."""
+    max_connections_per_peer: int = Field(default=4096, ge=1)
+    """Of these, from one address (IPv6: one network of 64 bits)."""
 
     @field_validator("cors_origin", mode="before")
     @classmethod
@@ -85,6 +99,10 @@ class ServiceSettings(BaseSettings):
         """Take what `layers` found, and look nowhere else."""
         return (init_settings,)
 
+    def file_faults(self) -> Iterator[str]:
+        """Yield a sentence for each fault of the files that are named here."""
+        yield from faults_of("--key-file", self.key_file, keys.parse)
+
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -105,10 +123,25 @@ def resolve(
     except ValidationError as error:
         told += [_fault(kind, fault, given) for fault in error.errors(include_url=False)]
     else:
+        told += settings.file_faults()
         if not told:
             return settings, given
     print(f"{prog}: " + f"\n{prog}: ".join(told), file=sys.stderr)  # noqa: T201 - usage goes to a person
     raise SystemExit(Exit.USAGE)
+
+
+def faults_of(flag: str, path: Path | None, parse: Callable[[bytes], object]) -> Iterator[str]:
+    """Yield a sentence for each reason why a file that `flag` names cannot be used."""
+    if path is None:
+        return
+    try:
+        parse(path.read_bytes())
+    except OSError as error:
+        yield f"{flag}: {path}: {error.strerror}"
+    except keys.BadKeys as bad:
+        yield from (f"{flag}: {fault}" for fault in bad.faults)
+    except ValueError as error:
+        yield f"{flag}: {error}"
 
 
 def _fault(kind: type[ServiceSettings], fault: Any, given: layers.Given) -> str:

@@ -12,6 +12,7 @@
  *            load: {state: string} | null}} Endpoint
  */
 
+import { another, key } from "./credentials.js";
 import { payloads } from "./sse.js";
 
 /** Where the API lives: one level above the page, whatever path a proxy puts before it. */
@@ -147,8 +148,11 @@ const json = async (path) => (await send(path)).json();
  * @returns {Promise<Response>} the answer, when it is a good one.
  */
 async function send(path, options) {
-  const response = await fetch(new URL(path, ROOT), options).catch(unreachable);
+  const sent = key();
+  const headers = sent ? { authorization: `Bearer ${sent}` } : undefined;
+  const response = await fetch(new URL(path, ROOT), { ...options, headers }).catch(unreachable);
   if (response.ok) return response;
+  if (response.status === 401 && (await another(sent))) return send(path, options);
   const body = await response.json().catch(() => null);
   throw told(body?.error ?? {}, response);
 }

@@ -2,6 +2,7 @@
 
 import { arrive, Job } from "./answer.js";
 import { caption, captionFields, ROOT } from "./api.js";
+import { key } from "./credentials.js";
 import { $, chosen, copy, showError } from "./dom.js";
 import { captionCall, curl, python } from "./snippets.js";
 
@@ -56,7 +57,7 @@ export class CaptionView {
 
   #curl() {
     const fields = captionFields(this.#asked);
-    return curl(ROOT.href, "v1/audio/captions", fields, this.clip().name);
+    return curl(ROOT.href, "v1/audio/captions", fields, this.clip().name, key() !== "");
   }
 
   #python() {

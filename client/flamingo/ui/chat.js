@@ -2,6 +2,7 @@
 
 import { arrive, Job } from "./answer.js";
 import { ask, chatFields, ROOT } from "./api.js";
+import { key } from "./credentials.js";
 import { $, copy, isStop, make, showError } from "./dom.js";
 import { askCall, curl, python } from "./snippets.js";
 
@@ -103,7 +104,7 @@ export class ChatView {
   }
 
   #curl() {
-    return curl(ROOT.href, "v1/chat/completions", chatFields(this.#sent), this.clip().name);
+    return curl(ROOT.href, "v1/chat/completions", chatFields(this.#sent), this.clip().name, key() !== "");
   }
 
   #python() {

@@ -26,9 +26,9 @@ async function shown(section) {
     show(await fleet());
     $("fleet-error").hidden = true;
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) {
+    if (error instanceof ApiError && [403, 404].includes(error.status)) {
       section.hidden = true;
-      return false; // a pod serves this page: there is no fleet to show
+      return false; // a pod serves this page, or the key may not look: there is nothing to show
     }
     showError($("fleet-error"), error);
   }

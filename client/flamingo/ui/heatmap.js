@@ -2,6 +2,7 @@
 
 import { Job } from "./answer.js";
 import { embed, embeddingFields, ROOT } from "./api.js";
+import { key } from "./credentials.js";
 import { $, chosen, copy, download, showError } from "./dom.js";
 import { decode, npy, paint } from "./embedding.js";
 import { count } from "./format.js";
@@ -70,7 +71,7 @@ export class EmbeddingView {
 
   #curl() {
     const fields = embeddingFields(this.#layer);
-    return curl(ROOT.href, "v1/audio/embeddings", fields, this.clip().name);
+    return curl(ROOT.href, "v1/audio/embeddings", fields, this.clip().name, key() !== "");
   }
 
   #python() {

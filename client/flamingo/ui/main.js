@@ -3,10 +3,12 @@
 import { example, here, model } from "./api.js";
 import { CaptionView } from "./caption.js";
 import { ChatView } from "./chat.js";
+import { askWith } from "./credentials.js";
 import { $, showError } from "./dom.js";
 import { watch } from "./fleet.js";
 import { count, size, span } from "./format.js";
 import { EmbeddingView } from "./heatmap.js";
+import { askForKey } from "./key.js";
 import { Player } from "./player.js";
 
 const RETRY_MS = 3000;
@@ -98,6 +100,7 @@ async function introduceServer() {
   }
 }
 
+askWith(askForKey);
 acceptFiles();
 introduceModel();
 introduceServer();

@@ -5,11 +5,13 @@
  * @param {string} path
  * @param {object} fields
  * @param {string} fileName
+ * @param {boolean} hasKey whether to send the one in the reader's environment
  */
-export function curl(root, path, fields, fileName) {
+export function curl(root, path, fields, fileName, hasKey) {
   const noBuffer = "stream" in fields ? " -N" : "";
   return [
     `curl${noBuffer} ${shell(root + path)}`,
+    ...(hasKey ? ['  -H "Authorization: Bearer $FLAMINGO_API_KEY"'] : []),
     // --form-string, because -F would read a leading @ or < as a file's name.
     `  --form-string ${shell(`request=${JSON.stringify(fields)}`)}`,
     `  -F ${shell(`file=@"${fileName.replace(/[\\"]/g, "\\$&")}"`)}`,

@@ -38,7 +38,7 @@ class Accepted(BaseModel):
     service_tier: Literal["auto", "default"] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     parallel_tool_calls: bool | None = None
-    store: Literal[False] | None = None
+    store: Annotated[bool, Field(json_schema_extra={"const": False})] | None = None
     """Nothing is stored, whatever is said; `true` is refused."""
     modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
     reasoning_effort: Literal["none"] | None = None

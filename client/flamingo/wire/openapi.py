@@ -7,7 +7,7 @@ Pure.
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from flamingo import errors
 from flamingo.wire import REQUEST_ID_HEADER, sse
 from flamingo.wire.accepted import Accepted
-from flamingo.wire.requests import MAX_TEXT_CHARS
+from flamingo.wire.requests import FORM_NAME, MAX_TEXT_CHARS
 from flamingo.wire.routes import METRICS, Faults, Route
 
 Json = dict[str, Any]
@@ -28,6 +28,11 @@ FILE = {
     "type": "string",
     "format": "binary",
     "description": "WAV, FLAC, MP3, Ogg, Opus, M4A, AAC, WebM or AIFF; the bytes decide.",
+}
+OWN_WORDS = {
+    "type": "string",
+    "maxLength": MAX_TEXT_CHARS,
+    "description": "The question. Who has a conversation puts `messages` into `request` instead.",
 }
 ERROR = {
     "type": "object",
@@ -168,7 +173,7 @@ def _fields(route: Route, schemas: Json) -> Json:
     """Return what a form's part `request` may hold: all but the audio."""
     assert route.request is not None
     schema: Json = copy.deepcopy(schemas[route.request.__name__])
-    for name in route.file_for if not route.own_words else ():
+    for name in route.file_for:
         del schema["properties"][name]
     title = f"{route.request.__name__}Fields"
     return {"type": "object", "title": title, "properties": schema["properties"]}
@@ -187,17 +192,13 @@ def _form(route: Route, schema: Json) -> Json:
         "type": "object",
         "description": FORM_LIMIT,
         "required": ["file"],
+        "propertyNames": {"pattern": FORM_NAME},
         "properties": {"file": FILE, **plain, "request": rest},
     }
     if route.own_words:
-        words = {"type": "string", "maxLength": MAX_TEXT_CHARS, "description": "The question."}
-        form["properties"][route.own_words] = words
-        form["anyOf"] = [{"required": [route.own_words]}, _holds("request", route.file_for)]
+        form["properties"][route.own_words] = OWN_WORDS
+        form["required"] += [route.own_words]
     return form
-
-
-def _holds(name: str, fields: Iterable[str]) -> Json:
-    return {"required": [name], "properties": {name: {"required": list(fields)}}}
 
 
 def _scalar(schema: Mapping[str, Any]) -> Json | None:
@@ -239,15 +240,19 @@ def _content(route: Route) -> Iterator[tuple[str, Json]]:
 
 
 def _stream(event: str) -> Json:
-    """Describe the text of a stream; 3.1 has no schema for the events in it."""
+    """Describe one event; 3.1 has no word for the sequence of them."""
+    said = {
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": TEMPLATE.format(model=event)},
+    }
+    done = {"const": "[DONE]"}
     return {
         "schema": {
-            "type": "string",
-            "description": f"With `stream: true`. Each line `data: …` holds a {event}, the last"
-            f" one `[DONE]`; a line that begins with a colon says nothing. An error after the"
-            f" first event comes as `data:` with an Error, and no `[DONE]`.",
+            "type": "object",
+            "description": "With `stream: true`: one event. The last one says `[DONE]`; an error"
+            " after the first comes as an Error, and no `[DONE]`. Comments are heartbeats.",
+            "properties": {"data": {"type": "string", "anyOf": [said, done]}},
         },
-        "x-event": {"$ref": TEMPLATE.format(model=event)},
         "example": f"data: {{…}}\n\n{sse.DONE.decode()}",
     }
 

@@ -34,8 +34,18 @@ MAX_BIASES = 300
 MAX_TOKEN_ID_DIGITS = 9
 MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
+FORM_NAME = "^[a-zA-Z0-9_.-]{1,64}$"
+"""What a form's field may be called."""
 NULL: JsonDict = {"type": "null"}
 
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 8.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Stands last, so that the bounds stay in the schema."""
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
@@ -206,11 +216,13 @@ class Sampling(Body, Accepted):
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Unset means the one model served."""
-    max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)] | None = None
+    truncate: bool = False
+    """Hear the beginning of a clip that is too long, and say so, instead of refusing it."""
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
     """Of all that was read or said; 1 is none."""
@@ -230,7 +242,7 @@ class Sampling(Body, Accepted):
         | None
     ) = None
     """By token id. The pod knows which ids there are."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] | None = None
     response_format: ResponseFormat | None = None
     stop: Annotated[
         Stops | None, BeforeValidator(_list, json_schema_input_type=Stop | Stops | None)
@@ -252,13 +264,13 @@ class ChatRequest(Sampling):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
-    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE] | None = None
     """Wins over `max_tokens`, its older name."""
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE] | None = None
     """How many answers; with a seed, each has its own: seed, seed + 1, …"""
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE] | None = None
 
     @field_validator("top_logprobs")
     @classmethod
@@ -284,6 +296,8 @@ class EmbeddingOptions(Body):
     pooling: Pooling = "none"
     """`none`: one row a frame (25 a second). `mean`: one row a clip."""
     encoding_format: EncodingFormat = "float"
+    truncate: bool = False
+    """Hear the beginning of a clip that is too long, and say so, instead of refusing it."""
 
 
 class EmbeddingRequest(EmbeddingOptions):

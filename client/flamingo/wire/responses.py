@@ -18,6 +18,11 @@ def is_none(value: object) -> bool:
     return value is None
 
 
+def is_false(value: object) -> bool:
+    """Return whether a field says only that nothing unusual happened."""
+    return value is False
+
+
 class Answer(BaseModel):
     """Base: a client reads answers of a newer server too."""
 
@@ -32,15 +37,24 @@ class PromptTokensDetails(Answer):
     cached_tokens: int = 0
 
 
-class Usage(Answer):
+class AudioUsage(Answer):
+    """What was heard."""
+
+    audio_seconds: float
+    """Decoded seconds of audio."""
+    audio_truncated: bool = Field(default=False, exclude_if=is_false)
+    """Whether there was more, left out because the request said `truncate`."""
+    truncated_seconds: float | None = Field(default=None, exclude_if=is_none)
+    """How much more, by the file's header: it is not decoded. None if that cannot be right."""
+
+
+class Usage(AudioUsage):
     """What a request took."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
-    audio_seconds: float
-    """Decoded seconds of audio."""
 
 
 class RequestMetrics(Answer):
@@ -182,12 +196,11 @@ class EmbeddingData(Answer):
     """Where each frame starts, in seconds; None when pooled."""
 
 
-class EmbeddingUsage(Answer):
+class EmbeddingUsage(AudioUsage):
     """What an embedding took."""
 
     prompt_tokens: int
     total_tokens: int
-    audio_seconds: float
     num_frames: int
 
 

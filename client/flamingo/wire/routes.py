@@ -28,7 +28,9 @@ ELSEWHERE = frozenset({errors.NotFound, errors.MethodNotAllowed})
 """What no documented route says of itself."""
 ANY: Faults = [kind for kind in errors.BY_CODE.values() if kind not in ELSEWHERE]
 """What work may be refused with."""
-OF_GET: Faults = [kind for kind in ANY if not issubclass(kind, errors.BadRequest)]
+KEYED: Faults = [kind for kind in ANY if kind.status in {401, 403}]
+"""What a caller is told who has no key, or one that may not do this."""
+OF_GET: Faults = [*KEYED, *(kind for kind in ANY if not issubclass(kind, errors.BadRequest))]
 HTML = "text/html"
 NPY = "application/x-npy"
 METRICS = "text/plain"
@@ -164,6 +166,9 @@ MODELS = (
 )
 
 
+HEALTH: Mapping[str, Faults] = {"/health": KEYED, "/health/ready": ()}
+
+
 def _health(answer: type[BaseModel]) -> tuple[Route, ...]:
     """Return the two paths that say whether work is taken; of a pod also where loading stands."""
     return tuple(
@@ -173,8 +178,9 @@ def _health(answer: type[BaseModel]) -> tuple[Route, ...]:
             summary="Whether work is taken",
             answer=answer,
             not_ready=answer,
+            faults=faults,
         )
-        for path in ("/health", "/health/ready")
+        for path, faults in HEALTH.items()
     )
 
 
@@ -186,8 +192,14 @@ STATE = (
         answer=responses.Health,
         not_ready=responses.Health,
     ),
-    Route(path="/version", tag="Service", summary="The release", answer=responses.Version),
-    Route(path="/metrics", tag="Service", summary="For Prometheus", also=(METRICS,)),
+    Route(
+        path="/version",
+        tag="Service",
+        summary="The release",
+        answer=responses.Version,
+        faults=KEYED,
+    ),
+    Route(path="/metrics", tag="Service", summary="For Prometheus", also=(METRICS,), faults=KEYED),
     Route(path="/openapi.json", tag="Service", summary="This document", also=("application/json",)),
 )
 PAGES = (
@@ -226,6 +238,7 @@ POD = (
         tag="Service",
         summary="The pod's load, as the router asks for it",
         answer=report.LoadReport,
+        faults=KEYED,
     ),
 )
 ROUTER = (
@@ -236,11 +249,13 @@ ROUTER = (
         tag="Service",
         summary="The same as /fleet",
         answer=report.FleetReport,
+        faults=KEYED,
     ),
     Route(
         path="/fleet",
         tag="Service",
         summary="The pods and what they have left to do",
         answer=report.FleetReport,
+        faults=KEYED,
     ),
 )

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from flamingo.wire.requests import (
     MAX_MESSAGES,
+    WHOLE,
     AnyAudioPart,
     AudioInput,
     EmbeddingOptions,
@@ -67,7 +68,7 @@ class VectorRequest(EmbeddingOptions):
     """A clip or a list of them, each a `data:` or `http(s)` URL or an audio part."""
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
     """Instead of `input`, as vLLM has it: a conversation that holds one clip and no words."""
-    dimensions: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=65_536), WHOLE] | None = None
     """Only the width that the layer has."""
     pooling: Literal["mean"] = "mean"
     encoding_format: Literal["float", "base64"] = "float"

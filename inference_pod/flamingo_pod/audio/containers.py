@@ -1,13 +1,14 @@
-"""Which container some bytes are, by their first bytes.
+"""Which container some bytes are, by their first bytes, and which decoders may read it.
 
-Only what is named here is ever given to a decoder: FFmpeg alone knows over
-four hundred formats, some of which open other files.
+Only what is named here is ever given to FFmpeg: it alone knows over four
+hundred formats, some of which open other files.
 
 Pure.
 """
 
 READABLE = "WAV, FLAC, MP3, Ogg (Vorbis, Opus), M4A/MP4, AAC, WebM/Matroska and AIFF"
 
+HEAD_BYTES = 16
 MAGIC = (
     # the file starts with, at an offset stands, what it is
     (b"RIFF", 8, b"WAVE", "wav"),
@@ -19,6 +20,12 @@ MAGIC = (
     (b"\x1aE\xdf\xa3", 0, b"", "matroska"),
     (b"", 4, b"ftyp", "mov"),
 )
+CODECS = (
+    "aac,alac,flac,mp1float,mp2float,mp3float,opus,vorbis,adpcm_ima_wav,adpcm_ms,adpcm_ima_qt,"
+    "pcm_alaw,pcm_mulaw,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_s16be,pcm_s16le,"
+    "pcm_s24be,pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u8"
+)
+"""FFmpeg's names. A cover picture's decoder, or a film's, is not among them."""
 
 
 def sniff(head: bytes) -> str | None:
@@ -26,14 +33,19 @@ def sniff(head: bytes) -> str | None:
     for start, offset, kind, container in MAGIC:
         if head.startswith(start) and head[offset : offset + len(kind)] == kind:
             return container
-    return _mpeg(head)
-
-
-def _mpeg(head: bytes) -> str | None:
-    if head[:3] == b"ID3":
-        return "mp3"
     if len(head) < 2 or head[0] != 0xFF:  # noqa: PLR2004 - a sync word is two bytes
         return None
     if head[1] & 0xF6 == 0xF0:  # noqa: PLR2004 - layer 00 with sync: ADTS
         return "aac"
     return "mp3" if head[1] & 0xE0 == 0xE0 else None  # noqa: PLR2004 - an MPEG audio sync word
+
+
+def id3_bytes(head: bytes) -> int:
+    """Return how long the ID3v2 tag is that starts with `head`; 0 if there is none."""
+    if head[:3] != b"ID3" or len(head) < 10:  # noqa: PLR2004 - its header
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte & 0x7F
+    has_footer = bool(head[5] & 0x10)
+    return 10 + size + 10 * has_footer

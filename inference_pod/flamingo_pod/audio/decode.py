@@ -1,34 +1,30 @@
-"""Bytes of any readable container → mono float32 samples at 16 kHz.
+"""A clip's file in any readable container → mono float32 samples at 16 kHz in another file.
 
-libsndfile reads first; what it cannot open or finish goes to FFmpeg (PyAV) with
-the container forced. Everything is bounded *while* decoding, since a header may
-say one second and hold ten hours.
+Everything is counted *while* decoding, since a header may say one second and
+hold ten hours. Samples leave as they come: a worker's memory does not grow with
+the clip.
 
 Runs in a worker process: imports no torch, and a crash here costs one request.
 """
 
-import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import av
 import numpy as np
-import soundfile
 import soxr
-from numpy.typing import NDArray
 
 from flamingo.audio import windows
 from flamingo.errors import AudioTooLong, InvalidAudio
-from flamingo_pod.audio import containers
+from flamingo_pod.audio import reader
+from flamingo_pod.audio.reader import Block, Samples
+from flamingo_pod.memory_file import Address
 
-Samples = NDArray[np.float32]
-
-BLOCK_FRAMES = 65_536
-MIN_RATE_HZ = 4_000
-MAX_RATE_HZ = 384_000
-MAX_CHANNELS = 32
+BLOCK_SAMPLES = 65_536
+MAX_PCM_BYTES = 4 * 2**30
+"""Twenty minutes of eight channels at 96 kHz take 3.7 GB, and nobody has a clip of more."""
+MAX_RATE_CHANGES = 16
 MAX_PEAK = 100.0
 """Full scale is 1. Integers written as floats (±32768) are a mistake, not loud music."""
 
@@ -38,117 +34,118 @@ class Bounds:
     """How much audio one request may hold."""
 
     max_seconds: float
-
-
-def decode(data: bytes, bounds: Bounds) -> Samples:
-    """Return the clip as mono float32 at 16 kHz, the mean of its channels.
-
-    Raises:
-        InvalidAudio: not a readable container, damaged, empty, or not finite.
-        AudioTooLong: more than `bounds.max_seconds`; nothing is cut silently.
-    """
-    container = containers.sniff(data[:16])
-    if container is None:
-        raise InvalidAudio(
-            f"the audio is in no format read here; readable are {containers.READABLE}"
-        )
-    try:
-        samples = _collect(_read_with_sndfile(data), bounds)
-    except soundfile.LibsndfileError:
-        samples = _decode_with_ffmpeg(data, container, bounds)
-    return _checked(samples)
-
-
-def _decode_with_ffmpeg(data: bytes, container: str, bounds: Bounds) -> Samples:
-    try:
-        return _collect(_read_with_ffmpeg(data, container), bounds)
-    except (av.FFmpegError, UnicodeDecodeError):  # the latter from broken metadata
-        # Not the library's text: it may name addresses and paths (CVE-2026-22778).
-        raise InvalidAudio(f"the {container} audio is damaged or cut short") from None
+    truncate: bool = False
+    """Whether what is longer is cut, and not refused."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Stream:
-    """An opened clip: its native rate, and mono float32 blocks of it."""
+class Decoded:
+    """What was written."""
 
-    rate_hz: int
-    blocks: Iterator[Samples]
-
-
-@contextlib.contextmanager
-def _read_with_sndfile(data: bytes) -> Iterator[_Stream]:
-    with soundfile.SoundFile(io.BytesIO(data)) as file:
-        _check_shape(file.samplerate, file.channels)
-        blocks = file.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True)
-        yield _Stream(file.samplerate, (_downmix(block) for block in blocks))
+    num_samples: int
+    is_cut: bool
+    told_s: float | None
+    """How long the clip's header says the clip is; never trusted, but told."""
 
 
-@contextlib.contextmanager
-def _read_with_ffmpeg(data: bytes, container: str) -> Iterator[_Stream]:
-    with av.open(io.BytesIO(data), format=container) as file:
-        if not file.streams.audio:
-            raise InvalidAudio(f"the {container} file holds no audio stream")
-        stream = file.streams.audio[0]
-        _check_shape(stream.rate, stream.channels)
-        to_float = av.AudioResampler(format="fltp")
-        frames = (out for frame in file.decode(stream) for out in to_float.resample(frame))
-        yield _Stream(stream.rate, (_downmix(frame.to_ndarray().T) for frame in frames))
+def decode(source: Address, target: Address, bounds: Bounds) -> Decoded:
+    """Write the clip to `target` as mono float32 at 16 kHz, the mean of its channels.
 
-
-def _check_shape(rate_hz: int, num_channels: int) -> None:
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise InvalidAudio(
-            f"the audio's sample rate is {rate_hz} Hz; allowed are {MIN_RATE_HZ} to {MAX_RATE_HZ}"
-        )
-    if not 1 <= num_channels <= MAX_CHANNELS:
-        raise InvalidAudio(
-            f"the audio has {num_channels} channels; allowed are 1 to {MAX_CHANNELS}"
-        )
-
-
-def _downmix(block: Samples) -> Samples:
-    """Return the mean of the channels of `(frames, channels)`.
-
-    Column by column: numpy's `mean(axis=1)` takes nine times as long.
+    Raises:
+        InvalidAudio: not a readable container, damaged, empty, or not finite.
+        AudioTooLong: more than `bounds.max_seconds`, and not to be cut.
+        Gone: nobody waits for it any more.
     """
-    total = block[:, 0].copy()
-    for channel in range(1, block.shape[1]):
-        total += block[:, channel]
-    return total / np.float32(block.shape[1])
+    with source.open("rb") as file, target.open("wb") as sink, reader.opened(file) as clip:
+        limit = int(bounds.max_seconds * windows.SAMPLE_RATE_HZ)
+        num_samples, is_cut = 0, False
+        for part in _resampled(_gathered(_bounded(clip.blocks))):
+            _check_level(part)
+            is_cut = num_samples + len(part) > limit
+            if is_cut and not bounds.truncate:
+                raise AudioTooLong(_too_long(bounds.max_seconds, clip.told_s))
+            kept = part[: limit - num_samples]
+            _write(sink, kept)
+            num_samples += len(kept)
+            if is_cut:
+                break
+        _check_length(num_samples)
+        return Decoded(num_samples, is_cut, clip.told_s)
 
 
-def _collect(opened: contextlib.AbstractContextManager[_Stream], bounds: Bounds) -> Samples:
-    """Resample block by block, and stop as soon as there is too much."""
-    limit = int(bounds.max_seconds * windows.SAMPLE_RATE_HZ)
-    parts: list[Samples] = []
-    with opened as stream:
-        for part in _resampled(stream):
-            parts.append(part)
-            limit -= len(part)
-            if limit < 0:
-                raise AudioTooLong(f"the audio is longer than {bounds.max_seconds:g} s")
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-
-
-def _resampled(stream: _Stream) -> Iterator[Samples]:
-    if stream.rate_hz == windows.SAMPLE_RATE_HZ:
-        yield from stream.blocks
-        return
-    resampler: Any = soxr.ResampleStream(
-        stream.rate_hz, windows.SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ"
+def _too_long(max_seconds: float, told_s: float | None) -> str:
+    says = f" (its header says {told_s:.0f} s)" if told_s and told_s > max_seconds else ""
+    return (
+        f"the audio is longer than {max_seconds:g} s{says}; "
+        "truncate: true hears the beginning and says how much that is"
     )
-    for block in stream.blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def _checked(samples: Samples) -> Samples:
-    if len(samples) < windows.MIN_TAIL_SAMPLES:
-        milliseconds = len(samples) / windows.SAMPLE_RATE_HZ * 1000
-        raise InvalidAudio(f"the audio holds {milliseconds:.1f} ms; one audio token needs 20.1 ms")
-    peak = float(np.abs(samples).max())
+def _bounded(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Count what the decoder gives out, whatever the header promised."""
+    num_pcm_bytes = 0
+    for block in blocks:
+        num_pcm_bytes += block.num_pcm_bytes
+        if num_pcm_bytes > MAX_PCM_BYTES:
+            raise InvalidAudio(
+                f"the audio decodes to over {MAX_PCM_BYTES} bytes of samples, all channels counted"
+            )
+        yield block
+
+
+def _gathered(blocks: Iterable[Block]) -> Iterator[tuple[int, Samples]]:
+    """Yield `(rate_hz, samples)` in larger pieces; a codec's own are of 20 ms."""
+    rate_hz, parts, num_samples = 0, list[Samples](), 0
+    for block in blocks:
+        if parts and (num_samples >= BLOCK_SAMPLES or block.rate_hz != rate_hz):
+            yield rate_hz, np.concatenate(parts)
+            parts, num_samples = [], 0
+        rate_hz = block.rate_hz
+        parts.append(block.samples)
+        num_samples += len(block.samples)
+    if parts:
+        yield rate_hz, np.concatenate(parts)
+
+
+def _resampled(pieces: Iterable[tuple[int, Samples]]) -> Iterator[Samples]:
+    """Yield the pieces at 16 kHz, each stretch of one rate by a resampler of its own."""
+    resampler, now_hz, num_rates = None, 0, 0
+    for rate_hz, piece in pieces:
+        if rate_hz != now_hz:
+            yield from _rest(resampler)
+            resampler, now_hz, num_rates = _resampler(rate_hz), rate_hz, num_rates + 1
+            if num_rates > MAX_RATE_CHANGES:
+                raise InvalidAudio(f"the audio changes its rate over {MAX_RATE_CHANGES} times")
+        yield piece if resampler is None else resampler.resample_chunk(piece)
+    yield from _rest(resampler)
+
+
+def _resampler(rate_hz: int) -> Any:
+    if rate_hz == windows.SAMPLE_RATE_HZ:
+        return None
+    return soxr.ResampleStream(rate_hz, windows.SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+
+
+def _rest(resampler: Any) -> Iterator[Samples]:
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _write(sink: io.FileIO, samples: Samples) -> None:
+    left = memoryview(samples.tobytes())
+    while left:
+        left = left[sink.write(left) :]
+
+
+def _check_level(samples: Samples) -> None:
+    peak = float(np.abs(samples).max(initial=0.0))
     if not np.isfinite(peak):
         raise InvalidAudio("the audio holds samples that are not finite (NaN or infinity)")
     if peak > MAX_PEAK:
         raise InvalidAudio(f"the audio's peak is {peak:g}; full scale is 1")
-    return samples
+
+
+def _check_length(num_samples: int) -> None:
+    if num_samples < windows.MIN_TAIL_SAMPLES:
+        milliseconds = num_samples / windows.SAMPLE_RATE_HZ * 1000
+        raise InvalidAudio(f"the audio holds {milliseconds:.1f} ms; one audio token needs 20.1 ms")

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flamingo_pod.bench import children, compare, machine, options, outcome, table
+from flamingo_pod.bench import children, compare, decoding, machine, options, outcome, table
 from flamingo_pod.bench.compare import Repeat, Row
 from flamingo_pod.bench.options import OURS, PROG, Options
 from flamingo_pod.bench.outcome import LeftOut, Machine, Measured
@@ -23,6 +23,8 @@ UNBOUNDED_WIDTH = 1000
 
 def main(argv: Sequence[str]) -> int:
     """Measure, print, write; return the exit status."""
+    if argv and argv[0] == "decode":
+        return decoding.main(argv[1:])
     wanted = options.parse(argv)
     for name in NEEDED:
         if importlib.util.find_spec(name) is None:

@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    verbs.add_parser("decode", help="decoding, by format; has a --help of its own", add_help=False)
     _add_work(engine)
     _add_run(engine)
     return parser

@@ -8,6 +8,7 @@ or several with `submitted`; `compile` what an answer must be; `encode` and
 import asyncio
 import contextlib
 import functools
+import math
 import queue
 import random
 import threading
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from flamingo.errors import ContextTooLong, FlamingoError, InternalError
+from flamingo.errors import ContextTooLong, DeadlineExceeded, FlamingoError, InternalError
 from flamingo.service import logs
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio, Window
@@ -64,16 +65,18 @@ class Steps:
     _steps: "asyncio.Queue[tuple[int, Step | Exception]]"
     _open: dict[int, _Stream]
     _leave: abc.Callable[[_Stream], None]
+    _deadline_s: float
 
     async def __aiter__(self) -> abc.AsyncIterator[tuple[int, Step]]:
         """Yield which prompt, and its next step, until all are over.
 
         Raises:
             BadRequest: a grammar grew over its limits.
+            DeadlineExceeded: the next one would come too late.
             InternalError: the engine failed on a sequence, or altogether.
         """
         while self._open:
-            number, step = await self._steps.get()
+            number, step = await self._next()
             if number not in self._open:
                 continue
             if isinstance(step, FlamingoError):
@@ -83,6 +86,15 @@ class Steps:
             if step.finish_reason is not None:
                 del self._open[number]
             yield number, step
+
+    async def _next(self) -> tuple[int, Step | Exception]:
+        if self._deadline_s == math.inf:
+            return await self._steps.get()
+        try:
+            async with asyncio.timeout_at(self._deadline_s):
+                return await self._steps.get()
+        except TimeoutError:
+            raise DeadlineExceeded("the deadline has passed") from None
 
     def leave(self, number: int) -> None:
         """Let go of one prompt, which may be over; its memory is free within one step."""
@@ -200,7 +212,7 @@ class Engine:
         streams = {number: _Stream(number, queued, loop) for number in range(len(asks))}
         for stream, (prompt, params) in zip(streams.values(), asks, strict=True):
             self._commands.put(functools.partial(self._begin, stream, prompt, params))
-        steps = Steps(queued, streams, self._let_go)
+        steps = Steps(queued, streams, self._let_go, min(prompt.deadline_s for prompt, _ in asks))
         try:
             yield steps
         finally:

@@ -7,6 +7,7 @@ the fault is the engine's, and it says so.
 
 import hashlib
 import itertools
+import math
 import time
 from collections import abc
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,8 @@ class Prompt:
     audio: Audio | None = None
     salt: bytes = b""
     """Sequences share KV only with those of the same salt."""
+    deadline_s: float = math.inf
+    """When nobody waits for it any more; it hurries when that is near."""
     grammar: Grammar | None = None
     """What the answer must be, at its start; a sequence needs one of its own."""
     account: Account = field(default_factory=Account)
@@ -170,6 +173,7 @@ class Core:
             prefix_of=self._prefix(prompt),
             salt=prompt.salt,
             account=prompt.account,
+            deadline_s=prompt.deadline_s,
         )
         self._open(prompt, sequence)
         asked = Asked(prompt.audio, seed, frozenset(prompt.token_ids), prompt.grammar)

@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-import io
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-import soundfile
-
 from flamingo.audio import windows
 from flamingo_pod import prompt
-from flamingo_pod.audio import decode
+from flamingo_pod.audio import sound_file
 from flamingo_pod.bench import meter as meters
 from flamingo_pod.bench import task
 from flamingo_pod.bench.meter import Meter
@@ -41,7 +38,7 @@ async def _run(job: Task) -> Measured:
         follow_ups = await _follow_ups(job, engine)
     with meters.counted(stages_s, "decode audio"):
         for data in map(_as_file, job.clips):
-            decode.decode(data, decode.Bounds(max_seconds=3600))
+            sound_file.decoded(data, max_seconds=3600)
     with meters.counted(stages_s, "detokenise"):
         for answer in answers:
             job.checkpoint.processor.tokenizer.decode(answer.token_ids)
@@ -55,9 +52,7 @@ async def _run(job: Task) -> Measured:
 
 def _as_file(samples: Samples) -> bytes:
     """Return a clip as it would be uploaded: a pod's worker decodes beside the engine."""
-    file = io.BytesIO()
-    soundfile.write(file, samples, windows.SAMPLE_RATE_HZ, format="FLAC")
-    return file.getvalue()
+    return sound_file.encoded(samples[None], windows.SAMPLE_RATE_HZ, "flac")
 
 
 # The seam, in four functions: all that changes here when the engine does.

@@ -1,0 +1,65 @@
+"""`flamingo bench decode`: what a minute of audio costs a decoding worker, by format."""
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from flamingo.audio import windows
+from flamingo_pod.audio import decode, sound_file
+from flamingo_pod.bench import machine, sound, table
+from flamingo_pod.memory_file import Address, MemoryFile
+
+PROG = "flamingo bench decode"
+RATES_HZ = {"opus": 48_000, "webm": 48_000}
+USUAL_RATE_HZ = 44_100
+SECTION_S = 30.0
+"""What is made once and repeated: making 20 minutes takes longer than decoding them."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure and print a table; return the exit status."""
+    parser = argparse.ArgumentParser(prog=PROG, description=__doc__, allow_abbrev=False)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each clip; default: 5")
+    minutes = parser.parse_args(argv).minutes
+    rows = ["| format | MB | CPU-ms a minute | MB beside the worker's own |"]
+    rows.append("| --- | ---: | ---: | ---: |")
+    for kind in sound_file.FORMATS:
+        data = _file(kind, minutes)
+        cpu_s, num_bytes = _cost(data)
+        cpu_ms = cpu_s * 1000 / minutes
+        rows.append(f"| {kind} | {len(data) / 1e6:.1f} | {cpu_ms:.0f} | {num_bytes / 1e6:.0f} |")
+    print(*rows, f"\n{table.origin(['decode', *argv], machine.look())}", sep="\n")  # noqa: T201
+    return 0
+
+
+def _file(kind: str, minutes: float) -> bytes:
+    """Return stereo music in a format that people have."""
+    rate_hz = RATES_HZ.get(kind, USUAL_RATE_HZ)
+    section = sound.clip(SECTION_S * rate_hz / windows.SAMPLE_RATE_HZ, seed=1)
+    left = np.resize(section, int(minutes * 60 * rate_hz))
+    return sound_file.encoded(np.stack([left, np.roll(left, rate_hz // 50)]), rate_hz, kind)
+
+
+def _cost(data: bytes) -> tuple[float, int]:
+    """Return the CPU-seconds and the bytes of memory that decoding takes, in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    with MemoryFile() as source, MemoryFile() as target, context.Pool(1) as pool:
+        source.write(data)
+        return pool.apply(measured, [source.address, target.address])
+
+
+def measured(source: Address, target: Address) -> tuple[float, int]:
+    """Decode in this process; return CPU-seconds and what was mapped beyond what is at rest."""
+    at_rest = _status_bytes("VmSize")
+    started_s = time.process_time()
+    decode.decode(source, target, decode.Bounds(max_seconds=7200))
+    return time.process_time() - started_s, _status_bytes("VmPeak") - at_rest
+
+
+def _status_bytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))

@@ -1,0 +1,126 @@
+"""A router and a pod that ask for keys, as processes: the same file, and one for the router."""
+
+import json
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import httpx2
+import openai
+import pytest
+from fakes import processes
+
+from flamingo.service import keys
+
+ALICE, ALICE_NEW, BOB, ROUTER = "fk-canary-alice", "fk-canary-new", "fk-canary-bob", "fk-canary-r"
+CLOSED = ("/stats", "/metrics", "/fleet", "/health", "/v1/models", "/nothing")
+OPEN = ("/health/live", "/health/ready", "/ui/", "/ui/main.js", "/ui/here.json")
+TEXT = "Which key is it in? " * 8
+
+
+@pytest.fixture(scope="module")
+def keyed(model_cache, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keyed")
+    holders = [("alice", ALICE), ("alice", ALICE_NEW), ("bob", BOB)]
+    entries = [{"name": name, "sha256": keys.digest_of(key)} for name, key in holders]
+    router = {"name": "router", "sha256": keys.digest_of(ROUTER), "may": ["observe"]}
+    (folder / "keys").write_text(json.dumps({"keys": [*entries, router]}))
+    (folder / "pod-key").write_text(ROUTER + "\n")
+    flags = ("--key-file", str(folder / "keys"))
+    with processes.service(
+        "flamingo_pod", "--model", "flamingo-tiny", *flags, log=folder / "pod.log"
+    ) as pod:
+        processes.wait_until_ready(pod)
+        asking = ("--endpoint", pod.address, "--pod-key-file", str(folder / "pod-key"))
+        with processes.service(
+            "flamingo_router", *asking, *flags, log=folder / "router.log"
+        ) as router:
+            processes.wait_until_ready(router)
+            yield SimpleNamespace(router=router, pod=pod, folder=folder)
+
+
+def chat(service, key, text=TEXT):
+    body = {"messages": [{"role": "user", "content": text}], "max_tokens": 4}
+    return httpx2.post(
+        f"{service.address}/v1/chat/completions",
+        json=body,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=60,
+    )
+
+
+def num_cached(answer):
+    return answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+
+def test_keys_of_one_name_share_what_is_cached_and_other_names_do_not(keyed):
+    """GHSA-4qjh-9fv9-r85r: who shares a cache with others learns what they asked."""
+    assert num_cached(chat(keyed.router, ALICE)) == 0
+    assert num_cached(chat(keyed.router, ALICE)) > 0
+    assert num_cached(chat(keyed.router, ALICE_NEW)) > 0
+    assert num_cached(chat(keyed.router, BOB)) == 0
+    assert num_cached(chat(keyed.router, BOB)) > 0
+
+
+@pytest.mark.parametrize("service", ["router", "pod"])
+def test_the_official_client_sees_an_authentication_error_and_does_not_retry(keyed, service):
+    address = getattr(keyed, service).address
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="fk-wrong") as client:
+        with pytest.raises(openai.AuthenticationError) as caught:
+            client.models.list()
+        assert caught.value.code == "invalid_api_key"
+    with openai.OpenAI(base_url=f"{address}/v1", api_key=ALICE) as client:
+        assert [model.id for model in client.models.list()] == ["flamingo-tiny"]
+
+
+@pytest.mark.parametrize("service", ["router", "pod"])
+def test_all_but_probes_and_the_page_is_closed(keyed, service):
+    statuses = {
+        path: httpx2.get(getattr(keyed, service).address + path).status_code
+        for path in (*CLOSED, *OPEN)
+    }
+    assert statuses == dict.fromkeys(CLOSED, 401) | dict.fromkeys(OPEN, 200)
+
+
+def test_no_key_is_in_a_log_a_metric_a_report_or_an_error(keyed):
+    told = []
+    for service in (keyed.router, keyed.pod):
+        told.append(chat(service, "fk-canary-wrong").text)
+        told.append(chat(service, BOB, text="<|sound_bos|>").text)
+        for path in ("/metrics", "/stats", "/fleet", "/v1/models", "/openapi.json"):
+            for key in (ALICE, ROUTER):
+                headers = {"Authorization": f"Bearer {key}"}
+                told.append(httpx2.get(service.address + path, headers=headers).text)
+    told += [path.read_text() for path in keyed.folder.glob("*.log")]
+    everything = "\n".join(told)
+    assert '"key": "bob"' in everything
+    assert "fk-canary" not in everything
+    assert not any(keys.digest_of(key) in everything for key in (ALICE, ALICE_NEW, BOB, ROUTER))
+
+
+def test_a_router_with_a_bad_key_for_its_pods_says_so_and_does_not_start(tmp_path):
+    path = tmp_path / "pod-key"
+    path.write_text("two words\n")
+    flags = ("--endpoint", "http://127.0.0.1:9", "--pod-key-file", str(path))
+    with processes.service("flamingo_router", *flags, log=tmp_path / "log", ends_with=2) as router:
+        assert router.process.wait(30) == 2
+    said = (tmp_path / "log").read_text()
+    assert said.strip() == "flamingo router: --pod-key-file: not an API key: one word of ASCII"
+
+
+@pytest.mark.parametrize(("host", "is_told"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_a_service_that_is_open_to_all_says_so_once(tmp_path, host, is_told):
+    command = [sys.executable, "-P", "-m", "flamingo_router", "--host", host, "--port", "0"]
+    log = tmp_path / "log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen([*command, "--endpoint", "http://127.0.0.1:9"], stderr=sink)
+    deadline_s = time.monotonic() + processes.START_S
+    while b"listening" not in log.read_bytes() and time.monotonic() < deadline_s:
+        time.sleep(0.02)  # between two looks at a real process's log; no result depends on it
+    process.terminate()
+    assert process.wait(30) == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = [line for line in lines if line["event"] == "service.open"]
+    assert len(told) == is_told
+    assert all("--key-file" in line["told"] for line in told)

@@ -1,0 +1,78 @@
+"""Thousands of broken files through the real workers: each is heard, or refused in our words."""
+
+import asyncio
+import os
+
+import numpy as np
+from clips import hostile
+
+from flamingo.errors import AudioTooLong, InvalidAudio
+from flamingo_pod.audio import sound_file, workers
+from flamingo_pod.audio.decode import Bounds
+from flamingo_pod.memory_file import MemoryFile
+
+NUM_FILES = int(os.environ.get("FLAMINGO_FUZZED_FILES", "2000"))
+AT_ONCE = 8
+
+
+def broken(random, data):
+    """Return `data` with bytes changed, cut out, repeated or put in."""
+    data = bytearray(data)
+    for _ in range(random.integers(1, 12)):
+        # Half of all faults hit the headers.
+        end = min(len(data), 200) if random.random() < 0.5 else len(data)
+        at = int(random.integers(0, end))
+        match random.integers(0, 5):
+            case 0:
+                data[at] = random.integers(0, 256)
+            case 1:
+                data[at] ^= 1 << int(random.integers(0, 8))
+            case 2:
+                del data[at : at + int(random.integers(1, 300))]
+            case 3:
+                data[at:at] = data[at : at + int(random.integers(1, 300))]
+            case 4:
+                data[at : at + 4] = random.choice([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"])
+        if len(data) < 2:
+            break
+    return bytes(data)
+
+
+async def heard(decoders, data):
+    """Return seconds, or what the refusal says."""
+    with MemoryFile() as file:
+        file.write(data)
+        try:
+            return len((await decoders.decode(file, Bounds(5))).samples) / 16_000
+        except (InvalidAudio, AudioTooLong) as error:
+            return error.message
+
+
+def test_no_broken_file_does_more_than_be_refused():
+    random = np.random.default_rng(int(os.environ.get("FLAMINGO_FUZZ_SEED", "0")))
+    whole = [hostile.made(kind, 0.5) for kind in sound_file.FORMATS]
+    whole += [hostile.film("mp4"), hostile.film("matroska")]
+    files = [broken(random, whole[number % len(whole)]) for number in range(NUM_FILES)]
+
+    async def scenario():
+        decoders = workers.Decoders(num_workers=2, deadline_s=20, max_cpu_s=5)
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(data):
+            async with slots:
+                return await heard(decoders, data)
+
+        try:
+            return await asyncio.gather(*map(one, files)), await heard(decoders, whole[0])
+        finally:
+            decoders.stop()
+
+    told, last = asyncio.run(scenario())
+    assert last == 0.5, "the workers are as they were"
+    assert sum(isinstance(each, float) for each in told) > NUM_FILES / 10, "not all are hopeless"
+    failed = [
+        number
+        for number, each in enumerate(told)
+        if isinstance(each, str) and ("fail" in each or "took over" in each)
+    ]
+    assert failed == [], "these killed their worker, or ran until they were stopped"

@@ -1,0 +1,194 @@
+"""What a stream says while there is nothing to say, and when it is too late to say it."""
+
+import asyncio
+import json
+import time
+
+import aiohttp
+import openai
+import pytest
+from aiohttp import web
+
+from flamingo import errors
+from flamingo.service import http as manners
+from flamingo.wire import DEADLINE_HEADER, responses
+from flamingo_pod import caller, stream
+
+QUESTION = {"messages": [{"role": "user", "content": "Which key is it in?"}]}
+LONG = QUESTION | {"max_tokens": 3000, "temperature": 0}
+
+
+def chunk(word):
+    choice = responses.ChunkChoice(delta=responses.Delta(content=word))
+    return responses.ChatChunk(id="a", created=0, model="m", choices=[choice])
+
+
+def streaming(events, play, *, heartbeat_s):
+    """Serve what `events()` yields; return what `play(address)` returns."""
+
+    async def main():
+        async def handle(request):
+            return await stream.respond(request, events(), heartbeat_s=heartbeat_s)
+
+        app = manners.application(max_body_bytes=2**20)
+        app.router.add_post("/v1/chat/completions", handle)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        try:
+            async with asyncio.timeout(30):
+                return await play(f"http://{host}:{port}")
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(main())
+
+
+async def ask(address):
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(f"{address}/v1/chat/completions") as answer,
+    ):
+        return answer.status, (await answer.read()).decode().split("\n\n")[:-1]
+
+
+def is_beat(frame):
+    return frame.startswith(":")
+
+
+def test_a_stream_that_speaks_has_no_comments():
+    async def events():
+        for word in "abc":
+            yield chunk(word)
+
+    status, frames = streaming(events, ask, heartbeat_s=60)
+    assert (status, len(frames), frames[-1]) == (200, 4, "data: [DONE]")
+    assert not any(map(is_beat, frames))
+
+
+def test_a_stream_that_thinks_first_and_between_is_kept_alive():
+    async def events():
+        await asyncio.sleep(0.3)
+        yield chunk("a")
+        await asyncio.sleep(0.3)
+        yield chunk("b")
+
+    status, frames = streaming(events, ask, heartbeat_s=0.1)
+    words = [number for number, frame in enumerate(frames) if not is_beat(frame)]
+    assert status == 200
+    assert len(words) == 3
+    assert words[0] >= 1
+    assert words[1] - words[0] >= 2
+
+
+@pytest.mark.parametrize("kind", [errors.ContextTooLong, ValueError])
+def test_a_fault_that_comes_quickly_is_a_plain_answer(kind):
+    async def events():
+        raise kind("no")
+        yield chunk("a")
+
+    status, _ = streaming(events, ask, heartbeat_s=30)
+    assert status == (400 if kind is errors.ContextTooLong else 500)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(errors.DeadlineExceeded, "deadline_exceeded"), (ValueError, "internal_error")],
+)
+def test_a_fault_that_comes_late_is_the_last_event(kind, code):
+    async def events():
+        await asyncio.sleep(0.3)
+        raise kind("the secret of the house")
+        yield chunk("a")
+
+    status, frames = streaming(events, ask, heartbeat_s=0.1)
+    assert status == 200
+    assert is_beat(frames[0])
+    assert json.loads(frames[-1].removeprefix("data: "))["error"]["code"] == code
+    assert kind is errors.DeadlineExceeded or "secret" not in frames[-1]
+
+
+def test_a_client_that_leaves_before_the_first_word_ends_the_work():
+    ended = asyncio.Queue()
+
+    async def events():
+        try:
+            await asyncio.Event().wait()
+            yield chunk("a")
+        finally:
+            ended.put_nowait(time.monotonic())
+
+    async def leave(address):
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{address}/v1/chat/completions") as answer,
+        ):
+            await answer.content.readuntil(b"\n\n")
+        left_s = time.monotonic()
+        return await ended.get() - left_s
+
+    assert streaming(events, leave, heartbeat_s=0.05) < 0.5
+
+
+def test_the_official_client_hears_the_words_alone():
+    async def events():
+        for word in ("In ", "A."):
+            await asyncio.sleep(0.2)
+            yield chunk(word)
+
+    async def play(address):
+        async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none") as client:
+            said = await client.chat.completions.create(model="m", stream=True, **QUESTION)
+            return "".join([event.choices[0].delta.content async for event in said])
+
+    assert streaming(events, play, heartbeat_s=0.05) == "In A."
+
+
+def late(http, body, deadline_ms):
+    headers = {DEADLINE_HEADER: str(deadline_ms)}
+    return http.post("/v1/chat/completions", json=body, headers=headers)
+
+
+def test_an_answer_past_its_deadline_is_refused_and_not_worth_a_retry(http):
+    answer = late(http, LONG, 100)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (504, "false")
+    assert answer.json()["error"]["code"] == "deadline_exceeded"
+    assert late(http, QUESTION | {"max_tokens": 2}, 60_000).status_code == 200
+
+
+def test_a_stream_past_its_deadline_ends_with_the_error(http):
+    answer = late(http, LONG | {"stream": True}, 150)
+    assert "deadline_exceeded" in answer.text
+    assert "[DONE]" not in answer.text
+
+
+def test_an_embedding_past_its_deadline_is_refused(http, clips):
+    answer = http.post(
+        "/v1/audio/embeddings", files={"file": clips["notes.mp3"]}, headers={DEADLINE_HEADER: "0"}
+    )
+    assert answer.json()["error"]["code"] == "deadline_exceeded"
+
+
+def test_work_past_its_deadline_is_let_go(http):
+    late(http, LONG, 100)
+    deadline_s = time.monotonic() + 10
+    while http.get("/stats").json()["num_running"] and time.monotonic() < deadline_s:
+        pass
+    assert http.get("/stats").json()["num_running"] == 0
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "1e3", "99999999", "٣", "1" * 5000])
+def test_a_deadline_is_a_number_of_milliseconds(http, text):
+    headers = {DEADLINE_HEADER.encode(): text.encode()}
+    answer = http.post("/v1/chat/completions", json=QUESTION, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == DEADLINE_HEADER
+
+
+def test_what_would_wait_past_its_deadline_is_refused_at_once():
+    soon = caller.Caller(deadline_s=time.monotonic() + 60)
+    soon.check(30.0)
+    with pytest.raises(errors.DeadlineExceeded, match=r"90\.0 s of work"):
+        soon.check(90.0)
+    caller.NOBODY.check(1e9)

@@ -1,0 +1,120 @@
+"""`truncate`: a clip that is too long is cut only where that was asked for, and it is told."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from clips import hostile, synthesise
+
+from flamingo_pod.audio import decode
+from flamingo_pod.memory_file import MemoryFile
+
+ROUTES = [
+    "/v1/chat/completions",
+    "/v1/audio/captions",
+    "/v1/audio/analyze",
+    "/v1/audio/embeddings",
+    "/v1/embeddings",
+]
+HEADER = "x-flamingo-truncated-seconds"
+RATE_HZ = 8_000
+
+
+@pytest.fixture(scope="module")
+def song():
+    """100 s of which no two seconds are alike; the pod takes 90."""
+    random = np.random.default_rng(3)
+    return (random.standard_normal(100 * RATE_HZ) * np.linspace(0.01, 0.2, 100 * RATE_HZ)).astype(
+        np.float32
+    )
+
+
+def flac(samples):
+    return synthesise.encoded(samples, RATE_HZ, "FLAC")
+
+
+def ask(http, route, data, **fields):
+    fields = {"max_tokens": "4", "temperature": "0", "pooling": "mean"} | fields
+    if "chat" in route:
+        fields["prompt"] = "What is it?"
+    return http.post(route, files={"file": data}, data=fields)
+
+
+def words(answer):
+    told = answer.json()
+    return told.get("caption") or told.get("choices") or told["data"][0]["embedding"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_is_too_long_is_an_error_that_names_the_way_out(http, song, route):
+    for fields in ({}, {"truncate": "false"}):
+        answer = ask(http, route, flac(song), **fields)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (400, "audio_too_long")
+        assert "longer than 90 s (its header says 100 s)" in error["message"]
+        assert "truncate: true" in error["message"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_with_truncate_the_beginning_is_heard_and_the_rest_is_told(http, song, route):
+    answer = ask(http, route, flac(song), truncate="true")
+    usage = answer.json()["usage"]
+    assert usage["audio_seconds"] == 90
+    assert usage["audio_truncated"] is True
+    assert usage["truncated_seconds"] == pytest.approx(10, abs=0.001)
+    assert float(answer.headers[HEADER]) == pytest.approx(10, abs=0.001)
+
+
+def test_the_answer_is_about_what_was_heard_and_nothing_else(http, song):
+    cut = ask(http, "/v1/audio/embeddings", flac(song), truncate="true", pooling="none")
+    same = ask(http, "/v1/audio/embeddings", flac(song[: 90 * RATE_HZ]), pooling="none")
+    ours, wanted = (np.array(words(answer)) for answer in (cut, same))
+    assert ours.shape == wanted.shape
+    assert np.allclose(ours[:1500], wanted[:1500], atol=1e-6), "two windows of three are the same"
+    # The resampler looks a few samples beyond the cut, where one file goes on and one ends, and
+    # within a window every frame hears every other.
+    assert np.abs(ours - wanted)[:2240].max() < 0.02 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_is_short_enough_is_answered_as_ever(http, song, route):
+    short = flac(song[: 2 * RATE_HZ])
+    plain, asked = ask(http, route, short), ask(http, route, short, truncate="true")
+    assert words(plain) == words(asked)
+    assert HEADER not in asked.headers
+    assert not {"audio_truncated", "truncated_seconds"} & {*asked.json()["usage"]}
+
+
+def test_a_header_that_cannot_be_right_is_not_repeated(http, song):
+    lie = hostile.flac_told(flac(song), total=RATE_HZ)
+    answer = ask(http, "/v1/audio/captions", lie, truncate="true")
+    usage = answer.json()["usage"]
+    assert (usage["audio_seconds"], usage["audio_truncated"]) == (90, True)
+    assert "truncated_seconds" not in usage
+    assert answer.headers[HEADER] == "unknown"
+
+
+def test_a_file_without_json_tells_it_in_the_header(http, song):
+    answer = ask(http, "/v1/audio/embeddings", flac(song), truncate="true", encoding_format="npy")
+    assert answer.headers["content-type"] == "application/x-npy"
+    assert float(answer.headers[HEADER]) == pytest.approx(10, abs=0.001)
+
+
+def test_a_stream_tells_it_at_once_and_at_its_end(http, song):
+    answer = ask(http, "/v1/audio/captions", flac(song), truncate="true", stream="true")
+    assert float(answer.headers[HEADER]) == pytest.approx(10, abs=0.001)
+    last = answer.text.split("data: ")[-2]
+    assert json.loads(last)["usage"]["audio_truncated"] is True
+
+
+def test_no_more_is_decoded_than_is_heard():
+    with MemoryFile() as source, MemoryFile() as target:
+        source.write(hostile.silence(2))
+        started_s = time.process_time()
+        done = decode.decode(source.address, target.address, decode.Bounds(60, truncate=True))
+        a_minute_s = time.process_time() - started_s
+        assert (done.num_samples, done.is_cut, done.told_s) == (60 * 16_000, True, 7200)
+        started_s = time.process_time()
+        decode.decode(source.address, target.address, decode.Bounds(7200))
+        assert a_minute_s < (time.process_time() - started_s) / 10
