@@ -124,9 +124,9 @@ async def _lead(
 ) -> None:
     settings, queue = life.settings, WorkQueue()
     store = Store(changed=queue.add)
-    key = settings.router_key.get_secret_value() if settings.router_key else None
+    key = settings.observe_key.get_secret_value() if settings.observe_key else None
     async with (
-        contextlib.aclosing(PodsLoad()) as pods_load,
+        contextlib.aclosing(PodsLoad(key)) as pods_load,
         contextlib.aclosing(RoutersLoad(key)) as routers_load,
     ):
         listening = Listening(store, routers_load, life.metrics, queue.add, settings.signal_s)

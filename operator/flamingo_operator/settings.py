@@ -33,8 +33,9 @@ class Settings(ServiceSettings):
     """Seconds between two looks at everything, though nothing was heard of it."""
     signal_s: float = Field(default=5.0, ge=0.1, le=60)
     """Seconds between two questions to the routers of a deployment that scales by itself."""
-    router_key: SecretStr | None = None
-    """Key for routers that tell their fleet only to who has one."""
+    observe_key: SecretStr | None = None
+    """API key that may observe, where routers and pods ask for one. Give the variable: a flag shows
+    in the process list."""
     server_image: str = f"ghcr.io/flamingo-fleet/pod:{RELEASE}"
     """Image of servers whose spec names none."""
     router_image: str = f"ghcr.io/flamingo-fleet/router:{RELEASE}"

@@ -17,6 +17,7 @@ from flamingo_operator.listening import Listening
 from flamingo_operator.metrics import Metrics
 from flamingo_operator.observed import Pod, Ref, node
 from flamingo_operator.plugin import forecast
+from flamingo_operator.pods_load import PodsLoad
 from flamingo_operator.replicas import Desired, Memory, Signals, desired_replicas, remembered
 from flamingo_operator.routers_load import RoutersLoad
 from flamingo_operator.signals import Demand, Flow
@@ -259,6 +260,19 @@ def test_routers_are_asked_with_the_key_and_what_they_pass_on_teaches_the_capaci
     # 1200 s of audio in 100 s of computing, counted once, beside the prior's 600 in 10.
     assert found.rates == {"L40S": pytest.approx(1800 / 110)}
     assert found.audio_s_per_s == pytest.approx(1800 / 110)
+
+
+def test_pods_are_asked_with_the_same_key():
+    fake = FakeRouter("127.90.0.6", body=load_report(1))
+
+    async def scenario():
+        async with contextlib.aclosing(PodsLoad("k-1")) as load:
+            return await load.read([pod("a", ip=fake.address), pod("b")])
+
+    with fake.running():
+        found = asyncio.run(scenario())
+    assert {name: one.backlog_s for name, one in found.items()} == {"a": 2.0}
+    assert fake.keys == {"Bearer k-1"}
 
 
 def test_a_router_that_says_nonsense_or_nothing_counts_as_silent():
