@@ -13,7 +13,7 @@ from typing import Any
 
 from flamingo.service import logs
 from flamingo_operator import kinds, moments, names, report, report_scaling, spec
-from flamingo_operator.apply import NOT_FOUND, Stale, apply
+from flamingo_operator.apply import NOT_FOUND, apply
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.decide import decide
 from flamingo_operator.kube import ApiError, Kube
@@ -177,6 +177,3 @@ def _servers(observed: Observed) -> Servers:
         num_ready=sum(pod.is_alive and pod.is_ready for pod in observed.pods),
         num_draining=sum(pod.is_draining or pod.is_terminating for pod in observed.pods),
     )
-
-
-__all__ = ["Reconciler", "Stale"]

@@ -82,10 +82,8 @@ class Watch:
         uids: set[str] = set()
         query = {"limit": str(PAGE), "labelSelector": self.selector}
         while True:
-            page = await self.kube.get(self.kind.path(self.namespace), query)
-            for raw in page["items"]:
-                uids.add(self.sink.seen(raw))
-            version, more = page["metadata"]["resourceVersion"], page["metadata"].get("continue")
+            path = self.kind.path(self.namespace)
+            version, more = self._taken(await self.kube.get(path, query), uids)
             if not more:
                 break
             query["continue"] = more
@@ -94,7 +92,13 @@ class Watch:
         self.sink.listed(uids, int(version))
         self.last_heard_s = self.clock()
         self.synced.set()
-        return str(version)
+        return version
+
+    def _taken(self, page: dict[str, Any], uids: set[str]) -> tuple[str, str]:
+        """Take a page, which is gone before the next is asked for; return its version and more."""
+        uids.update(self.sink.seen(raw) for raw in page["items"])
+        metadata = page["metadata"]
+        return metadata["resourceVersion"], metadata.get("continue", "")
 
     async def _follow(self) -> None:
         while True:

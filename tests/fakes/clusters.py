@@ -9,7 +9,7 @@ from typing import Any
 
 from control_plane.deployments import deployment
 
-from flamingo_operator import names, observed, report, spec
+from flamingo_operator import observed, report, spec
 from flamingo_operator.actions import Apply, Delete, Drain, Undrain
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.decide import decide
@@ -175,6 +175,3 @@ class Cluster:
     @property
     def hashes(self) -> list[str]:
         return sorted({pod.revision for pod in self.pods.values()})
-
-
-__all__ = ["RELEASE", "Cluster", "names"]
