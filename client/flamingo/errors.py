@@ -13,7 +13,8 @@
     │   ├── MethodNotAllowed         method_not_allowed        405   no
     │   ├── RequestTooLarge          request_too_large         413   no
     │   ├── UnsupportedMediaType     unsupported_media_type    415   no
-    │   └── MediaFetchFailed         media_fetch_failed        422   no
+    │   ├── MediaFetchFailed         media_fetch_failed        422   no
+    │   └── ClipQuarantined          clip_quarantined          422   no
     ├── BodyTimeout                  request_timeout           408   yes
     ├── Unavailable                  unavailable               503   yes
     │   ├── NoEndpointReady          no_endpoint_ready         503   yes
@@ -147,6 +148,13 @@ class MediaFetchFailed(BadRequest):
     """The audio's URL could not be fetched."""
 
     code = "media_fetch_failed"
+    status = 422
+
+
+class ClipQuarantined(BadRequest):
+    """Two pods broke off while they had this clip; it is not sent to a third for a while."""
+
+    code = "clip_quarantined"
     status = 422
 
 

@@ -143,6 +143,7 @@ class Pod:
             epoch=self._epoch,
             sequence=self._sequence,
             backlog_s=load.backlog_s,
+            queued_s=load.queued_s,
             num_running=num_running,
             num_waiting=num_held - num_running,
             window_s=load.window_s,

@@ -1,9 +1,10 @@
 """The router's routes, and what runs beside them."""
 
 import asyncio
+import random
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 
 import aiohttp
 from aiohttp import hdrs, web
@@ -12,17 +13,24 @@ from aiohttp.connector import AddrInfoType
 from flamingo import errors
 from flamingo.service import access, cors, docs, exposition, http, page
 from flamingo.wire import routes
-from flamingo_router import cost, loads
+from flamingo_router import cost, discovery, kube, loads
+from flamingo_router.balancer import Balancer, Bounds, Dice
 from flamingo_router.body import Limits
+from flamingo_router.discovery import Sources
 from flamingo_router.dispatch import Dispatcher
+from flamingo_router.endpoint_slices import Service
 from flamingo_router.fleet import Fleet
+from flamingo_router.fleet_report import fleet_report
 from flamingo_router.gate import Gate
+from flamingo_router.lobby import Lobby
 from flamingo_router.metrics import Metrics
 from flamingo_router.pod_key import PodKey
-from flamingo_router.settings import Settings
+from flamingo_router.policy import POLICIES
+from flamingo_router.settings import Settings, host_and_port
+from flamingo_router.spool import Spool
 
 SETTINGS = web.AppKey("settings", Settings)
-FLEET = web.AppKey("fleet", Fleet)
+BALANCER = web.AppKey("balancer", Balancer)
 METRICS = web.AppKey("metrics", Metrics)
 POD_KEY = web.AppKey("pod_key", PodKey)
 GATE = web.AppKey("gate", Gate)
@@ -38,13 +46,10 @@ KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 def create(settings: Settings) -> web.Application:
     """Return the router as an application; `app[GATE].shut` drains it."""
     app = http.application(max_body_bytes=settings.max_body_bytes)
-    fleet = Fleet(
-        settings.endpoint,
-        stale_after_s=settings.stale_after_s,
-        lost_after_s=settings.lost_after_s,
-    )
+    balancer = _balancer(settings)
+    app[SETTINGS], app[BALANCER] = settings, balancer
+    app[METRICS], app[GATE] = Metrics(balancer), Gate()
     app[POD_KEY] = PodKey(settings)
-    app[SETTINGS], app[FLEET], app[METRICS], app[GATE] = settings, fleet, Metrics(fleet), Gate()
     app.middlewares.append(_count)
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(_relaying)
@@ -73,29 +78,66 @@ def _routes() -> list[web.RouteDef]:
     ]
 
 
+def _balancer(settings: Settings) -> Balancer:
+    fleet = Fleet(stale_after_s=settings.stale_after_s, lost_after_s=settings.lost_after_s)
+    bounds = Bounds(
+        ceiling_s=settings.ceiling_s,
+        queue_at_s=settings.queue_at_s,
+        max_queued=settings.max_queued,
+        max_queued_audio_s=settings.max_queued_audio_s,
+        max_wait_s=settings.max_wait_s,
+        hold_s=settings.hold_s,
+    )
+    dice = Dice(random.random, random.sample)
+    chosen_by = POLICIES[settings.policy]()
+    return Balancer(fleet, chosen_by, bounds, dice, now_s=time.monotonic())
+
+
 async def _relaying(app: web.Application) -> AsyncIterator[None]:
-    """Keep the connections to the pods, and the polling of their load, as long as the app runs."""
-    settings = app[SETTINGS]
-    async with _session(settings) as session, asyncio.TaskGroup() as pollers:
-        app[DISPATCHER] = Dispatcher(
-            fleet=app[FLEET],
-            session=session,
-            metrics=app[METRICS],
-            limits=Limits(settings.max_body_bytes, settings.max_spool_bytes, settings.body_idle_s),
-            ceiling_s=settings.ceiling_s,
-        )
-        asking = loads.Asking(session, app[POD_KEY], settings.stale_after_s)
+    """Keep what runs beside the requests as long as the app runs."""
+    settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
+    pace = loads.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
+    async with _session(settings) as session, asyncio.TaskGroup() as beside:
+        app[DISPATCHER] = Dispatcher(lobby, session, app[METRICS], _limits(settings))
+        polls = loads.Polls(lobby, session, pace)
+
+        def on_change(members: dict[str, bool]) -> None:
+            lobby.balancer.reconcile(members)
+            polls.follow(beside)
+
         tasks = [
-            pollers.create_task(
-                loads.keep_polling(app[FLEET], address, asking, poll_s=settings.poll_s)
-            )
-            for address in settings.endpoint
+            beside.create_task(each)
+            for each in (lobby.keep_pumping(), *_sources(settings, session, Sources(on_change)))
         ]
         if (key_file := app[POD_KEY].file) is not None:
-            tasks.append(pollers.create_task(key_file.keep_fresh()))
+            tasks.append(beside.create_task(key_file.keep_fresh()))
         yield
         for task in tasks:
             task.cancel()
+        polls.stop()
+
+
+def _sources(
+    settings: Settings, session: aiohttp.ClientSession, sources: Sources
+) -> Iterator[Coroutine[None, None, None]]:
+    """Say what is given once; yield what keeps looking for pods."""
+    sources.say("given", dict.fromkeys(settings.endpoint, True))
+    if settings.dns:
+        yield discovery.keep_resolving(sources, *host_and_port(settings.dns))
+    if settings.endpointslice:
+        access = kube.Access.of(settings.kube_api, settings.kube_token_file, settings.kube_ca_file)
+        service = Service.parse(settings.endpointslice)
+        resource = discovery.endpoint_slices(access, session, service)
+        yield discovery.keep_watching(sources, service, resource, discovery.Pace())
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.max_body_bytes,
+        settings.max_spool_bytes,
+        settings.body_idle_s,
+        Spool(settings.spool_dir, settings.spool_disk_bytes),
+    )
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:
@@ -130,12 +172,13 @@ async def _leave_to_body(_: web.Request) -> None:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    report = request.app[FLEET].report(now_s=time.monotonic())
-    num_ready = sum(endpoint.ready for endpoint in report.endpoints)
+    fleet = request.app[BALANCER].fleet
+    endpoints = fleet.endpoints(now_s=time.monotonic())
+    num_ready = sum(endpoint.is_ready for endpoint in endpoints)
     is_shut = request.app[GATE].is_shut
     status = "draining" if is_shut else "ready" if num_ready else "no_endpoint_ready"
     return http.json_response(
-        {"status": status, "ready": num_ready, "endpoints": len(report.endpoints)},
+        {"status": status, "ready": num_ready, "endpoints": len(endpoints)},
         status=200 if status == "ready" else errors.Unavailable.status,
     )
 
@@ -145,8 +188,8 @@ async def _live(_: web.Request) -> web.Response:
 
 
 async def _fleet(request: web.Request) -> web.Response:
-    now_s = time.monotonic()
-    return http.json_response(request.app[FLEET].report(now_s=now_s))
+    report = fleet_report(request.app[BALANCER], now_s=time.monotonic())
+    return http.json_response(report)
 
 
 @web.middleware

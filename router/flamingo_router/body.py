@@ -1,7 +1,8 @@
 """A request's body: read from the client once, as it arrives; read again while it is small.
 
-What has been read is kept until `max_spool_bytes` are, so that a request can go to
-another pod. Past that only what is on its way is kept: a body is never held whole.
+What has been read is kept, so that a request can go to another pod: `max_spool_bytes`
+in memory, and what is over on disk, where a spool has room. Otherwise only what is on
+its way is kept: a body is never held whole.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from flamingo import errors
+from flamingo_router.spool import Spilled, Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Limits:
     max_body_bytes: int
     max_spool_bytes: int
     body_idle_s: float
+    spool: Spool
 
 
 class Body:
@@ -42,7 +45,9 @@ class Body:
         self._max_kept = limits.max_spool_bytes
         self._kept: list[bytes] = []
         self._num_kept_bytes = 0
-        self._num_dropped = 0
+        self._spilled = Spilled(limits.spool)
+        self._first_kept = 0
+        """The number of the first chunk in memory; those before are on disk, or gone."""
         self._reading = asyncio.Lock()
         self._is_wanted = False
         self._check(self.total_bytes or 0)
@@ -50,7 +55,9 @@ class Body:
     @property
     def is_replayable(self) -> bool:
         """Whether all that was read is still kept."""
-        return self._num_dropped == 0
+        return self._spilled.num_chunks == self._first_kept and not (
+            self._first_kept and self._spilled.is_closed
+        )
 
     @property
     def unread_bytes(self) -> int | None:
@@ -62,10 +69,16 @@ class Body:
     def forget(self) -> None:
         """Keep nothing for another try: a pod has answered."""
         self._max_kept = 0
+        self._spilled.close()
+
+    def close(self) -> None:
+        """Let go of what is kept."""
+        self._kept.clear()
+        self._spilled.close()
 
     def whole(self) -> bytes | None:
         """Return the body, if it has arrived and is kept."""
-        return b"".join(self._kept) if self.is_ended and self.is_replayable else None
+        return b"".join(self._kept) if self.is_ended and not self._first_kept else None
 
     async def chunk(self, number: int) -> bytes:
         """Return a chunk, once it is there; b"" past the last.
@@ -76,9 +89,11 @@ class Body:
         """
         # The lock lets a try that is just being cancelled leave the stream first.
         async with self._reading:
-            if number == self._num_dropped + len(self._kept) and not self.is_ended:
+            if number == self._first_kept + len(self._kept) and not self.is_ended:
                 await self._receive()
-        at = number - self._num_dropped
+            if number < self._first_kept:
+                return await self._spilled.read(number)
+        at = number - self._first_kept
         return self._kept[at] if at < len(self._kept) else b""
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -87,8 +102,8 @@ class Body:
         while chunk := await self.chunk(number):
             yield chunk
             number += 1
-            if self._num_kept_bytes > self._max_kept:
-                self._drop(number - self._num_dropped)
+            if self._num_kept_bytes > self._max_kept and number > self._first_kept:
+                await self._make_room(number - self._first_kept)
 
     async def _receive(self) -> None:
         try:
@@ -130,7 +145,12 @@ class Body:
         if num_bytes > limit:
             raise errors.RequestTooLarge(f"the body is over this server's limit of {limit} bytes")
 
-    def _drop(self, num_chunks: int) -> None:
-        self._num_kept_bytes -= sum(map(len, self._kept[:num_chunks]))
-        del self._kept[:num_chunks]
-        self._num_dropped += num_chunks
+    async def _make_room(self, num_chunks: int) -> None:
+        """Put the first chunks in memory on disk, or forget them."""
+        async with self._reading:
+            gone = self._kept[:num_chunks]
+            if not (self.is_replayable and await self._spilled.append(gone)):
+                self._spilled.close()
+            self._num_kept_bytes -= sum(map(len, gone))
+            del self._kept[:num_chunks]
+            self._first_kept += num_chunks

@@ -1,134 +1,251 @@
-"""The story of one request: hear, predict, choose, reserve, relay, settle.
+"""The story of one request: hear, predict, wait, relay, settle.
 
-It is tried on another endpoint only while nothing has reached the client and the body
-can be sent again, never twice on the same one, and only once more after a connection
-broke: a clip that kills pods must not go round the fleet.
+It is tried on another endpoint only while nothing of an answer has reached the client
+and the body can be sent again, never twice on the same one, only once more after a
+connection broke, and only while not too many are tried again: a clip that kills pods
+must not go round the fleet, and a fleet that is ill must not get twice the work.
 """
 
+import asyncio
+import dataclasses
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import hdrs, web
 
 from flamingo import errors
-from flamingo.service import http
-from flamingo_router import cost, head, policy
+from flamingo.service import http, logs
+from flamingo_router import clip_name, cost, facts, head, policy
+from flamingo_router.ask import Ask
 from flamingo_router.body import Body, Limits
-from flamingo_router.fleet import Fleet, Ticket
+from flamingo_router.heartbeat import Heartbeat
+from flamingo_router.ledger import Ticket
+from flamingo_router.lobby import Lobby
 from flamingo_router.metrics import Metrics
+from flamingo_router.quarantine import Quarantine
 from flamingo_router.relay import Call, Unanswered, Why, relay
+from flamingo_router.retry_budget import RetryBudget
+from flamingo_router.sample import Scan
 
 MAX_LOST = 2
-Failures = dict[str, Unanswered]
-"""By address: the tries that came to no answer."""
+FAULTS = frozenset({500, 502, 504})
+"""A pod that answers so may be ill; 4xx is the request's fault, 503 and 429 are a busy pod's."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """What became of a request so far."""
+
+    failures: dict[str, Unanswered] = field(default_factory=dict)
+    """By address: the tries that came to no answer."""
+    is_budgeted: bool = False
+    """Whether it has taken a try out of the budget."""
 
 
 @dataclass(frozen=True)
 class Dispatcher:
     """What every request needs."""
 
-    fleet: Fleet
+    lobby: Lobby
     session: aiohttp.ClientSession
     metrics: Metrics
     limits: Limits
-    ceiling_s: float
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    budget: RetryBudget = field(default_factory=RetryBudget)
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Return the answer of the endpoint where the request is done first, sent to its end."""
-        failures: Failures = {}
-        self._choose(request.path, head.SILENCE, failures)  # a refusal comes before the upload
+        now_s = time.monotonic()
+        tenant = str(request[http.FACTS].get("key", ""))
+        ask = facts.ask_of(request.path, request.headers, tenant=tenant, now_s=now_s)
+        is_work = ask.route in cost.SHAPES
+        if is_work:
+            self.lobby.balancer.check(ask, now_s=now_s)  # a refusal comes before the upload
         body = Body(request, self.limits)
-        heard = await _hear(body, request.headers)
-        self._note_audio(request, heard)
+        heartbeat, tries = Heartbeat(request), Tries()
+        try:
+            ask = await self._heard(request, body, ask, heartbeat)
+            ticket = await (self._waited(ask, heartbeat) if is_work else self._at_once(ask))
+            return await self._tried(
+                Call(request, body, self.session, heartbeat), ask, ticket, tries
+            )
+        except errors.FlamingoError as error:
+            if heartbeat.response is None:
+                raise
+            return await heartbeat.end(error)
+        finally:
+            body.close()
+            if tries.is_budgeted:
+                self.budget.give_back()
+
+    async def _heard(self, request: web.Request, body: Body, ask: Ask, heartbeat: Heartbeat) -> Ask:
+        """Return what is asked, once enough of the body is there.
+
+        Raises:
+            ClipQuarantined: its clip has broken pods.
+        """
+        scan = await _scanned(body, request.headers)
+        heard = head.heard(scan, unseen_bytes=body.unread_bytes)
+        hints = facts.hints_of(scan.head)
+        heartbeat.is_wanted = hints.is_stream
+        self.metrics.audio_seconds.labels(heard.source).inc(heard.seconds)
+        request[http.FACTS].update(audio_s=round(heard.seconds, 2), audio_source=heard.source)
+        clip = clip_name.clip_name(scan.sample, heard.seconds, tenant=ask.tenant)
+        if clip is not None:
+            self._refuse_held_back(clip)
+        return dataclasses.replace(
+            ask, audio_s=heard.seconds, clip=clip, max_tokens=hints.max_tokens
+        )
+
+    def _refuse_held_back(self, clip: str) -> None:
+        left_s = self.quarantine.left_s(clip, now_s=time.monotonic())
+        if left_s > 0:
+            raise errors.ClipQuarantined(
+                "two pods broke off while they had this clip, so it is sent to none for"
+                f" {left_s:.0f} s; is the file whole?",
+                param="audio",
+            )
+
+    async def _waited(self, ask: Ask, heartbeat: Heartbeat) -> Ticket:
+        with self.metrics.wait_seconds.labels(ask.priority.name.lower()).time():
+            return await self.lobby.ticket(ask, beat=heartbeat.beat)
+
+    async def _at_once(self, ask: Ask) -> Ticket:
+        return self.lobby.balancer.again(ask, without=(), now_s=time.monotonic())
+
+    async def _tried(
+        self, call: Call, ask: Ask, ticket: Ticket, tries: Tries
+    ) -> web.StreamResponse:
         while True:
-            ticket = self._reserve(request, heard, failures)
             outcome = "broken"  # by the pod in mid-answer, or by the client
             try:
-                answer = await relay(self._call(request, body, ticket), ticket.address)
-                if "error" not in request[http.FACTS]:
+                answer = await self._relayed(call, ask, ticket, len(tries.failures) + 1)
+                if "error" not in call.request[http.FACTS]:
                     outcome = "answered"
+                self._note_answer(ask, ticket, answer.status, outcome)
             except Unanswered as failure:
                 outcome = failure.why.value
-                self._note_failure(ticket, failure, failures)
-                if not self._may_go_on(request.path, body, failures):
-                    return _last_word(failures)
+                self._note_failure(ask, ticket, failure, tries)
+                following = self._next(call, ask, tries)
+                if following is None:
+                    return _last_word(tries)
                 self.metrics.retries.labels(outcome).inc()
+            except errors.UpstreamLost:
+                self._note_lost(ask, ticket)
+                raise
             else:
                 return answer
             finally:
-                self._settle(ticket, outcome)
+                self._settle(ask, ticket, outcome)
+            ticket = following
 
-    def _choose(self, route: str, heard: head.Heard, failures: Failures) -> policy.Offer:
-        offers = (
-            policy.Offer(endpoint, cost.cost_s(route, heard.seconds, endpoint.load))
-            for endpoint in self.fleet.endpoints(now_s=time.monotonic())
-            if endpoint.address not in failures
+    async def _relayed(
+        self, call: Call, ask: Ask, ticket: Ticket, number: int
+    ) -> web.StreamResponse:
+        """Relay to the ticket's endpoint, given up when nothing has come by the deadline."""
+        self.budget.see(self.lobby.balancer.fleet.num_open, now_s=time.monotonic())
+        call.request[http.FACTS].update(
+            endpoint=ticket.address, cost_s=round(ticket.cost_s, 3), attempts=number
         )
-        return policy.choose(offers, ceiling_s=self.ceiling_s)
+        sent = dataclasses.replace(call, clip=ask.clip, on_sent=self._on_sent(ticket))
+        try:
+            async with asyncio.timeout_at(ask.deadline_s) as deadline:
 
-    def _reserve(self, request: web.Request, heard: head.Heard, failures: Failures) -> Ticket:
-        with self.metrics.decision_seconds.time():
-            offer = self._choose(request.path, heard, failures)
-            ticket = self.fleet.reserve(offer.endpoint.address, offer.cost_s)
-        request[http.FACTS].update(
-            endpoint=ticket.address, cost_s=round(ticket.cost_s, 3), attempts=len(failures) + 1
-        )
-        return ticket
+                def on_answered() -> None:
+                    deadline.reschedule(None)
+                    self.lobby.mark_answered(ticket)
 
-    def _call(self, request: web.Request, body: Body, ticket: Ticket) -> Call:
+                return await relay(
+                    dataclasses.replace(sent, on_answered=on_answered), ticket.address
+                )
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise errors.DeadlineExceeded("its deadline passed before a pod had begun") from None
+
+    def _on_sent(self, ticket: Ticket) -> Callable[[], None]:
         def on_sent() -> None:
-            self.fleet.mark_sent(ticket, now_s=time.monotonic())
+            self.lobby.balancer.fleet.mark_sent(ticket, now_s=time.monotonic())
 
-        return Call(request, body, self.session, on_sent)
+        return on_sent
 
-    def _note_audio(self, request: web.Request, heard: head.Heard) -> None:
-        self.metrics.audio_seconds.labels(heard.source).inc(heard.seconds)
-        request[http.FACTS].update(audio_s=round(heard.seconds, 2), audio_source=heard.source)
+    def _note_answer(self, ask: Ask, ticket: Ticket, status: int, outcome: str) -> None:
+        if outcome != "answered":
+            self._note_lost(ask, ticket)
+        elif status in FAULTS:
+            self._note_fault(ticket)
+        else:
+            self.lobby.balancer.fleet.note_success(ticket.address)
+            if ask.clip is not None:
+                self.quarantine.acquit(ask.clip)
 
-    def _note_failure(self, ticket: Ticket, failure: Unanswered, failures: Failures) -> None:
-        failures[ticket.address] = failure
-        if failure.why is not Why.LOST:  # a broken connection says nothing of the next one
-            self.fleet.set_aside(ticket.address, now_s=time.monotonic())
+    def _note_failure(self, ask: Ask, ticket: Ticket, failure: Unanswered, tries: Tries) -> None:
+        tries.failures[ticket.address] = failure
+        if failure.why is Why.LOST:  # a broken connection says nothing of the next one
+            self._note_lost(ask, ticket)
+            return
+        self.lobby.balancer.fleet.set_aside(ticket.address, now_s=time.monotonic())
+        if failure.why is Why.REFUSED:
+            self._note_fault(ticket)
 
-    def _settle(self, ticket: Ticket, outcome: str) -> None:
-        self.fleet.settle(ticket)
+    def _note_lost(self, ask: Ask, ticket: Ticket) -> None:
+        """Note that a pod broke off: it may be ill, or its clip may be poison."""
+        self._note_fault(ticket)
+        if ask.clip is not None:
+            pod = f"{ticket.address} {self.lobby.balancer.fleet.epoch(ticket.address)}"
+            self.quarantine.blame(ask.clip, pod, now_s=time.monotonic())
+
+    def _note_fault(self, ticket: Ticket) -> None:
+        if self.lobby.balancer.fleet.note_failure(ticket.address, now_s=time.monotonic()):
+            logs.get().warning("endpoint.ejected", endpoint=ticket.address)
+
+    def _settle(self, ask: Ask, ticket: Ticket, outcome: str) -> None:
+        answered_s = ask.audio_s if outcome == "answered" else 0.0
+        self.lobby.settle(ticket, answered_audio_s=answered_s)
         self.metrics.attempts.labels(ticket.address, outcome).inc()
 
-    def _may_go_on(self, route: str, body: Body, failures: Failures) -> bool:
-        """Whether the request may be, and can be, sent to yet another endpoint."""
-        num_lost = sum(failure.why is Why.LOST for failure in failures.values())
-        if not body.is_replayable or num_lost >= MAX_LOST:
-            return False
+    def _next(self, call: Call, ask: Ask, tries: Tries) -> Ticket | None:
+        """Return a ticket of another endpoint, if the request may be, and can be, tried again."""
+        num_lost = sum(failure.why is Why.LOST for failure in tries.failures.values())
+        if not call.body.is_replayable or num_lost >= MAX_LOST:
+            return None
+        if num_lost and not self._is_paid_for(tries):
+            self.metrics.retries.labels("over_budget").inc()
+            return None
         try:
-            self._choose(route, head.SILENCE, failures)
+            return self.lobby.balancer.again(ask, without=tries.failures, now_s=time.monotonic())
         except errors.Unavailable:
-            return False
-        return True
+            return None
+
+    def _is_paid_for(self, tries: Tries) -> bool:
+        num_pods = len(self.lobby.balancer.fleet.addresses)
+        tries.is_budgeted = tries.is_budgeted or self.budget.take(num_pods=num_pods)
+        return tries.is_budgeted
 
 
-async def _hear(body: Body, headers: Mapping[str, str]) -> head.Heard:
-    """Return how much audio the body brings, once enough of it is there."""
+async def _scanned(body: Body, headers: Mapping[str, str]) -> Scan:
+    """Return the scan of the body's first bytes, once it has seen enough."""
     scan = head.scan_of(headers.get(hdrs.CONTENT_TYPE, ""), body.total_bytes)
     number = 0
     while not scan.is_done and (chunk := await body.chunk(number)):
         scan.feed(chunk)
         number += 1
-    return head.heard(scan, unseen_bytes=body.unread_bytes)
+    return scan
 
 
-def _last_word(failures: Failures) -> web.Response:
+def _last_word(tries: Tries) -> web.Response:
     """Return what the last pod said, if it said anything.
 
     Raises:
         UpstreamLost: a pod took the request and broke off before it answered.
         NoEndpointReady: no pod could be reached.
     """
-    *_, last = failures.values()
+    *_, last = tries.failures.values()
     if last.answer is not None:
         return last.answer
-    if any(failure.why is Why.LOST for failure in failures.values()):
+    if any(failure.why is Why.LOST for failure in tries.failures.values()):
         raise errors.UpstreamLost(
             "the pod went away before it answered", retry_after_s=policy.MIN_RETRY_S
         )

@@ -1,4 +1,4 @@
-"""Each pod's load report → the fleet, a few times a second."""
+"""Each pod's load report → the balancer, a few times a second."""
 
 import asyncio
 import random
@@ -9,49 +9,76 @@ import aiohttp
 
 from flamingo.service import logs
 from flamingo.wire.report import LoadReport
-from flamingo_router.fleet import Fleet
+from flamingo_router.lobby import Lobby
 from flamingo_router.pod_key import PodKey
 
 JITTER = 0.2
 """So that several routers do not ask in step."""
 
 
-@dataclass(frozen=True)
-class Asking:
-    """How pods are asked."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to ask, how long to wait for an answer, and the key to show."""
 
-    session: aiohttp.ClientSession
-    key: PodKey
+    poll_s: float
     timeout_s: float
+    key: PodKey
 
 
-async def keep_polling(fleet: Fleet, address: str, asking: Asking, *, poll_s: float) -> None:
-    """Ask the pod at `address` for its load, for ever."""
-    was_ready = False
-    while True:
+class Polls:
+    """The asking of every pod that the fleet knows."""
+
+    def __init__(self, lobby: Lobby, session: aiohttp.ClientSession, pace: Pace) -> None:
+        self._lobby = lobby
+        self._session = session
+        self._pace = pace
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def follow(self, tasks: asyncio.TaskGroup) -> None:
+        """Ask those that are new, and those no more that are gone."""
+        known = set(self._lobby.balancer.fleet.addresses)
+        for address in self._tasks.keys() - known:
+            self._tasks.pop(address).cancel()
+        for address in known - self._tasks.keys():
+            self._tasks[address] = tasks.create_task(self._keep_asking(address))
+
+    def stop(self) -> None:
+        """Ask nobody any more."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _keep_asking(self, address: str) -> None:
+        """Ask the pod at `address` for its load, for ever."""
+        fleet, was_ready = self._lobby.balancer.fleet, False
+        while fleet.knows(address):
+            try:
+                await self._observe(address)
+            except Exception:  # noqa: BLE001 - a bug in reading one pod must not end the router
+                logs.get().exception("load.poll_failed", endpoint=address)
+            if not fleet.knows(address):
+                break
+            endpoint = fleet.endpoint(address, now_s=time.monotonic())
+            if endpoint.is_ready != was_ready:
+                event = "endpoint.joined" if endpoint.is_ready else "endpoint.left"
+                logs.get().info(event, endpoint=address, reason=endpoint.reason)
+            was_ready = endpoint.is_ready
+            spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+            await asyncio.sleep(self._pace.poll_s * spread)
+
+    async def _observe(self, address: str) -> None:
+        asked_s = time.monotonic()
+        patience = aiohttp.ClientTimeout(total=self._pace.timeout_s)
         try:
-            await _observe(fleet, address, asking)
-        except Exception:  # noqa: BLE001 - a bug in reading one pod must not end the router
-            logs.get().exception("load.poll_failed", endpoint=address)
-        is_ready = fleet.endpoint(address, now_s=time.monotonic()).is_ready
-        if is_ready != was_ready:
-            logs.get().info("endpoint.joined" if is_ready else "endpoint.left", endpoint=address)
-        was_ready = is_ready
-        await asyncio.sleep(poll_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
-
-
-async def _observe(fleet: Fleet, address: str, asking: Asking) -> None:
-    asked_s = time.monotonic()
-    patience = aiohttp.ClientTimeout(total=asking.timeout_s)
-    try:
-        async with asking.session.get(
-            f"{address}/stats", timeout=patience, headers=asking.key.headers
-        ) as answer:
-            answer.raise_for_status()
-            load = LoadReport.model_validate_json(await answer.read())
-    except aiohttp.ClientConnectorError:
-        fleet.set_aside(address, now_s=time.monotonic())  # nobody listens there
-    except (aiohttp.ClientError, OSError, ValueError):
-        return  # no report is no news: the last one goes stale
-    else:
-        fleet.observe(address, load, asked_s=asked_s)
+            headers = self._pace.key.headers
+            async with self._session.get(
+                f"{address}/stats", timeout=patience, headers=headers
+            ) as answer:
+                answer.raise_for_status()
+                load = LoadReport.model_validate_json(await answer.read())
+        except aiohttp.ClientConnectorError:
+            # Nobody listens there.
+            self._lobby.balancer.fleet.set_aside(address, now_s=time.monotonic())
+        except (aiohttp.ClientError, OSError, ValueError):
+            return  # no report is no news: the last one goes stale
+        else:
+            self._lobby.observe(address, load, asked_s=asked_s)

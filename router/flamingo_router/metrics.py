@@ -7,17 +7,17 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from flamingo_router.fleet import Fleet
+from flamingo_router.balancer import Balancer
 
-DECISION_BUCKETS_S = (25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3)
+WAIT_BUCKETS_S = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 600)
 
 
 class Metrics:
     """One router's counters; a registry of its own, so that two can live in one process."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, balancer: Balancer) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(FleetCollector(fleet))
+        self.registry.register(BalancerCollector(balancer))
         self.requests = Counter(
             "flamingo_router_requests",
             "Requests answered; code 499 means that the client left first.",
@@ -42,40 +42,45 @@ class Metrics:
             ["source"],
             registry=self.registry,
         )
-        self.decision_seconds = Histogram(
-            "flamingo_router_decision_seconds",
-            "Time to predict the cost, choose and reserve.",
-            buckets=DECISION_BUCKETS_S,
+        self.wait_seconds = Histogram(
+            "flamingo_router_wait_seconds",
+            "Time from what was asked being known to a pod being chosen.",
+            ["priority"],
+            buckets=WAIT_BUCKETS_S,
             registry=self.registry,
         )
 
 
-class FleetCollector(Collector):
+class BalancerCollector(Collector):
     """Gauges that are read when somebody asks."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, balancer: Balancer) -> None:
+        self._balancer = balancer
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the router believes of each endpoint."""
-        backlog = GaugeMetricFamily(
-            "flamingo_router_backlog_seconds",
-            "Predicted seconds of work left at an endpoint.",
-            labels=["endpoint"],
-        )
-        num_open = GaugeMetricFamily(
-            "flamingo_router_open_requests",
-            "Requests sent to an endpoint and not yet settled.",
-            labels=["endpoint"],
-        )
-        ready = GaugeMetricFamily(
-            "flamingo_router_endpoint_ready",
-            "1 if the endpoint may get work.",
-            labels=["endpoint"],
-        )
-        for endpoint in self._fleet.endpoints(now_s=time.monotonic()):
-            labels = [endpoint.address]
-            backlog.add_metric(labels, endpoint.backlog_s)
-            num_open.add_metric(labels, endpoint.num_open)
-            ready.add_metric(labels, float(endpoint.is_ready))
-        yield from (backlog, num_open, ready)
+        """Yield what the router believes of each endpoint, and what waits in it."""
+        yield from self._endpoints()
+        queue = self._balancer.queue
+        for name, value, help_text in (
+            ("queued_requests", queue.num, "Requests that wait for a pod."),
+            ("queued_audio_seconds", queue.audio_s, "Seconds of audio that wait for a pod."),
+            ("queued_work_seconds", queue.seconds, "Predicted seconds of work that wait."),
+        ):
+            yield GaugeMetricFamily(f"flamingo_router_{name}", help_text, value=value)
+
+    def _endpoints(self) -> Iterator[Metric]:
+        gauges = [
+            GaugeMetricFamily(f"flamingo_router_{name}", help_text, labels=["endpoint"])
+            for name, help_text in (
+                ("backlog_seconds", "Predicted seconds of work left at an endpoint."),
+                ("open_requests", "Requests sent to an endpoint and not yet settled."),
+                ("endpoint_ready", "1 if the endpoint may get work."),
+                ("endpoint_speed", "How many times as long as the usual pod it takes."),
+            )
+        ]
+        for each in self._balancer.fleet.endpoints(now_s=time.monotonic()):
+            speed = self._balancer.costs.speed(each.address)
+            values = (each.backlog_s, each.num_open, float(each.is_ready), speed)
+            for gauge, value in zip(gauges, values, strict=True):
+                gauge.add_metric([each.address], value)
+        yield from gauges

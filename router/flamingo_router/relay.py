@@ -18,7 +18,10 @@ from yarl import URL
 from flamingo import errors
 from flamingo.service import http, traces
 from flamingo.wire import REQUEST_ID_HEADER, sse
+from flamingo.wire.report import CLIP_HEADER
 from flamingo_router.body import Body
+from flamingo_router.facts import OWN_HEADERS
+from flamingo_router.heartbeat import EVENTS, Heartbeat
 from flamingo_router.lines import Lines
 
 HOP_BY_HOP = frozenset(
@@ -38,7 +41,6 @@ HOP_BY_HOP = frozenset(
 )
 """What belongs to one connection (RFC 9110 §7.6.1)."""
 NO_AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
-EVENTS = "text/event-stream"
 SHORT_BYTES = 64 * 1024
 """An answer this short is read before it is sent: one write, and a broken one can be told."""
 AT_ONCE_BYTES = 512 * 1024
@@ -68,6 +70,10 @@ class Unanswered(Exception):
         """What the pod said, for when there is no other."""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What is relayed, and through what."""
@@ -75,8 +81,13 @@ class Call:
     request: web.Request
     body: Body
     session: aiohttp.ClientSession
-    on_sent: Callable[[], None]
+    heartbeat: Heartbeat
+    clip: str | None = None
+    """What the pod is told that its clip is called."""
+    on_sent: Callable[[], None] = _nothing
     """Called when the last byte of the request has left for the pod."""
+    on_answered: Callable[[], None] = _nothing
+    """Called when the pod begins to answer."""
 
 
 async def relay(call: Call, address: str) -> web.StreamResponse:
@@ -87,10 +98,12 @@ async def relay(call: Call, address: str) -> web.StreamResponse:
         UpstreamLost: the pod broke off, and nothing has been sent to the client.
     """
     async with await _answer(call, address) as upstream:
+        call.on_answered()
         if (upstream.content_length or SHORT_BYTES + 1) <= SHORT_BYTES:
-            return await _short(upstream)
+            answer = await _short(upstream)
+            return answer if call.heartbeat.response is None else await _as_event(call, answer)
         call.body.forget()
-        return await _long(call.request, upstream)
+        return await _long(call, upstream)
 
 
 async def _answer(call: Call, address: str) -> aiohttp.ClientResponse:
@@ -99,7 +112,7 @@ async def _answer(call: Call, address: str) -> aiohttp.ClientResponse:
         return await call.session.request(
             call.request.method,
             URL(address + call.request.rel_url.raw_path_qs, encoded=True),
-            headers=_request_headers(call.request),
+            headers=_request_headers(call),
             data=_data(call),
             skip_auto_headers=NO_AUTO_HEADERS,
             allow_redirects=False,
@@ -140,13 +153,22 @@ async def _short(upstream: aiohttp.ClientResponse) -> web.Response:
     return answer
 
 
-async def _long(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(
+async def _as_event(call: Call, answer: web.Response) -> web.StreamResponse:
+    """Tell what a pod refused in a stream that heartbeats have begun."""
+    assert isinstance(answer.body, bytes)
+    call.request[http.FACTS]["status_in_stream"] = answer.status
+    return await call.heartbeat.end_with(answer.body.decode(errors="replace").replace("\n", " "))
+
+
+async def _long(call: Call, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+    request = call.request
+    response = call.heartbeat.response or web.StreamResponse(
         status=upstream.status,
         reason=upstream.reason,
         headers=_answer_headers(upstream.headers),
     )
-    await response.prepare(request)
+    if not response.prepared:
+        await response.prepare(request)
     is_packed = hdrs.CONTENT_ENCODING in upstream.headers  # then its lines cannot be seen
     lines = Lines() if upstream.content_type == EVENTS and not is_packed else None
     try:
@@ -192,9 +214,13 @@ async def _break_off(
         request.transport.abort()
 
 
-def _request_headers(request: web.Request) -> CIMultiDict[str]:
-    headers = _end_to_end(request.headers)
-    headers[REQUEST_ID_HEADER] = request[http.REQUEST_ID]
+def _request_headers(call: Call) -> CIMultiDict[str]:
+    headers = _end_to_end(call.request.headers)
+    for name in OWN_HEADERS:
+        headers.popall(name, None)
+    headers[REQUEST_ID_HEADER] = call.request[http.REQUEST_ID]
+    if call.clip is not None:
+        headers[CLIP_HEADER] = call.clip
     traces.current().inject(headers)
     if hdrs.CONTENT_ENCODING in headers:  # the body has been unpacked on its way in
         del headers[hdrs.CONTENT_ENCODING]

@@ -37,6 +37,10 @@ class Scan(Protocol):
     def has_url(self) -> bool:
         """Whether the audio is somewhere else."""
 
+    @property
+    def head(self) -> bytes | bytearray:
+        """The body's first bytes."""
+
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
 
@@ -51,6 +55,11 @@ class HeadScan(ABC):
         self._body = bytearray()
         self._at = 0
         """All before is understood."""
+
+    @property
+    def head(self) -> bytes | bytearray:
+        """The body's first bytes."""
+        return self._body
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
@@ -71,6 +80,7 @@ class NoScan:
     is_done = True
     sample = None
     has_url = False
+    head = b""
 
     def feed(self, chunk: bytes) -> None:
         """Take nothing."""

@@ -36,7 +36,7 @@ def compute_s(audio_s: float) -> float:
 
 def trace(seed: int) -> Iterator[tuple[float, float]]:
     """Yield when each clip arrives, and how long it is."""
-    dice, now_s = random.Random(seed), 0.0  # noqa: S311 - no secret
+    dice, now_s = random.Random(seed), 0.0
     while True:
         phase = int(now_s // 1800) % 3
         now_s += dice.expovariate((0.60, 0.11, 0.22)[phase])

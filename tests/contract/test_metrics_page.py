@@ -12,8 +12,8 @@ from flamingo_pod import aliases, app, pod
 from flamingo_pod.engine.account import Account
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.settings import Settings as PodSettings
-from flamingo_router import metrics as router_metrics
-from flamingo_router.fleet import Fleet
+from flamingo_router import app as router_app
+from flamingo_router.settings import Settings as RouterSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPEN = {"accept": "application/openmetrics-text; version=1.0.0"}
@@ -39,8 +39,11 @@ def registries():
     serving = pod.create(PodSettings(_cli_parse_args=[]))
     serving.stop()
     serving.metrics.registry.register(PodCollector(serving))
-    fleet = Fleet([], stale_after_s=1.0, lost_after_s=1.0)
-    return {"Pod": serving.metrics.registry, "Router": router_metrics.Metrics(fleet).registry}
+    routing = router_app.create(RouterSettings(endpoint=["http://pod:8000"]))
+    return {
+        "Pod": serving.metrics.registry,
+        "Router": routing[router_app.METRICS].registry,
+    }
 
 
 def rows(registry):

@@ -9,7 +9,7 @@ import pytest
 from control_plane.operators import QUICK, Site, neighbours, site, wait_until
 from control_plane.test_plugin import told
 from fakes.metrics_api import GROUP, METRIC, VERSION, MetricsApi, registration
-from fakes.routers import FakeRouter
+from fakes.scripted_routers import FakeRouter
 
 SOON = {"mode": "Internal", "minReplicas": 1, "maxReplicas": 6}
 SOON |= {"scaleUp": {"maxStep": 2}, "scaleDown": {"stabilizationSeconds": 0}}

@@ -38,7 +38,7 @@ def allowed(grammar):
 
 def walk(grammar, seed, max_tokens=4000):
     """Return what a model without a mind says: any allowed token, ending when it may."""
-    rng, said = random.Random(seed), []  # noqa: S311 - it must be the same each time
+    rng, said = random.Random(seed), []
     while not grammar.is_done:
         ids = allowed(grammar)
         assert ids, "never stuck"
@@ -211,7 +211,7 @@ def test_a_fork_goes_its_own_way(grammars, tokenizer):
 def test_a_grammar_that_outgrows_its_limit_ends_nobody_elses(grammars, tokenizer):
     # The matcher must remember each of the last 30 letters: 2^30 states, if it may.
     greedy = spec({"type": "string", "pattern": "^(.*a.{20}|.*b.{30})$"})
-    broken, rng = grammars.compile(greedy), random.Random(0)  # noqa: S311 - it must be the same
+    broken, rng = grammars.compile(greedy), random.Random(0)
     say(broken, tokenizer, '"')
     with pytest.raises(BadRequest, match="too complex"):  # noqa: PT012 - whichever comes first
         for _ in range(4000):

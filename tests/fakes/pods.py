@@ -78,6 +78,10 @@ class FakePod:
     """Refuse (`state`, `fails_with`) before the body is read."""
     window_s: float | None = None
     token_s: float | None = None
+    queued_s: float | None = None
+    clips: tuple[str, ...] = ()
+    timings: tuple[report.Timing, ...] = ()
+    epoch: str = "1"
     answer_bytes: int = 0
     """Pad an answer that is no stream to about this size."""
     has_arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,13 +112,16 @@ class FakePod:
             report.LoadReport(
                 model=self.model,
                 state=self.state,
-                epoch="1",
+                epoch=self.epoch,
                 sequence=self.sequence,
                 backlog_s=self.backlog_s,
                 num_running=0,
                 num_waiting=0,
                 window_s=self.window_s,
                 token_s=self.token_s,
+                queued_s=self.queued_s,
+                clips=list(self.clips),
+                timings=list(self.timings),
             )
         )
 

@@ -1,63 +1,102 @@
-"""A router that answers `/fleet` and nothing else, on a loopback address of its own.
+"""A router in front of scripted pods, in this process, over real sockets."""
 
-Routers listen on port 8000 of their pods' addresses; here each has one of 127.0.0.0/8.
-"""
-
+import asyncio
+import base64
 import contextlib
-import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+import io
+from dataclasses import dataclass
 
-PORT = 8000
+import aiohttp
+import numpy as np
+import soundfile
+from aiohttp import web
+from fakes import pods
+
+from flamingo_router import app as router_app
+from flamingo_router.settings import Settings
+
+CHAT = "/v1/chat/completions"
+CAPTIONS = "/v1/audio/captions"
+PATIENCE_S = 20.0
+QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
+STREAMED = QUESTION | {"stream": True}
+
+
+def clip(seconds):
+    target = io.BytesIO()
+    soundfile.write(target, np.zeros(int(seconds * 500)), 500, format="WAV", subtype="PCM_U8")
+    return target.getvalue()
+
+
+def caption_of(seconds):
+    return {"audio": {"data": base64.b64encode(clip(seconds)).decode()}}
 
 
 @dataclass
-class FakeRouter:
-    """What the router says; None: it hangs up without a word."""
-
+class Router:
     address: str
-    body: dict[str, Any] | None = None
-    num_asked: int = 0
-    keys: set[str] = field(default_factory=set)
-    """What came as `Authorization`."""
+    app: web.Application
+    client: aiohttp.ClientSession
 
-    def asked_for(self, servers: float, *, held: int = 0, audio_s: float = 0.0) -> None:
-        """Say that so many servers' work arrives all the time, and so many requests are held."""
-        arrivals = [
-            {"window_s": window_s, "num": servers, "audio_s": audio_s, "work_s": servers}
-            for window_s in (60.0, 300.0)
-        ]
-        queue = {"num": held, "audio_s": 0.0, "work_s": 0.0, "oldest_s": 0.0}
-        self.body = {"version": 1, "endpoints": [], "queue": queue, "arrivals": arrivals}
+    def post(self, path, body, **options):
+        return self.client.post(self.address + path, json=body, **options)
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator["FakeRouter"]:
-        router = self
+    async def answer(self, path, body, **options):
+        async with self.post(path, body, **options) as answer:
+            return answer.status, await answer.json(), answer.headers
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                router.num_asked += 1
-                router.keys.add(self.headers.get("Authorization", ""))
-                if router.body is None:
-                    self.close_connection = True
-                    return
-                text = json.dumps(router.body).encode()
-                self.send_response(200 if self.path == "/fleet" else 404)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
+    async def get(self, path):
+        async with self.client.get(self.address + path) as answer:
+            return answer.status, await answer.json()
 
-            def log_message(self, *args: Any) -> None:
+    @contextlib.asynccontextmanager
+    async def connection(self):
+        """Speak to it without an HTTP client's help."""
+        reader, writer = await asyncio.open_connection(*self.address[7:].split(":"))
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+
+    async def until(self, holds):
+        """Ask for the fleet until `holds` is true of its endpoints."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds((await self.get("/fleet"))[1]["endpoints"]):
                 pass
 
-        with ThreadingHTTPServer((self.address, PORT), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            try:
-                yield self
-            finally:
-                server.shutdown()
-                thread.join()
+    async def metric(self, start):
+        async with self.client.get(self.address + "/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        return [float(line.rpartition(" ")[2]) for line in lines if line.startswith(start)]
+
+
+def nothing_open(endpoints):
+    return not any(endpoint["num_open"] for endpoint in endpoints)
+
+
+@contextlib.asynccontextmanager
+async def routing(*fakes, dead=(), **settings):
+    """Run a router in front of `fakes`, and of addresses where nobody listens."""
+    async with contextlib.AsyncExitStack() as stack:
+        addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
+        options = {"poll_s": 0.05, "hold_s": 0, "endpoint": [*dead, *addresses]} | settings
+        app = router_app.create(Settings(**options))
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        client = await stack.enter_async_context(aiohttp.ClientSession())
+        host, port = runner.addresses[0][:2]
+        router = Router(f"http://{host}:{port}", app, client)
+        ready = sum(fake.state == "ready" for fake in fakes)
+        await router.until(lambda all_of: sum(each["ready"] for each in all_of) >= ready)
+        yield router
+        await router.until(nothing_open)  # whatever happened, every ticket was settled
+
+
+def run(scenario):
+    async def in_time():
+        async with asyncio.timeout(PATIENCE_S):
+            await scenario()
+
+    asyncio.run(in_time())

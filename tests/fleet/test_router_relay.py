@@ -1,112 +1,22 @@
 """The router in front of scripted pods, over real sockets."""
 
 import asyncio
-import base64
 import contextlib
 import hashlib
 import io
 import json
 import os
-from dataclasses import dataclass
 
 import aiohttp
-import numpy as np
 import pytest
-import soundfile
 from aiohttp import web
 from fakes import pods
 from fakes.pods import FakePod
+from fakes.routers import CAPTIONS, CHAT, QUESTION, STREAMED, caption_of, nothing_open, routing, run
 
 from flamingo import errors
 from flamingo.service.run import listen
 from flamingo_router import app as router_app
-from flamingo_router.settings import Settings
-
-CHAT = "/v1/chat/completions"
-CAPTIONS = "/v1/audio/captions"
-PATIENCE_S = 20.0
-QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
-STREAMED = QUESTION | {"stream": True}
-
-
-def clip(seconds):
-    target = io.BytesIO()
-    soundfile.write(target, np.zeros(int(seconds * 500)), 500, format="WAV", subtype="PCM_U8")
-    return target.getvalue()
-
-
-def caption_of(seconds):
-    return {"audio": {"data": base64.b64encode(clip(seconds)).decode()}}
-
-
-@dataclass
-class Router:
-    address: str
-    app: web.Application
-    client: aiohttp.ClientSession
-
-    def post(self, path, body, **options):
-        return self.client.post(self.address + path, json=body, **options)
-
-    async def answer(self, path, body, **options):
-        async with self.post(path, body, **options) as answer:
-            return answer.status, await answer.json(), answer.headers
-
-    async def get(self, path):
-        async with self.client.get(self.address + path) as answer:
-            return answer.status, await answer.json()
-
-    @contextlib.asynccontextmanager
-    async def connection(self):
-        """Speak to it without an HTTP client's help."""
-        reader, writer = await asyncio.open_connection(*self.address[7:].split(":"))
-        try:
-            yield reader, writer
-        finally:
-            writer.transport.abort()
-
-    async def until(self, holds):
-        """Ask for the fleet until `holds` is true of its endpoints."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds((await self.get("/fleet"))[1]["endpoints"]):
-                pass
-
-    async def metric(self, start):
-        async with self.client.get(self.address + "/metrics") as answer:
-            lines = (await answer.text()).splitlines()
-        return [float(line.rpartition(" ")[2]) for line in lines if line.startswith(start)]
-
-
-def nothing_open(endpoints):
-    return not any(endpoint["num_open"] for endpoint in endpoints)
-
-
-@contextlib.asynccontextmanager
-async def routing(*fakes, dead=(), **settings):
-    """Run a router in front of `fakes`, and of addresses where nobody listens."""
-    async with contextlib.AsyncExitStack() as stack:
-        addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
-        options = {"poll_s": 0.05, "endpoint": [*dead, *addresses]} | settings
-        app = router_app.create(Settings(**options))
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        client = await stack.enter_async_context(aiohttp.ClientSession())
-        host, port = runner.addresses[0][:2]
-        router = Router(f"http://{host}:{port}", app, client)
-        ready = sum(fake.state == "ready" for fake in fakes)
-        await router.until(lambda all_of: sum(each["ready"] for each in all_of) >= ready)
-        yield router
-        await router.until(nothing_open)  # whatever happened, every ticket was settled
-
-
-def run(scenario):
-    async def in_time():
-        async with asyncio.timeout(PATIENCE_S):
-            await scenario()
-
-    asyncio.run(in_time())
 
 
 @pytest.fixture
@@ -657,7 +567,8 @@ def test_metrics_tell_routes_codes_audio_and_backlog():
                 42
             ]
             assert (await router.metric("flamingo_router_backlog_seconds"))[0] > 2
-            assert await router.metric("flamingo_router_decision_seconds_count") == [1.0]
+            waited = 'flamingo_router_wait_seconds_count{priority="normal"}'
+            assert await router.metric(waited) == [1.0]
 
     run(scenario)
 

@@ -250,7 +250,7 @@ def test_a_constant_load_is_settled_and_then_left_alone(load, begun):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_noise_of_a_tenth_does_not_make_the_number_flap(seed):
-    dice = random.Random(seed)  # noqa: S311 - no secret
+    dice = random.Random(seed)
     load = dice.uniform(10, 80)
     noisy = [asked(arriving=load * dice.uniform(0.9, 1.1)) for _ in range(720)]
     decisions = list(driven(spec(), noisy, Memory(1)))

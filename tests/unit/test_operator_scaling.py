@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from control_plane.deployments import INTERNAL, deployment
 from fakes.clusters import Cluster
-from fakes.routers import FakeRouter
+from fakes.scripted_routers import FakeRouter
 
 from flamingo_operator import autoscale, names, report_scaling, spec
 from flamingo_operator.autoscale import Servers

@@ -137,6 +137,7 @@ def test_the_backlog_is_what_is_held():
     first = Account(num_windows_left=2, num_prompt_left=1500, num_output_left=10)
     with load.holding(first):
         assert load.backlog_s == pytest.approx(2 * 2.0 + 10 * 0.5 * 0.1)
+        assert load.queued_s == pytest.approx(2 * 2.0)
         with load.holding(Account(num_windows_left=1, num_prompt_left=750)):
             assert load.backlog_s == pytest.approx(4.5 + 2.0)
         first.take_encoded(1)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+FLEET_VERSION = 2
 MAX_TIMINGS = 32
 MAX_CLIPS = 1024
 CLIP_HEADER = "x-flamingo-clip"
@@ -45,6 +46,8 @@ class LoadReport(Report):
     sequence: int = Field(ge=0)
     backlog_s: float = Field(ge=0, allow_inf_nan=False)
     """Predicted seconds until the pod has finished all it holds."""
+    queued_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Of these, encoding and prefill: what one more request waits for. None: it does not tell."""
     num_running: int = Field(ge=0)
     num_waiting: int = Field(ge=0)
     window_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -94,13 +97,57 @@ class EndpointReport(Report):
     address: str
     ready: bool
     backlog_s: float
+    queued_s: float = 0.0
+    """Of the backlog, the prefill that one more request would wait for."""
     num_open: int
     """Requests sent there and not yet settled."""
+    speed: float = 1.0
+    """How many times as long as the usual pod of its model it takes."""
+    ejected: bool = False
+    """Whether the router leaves it alone for a while: it failed, or it is far too slow."""
+    reason: str = ""
+    """Why it gets no work: the pod's own state, or `silent`, `set aside`, `leaving`, `ejected`."""
     load: LoadReport | None
     """The pod's last word; None when it is unknown or stale."""
 
 
-class FleetReport(Report):
-    """`GET /fleet`: all the pods of this router."""
+class QueueReport(Report):
+    """What waits in this router, for a free pod or for a first one."""
 
+    num: int = 0
+    audio_s: float = 0.0
+    work_s: float = 0.0
+    """Predicted seconds of one pod."""
+    oldest_s: float = 0.0
+    """How long the oldest has waited."""
+
+
+class ArrivalReport(Report):
+    """What came in, per second, refused requests included."""
+
+    window_s: float
+    """Over how many seconds."""
+    num: float
+    audio_s: float
+    work_s: float
+    """Predicted seconds of one pod: 3.0 keeps three pods busy."""
+
+
+class FleetReport(Report):
+    """`GET /fleet`: all the pods of this router, and what they have to do.
+
+    An autoscaler adds up the routers' `queue` and `arrivals`; the endpoints are the same
+    in each. Fields are added, and never change their meaning within one `version`.
+    """
+
+    version: int = FLEET_VERSION
     endpoints: list[EndpointReport]
+    queue: QueueReport = QueueReport()
+    arrivals: list[ArrivalReport] = []
+    """Over the last minute, and over the last five."""
+    cold: bool = False
+    """Whether no pod is ready: then what waits is held for a first one."""
+    holding_s: float = 0.0
+    """For how long requests have been held with no pod ready; 0: none is."""
+    completed_audio_s: float = 0.0
+    """Seconds of audio answered since this router started."""

@@ -61,12 +61,16 @@ class Load:
         """Predicted seconds until what all requests held have left is done."""
         return sum(map(self._cost_s, self._held))
 
+    @property
+    def queued_s(self) -> float:
+        """Of these, what comes before the first tokens of all."""
+        return sum(map(self._prefill_s, self._held))
+
     def _cost_s(self, account: Account) -> float:
+        token_s = self.token_s or PRIOR_TOKEN_S
+        return self._prefill_s(account) + account.num_output_left * STOPS_EARLY * token_s
+
+    def _prefill_s(self, account: Account) -> float:
         encode_s = self.encode_s or PRIOR_ENCODE_S
         read_s = (self.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
-        token_s = self.token_s or PRIOR_TOKEN_S
-        return (
-            account.num_windows_left * encode_s
-            + account.num_prompt_left * read_s
-            + account.num_output_left * STOPS_EARLY * token_s
-        )
+        return account.num_windows_left * encode_s + account.num_prompt_left * read_s

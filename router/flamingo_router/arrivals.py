@@ -1,0 +1,57 @@
+"""How much work comes in, over the last minute and the last five.
+
+Pure: time is an argument.
+"""
+
+from dataclasses import dataclass, field
+
+SLOT_S = 5.0
+NUM_SLOTS = 61
+"""Five minutes, and the slot that is being filled."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    number: int = -1
+    num: int = 0
+    audio_s: float = 0.0
+    work_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What came in, per second."""
+
+    num: float
+    audio_s: float
+    work_s: float
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """See the module."""
+
+    since_s: float
+    """When counting began."""
+    _slots: list[_Slot] = field(default_factory=lambda: [_Slot() for _ in range(NUM_SLOTS)])
+
+    def note(self, audio_s: float, work_s: float, *, now_s: float) -> None:
+        """Count one request."""
+        number = int(now_s // SLOT_S)
+        slot = self._slots[number % NUM_SLOTS]
+        if slot.number != number:
+            slot = self._slots[number % NUM_SLOTS] = _Slot(number)
+        slot.num += 1
+        slot.audio_s += audio_s
+        slot.work_s += work_s
+
+    def rate(self, window_s: float, *, now_s: float) -> Rate:
+        """Return what came per second in the last `window_s`, or since the start."""
+        first = int((now_s - window_s) // SLOT_S) + 1
+        some = [slot for slot in self._slots if slot.number >= first]
+        seconds = max(min(now_s - max(first * SLOT_S, self.since_s), window_s), 1.0)
+        return Rate(
+            sum(slot.num for slot in some) / seconds,
+            sum(slot.audio_s for slot in some) / seconds,
+            sum(slot.work_s for slot in some) / seconds,
+        )

@@ -1,0 +1,56 @@
+"""What the router tells of its fleet: `GET /fleet`.
+
+Pure.
+"""
+
+from flamingo.wire.report import ArrivalReport, EndpointReport, FleetReport, QueueReport
+from flamingo_router import fleet
+from flamingo_router.balancer import Balancer
+from flamingo_router.fleet import Endpoint
+
+WINDOWS_S = (60.0, 300.0)
+
+
+def fleet_report(balancer: Balancer, *, now_s: float) -> FleetReport:
+    """Return all that an operator, a person or the page wants to know."""
+    endpoints = balancer.fleet.endpoints(now_s=now_s)
+    is_cold = not any(endpoint.is_ready for endpoint in endpoints)
+    queue = _queue(balancer, now_s)
+    return FleetReport(
+        endpoints=[_endpoint(balancer, endpoint) for endpoint in endpoints],
+        queue=queue,
+        arrivals=[_arrivals(balancer, window_s, now_s) for window_s in WINDOWS_S],
+        cold=is_cold,
+        holding_s=queue.oldest_s if is_cold else 0.0,
+        completed_audio_s=balancer.completed_audio_s,
+    )
+
+
+def _endpoint(balancer: Balancer, endpoint: Endpoint) -> EndpointReport:
+    return EndpointReport(
+        address=endpoint.address,
+        ready=endpoint.is_ready,
+        backlog_s=endpoint.backlog_s,
+        queued_s=endpoint.queued_s,
+        num_open=endpoint.num_open,
+        speed=balancer.costs.speed(endpoint.address),
+        ejected=endpoint.reason == fleet.EJECTED,
+        reason=endpoint.reason,
+        load=endpoint.load,
+    )
+
+
+def _queue(balancer: Balancer, now_s: float) -> QueueReport:
+    waiting = balancer.queue
+    oldest_s = waiting.oldest_s()
+    return QueueReport(
+        num=waiting.num,
+        audio_s=waiting.audio_s,
+        work_s=waiting.seconds,
+        oldest_s=0.0 if oldest_s is None else now_s - oldest_s,
+    )
+
+
+def _arrivals(balancer: Balancer, window_s: float, now_s: float) -> ArrivalReport:
+    rate = balancer.arrivals.rate(window_s, now_s=now_s)
+    return ArrivalReport(window_s=window_s, num=rate.num, audio_s=rate.audio_s, work_s=rate.work_s)

@@ -1,0 +1,96 @@
+"""What is kept on disk of large requests, so that they can be sent again.
+
+Files have no name, so a crash leaves nothing behind; they are written by the megabyte
+and off the event loop. All together stay within a budget: what finds no room is sent
+once.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from typing import IO
+
+
+class Spool:
+    """A folder with a budget; without one nothing is kept."""
+
+    def __init__(self, folder: str, max_bytes: int) -> None:
+        self.num_bytes = 0
+        """In use."""
+        self._folder = folder
+        self._max_bytes = max_bytes if folder else 0
+
+    def take(self, num_bytes: int) -> bool:
+        """Claim room, if there is some."""
+        if self.num_bytes + num_bytes > self._max_bytes:
+            return False
+        self.num_bytes += num_bytes
+        return True
+
+    def give_back(self, num_bytes: int) -> None:
+        """Return room."""
+        self.num_bytes -= num_bytes
+
+    def open(self) -> IO[bytes]:
+        """Return a new file without a name."""
+        return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+
+
+class Spilled:
+    """The first chunks of one body, on disk."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.is_closed = False
+        self._spool = spool
+        self._file: IO[bytes] | None = None
+        self._ends = [0]
+        """Where each chunk ends."""
+
+    @property
+    def num_chunks(self) -> int:
+        """How many there are."""
+        return len(self._ends) - 1
+
+    async def append(self, chunks: Sequence[bytes]) -> bool:
+        """Write chunks behind the others; False when there is no room for them."""
+        num_bytes = sum(map(len, chunks))
+        if self.is_closed or not self._spool.take(num_bytes):
+            return False
+        for chunk in chunks:
+            self._ends.append(self._ends[-1] + len(chunk))
+        try:
+            await asyncio.to_thread(self._write, b"".join(chunks))
+        except OSError:  # the disk is full: the body goes on, and is sent once
+            self.close()
+            return False
+        return True
+
+    async def read(self, number: int) -> bytes:
+        """Return one chunk."""
+        start, end = self._ends[number : number + 2]
+        return await asyncio.to_thread(self._read, start, end - start)
+
+    def close(self) -> None:
+        """Forget them and return their room."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._spool.give_back(self._ends[-1])
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = self._spool.open()
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def _read(self, start: int, num_bytes: int) -> bytes:
+        assert self._file is not None
+        self._file.seek(start)
+        read = self._file.read(num_bytes)
+        self._file.seek(0, 2)
+        return read

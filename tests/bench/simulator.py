@@ -1,0 +1,377 @@
+"""A fleet under traffic, with a virtual clock and the router's own `Balancer`.
+
+Pods are played: one lane that prefills, first come first served, and a batch that
+decodes beside it. What routers see of them is what they see in life: load reports a
+few times a second, and their own requests. Several routers share no state.
+"""
+
+import bisect
+import heapq
+import itertools
+import math
+import random
+import statistics
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flamingo.errors import Unavailable
+from flamingo.wire.report import MAX_TIMINGS, LoadReport, Timing
+from flamingo_router.ask import Ask
+from flamingo_router.balancer import Balancer, Bounds, Dice
+from flamingo_router.fair_queue import Waiting
+from flamingo_router.fleet import Fleet
+from flamingo_router.policy import POLICIES
+
+ROUTE = "/v1/audio/captions"
+SHORT_S = 30.0
+PREFILL_BASE_S, PREFILL_PER_S = 0.05, 0.005
+TOKEN_S = 0.010
+CROWDED = 0.04
+"""How much longer a step takes for each sequence more in the batch."""
+PREFILL_SHARE = 0.7
+"""Of the GPU, while others decode."""
+MAX_BATCH = 32
+HIT_SHARE = 0.03
+CACHED_CLIPS = 40
+POLL_S = 0.25
+RESTART_S = 20.0
+MIXES = {
+    "tail": ((0.88, 1, 20), (0.09, 120, 300), (0.03, 600, 1200)),
+    "songs": ((0.55, 1, 20), (0.35, 120, 300), (0.10, 600, 1200)),
+    "clips": ((1.0, 1, 30),),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is simulated."""
+
+    policy: str = "least-work-left"
+    mix: str = "tail"
+    load: float = 0.8
+    num_pods: int = 8
+    num_routers: int = 1
+    num_jobs: int = 20_000
+    repeats: float = 0.0
+    """Share of clips that were heard before."""
+    error: float = 0.0
+    """Of the audio's length, as routers see it: the standard deviation of its logarithm."""
+    slow_pods: int = 0
+    """How many take three times as long."""
+    deaths_per_s: float = 0.0
+    queue_at_s: float = 0.5
+    shortest_first: bool = False
+    """Whether pods prefill the shortest first, as ours do, and not who came first."""
+    seed: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    at_s: float
+    audio_s: float
+    num_tokens: int
+    clip: str
+    heard_s: float
+    first_token_s: float = math.nan
+    tries: set[str] = field(default_factory=set)
+    router: "Router | None" = None
+    ticket: object = None
+    ask: Ask | None = None
+    computed: tuple[int, float] = (0, 0.0)
+
+
+@dataclass(eq=False)
+class Pod:
+    world: "World"
+    address: str
+    slowness: float
+    epoch: int = 0
+    waiting: list[Job] = field(default_factory=list)
+    prefilling: Job | None = None
+    decoding: set[Job] = field(default_factory=set)
+    cached: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    timings: list[Timing] = field(default_factory=list)
+    numbers: itertools.count = field(default_factory=itertools.count)
+    sequence: int = 0
+    prefill_until_s: float = 0.0
+    is_dead: bool = False
+
+    def take(self, job):
+        self.waiting.append(job)
+        self._go_on()
+
+    def _go_on(self):
+        if self.prefilling or not self.waiting or len(self.decoding) >= MAX_BATCH:
+            return
+        if self.world.shortest_first:
+            self.waiting.sort(key=lambda job: job.audio_s)
+        job = self.prefilling = self.waiting.pop(0)
+        is_hit = job.clip in self.cached
+        seconds = PREFILL_BASE_S + PREFILL_PER_S * job.audio_s * (HIT_SHARE if is_hit else 1)
+        seconds *= self.slowness
+        job.computed = (0 if is_hit else math.ceil(job.audio_s / 30), seconds)
+        if self.decoding:
+            seconds /= PREFILL_SHARE
+        self.prefill_until_s = self.world.now_s + seconds
+        self.world.after(seconds, self._prefilled, job, self.epoch)
+
+    def _prefilled(self, job, epoch):
+        if epoch != self.epoch:
+            return
+        self.prefilling = None
+        self.cached[job.clip] = None
+        self.cached.move_to_end(job.clip)
+        if len(self.cached) > CACHED_CLIPS:
+            self.cached.popitem(last=False)
+        job.first_token_s = self.world.now_s
+        job.router.answered(job)
+        self.decoding.add(job)
+        step_s = TOKEN_S * self.slowness * (1 + CROWDED * (len(self.decoding) - 1))
+        windows, prefill_s = job.computed
+        share_s = job.num_tokens * step_s / len(self.decoding)
+        job.computed = windows, prefill_s + share_s
+        self.world.after(job.num_tokens * step_s, self._decoded, job, epoch)
+        self._go_on()
+
+    def _decoded(self, job, epoch):
+        if epoch != self.epoch:
+            return
+        self.decoding.remove(job)
+        windows, seconds = job.computed
+        self.timings.append(
+            Timing.model_construct(
+                number=next(self.numbers),
+                route=ROUTE,
+                num_windows=windows,
+                num_tokens=job.num_tokens,
+                compute_s=seconds,
+            )
+        )
+        del self.timings[:-MAX_TIMINGS]
+        job.router.settled(job)
+        self._go_on()
+
+    def die(self):
+        lost = [*self.waiting, *self.decoding, *([self.prefilling] if self.prefilling else [])]
+        self.epoch += 1
+        self.waiting, self.decoding, self.prefilling = [], set(), None
+        self.cached.clear()
+        self.timings.clear()
+        self.is_dead = True
+        for job in lost:
+            job.router.lost(job)
+        self.world.after(RESTART_S, self._live_again)
+
+    def _live_again(self):
+        self.is_dead = False
+
+    def report(self):
+        self.sequence += 1
+        now_s = self.world.now_s
+        queued_s = sum(self._prefill_s(job) for job in self.waiting)
+        if self.prefilling:
+            queued_s += self.prefill_until_s - now_s
+        left = sum(job.num_tokens for job in (*self.waiting, *self.decoding)) / 2
+        return LoadReport.model_construct(
+            model="m",
+            state="ready",
+            epoch=str(self.epoch),
+            sequence=self.sequence,
+            backlog_s=queued_s + left * TOKEN_S * self.slowness / max(len(self.decoding), 1),
+            queued_s=queued_s,
+            num_running=len(self.decoding) + bool(self.prefilling),
+            num_waiting=len(self.waiting),
+            window_s=None,
+            token_s=None,
+            num_kv_tokens=None,
+            num_kv_tokens_used=None,
+            clips=list(self.cached),
+            timings=list(self.timings),
+        )
+
+    def _prefill_s(self, job):
+        share = HIT_SHARE if job.clip in self.cached else 1
+        return (PREFILL_BASE_S + PREFILL_PER_S * job.audio_s * share) * self.slowness
+
+
+class Router:
+    """The balancer, driven by events instead of sockets."""
+
+    def __init__(self, world, setup, number):
+        self.world = world
+        dice = random.Random(setup.seed * 1000 + number)
+        bounds = Bounds(
+            ceiling_s=math.inf,
+            queue_at_s=setup.queue_at_s,
+            max_queued=10**9,
+            max_queued_audio_s=math.inf,
+            max_wait_s=math.inf,
+        )
+        fleet = Fleet(stale_after_s=1.0, lost_after_s=10.0)
+        policy = POLICIES[setup.policy]()
+        self.balancer = Balancer(fleet, policy, bounds, Dice(dice.random, dice.sample), now_s=0.0)
+        self.balancer.reconcile(dict.fromkeys(world.pods, True))
+        self.jobs: dict[Waiting, Job] = {}
+        self.is_awake = False
+
+    def ask(self, job):
+        job.router = self
+        job.ask = Ask(ROUTE, job.heard_s, job.clip)
+        asked = self.balancer.ask(job.ask, now_s=self.world.now_s)
+        if isinstance(asked, Waiting):
+            self.jobs[asked] = job
+            self.pump(None)
+        else:
+            self._send(job, asked)
+
+    def pump(self, among):
+        now_s = self.world.now_s
+        for waiting, ticket in self.balancer.pump(now_s=now_s, among=among):
+            self._send(self.jobs.pop(waiting), ticket)
+        if self.balancer.queue.num and not self.is_awake:
+            self.is_awake = True
+            self.world.after(self.balancer.wake_s(now_s=now_s), self._wake)
+
+    def _wake(self):
+        self.is_awake = False
+        self.pump(None)
+
+    def _send(self, job, ticket):
+        job.ticket = ticket
+        self.balancer.fleet.mark_sent(ticket, now_s=self.world.now_s)
+        pod = self.world.pods[ticket.address]
+        if pod.is_dead:
+            self.balancer.fleet.set_aside(ticket.address, now_s=self.world.now_s)
+            self.lost(job)
+        else:
+            pod.take(job)
+
+    def answered(self, job):
+        self.balancer.fleet.mark_answered(job.ticket, now_s=self.world.now_s)
+        self.pump((job.ticket.address,))
+
+    def settled(self, job):
+        self.balancer.settle(job.ticket, now_s=self.world.now_s)
+        self.world.done.append(job)
+        self.pump((job.ticket.address,))
+
+    def lost(self, job):
+        job.tries.add(job.ticket.address)
+        self.balancer.settle(job.ticket, now_s=self.world.now_s)
+        try:
+            ticket = self.balancer.again(job.ask, without=job.tries, now_s=self.world.now_s)
+        except Unavailable:
+            self.world.failed.append(job)
+        else:
+            self._send(job, ticket)
+
+    def hear(self, pod):
+        if not pod.is_dead:
+            now_s = self.world.now_s
+            self.balancer.observe(pod.address, pod.report(), asked_s=now_s, now_s=now_s)
+            self.pump((pod.address,))
+        self.world.after(POLL_S, self.hear, pod)
+
+
+class World:
+    """Clock and events."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.now_s = 0.0
+        self.shortest_first = setup.shortest_first
+        self.done: list[Job] = []
+        self.failed: list[Job] = []
+        self._events: list[tuple[float, int, Callable, tuple]] = []
+        self._numbers = itertools.count()
+        self.pods = {}
+        for number in range(setup.num_pods):
+            slowness = 3.0 if number < setup.slow_pods else 1.0
+            self.pods[f"pod-{number:04}"] = Pod(self, f"pod-{number:04}", slowness)
+        self.routers = [Router(self, setup, number) for number in range(setup.num_routers)]
+
+    def after(self, seconds, call, *args):
+        heapq.heappush(self._events, (self.now_s + seconds, next(self._numbers), call, args))
+
+    def run(self, num_jobs):
+        while len(self.done) + len(self.failed) < num_jobs:
+            self.now_s, _, call, args = heapq.heappop(self._events)
+            call(*args)
+
+
+def jobs(setup: Setup) -> list[Job]:
+    """Return the traffic: Poisson arrivals at `load` of what the pods can prefill."""
+    dice = random.Random(setup.seed)
+    mix = MIXES[setup.mix]
+    shares = list(itertools.accumulate(share for share, *_ in mix))
+    mean_s = sum(share * (low + high) / 2 for share, low, high in mix)
+    prefill_s = (PREFILL_BASE_S + PREFILL_PER_S * mean_s) / PREFILL_SHARE
+    per_s = setup.load * (setup.num_pods - 2 / 3 * setup.slow_pods) / prefill_s
+    at_s, recent, made = 1.0, [], []
+    for number in range(setup.num_jobs):
+        at_s += dice.expovariate(per_s)
+        if recent and dice.random() < setup.repeats:
+            clip, audio_s = dice.choice(recent)
+        else:
+            _, low, high = mix[bisect.bisect(shares, dice.random() * shares[-1] * 0.999999)]
+            clip, audio_s = f"clip-{number}", dice.uniform(low, high)
+            recent = [*recent[-49:], (clip, audio_s)]
+        heard_s = audio_s * math.exp(dice.gauss(0, setup.error)) if setup.error else audio_s
+        tokens = min(int(dice.lognormvariate(5.0, 0.6)) + 1, 1000)
+        made.append(Job(at_s, audio_s, tokens, clip, min(heard_s, 1200.0)))
+    return made
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Seconds to the first token."""
+
+    mean_s: float
+    p99_s: float
+    short_mean_s: float
+    short_p99_s: float
+    long_p99_s: float
+    num_failed: int
+    first_tokens_s: list[float]
+
+
+def simulate(setup: Setup) -> Outcome:
+    """Return what the clients of a fleet would see; the first tenth is not counted."""
+    world = World(setup)
+    traffic = jobs(setup)
+    dice = random.Random(setup.seed + 1)
+    for router in world.routers:
+        for pod in world.pods.values():
+            world.after(dice.random() * POLL_S, router.hear, pod)
+    for job in traffic:
+        world.after(job.at_s, dice.choice(world.routers).ask, job)
+    if setup.deaths_per_s:
+        at_s = 0.0
+        while (at_s := at_s + dice.expovariate(setup.deaths_per_s)) < traffic[-1].at_s:
+            world.after(at_s, dice.choice(list(world.pods.values())).die)
+    world.run(len(traffic))
+    counted = [job for job in world.done if job.at_s >= traffic[len(traffic) // 10].at_s]
+    return _outcome(counted, len(world.failed))
+
+
+def _outcome(counted, num_failed):
+    def waits(some):
+        return sorted(job.first_token_s - job.at_s for job in some)
+
+    every = waits(counted)
+    short = waits(job for job in counted if job.audio_s <= SHORT_S)
+    long = waits(job for job in counted if job.audio_s > SHORT_S) or [math.nan]
+    return Outcome(
+        statistics.fmean(every),
+        at(every, 0.99),
+        statistics.fmean(short),
+        at(short, 0.99),
+        at(long, 0.99),
+        num_failed,
+        every,
+    )
+
+
+def at(ordered, share):
+    """Return the value below which `share` of the ordered ones lie."""
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

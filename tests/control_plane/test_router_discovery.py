@@ -1,0 +1,133 @@
+"""The router's watch against a real API server, with no more rights than it needs."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import ssl
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from flamingo_router import discovery, kube
+from flamingo_router.endpoint_slices import Service
+
+PATIENCE_S = 30
+ROLE = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {"name": "router"},
+    "rules": [
+        {
+            "apiGroups": ["discovery.k8s.io"],
+            "resources": ["endpointslices"],
+            "verbs": ["list", "watch"],
+        }
+    ],
+}
+
+
+def endpoint_slice(name, *pods, service="pods"):
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8000}],
+        "endpoints": [
+            {"addresses": [address], "conditions": conditions} for address, conditions in pods
+        ],
+    }
+
+
+READY = {"ready": True, "serving": True, "terminating": False}
+LEAVING = {"ready": False, "serving": True, "terminating": True}
+
+
+@pytest.fixture(scope="module")
+def access(cluster, tmp_path_factory):
+    """Who the router is there: a service account that may list and watch slices."""
+    folder = tmp_path_factory.mktemp("access")
+    cluster.told("apply", "-f", "-", body=ROLE)
+    cluster.told("create", "serviceaccount", "router")
+    cluster.told(
+        "create", "rolebinding", "router", "--role=router", "--serviceaccount=default:router"
+    )
+    (folder / "token").write_text(cluster.told("create", "token", "router"))
+    config = json.loads(cluster.told("config", "view", "--raw", "--flatten", "-o", "json"))
+    server = config["clusters"][0]["cluster"]
+    (folder / "ca.crt").write_text(_authority(server))
+    return kube.Access.of(server["server"], str(folder / "token"), str(folder / "ca.crt"))
+
+
+def _authority(server):
+    if told := server.get("certificate-authority-data"):
+        return base64.b64decode(told).decode()
+    at = urlsplit(server["server"])
+    return ssl.get_server_certificate((at.hostname, at.port))
+
+
+@contextlib.asynccontextmanager
+async def watching(access):
+    said: asyncio.Queue = asyncio.Queue()
+    async with aiohttp.ClientSession() as session:
+        service = Service("default", "pods")
+        resource = discovery.endpoint_slices(access, session, service)
+        sources, pace = discovery.Sources(said.put_nowait), discovery.Pace()
+        task = asyncio.create_task(discovery.keep_watching(sources, service, resource, pace))
+        try:
+            yield said
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def until(said, members):
+    async with asyncio.timeout(PATIENCE_S):
+        while await said.get() != members:
+            pass
+
+
+def test_pods_that_come_leave_and_vanish_are_followed(cluster, access):
+    async def scenario():
+        async def apply(body):
+            await asyncio.to_thread(cluster.told, "apply", "-f", "-", body=body)
+
+        async with watching(access) as said:
+            await apply(endpoint_slice("a", ("10.1.0.1", READY)))
+            await until(said, {"http://10.1.0.1:8000": True})
+            await apply(endpoint_slice("other", ("10.9.0.9", READY), service="another"))
+            await apply(endpoint_slice("b", ("10.1.0.2", READY), ("10.1.0.3", LEAVING)))
+            both = {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": True}
+            await until(said, both | {"http://10.1.0.3:8000": False})
+            await apply(endpoint_slice("b", ("10.1.0.2", LEAVING)))
+            await until(said, {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": False})
+            await asyncio.to_thread(cluster.told, "delete", "endpointslice", "a", "b", "other")
+            await until(said, {})
+
+    asyncio.run(scenario())
+
+
+def test_a_version_that_the_server_does_not_know_is_an_error(access):
+    async def scenario():
+        async with aiohttp.ClientSession() as session:
+            resource = discovery.endpoint_slices(access, session, Service("default", "pods"))
+            with pytest.raises((kube.Gone, kube.Refused)):
+                async for _ in resource.watched("not-a-version", watch_s=5, silence_s=10):
+                    pass
+
+    asyncio.run(scenario())
+
+
+def test_what_the_role_does_not_allow_is_refused(access):
+    async def scenario():
+        async with aiohttp.ClientSession() as session:
+            elsewhere = Service("kube-system", "pods")
+            resource = discovery.endpoint_slices(access, session, elsewhere)
+            with pytest.raises(kube.Refused) as refused:
+                await resource.listed()
+            assert refused.value.status == 403
+
+    asyncio.run(scenario())

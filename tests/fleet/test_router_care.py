@@ -1,0 +1,262 @@
+"""What the router learns from pods, and what it does about those that fail."""
+
+import asyncio
+import contextlib
+import hashlib
+import io
+import json
+
+import pytest
+from fakes import pods
+from fakes.pods import FakePod
+from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
+
+from flamingo import errors
+from flamingo.wire.report import CLIP_HEADER, Timing
+
+ALONE = {"poll_s": 60, "stale_after_s": 120, "lost_after_s": 120}
+"""Nobody reports: what the router knows is what it was told once, and what it saw."""
+
+
+def clip_names(pod):
+    headers = (received.headers for received in pod.received)
+    return [
+        {name.lower(): value for name, value in each.items()}.get(CLIP_HEADER) for each in headers
+    ]
+
+
+def test_a_question_about_a_clip_goes_where_the_clip_is():
+    async def scenario():
+        one, other = FakePod(window_s=1.0), FakePod(window_s=1.0)
+        async with routing(one, other) as router:
+            for _ in range(6):
+                await router.answer(CAPTIONS, caption_of(300))
+            assert sorted((len(one.received), len(other.received))) == [0, 6]
+
+            holder, idle = (one, other) if one.received else (other, one)
+            holder.backlog_s = 60.0  # a clip is not worth a minute
+            await router.until(lambda all_of: max(each["backlog_s"] for each in all_of) > 50)
+            await router.answer(CAPTIONS, caption_of(300))
+            assert len(idle.received) == 1
+
+    run(scenario)
+
+
+def test_what_a_pod_says_of_its_cache_is_believed():
+    async def scenario():
+        one, other = FakePod(window_s=1.0, backlog_s=0.3), FakePod(window_s=1.0, backlog_s=0.5)
+        async with routing(one, other) as router:
+            await router.answer(CAPTIONS, caption_of(300))
+            (name,) = clip_names(one)
+        async with routing(one, other) as router:  # one that has sent nothing yet
+            other.clips = (name,)
+            await router.until(
+                lambda all_of: [name] in [each["load"]["clips"] for each in all_of if each["load"]]
+            )
+            await router.answer(CAPTIONS, caption_of(300))
+            assert clip_names(other) == [name]
+
+    run(scenario)
+
+
+def test_a_clip_is_named_by_the_router_alone():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod) as router:
+            mine = {CLIP_HEADER: "mine", "X-Flamingo-Priority": "low"}
+            await router.answer(CAPTIONS, caption_of(30), headers=mine)
+            await router.answer(CAPTIONS, caption_of(30) | {"style": "brief"})
+            await router.answer(CAPTIONS, caption_of(31))
+            await router.answer(CHAT, QUESTION, headers=mine)
+        same, again, longer, none = clip_names(pod)
+        assert same == again != longer
+        assert none is None
+        assert "mine" not in (same, longer)
+        assert not any(
+            name.lower() == "x-flamingo-priority"
+            for received in pod.received
+            for name in received.headers
+        )
+
+    run(scenario)
+
+
+def test_costs_are_learned_from_what_pods_report():
+    async def scenario():
+        pod = FakePod()
+        pod.timings = tuple(
+            Timing(number=n, route=CAPTIONS, num_windows=n, num_tokens=10, compute_s=2.0 * n)
+            for n in range(1, 31)
+        )
+        async with routing(pod) as router:
+            pod.timings = tuple(
+                timing.model_copy(update={"number": timing.number + 100}) for timing in pod.timings
+            )
+            hold = pod.hold = asyncio.Event()
+            asked = asyncio.create_task(router.answer(CAPTIONS, caption_of(600)))
+            await router.until(lambda all_of: all_of[0]["backlog_s"] > 30)  # 20 windows of 2 s
+            hold.set()
+            await asked
+
+    run(scenario)
+
+
+def test_a_clip_that_broke_two_pods_is_sent_to_no_third():
+    async def scenario():
+        fakes = [FakePod(dies_unanswered=True, epoch=str(number)) for number in range(4)]
+        async with routing(*fakes) as router:
+            assert (await router.answer(CAPTIONS, caption_of(30)))[0] == 502
+            status, answer, headers = await router.answer(CAPTIONS, caption_of(30))
+            assert (status, answer["error"]["code"]) == (422, "clip_quarantined")
+            assert headers["x-should-retry"] == "false"
+            assert sum(len(fake.received) for fake in fakes) == 2
+
+            for fake in fakes:
+                fake.dies_unanswered = False
+            assert (await router.answer(CAPTIONS, caption_of(40)))[0] == 200
+
+    run(scenario)
+
+
+def test_a_clip_whose_pod_died_of_something_else_is_answered():
+    async def scenario():
+        first, second = FakePod(dies_unanswered=True), FakePod(backlog_s=5)
+        async with routing(first, second) as router:
+            for _ in range(3):
+                assert (await router.answer(CAPTIONS, caption_of(30)))[0] == 200
+
+    run(scenario)
+
+
+def test_a_pod_that_fails_again_and_again_is_left_alone():
+    async def scenario():
+        ill = FakePod(fails_with=errors.InternalError("a bug"))
+        others = [FakePod(backlog_s=5) for _ in range(2)]
+        async with routing(ill, *others) as router:
+            statuses = [(await router.answer(CHAT, QUESTION))[0] for _ in range(8)]
+            assert statuses == [500] * 5 + [200] * 3
+            told = (await router.get("/fleet"))[1]["endpoints"]
+            assert [each["reason"] for each in told if each["ejected"]] == ["ejected"]
+
+    run(scenario)
+
+
+def test_when_most_pods_fail_none_is_left_out():
+    async def scenario():
+        fakes = [FakePod(fails_with=errors.InternalError("a bug")) for _ in range(3)]
+        async with routing(*fakes) as router:
+            for _ in range(30):
+                assert (await router.answer(CHAT, QUESTION))[0] == 500
+            ejected = [each["ejected"] for each in (await router.get("/fleet"))[1]["endpoints"]]
+            assert sum(ejected) <= 1
+
+    run(scenario)
+
+
+def test_busy_pods_and_faulty_requests_eject_nobody():
+    async def scenario():
+        pod, other = FakePod(), FakePod(backlog_s=5)
+        async with routing(pod, other) as router:
+            for fault in (errors.Overloaded("full"), errors.InvalidAudio("no audio")):
+                pod.fails_with = fault
+                for _ in range(10):
+                    assert (await router.answer(CHAT, QUESTION))[0] == fault.status
+            assert (await router.get("/health"))[1]["ready"] == 2
+
+    run(scenario)
+
+
+def test_a_pod_far_slower_than_the_others_is_left_alone():
+    async def scenario():
+        fakes = [FakePod(token_s=0.01) for _ in range(4)]
+        async with routing(*fakes) as router:
+            for count in range(40):
+                for fake in fakes:
+                    seconds = 20.0 if fake is fakes[0] else 1.0
+                    fake.timings = (
+                        Timing(
+                            number=count,
+                            route=CAPTIONS,
+                            num_windows=1,
+                            num_tokens=100,
+                            compute_s=seconds,
+                        ),
+                    )
+                seen = {fake.address: fake.sequence for fake in fakes}
+                while any(fake.sequence < seen[fake.address] + 2 for fake in fakes):
+                    told = (await router.get("/fleet"))[1]["endpoints"]
+                if any(each["ejected"] for each in told):
+                    break
+            assert [each["address"] for each in told if each["ejected"]] == [fakes[0].address]
+
+    run(scenario)
+
+
+def test_one_pods_death_costs_no_answer_though_it_held_half():
+    async def scenario():
+        first, second = FakePod(hold=asyncio.Event()), FakePod(hold=asyncio.Event())
+        async with contextlib.AsyncExitStack() as life:
+            address = await life.enter_async_context(pods.running(first))
+            async with routing(second, dead=[address], **ALONE) as router:
+                await router.until(lambda all_of: all(each["ready"] for each in all_of))
+                asked = [asyncio.create_task(router.answer(CHAT, QUESTION)) for _ in range(12)]
+                await router.until(lambda all_of: sum(each["num_open"] for each in all_of) == 12)
+                second.hold.set()
+                await life.aclose()
+                assert [(await each)[0] for each in asked] == [200] * 12
+        assert len(first.received) > 3
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("room", [2**30, 2_000_000], ids=["room for it", "no room"])
+def test_a_large_upload_is_sent_again_from_disk(tmp_path, room):
+    async def scenario():
+        first, second = FakePod(), FakePod(backlog_s=5)
+        body = json.dumps(caption_of(9000)).encode()  # 6 MB
+        settings = ALONE | {"spool_dir": str(tmp_path), "spool_disk_bytes": room}
+        async with routing(first, second, **settings) as router:
+            first.state = "draining"
+            async with router.client.post(router.address + CAPTIONS, data=io.BytesIO(body)) as told:
+                assert told.status == (200 if room == 2**30 else 503)
+        sent = [received.sha256 for received in second.received]
+        assert sent == ([hashlib.sha256(body).hexdigest()] if room == 2**30 else [])
+        assert list(tmp_path.iterdir()) == []
+
+    run(scenario)
+
+
+def test_room_on_disk_is_given_back(tmp_path):
+    async def scenario():
+        pod = FakePod()
+        settings = {"spool_dir": str(tmp_path), "spool_disk_bytes": 8_000_000}
+        async with routing(pod, **settings) as router:
+            from_disk = io.BytesIO(json.dumps(caption_of(9000)).encode())
+            for _ in range(3):
+                from_disk.seek(0)
+                data = io.BytesIO(from_disk.getvalue())
+                async with router.client.post(router.address + CAPTIONS, data=data) as answer:
+                    assert answer.status == 200
+
+    run(scenario)
+
+
+def test_a_fleet_that_restarts_one_pod_after_the_other_answers_all():
+    async def scenario():
+        async with contextlib.AsyncExitStack() as stack:
+            fakes = [FakePod(epoch=str(number)) for number in range(3)]
+            lives = [contextlib.AsyncExitStack() for _ in fakes]
+            addresses = [
+                await life.enter_async_context(pods.running(fake))
+                for life, fake in zip(lives, fakes, strict=True)
+            ]
+            for life in lives:
+                stack.push_async_callback(life.aclose)
+            async with routing(dead=addresses) as router:
+                await router.until(lambda all_of: all(each["ready"] for each in all_of))
+                for life in lives[:2]:
+                    asked = [asyncio.create_task(router.answer(CHAT, QUESTION)) for _ in range(10)]
+                    await life.aclose()
+                    assert {(await each)[0] for each in asked} == {200}
+
+    run(scenario)
