@@ -149,10 +149,12 @@ def _router(deployment: FlamingoDeployment, release: Release) -> Manifest:
 
 def _flags(deployment: FlamingoDeployment) -> list[str]:
     name, namespace = deployment.metadata.name, deployment.metadata.namespace
-    address = f"{names.servers_service(name)}.{namespace}.svc"
+    admission = deployment.spec.router.admission
     return [
         "--host=0.0.0.0",
         f"--port={manifests.PORT}",
-        f"--endpoint=http://{address}:{manifests.PORT}",
+        f"--endpointslice={namespace}/{names.servers_service(name)}:http",
+        f"--max-queued-audio-s={admission.max_queued_audio_seconds}",
+        f"--hold-s={admission.max_hold_seconds}",
         f"--grace-s={GRACE_S - 10}",
     ]

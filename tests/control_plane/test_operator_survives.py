@@ -41,7 +41,7 @@ def stuck(whole_cluster, tmp_path_factory):
 
 def test_a_killed_operator_leaves_what_the_next_one_finishes(here, stuck):
     """Create, scale and roll, each with a kill at a random moment; the end is always the same."""
-    dice = random.Random(7)  # noqa: S311 - the same moments each time
+    dice = random.Random(7)
     ends = []
     for number in range(-(-NUM_KILLS // KILLS_EACH)):
         name = f"kill-{number}"

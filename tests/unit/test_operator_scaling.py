@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from control_plane.deployments import INTERNAL, deployment
-from fakes.clusters import Cluster
+from fakes.clusters import RELEASE, Cluster
 from fakes.scripted_routers import FakeRouter
 
-from flamingo_operator import autoscale, names, report_scaling, spec
+from flamingo_operator import autoscale, names, report_scaling, routers, spec
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.cold_start import Phases
 from flamingo_operator.conditions import Sight, claims
@@ -22,6 +22,7 @@ from flamingo_operator.replicas import Desired, Memory, Signals, desired_replica
 from flamingo_operator.routers_load import RoutersLoad
 from flamingo_operator.signals import Demand, Flow
 from flamingo_operator.store import Store
+from flamingo_router.settings import Settings as RouterSettings
 
 NOW_S = 1_800_000_000.0
 KEY = "default/music"
@@ -295,3 +296,18 @@ def test_a_plan_tells_the_first_steps_of_a_new_fleet_through_the_operator_s_own_
     assert "create Deployment music-router" in found
     assert sum(one.startswith("create Pod music-") for one in found) == 2
     assert len(found) == len(set(found))
+
+
+def test_the_router_that_is_made_reads_its_own_flags():
+    given = parsed(router={"admission": {"maxQueuedAudioSeconds": 90, "maxHoldSeconds": 45}})
+    made = routers.all_of(given, RELEASE)
+    (args,) = (
+        one["spec"]["template"]["spec"]["containers"][0]["args"]
+        for one in made
+        if one["kind"] == "Deployment"
+    )
+    fields = {flag.partition("=")[0].removeprefix("--") for flag in args}
+    known = {name.replace("_", "-") for name in RouterSettings.model_fields}
+    assert fields <= known
+    assert "--endpointslice=default/music-servers:http" in args
+    assert {"--max-queued-audio-s=90", "--hold-s=45"} <= set(args)
