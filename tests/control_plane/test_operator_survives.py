@@ -47,13 +47,13 @@ def test_a_killed_operator_leaves_what_the_next_one_finishes(here, stuck):
         name = f"kill-{number}"
         here.create({"replicas": 2}, name=name)
         for change in ({"replicas": 3}, LAST, None):
-            operator = here.start("--lease-s=1", "--log-level=warning")
+            operator = here.start("--no-leader-election", "--log-level=warning")
             # A moment within the start or within what it does then.
             time.sleep(dice.uniform(1.0, 2.6))
             operator.kill()
             if change:
                 here.change(change, name=name)
-        operator = here.start("--lease-s=1")
+        operator = here.start("--no-leader-election")
         wait_until(lambda name=name: here.is_complete(3, name), "complete")
         wait_until(operator.has_looked, "it has nothing to do")
         assert operator.stop() == 0
