@@ -45,7 +45,7 @@ def create(pod: Pod) -> web.Application:
     page.add_to(app)
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
-    app.on_response_prepare.append(clip.tell_cut)
+    app.on_response_prepare.append(clip.tell)
     access.add_to(app, pod.settings.key_file)
     app.cleanup_ctx.append(_life)
     return app

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from flamingo.audio.windows import SAMPLE_RATE_HZ
+from flamingo.wire import AUDIO_HEADER
 from flamingo.wire.requests import AudioInput
 from flamingo_pod import media
 from flamingo_pod.accounts import ACCOUNT
@@ -115,8 +116,10 @@ def _clip(heard: Heard, audio: Audio) -> Clip:
     return Clip(audio, Length(audio.num_tokens, seconds, heard.is_cut, cut_s))
 
 
-async def tell_cut(request: web.Request, response: web.StreamResponse) -> None:
-    """Say in a header of the answer that its clip was cut."""
+async def tell(request: web.Request, response: web.StreamResponse) -> None:
+    """Say in the answer's headers how much was heard, and that a clip was cut."""
+    if ACCOUNT in request and request[ACCOUNT].audio_s:
+        response.headers[AUDIO_HEADER] = f"{request[ACCOUNT].audio_s:.3f}"
     if CUT in request:
         lengths: list[Length] = request[CUT]
         lost_s = audio_usage(lengths)["truncated_seconds"]

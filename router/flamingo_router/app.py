@@ -1,17 +1,17 @@
 """The router's routes, and what runs beside them."""
 
 import asyncio
+import contextlib
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 
 import aiohttp
 from aiohttp import hdrs, web
-from aiohttp.connector import AddrInfoType
 
 from flamingo import errors
 from flamingo.service import access, cors, docs, exposition, http, page
+from flamingo.service.keys import Key
 from flamingo.wire import routes
 from flamingo_router import cost, discovery, kube, loads
 from flamingo_router.balancer import Balancer, Bounds, Dice
@@ -26,7 +26,9 @@ from flamingo_router.lobby import Lobby
 from flamingo_router.metrics import Metrics
 from flamingo_router.pod_key import PodKey
 from flamingo_router.policy import POLICIES
+from flamingo_router.quota import Quotas
 from flamingo_router.settings import Settings, host_and_port
+from flamingo_router.sockets import Sockets
 from flamingo_router.spool import Spool
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -34,13 +36,12 @@ BALANCER = web.AppKey("balancer", Balancer)
 METRICS = web.AppKey("metrics", Metrics)
 POD_KEY = web.AppKey("pod_key", PodKey)
 GATE = web.AppKey("gate", Gate)
+QUOTAS = web.AppKey("quotas", Quotas)
 DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 ENDPOINT_HEADER = "x-flamingo-endpoint"
 MAX_CONNECTIONS = 4096
 POOL_S = 15.0
 """Idle connections are closed by us, well before a pod does: none breaks under a request."""
-KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-"""A node that lost its power sends no reset: this finds it in 30 s."""
 
 
 def create(settings: Settings) -> web.Application:
@@ -49,7 +50,7 @@ def create(settings: Settings) -> web.Application:
     balancer = _balancer(settings)
     app[SETTINGS], app[BALANCER] = settings, balancer
     app[METRICS], app[GATE] = Metrics(balancer), Gate()
-    app[POD_KEY] = PodKey(settings)
+    app[POD_KEY], app[QUOTAS] = PodKey(settings), Quotas(settings.quota_share)
     app.middlewares.append(_count)
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(_relaying)
@@ -63,9 +64,7 @@ def create(settings: Settings) -> web.Application:
 
 
 def _routes() -> list[web.RouteDef]:
-    work = [
-        web.post(path, _dispatch, expect_handler=_leave_to_body) for path in sorted(cost.SHAPES)
-    ]
+    work = [web.post(path, _work, expect_handler=_leave_to_body) for path in sorted(cost.SHAPES)]
     return [
         *work,
         web.get("/v1/models", _dispatch),
@@ -97,9 +96,12 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
     """Keep what runs beside the requests as long as the app runs."""
     settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
     pace = loads.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
-    async with _session(settings) as session, asyncio.TaskGroup() as beside:
-        app[DISPATCHER] = Dispatcher(lobby, session, app[METRICS], _limits(settings))
-        polls = loads.Polls(lobby, session, pace)
+    sockets = Sockets()
+    async with _session(settings, sockets) as session, asyncio.TaskGroup() as beside:
+        app[DISPATCHER] = Dispatcher(
+            lobby, session, app[METRICS], _limits(settings), quotas=app[QUOTAS]
+        )
+        polls = loads.Polls(lobby, session, pace, on_silent=sockets.cut)
 
         def on_change(members: dict[str, bool]) -> None:
             lobby.balancer.reconcile(members)
@@ -140,10 +142,10 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _session(settings: Settings) -> aiohttp.ClientSession:
+def _session(settings: Settings, sockets: Sockets) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=MAX_CONNECTIONS, keepalive_timeout=POOL_S, socket_factory=_socket
+            limit=MAX_CONNECTIONS, keepalive_timeout=POOL_S, socket_factory=sockets.make
         ),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -152,14 +154,21 @@ def _session(settings: Settings) -> aiohttp.ClientSession:
     )
 
 
-def _socket(info: AddrInfoType) -> socket.socket:
-    family, kind, protocol, *_ = info
-    connection = socket.socket(family, kind, protocol)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
-        if hasattr(socket, name):  # macOS knows the first by another name
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return connection
+async def _work(request: web.Request) -> web.StreamResponse:
+    with _within_quota(request.app[QUOTAS], access.caller(request)):
+        return await _dispatch(request)
+
+
+@contextlib.contextmanager
+def _within_quota(quotas: Quotas, key: Key | None) -> Iterator[None]:
+    if key is None:
+        yield
+        return
+    quotas.enter(key, now_s=time.monotonic())
+    try:
+        yield
+    finally:
+        quotas.leave(key.name)
 
 
 async def _dispatch(request: web.Request) -> web.StreamResponse:
@@ -217,6 +226,8 @@ async def _count(request: web.Request, handler: http.Handler) -> web.StreamRespo
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    if (key := access.caller(request)) is not None:
+        response.headers.update(request.app[QUOTAS].headers(key.name))
     if request.app[GATE].is_shut:  # the next request on this connection would find nobody
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"

@@ -25,6 +25,8 @@ class Ask:
     """The clip's name."""
     tenant: str = ""
     """Whose request it is; shares are fair between tenants."""
+    weight: float = 1.0
+    """The tenant's share, beside the others' weights."""
     priority: Priority = Priority.NORMAL
     deadline_s: float | None = None
     """When its client no longer wants it, by the router's clock."""

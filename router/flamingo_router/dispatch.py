@@ -7,6 +7,7 @@ must not go round the fleet, and a fleet that is ill must not get twice the work
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,8 @@ import aiohttp
 from aiohttp import hdrs, web
 
 from flamingo import errors
-from flamingo.service import http, logs
+from flamingo.service import access, http, logs
+from flamingo.wire import AUDIO_HEADER
 from flamingo_router import clip_name, cost, facts, head, policy
 from flamingo_router.ask import Ask
 from flamingo_router.body import Body, Limits
@@ -25,6 +27,7 @@ from flamingo_router.ledger import Ticket
 from flamingo_router.lobby import Lobby
 from flamingo_router.metrics import Metrics
 from flamingo_router.quarantine import Quarantine
+from flamingo_router.quota import Quotas
 from flamingo_router.relay import Call, Unanswered, Why, relay
 from flamingo_router.retry_budget import RetryBudget
 from flamingo_router.sample import Scan
@@ -53,13 +56,15 @@ class Dispatcher:
     metrics: Metrics
     limits: Limits
     quarantine: Quarantine = field(default_factory=Quarantine)
+    quotas: Quotas = field(default_factory=Quotas)
     budget: RetryBudget = field(default_factory=RetryBudget)
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Return the answer of the endpoint where the request is done first, sent to its end."""
-        now_s = time.monotonic()
-        tenant = str(request[http.FACTS].get("key", ""))
-        ask = facts.ask_of(request.path, request.headers, tenant=tenant, now_s=now_s)
+        now_s, key = time.monotonic(), access.caller(request)
+        ask = facts.ask_of(request.path, request.headers, now_s=now_s)
+        if key is not None:
+            ask = dataclasses.replace(ask, tenant=key.name, weight=key.weight)
         is_work = ask.route in cost.SHAPES
         if is_work:
             self.lobby.balancer.check(ask, now_s=now_s)  # a refusal comes before the upload
@@ -91,6 +96,7 @@ class Dispatcher:
         hints = facts.hints_of(scan.head)
         heartbeat.is_wanted = hints.is_stream
         self.metrics.audio_seconds.labels(heard.source).inc(heard.seconds)
+        self.quotas.charge(ask.tenant, heard.seconds)
         request[http.FACTS].update(audio_s=round(heard.seconds, 2), audio_source=heard.source)
         clip = clip_name.clip_name(scan.sample, heard.seconds, tenant=ask.tenant)
         if clip is not None:
@@ -125,6 +131,7 @@ class Dispatcher:
                 if "error" not in call.request[http.FACTS]:
                     outcome = "answered"
                 self._note_answer(ask, ticket, answer.status, outcome)
+                self._charge_rest(ask, answer)
             except Unanswered as failure:
                 outcome = failure.why.value
                 self._note_failure(ask, ticket, failure, tries)
@@ -149,7 +156,9 @@ class Dispatcher:
         call.request[http.FACTS].update(
             endpoint=ticket.address, cost_s=round(ticket.cost_s, 3), attempts=number
         )
-        sent = dataclasses.replace(call, clip=ask.clip, on_sent=self._on_sent(ticket))
+        sent = dataclasses.replace(
+            call, clip=ask.clip, deadline_s=ask.deadline_s, on_sent=self._on_sent(ticket)
+        )
         try:
             async with asyncio.timeout_at(ask.deadline_s) as deadline:
 
@@ -180,6 +189,11 @@ class Dispatcher:
             self.lobby.balancer.fleet.note_success(ticket.address)
             if ask.clip is not None:
                 self.quarantine.acquit(ask.clip)
+
+    def _charge_rest(self, ask: Ask, answer: web.StreamResponse) -> None:
+        """Charge what the pod heard, where it says so, instead of what was expected."""
+        with contextlib.suppress(KeyError, ValueError):
+            self.quotas.charge(ask.tenant, float(answer.headers[AUDIO_HEADER]) - ask.audio_s)
 
     def _note_failure(self, ask: Ask, ticket: Ticket, failure: Unanswered, tries: Tries) -> None:
         tries.failures[ticket.address] = failure

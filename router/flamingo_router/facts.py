@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flamingo.errors import BadRequest
+from flamingo.wire import DEADLINE_HEADER
 from flamingo.wire.report import CLIP_HEADER
 from flamingo_router.ask import Ask, Priority
 
 PRIORITY_HEADER = "x-flamingo-priority"
-DEADLINE_HEADER = "x-flamingo-deadline-ms"
-OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER})
-"""What a client says under these names goes no further: the pod would believe it."""
+OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
+"""What a client says under these names goes no further as it came: the pod would believe it."""
 MAX_DEADLINE_MS = 86_400_000
 MAX_CHOICES = 8
 
@@ -41,7 +41,7 @@ class Hints:
     is_stream: bool = False
 
 
-def ask_of(route: str, headers: Mapping[str, str], *, tenant: str, now_s: float) -> Ask:
+def ask_of(route: str, headers: Mapping[str, str], *, now_s: float) -> Ask:
     """Return what is asked, as far as the headers say.
 
     Raises:
@@ -54,7 +54,7 @@ def ask_of(route: str, headers: Mapping[str, str], *, tenant: str, now_s: float)
             param=PRIORITY_HEADER,
         )
     deadline_s = _deadline_s(headers.get(DEADLINE_HEADER), now_s)
-    return Ask(route, tenant=tenant, priority=Priority[priority], deadline_s=deadline_s)
+    return Ask(route, priority=Priority[priority], deadline_s=deadline_s)
 
 
 def hints_of(head: bytes | bytearray) -> Hints:

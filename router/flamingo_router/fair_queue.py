@@ -10,7 +10,7 @@ Pure: time is an argument.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flamingo_router.ask import Ask
@@ -54,12 +54,11 @@ class _Tenant:
 class FairQueue:
     """See the module."""
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(self) -> None:
         self.num = 0
         self.seconds = 0.0
         """Predicted work of all that wait."""
         self.audio_s = 0.0
-        self._weights = weights or {}
         self._tenants: dict[str, _Tenant] = {}
         """Those who wait for something."""
         self._clock = 0.0
@@ -75,8 +74,8 @@ class FairQueue:
         tenant = self._tenants.get(name)
         if tenant is None:
             # Who comes back after a pause has no claim to what was not asked for.
-            tenant = _Tenant(self._weights.get(name, 1.0), self._clock)
-            self._tenants[name] = tenant
+            tenant = self._tenants[name] = _Tenant(waiting.ask.weight, self._clock)
+        tenant.weight = waiting.ask.weight
         heapq.heappush(tenant.heap, waiting)
         tenant.num += 1
         self._count(waiting, 1)

@@ -3,12 +3,14 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
 
 from flamingo.service import logs
 from flamingo.wire.report import LoadReport
+from flamingo_router.fleet import SILENT
 from flamingo_router.lobby import Lobby
 from flamingo_router.pod_key import PodKey
 
@@ -28,8 +30,17 @@ class Pace:
 class Polls:
     """The asking of every pod that the fleet knows."""
 
-    def __init__(self, lobby: Lobby, session: aiohttp.ClientSession, pace: Pace) -> None:
+    def __init__(
+        self,
+        lobby: Lobby,
+        session: aiohttp.ClientSession,
+        pace: Pace,
+        *,
+        on_silent: Callable[[str], object],
+    ) -> None:
+        """Ask nobody yet; `on_silent` is called with a pod that has stopped to answer."""
         self._lobby = lobby
+        self._on_silent = on_silent
         self._session = session
         self._pace = pace
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -49,7 +60,7 @@ class Polls:
 
     async def _keep_asking(self, address: str) -> None:
         """Ask the pod at `address` for its load, for ever."""
-        fleet, was_ready = self._lobby.balancer.fleet, False
+        fleet, was_ready, was_silent = self._lobby.balancer.fleet, False, True
         while fleet.knows(address):
             try:
                 await self._observe(address)
@@ -61,7 +72,10 @@ class Polls:
             if endpoint.is_ready != was_ready:
                 event = "endpoint.joined" if endpoint.is_ready else "endpoint.left"
                 logs.get().info(event, endpoint=address, reason=endpoint.reason)
-            was_ready = endpoint.is_ready
+            is_silent = endpoint.reason == SILENT
+            if is_silent and not was_silent:
+                self._on_silent(address)
+            was_ready, was_silent = endpoint.is_ready, is_silent
             spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
             await asyncio.sleep(self._pace.poll_s * spread)
 

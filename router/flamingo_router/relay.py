@@ -6,6 +6,7 @@ ends, so that a pod's death does not leave half an event with the client.
 """
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -17,7 +18,7 @@ from yarl import URL
 
 from flamingo import errors
 from flamingo.service import http, traces
-from flamingo.wire import REQUEST_ID_HEADER, sse
+from flamingo.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
 from flamingo.wire.report import CLIP_HEADER
 from flamingo_router.body import Body
 from flamingo_router.facts import OWN_HEADERS
@@ -84,6 +85,8 @@ class Call:
     heartbeat: Heartbeat
     clip: str | None = None
     """What the pod is told that its clip is called."""
+    deadline_s: float | None = None
+    """When the answer is of no use any more, by the monotonic clock."""
     on_sent: Callable[[], None] = _nothing
     """Called when the last byte of the request has left for the pod."""
     on_answered: Callable[[], None] = _nothing
@@ -221,6 +224,9 @@ def _request_headers(call: Call) -> CIMultiDict[str]:
     headers[REQUEST_ID_HEADER] = call.request[http.REQUEST_ID]
     if call.clip is not None:
         headers[CLIP_HEADER] = call.clip
+    if call.deadline_s is not None:  # less what the request has waited here
+        left_ms = (call.deadline_s - time.monotonic()) * 1000
+        headers[DEADLINE_HEADER] = str(max(int(left_ms), 1))
     traces.current().inject(headers)
     if hdrs.CONTENT_ENCODING in headers:  # the body has been unpacked on its way in
         del headers[hdrs.CONTENT_ENCODING]

@@ -89,6 +89,8 @@ class Settings(ServiceSettings):
     """API key for the pods' load reports. Give the variable: a flag shows in the process list."""
     pod_key_file: Path | None = None
     """File that holds that key instead; read anew when it changes."""
+    quota_share: float = Field(default=1.0, gt=0, le=1)
+    """This replica's part of every key's limits: with three routers, a third."""
     tell_endpoint: bool = False
     """Name the pod that answered in `x-flamingo-endpoint`. Shows inside addresses to clients."""
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from flamingo import errors
 from flamingo.service import http
-from flamingo.wire import report, responses, sse
+from flamingo.wire import AUDIO_HEADER, report, responses, sse
 
 USAGE = responses.Usage(
     prompt_tokens=12,
@@ -82,6 +82,8 @@ class FakePod:
     clips: tuple[str, ...] = ()
     timings: tuple[report.Timing, ...] = ()
     epoch: str = "1"
+    heard_s: float | None = None
+    """How much audio the pod says that it heard."""
     answer_bytes: int = 0
     """Pad an answer that is no stream to about this size."""
     has_arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -169,6 +171,8 @@ class FakePod:
         if self.dies_in_answer:
             return await self._die_in_answer(request)
         answer = http.json_response(self._whole(request.path))
+        if self.heard_s is not None:
+            answer.headers[AUDIO_HEADER] = str(self.heard_s)
         answer.body = bytes(answer.body) + b" " * (self.answer_bytes - len(answer.body))
         return answer
 

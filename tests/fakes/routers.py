@@ -37,6 +37,7 @@ class Router:
     address: str
     app: web.Application
     client: aiohttp.ClientSession
+    key: str | None = None
 
     def post(self, path, body, **options):
         return self.client.post(self.address + path, json=body, **options)
@@ -46,7 +47,8 @@ class Router:
             return answer.status, await answer.json(), answer.headers
 
     async def get(self, path):
-        async with self.client.get(self.address + path) as answer:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        async with self.client.get(self.address + path, headers=headers) as answer:
             return answer.status, await answer.json()
 
     @contextlib.asynccontextmanager
@@ -75,8 +77,8 @@ def nothing_open(endpoints):
 
 
 @contextlib.asynccontextmanager
-async def routing(*fakes, dead=(), **settings):
-    """Run a router in front of `fakes`, and of addresses where nobody listens."""
+async def routing(*fakes, dead=(), key=None, **settings):
+    """Run a router in front of `fakes`, and of addresses where nobody listens; look with `key`."""
     async with contextlib.AsyncExitStack() as stack:
         addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
         options = {"poll_s": 0.05, "hold_s": 0, "endpoint": [*dead, *addresses]} | settings
@@ -87,7 +89,7 @@ async def routing(*fakes, dead=(), **settings):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         client = await stack.enter_async_context(aiohttp.ClientSession())
         host, port = runner.addresses[0][:2]
-        router = Router(f"http://{host}:{port}", app, client)
+        router = Router(f"http://{host}:{port}", app, client, key)
         ready = sum(fake.state == "ready" for fake in fakes)
         await router.until(lambda all_of: sum(each["ready"] for each in all_of) >= ready)
         yield router

@@ -175,6 +175,41 @@ def test_garbage_from_the_only_pod_becomes_one_clear_error(tmp_path):
     assert answer["error"]["code"] == "upstream_lost"
 
 
+def test_a_pod_that_hangs_gets_no_more_and_what_it_held_is_answered_elsewhere(tmp_path):
+    flags = ("--lost-after-s", "2")
+    with routing(tmp_path, {"answer_s": 60}, SPARE, flags=flags) as (router, (hung, _)):
+
+        async def scenario(client):
+            asked = asyncio.create_task(ask(client, router))
+            await open_at(client, router, hung.address)
+            hung.process.send_signal(signal.SIGSTOP)
+            first = await asked
+            second = await ask(client, router)
+            return first[0], second[0], await endpoints_of(client, router)
+
+        first, second, endpoints = run(scenario)
+        hung.process.send_signal(signal.SIGCONT)
+    assert (first, second) == (200, 200)
+    (lost,) = [each for each in endpoints if each["address"] == hung.address]
+    assert not lost["ready"]
+
+
+def test_a_stream_of_a_pod_that_hangs_ends_with_an_error(tmp_path):
+    stuck = {"words": WORDS, "word_s": 0.2}
+    with routing(tmp_path, stuck, flags=("--lost-after-s", "2")) as (router, (pod,)):
+
+        async def scenario(client):
+            async with client.post(router.address + CHAT, json=STREAMED) as answer:
+                await answer.content.readline()
+                pod.process.send_signal(signal.SIGSTOP)
+                return (await answer.content.read()).decode()
+
+        text = run(scenario)
+        pod.process.send_signal(signal.SIGCONT)
+    *_, last = [line for line in text.splitlines() if line]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_lost"
+
+
 def test_a_pod_that_hangs_and_comes_back_gets_work_again(tmp_path):
     with routing(tmp_path, {}, flags=("--lost-after-s", "1")) as (router, (pod,)):
 
@@ -197,7 +232,9 @@ def test_all_pods_draining_is_said_at_once(tmp_path):
         ]
         endpoints = [flag for pod in pods for flag in ("--endpoint", pod.address)]
         router = stack.enter_context(
-            processes.service("flamingo_router", *endpoints, log=tmp_path / "router")
+            processes.service(
+                "flamingo_router", *endpoints, "--hold-s", "0", log=tmp_path / "router"
+            )
         )
 
         async def scenario(client):

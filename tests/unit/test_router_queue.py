@@ -22,16 +22,16 @@ from flamingo_router.sample import SAMPLE_BYTES, Sample
 ROUTE = "/v1/audio/captions"
 
 
-def waiting(cost_s=1.0, *, since_s=0.0, tenant="", priority=Priority.NORMAL):
-    return Waiting(Ask(ROUTE, audio_s=cost_s, tenant=tenant, priority=priority), cost_s, since_s)
+def waiting(cost_s=1.0, *, since_s=0.0, **told):
+    return Waiting(Ask(ROUTE, audio_s=cost_s, **told), cost_s, since_s)
 
 
 def popped(queue):
     return [queue.pop() for _ in range(queue.num)]
 
 
-def queue_of(*some, weights=None):
-    queue = FairQueue(weights)
+def queue_of(*some):
+    queue = FairQueue()
     for each in some:
         queue.push(each)
     return queue
@@ -68,8 +68,8 @@ def test_who_calls_all_urgent_gains_nothing_over_others():
 
 def test_tenants_share_by_work_and_weight_not_by_requests():
     many_short = [waiting(1, tenant="a") for _ in range(400)]
-    few_long = [waiting(20, tenant="b") for _ in range(20)]
-    queue = queue_of(*many_short, *few_long, weights={"a": 1.0, "b": 3.0})
+    few_long = [waiting(20, tenant="b", weight=3.0) for _ in range(20)]
+    queue = queue_of(*many_short, *few_long)
     given_s = {"a": 0.0, "b": 0.0}
     while given_s["a"] + given_s["b"] < 400:
         each = queue.pop()
@@ -293,9 +293,9 @@ def test_no_body_breaks_the_hints(body):
 
 def test_headers_say_priority_and_deadline():
     told = {"x-flamingo-priority": " High ", "x-flamingo-deadline-ms": "1500"}
-    ask = facts.ask_of(ROUTE, told, tenant="t", now_s=10)
+    ask = facts.ask_of(ROUTE, told, now_s=10)
 
-    assert ask == Ask(ROUTE, tenant="t", priority=Priority.HIGH, deadline_s=11.5)
-    assert facts.ask_of(ROUTE, {}, tenant="", now_s=10) == Ask(ROUTE)
+    assert ask == Ask(ROUTE, priority=Priority.HIGH, deadline_s=11.5)
+    assert facts.ask_of(ROUTE, {}, now_s=10) == Ask(ROUTE)
     with pytest.raises(BadRequest):
-        facts.ask_of(ROUTE, {"x-flamingo-priority": "0"}, tenant="", now_s=0)
+        facts.ask_of(ROUTE, {"x-flamingo-priority": "0"}, now_s=0)

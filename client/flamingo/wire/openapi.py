@@ -13,7 +13,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from flamingo import errors
-from flamingo.wire import REQUEST_ID_HEADER, sse
+from flamingo.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
 from flamingo.wire.accepted import Accepted
 from flamingo.wire.requests import FORM_NAME, MAX_TEXT_CHARS
 from flamingo.wire.routes import METRICS, Faults, Route
@@ -60,6 +60,12 @@ HEADERS = {
 WAITS = {
     "Retry-After": {"description": "Whole seconds.", "schema": {"type": "string"}},
     "retry-after-ms": {"description": "The same, exactly.", "schema": {"type": "string"}},
+}
+DEADLINE = {
+    "name": DEADLINE_HEADER,
+    "in": "header",
+    "description": "Milliseconds after which the answer is of no use.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 86_400_000},
 }
 NO_RETRY = {
     "x-should-retry": {"description": "Stops OpenAI's clients.", "schema": {"const": "false"}}
@@ -132,16 +138,11 @@ def _operation(route: Route, schemas: Json) -> Json:
     }
     if "{" in route.path:
         name = route.path.partition("{")[2].partition("}")[0]
-        operation["parameters"] = [
-            {
-                "name": name,
-                "in": "path",
-                "required": True,
-                "schema": {"type": "string", "minLength": 1},
-            }
-        ]
+        schema = {"type": "string", "minLength": 1}
+        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema}]
     if route.request:
         operation["requestBody"] = _request_body(route, schemas)
+        operation["parameters"] = [DEADLINE]
     return operation
 
 
