@@ -20,10 +20,12 @@ from flamingo_operator import source
 from flamingo_operator.kube import Kube, configuration_of
 from flamingo_operator.leading import Leading
 from flamingo_operator.lease import Lease
+from flamingo_operator.listening import Listening
 from flamingo_operator.manifests import Release
 from flamingo_operator.metrics import Metrics
 from flamingo_operator.pods_load import PodsLoad
 from flamingo_operator.reconcile import Reconciler
+from flamingo_operator.routers_load import RoutersLoad
 from flamingo_operator.settings import Settings
 from flamingo_operator.store import Store
 from flamingo_operator.work_queue import WorkQueue
@@ -122,10 +124,21 @@ async def _lead(
 ) -> None:
     settings, queue = life.settings, WorkQueue()
     store = Store(changed=queue.add)
-    async with contextlib.aclosing(PodsLoad()) as pods_load:
+    key = settings.observe_key.get_secret_value() if settings.observe_key else None
+    async with (
+        contextlib.aclosing(PodsLoad(key)) as pods_load,
+        contextlib.aclosing(RoutersLoad(key)) as routers_load,
+    ):
+        listening = Listening(store, routers_load, life.metrics, queue.add, settings.signal_s)
         release = Release(settings.server_image, settings.router_image, settings.own_namespace)
         reconciler = Reconciler(
-            kube, store, release, pods_load, life.metrics, settings.identity or "operator"
+            kube,
+            store,
+            release,
+            pods_load,
+            listening,
+            life.metrics,
+            settings.identity or "operator",
         )
         life.leading = Leading(kube, settings, store, queue, reconciler, life.metrics, login)
         life.metrics.is_leading.set(1)

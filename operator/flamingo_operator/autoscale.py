@@ -87,6 +87,8 @@ class Decision:
     message: str
     bound: Bound
     """What keeps the number from what is needed."""
+    needed: float
+    """Servers that the demand would take, fractions included."""
     memory: Memory
 
 
@@ -95,6 +97,7 @@ class _Need:
     replicas: int
     reason: Reason
     message: str
+    exact: float = 0.0
     is_urgent: bool = False
     """Somebody waits and nobody is there."""
 
@@ -125,6 +128,7 @@ def desired_replicas(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Mem
         reason=reason,
         message=need.message,
         bound=bound,
+        needed=need.exact,
         memory=_recorded(memory, replicas, reason, need.message, sight.now_s),
     )
 
@@ -158,13 +162,19 @@ def _need(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Memory) -> _Ne
         return _Need(0, "Idle", "no request arrives, waits or runs")
     exact, reason, message = _exact_need(scaling, demand, sight.audio_s_per_s)
     if current == 0:
-        return _Need(max(1, ceil(exact)), "Waking", message, is_urgent=True)
+        return _Need(
+            max(1, ceil(exact)),
+            "Waking",
+            "a request waits for a first server",
+            exact,
+            is_urgent=True,
+        )
     if abs(exact - current) <= TOLERANCE * current:
-        return _Need(current, "Steady", message)
+        return _Need(current, "Steady", message, exact)
     replicas = max(1, ceil(exact))
     if demand.is_partial and replicas < current:
-        return _Need(current, "Steady", f"{message}; not every router was heard")
-    return _Need(replicas, reason, message)
+        return _Need(current, "Steady", f"{message}; not every router was heard", exact)
+    return _Need(replicas, reason, message, exact)
 
 
 def _exact_need(scaling: Scaling, demand: Demand, rate: float) -> tuple[float, Reason, str]:
@@ -208,6 +218,8 @@ def _remembered(memory: Memory, need: int, scaling: Scaling, now_s: float) -> Me
         scaling.scale_up.stabilization_seconds, scaling.scale_down.stabilization_seconds
     )
     kept = tuple(one for one in earlier if now_s - longest_s <= one[0] < now_s)
+    if len(kept) > 1 and kept[-1][1] == kept[-2][1] == need:
+        kept = kept[:-1]  # of a time in which nothing changed, begin and end say all
     return replace(memory, needs=(*kept, (now_s, need)))
 
 

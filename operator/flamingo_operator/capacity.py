@@ -24,6 +24,8 @@ HORIZON_S = 600.0
 CLAMP = 16.0
 """The figure stays between the prior divided and multiplied by this."""
 MAX_PODS = 1024
+RESTORED_S = 100.0
+"""What was measured before a restart counts as so many seconds of computing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,20 @@ class Memory:
     products: Mapping[str, Measured] = field(default_factory=dict)
     last_numbers: Mapping[str, int] = field(default_factory=dict)
     """The last request that was counted, by the epoch of its pod's process."""
+
+
+def restored(rates: Mapping[str, float], *, prior: float = PRIOR) -> Memory:
+    """Return the memory of who knows only the rates, by product, that were told last."""
+    return Memory(
+        {
+            product: Measured(
+                audio_s=max(0.0, one * (PRIOR_WEIGHT_S + RESTORED_S) - prior * PRIOR_WEIGHT_S),
+                compute_s=RESTORED_S,
+                num_requests=1,
+            )
+            for product, one in rates.items()
+        }
+    )
 
 
 def learned(memory: Memory, reports: Iterable[tuple[str, LoadReport]]) -> Memory:

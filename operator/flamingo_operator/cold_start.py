@@ -89,7 +89,7 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 def _since_s(pod: Json, kind: str) -> float | None:
     for one in pod.get("status", {}).get("conditions") or ():
-        if one["type"] == kind and one["status"] == "True":
+        if one["type"] == kind and one["status"] == "True" and one.get("lastTransitionTime"):
             return _unix_s(one["lastTransitionTime"])
     return None
 

@@ -16,6 +16,8 @@ from flamingo_operator.failures import FailureCount
 from flamingo_operator.observed import Observed, Pod
 from flamingo_operator.spec import FlamingoDeployment
 
+GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -29,7 +31,7 @@ class Claim:
     @property
     def is_good(self) -> bool:
         """Whether nobody need look."""
-        return (self.status == "True") != (self.type == "Degraded")
+        return (self.status == "True") != (self.type in GOOD_WHEN_FALSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def claims(sight: Sight) -> Iterator[Claim]:
         yield _router_ready(sight)
     if sight.decision.cache != "NotConfigured":
         yield _model_cached(sight)
+    if sight.deployment.spec.scaling.mode == "Internal":
+        yield _scaling_limited(sight)
 
 
 def unreadable(faults: Sequence[str]) -> Iterator[Claim]:
@@ -147,8 +151,10 @@ def _scaling_active(sight: Sight) -> Claim:
         return Claim("ScalingActive", "False", "Suspended", "spec.suspend is set")
     if sight.deployment.spec.scaling.mode == "External":
         return Claim("ScalingActive", "True", "External", "spec.replicas is what is wanted")
-    told = "the routers' demand is not read yet; scaling.minReplicas is held"
-    return Claim("ScalingActive", "False", "NoSignal", told)
+    told = sight.decision.desired.told
+    if told is None or told.reason == "SignalLost":
+        return Claim("ScalingActive", "False", "SignalLost", "no router was heard")
+    return Claim("ScalingActive", "True", "Internal", "the routers tell the demand")
 
 
 def _spec_valid(sight: Sight) -> Claim:
@@ -181,3 +187,12 @@ def _model_cached(sight: Sight) -> Claim:
             return Claim("ModelCached", "False", "PreloadFailed", told)
         case _:
             return Claim("ModelCached", "False", "Preloading", "the preload Job runs")
+
+
+def _scaling_limited(sight: Sight) -> Claim:
+    told, scaling = sight.decision.desired.told, sight.deployment.spec.scaling
+    is_most = sight.decision.desired.num >= scaling.max_replicas
+    if told is not None and (told.bound == "Max" or (told.bound == "Schedule" and is_most)):
+        message = f"{told.message}, and there may be {sight.decision.desired.num}"
+        return Claim("ScalingLimited", "True", "AtMax", message)
+    return Claim("ScalingLimited", "False", "WithinBounds", "the bounds keep no server away")

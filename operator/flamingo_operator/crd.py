@@ -58,6 +58,8 @@ COLUMNS = (
     ("Want", "integer", ".status.scaling.desiredReplicas", False),
     ("Updated", "integer", ".status.updatedReplicas", False),
     ("Model", "string", ".spec.model.id", True),
+    ("Audio-s/s", "string", ".status.capacity.audioSecondsPerSecond", True),
+    ("Cost/h", "string", ".status.cost.perHour", True),
     ("URL", "string", ".status.url", True),
     ("Age", "date", ".metadata.creationTimestamp", False),
 )

@@ -51,5 +51,6 @@ CHILDREN = (
 """What the operator makes beside pods, and always watches."""
 BY_NAME = {kind.name: kind for kind in (POD, POD_MONITOR, *CHILDREN)}
 EVERY_POD = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=server"
+EVERY_ROUTER = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=router"
 EVERY_CHILD = names.DEPLOYMENT_LABEL
 """Label selectors: the API server sorts out what is not ours."""

@@ -51,15 +51,16 @@ class Leading:
         stop = asyncio.Event()
         workers = [asyncio.create_task(self._work(stop)) for _ in range(self.settings.workers)]
         resync = asyncio.create_task(self._resync())
+        listening = asyncio.create_task(self.reconciler.listening.run())
         try:
             yield
         finally:
             stop.set()
-            for task in (resync, *following):
+            for task in (resync, listening, *following):
                 task.cancel()
             # A worker that waits for a key is cancelled, one that has a key finishes it.
             await _ended(workers, self.settings.grace_s)
-            await asyncio.gather(resync, *following, return_exceptions=True)
+            await asyncio.gather(resync, listening, *following, return_exceptions=True)
             await self.source.stop()
 
     def _told(self, kind: str | None, body: Mapping[str, Any]) -> None:

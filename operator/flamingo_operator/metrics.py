@@ -1,5 +1,6 @@
 """What Prometheus is told of the operator."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,18 @@ class Metrics:
         )
         self.replicas = Gauge("flamingo_operator_replicas", "Servers", [*labels, "state"], **of)
         self.desired = Gauge("flamingo_operator_desired_replicas", "Servers wanted", labels, **of)
+        self.needed = Gauge(
+            "flamingo_operator_demand_servers", "Servers that the demand would take", labels, **of
+        )
+        self.capacity = Gauge(
+            "flamingo_operator_capacity_audio_seconds_per_second",
+            "Audio that a mean server takes",
+            labels,
+            **of,
+        )
+        self.router_reads = Counter(
+            "flamingo_operator_router_reads", "Routers asked for the demand", ["result"], **of
+        )
         self.condition = Gauge(
             "flamingo_operator_condition", "1: True, 0: False, -1: Unknown", [*labels, "type"], **of
         )
@@ -58,6 +71,15 @@ class Metrics:
             self.condition.remove(namespace, name, gone)
         self._shown[key] = set(types)
 
+    def show_demand(self, key: str, needed: float | None, audio_s_per_s: float | None) -> None:
+        """Show what the demand calls for; None where it decides nothing."""
+        namespace, name = key.split("/")
+        for gauge, figure in ((self.needed, needed), (self.capacity, audio_s_per_s)):
+            if figure is None:
+                _remove(gauge, namespace, name)
+            else:
+                gauge.labels(namespace, name).set(figure)
+
     def forget(self, key: str) -> None:
         """Show nothing more of a deployment that is gone."""
         namespace, name = key.split("/")
@@ -69,3 +91,9 @@ class Metrics:
         for state in REPLICAS:
             self.replicas.remove(namespace, name, state)
         self.desired.remove(namespace, name)
+        self.show_demand(key, None, None)
+
+
+def _remove(gauge: Gauge, *labels: str) -> None:
+    with contextlib.suppress(KeyError):
+        gauge.remove(*labels)

@@ -40,6 +40,9 @@ DRAIN_ANNOTATION = f"{GROUP}/drain"
 """On a server's pod, with the value "true": a person asks for this server to be drained and
 replaced. Whoever scales or rolls out takes such a pod first."""
 
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+"""On a node, by NVIDIA's feature discovery."""
+
 MAX_NAME_CHARS = 40
 """63, less a dash, a revision of ten and a suffix of eleven with its dash."""
 NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"

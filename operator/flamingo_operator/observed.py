@@ -12,9 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flamingo_operator import moments, names, projection
+from flamingo_operator import cold_start, moments, names, projection
+from flamingo_operator.cold_start import Phases
 
 Object = Mapping[str, Any]
+
+ROUTER = "Router"
+"""What we call the kind of a router's pod, to tell it from a server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Pod:
     """By a person: it is to be drained and replaced."""
     drain_started_s: float | None = None
     drain_until_s: float | None = None
+    start: Phases | None = None
+    """How it became ready; None of one that is not, or that began anew."""
     troubled: str = ""
     """JSON of what `failures` reads of a pod that is not ready: a sixth of the size as text."""
 
@@ -68,6 +74,15 @@ class Pod:
     def is_alive(self) -> bool:
         """Serves, or will."""
         return not (self.is_terminating or self.is_finished or self.drain_started_s is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A router's pod, as far as one asks it."""
+
+    ref: Ref
+    ip: str
+    is_ready: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,8 @@ class Node:
     name: str
     is_cordoned: bool = False
     is_ready: bool = True
+    product: str = ""
+    """Its GPUs' product."""
 
     @property
     def as_object(self) -> Object:
@@ -128,6 +145,7 @@ class Observed:
     """All that belongs to one deployment."""
 
     pods: tuple[Pod, ...] = ()
+    routers: tuple[Router, ...] = ()
     revisions: tuple[Revision, ...] = ()
     children: Mapping[tuple[str, str], Child] = field(default_factory=dict)
     """By kind and name."""
@@ -181,6 +199,7 @@ def pod(raw: Object) -> Pod:
         is_asked_to_leave=annotations.get(names.DRAIN_ANNOTATION) == "true",
         drain_started_s=moments.optional(annotations.get(names.DRAIN_STARTED)),
         drain_until_s=moments.optional(annotations.get(names.DRAIN_UNTIL)),
+        start=cold_start.phases(raw),
         troubled="" if ready.get("status") == "True" else _troubled(raw),
     )
 
@@ -198,6 +217,18 @@ def _troubled(raw: Object) -> str:
 
 def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def router(raw: Object) -> Router:
+    """Return a router's pod; one that leaves is not ready."""
+    status = raw.get("status", {})
+    conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
+    is_leaving = "deletionTimestamp" in raw["metadata"]
+    return Router(
+        ref=ref(raw, ROUTER),
+        ip=status.get("podIP", ""),
+        is_ready=conditions.get("Ready") == "True" and not is_leaving,
+    )
 
 
 def revision(raw: Object) -> Revision:
@@ -235,4 +266,5 @@ def node(raw: Object) -> Node:
         name=raw["metadata"]["name"],
         is_cordoned=raw["spec"].get("unschedulable", False),
         is_ready=conditions.get("Ready") == "True",
+        product=sys.intern(raw["metadata"].get("labels", {}).get(names.PRODUCT_LABEL, "")),
     )

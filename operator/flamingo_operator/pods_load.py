@@ -20,9 +20,11 @@ MAX_ASKED = 64
 class PodsLoad:
     """A session to pods. `aclose` it in the end."""
 
-    def __init__(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=ANSWER_S)
-        self._session = aiohttp.ClientSession(timeout=timeout)
+    def __init__(self, key: str | None = None) -> None:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""

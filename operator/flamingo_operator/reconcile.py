@@ -8,19 +8,21 @@ pass does nothing, and a missed event costs time but never correctness.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flamingo.service import logs
-from flamingo_operator import kinds, moments, names, report, spec
+from flamingo_operator import kinds, moments, names, report, report_scaling, spec
 from flamingo_operator.apply import NOT_FOUND, apply
-from flamingo_operator.decide import Decision, decide
+from flamingo_operator.autoscale import Servers
+from flamingo_operator.decide import decide
 from flamingo_operator.kube import ApiError, Kube
+from flamingo_operator.listening import Listening
 from flamingo_operator.manifests import Release
 from flamingo_operator.metrics import Metrics
 from flamingo_operator.observed import Observed
 from flamingo_operator.pods_load import PodsLoad
-from flamingo_operator.replicas import Memory, desired_replicas
+from flamingo_operator.replicas import Desired, Memory, desired_replicas, remembered
 from flamingo_operator.report import Event
 from flamingo_operator.spec import FlamingoDeployment
 from flamingo_operator.store import Resource, Store
@@ -34,9 +36,12 @@ class Reconciler:
     store: Store
     release: Release
     pods_load: PodsLoad
+    listening: Listening
     metrics: Metrics
     identity: str
     now: Callable[[], float] = time.time
+    _memories: dict[str, tuple[str, Memory]] = field(default_factory=dict)
+    """What scaling remembers of each deployment, and which uid it had."""
 
     async def reconcile(self, key: str) -> float | None:
         """Do one pass; return in how many seconds to look again, if at all.
@@ -49,6 +54,7 @@ class Reconciler:
         if resource is None or resource.is_leaving:
             # The garbage collector removes what is owned; we must not make it anew.
             self.metrics.forget(key)
+            self._memories.pop(key, None)
             return None
         try:
             deployment = spec.parse(resource.body)
@@ -62,10 +68,12 @@ class Reconciler:
     ) -> float | None:
         now_s = self.now()
         observed = self.store.observed(key, resource.uid)
-        decision = self._decide(deployment, observed, now_s)
+        desired = self._desired(key, resource, deployment, observed)
+        decision = decide(deployment, observed, self.release, desired, now_s)
         if decision.asks:
             observed = replace(observed, loads=await self.pods_load.read(decision.asks))
-            decision = self._decide(deployment, observed, now_s)
+            decision = decide(deployment, observed, self.release, desired, now_s)
+        resource = await self._promise(key, resource, desired)
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
             refusals = await apply(self.kube, self.store, decision.actions)
@@ -77,9 +85,34 @@ class Reconciler:
             raise ApiError(0, "; ".join(refusals))
         return None if decision.wake_s is None else max(0.0, decision.wake_s - self.now())
 
-    def _decide(self, deployment: FlamingoDeployment, observed: Observed, now_s: float) -> Decision:
-        desired = desired_replicas(deployment.spec, None, Memory(), now_s)
-        return decide(deployment, observed, self.release, desired, now_s)
+    def _desired(
+        self, key: str, resource: Resource, deployment: FlamingoDeployment, observed: Observed
+    ) -> Desired:
+        uid, memory = self._memories.get(key, ("", Memory()))
+        if uid != resource.uid:
+            memory = remembered(resource.body.get("status", {}))
+        now_s = self.now()
+        signals = self.listening.signals(key, resource, observed, now_s)
+        desired = desired_replicas(deployment.spec, signals, memory, _servers(observed), now_s)
+        self._memories[key] = (resource.uid, desired.memory)
+        self.metrics.show_demand(key, desired.needed, desired.audio_s_per_s)
+        return desired
+
+    async def _promise(self, key: str, resource: Resource, desired: Desired) -> Resource:
+        """Write down a number that the demand chose before it is acted upon.
+
+        A successor then goes on from it, not from the number before: it would take
+        servers away that were made a moment ago.
+        """
+        old = resource.body.get("status", {})
+        told = report_scaling.scaling(desired).model_dump(
+            mode="json", by_alias=True, exclude_none=True
+        )
+        was = old.get("scaling", {}).get("desiredReplicas")
+        if desired.told is None or was is None or was == desired.num:
+            return resource
+        await self._tell(resource, {**old, "scaling": told})
+        return self.store.resource(key) or resource
 
     async def _refuse(self, resource: Resource, faults: list[str]) -> None:
         generation, old = resource.metadata["generation"], resource.body.get("status", {})
@@ -137,3 +170,10 @@ class Reconciler:
             await self.kube.create(kinds.EVENT, body)
         except ApiError as error:
             logs.get().warning("event.lost", reason=event.reason, error=error.message)
+
+
+def _servers(observed: Observed) -> Servers:
+    return Servers(
+        num_ready=sum(pod.is_alive and pod.is_ready for pod in observed.pods),
+        num_draining=sum(pod.is_draining or pod.is_terminating for pod in observed.pods),
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flamingo_operator import conditions, failures, moments, names
+from flamingo_operator import conditions, failures, moments, names, report_scaling
 from flamingo_operator.actions import Apply, Delete, Drain
 from flamingo_operator.conditions import Claim
 from flamingo_operator.decide import Decision
@@ -20,7 +20,6 @@ from flamingo_operator.status import (
     DrainStatus,
     FailureStatus,
     PlanStatus,
-    ScalingStatus,
     Status,
 )
 
@@ -56,7 +55,10 @@ def status(
         observed_generation=deployment.metadata.generation,
         selector=names.selector_text(name, "server"),
         url=names.url(name, deployment.metadata.namespace),
-        scaling=ScalingStatus(desired_replicas=decision.desired.num),
+        scaling=report_scaling.scaling(decision.desired),
+        capacity=report_scaling.capacity(decision.desired),
+        cold_start=report_scaling.cold_starts(deployment.spec, observed),
+        cost=report_scaling.cost(deployment.spec, observed, decision.desired),
         current_revision=_current(decision),
         update_revision=goal.update.hash if goal else None,
         failures=[_failure(one) for one in counted],
@@ -181,7 +183,8 @@ def events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
     """Yield what is told of the way from one status to the next: transitions only."""
     was, now = _desired(old), _desired(new)
     if was is not None and was != now:
-        yield Event("Scaled", f"from {was} to {now} servers")
+        why = new.get("scaling", {}).get("message")
+        yield Event("Scaled", f"from {was} to {now} servers" + (f": {why}" if why else ""))
     before = {one["type"]: one for one in old.get("conditions", ())}
     for one in new["conditions"]:
         known = before.get(one["type"])

@@ -57,5 +57,10 @@ def broken(block: Block, path: str = "") -> Iterator[str]:
             yield f"{path}: {rule.message}" if path else rule.message
     for name, field in type(block).model_fields.items():
         value = getattr(block, name)
+        place = f"{path}.{field.alias}".removeprefix(".")
         if isinstance(value, Block):
-            yield from broken(value, f"{path}.{field.alias}".removeprefix("."))
+            yield from broken(value, place)
+        elif isinstance(value, list):
+            for number, one in enumerate(value):
+                if isinstance(one, Block):
+                    yield from broken(one, f"{place}[{number}]")

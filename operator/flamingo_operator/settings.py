@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flamingo.service.settings import ServiceSettings
@@ -31,6 +31,11 @@ class Settings(ServiceSettings):
     """Deployments that are looked at together."""
     resync_s: float = Field(default=300.0, ge=1, le=86_400)
     """Seconds between two looks at everything, though nothing was heard of it."""
+    signal_s: float = Field(default=5.0, ge=0.1, le=60)
+    """Seconds between two questions to the routers of a deployment that scales by itself."""
+    observe_key: SecretStr | None = None
+    """API key that may observe, where routers and pods ask for one. Give the variable: a flag shows
+    in the process list."""
     server_image: str = f"ghcr.io/flamingo-fleet/pod:{RELEASE}"
     """Image of servers whose spec names none."""
     router_image: str = f"ghcr.io/flamingo-fleet/router:{RELEASE}"

@@ -65,14 +65,17 @@ async def watches(kube: Kube, store: Store, namespaces: Iterable[str]) -> list[W
     store.has_pod_monitors = any(
         group["name"] == kinds.POD_MONITOR.group for group in groups["groups"]
     )
-    followed: list[tuple[Kind, str]] = [(kinds.POD, kinds.EVERY_POD)]
-    followed += [(kind, kinds.EVERY_CHILD) for kind in kinds.CHILDREN]
-    followed += [(kinds.POD_MONITOR, kinds.EVERY_CHILD)] if store.has_pod_monitors else []
+    others = [*kinds.CHILDREN, *([kinds.POD_MONITOR] if store.has_pod_monitors else [])]
+    followed: list[tuple[Kind, str, str]] = [
+        (kinds.POD, kinds.EVERY_POD, kinds.POD.name),
+        (kinds.POD, kinds.EVERY_ROUTER, observed.ROUTER),
+        *((kind, kinds.EVERY_CHILD, kind.name) for kind in others),
+    ]
     within = list(namespaces) or [""]
     made = [
-        Watch(kube, kind, namespace, selector, Items(store, kind.name, namespace))
+        Watch(kube, kind, namespace, selector, Items(store, name, namespace))
         for namespace in within
-        for kind, selector in followed
+        for kind, selector, name in followed
     ]
     return made if within != [""] else [*made, Watch(kube, kinds.NODE, "", "", Nodes(store))]
 

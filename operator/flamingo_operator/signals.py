@@ -6,10 +6,14 @@ so what arrives and what is queued is summed, and a pod's backlog is counted onc
 Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+
+from flamingo.wire.report import LoadReport
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -86,6 +90,15 @@ def parse(body: Json, *, seen_s: float) -> RouterSignal:
             if "address" in one
         },
     )
+
+
+def reports(body: Json) -> Iterator[tuple[str, LoadReport]]:
+    """Yield what the pods told the router last, each by its address."""
+    for one in _objects(body.get("endpoints")):
+        try:
+            yield str(one["address"]), LoadReport.model_validate(one["load"])
+        except (KeyError, ValidationError):
+            continue  # unknown to the router, or of another release: it teaches nothing
 
 
 def demand(signals: Mapping[str, RouterSignal], *, num_routers: int, now_s: float) -> Demand | None:

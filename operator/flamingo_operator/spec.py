@@ -1,10 +1,11 @@
 """The custom resource, as types: what a user may write, field by field, with every bound.
 
 The CRD is made from these types (`crd.py`), each field's sentence being what
-`kubectl explain` says. Its parts are `spec_pod`, `spec_change` and `spec_router`.
+`kubectl explain` says. Its parts are `spec_pod`, `spec_change`, `spec_router`,
+`spec_schedule` and `spec_cost`.
 
-Left for later, because a field once served cannot be taken back: schedules,
-cost, adapters, a pod-template overlay.
+Left for later, because a field once served cannot be taken back: adapters, a
+pod-template overlay.
 
 Pure.
 """
@@ -17,6 +18,7 @@ from pydantic import ConfigDict, ValidationError
 from flamingo_operator import fields, names
 from flamingo_operator.rules import Block, Rule, broken
 from flamingo_operator.spec_change import DisruptionBudget, Drain, Rollout, Scaling
+from flamingo_operator.spec_cost import Cost
 from flamingo_operator.spec_pod import Cache, Gpu, Model, Server
 from flamingo_operator.spec_router import Router
 
@@ -81,6 +83,8 @@ class Spec(Block):
     """The servers' PodDisruptionBudget; default: maxUnavailable 1."""
     priority_class_name: fields.Name | None = None
     """Priority of the servers' pods."""
+    cost: Cost | None = None
+    """What a server costs, for the status to add up."""
     mode: Literal["Apply", "Plan"] = "Apply"
     """Plan: say in the status what would be done, and do nothing."""
     suspend: bool = False

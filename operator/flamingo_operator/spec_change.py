@@ -5,10 +5,11 @@ Pure.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from flamingo_operator import fields
 from flamingo_operator.rules import Block, Rule
+from flamingo_operator.spec_schedule import Schedule
 
 
 class Objective(Block):
@@ -56,6 +57,15 @@ class Scaling(Block):
             message="raise scaling.maxReplicas to at least scaling.minReplicas",
             holds=lambda self: self.min_replicas <= self.max_replicas,
         ),
+        Rule(
+            cel="!has(self.schedules) || self.schedules.all(one, !has(one.minReplicas)"
+            " || one.minReplicas <= self.maxReplicas)",
+            message="raise scaling.maxReplicas to at least each schedule's minReplicas: no"
+            " schedule raises it",
+            holds=lambda self: all(
+                (one.min_replicas or 0) <= self.max_replicas for one in self.schedules
+            ),
+        ),
     )
 
     mode: Literal["External", "Internal"] = "External"
@@ -72,6 +82,12 @@ class Scaling(Block):
     """How fast to remove."""
     scale_to_zero: ScaleToZero = ScaleToZero()
     """When to remove the last."""
+    schedules: Annotated[
+        list[Schedule],
+        Field(max_length=16, json_schema_extra=fields.BY_NAME),
+        AfterValidator(fields.named_once),
+    ] = Field(default_factory=list)
+    """Times of the week with bounds of their own."""
     on_signal_loss: Literal["Hold", "MinReplicas", "MaxReplicas"] = "Hold"
     """What to do when no router can be asked."""
 

@@ -7,18 +7,18 @@ Pure.
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flamingo_operator.rules import Block
+from flamingo_operator.status_scaling import (
+    CapacityStatus,
+    ColdStartStatus,
+    CostStatus,
+    Moment,
+    ScalingStatus,
+    Seen,
+)
 
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
-
-
-class Seen(Block):
-    """Base of what we write ourselves."""
-
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
 
 class Condition(Seen):
@@ -39,13 +39,6 @@ class Condition(Seen):
     """Since when."""
     observed_generation: Generation | None = None
     """The spec it speaks of."""
-
-
-class ScalingStatus(Seen):
-    """What scaling aims at now."""
-
-    desired_replicas: int | None = None
-    """The number of servers steered to."""
 
 
 class FailureStatus(Seen):
@@ -110,6 +103,12 @@ class Status(Seen):
     """Where the deployment answers, inside the cluster."""
     scaling: ScalingStatus | None = None
     """What scaling aims at."""
+    capacity: CapacityStatus | None = None
+    """What servers take, once it was measured; in mode Internal."""
+    cold_start: ColdStartStatus | None = None
+    """How long servers took to become ready."""
+    cost: CostStatus | None = None
+    """What the servers cost, where spec.cost says it."""
     failures: Annotated[list[FailureStatus], Field(max_length=32)] = Field(default_factory=list)
     """Why servers do not work, and how many."""
     draining: Annotated[list[DrainStatus], Field(max_length=100)] = Field(default_factory=list)

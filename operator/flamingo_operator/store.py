@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from flamingo_operator import names, observed
-from flamingo_operator.observed import Child, Node, Observed, Pod, Ref, Revision
+from flamingo_operator.observed import Child, Node, Observed, Pod, Ref, Revision, Router
 
 MAX_GRAVES = 20_000
 
-Item: TypeAlias = Pod | Revision | Child
+Item: TypeAlias = Pod | Router | Revision | Child
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,7 @@ class Store:
         revisions = sorted(_of(items, Revision), key=lambda one: one.number)
         return Observed(
             pods=tuple(pod for pod in pods if pod.ref.owner_uid == uid),
+            routers=tuple(sorted(_of(items, Router), key=lambda one: one.ref.name)),
             revisions=tuple(one for one in revisions if one.ref.owner_uid == uid),
             children={(one.ref.kind, one.ref.name): one for one in _of(items, Child)},
             nodes=self.nodes,
@@ -174,6 +175,8 @@ def parse(raw: Mapping[str, Any], kind: str) -> Item:
     match kind:
         case "Pod":
             return observed.pod(raw)
+        case observed.ROUTER:
+            return observed.router(raw)
         case "ControllerRevision":
             return observed.revision(raw)
         case _:
@@ -184,6 +187,9 @@ def _remembering(item: Item, known: Item) -> Item:
     """Return `item` with what only we knew of it, as long as our fields are what they were."""
     if isinstance(item, Child) and isinstance(known, Child) and item.digest == known.digest:
         return replace(item, applied=known.applied)
+    if isinstance(item, Pod) and isinstance(known, Pod) and known.start is not None:
+        # It has become ready once; to be so again, after a fault, is no start.
+        return replace(item, start=known.start)
     return item
 
 

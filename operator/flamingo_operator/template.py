@@ -123,7 +123,7 @@ def placement(spec: Spec) -> Manifest:
 
 def _affinity(spec: Spec) -> Manifest | None:
     products, least_gib = spec.gpu.products, spec.gpu.min_memory_gib
-    needs = [_expression("nvidia.com/gpu.product", "In", list(products))] if products else []
+    needs = [_expression(names.PRODUCT_LABEL, "In", list(products))] if products else []
     if least_gib is not None:
         # The label is in MiB and a little below the round number on the box.
         needs.append(
@@ -134,9 +134,7 @@ def _affinity(spec: Spec) -> Manifest | None:
     best_first = [
         {
             "weight": 100 - place,
-            "preference": {
-                "matchExpressions": [_expression("nvidia.com/gpu.product", "In", [product])]
-            },
+            "preference": {"matchExpressions": [_expression(names.PRODUCT_LABEL, "In", [product])]},
         }
         for place, product in enumerate(products[:-1])
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 INTERNAL = {"mode": "Internal", "minReplicas": 1, "maxReplicas": 4}
+NIGHT = {"name": "night", "start": "22:00", "end": "06:00"}
 CLAIM = {"size": "60Gi", "storageClassName": "fast-rwx"}
 
 
@@ -71,6 +72,16 @@ FULL = {
         "scaleUp": {"stabilizationSeconds": 0, "maxStep": 4, "maxPending": 4},
         "scaleDown": {"stabilizationSeconds": 300, "maxStep": 1},
         "scaleToZero": {"idleSeconds": 900},
+        "schedules": [
+            {
+                "name": "office",
+                "timeZone": "Europe/Paris",
+                "days": ["Mon", "Tue", "Wed", "Thu", "Fri"],
+                "start": "08:00",
+                "end": "20:00",
+                "minReplicas": 2,
+            }
+        ],
         "onSignalLoss": "Hold",
     },
     "rollout": {"strategy": "Auto", "maxSurge": 1, "maxUnavailable": 0},
@@ -83,6 +94,7 @@ FULL = {
     },
     "pdb": {"maxUnavailable": 1},
     "priorityClassName": "gpu-serving",
+    "cost": {"gpuPerHour": "1.90", "currency": "EUR"},
     "mode": "Plan",
     "suspend": False,
 }
@@ -91,6 +103,10 @@ GOOD = [
     Case("only the model"),
     Case("everything", FULL),
     Case("a name of forty characters", name="x" * 40),
+    Case(
+        "a cheap night, in the default time zone",
+        {"scaling": {**INTERNAL, "schedules": [{**NIGHT, "maxReplicas": 1}]}},
+    ),
     Case("no router, scaled from outside", {"router": {"enabled": False}}),
     Case("down to zero behind a router", {"scaling": {**INTERNAL, "minReplicas": 0}}),
     Case("recreate with no surge", {"rollout": {"strategy": "Recreate", "maxSurge": 0}}),
@@ -124,6 +140,21 @@ BROKEN_RULES = [
         says=("give one of pdb.minAvailable and pdb.maxUnavailable",),
     ),
     Case("a budget that says nothing", {"pdb": {}}, says=("give one of pdb.minAvailable",)),
+    Case(
+        "a schedule that says nothing",
+        {"scaling": {**INTERNAL, "schedules": [NIGHT]}},
+        says=("give minReplicas, maxReplicas or both",),
+    ),
+    Case(
+        "a schedule whose bounds contradict each other",
+        {"scaling": {**INTERNAL, "schedules": [{**NIGHT, "minReplicas": 3, "maxReplicas": 2}]}},
+        says=("raise maxReplicas to at least minReplicas",),
+    ),
+    Case(
+        "a schedule above the most",
+        {"scaling": {**INTERNAL, "schedules": [{**NIGHT, "minReplicas": 5}]}},
+        says=("raise scaling.maxReplicas to at least each schedule's minReplicas",),
+    ),
     Case(
         "the operator's own flag",
         {"server": {"args": ["--port=1"]}},
@@ -196,6 +227,17 @@ BAD_FIELDS = [
     Case("a number as text", {"replicas": "3"}, says=("spec.replicas",)),
     Case("fewer than none", {"replicas": -1}, says=("spec.replicas",)),
     Case("a mode that does not exist", {"scaling": {"mode": "Magic"}}, says=("spec.scaling.mode",)),
+    Case(
+        "a day that does not exist",
+        {"scaling": {"schedules": [{**NIGHT, "minReplicas": 1, "days": ["Monday"]}]}},
+        says=("spec.scaling.schedules[0].days[0]",),
+    ),
+    Case(
+        "half past eight in words",
+        {"scaling": {"schedules": [{**NIGHT, "minReplicas": 1, "start": "8:30"}]}},
+        says=("spec.scaling.schedules[0].start",),
+    ),
+    Case("a price as a number", {"cost": {"gpuPerHour": 1.9}}, says=("spec.cost.gpuPerHour",)),
     Case("the same product twice", {"gpu": {"products": ["A", "A"]}}, says=("spec.gpu.products",)),
     Case(
         "the same variable twice",

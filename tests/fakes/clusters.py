@@ -11,12 +11,13 @@ from control_plane.deployments import deployment
 
 from flamingo_operator import observed, report, spec
 from flamingo_operator.actions import Apply, Delete, Drain, Undrain
+from flamingo_operator.autoscale import Servers
 from flamingo_operator.decide import decide
 from flamingo_operator.manifests import Release
 from flamingo_operator.moments import encode
 from flamingo_operator.observed import Observed, Pod
 from flamingo_operator.projection import digest_of_manifest
-from flamingo_operator.replicas import Memory, desired_replicas
+from flamingo_operator.replicas import Memory, Signals, desired_replicas
 
 RELEASE = Release("pod:1", "router:1", "flamingo-system")
 UID = "u-1"
@@ -74,7 +75,9 @@ class Cluster:
         )
 
     def decide(self):
-        desired = desired_replicas(self.deployment.spec, None, Memory(), self.now_s)
+        desired = desired_replicas(
+            self.deployment.spec, Signals(), Memory(), Servers(0), self.now_s
+        )
         return decide(self.deployment, self.observed, self.release, desired, self.now_s)
 
     def operate(self):

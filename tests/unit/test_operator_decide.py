@@ -268,7 +268,7 @@ def test_without_a_signal_the_least_number_is_held_and_that_is_said():
     cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "scaling": scaling})
     cluster.live(4)
     assert len(cluster.ready) == 2
-    assert cluster.reason("ScalingActive") == "NoSignal"
+    assert cluster.reason("ScalingActive") == "SignalLost"
 
 
 def test_a_server_that_is_wanted_again_while_it_drains_is_put_back():

@@ -89,7 +89,7 @@ def test_all_views_fit_into_eighty_columns_and_lose_nothing():
         views.overview([whole], now_s=NOW_S, is_everywhere=True),
         views.status(whole, [pod("a")], [failure], now_s=NOW_S),
         views.top(LONG, servers, now_s=NOW_S),
-        views.plan(LONG, [change], ["nothing changes"]),
+        views.plan(LONG, [change], ["nothing changes"], [f"drain Pod {LONG}-1"] * 30),
     ):
         text = shown(view)
         assert max(map(len, text.splitlines())) <= 80
@@ -112,6 +112,25 @@ def test_status_counts_the_servers_and_says_what_keeps_the_number():
     )
     assert "1 of 4 ready, 1 without a node, 1 not ready, 2 leaving" in text
     assert "4 wanted, of 1 to 8 (kept by Pending)" in text
+
+
+def test_status_tells_the_last_change_capacity_starts_and_cost():
+    change = {"time": "2025-12-31T23:50:00Z", "fromReplicas": 2, "toReplicas": 4}
+    scaling = {"desiredReplicas": 4, "history": [{**change, "message": "the work that waits"}]}
+    figures = {
+        "scaling": scaling,
+        "capacity": {"audioSecondsPerSecond": "12"},
+        "coldStart": {"numStarts": 9, "p50Seconds": 142, "p95Seconds": 230},
+        "cost": {"perHour": "7.60", "perAudioHour": "0.1583", "currency": "USD"},
+    }
+    text = shown(views.status(body(**figures), [], [], now_s=NOW_S), width=200)
+    for said in (
+        "10m ago, 2 to 4: the work that waits",
+        "12 s of audio per second and server",
+        "142 s, p95 230 s, of 9 servers",
+        "7.60 USD per hour, 0.1583 for an hour of audio at full use",
+    ):
+        assert said in text
 
 
 def test_without_a_status_one_is_asked_whether_the_operator_runs():

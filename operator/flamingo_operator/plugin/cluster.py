@@ -1,11 +1,12 @@
 """The cluster, as the plugin asks it: one HTTP call a question, and one error a failure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from flamingo_operator import names
+from flamingo_operator import kinds, names
+from flamingo_operator.kinds import Kind
 
 Json: TypeAlias = dict[str, Any]
 
@@ -63,11 +64,46 @@ class Cluster:
         path = f"{self._core}/pods/{pod}:{port}/proxy/stats"
         return self._asked("GET", path, what=f"the load of {pod}")
 
+    def made_for(self, deployment: str, kind: Kind) -> list[Json] | None:
+        """Return a deployment's objects of one kind; None where the cluster has no such kind."""
+        query = {"labelSelector": f"{names.DEPLOYMENT_LABEL}={deployment}"}
+        try:
+            path = kind.path(self.namespace)
+            return _items(self._asked("GET", path, query=query, what=kind.plural))
+        except PluginError:
+            if kind == kinds.POD_MONITOR:
+                return None
+            raise
+
+    def nodes(self) -> list[Json]:
+        """Return the nodes; none where one may not see them."""
+        try:
+            return _items(self._asked("GET", "/api/v1/nodes", what="nodes"))
+        except PluginError:
+            return []
+
     def log(self, pod: str, *, tail: int, is_previous: bool = False) -> str:
         """Return the last lines of a pod's log."""
         query = {"tailLines": str(tail), "previous": "true" if is_previous else "false"}
         path = f"{self._core}/pods/{pod}/log"
         return self._text("GET", path, query=query, what=f"the log of {pod}")
+
+    def followed(self, pod: str, *, tail: int) -> Iterator[str]:
+        """Yield a pod's last lines and each new one, until its container ends."""
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - comes with the client library
+
+        query = {"tailLines": str(tail), "follow": "true"}
+        path, what = f"{self._core}/pods/{pod}/log", f"the log of {pod}"
+        response = self._response("GET", path, query=query, what=what, is_endless=True)
+        rest = b""
+        try:
+            for part in response.response.stream():
+                *lines, rest = (rest + part).split(b"\n")
+                yield from (line.decode("utf-8", "replace") for line in lines)
+        except HTTPError as error:
+            raise PluginError(f"{what} broke off: {_cause(error)}") from None
+        if rest:
+            yield rest.decode("utf-8", "replace")
 
     def tried(self, body: Json, before: Json | None) -> Json:
         """Return what would be stored if `body` took the place of `before`; store nothing."""
@@ -101,7 +137,11 @@ class Cluster:
             raise PluginError(f"no JSON came for {more['what']}") from None
         return found
 
-    def _text(  # noqa: PLR0913 - the one place where a request is put together
+    def _text(self, method: str, path: str, **more: Any) -> str:
+        text: bytes = self._response(method, path, **more).read()
+        return text.decode("utf-8", "replace")
+
+    def _response(  # noqa: PLR0913 - the one place where a request is put together
         self,
         method: str,
         path: str,
@@ -110,7 +150,8 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         kind: str = "application/json",
-    ) -> str:
+        is_endless: bool = False,
+    ) -> Any:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - comes with the client library
 
         params = self.api.param_serialize(
@@ -121,15 +162,18 @@ class Cluster:
             body=body,
             auth_settings=["BearerToken"],
         )
+        patience = (TIMEOUT_S, None) if is_endless else TIMEOUT_S
         try:
-            response = self.api.call_api(*params, _request_timeout=TIMEOUT_S)
+            response = self.api.call_api(*params, _request_timeout=patience)
+            if response.status < 400 and is_endless:  # noqa: PLR2004 - HTTP's own line
+                return response
             text = response.read().decode("utf-8", "replace")
         except HTTPError as error:
             host = self.api.configuration.host
             raise PluginError(f"no cluster answers at {host}: {_cause(error)}") from None
-        if response.status >= 400:  # noqa: PLR2004 - HTTP's own line
+        if response.status >= 400:  # noqa: PLR2004
             raise _refusal(response.status, text, f"{what} in namespace {self.namespace!r}")
-        return str(text)
+        return response
 
 
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:

@@ -6,7 +6,7 @@ called wrongly.
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,12 +17,13 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from flamingo.wire.report import LoadReport
-from flamingo_operator import names
+from flamingo_operator import kinds, names
 from flamingo_operator import spec as specs
 from flamingo_operator.failures import FailureCount, Sight, counted, failure
-from flamingo_operator.plugin import log_lines, spec_diff, views
+from flamingo_operator.plugin import forecast, log_lines, spec_diff, views
 from flamingo_operator.plugin.cluster import Cluster, Missing, PluginError, connect
-from flamingo_operator.plugin.views import PRODUCT_LABEL, Server
+from flamingo_operator.plugin.following import Following
+from flamingo_operator.plugin.views import Server
 from flamingo_operator.spec_pod import Gpu
 
 DEFAULT_PORT = 8000
@@ -135,7 +136,7 @@ def _gpu(cluster: Cluster, pod: Any) -> str:
         labels = cluster.node(node)["metadata"].get("labels") or {}
     except PluginError:
         return str(node)  # nodes are often not for everyone to see
-    return str(labels.get(PRODUCT_LABEL, node))
+    return str(labels.get(names.PRODUCT_LABEL, node))
 
 
 @app.command()
@@ -163,9 +164,29 @@ def _plan(cluster: Cluster, body: Any) -> RenderableType:
     if before is not None and "replicas" not in body["spec"]:
         # Whoever scales from outside wrote it, and applying the file leaves it alone.
         body = {**body, "spec": {**body["spec"], "replicas": before["replicas"]}}
-    after = cluster.tried(body, stored)["spec"]
+    tried = cluster.tried(body, stored)
+    after = tried["spec"]
     found = spec_diff.changes(before, after) if before is not None else []
-    return views.plan(name, found, spec_diff.effects(before, after, found))
+    effects = spec_diff.effects(before, after, found)
+    return views.plan(name, found, effects, _actions(cluster, tried, stored or {}))
+
+
+def _actions(cluster: Cluster, tried: Any, stored: Any) -> list[str]:
+    """Return what the operator would do; nothing where one may not see what there is."""
+    name = tried["metadata"]["name"]
+    try:
+        seen = {one.name: cluster.made_for(name, one) for one in kinds.BY_NAME.values()}
+    except PluginError as error:
+        _note(f"what the operator would do cannot be told: {error}")
+        return []
+    there = {kind: items for kind, items in seen.items() if items is not None}
+    there["Pod"] = [one for one in there["Pod"] if _is_server(one)]
+    status = stored.get("status", {})
+    return forecast.actions(specs.parse(tried), status, there, cluster.nodes(), time.time())
+
+
+def _is_server(pod: Any) -> bool:
+    return bool(pod["metadata"]["labels"].get(names.COMPONENT_LABEL) == "server")
 
 
 def _manifests(file: Path) -> list[Any]:
@@ -194,29 +215,52 @@ def logs(  # noqa: PLR0913 - a command's parameters are its options
     previous: Annotated[
         bool, typer.Option("--previous", "-p", help="Of the containers before the last restart.")
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with each new line, as it comes.")
+    ] = False,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Show the servers' logs, readable and in the order of their times."""
+    if follow and previous:
+        raise PluginError("a container that has ended writes nothing more: drop --follow")
     cluster = connect(kubeconfig, context, namespace)
     chosen = [pod] if pod else [str(one["metadata"]["name"]) for one in cluster.pods(name)]
     if not chosen:
         cluster.deployment(name)
         raise PluginError(f"{name} has no servers")
+    start = {one: "" if pod else f"{one.removeprefix(f'{name}-')} " for one in chosen}
+    if follow:
+        _follow(Following(cluster, chosen, tail), start)
+        return
+    for one, text in log_lines.merged(_logs(cluster, chosen, tail, is_previous=previous)):
+        _show(Text.assemble((start[one], "magenta"), text))
+
+
+def _follow(following: Following, start: Mapping[str, str]) -> None:
+    for one, line in following.lines():
+        _show(Text.assemble((start[one], "magenta"), log_lines.readable(line)))
+    for one, why in following.failed.items():
+        _note(f"{one}: {why}")
+    if len(following.failed) == len(start):
+        raise SystemExit(1)
+
+
+def _logs(
+    cluster: Cluster, chosen: Sequence[str], tail: int, *, is_previous: bool
+) -> dict[str, str]:
     found = {}
     for one in chosen:
         try:
-            found[one] = cluster.log(one, tail=tail, is_previous=previous)
+            found[one] = cluster.log(one, tail=tail, is_previous=is_previous)
         except PluginError as error:
             if len(chosen) == 1:
                 raise
             _note(f"{one}: {error}")
     if not any(found.values()):
         _note("no server has written a line yet")
-    for one, text in log_lines.merged(found):
-        start = "" if pod else f"{one.removeprefix(f'{name}-')} "
-        _show(Text.assemble((start, "magenta"), text))
+    return found
 
 
 @app.command()

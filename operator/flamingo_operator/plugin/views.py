@@ -15,14 +15,14 @@ from rich.text import Text
 
 from flamingo.wire.report import LoadReport
 from flamingo_operator import names
+from flamingo_operator.conditions import GOOD_WHEN_FALSE
 from flamingo_operator.failures import FailureCount
 from flamingo_operator.plugin.spec_diff import Change
 
 Json: TypeAlias = Mapping[str, Any]
 
-GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
+MAX_ACTIONS = 20
 UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def status(
 ) -> RenderableType:
     """Return all about one deployment: what it is, what it claims, what fails and what to do."""
     told = deployment.get("status") or {}
-    parts: list[RenderableType] = [_heading(deployment), _facts(deployment, pods)]
+    parts: list[RenderableType] = [_heading(deployment), _facts(deployment, pods, now_s)]
     if told.get("conditions"):
         parts += [Text(), _conditions(told["conditions"], now_s)]
     if failures:
@@ -88,7 +88,7 @@ def _heading(deployment: Json) -> Text:
     return text.append(f", {ready['reason']}")
 
 
-def _facts(deployment: Json, pods: Sequence[Json]) -> Table:
+def _facts(deployment: Json, pods: Sequence[Json], now_s: float) -> Table:
     spec, told = deployment["spec"], deployment.get("status") or {}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan")
@@ -98,6 +98,8 @@ def _facts(deployment: Json, pods: Sequence[Json]) -> Table:
         table.add_row("url", str(told["url"]))
     table.add_row("servers", _servers(deployment, pods))
     table.add_row("scaling", _scaling(spec, told))
+    for what, text in _figures(told, now_s):
+        table.add_row(what, text)
     if spec.get("suspend"):
         table.add_row("suspended", "yes")
     progress = _condition(told, "Progressing")
@@ -127,9 +129,29 @@ def _scaling(spec: Json, told: Json) -> str:
     wanted = seen.get("desiredReplicas", "?")
     text = f"{wanted} wanted, of {scaling['minReplicas']} to {scaling['maxReplicas']}"
     last = (seen.get("history") or [{}])[-1]
-    reason = _joined(seen.get("reason") or last.get("reason"), last.get("message"))
+    reason = _joined(
+        seen.get("reason") or last.get("reason"), seen.get("message") or last.get("message")
+    )
     bound = seen.get("bound")
     return _joined(text, reason) + (f" (kept by {bound})" if bound not in {None, "None"} else "")
+
+
+def _figures(told: Json, now_s: float) -> Iterator[tuple[str, str]]:
+    """Yield what is known of changes, capacity, starts and cost."""
+    history = (told.get("scaling") or {}).get("history")
+    if history:
+        one = history[-1]
+        ago = age(one["time"], now_s=now_s)
+        yield "scaled", f"{ago} ago, {one['fromReplicas']} to {one['toReplicas']}: {one['message']}"
+    if capacity := told.get("capacity"):
+        yield "capacity", f"{capacity['audioSecondsPerSecond']} s of audio per second and server"
+    if starts := told.get("coldStart"):
+        usual, slow = starts["p50Seconds"], starts["p95Seconds"]
+        yield "cold start", f"{usual} s, p95 {slow} s, of {starts['numStarts']} servers"
+    if cost := told.get("cost"):
+        more = cost.get("perAudioHour")
+        each = f", {more} for an hour of audio at full use" if more else ""
+        yield "cost", f"{cost['perHour']} {cost['currency']} per hour{each}"
 
 
 def _joined(*parts: Any) -> str:
@@ -193,8 +215,10 @@ def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
     return f"{load.backlog_s:.1f} s", str(load.num_running), str(load.num_waiting), kv
 
 
-def plan(name: str, found: Sequence[Change], effects: Iterable[str]) -> RenderableType:
-    """Return what a change of the spec does, and which fields it changes."""
+def plan(
+    name: str, found: Sequence[Change], effects: Iterable[str], actions: Sequence[str]
+) -> RenderableType:
+    """Return what a change of the spec does, which fields it changes, and what follows at once."""
     parts: list[RenderableType] = [Text(name, "bold")]
     parts += [Text(f"  {one}") for one in effects]
     if found:
@@ -202,6 +226,11 @@ def plan(name: str, found: Sequence[Change], effects: Iterable[str]) -> Renderab
         for one in found:
             table.add_row(one.path, Text(one.before, "red"), Text(one.after, "green"))
         parts += [Text(), table]
+    if actions:
+        parts += [Text(), Text("the operator would at first", "bold")]
+        parts += [Text(f"  {one}") for one in actions[:MAX_ACTIONS]]
+    if len(actions) > MAX_ACTIONS:
+        parts += [Text(f"  and {len(actions) - MAX_ACTIONS} more")]
     return Group(*parts)
 
 

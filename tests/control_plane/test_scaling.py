@@ -1,0 +1,232 @@
+"""Scaling on a real API server: routers that say what is asked, and servers that come and go."""
+
+import contextlib
+import json
+import random
+from collections.abc import Iterator
+
+import pytest
+from control_plane.operators import QUICK, Site, neighbours, site, wait_until
+from control_plane.test_plugin import told
+from fakes.metrics_api import GROUP, METRIC, VERSION, MetricsApi, registration
+from fakes.scripted_routers import FakeRouter
+
+SOON = {"mode": "Internal", "minReplicas": 1, "maxReplicas": 6}
+SOON |= {"scaleUp": {"maxStep": 2}, "scaleDown": {"stabilizationSeconds": 0}}
+ONE_ROUTER = {"replicas": 1}
+OFTEN = ("--signal-s=0.3", "--no-leader-election")
+
+
+@pytest.fixture(scope="module")
+def places(whole_cluster, tmp_path_factory):
+    """Yield namespaces that one operator looks after."""
+    names = ["asleep", "outside", "hpa", "timed"]
+    folder = tmp_path_factory.mktemp("scaling")
+    with site(whole_cluster, "scaling-hq", folder) as first, neighbours(first, names) as made:
+        first.start(*OFTEN, namespaces=",".join(names))
+        yield dict(zip(names, made, strict=True))
+
+
+@contextlib.contextmanager
+def router(place: Site, spec) -> Iterator[FakeRouter]:
+    """Make a fleet whose only router is ours; nobody asks for anything yet."""
+    place.create({"router": ONE_ROUTER, "rollout": QUICK, **spec})
+    dice = random.SystemRandom()
+    fake = FakeRouter(f"127.{dice.randint(1, 254)}.{dice.randint(0, 254)}.{dice.randint(1, 254)}")
+    fake.asked_for(0.0)
+    with fake.running():
+        name = wait_until(lambda: _ready_router(place), "a router is ready")
+        patch = {"status": {"podIP": fake.address, "podIPs": [{"ip": fake.address}]}}
+        args = ("pod", name, "--subresource=status", "--type=merge", f"--patch={json.dumps(patch)}")
+        place.kubectl("patch", *args)
+        wait_until(lambda: fake.num_asked > 1, "the router is asked")
+        yield fake
+
+
+@pytest.fixture
+def metrics_api(places, tmp_path):
+    """Yield the API that tells HPAs a metric from outside."""
+    place, api = places["hpa"], MetricsApi(tmp_path)
+    with api.running() as port:
+        for body in registration(place.namespace, port):
+            place.cluster.told("create", "-f", "-", body=body)
+        name = f"{VERSION}.{GROUP}"
+        place.cluster.told("wait", "--for=condition=Available", "--timeout=20s", "apiservice", name)
+        yield api
+        place.cluster.told("delete", "apiservice", name)
+
+
+def _ready_router(place: Site) -> str | None:
+    found = place.kubectl("get", "pods", "-l", "flamingo.dev/component=router", "-o", "json")
+    for pod in json.loads(found)["items"]:
+        types = {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}
+        if types.get("Ready") == "True" and pod["status"].get("podIP"):
+            return pod["metadata"]["name"]
+    return None
+
+
+def asked_again(fake: FakeRouter, times: int = 6) -> None:
+    before = fake.num_asked
+    wait_until(lambda: fake.num_asked >= before + times, "the router is asked again")
+
+
+def own_versions(place: Site) -> dict[str, str]:
+    """Return the version of all but what other controllers say of a router on loopback."""
+    return {
+        name: version
+        for name, version in place.versions().items()
+        if not name.startswith("Event/music.")
+    }
+
+
+def scaling(place: Site):
+    return place.status().get("scaling", {})
+
+
+def events(place: Site) -> set[str]:
+    return {one["message"] for one in place.get("events")["items"] if one["reason"] == "Scaled"}
+
+
+@pytest.fixture(scope="module")
+def awake(places):
+    """Yield a fleet that one held request has woken; it goes back to sleep after half a minute."""
+    place = places["asleep"]
+    bounds = {**SOON, "minReplicas": 0, "scaleToZero": {"idleSeconds": 30}}
+    with router(place, {"scaling": bounds}) as fake:
+        place.wait_complete(0)
+        assert place.reason("Ready") == "ScaledToZero"
+        fake.asked_for(0.0, held=1)
+        place.wait_complete(1)
+        assert scaling(place)["reason"] == "Waking"
+        fake.asked_for(0.0)
+        yield place
+
+
+def test_the_number_follows_the_demand_is_held_without_it_and_outlives_the_operator(
+    whole_cluster, tmp_path, awake
+):
+    with (
+        site(whole_cluster, "demand", tmp_path) as place,
+        contextlib.ExitStack() as stack,
+    ):
+        operator = place.start(*OFTEN)
+        fake = stack.enter_context(router(place, {"scaling": SOON}))
+        place.wait_complete(1)
+
+        fake.asked_for(3.0)  # of 75 per cent each
+        place.wait_complete(4)
+        steps = [(one["fromReplicas"], one["toReplicas"]) for one in scaling(place)["history"]]
+        assert steps == [(1, 3), (3, 4)]
+        assert "from 1 to 3 servers: five minutes' arrivals would take 4.0 servers" in events(place)
+        assert operator.metric(f"flamingo_operator_demand_servers{_labels(place)}") == 4.0
+
+        wait_until(operator.has_looked, "it has nothing to do")
+        before = own_versions(place)
+        for share in (1.04, 0.97, 1.02, 0.95):
+            fake.asked_for(3.0 * share)
+            asked_again(fake, 3)
+        fake.body = None
+        asked_again(fake)
+        assert own_versions(place) == before
+
+        assert operator.stop() == 0
+        operator = place.start(*OFTEN)
+        asked_again(fake)
+        assert operator.metric("flamingo_operator_writes") == 0
+        assert own_versions(place) == before
+
+        fake.asked_for(0.5)
+        place.wait_complete(1)
+        assert [one["toReplicas"] for one in scaling(place)["history"]] == [3, 4, 3, 2, 1]
+
+
+def test_kubernetes_own_autoscaler_scales_the_fleet_by_a_metric(places, metrics_api):
+    place = places["hpa"]
+    place.create({"replicas": 1})
+    place.wait_complete(1)
+    metrics_api.figure = 170
+    metric = {"metric": {"name": METRIC}, "target": {"type": "AverageValue", "averageValue": "60"}}
+    body = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "music"},
+        "spec": {
+            "scaleTargetRef": {
+                "apiVersion": "flamingo.dev/v1alpha1",
+                "kind": "FlamingoDeployment",
+                "name": "music",
+            },
+            "minReplicas": 1,
+            "maxReplicas": 5,
+            "metrics": [{"type": "External", "external": metric}],
+        },
+    }
+    place.kubectl("create", "-f", "-", body=body)
+    place.wait_complete(3)
+    seen = place.get("hpa", "music")["status"]
+    assert (seen["currentReplicas"], seen["desiredReplicas"]) == (1, 3)
+    assert metrics_api.num_asked > 0
+
+
+def _labels(place: Site) -> str:
+    return f'{{name="music",namespace="{place.namespace}"}}'
+
+
+def test_a_schedule_raises_the_fewest(places):
+    place = places["timed"]
+    with router(place, {"scaling": SOON}):
+        place.wait_complete(1)
+        always = {"name": "always", "start": "00:00", "end": "00:00", "minReplicas": 2}
+        place.change({"scaling": {"schedules": [always]}})
+        place.wait_complete(2)
+        assert (scaling(place)["reason"], scaling(place)["bound"]) == ("Bounds", "Schedule")
+
+
+def test_outside_scalers_write_the_number_and_may_not_where_the_operator_decides(places):
+    place = places["outside"]
+    place.create({"replicas": 1})
+    place.wait_complete(1)
+    place.kubectl("scale", "fd", "music", "--replicas=3")
+    place.wait_complete(3)
+    assert scaling(place) == {"desiredReplicas": 3, "history": []}
+    place.change({"scaling": SOON})
+    refusal = place.cluster.refusal("-n", place.namespace, "scale", "fd", "music", "--replicas=5")
+    assert "spec.replicas is not used while scaling.mode is Internal" in refusal
+
+
+def test_a_plan_tells_what_the_operator_then_does(places, tmp_path):
+    place = places["outside"]
+    wait_until(lambda: place.reason("Progressing") == "Complete", "it is complete")
+    file, body = tmp_path / "fleet.json", place.get("fd", "music")
+    given = {"name": "music", "namespace": place.namespace}
+    body = {**body, "metadata": given, "status": {}}
+    file.write_text(json.dumps(body))
+    assert "operator would" not in told(place.cluster, "plan", str(file))
+
+    body["spec"]["scaling"]["minReplicas"] = 4
+    body["spec"]["server"]["image"] = "example.com/pod:2"
+    file.write_text(json.dumps(body))
+    plan = told(place.cluster, "plan", str(file))
+    planned = {line.strip() for line in plan.partition("would at first")[2].splitlines() if line}
+    place.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
+    place.wait_complete(4)
+    done = place.operators[0].log.read_text()
+    assert any("create Pod" in action for action in planned)
+    for action in planned:
+        assert f'"action": "{action}"' in done
+
+
+def test_a_server_that_a_person_wants_drained_is_replaced(places):
+    place = places["timed"]
+    name = place.pods()[0]["metadata"]["name"]
+    uid = place.pods()[0]["metadata"]["uid"]
+    told(place.cluster, "drain", name, "-n", place.namespace)
+    wait_until(lambda: uid not in {pod["metadata"]["uid"] for pod in place.pods()}, "it is gone")
+    place.wait_complete(2)
+
+
+def test_the_last_server_goes_when_nobody_has_asked_for_long_and_the_router_stays(awake):
+    awake.wait_complete(0)
+    assert awake.reason("Ready") == "ScaledToZero"
+    assert _ready_router(awake)
+    assert [one["toReplicas"] for one in scaling(awake)["history"]] == [1, 0]

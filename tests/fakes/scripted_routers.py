@@ -1,0 +1,63 @@
+"""A router that answers `/fleet` and nothing else, on a loopback address of its own.
+
+Routers listen on port 8000 of their pods' addresses; here each has one of 127.0.0.0/8.
+"""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+PORT = 8000
+
+
+@dataclass
+class FakeRouter:
+    """What the router says; None: it hangs up without a word."""
+
+    address: str
+    body: dict[str, Any] | None = None
+    num_asked: int = 0
+    keys: set[str] = field(default_factory=set)
+    """What came as `Authorization`."""
+
+    def asked_for(self, servers: float, *, held: int = 0, audio_s: float = 0.0) -> None:
+        """Say that so many servers' work arrives all the time, and so many requests are held."""
+        arrivals = [
+            {"window_s": window_s, "num": servers, "audio_s": audio_s, "work_s": servers}
+            for window_s in (60.0, 300.0)
+        ]
+        queue = {"num": held, "audio_s": 0.0, "work_s": 0.0, "oldest_s": 0.0}
+        self.body = {"version": 1, "endpoints": [], "queue": queue, "arrivals": arrivals}
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["FakeRouter"]:
+        router = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                router.num_asked += 1
+                router.keys.add(self.headers.get("Authorization", ""))
+                if router.body is None:
+                    self.close_connection = True
+                    return
+                text = json.dumps(router.body).encode()
+                self.send_response(200 if self.path == "/fleet" else 404)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        with ThreadingHTTPServer((self.address, PORT), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                yield self
+            finally:
+                server.shutdown()
+                thread.join()

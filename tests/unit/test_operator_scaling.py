@@ -1,0 +1,313 @@
+"""From what routers say to what the status says: the number, why, capacity, starts and cost."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import pytest
+from control_plane.deployments import INTERNAL, deployment
+from fakes.clusters import RELEASE, Cluster
+from fakes.scripted_routers import FakeRouter
+
+from flamingo_operator import autoscale, names, report_scaling, routers, spec
+from flamingo_operator.autoscale import Servers
+from flamingo_operator.cold_start import Phases
+from flamingo_operator.conditions import Sight, claims
+from flamingo_operator.listening import Listening
+from flamingo_operator.metrics import Metrics
+from flamingo_operator.observed import Pod, Ref, node
+from flamingo_operator.plugin import forecast
+from flamingo_operator.pods_load import PodsLoad
+from flamingo_operator.replicas import Desired, Memory, Signals, desired_replicas, remembered
+from flamingo_operator.routers_load import RoutersLoad
+from flamingo_operator.signals import Demand, Flow
+from flamingo_operator.store import Store
+from flamingo_router.settings import Settings as RouterSettings
+
+NOW_S = 1_800_000_000.0
+KEY = "default/music"
+
+
+def parsed(**more):
+    return spec.parse(deployment({"scaling": {**INTERNAL, **more.pop("scaling", {})}, **more}))
+
+
+def asked(servers):
+    """Return a demand that takes so many servers: of 75 per cent each."""
+    flow = Flow(work_s=0.75 * servers)
+    return Demand(flow, Flow(), Flow(), 0.0, is_idle=not servers, is_partial=False)
+
+
+def steered(demands, given=None, *, memory=None, every_s=5.0):
+    """Yield what is desired at each look."""
+    memory = memory or Memory()
+    for look, demand in enumerate(demands):
+        num = memory.scaling.desired if memory.scaling else 0
+        signals = Signals(demand)
+        found = desired_replicas(
+            (given or parsed()).spec, signals, memory, Servers(num), NOW_S + look * every_s
+        )
+        memory = found.memory
+        yield found
+
+
+def last(found):
+    *_, one = found
+    return one
+
+
+def status_of(desired):
+    told = report_scaling.scaling(desired).model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {"scaling": told}
+
+
+def test_noise_is_not_told():
+    noisy = [asked(2.5 * share) for share in (1.0, 1.06, 0.95, 1.02, 0.97, 1.08) * 10]
+    told = {one.told.message for one in list(steered(noisy))[2:]}
+    assert told == {"five minutes' arrivals would take 2.5 servers"}
+
+
+def test_a_demand_that_really_changes_is_told_though_the_number_stays():
+    told = [one.told.message for one in steered([asked(2.9)] * 5 + [asked(2.2)] * 5)]
+    assert "2.9" in told[4]
+    assert "2.2" in told[-1]
+
+
+def test_a_number_that_changes_is_told_at_once():
+    first, then = list(steered([asked(1.0), asked(3.0)], every_s=1.0))
+    assert (first.num, then.num) == (1, 3)
+    assert (then.told.reason, then.told.bound) == ("ArrivalRate", "None")
+    assert [(one.before, one.after) for one in then.history] == [(1, 3)]
+
+
+def test_a_successor_goes_on_from_what_the_status_says_and_has_nothing_to_write():
+    before = last(steered([asked(1.0), asked(3.0), asked(3.0)]))
+    looks = [None, None, asked(3.1), asked(2.9), asked(3.0)]
+    for found in steered(looks, memory=remembered(status_of(before))):
+        assert status_of(found) == status_of(before)
+
+
+def test_a_signal_that_is_gone_for_a_moment_is_no_news_and_then_it_is():
+    found = list(steered([asked(2.0)] * 3 + [None] * 20))
+    assert {one.num for one in found[2:]} == {2}
+    reasons = [one.told.reason for one in found[3:]]
+    assert (reasons[5], reasons[-1]) == ("ArrivalRate", "SignalLost")
+
+
+def test_in_mode_external_the_number_is_the_user_s_and_a_change_of_mode_goes_on_from_it():
+    external = spec.parse(deployment({"replicas": 3})).spec
+    found = desired_replicas(external, Signals(asked(9)), Memory(), Servers(3), NOW_S)
+    assert (found.num, found.told) == (3, None)
+    assert last(steered([asked(3.0)], memory=found.memory)).num == 3
+
+
+def test_a_schedule_says_when_to_look_again():
+    office = {"name": "office", "start": "08:00", "end": "20:00", "minReplicas": 2}
+    found = last(steered([asked(0)], parsed(scaling={"schedules": [office]})))
+    assert found.wake_s is not None
+    assert NOW_S < found.wake_s <= NOW_S + 24 * 3600
+
+
+def capacity_of(rates, memory=None):
+    memory = memory or Memory(autoscale.Memory(1))
+    signals = Signals(asked(1.0), rates=rates)
+    desired = desired_replicas(parsed().spec, signals, memory, Servers(1), NOW_S)
+    told = report_scaling.capacity(desired)
+    return desired, told.model_dump(by_alias=True)
+
+
+def test_capacity_is_told_by_product_in_two_digits_and_held_while_it_is_as_good():
+    desired, told = capacity_of({"NVIDIA-L40S": 12.34, "NVIDIA-H100": 40.4})
+    assert told == {
+        "audioSecondsPerSecond": "12",
+        "perProduct": [
+            {"product": "NVIDIA-H100", "audioSecondsPerSecond": "40"},
+            {"product": "NVIDIA-L40S", "audioSecondsPerSecond": "12"},
+        ],
+    }
+    noisy = {"NVIDIA-L40S": 13.1, "NVIDIA-H100": 38.0}
+    assert capacity_of(noisy, desired.memory)[1] == told
+    assert capacity_of({**noisy, "NVIDIA-L40S": 20.0}, desired.memory)[1] != told
+
+
+def pod(name, **fields):
+    ref = Ref("Pod", "default", name, f"uid-{name}", 1, "music", "u-1")
+    return Pod(ref, "r", NOW_S, **fields)
+
+
+def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
+    def started(load_s):
+        return Phases(schedule_s=2, image_pull_s=10, fetch_s=0, load_s=load_s, warm_s=0)
+
+    seen = replace(
+        Cluster.of().observed,
+        pods=(
+            pod("a", start=started(60)),
+            pod("b", start=started(80)),
+            pod("c", start=started(90_000)),
+            pod("d"),
+        ),
+    )
+    told = report_scaling.cold_starts(parsed().spec, seen).model_dump(by_alias=True)
+    assert told == {
+        "numStarts": 2,
+        "p50Seconds": 72,
+        "p95Seconds": 92,
+        "phases": {"scheduleSeconds": 2, "imagePullSeconds": 10, "loadSeconds": 70},
+    }
+    assert report_scaling.cold_starts(parsed().spec, Cluster.of().observed) is None
+
+
+def test_cost_counts_the_servers_that_hold_a_gpu():
+    given = parsed(cost={"gpuPerHour": "1.90"}).spec
+    pods = (pod("a", node="n"), pod("b", node="n", is_terminating=True), pod("c"))
+    seen = replace(Cluster.of().observed, pods=pods)
+    measured, _ = capacity_of({"unknown": 12.0})
+    told = report_scaling.cost(given, seen, measured).model_dump(by_alias=True)
+    assert told == {"perHour": "3.80", "perAudioHour": "0.1583", "currency": "USD"}
+    assert report_scaling.cost(given, seen, Desired(1)).per_audio_hour is None
+    assert report_scaling.cost(parsed().spec, seen, measured) is None
+
+
+@pytest.mark.parametrize(
+    ("demands", "active", "limited"),
+    [
+        ([asked(2.0)] * 2, "Internal", "WithinBounds"),
+        ([asked(9.0)] * 5, "Internal", "AtMax"),
+        ([None] * 20, "SignalLost", "WithinBounds"),
+    ],
+)
+def test_conditions_say_whether_scaling_works_and_what_limits_it(demands, active, limited):
+    cluster = Cluster.of({"scaling": INTERNAL})
+    decision = replace(cluster.decide(), desired=last(steered(demands)))
+    from_conditions = {
+        one.type: one.reason
+        for one in claims(Sight(cluster.deployment, cluster.observed, decision, [], []))
+    }
+    assert from_conditions["ScalingActive"] == active
+    assert from_conditions["ScalingLimited"] == limited
+
+
+def router_pod(name, ip, *, ready="True", version="1"):
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "uid": f"uid-{name}",
+            "resourceVersion": version,
+            "labels": names.labels("music", "router"),
+        },
+        "status": {"podIP": ip, "conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def server_pod(name, ip):
+    metadata = {**router_pod(name, ip)["metadata"], "labels": names.labels("music", "server")}
+    owner = {"kind": names.KIND, "uid": "u-1", "controller": True, "name": "music"}
+    metadata |= {"creationTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [owner]}
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"}
+    status = {"podIP": ip, "conditions": [ready]}
+    return {
+        "metadata": metadata,
+        "spec": {"nodeName": "node-1", "containers": []},
+        "status": status,
+    }
+
+
+def load_report(number):
+    timing = {"number": number, "route": "/v1/chat", "num_windows": 40}
+    timing |= {"num_tokens": 9, "compute_s": 100.0}
+    report = {"model": "m", "state": "ready", "epoch": "e", "sequence": 1, "backlog_s": 2.0}
+    return {**report, "num_running": 0, "num_waiting": 0, "timings": [timing]}
+
+
+def test_routers_are_asked_with_the_key_and_what_they_pass_on_teaches_the_capacity():
+    fakes = [FakeRouter("127.90.0.1"), FakeRouter("127.90.0.2")]
+    told = []
+
+    async def scenario():
+        async with contextlib.aclosing(RoutersLoad("k-1")) as load:
+            store = Store(changed=lambda key: None)
+            store.put_resource(
+                deployment({"scaling": INTERNAL})
+                | {
+                    "metadata": {"name": "music", "namespace": "default", "uid": "u-1"}
+                    | {"resourceVersion": "1"}
+                }
+            )
+            raw = {"metadata": {"name": "node-1", "labels": {names.PRODUCT_LABEL: "L40S"}}}
+            store.put_node(node({**raw, "spec": {}, "status": {}}))
+            for number, fake in enumerate(fakes):
+                store.put(router_pod(f"r{number}", fake.address), "Router")
+            store.put(router_pod("r9", "127.90.0.9", ready="False"), "Router")
+            store.put(server_pod("s1", "10.0.0.1"), "Pod")
+            listening = Listening(store, load, Metrics(), told.append, 5.0)
+            await listening.round()
+            resource, seen = store.resource(KEY), store.observed(KEY, "u-1")
+            return listening.signals(KEY, resource, seen, listening.now())
+
+    with contextlib.ExitStack() as stack:
+        for fake in fakes:
+            fake.asked_for(1.5)
+            endpoint = {"address": "http://10.0.0.1:8000", "backlog_s": 2.0}
+            fake.body["endpoints"] = [{**endpoint, "load": load_report(3)}]
+            stack.enter_context(fake.running())
+        found = asyncio.run(scenario())
+    assert told == [KEY]
+    assert [fake.keys for fake in fakes] == [{"Bearer k-1"}] * 2
+    assert found.demand.arriving.work_s == 3.0
+    assert found.demand.backlog_s == 2.0
+    assert not found.demand.is_partial
+    # 1200 s of audio in 100 s of computing, counted once, beside the prior's 600 in 10.
+    assert found.rates == {"L40S": pytest.approx(1800 / 110)}
+    assert found.audio_s_per_s == pytest.approx(1800 / 110)
+
+
+def test_pods_are_asked_with_the_same_key():
+    fake = FakeRouter("127.90.0.6", body=load_report(1))
+
+    async def scenario():
+        async with contextlib.aclosing(PodsLoad("k-1")) as load:
+            return await load.read([pod("a", ip=fake.address), pod("b")])
+
+    with fake.running():
+        found = asyncio.run(scenario())
+    assert {name: one.backlog_s for name, one in found.items()} == {"a": 2.0}
+    assert fake.keys == {"Bearer k-1"}
+
+
+def test_a_router_that_says_nonsense_or_nothing_counts_as_silent():
+    silent, odd = FakeRouter("127.90.0.3"), FakeRouter("127.90.0.4", body=[1, 2])
+
+    async def scenario():
+        async with contextlib.aclosing(RoutersLoad()) as load:
+            store = Store(changed=lambda key: None)
+            for number, fake in enumerate((silent, odd, FakeRouter("127.90.0.5"))):
+                store.put(router_pod(f"r{number}", fake.address), "Router")
+            return await load.read(store.observed(KEY, "u-1").routers)
+
+    with silent.running(), odd.running():
+        assert asyncio.run(scenario()) == {}
+    assert min(silent.num_asked, odd.num_asked) >= 1
+
+
+def test_a_plan_tells_the_first_steps_of_a_new_fleet_through_the_operator_s_own_eyes():
+    found = forecast.actions(Cluster.of({"replicas": 2}).deployment, {}, {}, [], NOW_S)
+    assert "create Deployment music-router" in found
+    assert sum(one.startswith("create Pod music-") for one in found) == 2
+    assert len(found) == len(set(found))
+
+
+def test_the_router_that_is_made_reads_its_own_flags():
+    given = parsed(router={"admission": {"maxQueuedAudioSeconds": 90, "maxHoldSeconds": 45}})
+    made = routers.all_of(given, RELEASE)
+    (args,) = (
+        one["spec"]["template"]["spec"]["containers"][0]["args"]
+        for one in made
+        if one["kind"] == "Deployment"
+    )
+    fields = {flag.partition("=")[0].removeprefix("--") for flag in args}
+    known = {name.replace("_", "-") for name in RouterSettings.model_fields}
+    assert fields <= known
+    assert "--endpointslice=default/music-servers:http" in args
+    assert {"--max-queued-audio-s=90", "--hold-s=45"} <= set(args)
