@@ -13,12 +13,14 @@ from flamingo_operator.observed import Observed, Pod
 
 def in_order(pods: Iterable[Pod], observed: Observed, revision: str) -> list[Pod]:
     """Return `pods`, those that had better leave first."""
-    return sorted(pods, key=lambda pod: _cost(pod, observed, revision))
+    # Of pods created in one second, the last numbers are the youngest.
+    by_number = sorted(pods, key=lambda pod: (len(pod.ref.name), pod.ref.name), reverse=True)
+    return sorted(by_number, key=lambda pod: _cost(pod, observed, revision))
 
 
 def _cost(
     pod: Pod, observed: Observed, revision: str
-) -> tuple[bool, bool, bool, bool, float, float, str]:
+) -> tuple[bool, bool, bool, bool, float, float]:
     node, load = observed.nodes.get(pod.node), observed.loads.get(pod.ref.name)
     return (
         pod.is_ready,
@@ -27,5 +29,4 @@ def _cost(
         pod.revision == revision,
         load.backlog_s if load else float("inf"),
         -pod.created_s,
-        pod.ref.name,
     )

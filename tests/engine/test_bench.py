@@ -56,4 +56,4 @@ def test_an_engine_that_fails_is_told_and_the_status_says_so(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     done = bench("--engines", "ours", "--model", str(tmp_path))
     assert done.returncode == 1
-    assert f"ours: failed: model '{tmp_path}' is of type 'bert'" in done.stdout
+    assert f"ours: failed: {tmp_path} has neither model.safetensors" in done.stdout
