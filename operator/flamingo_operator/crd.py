@@ -10,14 +10,13 @@ Run in the repository after a change of the types; a test compares.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from flamingo_operator import names
+from flamingo_operator import generated, names
 from flamingo_operator.rules import Block
 from flamingo_operator.spec import FlamingoDeployment, Spec
 from flamingo_operator.status import Status
@@ -211,16 +210,5 @@ def text() -> str:
     return HEADER + yaml.safe_dump(json.loads(json.dumps(manifest())), sort_keys=False, width=100)
 
 
-def main() -> int:
-    """Write the file; return the exit status."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
-    try:
-        file.write_text(text())
-    except OSError as error:
-        print(f"cannot write {file}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(generated.write(FILE, text()))

@@ -8,13 +8,12 @@ Run in the repository after a change; a test compares, and the operator's tests
 run under these rules and no others.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from flamingo_operator import kinds, routers
+from flamingo_operator import generated, kinds, routers
 from flamingo_operator.kinds import Kind
 
 FILE = Path("operator/rbac.yaml")
@@ -72,16 +71,5 @@ def text() -> str:
     return HEADER + yaml.safe_dump(said, sort_keys=False, width=100)
 
 
-def main() -> int:
-    """Write the file; return the exit status."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
-    try:
-        file.write_text(text())
-    except OSError as error:
-        print(f"cannot write {file}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(generated.write(FILE, text()))

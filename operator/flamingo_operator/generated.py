@@ -1,0 +1,15 @@
+"""Files that are generated: `python -m flamingo_operator.crd [FILE]` and its like write them."""
+
+import sys
+from pathlib import Path
+
+
+def write(file: Path, text: str) -> int:
+    """Write `text` to the file that the command line names, else to `file`; return the status."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else file
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"cannot write {target}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command
+        return 1
+    return 0
