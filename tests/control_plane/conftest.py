@@ -93,7 +93,7 @@ def _started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
 
 @contextlib.contextmanager
 def _from_script(script: Path, folder: Path) -> Iterator[Cluster]:
-    start = [script, "start", folder, "--simulated", "3"]
+    start = [script, "start", folder, "--simulated", "12"]
     subprocess.run(start, check=True, timeout=START_S, capture_output=True)
     try:
         assets = subprocess.run([script, "assets"], check=True, capture_output=True, text=True)
