@@ -3,7 +3,7 @@
 Pure.
 """
 
-from flamingo_operator import manifests, names
+from flamingo_operator import key_files, manifests, names
 from flamingo_operator.manifests import Manifest, Release
 from flamingo_operator.spec import FlamingoDeployment
 
@@ -131,6 +131,7 @@ def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
             {"name": "scratch", "emptyDir": {}},
             # A little more than the router fills by its own count, or the kubelet would evict it.
             {"name": "spool", "emptyDir": {"sizeLimit": f"{SPOOL_GIB + 1}Gi"}},
+            *key_files.router_volumes(deployment.spec.auth),
         ],
     }
 
@@ -163,6 +164,7 @@ def _router(deployment: FlamingoDeployment, release: Release) -> Manifest:
         "volumeMounts": [
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
             {"name": "spool", "mountPath": SPOOL_FOLDER},
+            *key_files.mounts(deployment.spec.auth),
         ],
     }
 
@@ -179,4 +181,5 @@ def _flags(deployment: FlamingoDeployment) -> list[str]:
         f"--grace-s={_grace_s(deployment)}",
         f"--spool-dir={SPOOL_FOLDER}",
         f"--spool-disk-bytes={SPOOL_GIB * 2**30}",
+        *key_files.router_flags(deployment.spec.auth, deployment.spec.router.replicas),
     ]

@@ -1,5 +1,6 @@
 """The containers that the operator makes, read by the programs that run in them."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,16 @@ import pytest
 from control_plane.deployments import FULL
 from fakes.clusters import RELEASE, Cluster
 
-from flamingo.service import access, settings
+from flamingo.service import access, keys, settings
 from flamingo_operator import children, template
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
+from flamingo_router.settings import pod_key
 
 MOST = {
     "model": {"id": "a/b", "servedName": "x" * 200, "maxAudioSeconds": 7200},
     "drain": {"settleSeconds": 120, "deadlineSeconds": 7200},
+    "auth": {"keysSecretRef": {"name": "k"}, "observeKeySecretRef": {"name": "k"}},
     "router": {
         "replicas": 20,
         "admission": {"maxQueuedAudioSeconds": 1_000_000, "maxHoldSeconds": 3600},
@@ -31,12 +34,17 @@ LEAST = {
 }
 GIVEN = {"the model only": {}, "everything": FULL, "all at their most": MOST, "least": LEAST}
 
+KEY = "fk-observes"
+ENTRY = {"name": "fleet", "sha256": keys.digest_of(KEY), "may": ["observe"]}
+SECRET = {"keys.yaml": json.dumps({"keys": [ENTRY]}), "observe": KEY, "observe-key": KEY}
+
 
 @dataclass(frozen=True)
 class Made:
     """The pods that are made of one spec, on a node whose root is a folder."""
 
     pods: dict[str, dict[str, Any]]
+    children: list[dict[str, Any]]
     root: Path
 
     def container(self, name: str) -> dict[str, Any]:
@@ -47,22 +55,34 @@ class Made:
         """Return what a container's program reads from its arguments; it ends if it cannot."""
         mounts = [mount["mountPath"] for mount in self.container(name)["volumeMounts"]]
         args = self.container(name)["args"]
+        for volume in self.pods[name]["volumes"]:
+            self._mount(volume, self._folder(name, volume["name"]))
         for path in mounts:
-            (self.root / path.removeprefix("/")).mkdir(parents=True, exist_ok=True)
             args = [arg.replace(f"={path}", f"={self.root}{path}") for arg in args]
         return settings.load(kind, args, {}, prog=name)
+
+    def _folder(self, name: str, volume: str) -> Path:
+        (path,) = (
+            mount["mountPath"]
+            for mount in self.container(name)["volumeMounts"]
+            if mount["name"] == volume
+        )
+        return self.root / path.removeprefix("/")
+
+    def _mount(self, volume: dict[str, Any], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in volume.get("projected", {}).get("sources", ()):
+            for item in source["secret"]["items"]:
+                (folder / item["path"]).write_text(SECRET[item["key"]])
 
 
 @pytest.fixture(params=GIVEN)
 def made(request, tmp_path):
     deployment = Cluster.of(GIVEN[request.param]).deployment
-    (router,) = (
-        one["spec"]["template"]["spec"]
-        for one in children.children(deployment, RELEASE, has_pod_monitors=True)
-        if one["kind"] == "Deployment"
-    )
+    around = children.children(deployment, RELEASE, has_pod_monitors=True)
+    (router,) = (one["spec"]["template"]["spec"] for one in around if one["kind"] == "Deployment")
     server = template.template(deployment, RELEASE)["spec"]
-    return Made({"router": router, "server": server}, tmp_path)
+    return Made({"router": router, "server": server}, around, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("router", RouterSettings), ("server", PodSettings)])
@@ -104,3 +124,35 @@ def test_a_server_has_its_deadline_for_downloads_before_liveness_counts(made):
     probe = made.container("server")["startupProbe"]
     assert probe["httpGet"]["path"] == "/health/ready"
     assert probe["periodSeconds"] * probe["failureThreshold"] in {900, 1800}
+
+
+@pytest.mark.parametrize("made", ["everything", "all at their most"], indirect=True)
+def test_routers_and_servers_ask_for_keys_and_routers_share_the_limits(made):
+    server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
+    for given in (server, router):
+        assert given.key_file
+        assert keys.parse(given.key_file.read_bytes()).holder(KEY.encode()).may == {"observe"}
+    assert router.pod_key_file
+    assert pod_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
+    (deployment,) = (one for one in made.children if one["kind"] == "Deployment")
+    assert router.quota_share == pytest.approx(1 / deployment["spec"]["replicas"], abs=1e-6)
+    (monitor,) = (one for one in made.children if one["kind"] == "PodMonitor")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert SECRET[endpoint["authorization"]["credentials"]["key"]] == KEY
+
+
+@pytest.mark.parametrize("made", ["the model only", "least"], indirect=True)
+def test_without_keys_everybody_may_ask(made):
+    for name, kind in (("server", PodSettings), ("router", RouterSettings)):
+        assert made.settings(name, kind).key_file is None
+        assert "keys" not in {volume["name"] for volume in made.pods[name]["volumes"]}
+
+
+def test_another_key_for_observing_replaces_no_server_and_another_key_file_does():
+    def hash_of(*names):
+        auth = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
+        given = {"auth": {field: {"name": name} for field, name in auth.items()}}
+        return template.revision_hash(Cluster.of(given).deployment.spec)
+
+    assert hash_of("a", "b") == hash_of("a", "c")
+    assert hash_of("a", "b") != hash_of("c", "b")
