@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
+from flamingo.service.exits import Exit
+
 Cause: TypeAlias = Literal[
     "NodeLost",
     "GPUFault",
@@ -43,7 +45,8 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         "NodeLost": "look at the node; the server is replaced elsewhere once the node is gone",
         "GPUFault": "drain the node and reset or replace its GPU: kubectl cordon NODE",
         "OutOfMemory": "raise spec.server.resources.limits.memory",
-        "GPUOutOfMemory": "ask for a larger GPU: spec.gpu.minMemoryGiB; or lower maxAudioSeconds",
+        "GPUOutOfMemory": "ask for a larger GPU: spec.gpu.minMemoryGiB; or lower --kv-tokens and"
+        " --cache-gib in spec.server.args",
         "DiskFull": "give the cache more room: spec.cache, or the node's disk",
         "Evicted": "set spec.server.resources.requests, or spec.priorityClassName",
         "NotAdmitted": "look at the node's kubelet and its device plugin",
@@ -66,22 +69,26 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
     }
 )
 
-EXITS: Final[Mapping[int, tuple[Cause, str]]] = MappingProxyType(
+EXITS: Final[Mapping[Exit, Cause]] = MappingProxyType(
     {
-        2: ("BadSettings", "a setting is wrong"),
-        3: ("PortBusy", "its port is taken"),
-        4: ("CannotLoad", "the model cannot be loaded"),
-        5: ("NotInstalled", "the image lacks the pod's packages"),
-        6: ("TokenRefused", "the model's host refuses the token, or the licence is not accepted"),
-        7: ("ModelHostUnreachable", "the model's host does not answer"),
-        8: ("CrashLoop", "the engine stalled"),
-        9: ("GPUOutOfMemory", "its GPU's memory does not suffice"),
-        10: ("GPUFault", "its GPU failed"),
-        11: ("CrashLoop", "the engine failed"),
-        12: ("CrashLoop", "it was told to stop, and the time was too short"),
+        Exit.BUG: "CrashLoop",
+        Exit.USAGE: "BadSettings",
+        Exit.PORT_BUSY: "PortBusy",
+        Exit.CANNOT_LOAD: "CannotLoad",
+        Exit.NOT_INSTALLED: "NotInstalled",
+        Exit.ACCESS_REFUSED: "TokenRefused",
+        Exit.HUB_UNREACHABLE: "ModelHostUnreachable",
+        Exit.STALLED: "CrashLoop",
+        Exit.DEVICE_MEMORY: "GPUOutOfMemory",
+        Exit.DEVICE_FAULT: "GPUFault",
+        Exit.ENGINE_BROKEN: "CrashLoop",
+        Exit.CUT: "CrashLoop",
     }
 )
-"""What the pod means by its exit status."""
+"""What the pod means by its exit status; what it says of it is `Exit`'s own sentence."""
+
+VAGUE: Final = frozenset({Exit.BUG, Exit.CANNOT_LOAD})
+"""Statuses of many causes, of which the last words may tell more."""
 
 SIGNALS: Final[Mapping[int, str]] = MappingProxyType(
     {132: "illegal instruction", 134: "aborted", 137: "killed", 139: "segmentation fault"}

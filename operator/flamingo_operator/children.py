@@ -3,7 +3,7 @@
 Pure.
 """
 
-from flamingo_operator import manifests, names, preload, routers, template
+from flamingo_operator import key_files, manifests, names, preload, routers, template
 from flamingo_operator.manifests import Manifest, Release
 from flamingo_operator.spec import FlamingoDeployment
 
@@ -114,12 +114,13 @@ def _network_policy(deployment: FlamingoDeployment, release: Release) -> Manifes
 
 def _pod_monitor(deployment: FlamingoDeployment) -> Manifest:
     name = deployment.metadata.name
+    endpoint = {"port": "http", "path": "/metrics", **key_files.monitoring(deployment.spec.auth)}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
         "metadata": manifests.metadata(deployment, name, "server"),
         "spec": {
             "selector": {"matchLabels": {names.DEPLOYMENT_LABEL: name}},
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics"}],
+            "podMetricsEndpoints": [endpoint],
         },
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from flamingo.service.exits import Exit
 from flamingo_operator import causes
 from flamingo_operator.causes import HINTS, Cause
 from flamingo_operator.spec_pod import Gpu
@@ -234,18 +235,24 @@ def _crash(sight: Sight, ended: Json) -> Failure:
         return _found(sight, "OutOfMemory", "killed: it used more memory than its limit")
     if ended.get("reason") in {"StartError", "ContainerCannotRun"}:
         return _found(sight, "StartError", words.rpartition("process: ")[2] or words)
-    meant = causes.EXITS.get(code)
-    if meant is None or meant[0] == "CannotLoad":
+    told = _told_by_status(code)
+    if told is None or told in causes.VAGUE:
         for pattern, reason, why in causes.LAST_WORDS:
             if pattern.search(words):
                 return _found(sight, reason, f"{why}: {_last_line(words)}")
-    if meant is not None:
-        return _found(sight, meant[0], _with(f"exit status {code}: {meant[1]}", words))
+    if told is not None:
+        says = f"exit status {code}: {told.says.rstrip('.')}"
+        return _found(sight, causes.EXITS[told], _with(says, words))
     probe = re.search(r"(Liveness|Startup) probe failed", sight.warnings)
     if code in {137, 143} and probe:
         return _found(sight, "ProbeFailing", f"killed: its {probe[1].lower()} probe failed")
-    told = f" ({causes.SIGNALS[code]})" if code in causes.SIGNALS else ""
-    return _found(sight, "CrashLoop", _with(f"exit status {code}{told}", words))
+    by = f" ({causes.SIGNALS[code]})" if code in causes.SIGNALS else ""
+    return _found(sight, "CrashLoop", _with(f"exit status {code}{by}", words))
+
+
+def _told_by_status(code: int) -> Exit | None:
+    """Return what our own programs mean by a status; None where they mean nothing by it."""
+    return next((one for one in causes.EXITS if one == code), None)
 
 
 def _with(message: str, words: str) -> str:

@@ -3,11 +3,16 @@
 Pure.
 """
 
-from flamingo_operator import manifests, names
+from flamingo_operator import key_files, manifests, names
 from flamingo_operator.manifests import Manifest, Release
 from flamingo_operator.spec import FlamingoDeployment
 
-GRACE_S = 45
+SETTLE_S = 5
+"""How long a router that is told to stop still serves: until kube-proxies know that it leaves."""
+EXIT_S = 10
+"""To exit, after the last answer."""
+SPOOL_FOLDER = "/spool"
+SPOOL_GIB = 4
 RULES = [
     {
         "apiGroups": ["discovery.k8s.io"],
@@ -116,14 +121,25 @@ def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
         "serviceAccountName": names.router(name),
         "enableServiceLinks": False,
         "securityContext": manifests.pod_security(),
-        "terminationGracePeriodSeconds": GRACE_S,
+        "terminationGracePeriodSeconds": SETTLE_S + _grace_s(deployment) + EXIT_S,
         "imagePullSecrets": pull_secrets,
         "affinity": {
             "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}
         },
         "containers": [_router(deployment, release)],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": [
+            {"name": "scratch", "emptyDir": {}},
+            # A little more than the router fills by its own count, or the kubelet would evict it.
+            {"name": "spool", "emptyDir": {"sizeLimit": f"{SPOOL_GIB + 1}Gi"}},
+            *key_files.router_volumes(deployment.spec.auth),
+        ],
     }
+
+
+def _grace_s(deployment: FlamingoDeployment) -> int:
+    """Return how long the last request may take: held for a server, then answered by it."""
+    spec = deployment.spec
+    return spec.router.admission.max_hold_seconds + spec.drain.deadline_seconds
 
 
 def _router(deployment: FlamingoDeployment, release: Release) -> Manifest:
@@ -139,11 +155,17 @@ def _router(deployment: FlamingoDeployment, release: Release) -> Manifest:
             "requests": manifests.quantities(router.resources.requests) or None,
             "limits": manifests.quantities(router.resources.limits) or None,
         },
+        # Not /health/ready: without a server it holds requests, which wake a fleet of none.
         "readinessProbe": manifests.probe("/health/live", period_s=2, num_failures=2),
         "livenessProbe": manifests.probe("/health/live", period_s=10, num_failures=3),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": manifests.container_security(),
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - a pod's own
+        "lifecycle": {"preStop": {"sleep": {"seconds": SETTLE_S}}},
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
+            {"name": "spool", "mountPath": SPOOL_FOLDER},
+            *key_files.mounts(deployment.spec.auth),
+        ],
     }
 
 
@@ -156,5 +178,8 @@ def _flags(deployment: FlamingoDeployment) -> list[str]:
         f"--endpointslice={namespace}/{names.servers_service(name)}:http",
         f"--max-queued-audio-s={admission.max_queued_audio_seconds}",
         f"--hold-s={admission.max_hold_seconds}",
-        f"--grace-s={GRACE_S - 10}",
+        f"--grace-s={_grace_s(deployment)}",
+        f"--spool-dir={SPOOL_FOLDER}",
+        f"--spool-disk-bytes={SPOOL_GIB * 2**30}",
+        *key_files.router_flags(deployment.spec.auth, deployment.spec.router.replicas),
     ]

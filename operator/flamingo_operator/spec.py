@@ -2,7 +2,7 @@
 
 The CRD is made from these types (`crd.py`), each field's sentence being what
 `kubectl explain` says. Its parts are `spec_pod`, `spec_change`, `spec_router`,
-`spec_schedule` and `spec_cost`.
+`spec_auth`, `spec_schedule` and `spec_cost`.
 
 Left for later, because a field once served cannot be taken back: adapters, a
 pod-template overlay.
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, ValidationError
 
 from flamingo_operator import fields, names
 from flamingo_operator.rules import Block, Rule, broken
+from flamingo_operator.spec_auth import Auth
 from flamingo_operator.spec_change import DisruptionBudget, Drain, Rollout, Scaling
 from flamingo_operator.spec_cost import Cost
 from flamingo_operator.spec_pod import Cache, Gpu, Model, Server
@@ -79,6 +80,8 @@ class Spec(Block):
     """Where the model's files are kept."""
     router: Router = Router()
     """The router before the servers."""
+    auth: Auth | None = None
+    """API keys; default: none are asked for."""
     pdb: DisruptionBudget | None = None
     """The servers' PodDisruptionBudget; default: maxUnavailable 1."""
     priority_class_name: fields.Name | None = None

@@ -12,7 +12,18 @@ from pydantic import AfterValidator, Field
 from flamingo_operator import fields
 from flamingo_operator.rules import Block, Rule
 
-OWN_FLAGS = ("--port", "--host", "--model", "--revision", "--served-name")
+OWN_FLAGS = (
+    "--port",
+    "--host",
+    "--model",
+    "--revision",
+    "--served-name",
+    "--dtype",
+    "--max-audio-s",
+    "--settle-s",
+    "--grace-s",
+    "--key-file",
+)
 """What the operator itself tells a server."""
 
 

@@ -11,7 +11,7 @@ Pure.
 import json
 from typing import Any
 
-from flamingo_operator import manifests, names, projection
+from flamingo_operator import key_files, manifests, names, projection
 from flamingo_operator.manifests import Manifest, Release
 from flamingo_operator.observed import Revision
 from flamingo_operator.spec import FlamingoDeployment, Spec
@@ -32,8 +32,8 @@ def revision_hash(spec: Spec) -> str:
         mode="json",
         by_alias=True,
         exclude_defaults=True,
-        include={"model", "server", "gpu", "drain", "cache", "priority_class_name"},
-        exclude={"cache": {"preload"}},
+        include={"model", "server", "gpu", "drain", "cache", "auth", "priority_class_name"},
+        exclude={"cache": {"preload"}, "auth": {"observe_key_secret_ref"}},
     )
     return projection.digest(said)[:REVISION_CHARS]
 
@@ -178,6 +178,7 @@ def _server(spec: Spec, release: Release) -> Manifest:
             {"name": "models", "mountPath": MODEL_FOLDER},
             {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - a pod's own
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
+            *key_files.mounts(spec.auth),
         ],
     }
 
@@ -195,7 +196,7 @@ def _flags(spec: Spec) -> list[str]:
     ]
     flags += [f"--served-name={model.served_name}"] if model.served_name else []
     flags += [f"--max-audio-s={model.max_audio_seconds}"] if model.max_audio_seconds else []
-    return flags
+    return [*flags, *key_files.server_flags(spec.auth)]
 
 
 def _env(spec: Spec) -> list[Manifest]:
@@ -222,6 +223,7 @@ def _volumes(name: str, spec: Spec) -> list[Manifest]:
         {"name": "models", **models_volume(name, spec)},
         {"name": "shared-memory", "emptyDir": memory},
         {"name": "scratch", "emptyDir": {}},
+        *key_files.server_volumes(spec.auth),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 INTERNAL = {"mode": "Internal", "minReplicas": 1, "maxReplicas": 4}
 NIGHT = {"name": "night", "start": "22:00", "end": "06:00"}
+KEYS = {"name": "api-keys", "key": "keys.yaml"}
 CLAIM = {"size": "60Gi", "storageClassName": "fast-rwx"}
 
 
@@ -92,6 +93,10 @@ FULL = {
         "admission": {"maxQueuedAudioSeconds": 3600, "maxHoldSeconds": 600},
         "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a.example/b": "c"}},
     },
+    "auth": {
+        "keysSecretRef": {"name": "api-keys"},
+        "observeKeySecretRef": {"name": "api-keys", "key": "observe"},
+    },
     "pdb": {"maxUnavailable": 1},
     "priorityClassName": "gpu-serving",
     "cost": {"gpuPerHour": "1.90", "currency": "EUR"},
@@ -112,6 +117,10 @@ GOOD = [
     Case("recreate with no surge", {"rollout": {"strategy": "Recreate", "maxSurge": 0}}),
     Case("a node's folder", {"cache": {"type": "HostPath", "hostPath": {"path": "/models"}}}),
     Case("a MIG slice", {"gpu": {"resourceName": "nvidia.com/mig-3g.40gb"}}),
+    Case(
+        "keys in two Secrets",
+        {"auth": {"keysSecretRef": KEYS, "observeKeySecretRef": {"name": "observe"}}},
+    ),
     Case("memory limits", {"server": {"resources": {"limits": {"memory": "64Gi"}}}}),
 ]
 
@@ -159,6 +168,16 @@ BROKEN_RULES = [
         "the operator's own flag",
         {"server": {"args": ["--port=1"]}},
         says=("remove --port, --host",),
+    ),
+    Case(
+        "the operator's own key file",
+        {"server": {"args": ["--key-file=/mine"]}},
+        says=("--grace-s, --key-file from args",),
+    ),
+    Case(
+        "a key file for a key",
+        {"auth": {"keysSecretRef": KEYS, "observeKeySecretRef": KEYS}},
+        says=("name another entry in auth.observeKeySecretRef",),
     ),
     Case(
         "the operator's own variable",
@@ -243,6 +262,11 @@ BAD_FIELDS = [
         "the same variable twice",
         {"server": {"env": [{"name": "A"}, {"name": "A"}]}},
         says=("spec.server.env",),
+    ),
+    Case(
+        "keys that no router may observe with",
+        {"auth": {"keysSecretRef": KEYS}},
+        says=("spec.auth.observeKeySecretRef",),
     ),
     Case("no size", {"server": {"sharedMemory": "much"}}, says=("spec.server.sharedMemory",)),
     Case(

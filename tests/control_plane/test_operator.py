@@ -11,6 +11,7 @@ import pytest
 from control_plane.operators import QUICK, grant_cluster, neighbours, site, wait_until
 
 SCARCE = "example.com/scarce-gpu"
+KEYS = {"keysSecretRef": {"name": "api-keys"}, "observeKeySecretRef": {"name": "api-keys"}}
 NUM_PLACES = 14
 
 
@@ -86,7 +87,7 @@ def test_a_deployment_becomes_servers_routers_and_what_they_need(fleet):
 
 def test_at_rest_nothing_is_written_also_not_by_a_new_operator(here):
     here.start()
-    here.create({"replicas": 2})
+    here.create({"replicas": 2, "auth": KEYS})
     here.wait_complete(2)
     before = here.versions()
     assert here.operators[0].stop() == 0
@@ -263,6 +264,21 @@ def test_the_server_on_a_cordoned_node_leaves_first(here, whole_cluster):
         assert node not in {pod["spec"]["nodeName"] for pod in here.pods()}
     finally:
         whole_cluster.told("uncordon", node)
+
+
+def test_keys_come_from_secrets_as_files(fleet):
+    fleet.change({"auth": KEYS})
+    fleet.wait_complete(2)
+    router = fleet.get("deployment", "music-router")["spec"]["template"]["spec"]
+    assert "--quota-share=0.500000" in router["containers"][0]["args"]
+    (keys,) = (one for one in router["volumes"] if one["name"] == "keys")
+    assert [one["secret"]["items"][0] for one in keys["projected"]["sources"]] == [
+        {"key": "keys.yaml", "path": "keys.yaml"},
+        {"key": "observe-key", "path": "observe-key"},
+    ]
+    assert {pod["spec"]["containers"][0]["args"][-1] for pod in fleet.pods()} == {
+        "--key-file=/keys/keys.yaml"
+    }
 
 
 def test_a_spec_can_be_changed_back_while_it_rolls(fleet):

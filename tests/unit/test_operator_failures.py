@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flamingo.service.exits import Exit
 from flamingo_operator import causes
 from flamingo_operator.failures import MAX_MESSAGE_CHARS, Failure, Sight, counted, failure
 from flamingo_operator.spec_pod import Gpu
@@ -32,7 +33,7 @@ REAL = {
     "not-started": ("ProbeFailing", "killed: its startup probe failed"),
     "out-of-memory": ("OutOfMemory", "it used more memory than its limit"),
     "stuck": ("StuckTerminating", "finalizers hold it: example.com/hold"),
-    "usage": ("BadSettings", "exit status 2: a setting is wrong"),
+    "usage": ("BadSettings", "exit status 2: A flag, variable or settings file is wrong"),
 }
 
 
@@ -105,6 +106,18 @@ def test_an_exit_status_and_the_last_words_tell_the_cause(exit_code, words, reas
     )
     assert found is not None
     assert found.reason == reason
+
+
+@pytest.mark.parametrize("status", set(Exit) - {Exit.OK})
+def test_every_exit_status_of_ours_has_a_cause_and_a_hint_and_says_what_the_table_says(status):
+    found = failure(
+        seen("usage", conditions=[], containerStatuses=ended(int(status)), phase="Running")
+    )
+    assert found is not None
+    assert found.reason == causes.EXITS[status]
+    assert found.hint == causes.HINTS[found.reason]
+    assert status.says.rstrip(".") in found.message
+    assert len(found.message) < MAX_MESSAGE_CHARS
 
 
 def test_a_container_that_runs_again_is_still_told_until_it_is_ready():

@@ -10,8 +10,6 @@ from flamingo_operator import children, observed, projection, template
 from flamingo_operator.observed import Pod
 from flamingo_operator.store import Store
 from flamingo_operator.work_queue import WorkQueue
-from flamingo_pod.settings import Settings as PodSettings
-from flamingo_router.settings import Settings as RouterSettings
 
 KEY = "default/music"
 
@@ -43,18 +41,6 @@ def test_what_was_applied_is_read_back_whatever_stands_around_it(manifest):
     raw = live(manifest, status={"replicas": 3})
     raw["metadata"]["generation"] = 7
     assert projection.digest_of_live(raw) == projection.digest_of_manifest(manifest)
-
-
-def test_the_flags_that_are_passed_are_flags_that_there_are():
-    made = {one["metadata"]["name"]: one for one in manifests() if one["kind"] == "Deployment"}
-    (router,) = made["music-router"]["spec"]["template"]["spec"]["containers"]
-    assert set(map(flag, router["args"])) <= set(RouterSettings.model_fields)
-    (server,) = template.template(Cluster.of().deployment, RELEASE)["spec"]["containers"]
-    assert set(map(flag, server["args"])) <= set(PodSettings.model_fields)
-
-
-def flag(argument):
-    return argument.partition("=")[0].removeprefix("--").replace("-", "_")
 
 
 def test_a_field_that_somebody_took_over_is_seen():

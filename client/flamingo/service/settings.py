@@ -51,7 +51,7 @@ class ServiceSettings(BaseSettings):
     """A listening socket inherited from the parent, instead of host and port."""
     stop_with_parent: bool = False
     """Stop when standard input closes, which it does when the parent dies."""
-    grace_s: float = Field(default=30.0, ge=0, le=7200)
+    grace_s: float = Field(default=30.0, ge=0, le=14_400)
     """Seconds that held requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""

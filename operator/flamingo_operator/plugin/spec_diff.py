@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 Json: TypeAlias = Mapping[str, Any]
 
-REPLACING = ("model", "server", "gpu", "cache", "priorityClassName", "drain")
+REPLACING = ("model", "server", "gpu", "cache", "priorityClassName", "drain", "auth")
 """Parts of the spec that a running pod cannot take on."""
 
 

@@ -1,0 +1,158 @@
+"""The containers that the operator makes, read by the programs that run in them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from control_plane.deployments import FULL
+from fakes.clusters import RELEASE, Cluster
+
+from flamingo.service import access, keys, settings
+from flamingo_operator import children, template
+from flamingo_pod.settings import Settings as PodSettings
+from flamingo_router.settings import Settings as RouterSettings
+from flamingo_router.settings import pod_key
+
+MOST = {
+    "model": {"id": "a/b", "servedName": "x" * 200, "maxAudioSeconds": 7200},
+    "drain": {"settleSeconds": 120, "deadlineSeconds": 7200},
+    "auth": {"keysSecretRef": {"name": "k"}, "observeKeySecretRef": {"name": "k"}},
+    "router": {
+        "replicas": 20,
+        "admission": {"maxQueuedAudioSeconds": 1_000_000, "maxHoldSeconds": 3600},
+    },
+}
+LEAST = {
+    "model": {"id": "a/b", "maxAudioSeconds": 1},
+    "drain": {"settleSeconds": 0, "deadlineSeconds": 5},
+    "router": {
+        "replicas": 1,
+        "admission": {"maxQueuedAudioSeconds": 1, "maxHoldSeconds": 0},
+    },
+}
+GIVEN = {"the model only": {}, "everything": FULL, "all at their most": MOST, "least": LEAST}
+
+KEY = "fk-observes"
+ENTRY = {"name": "fleet", "sha256": keys.digest_of(KEY), "may": ["observe"]}
+SECRET = {"keys.yaml": json.dumps({"keys": [ENTRY]}), "observe": KEY, "observe-key": KEY}
+
+
+@dataclass(frozen=True)
+class Made:
+    """The pods that are made of one spec, on a node whose root is a folder."""
+
+    pods: dict[str, dict[str, Any]]
+    children: list[dict[str, Any]]
+    root: Path
+
+    def container(self, name: str) -> dict[str, Any]:
+        (found,) = self.pods[name]["containers"]
+        return found
+
+    def settings(self, name: str, kind: type[settings.S]) -> settings.S:
+        """Return what a container's program reads from its arguments; it ends if it cannot."""
+        mounts = [mount["mountPath"] for mount in self.container(name)["volumeMounts"]]
+        args = self.container(name)["args"]
+        for volume in self.pods[name]["volumes"]:
+            self._mount(volume, self._folder(name, volume["name"]))
+        for path in mounts:
+            args = [arg.replace(f"={path}", f"={self.root}{path}") for arg in args]
+        return settings.load(kind, args, {}, prog=name)
+
+    def _folder(self, name: str, volume: str) -> Path:
+        (path,) = (
+            mount["mountPath"]
+            for mount in self.container(name)["volumeMounts"]
+            if mount["name"] == volume
+        )
+        return self.root / path.removeprefix("/")
+
+    def _mount(self, volume: dict[str, Any], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in volume.get("projected", {}).get("sources", ()):
+            for item in source["secret"]["items"]:
+                (folder / item["path"]).write_text(SECRET[item["key"]])
+
+
+@pytest.fixture(params=GIVEN)
+def made(request, tmp_path):
+    deployment = Cluster.of(GIVEN[request.param]).deployment
+    around = children.children(deployment, RELEASE, has_pod_monitors=True)
+    (router,) = (one["spec"]["template"]["spec"] for one in around if one["kind"] == "Deployment")
+    server = template.template(deployment, RELEASE)["spec"]
+    return Made({"router": router, "server": server}, around, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("router", RouterSettings), ("server", PodSettings)])
+def test_a_program_takes_the_flags_that_it_is_given_and_has_time_for_its_grace(made, name, kind):
+    given = made.settings(name, kind)
+    hook = made.container(name).get("lifecycle", {}).get("preStop", {}).get("sleep", {})
+    least_s = hook.get("seconds", 0) + given.grace_s
+    assert least_s < made.pods[name]["terminationGracePeriodSeconds"] < least_s + 30
+
+
+def test_a_server_s_grace_begins_with_the_time_in_which_it_still_takes_work(made):
+    given = made.settings("server", PodSettings)
+    assert given.grace_s >= given.settle_s + 5
+
+
+def test_a_router_waits_for_the_longest_answer_of_a_server(made):
+    server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
+    assert router.grace_s >= router.hold_s + server.grace_s - server.settle_s
+
+
+def test_a_router_keeps_uploads_where_they_have_room(made):
+    given = made.settings("router", RouterSettings)
+    (spool,) = (one for one in made.pods["router"]["volumes"] if one["name"] == "spool")
+    assert given.spool_dir
+    assert given.spool_disk_bytes < int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi")) << 30
+
+
+@pytest.mark.parametrize("name", ["router", "server"])
+def test_probes_ask_what_is_open_to_all(made, name):
+    container = made.container(name)
+    paths = {kind: probe["httpGet"]["path"] for kind, probe in container.items() if "Probe" in kind}
+    assert set(paths.values()) <= access.PUBLIC
+    assert paths["livenessProbe"] == "/health/live"
+    # A router is ready without a server: it holds what comes.
+    assert paths["readinessProbe"] == f"/health/{'live' if name == 'router' else 'ready'}"
+
+
+def test_a_server_has_its_deadline_for_downloads_before_liveness_counts(made):
+    probe = made.container("server")["startupProbe"]
+    assert probe["httpGet"]["path"] == "/health/ready"
+    assert probe["periodSeconds"] * probe["failureThreshold"] in {900, 1800}
+
+
+@pytest.mark.parametrize("made", ["everything", "all at their most"], indirect=True)
+def test_routers_and_servers_ask_for_keys_and_routers_share_the_limits(made):
+    server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
+    for given in (server, router):
+        assert given.key_file
+        assert keys.parse(given.key_file.read_bytes()).holder(KEY.encode()).may == {"observe"}
+    assert router.pod_key_file
+    assert pod_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
+    (deployment,) = (one for one in made.children if one["kind"] == "Deployment")
+    assert router.quota_share == pytest.approx(1 / deployment["spec"]["replicas"], abs=1e-6)
+    (monitor,) = (one for one in made.children if one["kind"] == "PodMonitor")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert SECRET[endpoint["authorization"]["credentials"]["key"]] == KEY
+
+
+@pytest.mark.parametrize("made", ["the model only", "least"], indirect=True)
+def test_without_keys_everybody_may_ask(made):
+    for name, kind in (("server", PodSettings), ("router", RouterSettings)):
+        assert made.settings(name, kind).key_file is None
+        assert "keys" not in {volume["name"] for volume in made.pods[name]["volumes"]}
+
+
+def test_another_key_for_observing_replaces_no_server_and_another_key_file_does():
+    def hash_of(*names):
+        auth = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
+        given = {"auth": {field: {"name": name} for field, name in auth.items()}}
+        return template.revision_hash(Cluster.of(given).deployment.spec)
+
+    assert hash_of("a", "b") == hash_of("a", "c")
+    assert hash_of("a", "b") != hash_of("c", "b")
