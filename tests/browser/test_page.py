@@ -324,21 +324,42 @@ def test_the_clip_that_comes_with_the_server_can_be_used(visit, package, song):
     assert site.complaints == []
 
 
-def test_a_router_shows_its_fleet(visit):
-    async def fleet(_):
-        busy = report.EndpointReport(
-            address="http://10.0.0.1:8000", ready=True, backlog_s=15, num_open=2, load=None
-        )
-        gone = report.EndpointReport(
-            address="http://10.0.0.2:8000", ready=False, backlog_s=0, num_open=0, load=None
-        )
-        return http.json_response(report.FleetReport(endpoints=[gone, busy]))
+def endpoint(number, *, ready, **more):
+    address = f"http://10.0.0.{number}:8000"
+    told = {"backlog_s": 0, "num_open": 0, "load": None} | more
+    return report.EndpointReport(address=address, ready=ready, **told)
 
-    site = visit(FakePod(), routes=[web.get("/fleet", fleet)])
-    site.has("#fleet-summary", "1 of 2 ready")
-    site.has("#endpoints li:first-child", "15 s of work, 2 open")
+
+def showing(visit, **told):
+    async def fleet(_):
+        return http.json_response(report.FleetReport(**told))
+
+    return visit(FakePod(), routes=[web.get("/fleet", fleet)])
+
+
+def test_a_router_shows_its_fleet(visit):
+    busy = endpoint(1, ready=True, backlog_s=15, num_open=2, speed=1.62)
+    gone = endpoint(2, ready=False, reason="ejected", ejected=True)
+    queue = report.QueueReport(num=4, audio_s=62, oldest_s=3.14)
+    lately = report.ArrivalReport(window_s=60, num=2.4, audio_s=30, work_s=1)
+    site = showing(visit, endpoints=[gone, busy], queue=queue, arrivals=[lately])
+    site.has(
+        "#fleet-summary",
+        "1 of 2 ready · 4 waiting (62 s of audio) for 3.1 s"
+        " · 144 requests, 30 min of audio a minute",
+    )
+    site.has("#endpoints li:first-child", "15 s of work, 2 open, 1.6 times as slow")
+    site.has("#endpoints li:last-child .state", "ejected")
     assert "50%" in site.page.get_attribute("#endpoints .backlog div >> nth=0", "style")
     assert site.complaints == []
+
+
+def test_a_router_without_a_ready_pod_shows_what_it_holds(visit):
+    queue = report.QueueReport(num=4, audio_s=62, oldest_s=3.14)
+    loading = endpoint(1, ready=False, reason="loading")
+    site = showing(visit, endpoints=[loading], queue=queue, cold=True, holding_s=12)
+    site.has("#fleet-summary", "0 of 1 ready · 4 held for a first pod (62 s of audio) for 12 s")
+    site.has("#endpoints .state", "loading")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -59,8 +60,11 @@ class HalfHeardPod(pods.FakePod):
         return {**last, "usage": {**last["usage"], **usage}}
 
 
+@dataclass
 class Router(pods.FakePod):
-    """A router with three pods."""
+    """A router with four pods."""
+
+    more: dict = field(default_factory=dict)
 
     def app(self):
         app = super().app()
@@ -78,12 +82,15 @@ class Router(pods.FakePod):
             num_waiting=0,
         )
         pod = {"address": "http://10.0.0.1:8000", "backlog_s": 2.04, "num_open": 3}
+        said = load.model_copy(update={"state": "ready"})
         endpoints = [
-            {**pod, "ready": True, "load": load.model_copy(update={"state": "ready"})},
-            {**pod, "ready": False, "load": load},
-            {**pod, "ready": False, "load": None},
+            {**pod, "ready": True, "load": said, "queued_s": 1.26, "speed": 1.31},
+            {**pod, "ready": False, "load": load, "reason": "draining"},
+            {**pod, "ready": False, "load": None, "reason": "silent"},
+            {**pod, "ready": False, "load": said, "reason": "ejected", "ejected": True},
         ]
-        return pods.http.json_response(report.FleetReport(endpoints=endpoints))
+        told = report.FleetReport(endpoints=endpoints, **self.more)
+        return pods.http.json_response(told)
 
 
 def test_caption_prints_the_words_and_nothing_else(song):
@@ -108,8 +115,8 @@ def test_caption_asks_for_what_the_flags_say(song):
     flamingo("caption", song, *flags, "--prompt", "Only the tempo.", pod=pod)
 
     [received] = pod.received
-    for field in (b'"style": "brief"', b'"max_tokens": 7', b'"temperature": 0', b"the tempo"):
-        assert field in received.body
+    for part in (b'"style": "brief"', b'"max_tokens": 7', b'"temperature": 0', b"the tempo"):
+        assert part in received.body
     assert received.headers["Authorization"] == "Bearer sk-1"
 
 
@@ -234,13 +241,31 @@ def test_models_are_listed_and_random_weights_are_owned_up_to():
 def test_fleet_shows_each_pod_and_why_it_is_not_ready():
     result = flamingo("fleet", pod=Router())
 
-    rows = [re.split(r"  +", line.strip()) for line in result.stdout.splitlines()]
+    summary, _, *table = result.stdout.splitlines()
+    rows = [re.split(r"  +", line.strip()) for line in table]
+    assert summary == "1 of 4 pods ready, flamingo-tiny"
     assert rows == [
-        ["pod", "state", "backlog", "open", "model"],
-        ["http://10.0.0.1:8000", "ready", "2.0 s", "3", "flamingo-tiny"],
-        ["http://10.0.0.1:8000", "draining", "2.0 s", "3", "flamingo-tiny"],
-        ["http://10.0.0.1:8000", "silent", "2.0 s", "3", "-"],
+        ["pod", "state", "backlog", "prefill", "open", "takes"],
+        ["http://10.0.0.1:8000", "ready", "2.0 s", "1.3 s", "3", "1.3 x usual"],
+        ["http://10.0.0.1:8000", "draining", "2.0 s", "0.0 s", "3", "1.0 x usual"],
+        ["http://10.0.0.1:8000", "silent", "2.0 s", "0.0 s", "3", "1.0 x usual"],
+        ["http://10.0.0.1:8000", "ejected", "2.0 s", "0.0 s", "3", "1.0 x usual"],
     ]
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_fleet_shows_what_waits_and_what_comes_in():
+    queue = {"num": 4, "audio_s": 62, "work_s": 1.21, "oldest_s": 3.14}
+    lately = {"window_s": 60, "num": 2.4, "audio_s": 1030, "work_s": 0.8}
+    busy = flamingo("fleet", pod=Router(more={"queue": queue, "arrivals": [lately]}))
+    cold = flamingo("fleet", pod=Router(more={"queue": queue, "cold": True, "holding_s": 12}))
+
+    told = "62 s of audio, 1.2 s of work, oldest"
+    assert busy.stdout.splitlines()[1:3] == [
+        f"4 waiting for a free pod: {told} 3.1 s",
+        "2.4 requests a second, 1,030.0 s of audio, 0.8 s of work (last 60 s)",
+    ]
+    assert cold.stdout.splitlines()[1] == f"4 held for a first pod: {told} 12.0 s"
 
 
 def test_help_shows_every_verb_and_examples():

@@ -8,8 +8,11 @@
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
  *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
  * @typedef {{embedding: string | number[][], shape: [number, number], layer: string}} Embedding
- * @typedef {{address: string, ready: boolean, backlog_s: number, num_open: number,
- *            load: {state: string} | null}} Endpoint
+ * @typedef {{address: string, ready: boolean, reason: string, backlog_s: number,
+ *            queued_s: number, num_open: number, speed: number}} Endpoint
+ * @typedef {{endpoints: Endpoint[], cold: boolean, holding_s: number,
+ *            queue: {num: number, audio_s: number, oldest_s: number},
+ *            arrivals: {num: number, audio_s: number}[]}} Fleet
  */
 
 import { another, key } from "./credentials.js";
@@ -44,8 +47,8 @@ export async function model() {
   return list.data[0];
 }
 
-/** @returns {Promise<Endpoint[]>} the pods behind this router. */
-export const fleet = async () => (await json("fleet")).endpoints;
+/** @returns {Promise<Fleet>} the pods behind this router, what waits here, what comes in. */
+export const fleet = () => json("fleet");
 
 /** @returns {Promise<Blob>} the clip that comes with the server. */
 export const example = async () => (await send("ui/example.mp3")).blob();

@@ -2,10 +2,11 @@
 
 import { ApiError, fleet } from "./api.js";
 import { $, make, showError } from "./dom.js";
-import { span } from "./format.js";
+import { count, span } from "./format.js";
 
 const INTERVAL_MS = 1000;
 const MIN_SCALE_S = 30; // so that a second of work does not fill a bar
+const SLOW = 1.2; // times the usual: below, it is noise
 
 /** Show the fleet from now on. */
 export function watch() {
@@ -36,13 +37,28 @@ async function shown(section) {
   return true;
 }
 
-/** @param {import("./api.js").Endpoint[]} endpoints */
-function show(endpoints) {
+/** @param {import("./api.js").Fleet} told */
+function show(told) {
+  const { endpoints } = told;
   const ready = endpoints.filter((endpoint) => endpoint.ready).length;
-  $("fleet-summary").textContent = `${ready} of ${endpoints.length} ready`;
+  const facts = [`${ready} of ${endpoints.length} ready`, waiting(told), arriving(told)];
+  $("fleet-summary").textContent = facts.filter(Boolean).join(" · ");
   const scale = Math.max(MIN_SCALE_S, ...endpoints.map((endpoint) => endpoint.backlog_s));
   const sorted = endpoints.toSorted((one, other) => one.address.localeCompare(other.address));
   $("endpoints").replaceChildren(...sorted.map((endpoint) => row(endpoint, scale)));
+}
+
+/** @param {import("./api.js").Fleet} told */
+function waiting({ queue, cold, holding_s }) {
+  if (!queue.num) return "";
+  const what = `${count(queue.num)} ${cold ? "held for a first pod" : "waiting"}`;
+  return `${what} (${span(queue.audio_s)} of audio) for ${span(cold ? holding_s : queue.oldest_s)}`;
+}
+
+/** @param {import("./api.js").Fleet} told */
+function arriving({ arrivals: [lately] }) {
+  if (!lately?.num) return "";
+  return `${count(Math.ceil(60 * lately.num))} requests, ${span(60 * lately.audio_s)} of audio a minute`;
 }
 
 /**
@@ -50,19 +66,19 @@ function show(endpoints) {
  * @param {number} scale the seconds of a full bar
  */
 function row(endpoint, scale) {
-  const item = make("li", endpoint.ready ? "endpoint ready" : "endpoint");
-  const state = endpoint.load?.state ?? "silent";
-  const work = endpoint.backlog_s > 0 ? `${span(endpoint.backlog_s)} of work` : endpoint.ready ? "idle" : "";
-  const open = endpoint.num_open ? `, ${endpoint.num_open} open` : "";
+  const item = make("li", `endpoint${endpoint.ready ? " ready" : ""}`);
+  const work = endpoint.backlog_s > 0 ? `${span(endpoint.backlog_s)} of work` : endpoint.ready && "idle";
+  const open = endpoint.num_open && `${endpoint.num_open} open`;
+  const slow = endpoint.speed >= SLOW && `${endpoint.speed.toFixed(1)} times as slow`;
   const bar = make("div", "backlog");
   const fill = make("div");
   fill.style.inlineSize = `${(100 * endpoint.backlog_s) / scale}%`;
   bar.append(fill);
   item.append(
     make("span", "address", endpoint.address.replace(/^https?:\/\//, "")),
-    make("span", "state", endpoint.ready ? "ready" : state),
+    make("span", "state", endpoint.ready ? "ready" : endpoint.reason || "not ready"),
     bar,
-    make("span", "work", work + open),
+    make("span", "work", [work, open, slow].filter(Boolean).join(", ")),
   );
   return item;
 }
