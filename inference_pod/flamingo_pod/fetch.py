@@ -1,31 +1,24 @@
 """Fetch a clip from an `http(s)` URL, and from nowhere it should not come from.
 
-The address is checked where the socket is made, so literals, names, redirects
-and names that change between two look-ups all meet the same check.
+`flamingo.service.outside` checks each address.
 """
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from flamingo.errors import BadRequest, MediaFetchFailed, RequestTooLarge
-from flamingo_pod import addresses
+from flamingo.service import addresses, outside
 from flamingo_pod.held import Holding
 from flamingo_pod.memory_file import MemoryFile
 
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CHUNK_BYTES = 2**18
-
-
-class AddressDenied(OSError):
-    """The address is not one that may be fetched from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,7 @@ class Fetcher:
             async with asyncio.timeout(self.deadline_s), self.slots:
                 return await self._get(target, holding)
         except aiohttp.ClientConnectorError as error:
-            is_denied = isinstance(error.os_error, AddressDenied)
+            is_denied = isinstance(error.os_error, outside.AddressDenied)
             why = "its address may not be fetched from" if is_denied else "it cannot be reached"
         except TimeoutError:
             why = f"it took over {self.deadline_s:g} s"
@@ -77,7 +70,7 @@ class Fetcher:
         return target
 
     async def _get(self, url: URL, holding: Holding) -> MemoryFile:
-        async with self._session() as session:
+        async with outside.session(self.networks, resolver=self.resolver) as session:
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(url, allow_redirects=False) as response:
                     location = response.headers.get("Location")
@@ -87,19 +80,6 @@ class Fetcher:
                 if fault := addresses.url_fault(url, self.hosts):
                     raise _not_fetched(f"it redirects to a URL that {fault}")
         raise _not_fetched(f"it redirects over {MAX_REDIRECTS} times")
-
-    def _session(self) -> aiohttp.ClientSession:
-        # No cookies, no proxy from the environment, no decompression (a bomb),
-        # and a connector of its own: nothing is shared between two clients' URLs.
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                socket_factory=self._socket, force_close=True, resolver=self.resolver
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=5),
-            auto_decompress=False,
-            headers={"Accept-Encoding": "identity"},
-        )
 
     async def _read(self, response: aiohttp.ClientResponse, holding: Holding) -> MemoryFile:
         if response.status != 200:  # noqa: PLR2004 - HTTP's OK
@@ -113,14 +93,6 @@ class Fetcher:
             holding.reserve(len(chunk))
             file.write(chunk)
         return file
-
-    def _socket(self, info: Any) -> socket.socket:
-        """Make the socket for one resolved address, or refuse to."""
-        family, kind, protocol, _, address = info
-        host, port = address[:2]
-        if not addresses.is_allowed(host, port, self.networks):
-            raise AddressDenied
-        return socket.socket(family, kind, protocol)
 
 
 def _not_fetched(why: str) -> MediaFetchFailed:

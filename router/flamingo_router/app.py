@@ -30,6 +30,7 @@ from flamingo_router.quota import Quotas
 from flamingo_router.settings import Settings, host_and_port
 from flamingo_router.sockets import Sockets
 from flamingo_router.spool import Spool
+from flamingo_router.url_probe import UrlProbe
 
 SETTINGS = web.AppKey("settings", Settings)
 BALANCER = web.AppKey("balancer", Balancer)
@@ -97,9 +98,15 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
     settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
     pace = loads.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
     sockets = Sockets()
+    urls = UrlProbe(settings.probe_networks, settings.probe_hosts)
     async with _session(settings, sockets) as session, asyncio.TaskGroup() as beside:
         app[DISPATCHER] = Dispatcher(
-            lobby, session, app[METRICS], _limits(settings), quotas=app[QUOTAS]
+            lobby,
+            session,
+            app[METRICS],
+            _limits(settings),
+            quotas=app[QUOTAS],
+            urls=urls if settings.probe_urls else None,
         )
         polls = loads.Polls(lobby, session, pace, on_silent=sockets.cut)
 
@@ -117,6 +124,7 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         polls.stop()
+        await urls.close()
 
 
 def _sources(

@@ -31,6 +31,7 @@ from flamingo_router.quota import Quotas
 from flamingo_router.relay import Call, Unanswered, Why, relay
 from flamingo_router.retry_budget import RetryBudget
 from flamingo_router.sample import Scan
+from flamingo_router.url_probe import UrlProbe
 
 MAX_LOST = 2
 FAULTS = frozenset({500, 502, 504})
@@ -58,6 +59,8 @@ class Dispatcher:
     quarantine: Quarantine = field(default_factory=Quarantine)
     quotas: Quotas = field(default_factory=Quotas)
     budget: RetryBudget = field(default_factory=RetryBudget)
+    urls: UrlProbe | None = None
+    """None: what a URL holds counts as a song."""
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Return the answer of the endpoint where the request is done first, sent to its end."""
@@ -92,7 +95,7 @@ class Dispatcher:
             ClipQuarantined: its clip has broken pods.
         """
         scan = await _scanned(body, request.headers)
-        heard = head.heard(scan, unseen_bytes=body.unread_bytes)
+        heard = await self._at_url(scan) or head.heard(scan, unseen_bytes=body.unread_bytes)
         hints = facts.hints_of(scan.head)
         heartbeat.is_wanted = hints.is_stream
         self.metrics.audio_seconds.labels(heard.source).inc(heard.seconds)
@@ -104,6 +107,12 @@ class Dispatcher:
         return dataclasses.replace(
             ask, audio_s=heard.seconds, clip=clip, max_tokens=hints.max_tokens
         )
+
+    async def _at_url(self, scan: Scan) -> head.Heard | None:
+        if self.urls is None or scan.url is None:
+            return None
+        clip = await self.urls.clip(scan.url)
+        return head.Heard(clip.seconds, clip.source) if clip else None
 
     def _refuse_held_back(self, clip: str) -> None:
         left_s = self.quarantine.left_s(clip, now_s=time.monotonic())

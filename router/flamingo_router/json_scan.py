@@ -27,6 +27,7 @@ MAX_MARKS = 20_000
 MAX_KEY_BYTES = 32
 PREFIX_BYTES = 256
 """By then a data URL has come to its comma."""
+MAX_URL_BYTES = 8192
 TAIL_BYTES = 64
 """What usually stands behind the audio: brackets, `model`."""
 WRAPPED_KEYS = frozenset({b"data", b"url"})
@@ -96,14 +97,20 @@ class JsonScan(HeadScan):
         if not is_closed and self._at - start < PREFIX_BYTES:
             return False
         audio_at = self._audio_at(start)
-        if audio_at is None:
-            self.is_done = self.has_url
-        elif is_closed or self._at - audio_at >= MAX_TEXT_BYTES:
+        if self.has_url:
+            return self._in_url(start, is_closed=is_closed)
+        if audio_at is not None and (is_closed or self._at - audio_at >= MAX_TEXT_BYTES):
             self.sample = self._sample(audio_at)
             self.is_done = True
         if is_closed:
             self._close(start)
         return is_closed
+
+    def _in_url(self, start: int, *, is_closed: bool) -> bool:
+        self.is_done = is_closed or self._at - start > MAX_URL_BYTES
+        if is_closed and self._at - start <= MAX_URL_BYTES:
+            self.url = _unescaped(bytes(self._body[start : self._at])).decode("utf-8", "replace")
+        return False
 
     def _close(self, start: int) -> None:
         level = self._levels[-1] if self._levels else None

@@ -38,6 +38,10 @@ class Scan(Protocol):
         """Whether the audio is somewhere else."""
 
     @property
+    def url(self) -> str | None:
+        """Where that is; None also when it is too long to look at."""
+
+    @property
     def head(self) -> bytes | bytearray:
         """The body's first bytes."""
 
@@ -51,6 +55,7 @@ class HeadScan(ABC):
     def __init__(self, total_bytes: int | None) -> None:
         self.is_done = False
         self.sample: Sample | None = None
+        self.url: str | None = None
         self._total_bytes = total_bytes
         self._body = bytearray()
         self._at = 0
@@ -79,6 +84,7 @@ class NoScan:
 
     is_done = True
     sample = None
+    url = None
     has_url = False
     head = b""
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -63,6 +64,12 @@ class Settings(ServiceSettings):
     """Folder for what is kept of larger ones; empty: they are sent once."""
     spool_disk_bytes: int = Field(default=4 * 2**30, ge=0)
     """Most bytes in that folder; above it requests are sent once."""
+    probe_urls: bool = False
+    """Ask for a few bytes of clips that are given by URL, to know how long they are."""
+    probe_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode] = Field(default=[])
+    """Private networks where that is done all the same, comma separated."""
+    probe_hosts: Annotated[list[str], NoDecode] = Field(default=[])
+    """Do it at these hosts only, comma separated: `a.example.org`, or `*.example.org`."""
     connect_s: float = Field(default=1.5, gt=0)
     """Seconds to connect to a pod; one that takes longer is as good as down."""
     poll_s: float = Field(default=0.25, gt=0)
@@ -99,7 +106,7 @@ class Settings(ServiceSettings):
         yield from super().file_faults()
         yield from faults_of("--pod-key-file", self.pod_key_file, pod_key)
 
-    @field_validator("endpoint", mode="before")
+    @field_validator("endpoint", "probe_networks", "probe_hosts", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         if not isinstance(value, str):

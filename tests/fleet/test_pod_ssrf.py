@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver
 
 from flamingo.errors import BadRequest, MediaFetchFailed, Overloaded, RequestTooLarge
-from flamingo_pod import addresses
+from flamingo.service import addresses
 from flamingo_pod.fetch import Fetcher
 from flamingo_pod.held import HeldBytes
 

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flamingo.errors import InvalidAudio
-from flamingo_pod import addresses, lifecycle, media
+from flamingo.service import addresses
+from flamingo_pod import lifecycle, media
 from flamingo_pod.audio import containers
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.load import Load

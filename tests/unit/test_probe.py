@@ -15,6 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flamingo.audio import ends
 from flamingo.audio.clip import MAX_S, MIN_BYTES_PER_S
 from flamingo.audio.probe import HEAD_BYTES, probe
 
@@ -122,6 +123,32 @@ def test_a_length_told_at_the_far_end_goes_by_size(files, name):
 
     assert clip.source == "bytes"
     assert SECONDS / 3 < clip.seconds < SECONDS * 3
+
+
+def ended(data, *, end=None):
+    head = data[:HEAD_BYTES]
+    at = ends.end_at(head, len(data))
+    return ends.clip(head, data[at : at + ends.END_BYTES] if end is None else end, len(data))
+
+
+@pytest.mark.parametrize("name", ["vorbis", "opus", "flac in ogg", "m4a"])
+def test_a_length_told_at_the_far_end_is_read_there(files, name):
+    clip = ended(files[name])
+
+    assert clip.source == "exact"
+    assert clip.seconds == pytest.approx(SECONDS, abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "mp3", "m4a faststart", "webm"])
+def test_of_a_file_whose_head_tells_all_the_end_is_not_asked_for(files, name):
+    assert ends.end_at(files[name][:HEAD_BYTES], len(files[name])) is None
+
+
+@given(end=st.binary(max_size=200), name=st.sampled_from(["opus", "m4a"]))
+def test_no_end_breaks_it(files, end, name):
+    for start in (b"", b"OggS", b"\0\0\1\0moov\0\0\0\x6cmvhd"):
+        clip = ended(files[name], end=start + end)
+        assert clip is None or 0 < clip.seconds <= MAX_S
 
 
 def test_every_clip_of_the_test_set_is_probed_closely(clips):

@@ -215,6 +215,15 @@ def test_a_pod_that_leaves_finishes_what_it_has_and_is_forgotten():
     assert set(balancer.fleet.addresses) == {A, B}
 
 
+def test_a_pod_whose_address_changes_without_being_unready_is_found_at_the_new_one():
+    balancer = ready(A)
+    balancer.reconcile({B: True})
+    balancer.observe(B, load(), asked_s=1, now_s=1)
+
+    assert balancer.fleet.addresses == [B]
+    assert sent(balancer, CLIP, now_s=1).address == B
+
+
 def test_one_that_terminates_before_it_was_known_is_never_asked():
     balancer = balancer_of()
     balancer.reconcile({A: False})

@@ -31,6 +31,18 @@ def clip(head: bytes, _total_bytes: int | None) -> Clip | None:
     return Clip(media_bytes / AAC_BYTES_PER_S, "bytes", "mp4") if media_bytes else None
 
 
+def moov_at(head: bytes) -> int | None:
+    """Return where `moov` must be, as the boxes before it say; None if it is in `head`."""
+    if head[4:8] not in FIRST_BOXES:
+        return None
+    at = 0
+    for kind, _, end in _boxes(head, 0, len(head)):
+        if kind == b"moov":
+            return None
+        at = end
+    return at if at >= len(head) else None
+
+
 def _boxes(head: bytes, start: int, stop: int) -> Iterator[Box]:
     return islice(_all_boxes(head, start, min(stop, len(head))), MAX_BOXES)
 

@@ -46,6 +46,16 @@ def clip(head: bytes, total_bytes: int | None) -> Clip | None:
     return Clip(played_s + (total_bytes - last.end) / bytes_per_s, "estimate", "ogg")
 
 
+def ended(head: bytes, end: bytes) -> Clip | None:
+    """Return the clip that begins with `head`, and whose last page begins in `end`."""
+    rate_hz, skip = _rate(head)
+    at = end.rfind(b"OggS")
+    if not rate_hz or at < 0:
+        return None
+    (granule,) = struct.unpack_from("<q", end, at + 6)
+    return Clip((granule - skip) / rate_hz, "exact", "ogg")
+
+
 def _rate(head: bytes) -> tuple[int, int]:
     """Return the granules of one second, and how many to skip at the start."""
     start = head[FIRST_PACKET]

@@ -1,0 +1,158 @@
+"""Clips that are given by URL: how the router learns their length, and from where it must not."""
+
+import asyncio
+import contextlib
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from aiohttp import web
+from fakes.pods import FakePod
+from fakes.routers import CAPTIONS, clip, routing, run
+
+from flamingo.audio.clip import Clip
+from flamingo_router import url_probe
+
+SECONDS = 200
+WAV = clip(SECONDS)
+OPEN = {"probe_urls": True, "probe_networks": "127.0.0.1/32"}
+
+
+class Site:
+    """Serves one clip, in parts, and says what it was asked."""
+
+    def __init__(self, clip=WAV, status=206):
+        self.clip, self.status = clip, status
+        self.asked = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def serve(self, request):
+        self.asked.append(request.headers.get("Range"))
+        await self.hold.wait()
+        if request.headers.get("If-None-Match") == '"v1"':
+            return web.Response(status=304)
+        part = self.clip[request.http_range]
+        told = {"Content-Range": f"bytes 0-{len(part) - 1}/{len(self.clip)}", "ETag": '"v1"'}
+        if self.status == 302:
+            told["Location"] = "/another"
+        return web.Response(status=self.status, body=part, headers=told)
+
+
+@contextlib.asynccontextmanager
+async def serving(site):
+    app = web.Application()
+    app.router.add_get("/{path:.*}", site.serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield "http://{}:{}/clip".format(*runner.addresses[0][:2])
+    finally:
+        site.hold.set()
+        await runner.cleanup()
+
+
+async def asked(router, url):
+    """Ask about the clip; return the seconds and how the router knew them, of all so far."""
+    status, _, _ = await router.answer(CAPTIONS, {"audio": {"url": url}})
+    assert status == 200
+    name = "flamingo_router_audio_seconds_total"
+    return {
+        source: sum(await router.metric(f'{name}{{source="{source}"}}'))
+        for source in ("exact", "assumed")
+    }
+
+
+@pytest.mark.parametrize("path", ["", "?signed=" + "x" * 2000])
+def test_the_length_of_a_clip_at_a_url_is_asked_for(path):
+    async def scenario():
+        site, pod = Site(), FakePod()
+        async with serving(site) as url, routing(pod, **OPEN) as router:
+            assert await asked(router, url + path) == {"exact": SECONDS, "assumed": 0}
+            assert site.asked == ["bytes=0-65535"]
+
+    run(scenario)
+
+
+def test_a_length_once_known_is_not_read_again_while_the_etag_holds():
+    async def scenario():
+        site = Site()
+        async with serving(site) as url, routing(FakePod(), **OPEN) as router:
+            await asked(router, url)
+            site.clip = b"not looked at"
+            assert (await asked(router, url))["exact"] == 2 * SECONDS
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        pytest.param(Site(status=200), id="gives no parts"),
+        pytest.param(Site(status=404), id="has no such clip"),
+        pytest.param(Site(status=302), id="leads elsewhere"),
+        pytest.param(Site(clip=b"".ljust(9)), id="has no audio"),
+    ],
+)
+def test_what_a_url_does_not_tell_is_no_error_of_the_request(site):
+    async def scenario():
+        async with serving(site) as url, routing(FakePod(), **OPEN) as router:
+            assert await asked(router, url) != {"exact": SECONDS, "assumed": 0}
+            assert len(site.asked) == 1
+
+    run(scenario)
+
+
+def test_a_slow_site_holds_a_request_up_for_a_moment_only_and_is_known_the_next_time():
+    async def scenario():
+        site = Site()
+        async with serving(site) as url, routing(FakePod(), **OPEN) as router:
+            site.hold.clear()
+            assert (await asked(router, url))["exact"] == 0
+            site.hold.set()
+            while not (await asked(router, url))["exact"]:
+                pass
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"probe_urls": True}, OPEN | {"probe_hosts": "clips.example.org"}]
+)
+def test_the_router_goes_nowhere_it_was_not_told_to(settings):
+    async def scenario():
+        site = Site()
+        async with serving(site) as url, routing(FakePod(), **settings) as router:
+            for address in (url, url.replace("127.0.0.1", "localhost"), "http://x:y@[/"):
+                assert (await asked(router, address))["exact"] == 0
+            assert site.asked == []
+
+    run(scenario)
+
+
+def test_of_a_clip_that_tells_its_length_at_the_end_the_end_is_read():
+    file = io.BytesIO()
+    noise = np.random.default_rng(1).standard_normal(30 * 16_000) * 0.1
+    with soundfile.SoundFile(file, "w", 16_000, 1, "VORBIS", format="OGG") as sink:
+        for block in np.array_split(noise, 30):
+            sink.write(block)
+    size = len(file.getvalue())
+
+    async def scenario():
+        site = Site(file.getvalue())
+        async with serving(site) as url, routing(FakePod(), **OPEN) as router:
+            assert (await asked(router, url))["exact"] == pytest.approx(30, abs=0.1)
+            assert site.asked == ["bytes=0-65535", f"bytes={size - 65536}-{size - 1}"]
+
+    run(scenario)
+
+
+def test_what_is_remembered_of_urls_is_bounded():
+    probe = url_probe.UrlProbe()
+    for number in range(url_probe.MAX_KEPT + 5):
+        probe._keep(str(number), "v1", Clip(1.0, "exact", "wav"))
+
+    assert len(probe._kept) == url_probe.MAX_KEPT
+    assert "4" not in probe._kept
