@@ -25,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 START_S = 120
-CALL_S = 30
+CALL_S = 60
 
 
 @dataclass(frozen=True)

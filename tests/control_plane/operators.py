@@ -17,12 +17,13 @@ from typing import Any
 from control_plane.deployments import deployment
 
 from flamingo_operator import rbac
+from flamingo_operator.names import FIELD_MANAGER
 
 OWN_KINDS = (
     "pods,services,deployments,poddisruptionbudgets,networkpolicies,serviceaccounts,roles,"
     "rolebindings,controllerrevisions,jobs,persistentvolumeclaims"
 )
-WAIT_S = 60.0
+WAIT_S = 120.0
 QUICK = {"minReadySeconds": 0}
 BASE = {"rollout": QUICK, "drain": {"settleSeconds": 0, "deadlineSeconds": 5}}
 
@@ -94,7 +95,7 @@ class Site:
     def start(self, *flags: str, namespaces: str | None = None) -> Operator:
         log = self.folder / f"operator-{len(self.operators)}.log"
         given = [f"--kubeconfig={self.folder / 'kubeconfig'}", "--port=0"]
-        given += [f"--own-namespace={self.namespace}", "--lease-s=2"]
+        given += [f"--own-namespace={self.namespace}"]
         given += [f"--identity=replica-{len(self.operators)}"]
         given += [f"--namespaces={self.namespace if namespaces is None else namespaces}"]
         command = [sys.executable, "-P", "-m", "flamingo_operator", *given, *flags]
@@ -144,12 +145,30 @@ class Site:
     def wait_complete(self, num: int, *, within_s: float = WAIT_S) -> None:
         wait_until(lambda: self.is_complete(num), f"{num} servers, complete", within_s=within_s)
 
-    def versions(self) -> dict[str, str]:
-        """Return the version of everything that the operator writes."""
-        items = self.get(OWN_KINDS + ",fd,events")["items"]
+    @contextlib.contextmanager
+    def pods_watched(self) -> Iterator[Callable[[], list[list[dict[str, Any]]]]]:
+        """Yield what returns the servers after each of their changes so far: none is missed."""
+        file = self.folder / f"pods-{self.namespace}"
+        command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}"]
+        command += ["-n", self.namespace, "get", "pods", "-l", "flamingo.dev/component=server"]
+        command += ["--watch", "--output-watch-events", "-o", "json"]
+        with file.open("wb") as out, subprocess.Popen(command, stdout=out) as process:
+            try:
+                yield lambda: _after_each(file.read_text())
+            finally:
+                process.terminate()
+
+    def written(self) -> dict[str, Any]:
+        """Return what the operator wrote, and when, of all objects that are there."""
+        items = self.get(OWN_KINDS + ",fd,events", "--show-managed-fields")["items"]
         return {
-            f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
+            f"{item['kind']}/{item['metadata']['name']}/{item['metadata']['uid']}": [
+                entry
+                for entry in item["metadata"].get("managedFields", ())
+                if entry["manager"] == FIELD_MANAGER
+            ]
             for item in items
+            if item.get("reportingComponent", FIELD_MANAGER) == FIELD_MANAGER
         }
 
     def objects(self) -> dict[str, Any]:
@@ -169,6 +188,22 @@ class Site:
             # JSON text compares as a whole and shows where it differs.
             found[name] = json.dumps(said, sort_keys=True)
         return found
+
+
+def _after_each(text: str) -> list[list[dict[str, Any]]]:
+    """Return the objects after each event of a watch, as far as it is written."""
+    decoder, place, there = json.JSONDecoder(), 0, {}
+    seen = []
+    with contextlib.suppress(json.JSONDecodeError):
+        while True:
+            event, place = decoder.raw_decode(text, place)
+            name = event["object"]["metadata"]["name"]
+            there = {**there, name: event["object"]}
+            if event["type"] == "DELETED":
+                del there[name]
+            seen.append([*there.values()])
+            place += len(text[place:]) - len(text[place:].lstrip())
+    return seen
 
 
 def _namespace(cluster: Any, name: str) -> None:

@@ -70,15 +70,6 @@ def asked_again(fake: FakeRouter, times: int = 6) -> None:
     wait_until(lambda: fake.num_asked >= before + times, "the router is asked again")
 
 
-def own_versions(place: Site) -> dict[str, str]:
-    """Return the version of all but what other controllers say of a router on loopback."""
-    return {
-        name: version
-        for name, version in place.versions().items()
-        if not name.startswith("Event/music.")
-    }
-
-
 def scaling(place: Site):
     return place.status().get("scaling", {})
 
@@ -121,19 +112,19 @@ def test_the_number_follows_the_demand_is_held_without_it_and_outlives_the_opera
         assert operator.metric(f"flamingo_operator_demand_servers{_labels(place)}") == 4.0
 
         wait_until(operator.has_looked, "it has nothing to do")
-        before = own_versions(place)
+        before = place.written()
         for share in (1.04, 0.97, 1.02, 0.95):
             fake.asked_for(3.0 * share)
             asked_again(fake, 3)
         fake.body = None
         asked_again(fake)
-        assert own_versions(place) == before
+        assert place.written() == before
 
         assert operator.stop() == 0
         operator = place.start(*OFTEN)
         asked_again(fake)
         assert operator.metric("flamingo_operator_writes") == 0
-        assert own_versions(place) == before
+        assert place.written() == before
 
         fake.asked_for(0.5)
         place.wait_complete(1)
