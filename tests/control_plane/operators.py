@@ -222,7 +222,7 @@ def neighbours(first: Site, names: Iterable[str]) -> Iterator[list[Site]]:
         _grant(first.cluster, name, first.namespace)
         made.append(Site(first.cluster, name, first.folder, first.operators))
     try:
-        yield made
+        yield [*made]
     finally:
         for one in made:
             first.cluster.call("delete", "namespace", one.namespace, "--wait=false")

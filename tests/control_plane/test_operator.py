@@ -37,8 +37,10 @@ def places(whole_cluster, tmp_path_factory):
 
 @pytest.fixture
 def place(places):
-    """Return a namespace that nobody has used."""
-    return places.pop()
+    """Yield a namespace that nobody has used; its servers leave their GPUs to the next test's."""
+    found = places.pop()
+    yield found
+    found.kubectl("delete", "fd", "--all", "--wait=false")
 
 
 @pytest.fixture
