@@ -72,9 +72,9 @@ def _deadline_s(request: web.Request) -> float:
     text = request.headers.get(DEADLINE_HEADER)
     if text is None:
         return math.inf
-    if not _MILLISECONDS.fullmatch(text) or int(text) > MAX_DEADLINE_MS:
+    if not _MILLISECONDS.fullmatch(text) or not 1 <= int(text) <= MAX_DEADLINE_MS:
         raise BadRequest(
-            f"{DEADLINE_HEADER} is a number of milliseconds up to {MAX_DEADLINE_MS}",
+            f"{DEADLINE_HEADER} is a number of milliseconds, 1 to {MAX_DEADLINE_MS}",
             param=DEADLINE_HEADER,
         )
     return time.monotonic() + int(text) / 1000

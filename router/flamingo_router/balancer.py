@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from flamingo.errors import NoEndpointReady
+from flamingo.errors import DeadlineExceeded, NoEndpointReady
 from flamingo.wire.report import LoadReport
 from flamingo_router import cost, ejection, policy
 from flamingo_router.affinity import Affinity
@@ -109,7 +109,7 @@ class Balancer:
         """Return the request's ticket, or let it wait where no pod is free.
 
         Raises:
-            NoEndpointReady, Overloaded: as `check`.
+            NoEndpointReady, Overloaded, DeadlineExceeded: as `check`.
         """
         offers = self._offers(ask, self._ready(ask, now_s))
         cost_s = min((offer.cost.total_s for offer in offers), default=self._usual_s(ask))
@@ -293,9 +293,8 @@ class Balancer:
             raise policy.too_long("as much waits for a pod as may", wait_s)
         if wait_s > bounds.max_wait_s:
             raise policy.too_long(f"it would wait {wait_s:.0f} s for a pod", wait_s)
-        if ask.deadline_s is not None and now_s + wait_s + cost_s > ask.deadline_s:
-            told = f"it would be answered in {wait_s + cost_s:.1f} s, past its deadline"
-            raise policy.too_long(told, wait_s)
+        if ask.deadline_s is not None:
+            _check_deadline(ask.deadline_s - now_s, wait_s, cost_s)
 
     def _predicted_wait_s(
         self, ask: Ask, cost_s: float, offers: Sequence[Offer], now_s: float
@@ -322,3 +321,17 @@ class Balancer:
         for address in addresses:
             self.costs.forget(address)
             self.affinity.forget(address)
+
+
+def _check_deadline(left_s: float, wait_s: float, cost_s: float) -> None:
+    """Refuse what would come too late.
+
+    Raises:
+        DeadlineExceeded: the work alone takes longer than is left; to come back does not help.
+        Overloaded: the wait before it does.
+    """
+    if cost_s > left_s:
+        raise DeadlineExceeded(f"it takes {cost_s:.2f} s, and its deadline is in {left_s:.2f} s")
+    if wait_s + cost_s > left_s:
+        told = f"it would be answered in {wait_s + cost_s:.1f} s, past its deadline"
+        raise policy.too_long(told, wait_s)

@@ -88,7 +88,7 @@ class Settings(ServiceSettings):
     """Most seconds of audio waiting in the router; above it: 429."""
     max_wait_s: float = Field(default=60.0, gt=0)
     """Predicted seconds that a request may have to wait; above it: 429."""
-    hold_s: float = Field(default=600.0, ge=0, le=3600)
+    hold_s: float = Field(default=60.0, ge=0, le=3600)
     """Seconds that requests are held while no pod is ready, as at a cold start; then 503."""
     heartbeat_s: float = Field(default=5.0, gt=0)
     """Seconds between two comments to a stream that waits in the router."""
