@@ -44,7 +44,7 @@ class Bounds:
 
     ceiling_s: float = 120.0
     """Work that a pod may hold."""
-    queue_at_s: float = 0.5
+    queue_at_s: float = 30.0
     """Prefill that a pod may hold before requests wait in the router; infinite: they never do."""
     max_queued: int = 1000
     max_queued_audio_s: float = 36_000.0

@@ -39,6 +39,8 @@ class Endpoint(NamedTuple):
     backlog_s: float = 0.0
     queued_s: float = 0.0
     """Of the backlog, what stands before the first token of one more request."""
+    num_ahead: int = 0
+    """Requests that wait there for their first token."""
     num_open: int = 0
     load: LoadReport | None = None
     """Its fresh report; None when it is not known."""
@@ -257,6 +259,7 @@ class Fleet:
             load is not None,
             ledger.fresh_s + max(load.backlog_s - age_s, 0.0) if load else ledger.own_s,
             _queued_s(ledger, load, now_s, age_s),
+            max(ledger.num_unanswered, load.num_waiting if load else 0),
             len(ledger.tickets),
             load,
             record.load.model if record.load else "",

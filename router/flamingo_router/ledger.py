@@ -84,6 +84,11 @@ class Ledger:
                 state.is_counted = True
         self._sum_up()
 
+    @property
+    def num_unanswered(self) -> int:
+        """How many requests wait for their first token there."""
+        return sum(not state.is_answered for state in self.tickets.values())
+
     def queued_s(self, *, now_s: float, is_fresh_only: bool) -> float:
         """Return the prefill that is still to be done: what one more request would wait for."""
         waiting = [

@@ -80,7 +80,7 @@ class Settings(ServiceSettings):
     """Age of a load report after which the pod gets no more work."""
     ceiling_s: float = Field(default=120.0, gt=0)
     """Predicted seconds of work a pod may hold; when all hold more, requests get 429."""
-    queue_at_s: float = Field(default=0.5, gt=0)
+    queue_at_s: float = Field(default=30.0, gt=0)
     """Predicted seconds of prefill a pod may hold before requests wait in the router."""
     max_queued: int = Field(default=1000, ge=0)
     """Most requests waiting in the router; above it: 429."""

@@ -32,6 +32,8 @@ CROWDED = 0.04
 PREFILL_SHARE = 0.7
 """Of the GPU, while others decode."""
 MAX_BATCH = 32
+CHUNK_S = 0.15
+"""A window's prefill, after which another may be nearer to its end."""
 HIT_SHARE = 0.03
 CACHED_CLIPS = 40
 POLL_S = 0.25
@@ -62,7 +64,8 @@ class Setup:
     deaths_per_s: float = 0.0
     queue_at_s: float = 0.5
     shortest_first: bool = False
-    """Whether pods prefill the shortest first, as ours do, and not who came first."""
+    """Whether pods prefill what is soonest done, a window at a time, as ours do, and not who came
+    first."""
     seed: int = 1
 
 
@@ -79,6 +82,8 @@ class Job:
     ticket: object = None
     ask: Ask | None = None
     computed: tuple[int, float] = (0, 0.0)
+    left_s: float | None = None
+    """Of its prefill, once it has begun."""
 
 
 @dataclass(eq=False)
@@ -105,12 +110,14 @@ class Pod:
         if self.prefilling or not self.waiting or len(self.decoding) >= MAX_BATCH:
             return
         if self.world.shortest_first:
-            self.waiting.sort(key=lambda job: job.audio_s)
+            self.waiting.sort(key=self._left_s)
         job = self.prefilling = self.waiting.pop(0)
-        is_hit = job.clip in self.cached
-        seconds = PREFILL_BASE_S + PREFILL_PER_S * job.audio_s * (HIT_SHARE if is_hit else 1)
-        seconds *= self.slowness
-        job.computed = (0 if is_hit else math.ceil(job.audio_s / 30), seconds)
+        if job.left_s is None:
+            is_hit = job.clip in self.cached
+            job.left_s = self._left_s(job)
+            job.computed = (0 if is_hit else math.ceil(job.audio_s / 30), job.left_s)
+        seconds = min(job.left_s, CHUNK_S) if self.world.shortest_first else job.left_s
+        job.left_s -= seconds
         if self.decoding:
             seconds /= PREFILL_SHARE
         self.prefill_until_s = self.world.now_s + seconds
@@ -120,6 +127,10 @@ class Pod:
         if epoch != self.epoch:
             return
         self.prefilling = None
+        if job.left_s > 0:
+            self.waiting.append(job)
+            self._go_on()
+            return
         self.cached[job.clip] = None
         self.cached.move_to_end(job.clip)
         if len(self.cached) > CACHED_CLIPS:
@@ -169,9 +180,9 @@ class Pod:
     def report(self):
         self.sequence += 1
         now_s = self.world.now_s
-        queued_s = sum(self._prefill_s(job) for job in self.waiting)
+        queued_s = sum(self._left_s(job) for job in self.waiting)
         if self.prefilling:
-            queued_s += self.prefill_until_s - now_s
+            queued_s += self.prefill_until_s - now_s + (self.prefilling.left_s or 0.0)
         left = sum(job.num_tokens for job in (*self.waiting, *self.decoding)) / 2
         return LoadReport.model_construct(
             model="m",
@@ -190,7 +201,9 @@ class Pod:
             timings=list(self.timings),
         )
 
-    def _prefill_s(self, job):
+    def _left_s(self, job):
+        if job.left_s is not None:
+            return job.left_s
         share = HIT_SHARE if job.clip in self.cached else 1
         return (PREFILL_BASE_S + PREFILL_PER_S * job.audio_s * share) * self.slowness
 

@@ -81,7 +81,8 @@ async def routing(*fakes, dead=(), key=None, **settings):
     """Run a router in front of `fakes`, and of addresses where nobody listens; look with `key`."""
     async with contextlib.AsyncExitStack() as stack:
         addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
-        options = {"poll_s": 0.05, "hold_s": 0, "endpoint": [*dead, *addresses]} | settings
+        quick = {"poll_s": 0.05, "hold_s": 0, "queue_at_s": 0.5}
+        options = quick | {"endpoint": [*dead, *addresses]} | settings
         app = router_app.create(Settings(**options))
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()

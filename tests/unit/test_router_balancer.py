@@ -45,7 +45,7 @@ def balancer_of(*addresses, policy="least-work-left", **bounds):
     balancer = Balancer(
         fleet,
         POLICIES[policy](),
-        Bounds(**bounds),
+        Bounds(**{"queue_at_s": 0.5} | bounds),
         Dice(dice.random, dice.sample),
         now_s=0.0,
     )
