@@ -3,19 +3,15 @@
 import asyncio
 import contextlib
 import math
-import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from flamingo.errors import BadRequest, DeadlineExceeded
+from flamingo.errors import DeadlineExceeded
 from flamingo.service import access
-from flamingo.wire import DEADLINE_HEADER
-
-MAX_DEADLINE_MS = 86_400_000
-_MILLISECONDS = re.compile(r"[0-9]{1,8}")
+from flamingo.wire.deadline import deadline_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +61,5 @@ def of(request: web.Request) -> Caller:
         BadRequest: the deadline is no number of milliseconds.
     """
     key = access.caller(request)
-    return Caller(b"" if key is None else key.name.encode(), _deadline_s(request))
-
-
-def _deadline_s(request: web.Request) -> float:
-    text = request.headers.get(DEADLINE_HEADER)
-    if text is None:
-        return math.inf
-    if not _MILLISECONDS.fullmatch(text) or not 1 <= int(text) <= MAX_DEADLINE_MS:
-        raise BadRequest(
-            f"{DEADLINE_HEADER} is a number of milliseconds, 1 to {MAX_DEADLINE_MS}",
-            param=DEADLINE_HEADER,
-        )
-    return time.monotonic() + int(text) / 1000
+    until_s = deadline_s(request.headers, now_s=time.monotonic())
+    return Caller(b"" if key is None else key.name.encode(), until_s or math.inf)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from flamingo.errors import BadRequest
 from flamingo.wire import DEADLINE_HEADER
+from flamingo.wire.deadline import deadline_s
 from flamingo.wire.report import CLIP_HEADER
 from flamingo_router.ask import Ask, Priority
 
 PRIORITY_HEADER = "x-flamingo-priority"
 OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
 """What a client says under these names goes no further as it came: the pod would believe it."""
-MAX_DEADLINE_MS = 86_400_000
 MAX_CHOICES = 8
 
 _JSON = {
@@ -53,8 +53,8 @@ def ask_of(route: str, headers: Mapping[str, str], *, now_s: float) -> Ask:
             f"{PRIORITY_HEADER} is high, normal or low, not {priority.lower()[:20]!r}",
             param=PRIORITY_HEADER,
         )
-    deadline_s = _deadline_s(headers.get(DEADLINE_HEADER), now_s)
-    return Ask(route, priority=Priority[priority], deadline_s=deadline_s)
+    until_s = deadline_s(headers, now_s=now_s)
+    return Ask(route, priority=Priority[priority], deadline_s=until_s)
 
 
 def hints_of(head: bytes | bytearray) -> Hints:
@@ -64,17 +64,6 @@ def hints_of(head: bytes | bytearray) -> Hints:
         None if max_tokens is None else max_tokens * min(num_choices, MAX_CHOICES),
         _found(head, "stream") is not None,
     )
-
-
-def _deadline_s(told: str | None, now_s: float) -> float | None:
-    if told is None:
-        return None
-    if not (told.isascii() and told.isdigit() and 0 < int(told[:20]) <= MAX_DEADLINE_MS):
-        raise BadRequest(
-            f"{DEADLINE_HEADER} is a number of milliseconds, 1 to {MAX_DEADLINE_MS}",
-            param=DEADLINE_HEADER,
-        )
-    return now_s + int(told) / 1000
 
 
 def _number(head: bytes | bytearray, name: str) -> int | None:

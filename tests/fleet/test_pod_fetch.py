@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 from aiohttp import web
+from fakes.sites import site
 
 from flamingo.errors import BadRequest, MediaFetchFailed, RequestTooLarge
 from flamingo_pod.fetch import Fetcher
@@ -13,20 +14,6 @@ from flamingo_pod.held import HeldBytes
 
 LOOPBACK = [ip_network("127.0.0.1/32")]
 METADATA = "http://169.254.169.254/latest/meta-data/"
-
-
-@contextlib.asynccontextmanager
-async def site(handler):
-    """Serve `handler` for every path on a free port of loopback."""
-    app = web.Application()
-    app.router.add_get("/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield "http://{}:{}".format(*runner.addresses[0][:2])
-    finally:
-        await runner.cleanup()
 
 
 def fetch(handler, path="/clip.mp3", *, networks=LOOPBACK, **changes):

@@ -12,6 +12,7 @@ from ipaddress import ip_network
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver
+from fakes.sites import site
 
 from flamingo.errors import BadRequest, MediaFetchFailed, Overloaded, RequestTooLarge
 from flamingo.service import addresses
@@ -217,22 +218,9 @@ def test_a_name_that_changes_its_address_is_checked_each_time():
     assert asyncio.run(scenario()) == 1
 
 
-@contextlib.asynccontextmanager
-async def site(handler):
-    app = web.Application()
-    app.router.add_get("/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.2", 0).start()
-    try:
-        yield "http://{}:{}".format(*runner.addresses[0][:2])
-    finally:
-        await runner.cleanup()
-
-
 def from_site(handler, **changes):
     async def scenario():
-        async with site(handler) as address:
+        async with site(handler, "127.0.0.2") as address:
             return await fetched(address + "/clip", networks=[OPEN], **changes)
 
     return asyncio.run(scenario())
@@ -247,7 +235,7 @@ def test_a_redirect_inwards_is_not_followed(status):
                 headers = {"Location": f"http://127.0.0.1:{listener.port}/"}
                 return web.Response(status=status, headers=headers)
 
-            async with site(handler) as address:
+            async with site(handler, "127.0.0.2") as address:
                 with pytest.raises(MediaFetchFailed, match="may not be fetched from"):
                     await fetched(address + "/clip", networks=[OPEN])
             return listener.num_connections
@@ -350,7 +338,7 @@ def test_so_many_are_fetched_at_once_and_the_others_wait():
 
     async def scenario():
         slots = asyncio.Semaphore(2)
-        async with site(handler) as address:
+        async with site(handler, "127.0.0.2") as address:
             fetches = [fetched(address, networks=[OPEN], slots=slots) for _ in range(6)]
             return await asyncio.gather(*fetches)
 

@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from flamingo import errors
 from flamingo.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
 from flamingo.wire.accepted import Accepted
+from flamingo.wire.deadline import MAX_DEADLINE_MS
 from flamingo.wire.requests import FORM_NAME, MAX_TEXT_CHARS
 from flamingo.wire.routes import METRICS, Faults, Route
 
@@ -65,7 +66,7 @@ DEADLINE = {
     "name": DEADLINE_HEADER,
     "in": "header",
     "description": "Milliseconds after which the answer is of no use.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": 86_400_000},
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
 }
 NO_RETRY = {
     "x-should-retry": {"description": "Stops OpenAI's clients.", "schema": {"const": "false"}}
