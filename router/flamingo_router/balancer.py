@@ -1,9 +1,9 @@
 """The router's mind: who gets the next request, who waits, who is refused.
 
-A request is bound to a pod late. While some pod has next to nothing to prefill, it goes
-out at once; otherwise it waits here, where the shortest is next, and a pod that becomes
-free gets it. What waits in a pod has lost its choice. A pod that holds the clip is
-asked even when it is busy: what remains to do is small.
+While some pod has less to prefill than it may hold (`queue_at_s`), a request goes out at
+once: a pod lets a short one overtake. Above that it waits here, where the shortest is
+next, and a pod that becomes free gets it. A pod that holds the clip is asked even when it
+is busy: what remains to do is small.
 
 With nothing ready at all, requests are held for as long as a cold start may take.
 
