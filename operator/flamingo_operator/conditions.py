@@ -84,7 +84,7 @@ def _ready(sight: Sight) -> Claim:
     if sight.deployment.spec.suspend:
         return Claim("Ready", "False", "Suspended", "spec.suspend is set")
     if sight.deployment.spec.router.enabled and not _num_routers(sight):
-        return Claim("Ready", "False", "RouterNotReady", "no router is ready")
+        return _refused(sight) or Claim("Ready", "False", "RouterNotReady", "no router is ready")
     if num == 0:
         return Claim("Ready", "True", "ScaledToZero", "no server is wanted")
     if num_ready >= num:
@@ -95,14 +95,21 @@ def _ready(sight: Sight) -> Claim:
 
 
 def _not_ready(sight: Sight, told: str) -> Claim:
-    if sight.refusals or sight.decision.taken:
-        return Claim("Ready", "False", "SpecRejected", "see the condition SpecValid")
+    refused = _refused(sight)
+    if refused is not None:
+        return refused
     if sight.failures:
         first = sight.failures[0]
         return Claim("Ready", "False", first.reason, f"{told}; {_told(first)}")
     if sight.decision.cache in ("Preloading", "PreloadFailed"):
         return Claim("Ready", "False", sight.decision.cache, "see the condition ModelCached")
     return Claim("Ready", "False", "Loading", told)
+
+
+def _refused(sight: Sight) -> Claim | None:
+    if sight.refusals or sight.decision.taken:
+        return Claim("Ready", "False", "SpecRejected", "see the condition SpecValid")
+    return None
 
 
 def _told(failure: FailureCount) -> str:

@@ -187,6 +187,15 @@ def test_conditions_say_whether_scaling_works_and_what_limits_it(demands, active
     assert from_conditions["ScalingLimited"] == limited
 
 
+def test_what_was_refused_comes_before_what_is_missing_because_of_it():
+    cluster = Cluster.of()
+    sight = Sight(cluster.deployment, cluster.observed, cluster.decide(), [], [])
+    ready = next(claims(sight))
+    assert (ready.type, ready.reason) == ("Ready", "RouterNotReady")
+    refused = next(claims(replace(sight, refusals=["no such priority class"])))
+    assert (refused.type, refused.status, refused.reason) == ("Ready", "False", "SpecRejected")
+
+
 def router_pod(name, ip, *, ready="True", version="1"):
     return {
         "metadata": {
