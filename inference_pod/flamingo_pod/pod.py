@@ -152,6 +152,7 @@ class Pod:
             num_kv_tokens_used=load.num_kv_tokens_used,
             clips=engine.clips() if engine else [],
             timings=self.timings.last(),
+            start=self.progress.start,
         )
 
     def ready_report(self) -> ReadyReport:
@@ -206,6 +207,7 @@ class Pod:
             logs.get().exception("model.not_loaded")
             self.fail(Event.LOAD_FAILED, faults.of_loading(error))
         else:
+            self.progress.finish()
             self.tell(Event.WARM)
             logs.get().info(
                 "model.ready",

@@ -1,16 +1,18 @@
 """A server's pod → how long each part of its start took; many → the usual and the slow start.
 
 Kubernetes says when a pod was placed and its container began; what the process did
-then, it says itself, in seconds by phase. What it leaves out is counted as loading.
+then, it says itself, once a router was asked. Until then all of it is loading.
 
 Pure.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import mean
 from typing import Any, TypeAlias
+
+from flamingo.wire.report import StartReport
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -22,9 +24,11 @@ class Phases:
     schedule_s: float
     image_pull_s: float
     """From its node to its container's start, volumes included."""
-    fetch_s: float
     load_s: float
-    warm_s: float
+    fetch_s: float = 0.0
+    warm_s: float = 0.0
+    is_split: bool = False
+    """Whether the process told what it did: else `load_s` has all of it."""
 
     @property
     def total_s(self) -> float:
@@ -42,26 +46,26 @@ class Summary:
     mean: Phases
 
 
-def phases(pod: Json, reported_s: Mapping[str, float] | None = None) -> Phases | None:
-    """Return the phases of a pod that is ready and was never restarted; None of any other.
-
-    `reported_s` has the process's own seconds, by the states of its life:
-    `fetching`, `loading`, `warming`.
-    """
+def phases(pod: Json) -> Phases | None:
+    """Return the phases of a pod that is ready and was never restarted; None of any other."""
     placed_s, ready_s = _since_s(pod, "PodScheduled"), _since_s(pod, "Ready")
     begun_s = _begun_s(pod)
     if placed_s is None or begun_s is None or ready_s is None:
         return None
     made_s = _unix_s(pod["metadata"]["creationTimestamp"])
-    own = reported_s or {}
-    fetch_s, warm_s = own.get("fetching", 0.0), own.get("warming", 0.0)
     return Phases(
         schedule_s=max(0.0, placed_s - made_s),
         image_pull_s=max(0.0, begun_s - placed_s),
-        fetch_s=fetch_s,
-        load_s=max(0.0, ready_s - begun_s - fetch_s - warm_s),
-        warm_s=warm_s,
+        load_s=max(0.0, ready_s - begun_s),
     )
+
+
+def split(seen: Phases, told: StartReport) -> Phases:
+    """Return `seen` with its loading in the parts that the process told; once is enough."""
+    if seen.is_split:
+        return seen
+    load_s = max(0.0, seen.load_s - told.fetch_s - told.warm_s)
+    return replace(seen, fetch_s=told.fetch_s, load_s=load_s, warm_s=told.warm_s, is_split=True)
 
 
 def summary(starts: Sequence[Phases]) -> Summary | None:
@@ -69,16 +73,19 @@ def summary(starts: Sequence[Phases]) -> Summary | None:
     if not starts:
         return None
     totals = sorted(one.total_s for one in starts)
+    # The parts of those that told them, if any did: a mean with noughts would be none.
+    parted = [one for one in starts if one.is_split] or starts
     return Summary(
         num_starts=len(starts),
         p50_s=_quantile(totals, 0.5),
         p95_s=_quantile(totals, 0.95),
         mean=Phases(
-            schedule_s=mean(one.schedule_s for one in starts),
-            image_pull_s=mean(one.image_pull_s for one in starts),
-            fetch_s=mean(one.fetch_s for one in starts),
-            load_s=mean(one.load_s for one in starts),
-            warm_s=mean(one.warm_s for one in starts),
+            schedule_s=mean(one.schedule_s for one in parted),
+            image_pull_s=mean(one.image_pull_s for one in parted),
+            load_s=mean(one.load_s for one in parted),
+            fetch_s=mean(one.fetch_s for one in parted),
+            warm_s=mean(one.warm_s for one in parted),
+            is_split=parted[0].is_split,
         ),
     )
 

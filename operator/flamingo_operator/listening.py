@@ -1,12 +1,14 @@
-"""Ask the routers of every deployment in mode Internal, again and again, beside the passes.
+"""Ask the routers of every deployment, again and again, beside the passes.
 
-A pass never waits for a router: it takes what was heard last. Each round makes the
-deployment's turn come, so that a need that lasts is seen to last.
+A pass never waits for a router: it takes what was heard last. Each time makes the
+deployment's turn come, so that a need that lasts is seen to last. Where the demand
+decides nothing, in mode External, servers' capacity and starts are learned at leisure.
 """
 
 import asyncio
 import random
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +23,8 @@ from flamingo_operator.routers_load import RoutersLoad
 from flamingo_operator.signals import RouterSignal
 from flamingo_operator.store import Resource, Store
 
+LEISURE = 12
+"""In mode External routers are asked every so many rounds, not all in the same one."""
 UNKNOWN = "unknown"
 """Product of a GPU whose node cannot be seen."""
 
@@ -47,6 +51,7 @@ class Listening:
     period_s: float
     now: Callable[[], float] = time.time
     _words: dict[str, Heard] = field(default_factory=dict)
+    _num_rounds: int = 0
 
     async def run(self) -> None:
         """Listen for ever."""
@@ -55,14 +60,20 @@ class Listening:
             await asyncio.sleep(self.period_s * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
     async def round(self) -> None:
-        """Ask all routers once; a slow one delays the others by its time limit at most."""
-        asked = {
+        """Ask all that are due once; a slow one delays the others by its time limit at most."""
+        known = {
             key: resource
             for key in self.store.known()
-            if (resource := self.store.resource(key)) is not None and _is_internal(resource)
+            if (resource := self.store.resource(key)) is not None and not resource.is_leaving
         }
-        self._words = {key: word for key, word in self._words.items() if key in asked}
-        await asyncio.gather(*(self._safely(key, resource) for key, resource in asked.items()))
+        self._words = {key: word for key, word in self._words.items() if key in known}
+        asked = [one for one in known.items() if self._is_due(*one)]
+        self._num_rounds += 1
+        await asyncio.gather(*(self._safely(key, resource) for key, resource in asked))
+
+    def _is_due(self, key: str, resource: Resource) -> bool:
+        turn = self._num_rounds + zlib.crc32(key.encode())
+        return _is_internal(resource) or turn % LEISURE == 0
 
     async def _safely(self, key: str, resource: Resource) -> None:
         try:
@@ -73,6 +84,8 @@ class Listening:
     async def _ask(self, key: str, resource: Resource) -> None:
         observed = self.store.observed(key, resource.uid)
         routers = [one for one in observed.routers if one.is_ready]
+        if not routers and not _is_internal(resource):
+            return
         bodies = await self.load.read(routers)
         self.metrics.router_reads.labels("answered").inc(len(bodies))
         self.metrics.router_reads.labels("silent").inc(len(routers) - len(bodies))
@@ -84,11 +97,15 @@ class Listening:
     ) -> Heard:
         before, now_s = self._word(key, resource), self.now()
         products = {pod.ip: _product(observed, pod.node) for pod in observed.pods if pod.ip}
-        told = [
-            (products.get(_host(address), UNKNOWN), report)
+        reports = [
+            (_host(address), report)
             for body in bodies.values()
             for address, report in signals.reports(body)
         ]
+        for ip, report in reports:
+            if report.start is not None:
+                self.store.put_start(key, ip, report.start)
+        told = [(products.get(ip, UNKNOWN), report) for ip, report in reports]
         ready = {one.ref.name for one in observed.routers if one.is_ready}
         spoken = {name: signals.parse(body, seen_s=now_s) for name, body in bodies.items()}
         kept = {name: one for name, one in before.signals.items() if name in ready}
@@ -137,4 +154,4 @@ def _product(observed: Observed, node: str) -> str:
 
 def _is_internal(resource: Resource) -> bool:
     scaling = resource.body["spec"].get("scaling") or {}
-    return scaling.get("mode") == "Internal" and not resource.is_leaving
+    return scaling.get("mode") == "Internal"

@@ -27,7 +27,7 @@ HARD = frozenset({"Min", "Max", "Schedule", "SignalLoss"})
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What the routers say, for mode Internal."""
+    """What the routers say. Mode External acts on none of it."""
 
     demand: Demand | None = None
     """None when no router was heard."""
@@ -109,18 +109,19 @@ def desired_replicas(
     """Return how many servers are wanted now."""
     if spec.suspend:
         return Desired(0, memory)
+    rates = {name: _held(one, memory.rates.get(name)) for name, one in signals.rates.items()}
+    rates = rates or dict(memory.rates)
     if spec.scaling.mode == "External":
         # Who changes to mode Internal goes on from here.
-        return Desired(spec.replicas, Memory(autoscale.Memory(spec.replicas)))
+        return Desired(spec.replicas, Memory(autoscale.Memory(spec.replicas), rates=rates))
     held = bounds(spec.scaling, spec.scaling.schedules, now_s=now_s)
     before = memory.scaling or autoscale.Memory(held.fewest)
     sight = autoscale.Sight(now_s, signals.demand, servers, signals.audio_s_per_s)
     decision = autoscale.desired_replicas(spec.scaling, held, sight, before)
     told = _told(memory.told, decision, is_change=decision.replicas != before.desired, now_s=now_s)
-    rates = {name: _held(one, memory.rates.get(name)) for name, one in signals.rates.items()}
     return Desired(
         num=decision.replicas,
-        memory=Memory(decision.memory, told, rates or memory.rates),
+        memory=Memory(decision.memory, told, rates),
         wake_s=held.next_change_s,
         told=told,
         needed=decision.needed,

@@ -57,7 +57,7 @@ def status(
         url=names.url(name, deployment.metadata.namespace),
         scaling=report_scaling.scaling(decision.desired),
         capacity=report_scaling.capacity(decision.desired),
-        cold_start=report_scaling.cold_starts(deployment.spec, observed),
+        cold_start=report_scaling.cold_starts(deployment.spec, observed, old.get("coldStart", {})),
         cost=report_scaling.cost(deployment.spec, observed, decision.desired),
         current_revision=_current(decision),
         update_revision=goal.update.hash if goal else None,

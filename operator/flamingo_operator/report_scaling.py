@@ -3,7 +3,9 @@
 Pure.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any, TypeAlias
 
 from flamingo_operator import cold_start, moments
 from flamingo_operator.autoscale import Change
@@ -19,6 +21,8 @@ from flamingo_operator.status_scaling import (
     ScalingChange,
     ScalingStatus,
 )
+
+Json: TypeAlias = Mapping[str, Any]
 
 MAX_PRODUCTS = 32
 
@@ -61,8 +65,8 @@ def capacity(desired: Desired) -> CapacityStatus | None:
     )
 
 
-def cold_starts(spec: Spec, observed: Observed) -> ColdStartStatus | None:
-    """Return how long the servers that are up took to become ready."""
+def cold_starts(spec: Spec, observed: Observed, old: Json) -> ColdStartStatus | None:
+    """Return how long the servers that are up took to become ready; `old` is what was told."""
     longest_s = spec.server.startup_deadline_seconds
     seen = (pod.start for pod in observed.pods if pod.is_alive)
     # Ready again after a fault, as somebody sees it who has not seen the first time, is no start.
@@ -70,16 +74,27 @@ def cold_starts(spec: Spec, observed: Observed) -> ColdStartStatus | None:
     if summary is None:
         return None
     mean = summary.mean
-    return ColdStartStatus(
+    told = ColdStartStatus(
         num_starts=summary.num_starts,
         p50_seconds=round(summary.p50_s),
         p95_seconds=round(summary.p95_s),
         phases=PhasesStatus(
             schedule_seconds=round(mean.schedule_s),
             image_pull_seconds=round(mean.image_pull_s),
-            load_seconds=round(mean.fetch_s + mean.load_s + mean.warm_s),
+            fetch_seconds=round(mean.fetch_s) if mean.is_split else None,
+            load_seconds=round(mean.load_s),
+            warmup_seconds=round(mean.warm_s) if mean.is_split else None,
         ),
     )
+    return told if mean.is_split else _as_before(told, old)
+
+
+def _as_before(told: ColdStartStatus, old: Json) -> ColdStartStatus:
+    """Return what was told before of the same starts: an operator that begins knows less."""
+    if not old:
+        return told
+    before = ColdStartStatus.model_validate(old)
+    return before if before.model_copy(update={"phases": told.phases}) == told else told
 
 
 def cost(spec: Spec, observed: Observed, desired: Desired) -> CostStatus | None:

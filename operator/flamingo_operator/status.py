@@ -104,7 +104,7 @@ class Status(Seen):
     scaling: ScalingStatus | None = None
     """What scaling aims at."""
     capacity: CapacityStatus | None = None
-    """What servers take, once it was measured; in mode Internal."""
+    """What servers take, once it was measured; where there is a router."""
     cold_start: ColdStartStatus | None = None
     """How long servers took to become ready."""
     cost: CostStatus | None = None

@@ -75,8 +75,12 @@ class PhasesStatus(Seen):
     """Until there is a node."""
     image_pull_seconds: int
     """From there to the container's start, volumes included."""
+    fetch_seconds: int | None = None
+    """The process finds and downloads the model's files; None: no server told it yet."""
     load_seconds: int
-    """From there to readiness: fetch, load and warm-up."""
+    """From there to readiness, but for what is told apart."""
+    warmup_seconds: int | None = None
+    """Until a warm-up clip was answered; None: no server told it yet."""
 
 
 class ColdStartStatus(Seen):

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from flamingo_operator import names, observed
+from flamingo.wire.report import StartReport
+from flamingo_operator import cold_start, names, observed
 from flamingo_operator.observed import Child, Node, Observed, Pod, Ref, Revision, Router
 
 MAX_GRAVES = 20_000
@@ -136,6 +137,13 @@ class Store:
         ]
         for ref in gone:
             self.drop(ref)
+
+    def put_start(self, key: str, ip: str, told: StartReport) -> None:
+        """See what a server's process says of its start."""
+        items = self._items.get(key, {})
+        for place, item in items.items():
+            if isinstance(item, Pod) and item.ip == ip and item.start is not None:
+                items[place] = replace(item, start=cold_start.split(item.start, told))
 
     def put_node(self, node: Node) -> None:
         """See a node; who has a pod on it looks again when what matters of it changed."""

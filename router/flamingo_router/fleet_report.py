@@ -36,7 +36,8 @@ def _endpoint(balancer: Balancer, endpoint: Endpoint) -> EndpointReport:
         speed=balancer.costs.speed(endpoint.address),
         ejected=endpoint.reason == fleet.EJECTED,
         reason=endpoint.reason,
-        load=endpoint.load,
+        # A thousand names of clips for each pod would be most of the answer, and nobody reads them.
+        load=endpoint.load.model_copy(update={"clips": []}) if endpoint.load else None,
     )
 
 

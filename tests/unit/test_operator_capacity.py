@@ -2,7 +2,7 @@
 
 import pytest
 
-from flamingo.wire.report import LoadReport, Timing
+from flamingo.wire.report import LoadReport, StartReport, Timing
 from flamingo_operator import capacity, cold_start
 from flamingo_operator.capacity import CLAMP, PRIOR, Measured, Memory, learned, mean_rate, rate
 
@@ -99,15 +99,15 @@ def started(**changes):
 
 
 def test_a_start_is_divided_into_its_phases():
-    found = cold_start.phases(started(), {"fetching": 12.0, "warming": 15.0})
-    assert found == cold_start.Phases(4.0, 31.0, 12.0, 78.0, 15.0)
-    assert found.total_s == 140.0
-
-
-def test_what_the_process_does_not_tell_counts_as_loading():
-    found = cold_start.phases(started())
-    assert found is not None
-    assert found.load_s == 105.0
+    seen = cold_start.phases(started())
+    assert seen == cold_start.Phases(schedule_s=4.0, image_pull_s=31.0, load_s=105.0)
+    told = StartReport(fetch_s=12.0, load_s=70.0, warm_s=15.0)
+    found = cold_start.split(seen, told)
+    assert (found.fetch_s, found.load_s, found.warm_s) == (12.0, 78.0, 15.0)
+    assert found.total_s == seen.total_s == 140.0
+    # A process that began anew tells of another start than the one that was seen.
+    again = StartReport(fetch_s=0.0, load_s=1.0, warm_s=1.0)
+    assert cold_start.split(found, again) == found
 
 
 def test_a_restarted_or_unready_pod_has_no_cold_start():
@@ -117,9 +117,12 @@ def test_a_restarted_or_unready_pod_has_no_cold_start():
 
 
 def test_starts_are_summed_up():
-    starts = [cold_start.Phases(0, 0, 0, float(load_s), 0) for load_s in range(1, 101)]
+    starts = [cold_start.Phases(0, 0, float(load_s)) for load_s in range(1, 101)]
     found = cold_start.summary(starts)
     assert found is not None
     assert (found.num_starts, found.mean.load_s) == (100, 50.5)
     assert (found.p50_s, found.p95_s) == (51, 95)
     assert cold_start.summary([]) is None
+    told = cold_start.split(starts[49], StartReport(fetch_s=20, load_s=20, warm_s=10))
+    # The mean parts are those of the starts whose parts are known.
+    assert cold_start.summary([*starts, told]).mean == told

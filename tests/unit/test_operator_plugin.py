@@ -117,17 +117,18 @@ def test_status_counts_the_servers_and_says_what_keeps_the_number():
 def test_status_tells_the_last_change_capacity_starts_and_cost():
     change = {"time": "2025-12-31T23:50:00Z", "fromReplicas": 2, "toReplicas": 4}
     scaling = {"desiredReplicas": 4, "history": [{**change, "message": "the work that waits"}]}
+    phases = {"scheduleSeconds": 4, "imagePullSeconds": 0, "loadSeconds": 80, "warmupSeconds": 15}
     figures = {
         "scaling": scaling,
         "capacity": {"audioSecondsPerSecond": "12"},
-        "coldStart": {"numStarts": 9, "p50Seconds": 142, "p95Seconds": 230},
+        "coldStart": {"numStarts": 9, "p50Seconds": 142, "p95Seconds": 230, "phases": phases},
         "cost": {"perHour": "7.60", "perAudioHour": "0.1583", "currency": "USD"},
     }
     text = shown(views.status(body(**figures), [], [], now_s=NOW_S), width=200)
     for said in (
         "10m ago, 2 to 4: the work that waits",
         "12 s of audio per second and server",
-        "142 s, p95 230 s, of 9 servers",
+        "142 s, p95 230 s, of 9 servers (load 80 s, warm-up 15 s, schedule 4 s)",
         "7.60 USD per hour, 0.1583 for an hour of audio at full use",
     ):
         assert said in text

@@ -9,11 +9,12 @@ from control_plane.deployments import INTERNAL, deployment
 from fakes.clusters import RELEASE, Cluster
 from fakes.scripted_routers import FakeRouter
 
+from flamingo.wire.report import StartReport
 from flamingo_operator import autoscale, names, report_scaling, routers, spec
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.cold_start import Phases
 from flamingo_operator.conditions import Sight, claims
-from flamingo_operator.listening import Listening
+from flamingo_operator.listening import LEISURE, Listening
 from flamingo_operator.metrics import Metrics
 from flamingo_operator.observed import Pod, Ref, node
 from flamingo_operator.plugin import forecast
@@ -136,7 +137,7 @@ def pod(name, **fields):
 
 def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
     def started(load_s):
-        return Phases(schedule_s=2, image_pull_s=10, fetch_s=0, load_s=load_s, warm_s=0)
+        return Phases(schedule_s=2, image_pull_s=10, load_s=load_s)
 
     seen = replace(
         Cluster.of().observed,
@@ -147,14 +148,29 @@ def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
             pod("d"),
         ),
     )
-    told = report_scaling.cold_starts(parsed().spec, seen).model_dump(by_alias=True)
-    assert told == {
-        "numStarts": 2,
-        "p50Seconds": 72,
-        "p95Seconds": 92,
-        "phases": {"scheduleSeconds": 2, "imagePullSeconds": 10, "loadSeconds": 70},
-    }
-    assert report_scaling.cold_starts(parsed().spec, Cluster.of().observed) is None
+    told = starts_of(seen)
+    phases = {"scheduleSeconds": 2, "imagePullSeconds": 10, "loadSeconds": 70}
+    assert told == {"numStarts": 2, "p50Seconds": 72, "p95Seconds": 92, "phases": phases}
+    assert report_scaling.cold_starts(parsed().spec, Cluster.of().observed, {}) is None
+    # Who begins has not asked the servers yet: what they told before stands.
+    parts = phases | {"fetchSeconds": 20, "loadSeconds": 40, "warmupSeconds": 10}
+    before = told | {"phases": parts}
+    assert starts_of(seen, before) == before
+    assert starts_of(seen, before | {"numStarts": 3}) == told
+
+
+def starts_of(seen, old=None):
+    told = report_scaling.cold_starts(parsed().spec, seen, old or {})
+    return told.model_dump(by_alias=True, exclude_none=True)
+
+
+def test_a_server_tells_the_parts_of_its_start_once():
+    store = Store(changed=lambda key: None)
+    store.put(started_pod("music-r-0", "10.0.0.1"), "Pod")
+    store.put_start("default/music", "10.0.0.1", StartReport(fetch_s=20, load_s=30, warm_s=4))
+    store.put_start("default/music", "10.0.0.1", StartReport(fetch_s=0, load_s=0, warm_s=0))
+    (seen,) = store.observed("default/music", "u-1").pods
+    assert (seen.start.fetch_s, seen.start.warm_s, seen.start.is_split) == (20, 4, True)
 
 
 def test_cost_counts_the_servers_that_hold_a_gpu():
@@ -222,6 +238,15 @@ def server_pod(name, ip):
     }
 
 
+def started_pod(name, ip):
+    raw = server_pod(name, ip)
+    placed = {"type": "PodScheduled", "lastTransitionTime": "2026-01-01T00:00:02Z"}
+    raw["status"]["conditions"].append({**placed, "status": "True"})
+    running = {"running": {"startedAt": "2026-01-01T00:00:04Z"}}
+    raw["status"]["containerStatuses"] = [{"name": "server", "state": running, "restartCount": 0}]
+    return raw
+
+
 def load_report(number):
     timing = {"number": number, "route": "/v1/chat", "num_windows": 40}
     timing |= {"num_tokens": 9, "compute_s": 100.0}
@@ -269,6 +294,41 @@ def test_routers_are_asked_with_the_key_and_what_they_pass_on_teaches_the_capaci
     # 1200 s of audio in 100 s of computing, counted once, beside the prior's 600 in 10.
     assert found.rates == {"L40S": pytest.approx(1800 / 110)}
     assert found.audio_s_per_s == pytest.approx(1800 / 110)
+
+
+def test_in_mode_external_routers_are_asked_now_and_then_and_teach_the_same():
+    start = {"fetch_s": 20.0, "load_s": 30.0, "warm_s": 4.0}
+    endpoint = {"address": "http://10.0.0.1:8000", "load": load_report(3) | {"start": start}}
+    fake, told = FakeRouter("127.90.0.7", body={"endpoints": [endpoint]}), []
+
+    async def scenario():
+        async with contextlib.aclosing(RoutersLoad()) as load:
+            store = Store(changed=lambda key: None)
+            metadata = {"name": "music", "namespace": "default", "uid": "u-1"}
+            body = deployment({"replicas": 1})
+            store.put_resource(body | {"metadata": metadata | {"resourceVersion": "1"}})
+            store.put(started_pod("s1", "10.0.0.1"), "Pod")
+            listening = Listening(store, load, Metrics(), told.append, 5.0)
+            for _ in range(LEISURE):
+                await listening.round()
+            nobody_was_asked = told == []
+            store.put(router_pod("r1", fake.address), "Router")
+            for _ in range(LEISURE):
+                await listening.round()
+            resource, seen = store.resource(KEY), store.observed(KEY, "u-1")
+            signals = listening.signals(KEY, resource, seen, listening.now())
+            external = desired_replicas(
+                spec.parse(body).spec, signals, Memory(), Servers(1, 0), NOW_S
+            )
+            return nobody_was_asked, seen.pods[0].start, external
+
+    with fake.running():
+        nobody_was_asked, start_seen, external = asyncio.run(scenario())
+    assert nobody_was_asked
+    assert (told, fake.num_asked) == ([KEY], 1)
+    assert (start_seen.fetch_s, start_seen.load_s, start_seen.warm_s) == (20.0, 32.0, 4.0)
+    assert external.num == 1
+    assert report_scaling.capacity(external).audio_seconds_per_second == "16"
 
 
 def test_pods_are_asked_with_the_same_key():

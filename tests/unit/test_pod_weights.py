@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from flamingo.service.exits import Exit
+from flamingo.wire.report import StartReport
 from flamingo_pod import faults
 from flamingo_pod.weights import folder, listing
 from flamingo_pod.weights.faults import AccessRefused, CannotLoad, HubUnreachable
@@ -139,6 +140,18 @@ def test_progress_tells_phase_pace_and_what_is_left():
     assert (told.phase, told.phase_s, told.elapsed_s) == ("downloading", 2.0, 5.0)
     assert (told.done_bytes, told.total_bytes) == (40, 100)
     assert told.left_s == 6.0, "20 bytes in 2 s, 60 to go; what was there before is no pace"
+
+
+def test_what_a_start_took_is_told_once_it_is_over():
+    now_s = [0.0]
+    progress = Progress(clock=lambda: now_s[0])
+    for phase, at_s in (("downloading", 3.0), ("reading", 10.0), ("warming", 60.0)):
+        now_s[0] = at_s
+        progress.begin(phase)
+    assert progress.start is None
+    now_s[0] = 75.0
+    progress.finish()
+    assert progress.start == StartReport(fetch_s=10.0, load_s=50.0, warm_s=15.0)
 
 
 def test_nothing_is_promised_before_something_moved():

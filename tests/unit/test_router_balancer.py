@@ -194,6 +194,14 @@ def test_what_is_held_for_a_first_pod_goes_out_when_it_is_ready():
     assert first is held[1]
 
 
+def test_the_fleet_is_told_without_the_names_of_clips():
+    balancer = balancer_of(A)
+    balancer.observe(A, load(clips=["c-1"]), asked_s=0, now_s=0)
+    (endpoint,) = fleet_report(balancer, now_s=1).endpoints
+    assert endpoint.load == load()
+    assert balancer.affinity.holds(A, "c-1")
+
+
 def test_nothing_is_held_where_that_is_not_wanted():
     with pytest.raises(NoEndpointReady):
         balancer_of(A, hold_s=0).ask(CLIP, now_s=0)

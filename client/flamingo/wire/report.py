@@ -37,6 +37,17 @@ class Timing(Report):
     """Its share of the pod's steps: seconds as if it had run alone."""
 
 
+class StartReport(Report):
+    """What the process took, in seconds, to become ready."""
+
+    fetch_s: float = Field(ge=0, allow_inf_nan=False)
+    """Finding the model's files, and downloading what was missing."""
+    load_s: float = Field(ge=0, allow_inf_nan=False)
+    """Reading them into the device's memory."""
+    warm_s: float = Field(ge=0, allow_inf_nan=False)
+    """Until a warm-up clip was answered."""
+
+
 class LoadReport(Report):
     """One pod, now. `epoch` changes when the process restarts, `sequence` counts reports."""
 
@@ -62,6 +73,8 @@ class LoadReport(Report):
     """Names, as the router sent them in `CLIP_HEADER`, of clips whose states are still cached."""
     timings: list[Timing] = Field(default=[], max_length=MAX_TIMINGS)
     """The last finished requests, oldest first."""
+    start: StartReport | None = None
+    """None until it is ready."""
 
 
 class Loading(Report):
@@ -108,7 +121,7 @@ class EndpointReport(Report):
     reason: str = ""
     """Why it gets no work: the pod's own state, or `silent`, `set aside`, `leaving`, `ejected`."""
     load: LoadReport | None
-    """The pod's last word; None when it is unknown or stale."""
+    """The pod's last word, without its clips; None when it is unknown or stale."""
 
 
 class QueueReport(Report):

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from flamingo.wire.report import Loading, LoadingPhase
+from flamingo.wire.report import Loading, LoadingPhase, StartReport
 
 Clock = Callable[[], float]
 
@@ -19,13 +19,33 @@ class Progress:
         self._phase: LoadingPhase = "resolving"
         self._num_done = self._num_before = 0
         self._total: int | None = None
+        self._took_s: dict[LoadingPhase, float] = {}
+        self.start: StartReport | None = None
+        """What it took, once it is over."""
 
     def begin(self, phase: LoadingPhase, *, total: int | None = None, done: int = 0) -> None:
         """Start a phase of `total` bytes, of which `done` were there before."""
         with self._lock:
+            self._end_phase()
             self._phase, self._total = phase, total
             self._num_done = self._num_before = done
-            self._phase_started_s = self._clock()
+
+    def finish(self) -> None:
+        """Say that the last phase is over."""
+        with self._lock:
+            self._end_phase()
+            took_s = {phase: round(took, 3) for phase, took in self._took_s.items()}
+            self.start = StartReport(
+                fetch_s=took_s.get("resolving", 0.0) + took_s.get("downloading", 0.0),
+                load_s=took_s.get("reading", 0.0),
+                warm_s=took_s.get("warming", 0.0),
+            )
+
+    def _end_phase(self) -> None:
+        now_s = self._clock()
+        took_s = now_s - self._phase_started_s
+        self._took_s[self._phase] = self._took_s.get(self._phase, 0.0) + took_s
+        self._phase_started_s = now_s
 
     def expect(self, total: int) -> None:
         """Say how many bytes the phase has, once that is known."""

@@ -22,6 +22,13 @@ from flamingo_operator.plugin.spec_diff import Change
 Json: TypeAlias = Mapping[str, Any]
 
 MAX_ACTIONS = 20
+PHASES = {
+    "scheduleSeconds": "schedule",
+    "imagePullSeconds": "image",
+    "fetchSeconds": "fetch",
+    "loadSeconds": "load",
+    "warmupSeconds": "warm-up",
+}
 UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -147,11 +154,19 @@ def _figures(told: Json, now_s: float) -> Iterator[tuple[str, str]]:
         yield "capacity", f"{capacity['audioSecondsPerSecond']} s of audio per second and server"
     if starts := told.get("coldStart"):
         usual, slow = starts["p50Seconds"], starts["p95Seconds"]
-        yield "cold start", f"{usual} s, p95 {slow} s, of {starts['numStarts']} servers"
+        parts = _parts(starts.get("phases") or {})
+        yield "cold start", f"{usual} s, p95 {slow} s, of {starts['numStarts']} servers{parts}"
     if cost := told.get("cost"):
         more = cost.get("perAudioHour")
         each = f", {more} for an hour of audio at full use" if more else ""
         yield "cost", f"{cost['perHour']} {cost['currency']} per hour{each}"
+
+
+def _parts(phases: Json) -> str:
+    """Return the parts of a start that take time, the longest first."""
+    took = sorted(phases.items(), key=lambda one: -one[1])
+    told = [f"{PHASES[name]} {seconds} s" for name, seconds in took if seconds and name in PHASES]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _joined(*parts: Any) -> str:
