@@ -8,21 +8,26 @@
 What a server refuses is raised as its own class of `flamingo.errors`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from flamingo import errors
-from flamingo.client import (
-    Analysis,
-    AsyncFlamingoClient,
-    AsyncTextStream,
-    CannotConnect,
-    Embedding,
-    FlamingoClient,
-    Reply,
-    TextStream,
-    TimedOut,
-    UnexpectedAnswer,
-)
 from flamingo.errors import FlamingoError
-from flamingo.wire.responses import Caption
+
+if TYPE_CHECKING:
+    from flamingo.client import (
+        Analysis,
+        AsyncFlamingoClient,
+        AsyncTextStream,
+        CannotConnect,
+        Embedding,
+        FlamingoClient,
+        Reply,
+        TextStream,
+        TimedOut,
+        UnexpectedAnswer,
+    )
+    from flamingo.wire.responses import Caption
 
 __all__ = [
     "Analysis",
@@ -39,3 +44,15 @@ __all__ = [
     "UnexpectedAnswer",
     "errors",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Services live in this package too, and none of them should carry the client and NumPy.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "flamingo.wire.responses" if name == "Caption" else "flamingo.client"
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

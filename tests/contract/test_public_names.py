@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import flamingo
 
 
@@ -16,10 +18,16 @@ def test_every_public_name_is_documented():
         assert getattr(flamingo, name).__doc__, name
 
 
+def test_another_name_is_refused_as_of_any_module():
+    with pytest.raises(AttributeError, match="module 'flamingo' has no attribute 'Flamingo'"):
+        flamingo.Flamingo  # noqa: B018 - looking is the test
+    assert dir(flamingo) == flamingo.__all__
+
+
 def test_import_is_light():
     program = (
         "import sys, flamingo\n"
-        "heavy = ('torch', 'transformers', 'typer', 'rich', 'soundfile', 'av', 'soxr')\n"
+        "heavy = ('numpy', 'torch', 'transformers', 'typer', 'rich', 'soundfile', 'av', 'soxr')\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
 
