@@ -40,6 +40,12 @@ def metadata(deployment: FlamingoDeployment, name: str, component: Component) ->
     }
 
 
+def add_metadata(metadata: Manifest, more: Mapping[str, Mapping[str, str]]) -> None:
+    """Add labels and annotations; what is there already stays."""
+    for field, given in more.items():
+        metadata[field] = {**given, **metadata.get(field, {})}
+
+
 def owner(deployment: FlamingoDeployment) -> Manifest:
     """Return the reference by which the garbage collector knows whose an object is."""
     return {

@@ -43,6 +43,8 @@ replaced. Whoever scales or rolls out takes such a pod first."""
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 """On a node, by NVIDIA's feature discovery."""
 
+OWN_PREFIXES = (f"{GROUP}/", "app.kubernetes.io/")
+"""Of the labels and annotations that nobody else may set on our objects."""
 MAX_NAME_CHARS = 40
 """63, less a dash, a revision of ten and a suffix of eleven with its dash."""
 NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"

@@ -90,6 +90,9 @@ def _network_policy(deployment: FlamingoDeployment) -> Manifest:
 
 def _deployment(deployment: FlamingoDeployment, release: Release) -> Manifest:
     name = deployment.metadata.name
+    metadata: Manifest = {"labels": names.labels(name, "router")}
+    more = deployment.spec.router.pod_metadata.model_dump(exclude_defaults=True)
+    manifests.add_metadata(metadata, more)
     body = {
         "spec": {
             "replicas": deployment.spec.router.replicas,
@@ -99,7 +102,7 @@ def _deployment(deployment: FlamingoDeployment, release: Release) -> Manifest:
                 "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
             },
             "template": {
-                "metadata": {"labels": names.labels(name, "router")},
+                "metadata": metadata,
                 "spec": _pod_spec(deployment, release),
             },
         }
@@ -108,7 +111,7 @@ def _deployment(deployment: FlamingoDeployment, release: Release) -> Manifest:
 
 
 def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
-    name = deployment.metadata.name
+    name, router = deployment.metadata.name, deployment.spec.router
     apart = {
         "weight": 100,
         "podAffinityTerm": {
@@ -123,6 +126,11 @@ def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
         "securityContext": manifests.pod_security(),
         "terminationGracePeriodSeconds": SETTLE_S + _grace_s(deployment) + EXIT_S,
         "imagePullSecrets": pull_secrets,
+        "priorityClassName": router.priority_class_name,
+        "nodeSelector": router.node_selector or None,
+        "tolerations": [
+            one.model_dump(by_alias=True, exclude_none=True) for one in router.tolerations
+        ],
         "affinity": {
             "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}
         },

@@ -11,9 +11,9 @@ Pure.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from flamingo_operator import fields, names
 from flamingo_operator.rules import Block, Rule, broken
@@ -84,6 +84,10 @@ class Spec(Block):
     """API keys; default: none are asked for."""
     pdb: DisruptionBudget | None = None
     """The servers' PodDisruptionBudget; default: maxUnavailable 1."""
+    topology_spread_constraints: Annotated[list[fields.PodPart], Field(max_length=4)] = Field(
+        default_factory=list
+    )
+    """How the servers spread over zones or nodes, as in a pod; labelSelector: these servers."""
     priority_class_name: fields.Name | None = None
     """Priority of the servers' pods."""
     cost: Cost | None = None

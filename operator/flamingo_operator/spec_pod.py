@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from flamingo_operator import fields
+from flamingo_operator import fields, names
 from flamingo_operator.rules import Block, Rule
 
 OWN_FLAGS = (
@@ -106,6 +106,29 @@ class Resources(Block):
     """What the container may not exceed."""
 
 
+def _not_ours(field: str) -> Rule:
+    ours = names.OWN_PREFIXES
+    return Rule(
+        cel=f"!has(self.{field}) || !self.{field}.exists(k, "
+        + " || ".join(f"k.startsWith('{prefix}')" for prefix in ours)
+        + ")",
+        message=f"remove {' and '.join(f'{prefix}*' for prefix in ours)} from {field}: the operator"
+        " sets them",
+        holds=lambda self: not any(key.startswith(ours) for key in getattr(self, field)),
+    )
+
+
+class PodMetadata(Block):
+    """What else is written on pods, for meshes, queues and collectors."""
+
+    RULES = (_not_ours("labels"), _not_ours("annotations"))
+
+    labels: fields.Labels = Field(default_factory=dict)
+    """More labels."""
+    annotations: fields.Labels = Field(default_factory=dict)
+    """More annotations."""
+
+
 class Server(Block):
     """The model server: one pod, one GPU."""
 
@@ -146,6 +169,8 @@ class Server(Block):
     """CPU and memory, without the GPU."""
     shared_memory: fields.Size = "2Gi"
     """Size of /dev/shm."""
+    pod_metadata: PodMetadata = PodMetadata()
+    """More labels and annotations of the servers' pods."""
     startup_deadline_seconds: Annotated[int, Field(ge=30, le=21_600)] = 1800
     """Time to fetch and load the model and to answer a warm-up clip."""
 
@@ -182,6 +207,8 @@ class Gpu(Block):
         default=None, alias="minMemoryGiB"
     )
     """Least memory of the GPU, by the node label nvidia.com/gpu.memory."""
+    runtime_class_name: fields.Name | None = None
+    """Where NVIDIA's container runtime is not the nodes' own: as a rule, nvidia."""
     node_selector: fields.Labels = Field(default_factory=dict)
     """Labels that a node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(

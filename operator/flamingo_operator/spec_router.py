@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flamingo_operator import fields
 from flamingo_operator.rules import Block
-from flamingo_operator.spec_pod import Resources
+from flamingo_operator.spec_pod import PodMetadata, Resources, Toleration
 
 
 class Admission(Block):
@@ -43,6 +43,14 @@ class Router(Block):
     """Default: the image of the operator's own release."""
     resources: Resources = Resources()
     """CPU and memory."""
+    pod_metadata: PodMetadata = PodMetadata()
+    """More labels and annotations of the routers' pods."""
+    node_selector: fields.Labels = Field(default_factory=dict)
+    """Labels that a router's node must have."""
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default_factory=list)
+    """Taints that do not keep routers away."""
+    priority_class_name: fields.Name | None = None
+    """Priority of the routers' pods."""
     admission: Admission = Admission()
     """What it takes on."""
     service: RouterService = RouterService()

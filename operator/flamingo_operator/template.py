@@ -19,6 +19,17 @@ from flamingo_operator.spec import FlamingoDeployment, Spec
 MODEL_FOLDER = "/models"
 SERVICE_ACCOUNT = "servers"
 REVISION_CHARS = 10
+SHAPING = (
+    "model",
+    "server",
+    "gpu",
+    "drain",
+    "cache",
+    "auth",
+    "topology_spread_constraints",
+    "priority_class_name",
+)
+"""The parts of a spec that say what a server's pod is."""
 LOST_NODE_S = 60
 """How long a pod outlives its node's silence, over the 40 s until the node counts as lost.
 Kubernetes' own 300 s is too long for a fleet whose every pod carries load."""
@@ -32,7 +43,7 @@ def revision_hash(spec: Spec) -> str:
         mode="json",
         by_alias=True,
         exclude_defaults=True,
-        include={"model", "server", "gpu", "drain", "cache", "auth", "priority_class_name"},
+        include={*SHAPING},
         exclude={"cache": {"preload"}, "auth": {"observe_key_secret_ref"}},
     )
     return projection.digest(said)[:REVISION_CHARS]
@@ -76,6 +87,7 @@ def pod(deployment: FlamingoDeployment, revision: Revision, ordinal: int) -> Man
     data = json.loads(revision.template)
     name = names.server_pod(deployment.metadata.name, revision.hash, str(ordinal))
     metadata = manifests.metadata(deployment, name, "server")
+    manifests.add_metadata(metadata, data.get("metadata", {}))
     metadata["labels"] |= {names.REVISION_LABEL: revision.hash, names.SERVING_LABEL: "true"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": data["spec"]}
 
@@ -83,7 +95,10 @@ def pod(deployment: FlamingoDeployment, revision: Revision, ordinal: int) -> Man
 def template(deployment: FlamingoDeployment, release: Release) -> Manifest:
     """Return what a server's pod is."""
     name, spec = deployment.metadata.name, deployment.spec
-    return {"spec": manifests.without_nothing(_pod_spec(name, spec, release))}
+    made: Manifest = {"spec": manifests.without_nothing(_pod_spec(name, spec, release))}
+    # Left out when empty: the templates that are kept from before do not have it either.
+    more = spec.server.pod_metadata.model_dump(exclude_defaults=True)
+    return {"metadata": more, **made} if more else made
 
 
 def _pod_spec(name: str, spec: Spec, release: Release) -> Manifest:
@@ -95,6 +110,10 @@ def _pod_spec(name: str, spec: Spec, release: Release) -> Manifest:
         "securityContext": manifests.pod_security(),
         "terminationGracePeriodSeconds": drain.settle_seconds + drain.deadline_seconds + EXIT_S,
         "priorityClassName": spec.priority_class_name,
+        "topologySpreadConstraints": [
+            {"labelSelector": {"matchLabels": names.selector(name, "server")}, **one}
+            for one in spec.topology_spread_constraints
+        ],
         "imagePullSecrets": [{"name": one.name} for one in spec.server.image_pull_secrets],
         **placement(spec),
         "containers": [_server(spec, release)],
@@ -115,6 +134,7 @@ def placement(spec: Spec) -> Manifest:
     ]
     given = [one.model_dump(by_alias=True, exclude_none=True) for one in spec.gpu.tolerations]
     return {
+        "runtimeClassName": spec.gpu.runtime_class_name,
         "nodeSelector": spec.gpu.node_selector or None,
         "affinity": _affinity(spec),
         "tolerations": given + lost,

@@ -10,7 +10,8 @@ from control_plane.deployments import FULL
 from fakes.clusters import RELEASE, Cluster
 
 from flamingo.service import access, keys, settings
-from flamingo_operator import children, template
+from flamingo_operator import children, routers, template
+from flamingo_operator.observed import Ref, Revision
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
 from flamingo_router.settings import pod_key
@@ -146,6 +147,27 @@ def test_without_keys_everybody_may_ask(made):
     for name, kind in (("server", PodSettings), ("router", RouterSettings)):
         assert made.settings(name, kind).key_file is None
         assert "keys" not in {volume["name"] for volume in made.pods[name]["volumes"]}
+
+
+def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
+    deployment = Cluster.of(FULL).deployment
+    data = template.template(deployment, RELEASE)
+    ref = Ref("ControllerRevision", "default", "r", "u", 1, "music")
+    server = template.pod(deployment, Revision(ref, "abc", 1, json.dumps(data)), 0)
+    assert server["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "audio"
+    assert server["metadata"]["labels"]["flamingo.dev/serving"] == "true"
+    assert server["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
+    assert server["spec"]["runtimeClassName"] == "nvidia"
+    (spread,) = server["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= server["metadata"]["labels"].items()
+    (around,) = (one for one in routers.all_of(deployment, RELEASE) if one["kind"] == "Deployment")
+    router = around["spec"]["template"]
+    assert router["metadata"]["annotations"] == {"sidecar.istio.io/inject": "true"}
+    assert around["spec"]["selector"]["matchLabels"].items() <= router["metadata"]["labels"].items()
+    assert router["spec"]["nodeSelector"] == {"pool": "system"}
+    assert router["spec"]["tolerations"] == [{"key": "system", "operator": "Exists"}]
+    assert router["spec"]["priorityClassName"] == "routers"
+    assert "metadata" not in template.template(Cluster.of({}).deployment, RELEASE)
 
 
 def test_another_key_for_observing_replaces_no_server_and_another_key_file_does():

@@ -56,11 +56,16 @@ FULL = {
         ],
         "resources": {"requests": {"cpu": 4, "memory": "32Gi"}, "limits": {"memory": "48Gi"}},
         "sharedMemory": "4Gi",
+        "podMetadata": {
+            "labels": {"kueue.x-k8s.io/queue-name": "audio"},
+            "annotations": {"sidecar.istio.io/inject": "false"},
+        },
         "startupDeadlineSeconds": 900,
     },
     "gpu": {
         "products": ["NVIDIA-L40S", "NVIDIA-A100-SXM4-80GB"],
         "minMemoryGiB": 40,
+        "runtimeClassName": "nvidia",
         "nodeSelector": {"pool": "audio"},
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
     },
@@ -92,12 +97,23 @@ FULL = {
         "replicas": 2,
         "admission": {"maxQueuedAudioSeconds": 3600, "maxHoldSeconds": 600},
         "service": {"type": "LoadBalancer", "port": 443, "annotations": {"a.example/b": "c"}},
+        "podMetadata": {"annotations": {"sidecar.istio.io/inject": "true"}},
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "system", "operator": "Exists"}],
+        "priorityClassName": "routers",
     },
     "auth": {
         "keysSecretRef": {"name": "api-keys"},
         "observeKeySecretRef": {"name": "api-keys", "key": "observe"},
     },
     "pdb": {"maxUnavailable": 1},
+    "topologySpreadConstraints": [
+        {
+            "topologyKey": "topology.kubernetes.io/zone",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "ScheduleAnyway",
+        }
+    ],
     "priorityClassName": "gpu-serving",
     "cost": {"gpuPerHour": "1.90", "currency": "EUR"},
     "mode": "Plan",
@@ -168,6 +184,16 @@ BROKEN_RULES = [
         "the operator's own flag",
         {"server": {"args": ["--port=1"]}},
         says=("remove --port, --host",),
+    ),
+    Case(
+        "the operator's own label",
+        {"server": {"podMetadata": {"labels": {"flamingo.dev/serving": "true"}}}},
+        says=("remove flamingo.dev/* and app.kubernetes.io/* from labels",),
+    ),
+    Case(
+        "the operator's own annotation",
+        {"router": {"podMetadata": {"annotations": {"flamingo.dev/drain": "true"}}}},
+        says=("remove flamingo.dev/* and app.kubernetes.io/* from annotations",),
     ),
     Case(
         "the operator's own key file",

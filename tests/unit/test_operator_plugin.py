@@ -170,6 +170,12 @@ def test_changes_are_told_field_by_field():
         ({"replicas": 1}, {"replicas": 1}, ["nothing changes"]),
         ({"replicas": 1}, {"replicas": 4}, ["replaces no server", "GPUs: 1 → 4"]),
         ({"replicas": 2}, {"suspend": True}, ["replaces no server", "GPUs: 2 → 0"]),
+        ({"cache": {"preload": False}}, {"cache": {"preload": True}}, ["replaces no server"]),
+        (
+            {},
+            {"topologySpreadConstraints": [{"maxSkew": 1}]},
+            ["replaces every server, by rollout strategy Auto: topologySpreadConstraints"],
+        ),
         (
             {"server": {"args": []}},
             {"server": {"args": ["-x"]}, "rollout": {"strategy": "Recreate"}},

@@ -8,10 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pydantic.alias_generators import to_camel
+
+from flamingo_operator import template
+
 Json: TypeAlias = Mapping[str, Any]
 
-REPLACING = ("model", "server", "gpu", "cache", "priorityClassName", "drain", "auth")
+REPLACING = frozenset(map(to_camel, template.SHAPING))
 """Parts of the spec that a running pod cannot take on."""
+SPARED = ("cache.preload", "auth.observeKeySecretRef")
+"""What of them no pod's template has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ def effects(before: Json | None, after: Json, found: list[Change]) -> Iterator[s
     if not found:
         yield "nothing changes"
         return
-    replacing = sorted({_top(change) for change in found} & {*REPLACING})
+    shaping = (change for change in found if not change.path.startswith(SPARED))
+    replacing = sorted({_top(change) for change in shaping} & REPLACING)
     if replacing:
         strategy = after.get("rollout", {}).get("strategy", "Auto")
         yield f"replaces every server, by rollout strategy {strategy}: {', '.join(replacing)}"
