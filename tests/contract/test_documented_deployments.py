@@ -1,0 +1,32 @@
+"""Each FlamingoDeployment in the documentation is one."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from control_plane.deployments import deployment
+
+from flamingo_operator import names, spec
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def examples():
+    for page in sorted(DOCS.glob("*.md")):
+        for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8"))):
+            for body in yaml.safe_load_all(block):
+                # A part is a spec without the head that all have.
+                if body.get("kind", names.KIND) == names.KIND and "spec" in body:
+                    yield pytest.param(body, id=f"{page.name}-{number}")
+
+
+@pytest.mark.parametrize("body", list(examples()))
+def test_an_example_says_what_the_types_take(body):
+    whole = deployment()
+    spec.parse({**whole, **body, "spec": {**whole["spec"], **body["spec"]}})
+
+
+def test_there_are_examples():
+    assert len(list(examples())) >= 3
