@@ -31,7 +31,7 @@ LOAD = {
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ran(cluster, *args, body=None, kubeconfig=None):
+def ran(cluster, *args, body=None, kubeconfig=None, **environ):
     """Run the plugin; return what it did."""
     config = f"--kubeconfig={kubeconfig or cluster.kubeconfig}"
     program = "from flamingo_operator.plugin.main import main; main()"
@@ -42,7 +42,7 @@ def ran(cluster, *args, body=None, kubeconfig=None):
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "NO_COLOR": "1", **environ},
     )
 
 
@@ -68,13 +68,13 @@ def own_address() -> str:
 
 
 @contextlib.contextmanager
-def serving(report) -> Iterator[int]:
+def serving(report, *, status=200) -> Iterator[int]:
     """Answer `/stats` as a pod does."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             text = json.dumps(report).encode()
-            self.send_response(200 if self.path == "/stats" else 404)
+            self.send_response(status if self.path == "/stats" else 404)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
@@ -100,8 +100,8 @@ def condition(kind, status, reason, message=""):
     }
 
 
-def server_pod(suffix, port):
-    metadata = {"name": f"{NAME}-{suffix}", "labels": names.labels(NAME, "server")}
+def server_pod(suffix, port, fleet=NAME):
+    metadata = {"name": f"{fleet}-{suffix}", "labels": names.labels(fleet, "server")}
     container = {
         "name": "server",
         "image": "none.example/pod:1",
@@ -206,6 +206,25 @@ def test_top_asks_each_server_through_the_api_server(cluster, fleet):
     rows = {row.split()[0]: row.split() for row in told(cluster, "top", NAME).splitlines()}
     assert rows["works"][1:8] == ["ready", "-", "12.3", "s", "3", "2", "25%"]
     assert rows["waits"][1:3] == ["no", "node"]
+
+
+def test_top_says_when_servers_ask_for_a_key_and_takes_another_way_with_one(cluster):
+    cluster.told("create", "-f", "-", body=deployment(name="keyed"))
+    with serving({}, status=401) as port:
+        cluster.told("create", "-f", "-", body=server_pod("a", port, "keyed"))
+        placed = {"conditions": [condition("PodScheduled", "True", "Placed")]}
+        put(cluster, "pod", "keyed-a", {"phase": "Running", "podIP": own_address(), **placed})
+        without = ran(cluster, "top", "keyed")
+        # Here is no kubelet that could make a tunnel, and that is said in a line too.
+        with_one = ran(cluster, "top", "keyed", FLAMINGO_API_KEY="k-1")
+    for done, says in (
+        (without, "let FLAMINGO_API_KEY be one"),
+        (with_one, "does not have a host"),
+    ):
+        assert done.returncode == 0
+        assert "silent" in done.stdout
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 def test_plan_says_what_would_change_and_changes_nothing(cluster, fleet):

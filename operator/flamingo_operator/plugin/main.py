@@ -4,6 +4,7 @@ Exit status: 0; 1 when it failed, with one line on standard error; 2 when it was
 called wrongly.
 """
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -104,7 +105,10 @@ def top(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Show each server of a fleet, and how much it has to do."""
+    """Show each server of a fleet, and how much it has to do.
+
+    Where the fleet asks for keys, FLAMINGO_API_KEY must hold one that may observe.
+    """
     cluster = connect(kubeconfig, context, namespace)
     cluster.deployment(name)
     pods = cluster.pods(name)
@@ -121,7 +125,8 @@ def _load(cluster: Cluster, pod: Any) -> LoadReport | None:
         return None
     ports = pod["spec"]["containers"][0].get("ports") or [{"containerPort": DEFAULT_PORT}]
     try:
-        told = cluster.stats(pod["metadata"]["name"], ports[0]["containerPort"])
+        key = os.environ.get("FLAMINGO_API_KEY")
+        told = cluster.stats(pod["metadata"]["name"], ports[0]["containerPort"], key)
         return LoadReport.model_validate(told)
     except (PluginError, ValidationError) as error:
         _note(f"{pod['metadata']['name']} does not tell its load: {str(error).splitlines()[0]}")
