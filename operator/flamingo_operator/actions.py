@@ -34,6 +34,17 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Extend:
+    """Give a pod that drains until a later moment."""
+
+    pod: Pod
+    until_s: float
+
+    def __str__(self) -> str:
+        return f"extend the drain of Pod {self.pod.ref.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Undrain:
     """Put a pod that drains back into rotation: cheaper than a cold start."""
 
@@ -56,4 +67,4 @@ class Delete:
         return f"delete {self.ref.kind} {self.ref.name}: {self.why}"
 
 
-Action: TypeAlias = Apply | Drain | Undrain | Delete
+Action: TypeAlias = Apply | Drain | Extend | Undrain | Delete

@@ -10,7 +10,7 @@ from typing import Any
 
 from flamingo.service import logs
 from flamingo_operator import kinds, moments, names
-from flamingo_operator.actions import Action, Apply, Delete, Drain, Undrain
+from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Undrain
 from flamingo_operator.kube import ApiError, Kube
 from flamingo_operator.observed import Pod
 from flamingo_operator.projection import digest_of_manifest
@@ -75,6 +75,9 @@ async def _do(kube: Kube, store: Store, action: Action) -> str | None:
             return await _apply(kube, store, action)
         case Drain(pod, started_s, until_s):
             await _mark(kube, store, pod, _drain_mark(started_s, until_s))
+        case Extend(pod, until_s):
+            until = {names.DRAIN_UNTIL: moments.encode(until_s)}
+            await _mark(kube, store, pod, {"annotations": until})
         case Undrain(pod):
             await _mark(kube, store, pod, _UNDRAINED)
         case Delete():

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flamingo_operator import children, drain, preload, revisions, rollout, template
-from flamingo_operator.actions import Action, Apply, Delete, Drain, Undrain
+from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Undrain
 from flamingo_operator.goal import Goal, choose
 from flamingo_operator.manifests import Manifest, Release
 from flamingo_operator.observed import Child, Observed, Pod
@@ -165,7 +165,7 @@ def _left(
 def _drained(
     deployment: FlamingoDeployment, observed: Observed, step: Step, now_s: float
 ) -> tuple[list[Action], list[float | None]]:
-    gone: list[Action] = []
+    done: list[Action] = []
     holds: list[float | None] = []
     for pod in observed.pods:
         if not pod.is_draining or pod in step.undrain:
@@ -174,9 +174,11 @@ def _drained(
         match drain.verdict(pod, load, deployment.spec.drain, now_s):
             case drain.Hold(until_s):
                 holds.append(until_s)
+            case drain.Extend(until_s):
+                done.append(Extend(pod, until_s))
             case drain.Leave(why, grace_s):
-                gone.append(Delete(pod.ref, why, grace_s))
-    return gone, holds
+                done.append(Delete(pod.ref, why, grace_s))
+    return done, holds
 
 
 def _asks(observed: Observed, pods: Iterable[Action]) -> tuple[Pod, ...]:

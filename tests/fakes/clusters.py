@@ -10,7 +10,7 @@ from typing import Any
 from control_plane.deployments import deployment
 
 from flamingo_operator import observed, report, spec
-from flamingo_operator.actions import Apply, Delete, Drain, Undrain
+from flamingo_operator.actions import Apply, Delete, Drain, Extend, Undrain
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.decide import decide
 from flamingo_operator.manifests import Release
@@ -97,6 +97,8 @@ class Cluster:
             case Drain(pod, started_s, until_s):
                 marked = replace(pod, drain_started_s=started_s, drain_until_s=until_s)
                 self.pods[pod.ref.name] = marked
+            case Extend(pod, until_s):
+                self.pods[pod.ref.name] = replace(pod, drain_until_s=until_s)
             case Undrain(pod):
                 self.pods[pod.ref.name] = replace(pod, drain_started_s=None, drain_until_s=None)
             case Delete(ref):

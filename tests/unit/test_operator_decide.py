@@ -384,7 +384,10 @@ def test_who_leaves_is_who_is_missed_least():
         pytest.param(6, Load(0.0, 0), "leave", id="empty"),
         pytest.param(6, None, "leave", id="does not say"),
         pytest.param(6, Load(50.0, 2), "hold", id="busy"),
-        pytest.param(91, Load(50.0, 2), "cut", id="busy beyond its deadline"),
+        pytest.param(91, Load(50.0, 2), 1176.0, id="busy beyond its forecast"),
+        pytest.param(91, None, "leave", id="silent beyond its forecast"),
+        pytest.param(590, Load(50.0, 2), 1605.0, id="busy until the last"),
+        pytest.param(605, Load(50.0, 2), "cut", id="busy beyond what the user gave"),
     ],
 )
 def test_a_draining_server_is_held_until_it_is_empty_or_late(age_s, load, expected):
@@ -394,6 +397,8 @@ def test_a_draining_server_is_held_until_it_is_empty_or_late(age_s, load, expect
         case drain.Hold(until_s):
             assert expected == "hold"
             assert 1000.0 + age_s < until_s <= pod.drain_until_s
+        case drain.Extend(until_s):
+            assert expected == until_s
         case drain.Leave(_, grace_s):
             assert expected == ("leave" if grace_s is None else "cut")
 
@@ -404,3 +409,17 @@ def test_a_drains_deadline_follows_from_the_work_in_flight_and_is_capped():
     assert drain.deadline_s(Load(100.0, 4), spec, 0.0) == 165.0
     assert drain.deadline_s(Load(10_000.0, 4), spec, 0.0) == 605.0
     assert drain.deadline_s(None, spec, 0.0) == 605.0
+
+
+def test_a_server_whose_forecast_was_too_low_is_not_cut_before_the_user_s_deadline():
+    cluster = Cluster.of({"replicas": 1})
+    cluster.live()
+    cluster.loads = {name: Load(0.1, 1) for name in cluster.pods}
+    cluster.change(replicas=0)
+    began_s = cluster.now_s
+    while any(not pod.is_terminating for pod in cluster.pods.values()):
+        cluster.operate()
+        cluster.wait(1.0)
+    spec = cluster.deployment.spec.drain
+    lasted_s = cluster.now_s - 1 - began_s
+    assert lasted_s == spec.settle_seconds + spec.deadline_seconds
