@@ -144,7 +144,7 @@ def _pods(
     ordinals = rollout.next_ordinals(observed, goal.target.hash, num_new)
     made = [Apply(template.pod(deployment, goal.target, one), is_new=True) for one in ordinals]
     held, holds = _drained(deployment, observed, step, now_s)
-    left = [_left(deployment, observed, pod, now_s) for pod in step.leave]
+    left = [_left(deployment, pod, now_s) for pod in step.leave]
     failed = [
         Delete(pod.ref, "it failed") for pod in observed.pods if rollout.is_old_news(pod, now_s)
     ]
@@ -153,13 +153,10 @@ def _pods(
     return step, [*back, *made, *left, *held, *failed], wakes
 
 
-def _left(
-    deployment: FlamingoDeployment, observed: Observed, pod: Pod, now_s: float
-) -> Drain | Delete:
+def _left(deployment: FlamingoDeployment, pod: Pod, now_s: float) -> Drain | Delete:
     if not pod.is_ready:
         return Delete(pod.ref, "it is not wanted, and serves nobody")
-    load = observed.loads.get(pod.ref.name)
-    return Drain(pod, now_s, drain.deadline_s(load, deployment.spec.drain, now_s))
+    return Drain(pod, now_s, drain.deadline_s(deployment.spec.drain, now_s))
 
 
 def _drained(

@@ -2,7 +2,8 @@
 
 A pod that serves is first taken out of its Service and held: it finishes what it
 has, and can be put back if it is wanted again. It is deleted when it is empty, or
-at its deadline; what it then still holds is asked again elsewhere by the router.
+at the deadline that the user gave. It is not cut earlier because its own forecast
+was too low: a stream that is cut is lost. One that is stuck finds that out itself.
 A pod that does not say what it holds is deleted once its endpoints have settled:
 it drains by itself on SIGTERM, within its grace period.
 
@@ -15,9 +16,6 @@ from flamingo_operator.observed import Load, Pod
 from flamingo_operator.spec_change import Drain as DrainSpec
 
 POLL_S = 1.0
-MARGIN = 1.5
-"""Over the pod's own prediction."""
-LEAST_S = 10.0
 CUT_S = 10
 """Grace after the deadline."""
 
@@ -37,12 +35,9 @@ class Leave:
     grace_s: int | None = None
 
 
-def deadline_s(load: Load | None, spec: DrainSpec, now_s: float) -> float:
+def deadline_s(spec: DrainSpec, now_s: float) -> float:
     """Return the moment until which a pod that now starts to drain may take."""
-    most_s = float(spec.settle_seconds + spec.deadline_seconds)
-    if load is None:
-        return now_s + most_s
-    return now_s + min(most_s, spec.settle_seconds + LEAST_S + MARGIN * load.backlog_s)
+    return now_s + spec.settle_seconds + spec.deadline_seconds
 
 
 def verdict(pod: Pod, load: Load | None, spec: DrainSpec, now_s: float) -> Hold | Leave:
