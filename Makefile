@@ -5,10 +5,14 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
+# What builds images, whichever is there.
+BUILDER ?= $(firstword $(foreach one,buildah podman docker,$(if $(shell command -v $(one)),$(one))))
+REGISTRY ?= ghcr.io/flamingo-fleet
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format constraints clean
+.PHONY: help up test lint format constraints images clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +35,16 @@ format: $(VENV)/.installed-dev ## Let ruff write the code's shape
 
 constraints: ## Pin the newest versions that work together into constraints.txt
 	@PYTHON="$(PYTHON)" TORCH="$(TORCH)" ./tests/contract/write_constraints.sh
+
+# Of the three builders only buildah has to be told to keep its layers for the next time.
+images: export BUILDAH_LAYERS ?= true
+images: ## Build the images of pod, router and operator; ARGS are the builder's
+	@test -n "$(BUILDER)" || { echo "make: buildah, podman and docker are missing; install one (Debian, Ubuntu: apt install buildah)" >&2; exit 1; }
+	@set -e; for image in inference_pod:pod router:router operator:operator; do \
+	    echo "building $(REGISTRY)/$${image#*:}:$(VERSION)"; \
+	    $(BUILDER) build $(ARGS) --build-arg VERSION="$(VERSION)" --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" \
+	        --tag "$(REGISTRY)/$${image#*:}:$(VERSION)" --file "$${image%:*}/Dockerfile" .; \
+	done
 
 clean: ## Remove the environment and everything built
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

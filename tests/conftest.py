@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fakes.wanted import absent
 from hypothesis import settings
 
 # How long something takes is measured where it is the point; a busy machine proves nothing.
@@ -25,14 +26,6 @@ def model_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def clips():
     return {path.name: path.read_bytes() for path in CLIPS.iterdir() if path.suffix != ".py"}
-
-
-def absent(what, install):
-    """Skip the test for want of a program, or fail it where nothing may be wanting."""
-    told = f"{what} is not installed; {install}"
-    if os.environ.get("FLAMINGO_REQUIRE_ALL") == "1":
-        pytest.fail(told)
-    pytest.skip(told)
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,9 @@ class Source:
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
             stop_flag=self._stop,
+            # For peers, of which there are none; by itself it asks who runs it, and in a
+            # container nobody does: the user has a number and no name.
+            identity=names.FIELD_MANAGER,  # type: ignore[arg-type]  # its type is not public
         )
 
     async def _heard(self, event: Mapping[str, Any], **_: Any) -> None:

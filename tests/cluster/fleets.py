@@ -1,0 +1,79 @@
+"""A fleet of containers in a namespace: what `control_plane` asks of one, and its answers."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from cluster.nodes import Cluster
+from control_plane.operators import Site, wait_until
+
+NAME = "music"
+BASE = {
+    "drain": {"settleSeconds": 2, "deadlineSeconds": 60},
+    # Two threads on two busy cores wait for each other.
+    "server": {"env": [{"name": "OMP_NUM_THREADS", "value": "1"}]},
+}
+LEAVE_S = 90
+
+
+class Fleet(Site):
+    """A namespace; the operator of the whole cluster looks after it."""
+
+    cluster: Cluster
+
+    @property
+    def address(self) -> str:
+        """The Service's; names are for those who live there."""
+        return f"http://{self.get('service', NAME)['spec']['clusterIP']}"
+
+    def launch(self, spec: dict[str, Any] | None = None) -> None:
+        """Create it; return when it is complete."""
+        self.create({**BASE, **(spec or {})})
+        self.wait_complete((spec or {}).get("replicas", 1))
+
+    def remove(self) -> None:
+        """Delete it; return when its pods are gone."""
+        self.cluster.call("-n", self.namespace, "delete", "fd", "--all")
+        self.cluster.call("delete", "namespace", self.namespace, "--wait=false")
+        # Nobody asks any more: what is left of a grace period is not worth waiting for.
+        self.cluster.call("-n", self.namespace, "delete", "pods", "--all", "--grace-period=1")
+        wait_until(lambda: not self._has_pods(), "its pods are gone", within_s=LEAVE_S)
+
+    def _has_pods(self) -> bool:
+        return bool(self.get("pods")["items"])
+
+    def names(self) -> dict[str, str]:
+        """Return each server's unique id, by its name."""
+        return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.pods()}
+
+    def events(self, reason: str) -> list[str]:
+        """Return what was told of the fleet, by reason."""
+        found = self.get("events")["items"]
+        return [one["message"] for one in found if one["reason"] == reason]
+
+
+def process_of(pod: dict[str, Any]) -> int:
+    """Return the process that is a pod's container, on the node: which is this machine."""
+    uid = pod["metadata"]["uid"]
+    (found,) = [
+        int(folder.name)
+        for folder in Path("/proc").glob("[0-9]*")
+        if uid in _text(folder / "cgroup") and _is_first(_text(folder / "status"))
+    ]
+    return found
+
+
+def _is_first(status: str) -> bool:
+    """Whether a process is the first of its container, and no decoder or pause."""
+    facts = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    numbers = facts.get("NSpid", "").split()
+    return numbers[1:] == ["1"] and facts["Name"].strip() != "pause"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # it ended while we looked
+        return ""

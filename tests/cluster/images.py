@@ -1,0 +1,56 @@
+"""Our images, built from the Dockerfiles as `make images` does, and given to the node."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from cluster.nodes import Cluster
+
+ROOT = Path(__file__).parents[2]
+BASE = "docker.io/library/python:3.11-slim-bookworm"
+REGISTRY = "localhost/flamingo"
+VERSION = "test"
+NAMES = ("pod", "router", "operator")
+BUILD_S = 580
+
+
+def build(base_image: Path) -> dict[str, str]:
+    """Return each image's name; layers of an earlier run are used again."""
+    if not _is_there(BASE):
+        _run([base_image], "the base image")
+    arguments = "--quiet --isolation chroot --network host --pull=never" + _wheels()
+    make = ["make", "images", "BUILDER=buildah", f"REGISTRY={REGISTRY}", f"VERSION={VERSION}"]
+    _run([*make, f"ARGS={arguments}"], "make images")
+    return {name: f"{REGISTRY}/{name}:{VERSION}" for name in NAMES}
+
+
+def load(cluster: Cluster, images: dict[str, str], folder: Path) -> None:
+    """Let the node have the images, uncompressed, because that is quicker."""
+    for name, image in images.items():
+        archive = folder / f"{name}.tar"
+        _run(["buildah", "push", "--quiet", image, f"docker-archive:{archive}:{image}"], "buildah push")
+        cluster.load(archive)
+        archive.unlink()
+
+
+def tag(image: str, name: str) -> None:
+    """Give an image another name."""
+    _run(["buildah", "tag", image, name], "buildah tag")
+
+
+def _wheels() -> str:
+    """Return what lets the build see wheels that lie on this machine, such as a torch for CPUs."""
+    folder = os.environ.get("PIP_FIND_LINKS", "")
+    return f" --volume {folder}:{folder}:ro" if Path(folder).is_absolute() else ""
+
+
+def _is_there(image: str) -> bool:
+    look = ["buildah", "inspect", "--type", "image", image]
+    return subprocess.run(look, capture_output=True, check=False).returncode == 0
+
+
+def _run(command: list[str | Path], what: str) -> None:
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=BUILD_S, check=False
+    )
+    assert done.returncode == 0, f"{what}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
