@@ -28,7 +28,10 @@ def load(cluster: Cluster, images: dict[str, str], folder: Path) -> None:
     """Let the node have the images, uncompressed, because that is quicker."""
     for name, image in images.items():
         archive = folder / f"{name}.tar"
-        _run(["buildah", "push", "--quiet", image, f"docker-archive:{archive}:{image}"], "buildah push")
+        _run(
+            ["buildah", "push", "--quiet", image, f"docker-archive:{archive}:{image}"],
+            "buildah push",
+        )
         cluster.load(archive)
         archive.unlink()
 

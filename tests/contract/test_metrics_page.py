@@ -21,7 +21,8 @@ HEAD = """# Metrics
 
 `GET /metrics` on every service, as Prometheus text or as OpenMetrics with exemplars that name a
 trace, whichever is asked for. Label values are few whatever clients send: routes are those that
-exist. Written by `python tests/contract/test_metrics_page.py`.
+exist. `?name[]=NAME`, which may be repeated, asks for some only. Written by
+`python tests/contract/test_metrics_page.py`.
 """
 ALIASES_HEAD = """
 ## What vLLM's dashboards and the Gateway API know
