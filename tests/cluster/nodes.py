@@ -12,16 +12,17 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
+from control_plane.kubectl import Kubectl
+
 NUM_GPUS = 4
 START_S = 180
-CALL_S = 120
 CLONE_NEWNET = 0x40000000
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(Kubectl):
     """A node's cluster, from outside its network."""
 
     script: Path
@@ -41,19 +42,6 @@ class Cluster:
     def enter(self) -> list[str]:
         """What to put before a command that is to run in the cluster's network."""
         return ["nsenter", f"--net={self.network}"]
-
-    def call(self, *args: str, body: object = None) -> subprocess.CompletedProcess[str]:
-        command = [self.kubectl, f"--kubeconfig={self.kubeconfig}", *args]
-        text = json.dumps(body) if body is not None else None
-        return subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=CALL_S, check=False
-        )
-
-    def told(self, *args: str, body: object = None) -> str:
-        """Return what a call that succeeds prints."""
-        done = self.call(*args, body=body)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def load(self, archive: Path) -> None:
         """Give the node an archive's images."""

@@ -10,6 +10,7 @@ the tests skipped.
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -17,47 +18,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from control_plane.kubectl import CALL_S, Cluster
+from control_plane.operators import neighbours, site
+from fakes.kmock_cluster import KmockCluster
+
+from flamingo_operator.names import PLURAL
 
 ROOT = Path(__file__).parents[2]
 START_S = 120
-CALL_S = 60
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """An API server, through kubectl."""
-
-    kubectl: str
-    kubeconfig: Path
-    state: Path | None = None
-    """Where the script keeps its processes' ids; None where only an API server runs."""
-
-    def call(self, *args: str, body: object = None) -> subprocess.CompletedProcess[str]:
-        command = [self.kubectl, f"--kubeconfig={self.kubeconfig}", *args]
-        text = json.dumps(body) if body is not None else None
-        return subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=CALL_S, check=False
-        )
-
-    def told(self, *args: str, body: object = None) -> str:
-        """Return what a call that succeeds prints."""
-        done = self.call(*args, body=body)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def refusal(self, *args: str, body: object = None) -> str:
-        """Return why a call is refused."""
-        done = self.call(*args, body=body)
-        assert done.returncode != 0, f"not refused: {done.stdout}"
-        return done.stderr
-
-    def stored(self, name: str) -> dict[str, Any]:
-        return json.loads(self.told("get", "fd", name, "-o", "json"))
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +48,60 @@ def whole_cluster(cluster):
     if cluster.state is None:
         pytest.skip("only an API server: set FLAMINGO_KUBE for controllers and simulated nodes")
     return cluster
+
+
+@pytest.fixture(scope="module", params=["real", "kmock"])
+def any_control_plane(request):
+    """Return a real control plane where there is one; and then kmock's."""
+    if request.param == "real":
+        yield request.getfixturevalue("whole_cluster")
+    else:
+        with KmockCluster().running() as cluster:
+            yield cluster
+
+
+@pytest.fixture(scope="module")
+def control_plane(whole_cluster):
+    """Return where a module's operators work."""
+    return whole_cluster
+
+
+@pytest.fixture
+def here(control_plane, tmp_path, request):
+    """Yield a namespace whose operators the test itself starts."""
+    name = re.sub("[^a-z]+", "-", request.node.name)[5:50].strip("-")
+    with site(control_plane, name, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def places(control_plane, tmp_path_factory, request):
+    """Yield namespaces that one operator looks after, for tests that leave it alone."""
+    stem = request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    names = [f"{stem}-{number}" for number in range(request.module.NUM_PLACES)]
+    with (
+        site(control_plane, f"{stem}-hq", tmp_path_factory.mktemp("places")) as first,
+        neighbours(first, names) as made,
+    ):
+        first.start("--no-leader-election", namespaces=",".join(names))
+        yield made
+
+
+@pytest.fixture
+def place(places):
+    """Yield a namespace that nobody has used; its servers leave their GPUs to the next test's."""
+    found = places.pop()
+    yield found
+    for one in found.get(PLURAL)["items"]:
+        found.delete(PLURAL, one["metadata"]["name"])
+
+
+@pytest.fixture
+def fleet(place):
+    """Return a place where two servers run."""
+    place.create({"replicas": 2})
+    place.wait_complete(2)
+    return place
 
 
 def _started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:

@@ -16,8 +16,7 @@ from typing import Any
 
 from control_plane.deployments import deployment
 
-from flamingo_operator import rbac
-from flamingo_operator.names import FIELD_MANAGER
+from flamingo_operator.names import COMPONENT_LABEL, FIELD_MANAGER, PLURAL
 
 OWN_KINDS = (
     "pods,services,deployments,poddisruptionbudgets,networkpolicies,serviceaccounts,roles,"
@@ -110,29 +109,43 @@ class Site:
     def create(self, spec: dict[str, Any] | None = None, *, name: str = "music") -> None:
         body = deployment({**BASE, **(spec or {})}, name=name)
         body["metadata"]["namespace"] = self.namespace
-        self.kubectl("create", "-f", "-", body=body)
+        self.cluster.create(self.namespace, body)
 
     def change(self, spec: dict[str, Any], *, name: str = "music") -> None:
-        patch = json.dumps({"spec": spec})
-        self.kubectl("patch", "fd", name, "--type=merge", f"--patch={patch}")
+        self.patch(PLURAL, name, {"spec": spec})
 
-    def get(self, kind: str, name: str = "") -> Any:
-        return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json"))
+    def patch(self, kind: str, name: str, patch: dict[str, Any]) -> None:
+        self.cluster.patch(self.namespace, kind, name, patch)
+
+    def delete(self, kind: str, name: str, *, is_forced: bool = False) -> None:
+        self.cluster.delete(self.namespace, kind, name, is_forced=is_forced)
+
+    def get(self, kinds: str, name: str = "") -> dict[str, Any]:
+        return self.cluster.get(self.namespace, kinds, name)
 
     def status(self, name: str = "music") -> dict[str, Any]:
-        return self.get("fd", name).get("status", {})
+        return self.get(PLURAL, name).get("status", {})
 
     def reason(self, kind: str, name: str = "music") -> str:
         found = (one for one in self.status(name).get("conditions", ()) if one["type"] == kind)
         return next((one["reason"] for one in found), "")
 
     def pods(self) -> list[dict[str, Any]]:
-        found = self.kubectl("get", "pods", "-l", "flamingo.dev/component=server", "-o", "json")
-        return json.loads(found)["items"]
+        return [
+            pod
+            for pod in self.get("pods")["items"]
+            if pod["metadata"].get("labels", {}).get(COMPONENT_LABEL) == "server"
+        ]
+
+    def images(self) -> set[str]:
+        return {pod["spec"]["containers"][0]["image"] for pod in self.pods()}
+
+    def event_reasons(self) -> set[str]:
+        return {one["reason"] for one in self.get("events")["items"]}
 
     def is_complete(self, num: int, name: str = "music") -> bool:
         """Whether the status of this generation says that all is as wanted."""
-        body = self.get("fd", name)
+        body = self.get(PLURAL, name)
         status = body.get("status", {})
         told = {one["type"]: one["reason"] for one in status.get("conditions", ())}
         return (
@@ -160,7 +173,7 @@ class Site:
 
     def written(self) -> dict[str, Any]:
         """Return what the operator wrote, and when, of all objects that are there."""
-        items = self.get(OWN_KINDS + ",fd,events", "--show-managed-fields")["items"]
+        items = self.get(f"{OWN_KINDS},{PLURAL},events")["items"]
         return {
             f"{item['kind']}/{item['metadata']['name']}/{item['metadata']['uid']}": [
                 entry
@@ -206,37 +219,25 @@ def _after_each(text: str) -> list[list[dict[str, Any]]]:
     return seen
 
 
-def _namespace(cluster: Any, name: str) -> None:
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    # Whatever is made has to pass the strictest level.
-    made["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.told("create", "-f", "-", body=made)
-
-
 @contextlib.contextmanager
 def neighbours(first: Site, names: Iterable[str]) -> Iterator[list[Site]]:
     """Yield more namespaces in which the first one's account has the operator's rules."""
     made = []
     for name in names:
-        _namespace(first.cluster, name)
-        _grant(first.cluster, name, first.namespace)
+        first.cluster.admit(name, first.namespace)
         made.append(Site(first.cluster, name, first.folder, first.operators))
     try:
         yield [*made]
     finally:
         for one in made:
-            first.cluster.call("delete", "namespace", one.namespace, "--wait=false")
+            first.cluster.dismiss(one.namespace)
 
 
 @contextlib.contextmanager
 def site(cluster: Any, namespace: str, folder: Path) -> Iterator[Site]:
     """Yield a new namespace in which an operator may run; end what was started there."""
-    _namespace(cluster, namespace)
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}
-    cluster.told("-n", namespace, "create", "-f", "-", body=account)
-    _grant(cluster, namespace, namespace)
-    token = cluster.told("-n", namespace, "create", "token", "operator").strip()
-    _write_kubeconfig(cluster, token, folder / "kubeconfig")
+    cluster.admit(namespace, namespace)
+    (folder / "kubeconfig").write_text(json.dumps(cluster.account(namespace)))
     here = Site(cluster, namespace, folder)
     try:
         yield here
@@ -245,52 +246,7 @@ def site(cluster: Any, namespace: str, folder: Path) -> Iterator[Site]:
             if operator.process.poll() is None:
                 operator.process.send_signal(signal.SIGCONT)
                 operator.kill()
-        cluster.call("delete", "namespace", namespace, "--wait=false")
-
-
-def _grant(cluster: Any, namespace: str, home: str) -> None:
-    account = {"kind": "ServiceAccount", "name": "operator", "namespace": home}
-    group = "rbac.authorization.k8s.io"
-    rules = rbac.rules() + rbac.own_rules()
-    for body in (
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "Role",
-            "metadata": {"name": "operator"},
-            "rules": rules,
-        },
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "operator"},
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": "operator"},
-            "subjects": [account],
-        },
-    ):
-        cluster.told("-n", namespace, "create", "-f", "-", body=body)
-
-
-def grant_cluster(cluster: Any, namespace: str) -> None:
-    """Let a namespace's operator look after the whole cluster."""
-    group, name = "rbac.authorization.k8s.io", f"operator-{namespace}"
-    account = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
-    for body in (
-        {"kind": "ClusterRole", "rules": rbac.rules() + rbac.cluster_rules()},
-        {
-            "kind": "ClusterRoleBinding",
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-            "subjects": [account],
-        },
-    ):
-        whole = {"apiVersion": f"{group}/v1", "metadata": {"name": name}, **body}
-        cluster.told("create", "-f", "-", body=whole)
-
-
-def _write_kubeconfig(cluster: Any, token: str, file: Path) -> None:
-    config = json.loads(cluster.told("config", "view", "--raw", "--minify", "-o", "json"))
-    config["users"] = [{"name": "operator", "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = "operator"
-    file.write_text(json.dumps(config))
+        cluster.dismiss(namespace)
 
 
 def process_id(cluster: Any, program: str) -> int:

@@ -3,36 +3,50 @@
 import asyncio
 import contextlib
 
+import kmock
 import pytest
-from fakes.api_servers import ApiServer, refusal
+from fakes.kmock_cluster import serving
+from fakes.objects import Objects
+from kubernetes.aio import client
 
 from flamingo_operator import kinds
-from flamingo_operator.kube import ApiError
-from flamingo_operator.watch import Watch
+from flamingo_operator.kube import ApiError, Kube
+from flamingo_operator.watch import PAGE, Watch
+
+WATCHES = kmock.params({"watch": "1"})
+LISTS = "get /api/v1/pods?limit=250"
 
 
 class Sink:
     def __init__(self):
-        self.there = {}
+        self.there = set()
         self.lists = []
 
     def seen(self, raw):
-        self.there[raw["metadata"]["name"]] = raw["metadata"]["resourceVersion"]
+        self.there.add(raw["metadata"]["name"])
         return raw["metadata"]["name"]
 
     def gone(self, raw):
-        self.there.pop(raw["metadata"]["name"])
+        self.there.remove(raw["metadata"]["name"])
 
     def listed(self, uids, version):
         self.lists.append((uids, version))
 
 
-def pod(name, version="1"):
-    return {"metadata": {"name": name, "resourceVersion": version}}
+def with_pods(names):
+    objects = Objects()
+    for name in names:
+        create(objects, name)
+    return objects
 
 
-def event(kind, raw):
-    return {"type": kind, "object": raw}
+def create(objects, name):
+    objects.create("pods", "n", {"metadata": {"name": name, "labels": {"a": "b"}}})
+
+
+def event(kind, name, version):
+    metadata = {"name": name, "resourceVersion": version}
+    return {"type": kind, "object": {"metadata": metadata}}
 
 
 async def until(holds):
@@ -42,64 +56,74 @@ async def until(holds):
 
 
 @contextlib.asynccontextmanager
-async def watching(server):
-    sink = Sink()
-    async with server.running() as kube:
-        watch = Watch(kube, kinds.POD, "", "a=b", sink)
-        task = asyncio.create_task(watch.run())
+async def asking(objects):
+    async with contextlib.AsyncExitStack() as stack:
+        api, url = await stack.enter_async_context(serving(objects))
+        kube = Kube(client.Configuration(host=url))
+        yield api, await stack.enter_async_context(contextlib.aclosing(kube))
+
+
+@contextlib.asynccontextmanager
+async def watching(objects, tell=lambda api: None):
+    """Follow the pods; `tell` tells the server beforehand how to answer some requests."""
+    async with asking(objects) as (api, kube):
+        tell(api)
+        sink = Sink()
+        task = asyncio.create_task(Watch(kube, kinds.POD, "", "a=b", sink).run())
         try:
-            yield sink
+            yield api, sink
         finally:
             task.cancel()
-            server.events.put_nowait(None)
             await asyncio.gather(task, return_exceptions=True)
 
 
 def test_a_list_comes_in_pages_and_a_watch_goes_on_from_it():
+    def tell(api):
+        bookmark = event("BOOKMARK", "", "700")
+        first = (event("DELETED", "0", "698"), event("ADDED", "new", "699"), bookmark)
+        api.override[WATCHES][:1] << first
+
     async def scenario():
-        server = ApiServer([pod(name) for name in "abcde"])
-        async with watching(server) as sink:
-            await until(lambda: sink.lists)
-            assert sink.lists == [({*"abcde"}, 10)]
-            server.events.put_nowait(event("DELETED", pod("a", "11")))
-            server.events.put_nowait(event("ADDED", pod("f", "12")))
-            server.events.put_nowait(event("BOOKMARK", pod("", "20")))
-            await until(lambda: "f" in sink.there)
-            assert "a" not in sink.there
-            server.events.put_nowait(None)
-            await until(lambda: "resourceVersion=20" in server.seen[-1])
-            assert server.num_lists() == 1
+        names = {str(number) for number in range(2 * PAGE + 1)}
+        objects = with_pods(names)
+        version = objects.version
+        async with watching(objects, tell) as (api, sink):
+            await until(lambda: len(api[WATCHES]) == 2)
+            assert sink.lists == [(names, version)]
+            assert sink.there == names - {"0"} | {"new"}
+            assert len(api[LISTS]) == 3
+            assert [one.params["resourceVersion"] for one in api[WATCHES]] == [str(version), "700"]
 
     asyncio.run(scenario())
 
 
 def test_a_server_that_forgot_where_we_were_is_asked_for_everything():
     async def scenario():
-        server = ApiServer([pod("a")])
-        async with watching(server) as sink:
-            await until(lambda: sink.lists)
-            server.items, server.version = [pod("b", "30")], 31
-            gone = {"code": 410, "message": "too old resource version", "metadata": {}}
-            server.events.put_nowait(event("ERROR", gone))
-            await until(lambda: len(sink.lists) == 2)
-            assert sink.lists[1] == ({"b"}, 31)
-            server.refusals.append(refusal(410, "Expired"))
-            server.events.put_nowait(None)
+        objects = with_pods("a")
+        async with watching(objects, lambda api: api.override[WATCHES][1:2] << 410) as (api, sink):
+            await until(lambda: api[WATCHES])
+            objects.is_silent = True
+            create(objects, "b")
+            objects.is_silent = False
+            objects.forget()
             await until(lambda: len(sink.lists) == 3)
+            assert [names for names, _ in sink.lists] == [{"a"}, {"a", "b"}, {"a", "b"}]
 
     asyncio.run(scenario())
 
 
 def test_a_server_that_fails_is_asked_again_from_where_we_were():
+    def tell(api):
+        api.override[LISTS][:1] << 500
+        api.override[LISTS][1:2] << 429
+        api.override[WATCHES][:1] << (b"",)
+        api.override[WATCHES][1:2] << 503
+
     async def scenario():
-        server = ApiServer([pod("a")])
-        server.refusals = [refusal(500, "etcd is slow"), refusal(429, "too many")]
-        async with watching(server) as sink:
-            await until(lambda: sink.lists)
-            server.refusals = [refusal(503, "shutting down")]
-            server.events.put_nowait(None)
-            await until(lambda: server.refusals == [])
-            server.events.put_nowait(event("ADDED", pod("b", "11")))
+        objects = with_pods("a")
+        async with watching(objects, tell) as (api, sink):
+            await until(lambda: len(api[WATCHES]) == 3)
+            create(objects, "b")
             await until(lambda: "b" in sink.there)
             assert len(sink.lists) == 1
 
@@ -108,17 +132,17 @@ def test_a_server_that_fails_is_asked_again_from_where_we_were():
 
 def test_a_refusal_says_why_and_when_to_come_back():
     async def scenario():
-        server = ApiServer()
-        async with server.running() as kube:
-            server.refusals = [refusal(429, "too many requests", **{"Retry-After": "7"})]
+        async with asking(Objects()) as (api, kube):
+            busy = api.override[LISTS][:1] << 429 << {"Retry-After": "7"}
+            busy << {"message": "too many requests"}
+            api.override[LISTS][1:] << 422 << {"message": "spec.x: invalid"}
             with pytest.raises(ApiError) as refused:
-                await kube.get("/api/v1/pods")
+                await kube.get("/api/v1/pods", {"limit": "250"})
             assert (refused.value.status, refused.value.retry_after_s) == (429, 7.0)
             assert str(refused.value) == "too many requests"
             assert not refused.value.is_refusal
-            server.refusals = [refusal(422, "spec.x: invalid")]
             with pytest.raises(ApiError) as refused:
-                await kube.get("/api/v1/pods")
+                await kube.get("/api/v1/pods", {"limit": "250"})
             assert refused.value.is_refusal
 
     asyncio.run(scenario())

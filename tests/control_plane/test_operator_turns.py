@@ -1,0 +1,39 @@
+"""Several operators, one of which leads."""
+
+import signal
+import time
+
+import pytest
+from control_plane.operators import wait_until
+
+ELECTING = "--lease-s=6"
+"""Short, for others wait until it is over; long, for a busy machine must not lose it."""
+
+
+@pytest.fixture(scope="module")
+def control_plane(any_control_plane):
+    return any_control_plane
+
+
+def test_they_take_turns_and_one_that_was_away_too_long_ends_without_another_act(here):
+    first = here.start(ELECTING)
+    wait_until(first.is_leading, "the first leads")
+    second = here.start(ELECTING)
+    assert second.get("/health/ready")[0] == 200
+    here.create({"replicas": 1})
+    here.wait_complete(1)
+    assert second.metric("flamingo_operator_leading") == 0
+    first.process.send_signal(signal.SIGSTOP)
+    here.change({"replicas": 2})
+    here.wait_complete(2)
+    assert second.is_leading()
+    first.process.send_signal(signal.SIGCONT)
+    assert first.process.wait(30) == 1
+    assert "lease.lost" in first.log.read_text()
+    assert here.is_complete(2)
+    third = here.start("--lease-s=30")
+    wait_until(lambda: third.get("/health/ready")[0] == 200, "the third waits")
+    began_s = time.monotonic()
+    assert second.stop() == 0
+    wait_until(third.is_leading, "the third leads at once")
+    assert time.monotonic() - began_s < 25
