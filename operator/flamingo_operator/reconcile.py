@@ -73,9 +73,9 @@ class Reconciler:
         if decision.asks:
             observed = replace(observed, loads=await self.pods_load.read(decision.asks))
             decision = decide(deployment, observed, self.release, desired, now_s)
-        resource = await self._promise(key, resource, desired)
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
+            resource = await self._promise(key, resource, desired)
             refusals = await apply(self.kube, self.store, decision.actions)
         old = resource.body.get("status", {})
         new = report.status(deployment, observed, decision, refusals, (old, now_s))

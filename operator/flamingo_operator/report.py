@@ -181,10 +181,7 @@ def _condition(
 
 def events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
     """Yield what is told of the way from one status to the next: transitions only."""
-    was, now = _desired(old), _desired(new)
-    if was is not None and was != now:
-        why = new.get("scaling", {}).get("message")
-        yield Event("Scaled", f"from {was} to {now} servers" + (f": {why}" if why else ""))
+    yield from _scaled(old, new)
     before = {one["type"]: one for one in old.get("conditions", ())}
     for one in new["conditions"]:
         known = before.get(one["type"])
@@ -204,9 +201,19 @@ def _is_news(claim: Claim, known: Mapping[str, Any] | None) -> bool:
     return known["reason"] != claim.reason and (is_milestone or not claim.is_good)
 
 
-def _desired(status: Mapping[str, Any]) -> int | None:
-    found: int | None = status.get("scaling", {}).get("desiredReplicas")
-    return found
+def _scaled(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield that the number changed; in mode Plan only what is wanted does."""
+    if "plan" in new or not _is_readable(new):
+        return
+    now = new.get("scaling", {}).get("desiredReplicas")
+    was = old.get("replicas") if "plan" in old else old.get("scaling", {}).get("desiredReplicas")
+    if was is not None and was != now:
+        why = new.get("scaling", {}).get("message")
+        yield Event("Scaled", f"from {was} to {now} servers" + (f": {why}" if why else ""))
+
+
+def _is_readable(status: Mapping[str, Any]) -> bool:
+    return all(one["reason"] != "InvalidSpec" for one in status["conditions"])
 
 
 def _drains(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:

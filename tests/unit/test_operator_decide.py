@@ -7,7 +7,7 @@ from fakes.clusters import RELEASE, Cluster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flamingo_operator import drain, rollout, template, victim
+from flamingo_operator import drain, report, rollout, template, victim
 from flamingo_operator.actions import Apply, Delete, Drain, Undrain
 from flamingo_operator.manifests import Release
 from flamingo_operator.observed import Load, Node, Observed
@@ -261,6 +261,27 @@ def test_a_plan_is_told_and_not_done():
     cluster.operate()
     assert cluster.status["plan"]["numGpus"] == 1
     assert len(cluster.pods) == 2
+
+
+def scaled(old, new):
+    return [one.message for one in report.events(old, new) if one.reason == "Scaled"]
+
+
+def test_a_plan_scales_nothing_and_says_no_such_thing():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    before = cluster.status
+    cluster.change(mode="Plan", replicas=3)
+    cluster.operate()
+    planned = cluster.status
+    assert scaled(before, planned) == []
+    broken = report.unreadable(9, ["no such field"], planned, cluster.now_s)
+    assert scaled(planned, broken) == []
+    # What was planned happens only now.
+    cluster.change(mode="Apply")
+    cluster.operate()
+    assert scaled(planned, cluster.status) == ["from 2 to 3 servers"]
+    assert scaled(before, cluster.status) == ["from 2 to 3 servers"]
 
 
 def test_without_a_signal_the_least_number_is_held_and_that_is_said():
