@@ -12,10 +12,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flamingo.service import logs
-from flamingo_operator import kinds, moments, names, report, report_scaling, spec
+from flamingo_operator import (
+    avoidance,
+    kinds,
+    moments,
+    names,
+    report,
+    spec,
+)
 from flamingo_operator.apply import NOT_FOUND, apply
 from flamingo_operator.autoscale import Servers
-from flamingo_operator.decide import decide
+from flamingo_operator.decide import Decision, decide
 from flamingo_operator.kube import ApiError, Kube
 from flamingo_operator.listening import Listening
 from flamingo_operator.manifests import Release
@@ -67,7 +74,8 @@ class Reconciler:
         self, key: str, resource: Resource, deployment: FlamingoDeployment
     ) -> float | None:
         now_s = self.now()
-        observed = self.store.observed(key, resource.uid)
+        avoided = avoidance.remembered(resource.body.get("status", {}))
+        observed = replace(self.store.observed(key, resource.uid), avoided=avoided)
         desired = self._desired(key, resource, deployment, observed)
         decision = decide(deployment, observed, self.release, desired, now_s)
         if decision.asks:
@@ -75,7 +83,7 @@ class Reconciler:
             decision = decide(deployment, observed, self.release, desired, now_s)
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
-            resource = await self._promise(key, resource, desired)
+            resource = await self._promise(key, resource, decision)
             refusals = await apply(self.kube, self.store, decision.actions)
         old = resource.body.get("status", {})
         new = report.status(deployment, observed, decision, refusals, (old, now_s))
@@ -98,20 +106,17 @@ class Reconciler:
         self.metrics.show_demand(key, desired.needed, desired.audio_s_per_s)
         return desired
 
-    async def _promise(self, key: str, resource: Resource, desired: Desired) -> Resource:
-        """Write down a number that the demand chose before it is acted upon.
+    async def _promise(self, key: str, resource: Resource, decision: Decision) -> Resource:
+        """Write down what a successor could not find out anew, before it is acted upon.
 
-        A successor then goes on from it, not from the number before: it would take
-        servers away that were made a moment ago.
+        A number that the demand chose: it would take servers away that were made a
+        moment ago. A node that is avoided: the server that told of it is about to go.
         """
         old = resource.body.get("status", {})
-        told = report_scaling.scaling(desired).model_dump(
-            mode="json", by_alias=True, exclude_none=True
-        )
-        was = old.get("scaling", {}).get("desiredReplicas")
-        if desired.told is None or was is None or was == desired.num:
+        promised = report.promised(old, decision)
+        if promised == old:
             return resource
-        await self._tell(resource, {**old, "scaling": told})
+        await self._tell(resource, promised)
         return self.store.resource(key) or resource
 
     async def _refuse(self, resource: Resource, faults: list[str]) -> None:

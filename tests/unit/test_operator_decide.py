@@ -37,7 +37,7 @@ def left(decision):
 
 moves = st.lists(
     st.one_of(
-        st.sampled_from(["operate", "operate", "schedule", "load", "end", "fail"]),
+        st.sampled_from(["operate", "operate", "schedule", "load", "end", "fail", "fault"]),
         st.tuples(st.just("wait"), st.sampled_from([1.0, 12.0, 200.0, 4000.0])),
         st.tuples(st.just("scale"), st.integers(0, 4)),
         st.tuples(st.just("roll"), st.sampled_from(["a:1", "b:2", "c:3"])),
@@ -62,6 +62,8 @@ def move(cluster, one):  # noqa: C901 - a table of moves
         case "fail":
             for name, pod in list(cluster.pods.items())[:1]:
                 cluster.pods[name] = replace(pod, is_finished=True, is_ready=False)
+        case "fault":
+            cluster.fault(*[name for name, pod in cluster.pods.items() if pod.node][:1])
         case str():
             getattr(cluster, one)()
         case ("wait", seconds):
@@ -104,6 +106,7 @@ def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules
     )
     for one in life:
         move(cluster, one)
+    cluster.body["metadata"]["annotations"] = {"flamingo.dev/trusted-nodes": "*"}
     cluster.change(rollout={**rules, "paused": False})
     for _ in range(60):
         decision = operate_within_bounds(cluster)
