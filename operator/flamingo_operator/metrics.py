@@ -6,6 +6,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from flamingo_operator.life_metrics import LifeMetrics
+
 REPLICAS = {
     "ready": "readyReplicas",
     "pending": "pendingReplicas",
@@ -22,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.lives = LifeMetrics(self.registry)
         self._shown: dict[str, set[str]] = {}
         of: dict[str, Any] = {"registry": self.registry}
         labels = ["namespace", "name"]
@@ -92,6 +95,7 @@ class Metrics:
 
     def forget(self, key: str) -> None:
         """Show nothing more of a deployment that is gone."""
+        self.lives.forget(key)
         namespace, name = key.split("/")
         shown = self._shown.pop(key, None)
         if shown is None:

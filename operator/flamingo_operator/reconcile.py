@@ -18,6 +18,7 @@ from flamingo_operator import (
     moments,
     names,
     report,
+    server_lives,
     spec,
 )
 from flamingo_operator.apply import NOT_FOUND, apply
@@ -31,6 +32,7 @@ from flamingo_operator.observed import Observed
 from flamingo_operator.pods_load import PodsLoad
 from flamingo_operator.replicas import Desired, Memory, desired_replicas, remembered
 from flamingo_operator.report import Event
+from flamingo_operator.server_lives import Life
 from flamingo_operator.spec import FlamingoDeployment
 from flamingo_operator.store import Resource, Store
 
@@ -49,6 +51,8 @@ class Reconciler:
     now: Callable[[], float] = time.time
     _memories: dict[str, tuple[str, Memory]] = field(default_factory=dict)
     """What scaling remembers of each deployment, and which uid it had."""
+    _lives: dict[str, dict[str, Life]] = field(default_factory=dict)
+    """Each deployment's servers at the last look, to count what becomes of them."""
 
     async def reconcile(self, key: str) -> float | None:
         """Do one pass; return in how many seconds to look again, if at all.
@@ -62,6 +66,7 @@ class Reconciler:
             # The garbage collector removes what is owned; we must not make it anew.
             self.metrics.forget(key)
             self._memories.pop(key, None)
+            self._lives.pop(key, None)
             return None
         try:
             deployment = spec.parse(resource.body)
@@ -81,6 +86,7 @@ class Reconciler:
         if decision.asks:
             observed = replace(observed, loads=await self.pods_load.read(decision.asks))
             decision = decide(deployment, observed, self.release, desired, now_s)
+        self._count(key, deployment, observed, decision)
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
             resource = await self._promise(key, resource, decision)
@@ -103,8 +109,23 @@ class Reconciler:
         signals = self.listening.signals(key, resource, observed, now_s)
         desired = desired_replicas(deployment.spec, signals, memory, _servers(observed), now_s)
         self._memories[key] = (resource.uid, desired.memory)
+        bound = _new_bound(desired, memory)
+        if bound is not None and deployment.spec.mode == "Apply":
+            self.metrics.lives.decided(key, bound)
         self.metrics.show_demand(key, desired.needed, desired.audio_s_per_s)
         return desired
+
+    def _count(
+        self, key: str, deployment: FlamingoDeployment, observed: Observed, decision: Decision
+    ) -> None:
+        """Count what became of servers since the last look; what is planned becomes of none."""
+        actions = decision.actions if deployment.spec.mode == "Apply" else ()
+        longest_s = deployment.spec.server.startup_deadline_seconds
+        self._lives[key], news = server_lives.news(
+            self._lives.get(key, {}), observed, actions, self.now(), longest_s
+        )
+        self.metrics.lives.started(news.starts, news.parts)
+        self.metrics.lives.drained(key, news.drains)
 
     async def _promise(self, key: str, resource: Resource, decision: Decision) -> Resource:
         """Write down what a successor could not find out anew, before it is acted upon.
@@ -175,6 +196,15 @@ class Reconciler:
             await self.kube.create(kinds.EVENT, body)
         except ApiError as error:
             logs.get().warning("event.lost", reason=event.reason, error=error.message)
+
+
+def _new_bound(desired: Desired, before: Memory) -> str | None:
+    """Return what bounds a number, if scaling told another number or bound before."""
+    if desired.told is None:
+        return None
+    num = before.scaling.desired if before.scaling else None
+    bound = before.told.bound if before.told else None
+    return desired.told.bound if (desired.num, desired.told.bound) != (num, bound) else None
 
 
 def _servers(observed: Observed) -> Servers:
