@@ -201,8 +201,9 @@ def _avoided(told: Json, now_s: float) -> Iterator[RenderableType]:
         since = age(one["since"], now_s=now_s)
         yield Text.assemble((one["node"], "bold"), " for ", since, ": ", (one["reason"], "red"))
         yield Padding(Text(one["message"]), (0, 0, 0, 4), expand=False)
-        ends = f"until it is booted anew, or the annotation {names.TRUSTED_NODES} names it"
-        yield Padding(Text.assemble(("→ ", "green"), ends), (0, 0, 0, 4), expand=False)
+        ends = "until it is booted anew" if one.get("bootID") else "for a day"
+        told_by = f", or until the annotation {names.TRUSTED_NODES} names it"
+        yield Padding(Text.assemble(("→ ", "green"), ends, told_by), (0, 0, 0, 4), expand=False)
 
 
 def top(deployment: str, servers: Sequence[Server], *, now_s: float) -> Table:
