@@ -131,6 +131,26 @@ def test_a_revision_that_never_worked_is_at_fault_itself_after_one_node():
     assert len(cluster.ready) == 2
 
 
+def test_a_first_revision_of_which_some_server_works_is_not_at_fault():
+    cluster = Cluster.of({"replicas": 3, "rollout": QUICK}, places=PLACES, num_gpus=1)
+    cluster.operate()
+    cluster.operate()
+    cluster.schedule()
+    cluster.load()
+    cluster.fault(on(cluster, "node-1"), on(cluster, "node-2"))
+    cluster.operate()
+    assert avoided(cluster) == ["node-1", "node-2"]
+
+
+def test_a_server_that_leaves_already_is_not_deleted_twice():
+    cluster = fleet()
+    name = on(cluster, "node-1")
+    cluster.fault(name)
+    cluster.operate()
+    assert cluster.pods[name].is_terminating
+    assert not [one for one in cluster.decide().actions if isinstance(one, Delete)]
+
+
 @pytest.mark.parametrize(("num_nodes", "num_avoided"), [(1, 0), (2, 1), (5, 2)])
 def test_no_more_than_half_of_the_nodes_with_gpus_are_avoided(num_nodes, num_avoided):
     cluster = fleet(3, nodes=seen(num_nodes) | {"no-gpu": Node("no-gpu")})

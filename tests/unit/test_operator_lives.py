@@ -37,6 +37,7 @@ class Watcher:
     def look_until_gone(self, num_left):
         while len(self.cluster.pods) > num_left:
             self.look()
+            self.look()  # who is deleted is there for a while
             self.cluster.end()
             self.cluster.wait(1)
         self.look()
