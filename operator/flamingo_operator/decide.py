@@ -10,11 +10,12 @@ Pure.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flamingo_operator import children, drain, preload, revisions, rollout, template
+from flamingo_operator import avoidance, children, drain, preload, revisions, rollout, template
 from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Undrain
+from flamingo_operator.avoidance import Avoidance
 from flamingo_operator.goal import Goal, choose
 from flamingo_operator.manifests import Manifest, Release
-from flamingo_operator.observed import Child, Observed, Pod
+from flamingo_operator.observed import AvoidedNode, Child, Observed, Pod
 from flamingo_operator.projection import digest_of_manifest
 from flamingo_operator.replicas import Desired
 from flamingo_operator.rollout import Step, Wanted
@@ -40,6 +41,8 @@ class Decision:
     """Ready, Preloading or PreloadFailed, when the model is fetched first."""
     taken: tuple[str, ...] = ()
     """Names of ours that belong to somebody else."""
+    avoided: tuple[AvoidedNode, ...] = ()
+    """Nodes that get no more servers."""
     asks: tuple[Pod, ...] = ()
     """Pods whose load should be known before this is done."""
 
@@ -55,9 +58,10 @@ def decide(
     goal = choose(deployment.spec, observed, template.revision_hash(deployment.spec))
     manifests = children.children(deployment, release, has_pod_monitors=observed.has_pod_monitors)
     cache = _cache_state(deployment, observed)
-    step, pods, wakes = _pods(deployment, observed, goal, desired, (cache, now_s))
+    avoided = avoidance.avoidance(deployment, observed, now_s)
+    step, pods, wakes = _pods(deployment, observed, goal, desired, (cache, avoided, now_s))
     kept = revisions.actions(deployment, observed, goal, step, (release, now_s))
-    wakes += [desired.wake_s, kept.wake_s]
+    wakes += [desired.wake_s, kept.wake_s, avoided.wake_s]
     return Decision(
         actions=(
             *_applied(deployment, observed, manifests),
@@ -71,6 +75,7 @@ def decide(
         step=step,
         cache=cache,
         taken=tuple(sorted(_taken(deployment, observed, manifests))),
+        avoided=avoided.nodes,
         asks=_asks(observed, pods),
     )
 
@@ -134,15 +139,18 @@ def _pods(
     observed: Observed,
     goal: Goal | None,
     desired: Desired,
-    seen: tuple[str, float],
+    seen: tuple[str, Avoidance, float],
 ) -> tuple[Step, list[Action], list[float | None]]:
-    cache, now_s = seen
+    cache, avoided, now_s = seen
     if goal is None:
         return Step(), [], []
     step = rollout.step(deployment.spec, observed, Wanted(desired.num, goal.target.hash), now_s)
     num_new = step.num_new if cache in ("Ready", "NotConfigured") else 0
     ordinals = rollout.next_ordinals(observed, goal.target.hash, num_new)
-    made = [Apply(template.pod(deployment, goal.target, one), is_new=True) for one in ordinals]
+    names = avoidance.names_of(avoided.nodes)
+    made = [
+        Apply(template.pod(deployment, goal.target, one, names), is_new=True) for one in ordinals
+    ]
     held, holds = _drained(deployment, observed, step, now_s)
     left = [_left(deployment, observed, pod, now_s) for pod in step.leave]
     failed = [
@@ -150,7 +158,15 @@ def _pods(
     ]
     wakes = [step.wake_s, rollout.replace_failed_s(observed, now_s), *holds]
     back = [Undrain(pod) for pod in step.undrain]
-    return step, [*back, *made, *left, *held, *failed], wakes
+    moved = _moved(avoided, step)
+    return step, [*back, *made, *left, *held, *failed, *moved], wakes
+
+
+def _moved(avoided: Avoidance, step: Step) -> list[Delete]:
+    """Return who leaves because of its node; none of them serves, and the next pass replaces it."""
+    why = [(pod, f"the GPU of its node {pod.node} fails") for pod in avoided.faulty]
+    why += [(pod, "the nodes that are avoided are others now") for pod in avoided.misplaced]
+    return [Delete(pod.ref, told) for pod, told in why if pod not in step.leave]
 
 
 def _left(

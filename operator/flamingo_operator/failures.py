@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from flamingo.service.exits import Exit
-from flamingo_operator import causes
+from flamingo_operator import causes, names
 from flamingo_operator.causes import HINTS, Cause
 from flamingo_operator.spec_pod import Gpu
 
@@ -163,9 +163,18 @@ def _unplaced(sight: Sight) -> Failure | None:
         return None
     message = str(placed.get("message") or "not placed").partition(" preemption:")[0].rstrip(". ")
     if f"Insufficient {sight.gpu.resource_name}" not in message:
-        return _found(sight, "Unschedulable", message)
+        hint = f"{HINTS['Unschedulable']}{_avoided(sight)}"
+        return _found(sight, "Unschedulable", message, hint)
     products = " or ".join(sight.gpu.products) or sight.gpu.resource_name
-    return _found(sight, "WaitingForGPU", message, f"no free {products}: {HINTS['WaitingForGPU']}")
+    hint = f"no free {products}: {HINTS['WaitingForGPU']}{_avoided(sight)}"
+    return _found(sight, "WaitingForGPU", message, hint)
+
+
+def _avoided(sight: Sight) -> str:
+    """Return what is said of the nodes that the pod is kept from."""
+    annotations = sight.pod.get("metadata", {}).get("annotations") or {}
+    avoided = ", ".join(names.listed(annotations.get(names.AVOIDS, "")))
+    return f"; avoided, because a GPU there failed: {avoided}" if avoided else ""
 
 
 def _waiting(sight: Sight) -> Failure | None:

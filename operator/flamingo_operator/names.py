@@ -40,6 +40,11 @@ DRAIN_ANNOTATION = f"{GROUP}/drain"
 """On a server's pod, with the value "true": a person asks for this server to be drained and
 replaced. Whoever scales or rolls out takes such a pod first."""
 
+TRUSTED_NODES = f"{GROUP}/trusted-nodes"
+"""On a FlamingoDeployment: nodes, separated by commas, that are not avoided; `*`: none is."""
+AVOIDS = f"{GROUP}/avoids"
+"""On a server's pod: nodes, separated by commas, that it must not be placed on."""
+
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 """On a node, by NVIDIA's feature discovery."""
 
@@ -55,6 +60,11 @@ Component: TypeAlias = Literal["server", "router", "preload"]
 def is_name(text: str) -> bool:
     """Whether `text` is made of what names of deployments are made of."""
     return re.fullmatch(NAME_PATTERN, text) is not None
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the words of an annotation that has several, separated by commas."""
+    return tuple(word for one in text.split(",") if (word := one.strip()))
 
 
 def labels(deployment: str, component: Component) -> dict[str, str]:

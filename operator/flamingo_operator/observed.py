@@ -60,6 +60,11 @@ class Pod:
     """By a person: it is to be drained and replaced."""
     drain_started_s: float | None = None
     drain_until_s: float | None = None
+    num_restarts: int = 0
+    is_backed_off: bool = False
+    """Its kubelet waits before it starts it again, as it does after several ends in a row."""
+    avoids: tuple[str, ...] = ()
+    """Nodes that it must not be placed on."""
     start: Phases | None = None
     """How it became ready; None of one that is not, or that began anew."""
     troubled: str = ""
@@ -124,12 +129,28 @@ class Node:
     is_ready: bool = True
     product: str = ""
     """Its GPUs' product."""
+    resources: tuple[str, ...] = ()
+    """What it has of devices, by their resources' names."""
+    boot_id: str = ""
+    """Another one after each boot."""
 
     @property
     def as_object(self) -> Object:
         """What `failures` reads of a node, in the API's own form."""
         ready = {"type": "Ready", "status": "True" if self.is_ready else "False"}
         return {"metadata": {"name": self.name}, "status": {"conditions": [ready]}}
+
+
+@dataclass(frozen=True, slots=True)
+class AvoidedNode:
+    """A node that gets no more servers of a deployment."""
+
+    node: str
+    reason: str
+    message: str
+    since_s: float
+    boot_id: str = ""
+    """The node's when it began; empty where that could not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +173,8 @@ class Observed:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
     """By pod name; who is not in it has not answered."""
+    avoided: tuple[AvoidedNode, ...] = ()
+    """As the status has it."""
     has_pod_monitors: bool = False
     taken: frozenset[str] = frozenset()
     """Names of pods that are labelled as ours and belong to somebody else, such as a
@@ -184,6 +207,7 @@ def pod(raw: Object) -> Pod:
     ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
     annotations = metadata.get("annotations", {})
     is_scheduled = scheduled.get("status") == "True"
+    containers = status.get("containerStatuses") or ()
     return Pod(
         ref=ref(raw, "Pod"),
         revision=sys.intern(metadata["labels"].get(names.REVISION_LABEL, "")),
@@ -199,9 +223,17 @@ def pod(raw: Object) -> Pod:
         is_asked_to_leave=annotations.get(names.DRAIN_ANNOTATION) == "true",
         drain_started_s=moments.optional(annotations.get(names.DRAIN_STARTED)),
         drain_until_s=moments.optional(annotations.get(names.DRAIN_UNTIL)),
+        num_restarts=max((one.get("restartCount", 0) for one in containers), default=0),
+        is_backed_off=any(_waits_for(one) == "CrashLoopBackOff" for one in containers),
+        avoids=names.listed(annotations.get(names.AVOIDS, "")),
         start=cold_start.phases(raw),
         troubled="" if ready.get("status") == "True" else _troubled(raw),
     )
+
+
+def _waits_for(container: Object) -> str:
+    waiting = container.get("state", {}).get("waiting") or {}
+    return str(waiting.get("reason", ""))
 
 
 def _troubled(raw: Object) -> str:
@@ -211,6 +243,9 @@ def _troubled(raw: Object) -> str:
         {"name": container["name"], "image": container.get("image", "")}
         for container in raw["spec"]["containers"]
     ]
+    avoids = raw["metadata"].get("annotations", {}).get(names.AVOIDS)
+    if avoids:
+        metadata["annotations"] = {names.AVOIDS: avoids}
     status = raw.get("status", {})
     return _text({"metadata": metadata, "spec": {"containers": containers}, "status": status})
 
@@ -267,4 +302,6 @@ def node(raw: Object) -> Node:
         is_cordoned=raw["spec"].get("unschedulable", False),
         is_ready=conditions.get("Ready") == "True",
         product=sys.intern(raw["metadata"].get("labels", {}).get(names.PRODUCT_LABEL, "")),
+        resources=tuple(sorted(name for name in raw["status"].get("capacity", ()) if "/" in name)),
+        boot_id=raw["status"].get("nodeInfo", {}).get("bootID", ""),
     )

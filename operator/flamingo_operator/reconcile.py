@@ -12,10 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flamingo.service import logs
-from flamingo_operator import kinds, moments, names, report, report_scaling, spec
+from flamingo_operator import (
+    avoidance,
+    kinds,
+    moments,
+    names,
+    report,
+    server_lives,
+    spec,
+)
 from flamingo_operator.apply import NOT_FOUND, apply
 from flamingo_operator.autoscale import Servers
-from flamingo_operator.decide import decide
+from flamingo_operator.decide import Decision, decide
 from flamingo_operator.kube import ApiError, Kube
 from flamingo_operator.listening import Listening
 from flamingo_operator.manifests import Release
@@ -24,6 +32,7 @@ from flamingo_operator.observed import Observed
 from flamingo_operator.pods_load import PodsLoad
 from flamingo_operator.replicas import Desired, Memory, desired_replicas, remembered
 from flamingo_operator.report import Event
+from flamingo_operator.server_lives import Life
 from flamingo_operator.spec import FlamingoDeployment
 from flamingo_operator.store import Resource, Store
 
@@ -42,6 +51,8 @@ class Reconciler:
     now: Callable[[], float] = time.time
     _memories: dict[str, tuple[str, Memory]] = field(default_factory=dict)
     """What scaling remembers of each deployment, and which uid it had."""
+    _lives: dict[str, dict[str, Life]] = field(default_factory=dict)
+    """Each deployment's servers at the last look, to count what becomes of them."""
 
     async def reconcile(self, key: str) -> float | None:
         """Do one pass; return in how many seconds to look again, if at all.
@@ -55,6 +66,7 @@ class Reconciler:
             # The garbage collector removes what is owned; we must not make it anew.
             self.metrics.forget(key)
             self._memories.pop(key, None)
+            self._lives.pop(key, None)
             return None
         try:
             deployment = spec.parse(resource.body)
@@ -67,15 +79,17 @@ class Reconciler:
         self, key: str, resource: Resource, deployment: FlamingoDeployment
     ) -> float | None:
         now_s = self.now()
-        observed = self.store.observed(key, resource.uid)
+        avoided = avoidance.remembered(resource.body.get("status", {}))
+        observed = replace(self.store.observed(key, resource.uid), avoided=avoided)
         desired = self._desired(key, resource, deployment, observed)
         decision = decide(deployment, observed, self.release, desired, now_s)
         if decision.asks:
             observed = replace(observed, loads=await self.pods_load.read(decision.asks))
             decision = decide(deployment, observed, self.release, desired, now_s)
-        resource = await self._promise(key, resource, desired)
+        self._count(key, deployment, observed, decision)
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
+            resource = await self._promise(key, resource, decision)
             refusals = await apply(self.kube, self.store, decision.actions)
         old = resource.body.get("status", {})
         new = report.status(deployment, observed, decision, refusals, (old, now_s))
@@ -95,23 +109,35 @@ class Reconciler:
         signals = self.listening.signals(key, resource, observed, now_s)
         desired = desired_replicas(deployment.spec, signals, memory, _servers(observed), now_s)
         self._memories[key] = (resource.uid, desired.memory)
+        bound = _new_bound(desired, memory)
+        if bound is not None and deployment.spec.mode == "Apply":
+            self.metrics.lives.decided(key, bound)
         self.metrics.show_demand(key, desired.needed, desired.audio_s_per_s)
         return desired
 
-    async def _promise(self, key: str, resource: Resource, desired: Desired) -> Resource:
-        """Write down a number that the demand chose before it is acted upon.
+    def _count(
+        self, key: str, deployment: FlamingoDeployment, observed: Observed, decision: Decision
+    ) -> None:
+        """Count what became of servers since the last look; what is planned becomes of none."""
+        actions = decision.actions if deployment.spec.mode == "Apply" else ()
+        longest_s = deployment.spec.server.startup_deadline_seconds
+        self._lives[key], news = server_lives.news(
+            self._lives.get(key, {}), observed, actions, self.now(), longest_s
+        )
+        self.metrics.lives.started(news.starts, news.parts)
+        self.metrics.lives.drained(key, news.drains)
 
-        A successor then goes on from it, not from the number before: it would take
-        servers away that were made a moment ago.
+    async def _promise(self, key: str, resource: Resource, decision: Decision) -> Resource:
+        """Write down what a successor could not find out anew, before it is acted upon.
+
+        A number that the demand chose: it would take servers away that were made a
+        moment ago. A node that is avoided: the server that told of it is about to go.
         """
         old = resource.body.get("status", {})
-        told = report_scaling.scaling(desired).model_dump(
-            mode="json", by_alias=True, exclude_none=True
-        )
-        was = old.get("scaling", {}).get("desiredReplicas")
-        if desired.told is None or was is None or was == desired.num:
+        promised = report.promised(old, decision)
+        if promised == old:
             return resource
-        await self._tell(resource, {**old, "scaling": told})
+        await self._tell(resource, promised)
         return self.store.resource(key) or resource
 
     async def _refuse(self, resource: Resource, faults: list[str]) -> None:
@@ -170,6 +196,15 @@ class Reconciler:
             await self.kube.create(kinds.EVENT, body)
         except ApiError as error:
             logs.get().warning("event.lost", reason=event.reason, error=error.message)
+
+
+def _new_bound(desired: Desired, before: Memory) -> str | None:
+    """Return what bounds a number, if scaling told another number or bound before."""
+    if desired.told is None:
+        return None
+    num = before.scaling.desired if before.scaling else None
+    bound = before.told.bound if before.told else None
+    return desired.told.bound if (desired.num, desired.told.bound) != (num, bound) else None
 
 
 def _servers(observed: Observed) -> Servers:

@@ -3,25 +3,26 @@
 Pure.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flamingo_operator import conditions, failures, moments, names, report_scaling
+from flamingo_operator import conditions, failures, moments, names, report_scaling, trouble
 from flamingo_operator.actions import Apply, Delete, Drain
 from flamingo_operator.conditions import Claim
 from flamingo_operator.decide import Decision
 from flamingo_operator.failures import FailureCount
-from flamingo_operator.observed import Observed, Pod
+from flamingo_operator.observed import AvoidedNode, Observed, Pod
 from flamingo_operator.spec import FlamingoDeployment, Spec
 from flamingo_operator.status import (
+    AvoidedNodeStatus,
     Condition,
     DrainStatus,
     FailureStatus,
     PlanStatus,
     Status,
 )
+from flamingo_operator.status_scaling import Seen
 
 MAX_PLANNED = 100
 MAX_DRAINING = 100
@@ -63,13 +64,14 @@ def status(
         update_revision=goal.update.hash if goal else None,
         failures=[_failure(one) for one in counted],
         draining=[_draining(pod) for pod in observed.pods if pod.is_draining][:MAX_DRAINING],
+        avoided_nodes=[_avoided(one) for one in _held(deployment, observed, decision)],
         plan=_plan(decision) if deployment.spec.mode == "Plan" else None,
         conditions=_conditions(
             conditions.claims(sight), deployment.metadata.generation, old, now_s
         ),
         **_counts(observed, goal.update.hash if goal else ""),
     )
-    return told.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return _dumped(told)
 
 
 def unreadable(
@@ -82,6 +84,24 @@ def unreadable(
     )
     kept = {key: value for key, value in old.items() if key not in ("conditions", "plan")}
     return kept | told.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def promised(old: Mapping[str, Any], decision: Decision) -> Json:
+    """Return the status with what is written down before it is acted upon: number and nodes."""
+    told = dict(old)
+    scaling = report_scaling.scaling(decision.desired)
+    was = old.get("scaling", {}).get("desiredReplicas")
+    if decision.desired.told is not None and was not in (None, decision.desired.num):
+        told["scaling"] = _dumped(scaling)
+    nodes = [_dumped(_avoided(one)) for one in decision.avoided]
+    # A status without conditions was lost; it is made anew when all is done.
+    if "conditions" in old and nodes != old.get("avoidedNodes", []):
+        told["avoidedNodes"] = nodes
+    return told
+
+
+def _dumped(seen: Seen) -> Json:
+    return seen.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _current(decision: Decision) -> str | None:
@@ -106,23 +126,8 @@ def _counts(observed: Observed, update: str) -> dict[str, int]:
 
 
 def _failures(spec: Spec, observed: Observed, now_s: float) -> list[FailureCount]:
-    found = ((pod.ref.name, _cause(spec, observed, pod, now_s)) for pod in observed.pods)
+    found = ((pod.ref.name, trouble.cause(spec, observed, pod, now_s)) for pod in observed.pods)
     return failures.counted([(name, cause) for name, cause in found if cause is not None])
-
-
-def _cause(spec: Spec, observed: Observed, pod: Pod, now_s: float) -> failures.Failure | None:
-    if not pod.troubled:
-        return None
-    node = observed.nodes.get(pod.node)
-    return failures.failure(
-        failures.Sight(
-            pod=json.loads(pod.troubled),
-            now_s=now_s,
-            node=node.as_object if node else None,
-            gpu=spec.gpu,
-            startup_deadline_s=spec.server.startup_deadline_seconds,
-        )
-    )
 
 
 def _failure(count: FailureCount) -> FailureStatus:
@@ -140,6 +145,23 @@ def _draining(pod: Pod) -> DrainStatus:
     until_s = pod.drain_until_s
     return DrainStatus(
         pod=pod.ref.name, deadline=None if until_s is None else moments.encode(until_s)
+    )
+
+
+def _held(
+    deployment: FlamingoDeployment, observed: Observed, decision: Decision
+) -> Sequence[AvoidedNode]:
+    """Return the nodes that are avoided: in mode Plan nobody acts on what was decided."""
+    return observed.avoided if deployment.spec.mode == "Plan" else decision.avoided
+
+
+def _avoided(one: AvoidedNode) -> AvoidedNodeStatus:
+    return AvoidedNodeStatus(
+        node=one.node,
+        reason=one.reason,
+        message=one.message,
+        since=moments.encode(one.since_s),
+        boot_id=one.boot_id or None,
     )
 
 
@@ -181,10 +203,7 @@ def _condition(
 
 def events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
     """Yield what is told of the way from one status to the next: transitions only."""
-    was, now = _desired(old), _desired(new)
-    if was is not None and was != now:
-        why = new.get("scaling", {}).get("message")
-        yield Event("Scaled", f"from {was} to {now} servers" + (f": {why}" if why else ""))
+    yield from _scaled(old, new)
     before = {one["type"]: one for one in old.get("conditions", ())}
     for one in new["conditions"]:
         known = before.get(one["type"])
@@ -192,6 +211,7 @@ def events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
         if _is_news(claim, known):
             yield Event(claim.reason, claim.message or claim.reason, not claim.is_good)
     yield from _drains(old, new)
+    yield from _avoidances(old, new)
 
 
 def _is_news(claim: Claim, known: Mapping[str, Any] | None) -> bool:
@@ -204,9 +224,19 @@ def _is_news(claim: Claim, known: Mapping[str, Any] | None) -> bool:
     return known["reason"] != claim.reason and (is_milestone or not claim.is_good)
 
 
-def _desired(status: Mapping[str, Any]) -> int | None:
-    found: int | None = status.get("scaling", {}).get("desiredReplicas")
-    return found
+def _scaled(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield that the number changed; in mode Plan only what is wanted does."""
+    if "plan" in new or not _is_readable(new):
+        return
+    now = new.get("scaling", {}).get("desiredReplicas")
+    was = old.get("replicas") if "plan" in old else old.get("scaling", {}).get("desiredReplicas")
+    if was is not None and was != now:
+        why = new.get("scaling", {}).get("message")
+        yield Event("Scaled", f"from {was} to {now} servers" + (f": {why}" if why else ""))
+
+
+def _is_readable(status: Mapping[str, Any]) -> bool:
+    return all(one["reason"] != "InvalidSpec" for one in status["conditions"])
 
 
 def _drains(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
@@ -214,3 +244,13 @@ def _drains(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
     for one in new.get("draining", ()):
         if one["pod"] not in known:
             yield Event("DrainStarted", f"{one['pod']} finishes what it holds")
+
+
+def _avoidances(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+    before = {one["node"]: one for one in old.get("avoidedNodes", ())}
+    after = {one["node"]: one for one in new.get("avoidedNodes", ())}
+    for node in sorted(after.keys() - before.keys()):
+        told = f"node {node} gets no more servers: {after[node]['message']}"
+        yield Event("NodeAvoided", told, is_warning=True)
+    for node in sorted(before.keys() - after.keys()):
+        yield Event("NodeTrusted", f"node {node} may get servers again")

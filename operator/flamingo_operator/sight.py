@@ -50,13 +50,13 @@ class Nodes:
 
     def gone(self, raw: Object) -> None:
         """Take a node that is gone."""
-        self.store.nodes.pop(raw["metadata"]["name"], None)
+        self.store.drop_node(raw["metadata"]["name"])
 
     def listed(self, uids: set[str], version: int) -> None:
         """Take a whole list."""
         del version
         for name in self.store.nodes.keys() - uids:
-            del self.store.nodes[name]
+            self.store.drop_node(name)
 
 
 async def watches(kube: Kube, store: Store, namespaces: Iterable[str]) -> list[Watch]:

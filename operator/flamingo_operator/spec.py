@@ -107,6 +107,12 @@ class Metadata(Block):
     namespace: str = "default"
     uid: str | None = None
     generation: int = 0
+    annotations: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def trusted_nodes(self) -> frozenset[str]:
+        """Nodes that a person vouches for; `*` are all."""
+        return frozenset(names.listed(self.annotations.get(names.TRUSTED_NODES, "")))
 
 
 class FlamingoDeployment(Block):

@@ -67,6 +67,21 @@ class DrainStatus(Seen):
     """When it leaves at the latest."""
 
 
+class AvoidedNodeStatus(Seen):
+    """A node that gets no more servers."""
+
+    node: str
+    """Its name."""
+    reason: str
+    """Why, in one CamelCase word."""
+    message: str
+    """What was seen of a server there."""
+    since: Moment
+    """Since when."""
+    boot_id: str | None = Field(default=None, alias="bootID")
+    """The node's own, at that time: with another it is avoided no more."""
+
+
 class PlanStatus(Seen):
     """What would be done, in mode Plan."""
 
@@ -113,6 +128,10 @@ class Status(Seen):
     """Why servers do not work, and how many."""
     draining: Annotated[list[DrainStatus], Field(max_length=100)] = Field(default_factory=list)
     """Servers that finish what they hold."""
+    avoided_nodes: Annotated[list[AvoidedNodeStatus], Field(max_length=16)] = Field(
+        default_factory=list
+    )
+    """Nodes that get no more servers, because GPUs of theirs failed."""
     plan: PlanStatus | None = None
     """What would be done, in mode Plan."""
     conditions: Annotated[

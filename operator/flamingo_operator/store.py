@@ -46,6 +46,11 @@ class Resource:
         return int(self.metadata["resourceVersion"])
 
     @property
+    def avoided_nodes(self) -> set[str]:
+        """Nodes that its status says are avoided."""
+        return {one["node"] for one in self.body.get("status", {}).get("avoidedNodes", ())}
+
+    @property
     def is_leaving(self) -> bool:
         """Whether it is being deleted."""
         return "deletionTimestamp" in self.metadata
@@ -146,15 +151,26 @@ class Store:
                 items[place] = replace(item, start=cold_start.split(item.start, told))
 
     def put_node(self, node: Node) -> None:
-        """See a node; who has a pod on it looks again when what matters of it changed."""
+        """See a node; whom it concerns looks again when what matters of it changed."""
         if self.nodes.get(node.name) == node:
             return
         is_new = node.name not in self.nodes
         self.nodes[node.name] = node
-        if is_new:
-            return
+        if not is_new:
+            self._concern(node.name)
+
+    def drop_node(self, name: str) -> None:
+        """See that a node is gone."""
+        if self.nodes.pop(name, None) is not None:
+            self._concern(name)
+
+    def _concern(self, node: str) -> None:
+        """Have everybody look again who has a pod on a node, or avoids it."""
         for key, items in self._items.items():
-            if any(isinstance(item, Pod) and item.node == node.name for item in items.values()):
+            if any(isinstance(item, Pod) and item.node == node for item in items.values()):
+                self.changed(key)
+        for key, resource in self._resources.items():
+            if node in resource.avoided_nodes:
                 self.changed(key)
 
     def observed(self, key: str, uid: str) -> Observed:

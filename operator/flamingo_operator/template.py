@@ -9,6 +9,7 @@ Pure.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flamingo_operator import key_files, manifests, names, projection
@@ -33,6 +34,7 @@ SHAPING = (
 LOST_NODE_S = 60
 """How long a pod outlives its node's silence, over the 40 s until the node counts as lost.
 Kubernetes' own 300 s is too long for a fleet whose every pod carries load."""
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 EXIT_S = 15
 """To exit, after the last answer."""
 
@@ -82,14 +84,33 @@ def revision_manifest(
     }
 
 
-def pod(deployment: FlamingoDeployment, revision: Revision, ordinal: int) -> Manifest:
-    """Return a server's pod of a revision."""
+def pod(
+    deployment: FlamingoDeployment, revision: Revision, ordinal: int, avoided: Sequence[str] = ()
+) -> Manifest:
+    """Return a server's pod of a revision, for any node but those that are avoided."""
     data = json.loads(revision.template)
     name = names.server_pod(deployment.metadata.name, revision.hash, str(ordinal))
     metadata = manifests.metadata(deployment, name, "server")
     manifests.add_metadata(metadata, data.get("metadata", {}))
     metadata["labels"] |= {names.REVISION_LABEL: revision.hash, names.SERVING_LABEL: "true"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": data["spec"]}
+    if avoided:
+        manifests.add_metadata(metadata, {"annotations": {names.AVOIDS: ",".join(avoided)}})
+    spec = _avoiding(data["spec"], avoided)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _avoiding(spec: Manifest, nodes: Sequence[str]) -> Manifest:
+    """Return a pod's spec that keeps it from `nodes` too, by their names."""
+    if not nodes:
+        return spec
+    affinity = spec.get("affinity", {})
+    of_nodes = affinity.get("nodeAffinity", {})
+    # Kubernetes takes one value in a field's requirement; and one term is enough for a pod
+    # to be placed, so each of them has to say it.
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [one]} for one in nodes]
+    terms = of_nodes.get(REQUIRED, {}).get("nodeSelectorTerms", [{}])
+    required = {"nodeSelectorTerms": [{**term, "matchFields": fields} for term in terms]}
+    return {**spec, "affinity": {**affinity, "nodeAffinity": {**of_nodes, REQUIRED: required}}}
 
 
 def template(deployment: FlamingoDeployment, release: Release) -> Manifest:
@@ -161,7 +182,7 @@ def _affinity(spec: Spec) -> Manifest | None:
     required = {"nodeSelectorTerms": [{"matchExpressions": needs}]}
     return {
         "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": required,
+            REQUIRED: required,
             "preferredDuringSchedulingIgnoredDuringExecution": best_first,
         }
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
 
+from flamingo_operator.metrics import Metrics as OperatorMetrics
 from flamingo_pod import aliases, app, pod
 from flamingo_pod.engine.account import Account
 from flamingo_pod.gauges import PodCollector
@@ -24,6 +25,11 @@ trace, whichever is asked for. Label values are few whatever clients send: route
 exist. `?name[]=NAME`, which may be repeated, asks for some only. Written by
 `python tests/contract/test_metrics_page.py`.
 """
+NOTES = {
+    "Operator": """Of the leader; one that waits shows no fleet. Gauges say what the status says.
+Counters and histograms count what this process saw happen: a start from the pod's creation on,
+the end of a drain also where another began it. What happens while nobody leads, nobody counts.""",
+}
 ALIASES_HEAD = """
 ## What vLLM's dashboards and the Gateway API know
 
@@ -44,6 +50,7 @@ def registries():
     return {
         "Pod": serving.metrics.registry,
         "Router": routing[router_app.METRICS].registry,
+        "Operator": OperatorMetrics().registry,
     }
 
 
@@ -67,7 +74,8 @@ def page():
     head = "| name | type | labels | meaning |\n| --- | --- | --- | --- |"
     parts = [HEAD]
     for service, registry in registries().items():
-        parts.append("\n".join([f"\n## {service}\n", head, *rows(registry)]) + "\n")
+        said = [f"\n{NOTES[service]}"] if service in NOTES else []
+        parts.append("\n".join([f"\n## {service}", *said, "", head, *rows(registry)]) + "\n")
     suffixes = {each.name: suffix(each) for each in registries()["Pod"].collect()}
     theirs = [
         f"| `vllm:{alias.name}{suffixes[alias.ours]}` | `{alias.ours}{suffixes[alias.ours]}` |\n"
@@ -137,7 +145,8 @@ def test_the_aliases_can_be_left_out():
 def test_promtool_finds_nothing_to_say_about_our_names(needs):
     promtool = needs("promtool", install="Debian: apt install prometheus")
     _, text = scraped({"accept": "text/plain"}, metric_aliases=False)
-    text += generate_latest(registries()["Router"]).decode()
+    for service in ("Router", "Operator"):
+        text += generate_latest(registries()[service]).decode()
     done = subprocess.run(
         [promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False
     )

@@ -83,6 +83,9 @@ def test_scaling_adds_servers_and_drains_the_youngest(fleet):
     wait_until(lambda: len(fleet.pods()) == 2, "two are gone")
     assert {pod["metadata"]["uid"] for pod in fleet.pods()} == old
     assert {"Scaled", "DrainStarted"} <= fleet.event_reasons()
+    text = fleet.operators[0].get("/metrics")[1]
+    labels = f'name="music",namespace="{fleet.namespace}",result="finished"'
+    assert f"flamingo_operator_drains_total{{{labels}}} 2.0" in text
 
 
 def test_a_plan_says_what_would_be_done_and_does_nothing(place):

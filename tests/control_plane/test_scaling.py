@@ -3,10 +3,11 @@
 import contextlib
 import json
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
-from control_plane.operators import QUICK, Site, neighbours, site, wait_until
+from control_plane.operators import QUICK, Operator, Site, neighbours, site, wait_until
 from control_plane.test_plugin import told
 from fakes.metrics_api import GROUP, METRIC, VERSION, MetricsApi, registration
 from fakes.scripted_routers import FakeRouter
@@ -104,12 +105,16 @@ def test_the_number_follows_the_demand_is_held_without_it_and_outlives_the_opera
         fake = stack.enter_context(router(place, {"scaling": SOON}))
         place.wait_complete(1)
 
+        num_before = num_decisions(operator, place)
         fake.asked_for(3.0)  # of 75 per cent each
         place.wait_complete(4)
         steps = [(one["fromReplicas"], one["toReplicas"]) for one in scaling(place)["history"]]
         assert steps == [(1, 3), (3, 4)]
         assert "from 1 to 3 servers: five minutes' arrivals would take 4.0 servers" in events(place)
         assert operator.metric(f"flamingo_operator_demand_servers{_labels(place)}") == 4.0
+        assert num_decisions(operator, place) >= num_before + 2
+        starts = 'flamingo_operator_cold_start_seconds_count{phase="total"}'
+        assert operator.metric(starts) == 4
 
         wait_until(operator.has_looked, "it has nothing to do")
         before = place.written()
@@ -157,6 +162,13 @@ def test_kubernetes_own_autoscaler_scales_the_fleet_by_a_metric(places, metrics_
     seen = place.get("hpa", "music")["status"]
     assert (seen["currentReplicas"], seen["desiredReplicas"]) == (1, 3)
     assert metrics_api.num_asked > 0
+
+
+def num_decisions(operator: Operator, place: Site) -> float:
+    """Return how often scaling decided something new, whatever bounded it."""
+    name, of = "flamingo_operator_scale_decisions_total", f'namespace="{place.namespace}"'
+    found = re.findall(rf"^{name}{{.*{of}.*}} (\S+)$", operator.get("/metrics")[1], re.MULTILINE)
+    return sum(map(float, found))
 
 
 def _labels(place: Site) -> str:

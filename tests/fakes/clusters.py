@@ -4,12 +4,13 @@ It does to objects what Kubernetes does, one move at a time, so a test can put t
 moves in any order. What is tested is the real `decide`, through the real parsers.
 """
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from control_plane.deployments import deployment
 
-from flamingo_operator import observed, report, spec
+from flamingo_operator import avoidance, observed, report, spec
 from flamingo_operator.actions import Apply, Delete, Drain, Extend, Undrain
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.decide import decide
@@ -29,6 +30,11 @@ class Cluster:
 
     body: dict[str, Any]
     num_gpus: int = 100
+    """Of each node."""
+    places: tuple[str, ...] = ("node-1",)
+    """The nodes' names."""
+    nodes: dict[str, observed.Node] = field(default_factory=dict)
+    """What the operator sees of them."""
     now_s: float = 1_800_000_000.0
     release: Release = RELEASE
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -71,7 +77,9 @@ class Cluster:
                 )
             ),
             children=self.children,
+            nodes=self.nodes,
             loads=self.loads,
+            avoided=avoidance.remembered(self.status),
         )
 
     def decide(self):
@@ -133,23 +141,40 @@ class Cluster:
 
     def schedule(self) -> None:
         """Place what can be placed, first come first served; say of the rest that it cannot."""
-        free = self.num_gpus - sum(bool(pod.node) for pod in self.pods.values())
         for pod in sorted(self.pods.values(), key=lambda pod: (pod.created_s, pod.ref.name)):
             if pod.node or pod.is_finished:
                 continue
-            if free > 0:
-                placed = replace(pod, node="node-1", scheduled_s=self.now_s, is_unschedulable=False)
+            node = next((one for one in self.places if self._takes(one, pod)), "")
+            if node:
+                placed = replace(pod, node=node, scheduled_s=self.now_s, is_unschedulable=False)
                 self.pods[pod.ref.name] = placed
-                free -= 1
             else:
                 self.pods[pod.ref.name] = replace(pod, is_unschedulable=True)
+
+    def _takes(self, node: str, pod: Pod) -> bool:
+        num_there = sum(one.node == node for one in self.pods.values())
+        return num_there < self.num_gpus and node not in pod.avoids
+
+    def fault(self, *names: str, num_restarts: int = 2) -> None:
+        """Let servers end with the status that blames the GPU, and be begun anew so often."""
+        ended = {"terminated": {"exitCode": 10, "message": "Xid 79"}}
+        container = {"state": {"running": {}}, "lastState": ended, "restartCount": num_restarts}
+        status = {"phase": "Running", "containerStatuses": [container]}
+        for name in names:
+            self.pods[name] = replace(
+                self.pods[name],
+                is_ready=False,
+                num_restarts=num_restarts,
+                troubled=json.dumps({"metadata": {}, "status": status}),
+            )
 
     def load(self, revisions: set[str] | None = None) -> None:
         """Let placed pods become ready, of some revisions only if those are given."""
         for name, pod in self.pods.items():
             is_good = revisions is None or pod.revision in revisions
             if is_good and pod.node and not (pod.is_ready or pod.is_terminating or pod.is_finished):
-                self.pods[name] = replace(pod, is_ready=True, ready_since_s=self.now_s)
+                ready = replace(pod, is_ready=True, ready_since_s=self.now_s, troubled="")
+                self.pods[name] = ready
 
     def end(self) -> None:
         """Let what terminates be gone."""

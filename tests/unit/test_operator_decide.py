@@ -7,7 +7,7 @@ from fakes.clusters import RELEASE, Cluster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flamingo_operator import drain, rollout, template, victim
+from flamingo_operator import drain, report, rollout, template, victim
 from flamingo_operator.actions import Apply, Delete, Drain, Undrain
 from flamingo_operator.manifests import Release
 from flamingo_operator.observed import Load, Node, Observed
@@ -37,7 +37,7 @@ def left(decision):
 
 moves = st.lists(
     st.one_of(
-        st.sampled_from(["operate", "operate", "schedule", "load", "end", "fail"]),
+        st.sampled_from(["operate", "operate", "schedule", "load", "end", "fail", "fault"]),
         st.tuples(st.just("wait"), st.sampled_from([1.0, 12.0, 200.0, 4000.0])),
         st.tuples(st.just("scale"), st.integers(0, 4)),
         st.tuples(st.just("roll"), st.sampled_from(["a:1", "b:2", "c:3"])),
@@ -62,6 +62,8 @@ def move(cluster, one):  # noqa: C901 - a table of moves
         case "fail":
             for name, pod in list(cluster.pods.items())[:1]:
                 cluster.pods[name] = replace(pod, is_finished=True, is_ready=False)
+        case "fault":
+            cluster.fault(*[name for name, pod in cluster.pods.items() if pod.node][:1])
         case str():
             getattr(cluster, one)()
         case ("wait", seconds):
@@ -104,6 +106,7 @@ def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules
     )
     for one in life:
         move(cluster, one)
+    cluster.body["metadata"]["annotations"] = {"flamingo.dev/trusted-nodes": "*"}
     cluster.change(rollout={**rules, "paused": False})
     for _ in range(60):
         decision = operate_within_bounds(cluster)
@@ -261,6 +264,27 @@ def test_a_plan_is_told_and_not_done():
     cluster.operate()
     assert cluster.status["plan"]["numGpus"] == 1
     assert len(cluster.pods) == 2
+
+
+def scaled(old, new):
+    return [one.message for one in report.events(old, new) if one.reason == "Scaled"]
+
+
+def test_a_plan_scales_nothing_and_says_no_such_thing():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    before = cluster.status
+    cluster.change(mode="Plan", replicas=3)
+    cluster.operate()
+    planned = cluster.status
+    assert scaled(before, planned) == []
+    broken = report.unreadable(9, ["no such field"], planned, cluster.now_s)
+    assert scaled(planned, broken) == []
+    # What was planned happens only now.
+    cluster.change(mode="Apply")
+    cluster.operate()
+    assert scaled(planned, cluster.status) == ["from 2 to 3 servers"]
+    assert scaled(before, cluster.status) == ["from 2 to 3 servers"]
 
 
 def test_without_a_signal_the_least_number_is_held_and_that_is_said():

@@ -61,6 +61,14 @@ def test_a_pod_that_failed_on_a_real_node_says_why(name):
     assert found.since is not None
 
 
+@pytest.mark.parametrize("name", ["no-gpu", "no-node"])
+def test_who_finds_no_node_is_told_which_are_avoided(name):
+    sight = seen(name)
+    assert "avoided" not in failure(sight).hint
+    sight.pod["metadata"]["annotations"] = {"flamingo.dev/avoids": "gpu-1,gpu-2"}
+    assert failure(sight).hint.endswith("; avoided, because a GPU there failed: gpu-1, gpu-2")
+
+
 def test_all_that_was_captured_is_judged():
     assert set(PODS) == {*REAL, "fine", "not-ready"}
 

@@ -134,6 +134,19 @@ def test_status_tells_the_last_change_capacity_starts_and_cost():
         assert said in text
 
 
+def test_status_says_which_nodes_are_avoided_and_until_when():
+    node = {"node": "gpu-1", "reason": "GPUFault", "message": "Xid 79"}
+    text = shown(
+        views.status(
+            body(avoidedNodes=[{**node, "since": "2025-12-31T23:50:00Z"}]), [], [], now_s=NOW_S
+        ),
+        width=120,
+    )
+    assert "gpu-1 for 10m: GPUFault" in text
+    assert "Xid 79" in text
+    assert f"the annotation {names.TRUSTED_NODES} names it" in text
+
+
 def test_without_a_status_one_is_asked_whether_the_operator_runs():
     text = shown(views.status(body(), [], [], now_s=NOW_S))
     assert "not judged yet" in text

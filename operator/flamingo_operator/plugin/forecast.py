@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from flamingo_operator import kinds, names, observed
+from flamingo_operator import avoidance, kinds, names, observed
 from flamingo_operator.actions import Apply
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.decide import Decision, decide
@@ -33,6 +33,7 @@ def actions(
     """Return what the operator's next pass would do; `there` has the objects by kind."""
     raws = {kind: list(items) for kind, items in there.items()}
     seen = _observed(deployment, raws, nodes)
+    seen = replace(seen, avoided=avoidance.remembered(status))
     decision = _decided(deployment, status, seen, _release(deployment, raws), now_s)
     made = [one for one in decision.actions if isinstance(one, Apply) and decision.goal is None]
     new = [one.manifest for one in made if one.manifest["kind"] == kinds.REVISION.name]

@@ -80,6 +80,8 @@ def status(
         parts += [Text(), _conditions(told["conditions"], now_s)]
     if failures:
         parts += [Text(), Text("what fails", "bold"), *_failures(failures, now_s)]
+    if told.get("avoidedNodes"):
+        parts += [Text(), Text("nodes that get no more servers", "bold"), *_avoided(told, now_s)]
     if not told:
         parts += [Text(), Text("no status yet: does the operator run?", "yellow")]
     return Group(*parts)
@@ -192,6 +194,16 @@ def _failures(failures: Iterable[FailureCount], now_s: float) -> Iterator[Render
         )
         yield Padding(Text(one.message), (0, 0, 0, 4), expand=False)
         yield Padding(Text.assemble(("→ ", "green"), one.hint), (0, 0, 0, 4), expand=False)
+
+
+def _avoided(told: Json, now_s: float) -> Iterator[RenderableType]:
+    for one in told["avoidedNodes"]:
+        since = age(one["since"], now_s=now_s)
+        yield Text.assemble((one["node"], "bold"), " for ", since, ": ", (one["reason"], "red"))
+        yield Padding(Text(one["message"]), (0, 0, 0, 4), expand=False)
+        ends = "until it is booted anew" if one.get("bootID") else "for a day"
+        told_by = f", or until the annotation {names.TRUSTED_NODES} names it"
+        yield Padding(Text.assemble(("→ ", "green"), ends, told_by), (0, 0, 0, 4), expand=False)
 
 
 def top(deployment: str, servers: Sequence[Server], *, now_s: float) -> Table:

@@ -1,0 +1,308 @@
+"""A node whose GPU failed again and again gets no more servers, until it may again."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from fakes.clusters import Cluster
+
+from flamingo_operator import avoidance, observed, report, template
+from flamingo_operator.actions import Delete
+from flamingo_operator.observed import Node
+from flamingo_operator.store import Store
+
+QUICK = {"minReadySeconds": 0}
+PLACES = ("node-1", "node-2", "node-3", "node-4", "node-5")
+GPU = "nvidia.com/gpu"
+
+
+def fleet(num=2, **kwargs):
+    """Return a fleet whose servers run, one on each node."""
+    given = {"places": PLACES, "num_gpus": 1, **kwargs}
+    cluster = Cluster.of({"replicas": num, "rollout": QUICK}, **given)
+    cluster.live(4)
+    return cluster
+
+
+def seen(num=5, **fields):
+    """Return nodes that an operator sees, by name."""
+    names = [f"node-{number}" for number in range(1, num + 1)]
+    return {name: Node(name, resources=(GPU,), boot_id=f"{name}-1", **fields) for name in names}
+
+
+def on(cluster, node):
+    (name,) = (name for name, pod in cluster.pods.items() if pod.node == node)
+    return name
+
+
+def avoided(cluster):
+    return [one["node"] for one in cluster.status.get("avoidedNodes", ())]
+
+
+def placed(cluster):
+    return sorted(pod.node for pod in cluster.pods.values())
+
+
+def test_a_server_whose_gpu_fails_again_and_again_is_made_anew_on_another_node():
+    cluster = fleet()
+    before = cluster.hashes
+    cluster.fault(on(cluster, "node-1"))
+    assert "the GPU of its node node-1 fails" in " ".join(map(str, cluster.operate().actions))
+    assert avoided(cluster) == ["node-1"]
+    cluster.end()
+    cluster.live(2)
+    assert placed(cluster) == ["node-2", "node-3"]
+    assert len(cluster.ready) == 2
+    assert cluster.hashes == before
+    assert cluster.reason("Progressing") == "Complete"
+    assert cluster.operate().actions == ()
+
+
+def test_one_fault_moves_nobody():
+    cluster = fleet()
+    cluster.fault(on(cluster, "node-1"), num_restarts=1)
+    assert cluster.operate().actions == ()
+    assert avoided(cluster) == []
+
+
+def test_a_kubelet_that_backs_off_has_seen_faults_enough():
+    cluster = fleet()
+    name = on(cluster, "node-1")
+    cluster.fault(name, num_restarts=1)
+    cluster.pods[name] = replace(cluster.pods[name], is_backed_off=True)
+    cluster.operate()
+    assert avoided(cluster) == ["node-1"]
+
+
+def test_another_cause_moves_nobody_however_often():
+    cluster = fleet()
+    name = on(cluster, "node-1")
+    cluster.fault(name, num_restarts=9)
+    other = cluster.pods[name].troubled.replace('"exitCode": 10', '"exitCode": 11')
+    cluster.pods[name] = replace(cluster.pods[name], troubled=other.replace("Xid 79", "a bug"))
+    assert cluster.operate().actions == ()
+    assert avoided(cluster) == []
+
+
+def test_servers_that_work_stay_on_an_avoided_node():
+    cluster = fleet(3, places=("node-1", "node-2"), num_gpus=3)
+    assert placed(cluster) == ["node-1", "node-1", "node-1"]
+    cluster.fault(min(cluster.pods))
+    cluster.live(3)
+    assert placed(cluster) == ["node-1", "node-1", "node-2"]
+    assert len(cluster.ready) == 3
+
+
+def test_who_waits_for_a_node_is_made_anew_without_the_avoided_one_in_mind():
+    cluster = fleet(2, places=("node-1",))
+    cluster.operate()
+    (waiting,) = (name for name, pod in cluster.pods.items() if not pod.node)
+    cluster.fault(on(cluster, "node-1"))
+    left = {one.ref.name for one in cluster.operate().actions if isinstance(one, Delete)}
+    assert left == set(cluster.pods) | {waiting}
+    cluster.operate()
+    assert {pod.avoids for pod in cluster.pods.values() if not pod.is_terminating} == {("node-1",)}
+
+
+def test_few_nodes_are_avoided_however_many_fail():
+    cluster = fleet(4, places=tuple(f"node-{number}" for number in range(1, 13)))
+    for _ in range(6):
+        cluster.fault(*(name for name, pod in cluster.pods.items() if pod.node != "node-4"))
+        cluster.operate()
+        cluster.end()
+        cluster.operate()
+        cluster.schedule()
+        cluster.wait(60)
+    assert len(avoided(cluster)) == avoidance.MAX_AVOIDED
+    assert len(cluster.pods) == 4
+
+
+def test_a_revision_that_never_worked_is_at_fault_itself_after_one_node():
+    cluster = fleet()
+    cluster.change(server={"image": "bad:1"})
+    for _ in range(6):
+        cluster.operate()
+        cluster.schedule()
+        fresh = template.revision_hash(cluster.deployment.spec)
+        cluster.fault(*(n for n, pod in cluster.pods.items() if pod.revision == fresh and pod.node))
+        cluster.end()
+        cluster.wait(10)
+    assert len(avoided(cluster)) == avoidance.MAX_UNPROVEN
+    assert len(cluster.ready) == 2
+
+
+def test_a_first_revision_of_which_some_server_works_is_not_at_fault():
+    cluster = Cluster.of({"replicas": 3, "rollout": QUICK}, places=PLACES, num_gpus=1)
+    cluster.operate()
+    cluster.operate()
+    cluster.schedule()
+    cluster.load()
+    cluster.fault(on(cluster, "node-1"), on(cluster, "node-2"))
+    cluster.operate()
+    assert avoided(cluster) == ["node-1", "node-2"]
+
+
+def test_a_server_that_leaves_already_is_not_deleted_twice():
+    cluster = fleet()
+    name = on(cluster, "node-1")
+    cluster.fault(name)
+    cluster.operate()
+    assert cluster.pods[name].is_terminating
+    assert not [one for one in cluster.decide().actions if isinstance(one, Delete)]
+
+
+@pytest.mark.parametrize(("num_nodes", "num_avoided"), [(1, 0), (2, 1), (5, 2)])
+def test_no_more_than_half_of_the_nodes_with_gpus_are_avoided(num_nodes, num_avoided):
+    cluster = fleet(3, nodes=seen(num_nodes) | {"no-gpu": Node("no-gpu")})
+    cluster.fault(*list(cluster.pods)[:2])
+    cluster.operate()
+    assert len(avoided(cluster)) == num_avoided
+    assert sum(pod.is_terminating for pod in cluster.pods.values()) == num_avoided
+
+
+def failed(**kwargs):
+    """Return a fleet that avoids node-1."""
+    cluster = fleet(**kwargs)
+    cluster.fault(on(cluster, "node-1"))
+    cluster.live(3)
+    assert avoided(cluster) == ["node-1"]
+    return cluster
+
+
+def test_a_node_that_was_booted_anew_is_avoided_no_more():
+    cluster = failed(nodes=seen())
+    cluster.wait(10 * avoidance.BLIND_S)
+    cluster.operate()
+    assert avoided(cluster) == ["node-1"]
+    cluster.nodes["node-1"] = replace(cluster.nodes["node-1"], boot_id="another")
+    cluster.operate()
+    assert avoided(cluster) == []
+
+
+def test_a_node_that_is_gone_is_avoided_no_more():
+    cluster = failed(nodes=seen())
+    del cluster.nodes["node-1"]
+    cluster.operate()
+    assert avoided(cluster) == []
+
+
+def test_where_nodes_cannot_be_seen_one_is_avoided_for_a_day():
+    cluster = failed()
+    since_s = cluster.decide().avoided[0].since_s
+    assert cluster.decide().wake_s == since_s + avoidance.BLIND_S
+    cluster.now_s = since_s + avoidance.BLIND_S - 1
+    cluster.operate()
+    assert avoided(cluster) == ["node-1"]
+    cluster.wait(1)
+    cluster.operate()
+    assert avoided(cluster) == []
+
+
+@pytest.mark.parametrize(("told", "is_avoided"), [("node-2", True), (" node-1,x", False), ("*", 0)])
+def test_a_person_may_trust_a_node_again(told, is_avoided):
+    cluster = failed()
+    cluster.body["metadata"]["annotations"] = {"flamingo.dev/trusted-nodes": told}
+    cluster.change()
+    cluster.operate()
+    assert avoided(cluster) == (["node-1"] if is_avoided else [])
+
+
+def test_who_waits_is_made_anew_when_a_node_may_be_used_again():
+    cluster = failed(num=2, places=("node-1", "node-2"))
+    cluster.live(2)
+    (waiting,) = (pod for pod in cluster.pods.values() if not pod.node)
+    assert waiting.is_unschedulable
+    cluster.body["metadata"]["annotations"] = {"flamingo.dev/trusted-nodes": "node-1"}
+    cluster.change()
+    cluster.live(2)
+    assert placed(cluster) == ["node-1", "node-2"]
+    assert len(cluster.ready) == 2
+
+
+def test_a_plan_avoids_nothing_and_says_who_would_leave():
+    cluster = fleet()
+    cluster.change(mode="Plan")
+    cluster.fault(on(cluster, "node-1"))
+    cluster.operate()
+    assert avoided(cluster) == []
+    assert "the GPU of its node node-1 fails" in cluster.status["plan"]["actions"][0]
+
+
+def test_what_is_avoided_is_written_down_before_the_server_goes():
+    cluster = fleet()
+    cluster.fault(on(cluster, "node-1"))
+    promised = report.promised(cluster.status, cluster.decide())
+    assert [one["node"] for one in promised["avoidedNodes"]] == ["node-1"]
+    told = list(report.events(cluster.status, promised))
+    assert [(one.reason, one.is_warning) for one in told] == [("NodeAvoided", True)]
+    assert "Xid 79" in told[0].message
+    back = list(report.events(promised, cluster.status))
+    assert [(one.reason, one.is_warning) for one in back] == [("NodeTrusted", False)]
+    assert report.promised({}, cluster.decide()) == {}
+
+
+def test_a_pod_is_kept_from_nodes_beside_what_keeps_it_from_others():
+    server = {"podMetadata": {"annotations": {"example.com/team": "audio"}}}
+    gpu = {"products": ["NVIDIA-L40S", "NVIDIA-A100"]}
+    cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "gpu": gpu, "server": server})
+    cluster.live(3)
+    goal = cluster.decide().goal.target
+    plain = template.pod(cluster.deployment, goal, 0)
+    made = template.pod(cluster.deployment, goal, 0, ("a", "b"))
+    before, after = (one["spec"]["affinity"]["nodeAffinity"] for one in (plain, made))
+    (term,) = after[template.REQUIRED]["nodeSelectorTerms"]
+    assert [(one["operator"], one["values"]) for one in term.pop("matchFields")] == [
+        ("NotIn", ["a"]),
+        ("NotIn", ["b"]),
+    ]
+    assert before == after
+    assert plain["metadata"]["annotations"] == {"example.com/team": "audio"}
+    assert made["metadata"]["annotations"] == {
+        "example.com/team": "audio",
+        "flamingo.dev/avoids": "a,b",
+    }
+
+
+def test_a_pod_and_a_node_are_read_as_kubernetes_writes_them():
+    waiting = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 4}
+    raw = {
+        "metadata": {
+            "name": "a",
+            "namespace": "b",
+            "uid": "u",
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {},
+            "annotations": {"flamingo.dev/avoids": "n-1,n-2"},
+        },
+        "spec": {"containers": [{"name": "server"}]},
+        "status": {"containerStatuses": [waiting]},
+    }
+    pod = observed.pod(raw)
+    assert (pod.num_restarts, pod.is_backed_off, pod.avoids) == (4, True, ("n-1", "n-2"))
+    assert json.loads(pod.troubled)["metadata"]["annotations"] == {"flamingo.dev/avoids": "n-1,n-2"}
+    node = observed.node(
+        {
+            "metadata": {"name": "n-1"},
+            "spec": {},
+            "status": {"capacity": {"cpu": "4", GPU: "8"}, "nodeInfo": {"bootID": "x"}},
+        }
+    )
+    assert (node.resources, node.boot_id) == ((GPU,), "x")
+
+
+def test_whoever_avoids_a_node_looks_again_when_it_is_booted_or_gone():
+    changed = []
+    store = Store(changed=changed.append)
+    metadata = {"namespace": "audio", "name": "music", "uid": "u", "resourceVersion": "1"}
+    store.put_resource({"metadata": metadata, "status": {"avoidedNodes": [{"node": "gpu-1"}]}})
+    store.put_node(Node("gpu-1", boot_id="a"))
+    changed.clear()
+    store.put_node(Node("gpu-2", boot_id="a"))
+    store.put_node(Node("gpu-2", boot_id="b"))
+    assert changed == []
+    store.put_node(Node("gpu-1", boot_id="b"))
+    assert changed == ["audio/music"]
+    store.drop_node("gpu-1")
+    assert changed == ["audio/music"] * 2
+    assert "gpu-1" not in store.nodes

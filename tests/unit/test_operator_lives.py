@@ -1,0 +1,149 @@
+"""What the operator counts of servers: starts, drains and decisions that it saw itself."""
+
+from dataclasses import replace
+
+from fakes.clusters import Cluster
+from prometheus_client import generate_latest
+
+from flamingo.wire.report import StartReport
+from flamingo_operator import cold_start
+from flamingo_operator.cold_start import Phases
+from flamingo_operator.metrics import Metrics
+from flamingo_operator.observed import Load, Observed
+from flamingo_operator.server_lives import Drained, News, news
+
+QUICK = {"minReadySeconds": 0}
+START = Phases(schedule_s=2.0, image_pull_s=3.0, load_s=55.0)
+SPLIT = cold_start.split(START, StartReport(fetch_s=10.0, load_s=40.0, warm_s=5.0))
+LONGEST_S = 1800.0
+
+
+class Watcher:
+    """Looks at a cluster after each move, as the operator does."""
+
+    def __init__(self, cluster):
+        self.cluster, self.lives = cluster, {}
+        self.starts, self.drains = [], []
+
+    def look(self):
+        decision = self.cluster.decide()
+        self.lives, told = news(
+            self.lives, self.cluster.observed, decision.actions, self.cluster.now_s, LONGEST_S
+        )
+        self.starts += told.starts
+        self.drains += told.drains
+        self.cluster.operate()
+
+    def look_until_gone(self, num_left):
+        while len(self.cluster.pods) > num_left:
+            self.look()
+            self.look()  # who is deleted is there for a while
+            self.cluster.end()
+            self.cluster.wait(1)
+        self.look()
+
+
+def two():
+    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
+    cluster.live(4)
+    return Watcher(cluster)
+
+
+def seen(start):
+    return Observed(pods=tuple(replace(pod, start=start) for pod in two().cluster.pods.values()))
+
+
+def test_a_start_is_counted_once_by_who_saw_it_from_the_beginning():
+    loading, ready, split = seen(None), seen(START), seen(SPLIT)
+    lives, told = news({}, loading, (), 0.0, LONGEST_S)
+    assert told.starts == []
+    lives, told = news(lives, ready, (), 1.0, LONGEST_S)
+    assert (told.starts, told.parts) == ([START, START], [])
+    assert news(lives, ready, (), 2.0, LONGEST_S)[1] == News()
+    # What the process did in it comes later, from a router.
+    lives, told = news(lives, split, (), 3.0, LONGEST_S)
+    assert (told.starts, told.parts) == ([], [SPLIT, SPLIT])
+    assert news(lives, split, (), 4.0, LONGEST_S)[1] == News()
+
+
+def test_servers_that_were_ready_before_are_no_starts_of_a_successor_s_time():
+    lives, told = news({}, seen(START), (), 0.0, LONGEST_S)
+    assert told == News()
+    assert news(lives, seen(SPLIT), (), 1.0, LONGEST_S)[1] == News()
+
+
+def test_a_server_that_is_ready_again_is_no_start():
+    lives, _ = news({}, seen(None), (), 0.0, 59.0)
+    assert news(lives, seen(SPLIT), (), 1.0, 59.0)[1] == News()
+
+
+def test_a_drain_is_finished_when_the_server_is_gone():
+    watcher = two()
+    watcher.look()
+    watcher.cluster.loads = {name: Load(0.0, 0) for name in watcher.cluster.pods}
+    watcher.cluster.change(replicas=1)
+    watcher.look_until_gone(1)
+    ((end, took_s),) = [(one.end, one.took_s) for one in watcher.drains]
+    assert end == "finished"
+    assert 5.0 <= took_s <= 8.0
+
+
+def test_a_drain_that_is_cut_is_told_apart():
+    watcher = two()
+    watcher.look()
+    watcher.cluster.loads = {name: Load(20.0, 3) for name in watcher.cluster.pods}
+    watcher.cluster.change(replicas=1)
+    watcher.look_until_gone(1)
+    assert [one.end for one in watcher.drains] == ["deadline"]
+
+
+def test_a_drain_that_is_taken_back_is_told_apart():
+    watcher = two()
+    watcher.look()
+    watcher.cluster.loads = {name: Load(100.0, 3) for name in watcher.cluster.pods}
+    watcher.cluster.change(replicas=1)
+    watcher.look()
+    watcher.look()
+    watcher.cluster.change(replicas=2)
+    watcher.look()
+    watcher.look()
+    assert [one.end for one in watcher.drains] == ["taken_back"]
+
+
+def test_the_end_of_a_drain_is_seen_by_a_successor_too():
+    watcher = two()
+    watcher.cluster.loads = {name: Load(0.0, 0) for name in watcher.cluster.pods}
+    watcher.cluster.change(replicas=1)
+    watcher.look()
+    successor = Watcher(watcher.cluster)
+    successor.look_until_gone(1)
+    assert [one.end for one in successor.drains] == ["finished"]
+
+
+def test_a_server_that_goes_without_a_drain_ends_none():
+    watcher = two()
+    watcher.look()
+    watcher.cluster.pods.popitem()
+    watcher.look()
+    assert watcher.drains == []
+
+
+def said(metrics):
+    return generate_latest(metrics.registry).decode()
+
+
+def test_metrics_add_up_and_forget_a_fleet_that_is_gone():
+    metrics = Metrics()
+    metrics.lives.started([START], [SPLIT])
+    metrics.lives.drained("audio/music", [Drained("finished", 7.0), Drained("taken_back", 1.0)])
+    metrics.lives.decided("audio/music", "Max")
+    text = said(metrics)
+    fleet = 'name="music",namespace="audio"'
+    assert 'cold_start_seconds_sum{phase="load"} 40.0' in text
+    assert 'cold_start_seconds_sum{phase="total"} 60.0' in text
+    assert f'drains_total{{{fleet},result="finished"}} 1.0' in text
+    assert f'drains_total{{{fleet},result="taken_back"}} 1.0' in text
+    assert "drain_seconds_sum 7.0" in text
+    assert f'scale_decisions_total{{bound="Max",{fleet}}} 1.0' in text
+    metrics.forget("audio/music")
+    assert fleet not in said(metrics)
