@@ -141,6 +141,7 @@ async def _lead(
             settings.identity or "operator",
         )
         life.leading = Leading(kube, settings, store, queue, reconciler, life.metrics, login)
+        life.metrics.fleets.statuses = store.statuses
         life.metrics.is_leading.set(1)
         _show(life.metrics, life.leading)
         try:
@@ -148,6 +149,7 @@ async def _lead(
                 await _first(life.stop.wait(), ending)
         finally:
             life.metrics.is_leading.set(0)
+            life.metrics.fleets.statuses = tuple
             life.leading = None
 
 

@@ -1,21 +1,13 @@
 """What Prometheus is told of the operator."""
 
 import contextlib
-from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from flamingo_operator.fleet_metrics import LABELS, FleetMetrics
 from flamingo_operator.life_metrics import LifeMetrics
 
-REPLICAS = {
-    "ready": "readyReplicas",
-    "pending": "pendingReplicas",
-    "loading": "loadingReplicas",
-    "draining": "drainingReplicas",
-    "updated": "updatedReplicas",
-}
-"""By the metric's label: the status's field."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 
 
@@ -25,9 +17,9 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.lives = LifeMetrics(self.registry)
-        self._shown: dict[str, set[str]] = {}
+        self.fleets = FleetMetrics()
+        self.registry.register(self.fleets)
         of: dict[str, Any] = {"registry": self.registry}
-        labels = ["namespace", "name"]
         self.reconcile_s = Histogram(
             "flamingo_operator_reconcile_seconds", "One pass.", buckets=BUCKETS_S, **of
         )
@@ -42,47 +34,18 @@ class Metrics:
             "Since the quietest watch was last heard.",
             **of,
         )
-        self.replicas = Gauge("flamingo_operator_replicas", "Servers.", [*labels, "state"], **of)
-        self.desired = Gauge("flamingo_operator_desired_replicas", "Servers wanted.", labels, **of)
         self.needed = Gauge(
-            "flamingo_operator_demand_servers", "Servers that the demand would take.", labels, **of
+            "flamingo_operator_demand_servers", "Servers that the demand would take.", LABELS, **of
         )
         self.capacity = Gauge(
             "flamingo_operator_capacity_audio_seconds_per_second",
             "Audio that a mean server takes.",
-            labels,
-            **of,
-        )
-        self.avoided = Gauge(
-            "flamingo_operator_avoided_nodes",
-            "Nodes that get no more servers, because GPUs of theirs failed.",
-            labels,
+            LABELS,
             **of,
         )
         self.router_reads = Counter(
             "flamingo_operator_router_reads", "Routers asked for the demand.", ["result"], **of
         )
-        self.condition = Gauge(
-            "flamingo_operator_condition",
-            "1: True, 0: False, -1: Unknown.",
-            [*labels, "type"],
-            **of,
-        )
-
-    def show(self, key: str, status: Mapping[str, Any]) -> None:
-        """Show what a status says."""
-        namespace, name = key.split("/")
-        for state, field in REPLICAS.items():
-            self.replicas.labels(namespace, name, state).set(status.get(field, 0))
-        self.desired.labels(namespace, name).set(status.get("scaling", {})["desiredReplicas"])
-        self.avoided.labels(namespace, name).set(len(status.get("avoidedNodes", ())))
-        values = {"True": 1, "False": 0}
-        types = {one["type"]: one["status"] for one in status["conditions"]}
-        for kind, said in types.items():
-            self.condition.labels(namespace, name, kind).set(values.get(said, -1))
-        for gone in self._shown.get(key, set()) - types.keys():
-            self.condition.remove(namespace, name, gone)
-        self._shown[key] = set(types)
 
     def show_demand(self, key: str, needed: float | None, audio_s_per_s: float | None) -> None:
         """Show what the demand calls for; None where it decides nothing."""
@@ -96,16 +59,6 @@ class Metrics:
     def forget(self, key: str) -> None:
         """Show nothing more of a deployment that is gone."""
         self.lives.forget(key)
-        namespace, name = key.split("/")
-        shown = self._shown.pop(key, None)
-        if shown is None:
-            return
-        for kind in shown:
-            self.condition.remove(namespace, name, kind)
-        for state in REPLICAS:
-            self.replicas.remove(namespace, name, state)
-        self.desired.remove(namespace, name)
-        self.avoided.remove(namespace, name)
         self.show_demand(key, None, None)
 
 

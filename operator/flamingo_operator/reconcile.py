@@ -94,7 +94,6 @@ class Reconciler:
         old = resource.body.get("status", {})
         new = report.status(deployment, observed, decision, refusals, (old, now_s))
         await self._tell(resource, new)
-        self.metrics.show(key, new)
         if refusals:
             raise ApiError(0, "; ".join(refusals))
         return None if decision.wake_s is None else max(0.0, decision.wake_s - self.now())

@@ -78,6 +78,11 @@ class Store:
         """Return the deployments that there are."""
         return list(self._resources)
 
+    def statuses(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return each deployment's status; may be asked from another thread."""
+        there = list(self._resources.items())
+        return [(key, one.body.get("status", {})) for key, one in there]
+
     def resource(self, key: str) -> Resource | None:
         """Return a FlamingoDeployment."""
         return self._resources.get(key)

@@ -147,3 +147,16 @@ def test_metrics_add_up_and_forget_a_fleet_that_is_gone():
     assert f'scale_decisions_total{{bound="Max",{fleet}}} 1.0' in text
     metrics.forget("audio/music")
     assert fleet not in said(metrics)
+
+
+def test_what_a_status_says_is_read_when_somebody_asks():
+    metrics = Metrics()
+    ready = {"type": "Ready", "status": "Unknown"}
+    judged = {"readyReplicas": 2, "scaling": {"desiredReplicas": 3}, "conditions": [ready]}
+    metrics.fleets.statuses = lambda: [("audio/music", judged), ("audio/new", {})]
+    text = said(metrics)
+    assert 'operator_replicas{name="music",namespace="audio",state="ready"} 2.0' in text
+    assert 'operator_replicas{name="music",namespace="audio",state="draining"} 0.0' in text
+    assert 'desired_replicas{name="music",namespace="audio"} 3.0' in text
+    assert 'condition{name="music",namespace="audio",type="Ready"} -1.0' in text
+    assert "new" not in text
