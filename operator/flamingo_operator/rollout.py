@@ -202,8 +202,10 @@ def next_ordinals(observed: Observed, revision: str, num: int) -> list[int]:
     A number is a pod's name: whoever decides the same on the same sight names
     the same pod, so a crash between deciding and seeing makes no second one.
     """
-    known = [pod.ref.name for pod in observed.pods if pod.revision == revision]
-    taken = {name.rpartition("-")[2] for name in [*known, *observed.taken]}
+    # By name: somebody may have taken a pod's label off.
+    known = [pod.ref.name.rpartition("-") for pod in observed.pods]
+    taken = {number for stem, _, number in known if stem.endswith(f"-{revision}")}
+    taken |= {name.rpartition("-")[2] for name in observed.taken}
     free = (number for number in range(len(taken) + num + 1) if str(number) not in taken)
     return [next(free) for _ in range(num)]
 

@@ -122,6 +122,15 @@ def test_a_pod_that_lost_its_owner_or_its_place_in_the_service_gets_it_back():
     assert cluster.operate().actions == ()
 
 
+def test_a_pod_whose_revision_was_taken_off_is_replaced_under_another_name():
+    cluster = running()
+    name = min(cluster.pods)
+    cluster.pods[name] = replace(cluster.pods[name], revision="")
+    cluster.live(5)
+    assert name not in cluster.pods
+    assert len(cluster.ready) == 2
+
+
 def test_a_pod_that_leaves_is_not_mended_in_the_same_pass():
     cluster = running()
     cluster.pods = {name: disown(pod) for name, pod in cluster.pods.items()}
