@@ -55,6 +55,17 @@ class Undrain:
 
 
 @dataclass(frozen=True, slots=True)
+class Mend:
+    """Give a pod back what ties it to its deployment and its Service."""
+
+    pod: Pod
+    owner: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"mend Pod {self.pod.ref.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Delete one object, and no other of its name."""
 
@@ -67,4 +78,4 @@ class Delete:
         return f"delete {self.ref.kind} {self.ref.name}: {self.why}"
 
 
-Action: TypeAlias = Apply | Drain | Extend | Undrain | Delete
+Action: TypeAlias = Apply | Drain | Extend | Undrain | Mend | Delete

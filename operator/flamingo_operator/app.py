@@ -145,6 +145,8 @@ async def _lead(
         life.metrics.is_leading.set(1)
         _show(life.metrics, life.leading)
         try:
+            if not await _unless_stopped(life, life.leading.prepare()):
+                return
             async with life.leading.running():
                 await _first(life.stop.wait(), ending)
         finally:
@@ -168,9 +170,11 @@ async def _unless_stopped(life: Life, waiting: object) -> bool:
     """Wait, unless told to stop before; return whether that for which was waited came."""
     task = asyncio.ensure_future(waiting)  # type: ignore[call-overload]
     await _first(life.stop.wait(), task)
-    is_done: bool = task.done()
+    if task.done():
+        task.result()
+        return True
     task.cancel()
-    return is_done
+    return False
 
 
 async def _first(stopping: object, other: "asyncio.Task[object]") -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 from flamingo.service import logs
 from flamingo_operator import kinds, moments, names
-from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Undrain
+from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Mend, Undrain
 from flamingo_operator.kube import ApiError, Kube
-from flamingo_operator.observed import Pod
-from flamingo_operator.projection import digest_of_manifest
+from flamingo_operator.observed import Pod, owner_uid
+from flamingo_operator.projection import digest_of_manifest, is_made_by_us
 from flamingo_operator.store import Store
 
 NOT_FOUND, CONFLICT = 404, 409
@@ -30,14 +30,20 @@ async def apply(kube: Kube, store: Store, actions: Iterable[Action]) -> list[str
         Stale: something else changed meanwhile.
         ApiError: the API server failed; nothing is lost by trying again.
     """
-    pods: list[Action] = []
-    others: list[Action] = []
+    stages: tuple[list[Action], ...] = ([], [], [])
     for action in actions:
-        is_pods = not isinstance(action, Apply) or action.manifest["kind"] == "Pod"
-        (pods if is_pods else others).append(action)
-    # A pod is refused as long as its service account does not exist.
-    refusals = await _all(_done(kube, store, action) for action in others)
-    return refusals + await _all(_done(kube, store, action) for action in pods)
+        stages[_stage(action)].append(action)
+    refusals: list[str] = []
+    for stage in stages:
+        refusals += await _all(_done(kube, store, action) for action in stage)
+    return refusals
+
+
+def _stage(action: Action) -> int:
+    """Return when an action comes: what the API server refuses before another is done, after it."""
+    kind = action.manifest["kind"] if isinstance(action, Apply) else "Pod"
+    # A binding needs its role, a pod its service account.
+    return {"RoleBinding": 1, "Pod": 2}.get(kind, 0)
 
 
 async def _all(doing: Iterable[Awaitable[str | None]]) -> list[str]:
@@ -57,9 +63,11 @@ async def _done(kube: Kube, store: Store, action: Action) -> str | None:
     try:
         refusal = await _do(kube, store, action)
     except ApiError as error:
-        if error.status == CONFLICT:
+        is_new = isinstance(action, Apply)
+        if error.status == CONFLICT or (error.status == NOT_FOUND and not is_new):
             raise Stale(f"{action}: {error.message}") from error
-        if error.is_refusal:
+        if error.is_refusal or error.status == NOT_FOUND:
+            # What cannot be found, to make something in, is a namespace or a kind.
             return f"{action}: {error.message}"
         raise
     if refusal is None:
@@ -80,6 +88,8 @@ async def _do(kube: Kube, store: Store, action: Action) -> str | None:
             await _mark(kube, store, pod, {"annotations": until})
         case Undrain(pod):
             await _mark(kube, store, pod, _UNDRAINED)
+        case Mend(pod, owner):
+            await _mark(kube, store, pod, _mending(pod, owner))
         case Delete():
             await _delete(kube, store, action)
     return None
@@ -94,10 +104,25 @@ async def _create_pod(kube: Kube, store: Store, manifest: dict[str, Any]) -> Non
         metadata = manifest["metadata"]
         # Somebody was faster: we ourselves before a crash, as a rule. See it.
         found = await kube.find(kinds.POD, metadata["namespace"], metadata["name"])
-        if found is None or names.DEPLOYMENT_LABEL not in found["metadata"].get("labels", {}):
+        if found is None:
+            raise
+        if not _has_our_labels(found, manifest):
+            store.release(_key(manifest), metadata["name"])
             raise
         raw = found
     store.put(raw, "Pod")
+
+
+def _key(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    return names.key(metadata["namespace"], metadata["labels"][names.DEPLOYMENT_LABEL])
+
+
+def _has_our_labels(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
+    has, wanted = found["metadata"].get("labels", {}), manifest["metadata"]["labels"]
+    return all(
+        has.get(one) == wanted[one] for one in (names.DEPLOYMENT_LABEL, names.COMPONENT_LABEL)
+    )
 
 
 async def _apply(kube: Kube, store: Store, action: Apply) -> str | None:
@@ -107,16 +132,17 @@ async def _apply(kube: Kube, store: Store, action: Apply) -> str | None:
         found = await kube.find(kind, metadata["namespace"], metadata["name"])
         if found is not None and not _is_ours(found, manifest):
             return f"{kind.name} {metadata['name']} exists and belongs to somebody else"
+        if found is not None and "data" in manifest:
+            # A revision's template cannot be changed, also not by another release.
+            manifest = {**manifest, "data": found["data"]}
     raw = await kube.apply(kind, manifest)
     store.put(raw, kind.name, applied=digest_of_manifest(manifest))
     return None
 
 
 def _is_ours(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
-    wanted = {one["uid"] for one in manifest["metadata"].get("ownerReferences", ())}
-    has = {one["uid"] for one in found["metadata"].get("ownerReferences", ())}
-    is_labelled = found["metadata"].get("labels", {}).get(names.DEPLOYMENT_LABEL)
-    return wanted <= has if wanted else is_labelled is not None
+    has = owner_uid(found)
+    return has == owner_uid(manifest) if has else is_made_by_us(found)
 
 
 def _drain_mark(started_s: float, until_s: float) -> dict[str, Any]:
@@ -135,6 +161,11 @@ _UNDRAINED = {
 }
 
 
+def _mending(pod: Pod, owner: dict[str, Any]) -> dict[str, Any]:
+    labels = {names.SERVING_LABEL: "false" if pod.is_draining else "true"}
+    return {"labels": labels, "ownerReferences": [owner]}
+
+
 async def _mark(kube: Kube, store: Store, pod: Pod, metadata: dict[str, Any]) -> None:
     raw = await kube.merge(kinds.POD, pod.ref, {"metadata": metadata})
     store.put(raw, "Pod")
@@ -147,8 +178,8 @@ async def _delete(kube: Kube, store: Store, action: Delete) -> None:
         if error.status != NOT_FOUND:
             raise
         raw = {}
-    is_still_there = raw.get("metadata", {}).get("deletionGracePeriodSeconds", 0) > 0
-    if is_still_there:
+    metadata = raw.get("metadata", {})
+    if metadata.get("deletionGracePeriodSeconds", 0) > 0 or metadata.get("finalizers"):
         store.put(raw, action.ref.kind)
     else:
         store.drop(action.ref)

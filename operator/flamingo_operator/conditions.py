@@ -130,9 +130,10 @@ def _progressing(sight: Sight) -> Claim:
         told = f"revision {update} did not become ready in time"
         return Claim("Progressing", "False", "DeadlineExceeded", told)
     old = [pod for pod in sight.alive if pod.revision != update]
-    if spec.rollout.paused and old:
+    is_settled = revisions.is_settled(goal.update)
+    if spec.rollout.paused and (old or not is_settled):
         return Claim("Progressing", "False", "Paused", "spec.rollout.paused is set")
-    if old or not revisions.is_settled(goal.update):
+    if old or not (is_settled or sight.decision.desired.num == 0):
         return Claim("Progressing", "True", "RolloutInProgress", f"revision {update} is coming")
     return _sizing(sight)
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flamingo_operator import avoidance, children, drain, preload, revisions, rollout, template
-from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Undrain
+from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Mend, Undrain
 from flamingo_operator.avoidance import Avoidance
 from flamingo_operator.goal import Goal, choose
-from flamingo_operator.manifests import Manifest, Release
+from flamingo_operator.manifests import Manifest, Release, owner
 from flamingo_operator.observed import AvoidedNode, Child, Observed, Pod
 from flamingo_operator.projection import digest_of_manifest
 from flamingo_operator.replicas import Desired
@@ -43,6 +43,8 @@ class Decision:
     """Names of ours that belong to somebody else."""
     avoided: tuple[AvoidedNode, ...] = ()
     """Nodes that get no more servers."""
+    takes_over: bool = False
+    """Something that nobody owns becomes ours."""
     asks: tuple[Pod, ...] = ()
     """Pods whose load should be known before this is done."""
 
@@ -76,6 +78,7 @@ def decide(
         cache=cache,
         taken=tuple(sorted(_taken(deployment, observed, manifests))),
         avoided=avoided.nodes,
+        takes_over=_takes_over(deployment, observed),
         asks=_asks(observed, pods),
     )
 
@@ -104,6 +107,14 @@ def _applied(
             yield Apply(manifest, is_new=False)
 
 
+def _takes_over(deployment: FlamingoDeployment, observed: Observed) -> bool:
+    made = (one for one in observed.children.values() if one.ref.kind not in KEPT)
+    refs = [one.ref for one in made if _is_ours(deployment, one)]
+    refs += [one.ref for one in observed.pods]
+    refs += [one.ref for one in observed.revisions]
+    return any(not ref.owner_uid for ref in refs)
+
+
 def _has_drifted(child: Child, manifest: Manifest) -> bool:
     if child.is_terminating or manifest["kind"] in APPLIED_ONCE:
         return False
@@ -111,8 +122,9 @@ def _has_drifted(child: Child, manifest: Manifest) -> bool:
 
 
 def _is_ours(deployment: FlamingoDeployment, child: Child) -> bool:
-    is_retained = child.ref.kind in KEPT and not child.ref.owner_uid
-    return is_retained or child.ref.owner_uid == deployment.metadata.uid
+    """Whether we own it; what nobody owns is ours if we made it: `--cascade=orphan` leaves such."""
+    is_left = not child.ref.owner_uid and (child.ref.kind in KEPT or bool(child.digest))
+    return is_left or child.ref.owner_uid == deployment.metadata.uid
 
 
 def _taken(
@@ -130,7 +142,7 @@ def _obsolete(
     wanted = {_key(manifest) for manifest in manifests}
     for key, child in sorted(observed.children.items()):
         is_spare = key not in wanted and not child.is_terminating and child.ref.kind not in KEPT
-        if is_spare and child.ref.owner_uid == deployment.metadata.uid:
+        if is_spare and _is_ours(deployment, child):
             yield Delete(child.ref, "the spec wants it no more")
 
 
@@ -158,8 +170,9 @@ def _pods(
     ]
     wakes = [step.wake_s, rollout.replace_failed_s(observed, now_s), *holds]
     back = [Undrain(pod) for pod in step.undrain]
-    moved = _moved(avoided, step)
-    return step, [*back, *made, *left, *held, *failed, *moved], wakes
+    moved: list[Undrain | Drain | Extend | Delete] = [*back, *left, *held, *failed]
+    moved += _moved(avoided, step)
+    return step, [*moved, *made, *_mended(deployment, observed, moved)], wakes
 
 
 def _moved(avoided: Avoidance, step: Step) -> list[Delete]:
@@ -167,6 +180,21 @@ def _moved(avoided: Avoidance, step: Step) -> list[Delete]:
     why = [(pod, f"the GPU of its node {pod.node} fails") for pod in avoided.faulty]
     why += [(pod, "the nodes that are avoided are others now") for pod in avoided.misplaced]
     return [Delete(pod.ref, told) for pod, told in why if pod not in step.leave]
+
+
+def _mended(
+    deployment: FlamingoDeployment,
+    observed: Observed,
+    moved: Iterable[Undrain | Drain | Extend | Delete],
+) -> Iterable[Mend]:
+    """Yield what ties pods to us again that somebody untied; who leaves is not held."""
+    names = {
+        action.ref.name if isinstance(action, Delete) else action.pod.ref.name for action in moved
+    }
+    for pod in observed.pods:
+        is_untied = not pod.ref.owner_uid or pod.is_serving == pod.is_draining
+        if is_untied and not (pod.is_terminating or pod.is_finished or pod.ref.name in names):
+            yield Mend(pod, owner(deployment))
 
 
 def _left(
@@ -180,8 +208,8 @@ def _left(
 
 def _drained(
     deployment: FlamingoDeployment, observed: Observed, step: Step, now_s: float
-) -> tuple[list[Action], list[float | None]]:
-    done: list[Action] = []
+) -> tuple[list[Extend | Delete], list[float | None]]:
+    done: list[Extend | Delete] = []
     holds: list[float | None] = []
     for pod in observed.pods:
         if not pod.is_draining or pod in step.undrain:

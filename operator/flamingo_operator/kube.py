@@ -40,8 +40,9 @@ class ApiError(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the same request would be refused again: it is what was asked."""
-        return self.status in (400, 403, 405, 422)
+        """Whether the same request would be refused again, until somebody changes something."""
+        is_webhook = self.status == 500 and "failed calling webhook" in self.message  # noqa: PLR2004
+        return self.status in (400, 403, 405, 422) or is_webhook
 
 
 async def configuration_of(kubeconfig: str | None) -> client.Configuration:

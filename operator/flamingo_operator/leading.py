@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flamingo.service import logs
-from flamingo_operator import kinds, sight
-from flamingo_operator.apply import Stale
+from flamingo_operator import kinds, names, sight
+from flamingo_operator.apply import NOT_FOUND, Stale
 from flamingo_operator.kube import ApiError, Kube
 from flamingo_operator.metrics import Metrics
 from flamingo_operator.reconcile import Reconciler
@@ -41,11 +41,21 @@ class Leading:
     source: Source | None = None
     is_synced: bool = False
 
+    async def prepare(self) -> None:
+        """Wait until the API server answers."""
+        while True:
+            try:
+                self.watches = await sight.watches(self.kube, self.store, self.settings.namespaces)
+            except ApiError as error:
+                logs.get().warning("api.unreachable", error=error.message)
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - jitter
+            else:
+                return
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Lead for as long as the block lasts; passes under way are finished."""
-        self.watches = await _patiently(self.kube, self.store, self.settings.namespaces)
-        self.source = Source(self._told, self.settings.namespaces, self.login)
+        self.source = Source(self._told, self._served, self.settings.namespaces, self.login)
         self.source.start()
         following = [asyncio.create_task(watch.run()) for watch in self.watches]
         stop = asyncio.Event()
@@ -62,6 +72,20 @@ class Leading:
             await _ended(workers, self.settings.grace_s)
             await asyncio.gather(resync, listening, *following, return_exceptions=True)
             await self.source.stop()
+
+    async def _served(self) -> None:
+        """Return if the API server knows our kind.
+
+        Raises:
+            ApiError: it does not, or does not answer.
+        """
+        try:
+            await self.kube.get(f"/apis/{kinds.RESOURCE.version}")
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                told = f"there is no CustomResourceDefinition {names.CRD}"
+                raise ApiError(NOT_FOUND, told) from error
+            raise
 
     def _told(self, kind: str | None, body: Mapping[str, Any]) -> None:
         if kind == "DELETED":
@@ -109,11 +133,11 @@ class Leading:
         )
 
     async def _resync(self) -> None:
-        """Look at everything now and then; forget what was deleted unseen."""
+        """Look at everything now and then, also at what was made or deleted unseen."""
         while True:
             await asyncio.sleep(self.settings.resync_s * random.uniform(0.9, 1.1))  # noqa: S311
             try:
-                uids = await self._uids()
+                uids = await self._seen()
             except ApiError as error:
                 logs.get().warning("resync.failed", error=error.message)
                 continue
@@ -123,13 +147,16 @@ class Leading:
                     self.store.drop_resource(resource.body)
                 self.queue.add(key)
 
-    async def _uids(self) -> set[str]:
+    async def _seen(self) -> set[str]:
+        """See every deployment; return their uids."""
         uids: set[str] = set()
         for namespace in self.settings.namespaces or [""]:
             query = {"limit": "250"}
             while True:
                 page = await self.kube.get(kinds.RESOURCE.path(namespace), query)
-                uids |= {one["metadata"]["uid"] for one in page["items"]}
+                for one in page["items"]:
+                    self.store.put_resource(one)
+                    uids.add(one["metadata"]["uid"])
                 if not (more := page["metadata"].get("continue")):
                     break
                 query["continue"] = more
@@ -139,16 +166,6 @@ class Leading:
         """Whether deployments that are due get their turn, and are heard of."""
         is_heard = self.source is None or self.source.is_alive
         return is_heard and self.queue.oldest_s() < STUCK_S
-
-
-async def _patiently(kube: Kube, store: Store, namespaces: list[str]) -> list[Watch]:
-    """Return the watches, once the API server answers."""
-    while True:
-        try:
-            return await sight.watches(kube, store, namespaces)
-        except ApiError as error:
-            logs.get().warning("api.unreachable", error=error.message)
-            await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - jitter
 
 
 async def _ended(tasks: list["asyncio.Task[None]"], grace_s: float) -> None:

@@ -50,8 +50,13 @@ PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 OWN_PREFIXES = (f"{GROUP}/", "app.kubernetes.io/")
 """Of the labels and annotations that nobody else may set on our objects."""
+
+HTTP_PORT = 80
+
 MAX_NAME_CHARS = 40
 """63, less a dash, a revision of ten and a suffix of eleven with its dash."""
+SERVERS_SUFFIX = "-servers"
+"""No deployment's name ends so: its Service would be another's."""
 NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 Component: TypeAlias = Literal["server", "router", "preload"]
@@ -95,7 +100,7 @@ def service(deployment: str) -> str:
 
 def servers_service(deployment: str) -> str:
     """Return the headless Service in which the router finds the servers."""
-    return f"{deployment}-servers"
+    return deployment + SERVERS_SUFFIX
 
 
 def router(deployment: str) -> str:
@@ -133,6 +138,6 @@ def key(namespace: str, deployment: str) -> str:
     return f"{namespace}/{deployment}"
 
 
-def url(deployment: str, namespace: str) -> str:
-    """Return where the deployment answers, inside the cluster."""
-    return f"http://{service(deployment)}.{namespace}.svc"
+def url(service_name: str, namespace: str, port: int) -> str:
+    """Return where a Service answers, inside the cluster."""
+    return f"http://{service_name}.{namespace}.svc" + ("" if port == HTTP_PORT else f":{port}")

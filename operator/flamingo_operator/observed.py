@@ -32,7 +32,7 @@ class Ref:
     resource_version: int
     deployment: str
     owner_uid: str = ""
-    """The FlamingoDeployment that owns it; empty when none does."""
+    """Who controls it, a FlamingoDeployment as a rule; empty when nobody does."""
 
     @property
     def key(self) -> str:
@@ -56,6 +56,8 @@ class Pod:
     is_terminating: bool = False
     is_finished: bool = False
     """Failed or succeeded: it will never serve again."""
+    is_serving: bool = True
+    """Whether its label lets it into its Service."""
     is_asked_to_leave: bool = False
     """By a person: it is to be drained and replaced."""
     drain_started_s: float | None = None
@@ -177,8 +179,8 @@ class Observed:
     """As the status has it."""
     has_pod_monitors: bool = False
     taken: frozenset[str] = frozenset()
-    """Names of pods that are labelled as ours and belong to somebody else, such as a
-    deployment of the same name that is being deleted."""
+    """Names of pods that belong to somebody else, such as a deployment of the same name that is
+    being deleted, or to nobody, because a person took our labels off."""
 
 
 def ref(raw: Object, kind: str) -> Ref:
@@ -191,12 +193,13 @@ def ref(raw: Object, kind: str) -> Ref:
         uid=metadata["uid"],
         resource_version=int(metadata["resourceVersion"]),
         deployment=sys.intern(metadata.get("labels", {}).get(names.DEPLOYMENT_LABEL, "")),
-        owner_uid=sys.intern(_owner_uid(metadata)),
+        owner_uid=sys.intern(owner_uid(raw)),
     )
 
 
-def _owner_uid(metadata: Object) -> str:
-    owners = (one for one in metadata.get("ownerReferences", ()) if one["kind"] == names.KIND)
+def owner_uid(raw: Object) -> str:
+    """Return who controls an object; nothing when nobody does."""
+    owners = raw["metadata"].get("ownerReferences", ())
     return next((str(one["uid"]) for one in owners if one.get("controller")), "")
 
 
@@ -220,6 +223,7 @@ def pod(raw: Object) -> Pod:
         is_unschedulable=scheduled.get("reason") == "Unschedulable" and not is_scheduled,
         is_terminating="deletionTimestamp" in metadata,
         is_finished=status.get("phase") in ("Failed", "Succeeded"),
+        is_serving=metadata["labels"].get(names.SERVING_LABEL) == "true",
         is_asked_to_leave=annotations.get(names.DRAIN_ANNOTATION) == "true",
         drain_started_s=moments.optional(annotations.get(names.DRAIN_STARTED)),
         drain_until_s=moments.optional(annotations.get(names.DRAIN_UNTIL)),

@@ -45,6 +45,12 @@ def digest_of_live(live: Mapping[str, Any]) -> str:
     return ""
 
 
+def is_made_by_us(live: Mapping[str, Any]) -> bool:
+    """Whether something in `live` is as we wrote it."""
+    entries = live["metadata"].get("managedFields", ())
+    return any(entry.get("manager") == names.FIELD_MANAGER for entry in entries)
+
+
 def owned(live: Any, fields: Mapping[str, Any]) -> Any:
     """Return the part of `live` that `fields`, a FieldsV1 set, names."""
     if not fields or fields.keys() == {"."}:

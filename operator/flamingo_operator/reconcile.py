@@ -86,6 +86,8 @@ class Reconciler:
         if decision.asks:
             observed = replace(observed, loads=await self.pods_load.read(decision.asks))
             decision = decide(deployment, observed, self.release, desired, now_s)
+        if decision.takes_over and not await self._stands(resource):
+            return None
         self._count(key, deployment, observed, decision)
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
@@ -97,6 +99,21 @@ class Reconciler:
         if refusals:
             raise ApiError(0, "; ".join(refusals))
         return None if decision.wake_s is None else max(0.0, decision.wake_s - self.now())
+
+    async def _stands(self, resource: Resource) -> bool:
+        """Ask whether a deployment is there still and stays, before it takes anything over.
+
+        While it is deleted with `--cascade=orphan`, its objects lose their owner, and we
+        may hear of that first: tied to it again, they would be deleted with it.
+        """
+        metadata = resource.metadata
+        found = await self.kube.find(kinds.RESOURCE, metadata["namespace"], metadata["name"])
+        if found is not None:
+            self.store.put_resource(found)
+        if found is None or found["metadata"]["uid"] != resource.uid:
+            self.store.drop_resource(resource.body)
+            return False
+        return "deletionTimestamp" not in found["metadata"]
 
     def _desired(
         self, key: str, resource: Resource, deployment: FlamingoDeployment, observed: Observed

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flamingo_operator import conditions, failures, moments, names, report_scaling, trouble
+from flamingo_operator import (
+    conditions,
+    failures,
+    manifests,
+    moments,
+    names,
+    report_scaling,
+    trouble,
+)
 from flamingo_operator.actions import Apply, Delete, Drain
 from flamingo_operator.conditions import Claim
 from flamingo_operator.decide import Decision
@@ -55,7 +63,7 @@ def status(
     told = Status(
         observed_generation=deployment.metadata.generation,
         selector=names.selector_text(name, "server"),
-        url=names.url(name, deployment.metadata.namespace),
+        url=_url(deployment),
         scaling=report_scaling.scaling(decision.desired),
         capacity=report_scaling.capacity(decision.desired),
         cold_start=report_scaling.cold_starts(deployment.spec, observed, old.get("coldStart", {})),
@@ -72,6 +80,14 @@ def status(
         **_counts(observed, goal.update.hash if goal else ""),
     )
     return _dumped(told)
+
+
+def _url(deployment: FlamingoDeployment) -> str:
+    name, namespace = deployment.metadata.name, deployment.metadata.namespace
+    router = deployment.spec.router
+    if router.enabled:
+        return names.url(names.service(name), namespace, router.service.port)
+    return names.url(names.servers_service(name), namespace, manifests.PORT)
 
 
 def unreadable(

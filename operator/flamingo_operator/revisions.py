@@ -43,12 +43,12 @@ def actions(
         return Kept((_first(deployment, observed, release, now_s),))
     update, wake_s = _noted(deployment, observed, goal, step, now_s)
     kept: list[Action] = []
-    if update != goal.update:
+    if update != goal.update or not update.ref.owner_uid:
         kept.append(_written(deployment, update))
     kept += [
         _written(deployment, replace(one, failed_s=None))
         for one in observed.revisions
-        if one.failed_s is not None and one is not goal.update
+        if one is not goal.update and (one.failed_s is not None or not one.ref.owner_uid)
     ]
     kept += _forgotten(observed, goal)
     return Kept(tuple(kept), wake_s)
@@ -77,9 +77,11 @@ def _noted(
         return replace(update, number=newest + 1, moved_s=now_s, failed_s=None), None
     if is_settled(update):
         return update, None
-    if deployment.spec.rollout.paused or update.moved_s is None:
-        is_paused = deployment.spec.rollout.paused
-        return replace(update, moved_s=None if is_paused else now_s), None
+    # While no server is wanted, none can prove that it works.
+    is_untried = step.is_complete and not any(pod.is_alive for pod in observed.pods)
+    is_held = deployment.spec.rollout.paused or is_untried
+    if is_held or update.moved_s is None:
+        return replace(update, moved_s=None if is_held else now_s), None
     if step.is_complete and not goal.is_rolled_back:
         return replace(update, completed_s=max(now_s, update.moved_s), failed_s=None), None
     if update.failed_s is not None:

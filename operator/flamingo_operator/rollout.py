@@ -81,8 +81,10 @@ def step(spec: Spec, observed: Observed, wanted: Wanted, now_s: float) -> Step:
     """Return what to do now."""
     sight = fleet(observed, wanted.revision, now_s)
     if spec.rollout.paused:
-        # Old servers stay as they are; only their number is steered.
-        sight = replace(sight, new=sight.new + sight.old, old=())
+        # Old servers stay as they are, but those that a person asks to leave.
+        stay = tuple(pod for pod in sight.old if not pod.is_asked_to_leave)
+        go = tuple(pod for pod in sight.old if pod.is_asked_to_leave)
+        sight = replace(sight, new=sight.new + stay, old=go)
     if not sight.old:
         return _sized(spec, observed, sight, wanted, now_s)
     if spec.rollout.strategy == "Recreate":
@@ -178,7 +180,9 @@ def _room_for_pending(spec: Spec, sight: Fleet) -> int:
 
 def is_available(pod: Pod, rules: Rollout, now_s: float) -> bool:
     """Whether a pod has been ready for long enough to count on it."""
-    return pod.is_ready and now_s - pod.ready_since_s >= rules.min_ready_seconds
+    # Of no time, the clocks of two machines need not agree.
+    is_at_once = rules.min_ready_seconds == 0
+    return pod.is_ready and (is_at_once or now_s - pod.ready_since_s >= rules.min_ready_seconds)
 
 
 def _next_available_s(pods: Sequence[Pod], rules: Rollout, now_s: float) -> float | None:
@@ -198,8 +202,10 @@ def next_ordinals(observed: Observed, revision: str, num: int) -> list[int]:
     A number is a pod's name: whoever decides the same on the same sight names
     the same pod, so a crash between deciding and seeing makes no second one.
     """
-    known = [pod.ref.name for pod in observed.pods if pod.revision == revision]
-    taken = {name.rpartition("-")[2] for name in [*known, *observed.taken]}
+    # By name: somebody may have taken a pod's label off.
+    known = [pod.ref.name.rpartition("-") for pod in observed.pods]
+    taken = {number for stem, _, number in known if stem.endswith(f"-{revision}")}
+    taken |= {name.rpartition("-")[2] for name in observed.taken}
     free = (number for number in range(len(taken) + num + 1) if str(number) not in taken)
     return [next(free) for _ in range(num)]
 

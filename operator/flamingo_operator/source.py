@@ -3,6 +3,10 @@
 It runs on a thread and a loop of its own, because it takes over its loop: it
 handles its signals and, in the end, cancels every task there.
 
+It ends when the API server refuses it once, as while the CustomResourceDefinition or our
+rights are being replaced; then it is begun again. It tells nothing, for ever, of a kind
+that is not served when it begins, so that is waited for.
+
 Only `on.event`: it writes nothing, no finalizer, no annotation. Never an index:
 its start takes time with the square of the number of objects.
 """
@@ -10,7 +14,7 @@ its start takes time with the square of the number of objects.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import kopf
@@ -21,6 +25,8 @@ from flamingo_operator import names
 
 Told = Callable[[str | None, Mapping[str, Any]], None]
 """Takes the type of an event (None: it was listed) and the object."""
+Served = Callable[[], Coroutine[Any, Any, None]]
+"""Returns if the API server serves our kind; raises if not."""
 Login = Callable[..., kopf.ConnectionInfo | None]
 
 
@@ -37,12 +43,15 @@ class EndlessBackoffs:
 class Source:
     """The thread that follows FlamingoDeployments."""
 
-    def __init__(self, told: Told, namespaces: Sequence[str], login: Login) -> None:
+    def __init__(self, told: Told, served: Served, namespaces: Sequence[str], login: Login) -> None:
         self._told = told
+        self._served = served
         self._namespaces = namespaces
         self._login = login
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
+        self._end = threading.Event()
+        """Ends kopf's present run."""
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     @property
@@ -59,17 +68,29 @@ class Source:
     async def stop(self) -> None:
         """End it, and wait for it."""
         self._stop.set()
+        self._end.set()
         await asyncio.to_thread(self._thread.join, 10.0)
 
     def _run(self) -> None:
-        try:
-            asyncio.run(self._follow())
-        except Exception:
-            # The process ends when its liveness is asked next; this says why.
-            logs.get().exception("source.failed")
-            raise
+        for wait_s in EndlessBackoffs():
+            self._end = threading.Event()
+            if self._stop.is_set():
+                return
+            try:
+                asyncio.run_coroutine_threadsafe(self._served(), self._loop).result()
+                asyncio.run(self._follow())
+            except Exception as error:  # noqa: BLE001 - kopf's own errors have no common type
+                logs.get().warning("source.failed", error=str(error))
+            self._stop.wait(wait_s)
 
     async def _follow(self) -> None:
+        try:
+            await self._operate()
+        finally:
+            # Else a thread of kopf's would wait for it, and this loop for that thread.
+            self._end.set()
+
+    async def _operate(self) -> None:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._login)
         kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)(self._heard)
@@ -79,7 +100,7 @@ class Source:
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
-            stop_flag=self._stop,
+            stop_flag=self._end,
             # For peers, of which there are none; by itself it asks who runs it, and in a
             # container nobody does: the user has a number and no name.
             identity=names.FIELD_MANAGER,  # type: ignore[arg-type]  # its type is not public

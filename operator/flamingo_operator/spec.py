@@ -133,6 +133,12 @@ class FlamingoDeployment(Block):
             " letter: a Service is named after it",
             holds=lambda self: names.is_name(self.metadata.name),
         ),
+        Rule(
+            cel=f"!self.metadata.name.endsWith('{names.SERVERS_SUFFIX}')",
+            message=f"choose a name that does not end in {names.SERVERS_SUFFIX}: another"
+            " deployment's Service of servers may be called so",
+            holds=lambda self: not self.metadata.name.endswith(names.SERVERS_SUFFIX),
+        ),
     )
 
     api_version: Literal["flamingo.dev/v1alpha1"]

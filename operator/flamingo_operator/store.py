@@ -8,6 +8,7 @@ answer says of it.
 Pure: it is told, it asks nobody.
 """
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from flamingo_operator import cold_start, names, observed
 from flamingo_operator.observed import Child, Node, Observed, Pod, Ref, Revision, Router
 
 MAX_GRAVES = 20_000
+FOR_EVER = 2**63
 
 Item: TypeAlias = Pod | Router | Revision | Child
 
@@ -71,8 +73,13 @@ class Store:
     has_pod_monitors: bool = False
     _resources: dict[str, Resource] = field(default_factory=dict)
     _items: dict[str, dict[tuple[str, str], Item]] = field(default_factory=dict)
-    _graves: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    """Uids of what is gone."""
+    _keys: dict[str, str] = field(default_factory=dict)
+    """Under which deployment each object is kept, by kind and uid: its label may change."""
+    _released: dict[str, set[str]] = field(default_factory=dict)
+    """Names of pods that a person took our labels off, by deployment: found by chance."""
+    _graves: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    """Versions at which objects were last gone, by uid. One whose labels were taken off is gone
+    for us, and back when they are put on again."""
 
     def known(self) -> list[str]:
         """Return the deployments that there are."""
@@ -92,7 +99,8 @@ class Store:
         resource = Resource(slim(body))
         key = names.key(resource.metadata["namespace"], resource.metadata["name"])
         known = self._resources.get(key)
-        if resource.uid in self._graves or (known and known.version >= resource.version):
+        is_gone = resource.version <= self._graves.get(resource.uid, -1)
+        if is_gone or (known and known.version >= resource.version):
             return
         self._resources[key] = resource
         self.changed(key)
@@ -103,14 +111,16 @@ class Store:
         known = self._resources.get(key)
         if known is not None and known.uid == body["metadata"]["uid"]:
             del self._resources[key]
+            self._released.pop(key, None)
             self.changed(key)
-        self._bury(body["metadata"]["uid"])
+        self._bury(body["metadata"]["uid"], FOR_EVER)
 
     def put(self, raw: Mapping[str, Any], kind: str, *, applied: str = "") -> None:
         """See an object; `applied` is the digest of what we just made of it."""
         item = parse(raw, kind)
-        if item.ref.uid in self._graves:
+        if item.ref.resource_version <= self._graves.get(item.ref.uid, -1):
             return
+        self._move(item.ref, kind)
         items = self._items.setdefault(item.ref.key, {})
         known = items.get((kind, item.ref.name))
         if known is not None and known.ref.uid == item.ref.uid:
@@ -127,12 +137,13 @@ class Store:
         """See that an object is gone."""
         items = self._items.get(ref.key, {})
         known = items.get((ref.kind, ref.name))
-        if known is not None and known.ref.uid == ref.uid:
+        if known is not None and _is_same_or_newer(ref, known.ref):
             del items[ref.kind, ref.name]
+            self._keys.pop(f"{ref.kind}/{ref.uid}", None)
             self.changed(ref.key)
         if not items:
             self._items.pop(ref.key, None)
-        self._bury(ref.uid)
+        self._bury(ref.uid, ref.resource_version)
 
     def keep_only(self, kind: str, namespace: str, uids: set[str], version: int) -> None:
         """See a whole list as of `version`: what is not in it, and is not newer, is gone."""
@@ -146,7 +157,11 @@ class Store:
             and item.ref.resource_version <= version
         ]
         for ref in gone:
-            self.drop(ref)
+            self.drop(replace(ref, resource_version=version))
+
+    def release(self, key: str, pod: str) -> None:
+        """See that a person took our labels off a pod, whose name is not free then."""
+        self._released.setdefault(key, set()).add(pod)
 
     def put_start(self, key: str, ip: str, told: StartReport) -> None:
         """See what a server's process says of its start."""
@@ -184,19 +199,34 @@ class Store:
         pods = sorted(_of(items, Pod), key=lambda pod: pod.ref.name)
         revisions = sorted(_of(items, Revision), key=lambda one: one.number)
         return Observed(
-            pods=tuple(pod for pod in pods if pod.ref.owner_uid == uid),
+            # What nobody owns is ours by its labels, as Kubernetes' own controllers hold it.
+            pods=tuple(pod for pod in pods if pod.ref.owner_uid in ("", uid)),
             routers=tuple(sorted(_of(items, Router), key=lambda one: one.ref.name)),
-            revisions=tuple(one for one in revisions if one.ref.owner_uid == uid),
+            revisions=tuple(one for one in revisions if one.ref.owner_uid in ("", uid)),
             children={(one.ref.kind, one.ref.name): one for one in _of(items, Child)},
             nodes=self.nodes,
             has_pod_monitors=self.has_pod_monitors,
-            taken=frozenset(pod.ref.name for pod in pods if pod.ref.owner_uid != uid),
+            taken=frozenset(pod.ref.name for pod in pods if pod.ref.owner_uid not in ("", uid))
+            | self._released.get(key, set()),
         )
 
-    def _bury(self, uid: str) -> None:
-        self._graves[uid] = None
+    def _move(self, ref: Ref, kind: str) -> None:
+        """Forget an object where it was kept before its label named another deployment."""
+        place = f"{kind}/{ref.uid}"
+        key = self._keys.get(place, ref.key)
+        if key != ref.key and (kind, ref.name) in self._items.get(key, {}):
+            del self._items[key][kind, ref.name]
+            self.changed(key)
+        self._keys[place] = sys.intern(ref.key)
+
+    def _bury(self, uid: str, version: int) -> None:
+        self._graves[uid] = max(version, self._graves.get(uid, -1))
         if len(self._graves) > MAX_GRAVES:
             self._graves.popitem(last=False)
+
+
+def _is_same_or_newer(ref: Ref, known: Ref) -> bool:
+    return known.uid == ref.uid and known.resource_version <= ref.resource_version
 
 
 def parse(raw: Mapping[str, Any], kind: str) -> Item:

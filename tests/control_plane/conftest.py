@@ -29,6 +29,7 @@ from fakes.kmock_cluster import KmockCluster
 from flamingo_operator.names import PLURAL
 
 ROOT = Path(__file__).parents[2]
+CRD = ROOT / "crds/flamingodeployments.yaml"
 START_S = 120
 
 
@@ -36,10 +37,10 @@ START_S = 120
 def cluster() -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fd-")))
-        started = stack.enter_context(_started(folder / "k"))
-        started.told("apply", "--server-side", "-f", str(ROOT / "crds/flamingodeployments.yaml"))
-        started.told("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
-        yield started
+        made = stack.enter_context(started(folder / "k"))
+        made.told("apply", "--server-side", "-f", str(CRD))
+        made.told("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +105,8 @@ def fleet(place):
     return place
 
 
-def _started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
+def started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
+    """Return a control plane of its own, without our kind; the folder's path is to be short."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets:
         return _from_assets(Path(assets), folder)

@@ -144,6 +144,7 @@ BROKEN_RULES = [
     Case("a name of forty-one characters", name="x" * 41, says=("at most 40 characters",)),
     Case("a name with a dot", name="music.flamingo", says=("lower-case letters, digits",)),
     Case("a name that begins with a digit", name="2music", says=("begins with a letter",)),
+    Case("the name of another's Service", name="music-servers", says=("does not end in -servers",)),
     Case(
         "fewest above most",
         {"scaling": {"minReplicas": 3, "maxReplicas": 2}},

@@ -22,6 +22,7 @@ OWN_KINDS = (
     "pods,services,deployments,poddisruptionbudgets,networkpolicies,serviceaccounts,roles,"
     "rolebindings,controllerrevisions,jobs,persistentvolumeclaims"
 )
+SERVERS = "flamingo.dev/component=server"
 WAIT_S = 120.0
 QUICK = {"minReadySeconds": 0}
 BASE = {"rollout": QUICK, "drain": {"settleSeconds": 0, "deadlineSeconds": 5}}
@@ -159,11 +160,13 @@ class Site:
         wait_until(lambda: self.is_complete(num), f"{num} servers, complete", within_s=within_s)
 
     @contextlib.contextmanager
-    def pods_watched(self) -> Iterator[Callable[[], list[list[dict[str, Any]]]]]:
+    def pods_watched(
+        self, selector: str = SERVERS
+    ) -> Iterator[Callable[[], list[list[dict[str, Any]]]]]:
         """Yield what returns the servers after each of their changes so far: none is missed."""
         file = self.folder / f"pods-{self.namespace}"
         command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}"]
-        command += ["-n", self.namespace, "get", "pods", "-l", "flamingo.dev/component=server"]
+        command += ["-n", self.namespace, "get", "pods", "-l", selector]
         command += ["--watch", "--output-watch-events", "-o", "json"]
         with file.open("wb") as out, subprocess.Popen(command, stdout=out) as process:
             try:

@@ -102,3 +102,14 @@ def test_a_rollout_that_cannot_work_is_given_up_and_the_old_servers_served_all_a
     assert {"Unschedulable", "RolledBack"} <= stuck.event_reasons()
     stuck.change({"gpu": {"nodeSelector": None}})
     stuck.wait_complete(2)
+
+
+def test_an_operator_that_finds_no_api_server_can_be_stopped(here, whole_cluster):
+    server = process_id(whole_cluster, "kube-apiserver")
+    os.kill(server, signal.SIGSTOP)
+    try:
+        operator = here.start("--no-leader-election")
+        wait_until(lambda: operator.get("/health/live")[0] == 200, "it runs")
+        assert operator.stop() == 0
+    finally:
+        os.kill(server, signal.SIGCONT)

@@ -11,7 +11,7 @@ from typing import Any
 from control_plane.deployments import deployment
 
 from flamingo_operator import avoidance, observed, report, spec
-from flamingo_operator.actions import Apply, Delete, Drain, Extend, Undrain
+from flamingo_operator.actions import Apply, Delete, Drain, Extend, Mend, Undrain
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.decide import decide
 from flamingo_operator.manifests import Release
@@ -104,11 +104,15 @@ class Cluster:
                 self._apply(manifest)
             case Drain(pod, started_s, until_s):
                 marked = replace(pod, drain_started_s=started_s, drain_until_s=until_s)
-                self.pods[pod.ref.name] = marked
+                self.pods[pod.ref.name] = replace(marked, is_serving=False)
             case Extend(pod, until_s):
                 self.pods[pod.ref.name] = replace(pod, drain_until_s=until_s)
             case Undrain(pod):
-                self.pods[pod.ref.name] = replace(pod, drain_started_s=None, drain_until_s=None)
+                back = replace(pod, drain_started_s=None, drain_until_s=None)
+                self.pods[pod.ref.name] = replace(back, is_serving=True)
+            case Mend(pod, owner):
+                ref = replace(pod.ref, owner_uid=owner["uid"])
+                self.pods[pod.ref.name] = replace(pod, ref=ref, is_serving=not pod.is_draining)
             case Delete(ref):
                 self._delete(ref)
 

@@ -43,4 +43,4 @@ def test_the_components_of_a_deployment_are_told_apart():
 
 
 def test_the_address_is_the_services():
-    assert names.url("music", "audio") == "http://music.audio.svc"
+    assert names.url("music", "audio", 80) == "http://music.audio.svc"

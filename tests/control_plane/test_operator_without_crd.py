@@ -1,0 +1,31 @@
+"""The operator while there is no CustomResourceDefinition, on a control plane of its own."""
+
+import tempfile
+from pathlib import Path
+
+from control_plane.conftest import CRD, started
+from control_plane.operators import site, wait_until
+
+
+def apply(cluster):
+    cluster.told("apply", "--server-side", "-f", str(CRD))
+    cluster.told("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+
+
+def test_an_operator_waits_for_its_kind_and_outlives_its_replacement(tmp_path):
+    with (
+        tempfile.TemporaryDirectory(prefix="fd-") as folder,
+        started(Path(folder) / "k") as cluster,
+        site(cluster, "early", tmp_path) as here,
+    ):
+        operator = here.start("--no-leader-election")
+        wait_until(lambda: "no CustomResourceDefinition" in operator.log.read_text(), "it says so")
+        apply(cluster)
+        here.create(name="first")
+        wait_until(lambda: here.status("first"), "it is seen")
+        cluster.told("delete", "-f", str(CRD))
+        wait_until(lambda: operator.log.read_text().count("no CustomRes") > 1, "it says so again")
+        apply(cluster)
+        here.create(name="second")
+        wait_until(lambda: here.status("second"), "it is seen")
+        assert operator.get("/health/live")[0] == 200
