@@ -204,7 +204,7 @@ def _server(spec: Spec, release: Release) -> Manifest:
         "imagePullPolicy": server.image_pull_policy,
         "command": ["flamingo", "serve"],
         "args": [*_flags(spec), *server.args],
-        "env": _env(spec),
+        "env": env(spec),
         "ports": [{"name": "http", "containerPort": manifests.PORT, "protocol": "TCP"}],
         "resources": {
             "requests": manifests.quantities(server.resources.requests) | gpu,
@@ -240,12 +240,13 @@ def _flags(spec: Spec) -> list[str]:
     return [*flags, *key_files.server_flags(spec.auth)]
 
 
-def _env(spec: Spec) -> list[Manifest]:
+def env(spec: Spec) -> list[Manifest]:
+    """Return a server's variables."""
     given = [var.model_dump(by_alias=True, exclude_none=True) for var in spec.server.env]
-    return [*model_env(spec), *given]
+    return [*_model_env(spec), *given]
 
 
-def model_env(spec: Spec) -> list[Manifest]:
+def _model_env(spec: Spec) -> list[Manifest]:
     """Return where the model's files are, and the token that fetches them."""
     folders: list[Manifest] = [
         {"name": "HF_HOME", "value": f"{MODEL_FOLDER}/huggingface"},

@@ -142,7 +142,7 @@ def test_a_roll_without_a_free_gpu_fails_no_request(fleet, clip):
 def rolled_without_a_failure(fleet, clip, num, arg):
     before = fleet.names()
     with traffic(fleet.cluster, fleet.address, clip) as asked:
-        fleet.change({"server": {"args": [arg]}, "rollout": {"surgePendingSeconds": 5}})
+        fleet.change({"server": {"args": [arg]}})
         fleet.wait_complete(num)
     assert asked.failures == []
     assert asked.num_answered > num
