@@ -273,7 +273,8 @@ def models_volume(name: str, spec: Spec) -> dict[str, Any]:
     """Return the volume that holds the model's files."""
     cache = spec.cache
     if cache.host_path is not None:
-        return {"hostPath": {"path": cache.host_path.path, "type": "DirectoryOrCreate"}}
+        # One that the kubelet made would be root's, and of no use to a server.
+        return {"hostPath": {"path": cache.host_path.path, "type": "Directory"}}
     if cache.persistent_volume_claim is not None:
         given = cache.persistent_volume_claim.claim_name
         return {"persistentVolumeClaim": {"claimName": given or names.cache_claim(name)}}

@@ -41,7 +41,9 @@ class Fleet(Site):
         self.cluster.call("-n", self.namespace, "delete", "fd", "--all")
         self.cluster.call("delete", "namespace", self.namespace, "--wait=false")
         # Nobody asks any more: what is left of a grace period is not worth waiting for.
-        self.cluster.call("-n", self.namespace, "delete", "pods", "--all", "--grace-period=1")
+        self.cluster.call(
+            "-n", self.namespace, "delete", "pods", "--all", "--grace-period=1", "--wait=false"
+        )
         wait_until(lambda: not self._has_pods(), "its pods are gone", within_s=LEAVE_S)
 
     def _has_pods(self) -> bool:

@@ -1,8 +1,8 @@
 """API keys from a Secret, which the kubelet puts where containers read them."""
 
-import http.client
 import json
 
+import httpx2
 import pytest
 from cluster import installed
 from cluster.fleets import BASE
@@ -11,7 +11,7 @@ from control_plane.operators import wait_until
 from flamingo.service import keys
 
 ALICE, BOB, FLEET = "fk-alice", "fk-bob", "fk-fleet"
-ASKED = json.dumps({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4})
+ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 SECRET = "api-keys"
 
 
@@ -51,12 +51,12 @@ def keyed(fleet_in):
 def status_of(fleet, key):
     """Return how the router answers who shows this key."""
 
+    address = fleet.address
+
     def ask():
-        connection = http.client.HTTPConnection(fleet.address.removeprefix("http://"), timeout=60)
-        headers = {"Content-Type": "application/json"}
-        headers |= {"Authorization": f"Bearer {key}"} if key else {}
-        connection.request("POST", "/v1/chat/completions", ASKED, headers)
-        return connection.getresponse().status
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        url = f"{address}/v1/chat/completions"
+        return httpx2.post(url, json=ASKED, headers=headers, timeout=60).status_code
 
     return fleet.cluster.inside(ask)
 

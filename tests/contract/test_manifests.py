@@ -182,6 +182,13 @@ def test_a_preload_has_what_servers_are_told_but_for_being_offline():
     assert container["env"] == [one for one in server["env"] if one != offline]
 
 
+def test_a_node_s_folder_is_not_made_by_the_kubelet_who_would_own_it():
+    deployment = Cluster.of({"cache": {"type": "HostPath", "hostPath": {"path": "/m"}}}).deployment
+    volumes = template.template(deployment, RELEASE)["spec"]["volumes"]
+    (models,) = (volume for volume in volumes if volume["name"] == "models")
+    assert models["hostPath"] == {"path": "/m", "type": "Directory"}
+
+
 def test_another_key_for_observing_replaces_no_server_and_another_key_file_does():
     def hash_of(*names):
         auth = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
