@@ -6,6 +6,8 @@ from typing import Any
 from cluster.nodes import Cluster
 from control_plane.operators import Site, wait_until
 
+from flamingo_operator.names import COMPONENT_LABEL
+
 NAME = "music"
 BASE = {
     "drain": {"settleSeconds": 2, "deadlineSeconds": 60},
@@ -53,12 +55,14 @@ class Fleet(Site):
         """Return each server's unique id, by its name."""
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.pods()}
 
-    def images(self, component: str) -> set[str]:
+    def images_of(self, component: str) -> set[str]:
         """Return what the pods of a component run."""
-        pods = self.cluster.got(
-            "-n", self.namespace, "get", "pods", "-l", f"flamingo.dev/component={component}"
-        )
-        return {one["image"] for pod in pods["items"] for one in pod["spec"]["containers"]}
+        return {
+            one["image"]
+            for pod in self.get("pods")["items"]
+            for one in pod["spec"]["containers"]
+            if pod["metadata"]["labels"].get(COMPONENT_LABEL) == component
+        }
 
 
 def process_of(pod: dict[str, Any]) -> int:

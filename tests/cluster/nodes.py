@@ -55,10 +55,6 @@ class Cluster(Kubectl):
         """What to put before a command that is to run in the cluster's network."""
         return ["nsenter", f"--net={self.network}"]
 
-    def got(self, *args: str) -> Any:
-        """Return what a call that succeeds prints, as JSON."""
-        return json.loads(self.told(*args, "--output=json"))
-
     def tagged(self, image: str, name: str) -> str:
         """Give one of the node's images another name too, and return it."""
         ctr = [self.programs / "ctr", f"--address={self.folder}/containerd.sock"]
