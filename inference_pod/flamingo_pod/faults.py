@@ -20,7 +20,7 @@ def of_loading(error: BaseException) -> Exit:
             return Exit.ACCESS_REFUSED
         case HubUnreachable():
             return Exit.HUB_UNREACHABLE
-        case CannotLoad():
+        case CannotLoad() | PermissionError():  # of its folder, which it names
             return Exit.CANNOT_LOAD
     status = of_engine(error)
     return Exit.BUG if status is Exit.ENGINE_BROKEN else status

@@ -200,7 +200,7 @@ class Pod:
             self.progress.begin("warming")
             self._served = served.serve(loaded, self.settings)
             await served.warm_up(self._served)
-        except CannotLoad as error:
+        except (CannotLoad, PermissionError) as error:
             logs.get().error("model.not_loaded", reason=str(error))
             self.fail(Event.LOAD_FAILED, faults.of_loading(error))
         except Exception as error:  # noqa: BLE001 - a bug, told in full, ends the process all the same

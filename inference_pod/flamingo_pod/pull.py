@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     try:
         with _told(progress, asked.model):
             found = _found(asked.model, asked.revision, progress)
-    except CannotLoad as error:
+    except (CannotLoad, PermissionError) as error:
         print(f"flamingo pull: {error}", file=sys.stderr)  # noqa: T201
         return faults.of_loading(error)
     contents = folder.read(found)

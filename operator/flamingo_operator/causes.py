@@ -52,7 +52,7 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         "NotAdmitted": "look at the node's kubelet and its device plugin",
         "ImagePullError": "check spec.server.image and spec.server.imagePullSecrets",
         "ConfigMissing": "create what is missing, or correct its name in the spec",
-        "VolumeNotMounted": "look at the claim and its storage class",
+        "VolumeNotMounted": "look at the claim and its storage class, or at the node's folder",
         "StartError": "check spec.server.image: its program cannot be started",
         "BadSettings": "correct spec.server.args or spec.server.env; the log names the setting",
         "PortBusy": "remove what else listens there: hostNetwork, or a sidecar",

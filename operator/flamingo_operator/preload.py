@@ -8,6 +8,8 @@ from flamingo_operator.manifests import Manifest, Release
 from flamingo_operator.spec import FlamingoDeployment, Spec
 
 NUM_RETRIES = 6
+OFFLINE = frozenset({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
+"""What servers may be told because the Job is not."""
 
 
 def cache(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
@@ -85,7 +87,8 @@ def _container(spec: Spec, release: Release) -> Manifest:
         "imagePullPolicy": spec.server.image_pull_policy,
         "command": ["flamingo", "pull"],
         "args": [spec.model.id, f"--revision={spec.model.revision}"],
-        "env": template.model_env(spec),
+        # A mirror, a proxy, its certificates: the Job needs them more than any server.
+        "env": [one for one in template.env(spec) if one["name"] not in OFFLINE],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": manifests.container_security(),
         "volumeMounts": [

@@ -221,7 +221,7 @@ class HostPath(Block):
     """A folder of the node."""
 
     path: Annotated[str, Field(max_length=1024, pattern="^/")]
-    """The folder."""
+    """The folder, which exists and which user 10001 may write to."""
 
 
 class Claim(Block):

@@ -204,7 +204,7 @@ def _server(spec: Spec, release: Release) -> Manifest:
         "imagePullPolicy": server.image_pull_policy,
         "command": ["flamingo", "serve"],
         "args": [*_flags(spec), *server.args],
-        "env": _env(spec),
+        "env": env(spec),
         "ports": [{"name": "http", "containerPort": manifests.PORT, "protocol": "TCP"}],
         "resources": {
             "requests": manifests.quantities(server.resources.requests) | gpu,
@@ -240,12 +240,13 @@ def _flags(spec: Spec) -> list[str]:
     return [*flags, *key_files.server_flags(spec.auth)]
 
 
-def _env(spec: Spec) -> list[Manifest]:
+def env(spec: Spec) -> list[Manifest]:
+    """Return a server's variables."""
     given = [var.model_dump(by_alias=True, exclude_none=True) for var in spec.server.env]
-    return [*model_env(spec), *given]
+    return [*_model_env(spec), *given]
 
 
-def model_env(spec: Spec) -> list[Manifest]:
+def _model_env(spec: Spec) -> list[Manifest]:
     """Return where the model's files are, and the token that fetches them."""
     folders: list[Manifest] = [
         {"name": "HF_HOME", "value": f"{MODEL_FOLDER}/huggingface"},
@@ -272,7 +273,8 @@ def models_volume(name: str, spec: Spec) -> dict[str, Any]:
     """Return the volume that holds the model's files."""
     cache = spec.cache
     if cache.host_path is not None:
-        return {"hostPath": {"path": cache.host_path.path, "type": "DirectoryOrCreate"}}
+        # One that the kubelet made would be root's, and of no use to a server.
+        return {"hostPath": {"path": cache.host_path.path, "type": "Directory"}}
     if cache.persistent_volume_claim is not None:
         given = cache.persistent_volume_claim.claim_name
         return {"persistentVolumeClaim": {"claimName": given or names.cache_claim(name)}}

@@ -1,21 +1,22 @@
 """A fleet of containers in a namespace: what `control_plane` asks of one, and its answers."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from cluster.nodes import Cluster
 from control_plane.operators import Site, wait_until
+
+from flamingo_operator.names import COMPONENT_LABEL
 
 NAME = "music"
 BASE = {
     "drain": {"settleSeconds": 2, "deadlineSeconds": 60},
+    "rollout": {"minReadySeconds": 0, "surgePendingSeconds": 10},
     # Two threads on two busy cores wait for each other.
     "server": {"env": [{"name": "OMP_NUM_THREADS", "value": "1"}]},
 }
 LEAVE_S = 90
+CHANGE_S = 240
 
 
 class Fleet(Site):
@@ -33,12 +34,18 @@ class Fleet(Site):
         self.create({**BASE, **(spec or {})})
         self.wait_complete((spec or {}).get("replicas", 1))
 
+    def wait_complete(self, num: int, *, within_s: float = CHANGE_S) -> None:
+        """Return when `num` servers are as wanted: here they start, which takes its time."""
+        super().wait_complete(num, within_s=within_s)
+
     def remove(self) -> None:
         """Delete it; return when its pods are gone."""
         self.cluster.call("-n", self.namespace, "delete", "fd", "--all")
         self.cluster.call("delete", "namespace", self.namespace, "--wait=false")
         # Nobody asks any more: what is left of a grace period is not worth waiting for.
-        self.cluster.call("-n", self.namespace, "delete", "pods", "--all", "--grace-period=1")
+        self.cluster.call(
+            "-n", self.namespace, "delete", "pods", "--all", "--grace-period=1", "--wait=false"
+        )
         wait_until(lambda: not self._has_pods(), "its pods are gone", within_s=LEAVE_S)
 
     def _has_pods(self) -> bool:
@@ -48,10 +55,14 @@ class Fleet(Site):
         """Return each server's unique id, by its name."""
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.pods()}
 
-    def events(self, reason: str) -> list[str]:
-        """Return what was told of the fleet, by reason."""
-        found = self.get("events")["items"]
-        return [one["message"] for one in found if one["reason"] == reason]
+    def images_of(self, component: str) -> set[str]:
+        """Return what the pods of a component run."""
+        return {
+            one["image"]
+            for pod in self.get("pods")["items"]
+            for one in pod["spec"]["containers"]
+            if pod["metadata"]["labels"].get(COMPONENT_LABEL) == component
+        }
 
 
 def process_of(pod: dict[str, Any]) -> int:

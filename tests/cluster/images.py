@@ -36,11 +36,6 @@ def load(cluster: Cluster, images: dict[str, str], folder: Path) -> None:
         archive.unlink()
 
 
-def tag(image: str, name: str) -> None:
-    """Give an image another name."""
-    _run(["buildah", "tag", image, name], "buildah tag")
-
-
 def _wheels() -> str:
     """Return what lets the build see wheels that lie on this machine, such as a torch for CPUs."""
     folder = os.environ.get("PIP_FIND_LINKS", "")

@@ -9,6 +9,10 @@ from cluster.nodes import Cluster
 ROOT = Path(__file__).parents[2]
 HOME = "flamingo-system"
 NAME = "flamingo-operator"
+OBSERVE = "observe"
+"""The Secret with the operator's own API key, if there is one."""
+LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "operator"}
+"""Servers let the component in."""
 GROUP = "rbac.authorization.k8s.io"
 ACCOUNT = {"kind": "ServiceAccount", "name": NAME, "namespace": HOME}
 PATIENCE = "--timeout=120s"
@@ -20,8 +24,12 @@ def install(cluster: Cluster, images: dict[str, str]) -> None:
     cluster.told("wait", "--for=condition=Established", PATIENCE, "crd", "--all")
     make_namespace(cluster, HOME)
     for body in (*_rights(), deployment(images)):
-        cluster.told("apply", "--server-side", "-f", "-", body=body)
+        apply(cluster, body)
     wait_rolled_out(cluster)
+
+
+def apply(cluster: Cluster, body: dict[str, Any]) -> None:
+    cluster.told("apply", "--server-side", "-f", "-", body=body)
 
 
 def wait_rolled_out(cluster: Cluster) -> None:
@@ -55,23 +63,22 @@ def _bound(scope: str, metadata: dict[str, str], rules: list[Any]) -> list[dict[
     ]
 
 
-def deployment(images: dict[str, str], *flags: str) -> dict[str, Any]:
+def deployment(images: dict[str, str]) -> dict[str, Any]:
     """Return the operator's Deployment of two replicas."""
-    labels = {"app.kubernetes.io/name": NAME}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": NAME, "namespace": HOME},
         "spec": {
             "replicas": 2,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(images, flags)},
+            "selector": {"matchLabels": LABELS},
+            "template": {"metadata": {"labels": LABELS}, "spec": _pod(images)},
         },
     }
 
 
-def _pod(images: dict[str, str], flags: tuple[str, ...]) -> dict[str, Any]:
-    key = {"name": "observe", "key": "key", "optional": True}
+def _pod(images: dict[str, str]) -> dict[str, Any]:
+    key = {"name": OBSERVE, "key": "key", "optional": True}
     container = {
         "name": "operator",
         "image": images["operator"],
@@ -79,7 +86,6 @@ def _pod(images: dict[str, str], flags: tuple[str, ...]) -> dict[str, Any]:
             f"--server-image={images['pod']}",
             f"--router-image={images['router']}",
             f"--own-namespace={HOME}",
-            *flags,
         ],
         "env": [{"name": "FLAMINGO_OPERATOR_OBSERVE_KEY", "valueFrom": {"secretKeyRef": key}}],
         "ports": [{"name": "http", "containerPort": 8000}],

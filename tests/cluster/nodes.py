@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -12,9 +13,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-from control_plane.kubectl import Kubectl
+from control_plane.kubectl import CALL_S, Kubectl
 
-NUM_GPUS = 4
+NUM_GPUS = 3
 START_S = 180
 CLONE_NEWNET = 0x40000000
 
@@ -27,8 +28,13 @@ class Cluster(Kubectl):
 
     script: Path
     folder: Path
-    kubectl: str
-    """A kubectl that enters the network by itself."""
+    programs: Path
+    """Where `kubectl` and `ctr` are."""
+
+    @property
+    def kubectl(self) -> str:
+        """A kubectl that enters the network by itself."""
+        return str(self.folder / "kubectl")
 
     @property
     def kubeconfig(self) -> Path:
@@ -39,9 +45,22 @@ class Cluster(Kubectl):
         return "/run/netns/" + json.loads((self.folder / "state.json").read_text())["netns"]
 
     @property
+    def node_address(self) -> str:
+        """Where pods reach what listens in the cluster's network."""
+        path = "{.items[0].status.addresses[0].address}"
+        return self.told("get", "nodes", f"--output=jsonpath={path}")
+
+    @property
     def enter(self) -> list[str]:
         """What to put before a command that is to run in the cluster's network."""
         return ["nsenter", f"--net={self.network}"]
+
+    def tagged(self, image: str, name: str) -> str:
+        """Give one of the node's images another name too, and return it."""
+        ctr = [self.programs / "ctr", f"--address={self.folder}/containerd.sock"]
+        tag = [*ctr, "--namespace=k8s.io", "images", "tag", image, name]
+        subprocess.run(tag, check=True, timeout=CALL_S, capture_output=True)
+        return name
 
     def load(self, archive: Path) -> None:
         """Give the node an archive's images."""
@@ -77,17 +96,16 @@ def started(script: Path, folder: Path) -> Iterator[Cluster]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     try:
-        yield Cluster(script, folder, str(_kubectl(script, folder)))
+        assets = subprocess.run([script, "assets"], check=True, capture_output=True, text=True)
+        made = Cluster(script, folder, Path(assets.stdout.strip()))
+        _write_kubectl(made)
+        yield made
     finally:
         subprocess.run([script, "stop", folder], check=True, timeout=START_S)
 
 
-def _kubectl(script: Path, folder: Path) -> Path:
-    assets = subprocess.run([script, "assets"], check=True, capture_output=True, text=True)
-    network = json.loads((folder / "state.json").read_text())["netns"]
-    entering = folder / "kubectl"
-    entering.write_text(
-        f'#!/bin/sh\nexec nsenter --net=/run/netns/{network} {assets.stdout.strip()}/kubectl "$@"\n'
-    )
-    entering.chmod(0o755)
-    return entering
+def _write_kubectl(cluster: Cluster) -> None:
+    command = [*cluster.enter, f"{cluster.programs}/kubectl"]
+    file = Path(cluster.kubectl)
+    file.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    file.chmod(0o755)

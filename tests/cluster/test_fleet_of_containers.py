@@ -11,6 +11,7 @@ import sys
 import aiohttp
 import openai
 import pytest
+from cluster import installed
 from cluster.fleets import process_of
 from cluster.nodes import NUM_GPUS
 from cluster.traffic import traffic
@@ -73,6 +74,18 @@ def test_the_plugin_says_how_the_fleet_does(fleet):
     for name in fleet.names():
         assert rows[name.removeprefix("music-")][1:3] == ["ready", "H200"]
     assert "pod.changed before=warming state=ready" in plugin(fleet, "logs", "music")
+
+
+def test_only_servers_carry_torch(fleet):
+    look = "import importlib.util; print(importlib.util.find_spec('torch') is not None)"
+
+    def carries_torch(namespace, workload):
+        where = ("-n", namespace, "exec", workload, "--", "python", "-c", look)
+        return fleet.cluster.told(*where).strip() == "True"
+
+    assert carries_torch("audio", next(iter(fleet.names())))
+    assert not carries_torch("audio", "deployment/music-router")
+    assert not carries_torch(installed.HOME, f"deployment/{installed.NAME}")
 
 
 async def streamed(session, address, begun):
@@ -142,7 +155,7 @@ def test_a_roll_without_a_free_gpu_fails_no_request(fleet, clip):
 def rolled_without_a_failure(fleet, clip, num, arg):
     before = fleet.names()
     with traffic(fleet.cluster, fleet.address, clip) as asked:
-        fleet.change({"server": {"args": [arg]}, "rollout": {"surgePendingSeconds": 5}})
+        fleet.change({"server": {"args": [arg]}})
         fleet.wait_complete(num)
     assert asked.failures == []
     assert asked.num_answered > num

@@ -10,6 +10,8 @@ import aiohttp
 from cluster.nodes import Cluster, enter_network
 
 NUM_ASKING = 2
+PAUSE_S = 0.2
+"""Between an answer and the next question: a crowd would take the node from servers that start."""
 ANSWER_S = 60
 
 
@@ -62,3 +64,4 @@ async def _one_after_the_other(
             told.num_answered += 1
         else:
             told.failures.append(f"{answer.status} {text}")
+        await asyncio.sleep(PAUSE_S)

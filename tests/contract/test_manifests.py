@@ -10,7 +10,7 @@ from control_plane.deployments import FULL
 from fakes.clusters import RELEASE, Cluster
 
 from flamingo.service import access, keys, settings
-from flamingo_operator import children, routers, template
+from flamingo_operator import children, preload, routers, template
 from flamingo_operator.observed import Ref, Revision
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
@@ -168,6 +168,25 @@ def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     assert router["spec"]["tolerations"] == [{"key": "system", "operator": "Exists"}]
     assert router["spec"]["priorityClassName"] == "routers"
     assert "metadata" not in template.template(Cluster.of({}).deployment, RELEASE)
+
+
+def test_a_preload_has_what_servers_are_told_but_for_being_offline():
+    mirror = {"name": "HF_ENDPOINT", "value": "https://mirror.example"}
+    offline = {"name": "HF_HUB_OFFLINE", "value": "1"}
+    spec = {**FULL, "server": {"env": [offline, mirror]}}
+    deployment = Cluster.of(spec).deployment
+    (job,) = (one for one in preload.cache(deployment, RELEASE) if one["kind"] == "Job")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (server,) = template.template(deployment, RELEASE)["spec"]["containers"]
+    assert mirror in container["env"]
+    assert container["env"] == [one for one in server["env"] if one != offline]
+
+
+def test_a_node_s_folder_is_not_made_by_the_kubelet_who_would_own_it():
+    deployment = Cluster.of({"cache": {"type": "HostPath", "hostPath": {"path": "/m"}}}).deployment
+    volumes = template.template(deployment, RELEASE)["spec"]["volumes"]
+    (models,) = (volume for volume in volumes if volume["name"] == "models")
+    assert models["hostPath"] == {"path": "/m", "type": "Directory"}
 
 
 def test_another_key_for_observing_replaces_no_server_and_another_key_file_does():

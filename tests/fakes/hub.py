@@ -1,4 +1,4 @@
-"""A model hub on loopback: the four questions that huggingface_hub asks, and Range.
+"""A model hub: the four questions that huggingface_hub asks, and Range.
 
 A test scripts it by its fields and reads what was asked and sent.
 """
@@ -66,15 +66,15 @@ class FakeHub:
 
 
 @contextlib.contextmanager
-def running(hub: FakeHub) -> Iterator[FakeHub]:
+def running(hub: FakeHub, host: str = "127.0.0.1") -> Iterator[FakeHub]:
     """Serve `hub` on a free port."""
 
     class Handler(_Handler):
         the_hub = hub
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
-    hub.address = f"http://127.0.0.1:{server.server_address[1]}"
+    hub.address = f"http://{host}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -175,6 +175,7 @@ class OutOfMemoryError(RuntimeError):
         (AccessRefused("x"), Exit.ACCESS_REFUSED),
         (HubUnreachable("x"), Exit.HUB_UNREACHABLE),
         (CannotLoad("x"), Exit.CANNOT_LOAD),
+        (PermissionError(13, "Permission denied", "/models"), Exit.CANNOT_LOAD),
         (OutOfMemoryError("x"), Exit.DEVICE_MEMORY),
         (RuntimeError("CUDA error: an illegal memory access"), Exit.DEVICE_FAULT),
         (ValueError("x"), Exit.BUG),

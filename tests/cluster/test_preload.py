@@ -1,0 +1,68 @@
+"""A model that a Job fetches into a claim before the first server starts."""
+
+import contextlib
+import os
+
+import pytest
+from cluster.fleets import BASE
+from fakes import hub as hubs
+
+from flamingo_operator.manifests import USER_ID
+from flamingo_pod.model.builtin import build
+
+CLAIM = {"size": "1Gi", "storageClassName": "by-hand", "accessMode": "ReadWriteMany"}
+
+
+def volume(folder):
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "models"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": "by-hand",
+            "hostPath": {"path": str(folder), "type": "Directory"},
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def hub(cluster, model_cache):
+    """Run a hub on the node's address, where pods reach it."""
+    with contextlib.ExitStack() as stack:
+        made = hubs.FakeHub(build.ensure("flamingo-tiny", model_cache))
+        running = hubs.running(made, host=cluster.node_address)
+        yield cluster.inside(lambda: stack.enter_context(running))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Return a folder of the node that servers may write to."""
+    folder = tmp_path_factory.mktemp("models")
+    folder.chmod(0o770)
+    os.chown(folder, USER_ID, USER_ID)
+    return folder
+
+
+def test_a_job_fetches_the_model_once_and_servers_find_it(fleet_in, hub, models):
+    fleet = fleet_in("preloaded")
+    fleet.kubectl("create", "-f", "-", body=volume(models))
+    env = [{"name": name, "value": value} for name, value in hub.environ.items()]
+    env += BASE["server"]["env"]
+    fleet.launch(
+        {
+            "model": {"id": hub.repo, "revision": "v1"},
+            "server": {"env": env},
+            "cache": {
+                "type": "PersistentVolumeClaim",
+                "preload": True,
+                "persistentVolumeClaim": CLAIM,
+            },
+        }
+    )
+    assert fleet.reason("ModelCached") == "Ready"
+    (job,) = fleet.get("jobs")["items"]
+    assert job["status"]["succeeded"] == 1
+    size = (hub.folder / "model.safetensors").stat().st_size
+    assert hub.sent["model.safetensors"] == size, "it is fetched once"
