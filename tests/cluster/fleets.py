@@ -1,5 +1,8 @@
 """A fleet of containers in a namespace: what `control_plane` asks of one, and its answers."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,22 @@ class Fleet(Site):
     def wait_complete(self, num: int, *, within_s: float = CHANGE_S) -> None:
         """Return when `num` servers are as wanted: here they start, which takes its time."""
         super().wait_complete(num, within_s=within_s)
+
+    def plugin(self, *args: str, **environ: str) -> str:
+        """Return what `kubectl flamingo` says."""
+        program = "from flamingo_operator.plugin.main import main; main()"
+        command = [*self.cluster.enter, sys.executable, "-P", "-c", program, *args]
+        command += ["-n", self.namespace, f"--kubeconfig={self.cluster.kubeconfig}"]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "NO_COLOR": "1", **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def remove(self) -> None:
         """Delete it; return when its pods are gone."""

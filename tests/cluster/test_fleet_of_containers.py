@@ -5,8 +5,6 @@ import base64
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import aiohttp
 import openai
@@ -39,19 +37,6 @@ def clip(clips):
     return clips["drums.wav"]
 
 
-def plugin(fleet, *args):
-    """Return what `kubectl flamingo` says."""
-    program = "from flamingo_operator.plugin.main import main; main()"
-    command = [*fleet.cluster.enter, sys.executable, "-P", "-c", program, *args]
-    command += ["-n", fleet.namespace, f"--kubeconfig={fleet.cluster.kubeconfig}"]
-    environ = {**os.environ, "NO_COLOR": "1"}
-    done = subprocess.run(
-        command, env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_a_question_is_answered_through_the_service(fleet, clip):
     audio = {"data": base64.b64encode(clip).decode(), "format": "wav"}
     content = [{"type": "input_audio", "input_audio": audio}, {"type": "text", "text": "Tempo?"}]
@@ -69,11 +54,11 @@ def test_a_question_is_answered_through_the_service(fleet, clip):
 
 
 def test_the_plugin_says_how_the_fleet_does(fleet):
-    assert "music in audio: ready, AllReady" in plugin(fleet, "status", "music")
-    rows = {row.split()[0]: row.split() for row in plugin(fleet, "top", "music").splitlines()}
+    assert "music in audio: ready, AllReady" in fleet.plugin("status", "music")
+    rows = {row.split()[0]: row.split() for row in fleet.plugin("top", "music").splitlines()}
     for name in fleet.names():
         assert rows[name.removeprefix("music-")][1:3] == ["ready", "H200"]
-    assert "pod.changed before=warming state=ready" in plugin(fleet, "logs", "music")
+    assert "pod.changed before=warming state=ready" in fleet.plugin("logs", "music")
 
 
 def test_only_servers_carry_torch(fleet):

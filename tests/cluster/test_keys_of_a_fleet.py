@@ -72,6 +72,11 @@ def test_an_operator_with_a_key_sees_the_demand(keyed):
     wait_until(lambda: keyed.reason("ScalingActive") == "Internal", "routers are heard")
 
 
+def test_who_may_observe_sees_what_servers_have_to_do(keyed):
+    assert "silent" in keyed.plugin("top", "music")
+    assert " ready " in keyed.plugin("top", "music", FLAMINGO_API_KEY=FLEET)
+
+
 def test_a_changed_secret_counts_without_a_restart(keyed):
     before = {pod["metadata"]["uid"] for pod in keyed.get("pods")["items"]}
     changed = {"data": None, "stringData": {"keys.yaml": key_file(bob=BOB), "observe-key": FLEET}}
