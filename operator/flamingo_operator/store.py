@@ -61,7 +61,17 @@ class Resource:
 def slim(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a FlamingoDeployment without what nobody reads."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {**body, "metadata": metadata}
+    found: dict[str, Any] = _shared({**body, "metadata": metadata})
+    return found
+
+
+def _shared(value: Any) -> Any:
+    """Return a value whose texts are kept once, however many deployments have them."""
+    if isinstance(value, Mapping):
+        return {sys.intern(key): _shared(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_shared(one) for one in value]
+    return sys.intern(value) if type(value) is str else value
 
 
 @dataclass(slots=True)
@@ -73,8 +83,8 @@ class Store:
     has_pod_monitors: bool = False
     _resources: dict[str, Resource] = field(default_factory=dict)
     _items: dict[str, dict[tuple[str, str], Item]] = field(default_factory=dict)
-    _keys: dict[str, str] = field(default_factory=dict)
-    """Under which deployment each object is kept, by kind and uid: its label may change."""
+    _keys: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Under which deployment each object is kept, by kind, by uid: its label may change."""
     _released: dict[str, set[str]] = field(default_factory=dict)
     """Names of pods that a person took our labels off, by deployment: found by chance."""
     _graves: OrderedDict[str, int] = field(default_factory=OrderedDict)
@@ -139,7 +149,7 @@ class Store:
         known = items.get((ref.kind, ref.name))
         if known is not None and _is_same_or_newer(ref, known.ref):
             del items[ref.kind, ref.name]
-            self._keys.pop(f"{ref.kind}/{ref.uid}", None)
+            self._keys.get(ref.kind, {}).pop(ref.uid, None)
             self.changed(ref.key)
         if not items:
             self._items.pop(ref.key, None)
@@ -212,12 +222,12 @@ class Store:
 
     def _move(self, ref: Ref, kind: str) -> None:
         """Forget an object where it was kept before its label named another deployment."""
-        place = f"{kind}/{ref.uid}"
-        key = self._keys.get(place, ref.key)
+        keys = self._keys.setdefault(kind, {})
+        key = keys.get(ref.uid, ref.key)
         if key != ref.key and (kind, ref.name) in self._items.get(key, {}):
             del self._items[key][kind, ref.name]
             self.changed(key)
-        self._keys[place] = sys.intern(ref.key)
+        keys[ref.uid] = sys.intern(ref.key)
 
     def _bury(self, uid: str, version: int) -> None:
         self._graves[uid] = max(version, self._graves.get(uid, -1))
