@@ -27,6 +27,7 @@ def fleet_report(balancer: Balancer, *, now_s: float) -> FleetReport:
 
 
 def _endpoint(balancer: Balancer, endpoint: Endpoint) -> EndpointReport:
+    load = endpoint.load
     return EndpointReport(
         address=endpoint.address,
         ready=endpoint.is_ready,
@@ -36,8 +37,9 @@ def _endpoint(balancer: Balancer, endpoint: Endpoint) -> EndpointReport:
         speed=balancer.costs.speed(endpoint.address),
         ejected=endpoint.reason == fleet.EJECTED,
         reason=endpoint.reason,
+        num_clips=len(load.clips) if load else 0,
         # A thousand names of clips for each pod would be most of the answer, and nobody reads them.
-        load=endpoint.load.model_copy(update={"clips": []}) if endpoint.load else None,
+        load=load.model_copy(update={"clips": []}) if load else None,
     )
 
 

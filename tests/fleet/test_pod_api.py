@@ -341,13 +341,20 @@ def test_logprobs_are_the_log_softmax_of_the_model_itself(http, clips, tiny):
         ]
 
 
+def assert_alike(told, others):
+    """Tokens are the same; what else a step computes may move the last digits of a logprob."""
+    assert [entry["bytes"] for entry in told] == [entry["bytes"] for entry in others]
+    logprobs = [entry["logprob"] for entry in others]
+    assert [entry["logprob"] for entry in told] == pytest.approx(logprobs, abs=1e-4)
+
+
 def test_logprobs_are_the_models_own_whatever_is_done_to_the_choice(http, clips):
     edited = {"logit_bias": {"300": 100}, "temperature": 1.5, "seed": 1, "max_tokens": 1}
     data = clips["notes.mp3"]
     forced, _ = chat(http, data, **edited, logprobs=True, top_logprobs=3)
     plain, _ = chat(http, data, max_tokens=1, logprobs=True, top_logprobs=3)
     (one,), (other,) = (choices[0]["logprobs"]["content"] for choices in (forced, plain))
-    assert one["top_logprobs"] == other["top_logprobs"]
+    assert_alike(one["top_logprobs"], other["top_logprobs"])
     assert one["logprob"] < other["logprob"]
     assert one["token"] not in [each["token"] for each in one["top_logprobs"]]
 
@@ -368,7 +375,7 @@ def test_streamed_logprobs_add_up_to_the_whole(http, clips, stop):
     told = [
         entry for chunk in chunks if chunk["logprobs"] for entry in chunk["logprobs"]["content"]
     ]
-    assert told == choices[0]["logprobs"]["content"]
+    assert_alike(told, choices[0]["logprobs"]["content"])
     assert "".join(chunk["delta"].get("content", "") for chunk in chunks) == words(choices)[0]
     assert len(told) == usage["completion_tokens"], "with the tokens of the stop string"
     assert chunks[-1]["finish_reason"] == choices[0]["finish_reason"]

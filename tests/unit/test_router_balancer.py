@@ -198,7 +198,7 @@ def test_the_fleet_is_told_without_the_names_of_clips():
     balancer = balancer_of(A)
     balancer.observe(A, load(clips=["c-1"]), asked_s=0, now_s=0)
     (endpoint,) = fleet_report(balancer, now_s=1).endpoints
-    assert endpoint.load == load()
+    assert (endpoint.load, endpoint.num_clips) == (load(), 1)
     assert balancer.affinity.holds(A, "c-1")
 
 

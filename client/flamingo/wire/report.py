@@ -120,8 +120,10 @@ class EndpointReport(Report):
     """Whether the router leaves it alone for a while: it failed, or it is far too slow."""
     reason: str = ""
     """Why it gets no work: the pod's own state, or `silent`, `set aside`, `leaving`, `ejected`."""
+    num_clips: int = 0
+    """Clips whose states it holds."""
     load: LoadReport | None
-    """The pod's last word, without its clips; None when it is unknown or stale."""
+    """The pod's last word, without the clips' names; None when it is unknown or stale."""
 
 
 class QueueReport(Report):
