@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import time
 
@@ -245,14 +246,25 @@ def test_what_is_no_http_is_answered_in_openais_shape(said):
     assert b"aiohttp" not in answer
 
 
-def test_a_flood_of_nonsense_costs_a_few_lines(capfd):
+@pytest.fixture
+def logged(capfd):
+    """Log as a service does while a test lasts; return what reads it."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    logs.configure(service="it", level="info")
+    yield lambda: capfd.readouterr().err
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_a_flood_of_nonsense_costs_a_few_lines(logged):
     async def play(_, connect):
-        logs.configure(service="it", level="info")
         for _ in range(500):
             async with connect(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n") as (reader, _):
                 await reader.read()
 
     scenario(play)
-    said = capfd.readouterr().err
+    said = logged()
     assert len(said) < 10_000
     assert "Traceback" not in said
