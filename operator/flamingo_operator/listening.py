@@ -102,9 +102,8 @@ class Listening:
             for body in bodies.values()
             for address, report in signals.reports(body)
         ]
-        for ip, report in reports:
-            if report.start is not None:
-                self.store.put_start(key, ip, report.start)
+        starts = {ip: report.start for ip, report in reports if report.start is not None}
+        self.store.put_starts(key, starts)
         told = [(products.get(ip, UNKNOWN), report) for ip, report in reports]
         ready = {one.ref.name for one in observed.routers if one.is_ready}
         spoken = {name: signals.parse(body, seen_s=now_s) for name, body in bodies.items()}

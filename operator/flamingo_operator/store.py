@@ -173,12 +173,12 @@ class Store:
         """See that a person took our labels off a pod, whose name is not free then."""
         self._released.setdefault(key, set()).add(pod)
 
-    def put_start(self, key: str, ip: str, told: StartReport) -> None:
-        """See what a server's process says of its start."""
+    def put_starts(self, key: str, told: Mapping[str, StartReport]) -> None:
+        """See what servers' processes say of their starts, by the pods' addresses."""
         items = self._items.get(key, {})
         for place, item in items.items():
-            if isinstance(item, Pod) and item.ip == ip and item.start is not None:
-                items[place] = replace(item, start=cold_start.split(item.start, told))
+            if isinstance(item, Pod) and item.ip in told and item.start is not None:
+                items[place] = replace(item, start=cold_start.split(item.start, told[item.ip]))
 
     def put_node(self, node: Node) -> None:
         """See a node; whom it concerns looks again when what matters of it changed."""

@@ -167,8 +167,8 @@ def starts_of(seen, old=None):
 def test_a_server_tells_the_parts_of_its_start_once():
     store = Store(changed=lambda key: None)
     store.put(started_pod("music-r-0", "10.0.0.1"), "Pod")
-    store.put_start("default/music", "10.0.0.1", StartReport(fetch_s=20, load_s=30, warm_s=4))
-    store.put_start("default/music", "10.0.0.1", StartReport(fetch_s=0, load_s=0, warm_s=0))
+    store.put_starts(KEY, {"10.0.0.1": StartReport(fetch_s=20, load_s=30, warm_s=4)})
+    store.put_starts(KEY, {"10.0.0.1": StartReport(fetch_s=0, load_s=0, warm_s=0)})
     (seen,) = store.observed("default/music", "u-1").pods
     assert (seen.start.fetch_s, seen.start.warm_s, seen.start.is_split) == (20, 4, True)
 
