@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flamingo import errors
-from flamingo.errors import FlamingoError
+from flamingo_common.errors import FlamingoError
 
 if TYPE_CHECKING:
     from flamingo.client import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         TimedOut,
         UnexpectedAnswer,
     )
-    from flamingo.wire.responses import Caption
+    from flamingo_common.wire.responses import Caption
 
 __all__ = [
     "Analysis",
@@ -50,7 +50,7 @@ def __getattr__(name: str) -> object:
     # Services live in this package too, and none of them should carry the client and NumPy.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "flamingo.wire.responses" if name == "Caption" else "flamingo.client"
+    home = "flamingo_common.wire.responses" if name == "Caption" else "flamingo.client"
     return getattr(import_module(home), name)
 
 

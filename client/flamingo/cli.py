@@ -25,7 +25,7 @@ from flamingo.commands import (
     up,
     version,
 )
-from flamingo.errors import FlamingoError
+from flamingo_common.errors import FlamingoError
 
 EXAMPLES = """\
 Examples:

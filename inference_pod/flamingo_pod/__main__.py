@@ -3,8 +3,8 @@
 import os
 import sys
 
-from flamingo.service import logs, run, settings, traces
-from flamingo.service.exits import Exit
+from flamingo_common.service import logs, run, settings, traces
+from flamingo_common.service.exit_status import Exit
 
 SWITCH_S = 0.001
 """How long the event loop waits for the engine's thread to let go of the interpreter, each time

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from flamingo.service import http, traces
-from flamingo.wire.report import CLIP_HEADER
-from flamingo.wire.responses import METRICS_HEADER
+from flamingo_common.service import http, traces
+from flamingo_common.wire.report import CLIP_HEADER
+from flamingo_common.wire.responses import METRICS_HEADER
 from flamingo_pod.engine.account import Account
 from flamingo_pod.held import HOLDING
 from flamingo_pod.pod import Pod

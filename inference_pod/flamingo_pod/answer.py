@@ -10,10 +10,10 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
-from flamingo.errors import BadRequest
-from flamingo.service import traces
-from flamingo.wire import requests
-from flamingo.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
+from flamingo_common.errors import BadRequest
+from flamingo_common.service import traces
+from flamingo_common.wire import requests
+from flamingo_common.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
 from flamingo_pod import prompt
 from flamingo_pod.caller import NOBODY, Caller
 from flamingo_pod.clip import Clip, audio_usage

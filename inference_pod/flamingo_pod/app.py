@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from prometheus_client import ProcessCollector
 
-from flamingo.errors import FlamingoError, ModelNotFound, encode, headers
-from flamingo.service import access, cors, docs, exposition, http, page
-from flamingo.wire import routes
-from flamingo.wire.responses import Health, ModelList
+from flamingo_common.errors import FlamingoError, ModelNotFound, encode, headers
+from flamingo_common.service import auth, cors, docs, exposition, http, page
+from flamingo_common.wire import routes
+from flamingo_common.wire.responses import Health, ModelList
 from flamingo_pod import accounts, aliases, captions, chat, clip, embeddings, watch
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
@@ -46,7 +46,7 @@ def create(pod: Pod) -> web.Application:
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
     app.on_response_prepare.append(clip.tell)
-    access.add_to(app, pod.settings.key_file)
+    auth.add_to(app, pod.settings.key_file)
     app.cleanup_ctx.append(_life)
     return app
 

@@ -16,8 +16,8 @@ from typing import Any
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http import HttpProcessingError
 
-from flamingo.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
-from flamingo.wire import parse, requests
+from flamingo_common.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
+from flamingo_common.wire import parse, requests
 from flamingo_pod.held import COPIES_OF_JSON, HOLDING, Holding
 from flamingo_pod.memory_file import MemoryFile
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from flamingo.errors import DeadlineExceeded
-from flamingo.service import access
-from flamingo.wire.deadline import deadline_s
+from flamingo_common.errors import DeadlineExceeded
+from flamingo_common.service import auth
+from flamingo_common.wire.deadline import deadline_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,6 @@ def of(request: web.Request) -> Caller:
     Raises:
         BadRequest: the deadline is no number of milliseconds.
     """
-    key = access.caller(request)
+    key = auth.caller(request)
     until_s = deadline_s(request.headers, now_s=time.monotonic())
     return Caller(b"" if key is None else key.name.encode(), until_s or math.inf)

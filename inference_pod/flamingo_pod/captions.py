@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from flamingo.service import http
-from flamingo.wire import parse, responses, unsupported
-from flamingo.wire.requests import AnalyzeRequest, CaptionRequest
+from flamingo_common.service import http
+from flamingo_common.wire import openai_unsupported, parse, responses
+from flamingo_common.wire.requests import AnalyzeRequest, CaptionRequest
 from flamingo_pod import accounts, answer, body, caller, clip, embedding, stream, styles
 from flamingo_pod.answer import Answer
 from flamingo_pod.pod import Pod
@@ -62,7 +62,7 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
 async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -> tuple[T, Answer]:
     """Return the request, and its answer not yet begun."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-    unsupported.refuse(came.fields, own={"audio"})
+    openai_unsupported.refuse(came.fields, own={"audio"})
     asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
     audio = came.file or asked.audio

@@ -6,10 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
-from flamingo.errors import BadRequest
-from flamingo.service import http
-from flamingo.wire import parse, requests, responses, unsupported
-from flamingo.wire.requests import AudioInput, ChatRequest
+from flamingo_common.errors import BadRequest
+from flamingo_common.service import http
+from flamingo_common.wire import openai_unsupported, parse, requests, responses
+from flamingo_common.wire.requests import AudioInput, ChatRequest
 from flamingo_pod import accounts, answer, body, caller, clip, detokenize, stream
 from flamingo_pod.answer import Answer, Piece
 from flamingo_pod.body import Body
@@ -44,7 +44,7 @@ async def _hear(
 ) -> tuple[ChatRequest, list[Turn], Clip | None]:
     """Return what is asked, without its messages: base64 is not kept while the answer comes."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-    unsupported.refuse(came.fields, own=unsupported.CHAT_ONLY)
+    openai_unsupported.refuse(came.fields, own=openai_unsupported.CHAT_ONLY)
     asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)
     served.check_model(asked.model)
     turns, audio = conversation(asked.messages, came.file)

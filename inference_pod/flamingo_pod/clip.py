@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from flamingo.audio.windows import SAMPLE_RATE_HZ
-from flamingo.wire import AUDIO_HEADER
-from flamingo.wire.requests import AudioInput
+from flamingo_common.audio.windows import SAMPLE_RATE_HZ
+from flamingo_common.wire import AUDIO_HEADER
+from flamingo_common.wire.requests import AudioInput
 from flamingo_pod import media
 from flamingo_pod.accounts import ACCOUNT
 from flamingo_pod.audio.workers import Heard

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from flamingo.service import configuration
+from flamingo_common.service import config_command
 from flamingo_pod.settings import Settings
 
 if __name__ == "__main__":
-    sys.exit(configuration.main(Settings, sys.argv[1:], os.environ, prog="flamingo serve"))
+    sys.exit(config_command.main(Settings, sys.argv[1:], os.environ, prog="flamingo serve"))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from flamingo.audio import windows
-from flamingo.wire.requests import EmbeddingOptions
-from flamingo.wire.responses import EmbeddingData
+from flamingo_common.audio import windows
+from flamingo_common.wire.requests import EmbeddingOptions
+from flamingo_common.wire.responses import EmbeddingData
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.served import Served

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from flamingo.errors import UnsupportedParameter
-from flamingo.service import http
-from flamingo.wire import parse, responses
-from flamingo.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
-from flamingo.wire.vectors import VectorRequest
+from flamingo_common.errors import UnsupportedParameter
+from flamingo_common.service import http
+from flamingo_common.wire import parse, responses
+from flamingo_common.wire.openai_embeddings import VectorRequest
+from flamingo_common.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
 from flamingo_pod import accounts, body, caller, clip, embedding
 from flamingo_pod.clip import Clip, Length
 from flamingo_pod.embedding import Rows

@@ -5,7 +5,7 @@ Pure.
 
 from collections.abc import Iterator
 
-from flamingo.service.exits import Exit
+from flamingo_common.service.exit_status import Exit
 from flamingo_pod.weights.faults import AccessRefused, CannotLoad, HubUnreachable
 
 _MEMORY = ("OutOfMemoryError",)

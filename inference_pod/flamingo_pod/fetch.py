@@ -1,6 +1,6 @@
 """Fetch a clip from an `http(s)` URL, and from nowhere it should not come from.
 
-`flamingo.service.outside` checks each address.
+`flamingo_common.service.public_http` checks each address.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from flamingo.errors import BadRequest, MediaFetchFailed, RequestTooLarge
-from flamingo.service import addresses, outside
+from flamingo_common.errors import BadRequest, MediaFetchFailed, RequestTooLarge
+from flamingo_common.service import addresses, public_http
 from flamingo_pod.held import Holding
 from flamingo_pod.memory_file import MemoryFile
 
@@ -50,7 +50,7 @@ class Fetcher:
             async with asyncio.timeout(self.deadline_s), self.slots:
                 return await self._get(target, holding)
         except aiohttp.ClientConnectorError as error:
-            is_denied = isinstance(error.os_error, outside.AddressDenied)
+            is_denied = isinstance(error.os_error, public_http.AddressDenied)
             why = "its address may not be fetched from" if is_denied else "it cannot be reached"
         except TimeoutError:
             why = f"it took over {self.deadline_s:g} s"
@@ -70,7 +70,7 @@ class Fetcher:
         return target
 
     async def _get(self, url: URL, holding: Holding) -> MemoryFile:
-        async with outside.session(self.networks, resolver=self.resolver) as session:
+        async with public_http.session(self.networks, resolver=self.resolver) as session:
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(url, allow_redirects=False) as response:
                     location = response.headers.get("Location")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from flamingo.errors import Overloaded
+from flamingo_common.errors import Overloaded
 from flamingo_pod.memory_file import MemoryFile
 
 COPIES_OF_JSON = 2

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pybase64
 
-from flamingo.errors import InvalidAudio
-from flamingo.wire.requests import AudioInput
+from flamingo_common.errors import InvalidAudio
+from flamingo_common.wire.requests import AudioInput
 from flamingo_pod.fetch import Fetcher
 from flamingo_pod.held import COPIES_OF_JSON, Holding
 from flamingo_pod.memory_file import MemoryFile

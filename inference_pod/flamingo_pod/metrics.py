@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from flamingo.errors import BadRequest, FlamingoError, InternalError, RequestTooLarge
+from flamingo_common.errors import BadRequest, FlamingoError, InternalError, RequestTooLarge
 from flamingo_pod.engine.account import Account
 
 DURATIONS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)

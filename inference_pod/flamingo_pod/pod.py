@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from flamingo.errors import Draining, ModelLoading, Overloaded
-from flamingo.service import logs
-from flamingo.service.exits import Exit
-from flamingo.wire.report import LoadReport, ReadyReport
+from flamingo_common.errors import Draining, ModelLoading, Overloaded
+from flamingo_common.service import logs
+from flamingo_common.service.exit_status import Exit
+from flamingo_common.wire.report import LoadReport, ReadyReport
 from flamingo_pod import faults, lifecycle, served
 from flamingo_pod.audio.workers import Decoders
 from flamingo_pod.caller import NOBODY, Caller

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flamingo.errors import BadRequest, ContextTooLong
+from flamingo_common.errors import BadRequest, ContextTooLong
 from flamingo_pod.model.limits import Limits
 
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from flamingo.service import logs
-from flamingo.service.exits import Exit
+from flamingo_common.service import logs
+from flamingo_common.service.exit_status import Exit
 
 try:
     from flamingo_pod import faults

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from flamingo.audio import windows
-from flamingo.errors import ModelNotFound
-from flamingo.wire.responses import ModelCard
+from flamingo_common.audio import windows
+from flamingo_common.errors import ModelNotFound
+from flamingo_common.wire.responses import ModelCard
 from flamingo_pod.audio.decode import Bounds
 from flamingo_pod.caller import NOBODY, Caller
 from flamingo_pod.engine.audio import Audio

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from flamingo.service.settings import ServiceSettings
+from flamingo_common.service.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):

@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiohttp import web
 
-from flamingo import errors
-from flamingo.service import http, logs
-from flamingo.wire import sse
-from flamingo.wire.responses import Answer
+from flamingo_common import errors
+from flamingo_common.service import http, logs
+from flamingo_common.wire import sse
+from flamingo_common.wire.responses import Answer
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",

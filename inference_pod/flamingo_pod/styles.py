@@ -5,7 +5,7 @@ Pure.
 
 from collections.abc import Mapping
 
-from flamingo.wire.requests import CaptionRequest, Style
+from flamingo_common.wire.requests import CaptionRequest, Style
 
 PROMPTS: Mapping[Style, str] = {
     "detailed": (

@@ -5,7 +5,7 @@ Pure.
 
 from collections import deque
 
-from flamingo.wire.report import MAX_TIMINGS, Timing
+from flamingo_common.wire.report import MAX_TIMINGS, Timing
 from flamingo_pod.engine.account import Account
 
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import traceback
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_pod.lifecycle import Event, State
 from flamingo_pod.pod import Pod
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flamingo.service import logs, run, settings
+from flamingo_common.service import logs, run, settings
 from flamingo_operator import app
 from flamingo_operator.settings import Settings
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from flamingo.service import exposition, http, logs
+from flamingo_common.service import exposition, http, logs
 from flamingo_operator import source
 from flamingo_operator.kube import Kube, configuration_of
 from flamingo_operator.leading import Leading

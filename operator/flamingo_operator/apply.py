@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_operator import kinds, moments, names
 from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Mend, Undrain
 from flamingo_operator.kube import ApiError, Kube

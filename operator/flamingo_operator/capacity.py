@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Final
 
-from flamingo.wire.report import LoadReport, Timing
+from flamingo_common.wire.report import LoadReport, Timing
 
 WINDOW_AUDIO_S = 30.0
 PRIOR: Final = 60.0

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
-from flamingo.service.exits import Exit
+from flamingo_common.service.exit_status import Exit
 
 Cause: TypeAlias = Literal[
     "NodeLost",

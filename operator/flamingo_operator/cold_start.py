@@ -12,7 +12,7 @@ from datetime import datetime
 from statistics import mean
 from typing import Any, TypeAlias
 
-from flamingo.wire.report import StartReport
+from flamingo_common.wire.report import StartReport
 
 Json: TypeAlias = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from flamingo.service.exits import Exit
+from flamingo_common.service.exit_status import Exit
 from flamingo_operator import causes, names
 from flamingo_operator.causes import HINTS, Cause
 from flamingo_operator.spec_pod import Gpu

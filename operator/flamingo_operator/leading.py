@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_operator import kinds, names, sight
 from flamingo_operator.apply import NOT_FOUND, Stale
 from flamingo_operator.kube import ApiError, Kube

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_operator import kinds
 from flamingo_operator.kube import ApiError, Kube
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_operator import capacity, replicas, signals
 from flamingo_operator.metrics import Metrics
 from flamingo_operator.observed import Observed

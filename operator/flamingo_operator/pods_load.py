@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import aiohttp
 from pydantic import ValidationError
 
-from flamingo.wire.report import LoadReport
+from flamingo_common.wire.report import LoadReport
 from flamingo_operator.manifests import PORT
 from flamingo_operator.observed import Load, Pod
 

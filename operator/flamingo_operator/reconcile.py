@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_operator import (
     avoidance,
     kinds,

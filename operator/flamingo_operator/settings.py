@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from flamingo.service.settings import ServiceSettings
+from flamingo_common.service.settings import ServiceSettings
 
 RELEASE = "0.1.0"
 

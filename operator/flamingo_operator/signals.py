@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from flamingo.wire.report import LoadReport
+from flamingo_common.wire.report import LoadReport
 
 Json: TypeAlias = Mapping[str, Any]
 

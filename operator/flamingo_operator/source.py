@@ -20,7 +20,7 @@ from typing import Any
 import kopf
 from kubernetes.aio import client
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_operator import names
 
 Told = Callable[[str | None, Mapping[str, Any]], None]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from flamingo.wire.report import StartReport
+from flamingo_common.wire.report import StartReport
 from flamingo_operator import cold_start, names, observed
 from flamingo_operator.observed import Child, Node, Observed, Pod, Ref, Revision, Router
 

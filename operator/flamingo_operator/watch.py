@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_operator.kinds import Kind
 from flamingo_operator.kube import ApiError, Kube
 

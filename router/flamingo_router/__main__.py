@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flamingo.service import logs, run, settings, traces
+from flamingo_common.service import logs, run, settings, traces
 from flamingo_router import app
 from flamingo_router.settings import Settings
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 import aiohttp
 from aiohttp import hdrs, web
 
-from flamingo import errors
-from flamingo.service import access, cors, docs, exposition, http, page
-from flamingo.service.keys import Key
-from flamingo.wire import routes
+from flamingo_common import errors
+from flamingo_common.service import auth, cors, docs, exposition, http, page
+from flamingo_common.service.keys import Key
+from flamingo_common.wire import routes
 from flamingo_router import cost, discovery, kube, loads
 from flamingo_router.balancer import Balancer, Bounds, Dice
 from flamingo_router.body import Limits
@@ -60,7 +60,7 @@ def create(settings: Settings) -> web.Application:
     page.add_to(app)
     docs.add_to(app, routes.ROUTER)
     cors.add_to(app, settings.cors_origin)
-    access.add_to(app, settings.key_file)
+    auth.add_to(app, settings.key_file)
     return app
 
 
@@ -163,7 +163,7 @@ def _session(settings: Settings, sockets: Sockets) -> aiohttp.ClientSession:
 
 
 async def _work(request: web.Request) -> web.StreamResponse:
-    with _within_quota(request.app[QUOTAS], access.caller(request)):
+    with _within_quota(request.app[QUOTAS], auth.caller(request)):
         return await _dispatch(request)
 
 
@@ -234,7 +234,7 @@ async def _count(request: web.Request, handler: http.Handler) -> web.StreamRespo
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    if (key := access.caller(request)) is not None:
+    if (key := auth.caller(request)) is not None:
         response.headers.update(request.app[QUOTAS].headers(key.name))
     if request.app[GATE].is_shut:  # the next request on this connection would find nobody
         response.force_close()

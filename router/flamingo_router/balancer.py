@@ -15,8 +15,8 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from flamingo.errors import DeadlineExceeded, NoEndpointReady
-from flamingo.wire.report import LoadReport
+from flamingo_common.errors import DeadlineExceeded, NoEndpointReady
+from flamingo_common.wire.report import LoadReport
 from flamingo_router import cost, ejection, policy
 from flamingo_router.affinity import Affinity
 from flamingo_router.arrivals import Arrivals

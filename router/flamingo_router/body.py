@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
-from flamingo import errors
+from flamingo_common import errors
 from flamingo_router.spool import Spilled, Spool
 
 

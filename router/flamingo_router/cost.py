@@ -11,8 +11,8 @@ Pure.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flamingo.audio.windows import num_windows
-from flamingo.wire.report import LoadReport
+from flamingo_common.audio.windows import num_windows
+from flamingo_common.wire.report import LoadReport
 
 BASE_S = 0.01
 PRIOR_WINDOW_S = 0.03

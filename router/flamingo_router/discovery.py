@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_router import kube
 from flamingo_router.endpoint_slices import Service, Slices
 

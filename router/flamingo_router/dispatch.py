@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import hdrs, web
 
-from flamingo import errors
-from flamingo.service import access, http, logs
-from flamingo.wire import AUDIO_HEADER
+from flamingo_common import errors
+from flamingo_common.service import auth, http, logs
+from flamingo_common.wire import AUDIO_HEADER
 from flamingo_router import clip_name, cost, facts, head, policy
 from flamingo_router.ask import Ask
 from flamingo_router.body import Body, Limits
@@ -64,7 +64,7 @@ class Dispatcher:
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Return the answer of the endpoint where the request is done first, sent to its end."""
-        now_s, key = time.monotonic(), access.caller(request)
+        now_s, key = time.monotonic(), auth.caller(request)
         ask = facts.ask_of(request.path, request.headers, now_s=now_s)
         if key is not None:
             ask = dataclasses.replace(ask, tenant=key.name, weight=key.weight)

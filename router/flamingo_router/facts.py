@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flamingo.errors import BadRequest
-from flamingo.wire import DEADLINE_HEADER
-from flamingo.wire.deadline import deadline_s
-from flamingo.wire.report import CLIP_HEADER
+from flamingo_common.errors import BadRequest
+from flamingo_common.wire import DEADLINE_HEADER
+from flamingo_common.wire.deadline import deadline_s
+from flamingo_common.wire.report import CLIP_HEADER
 from flamingo_router.ask import Ask, Priority
 
 PRIORITY_HEADER = "x-flamingo-priority"

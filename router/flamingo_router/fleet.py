@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from flamingo.wire.report import LoadReport
+from flamingo_common.wire.report import LoadReport
 from flamingo_router import ejection
 from flamingo_router.cost import Cost
 from flamingo_router.ejection import Health

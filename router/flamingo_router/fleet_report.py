@@ -3,7 +3,7 @@
 Pure.
 """
 
-from flamingo.wire.report import ArrivalReport, EndpointReport, FleetReport, QueueReport
+from flamingo_common.wire.report import ArrivalReport, EndpointReport, FleetReport, QueueReport
 from flamingo_router import fleet
 from flamingo_router.balancer import Balancer
 from flamingo_router.fleet import Endpoint

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from flamingo.errors import Draining
+from flamingo_common.errors import Draining
 
 
 class Gate:

@@ -9,7 +9,7 @@ Pure.
 from dataclasses import dataclass
 from typing import Literal
 
-from flamingo.audio.probe import probe
+from flamingo_common.audio.probe import probe
 from flamingo_router.form_scan import FormScan, boundary
 from flamingo_router.json_scan import JsonScan
 from flamingo_router.sample import NoScan, Scan
@@ -25,7 +25,7 @@ class Heard:
 
     seconds: float
     source: Source
-    """`flamingo.audio.clip` has the first three; `assumed`: nothing says; `none`: no audio."""
+    """The first three are of `audio.clip`; `assumed`: nothing says; `none`: no audio."""
 
 
 SILENCE = Heard(0.0, "none")

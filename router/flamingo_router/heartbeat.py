@@ -8,9 +8,9 @@ import json
 
 from aiohttp import hdrs, web
 
-from flamingo import errors
-from flamingo.service import http
-from flamingo.wire import sse
+from flamingo_common import errors
+from flamingo_common.service import http
+from flamingo_common.wire import sse
 
 EVENTS = "text/event-stream"
 

@@ -11,7 +11,7 @@ Pure: state, but no I/O and no clock.
 import math
 from dataclasses import dataclass, field
 
-from flamingo.wire.report import LoadReport, Timing
+from flamingo_common.wire.report import LoadReport, Timing
 from flamingo_router import cost
 from flamingo_router.cost import Rates, Work
 from flamingo_router.regression import Regression

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from flamingo.service import logs
-from flamingo.wire.report import LoadReport
+from flamingo_common.service import logs
+from flamingo_common.wire.report import LoadReport
 from flamingo_router.fleet import SILENT
 from flamingo_router.lobby import Lobby
 from flamingo_router.pod_key import PodKey

@@ -9,9 +9,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from flamingo.errors import DeadlineExceeded, FlamingoError, NoEndpointReady, Overloaded
-from flamingo.service import logs
-from flamingo.wire.report import LoadReport
+from flamingo_common.errors import DeadlineExceeded, FlamingoError, NoEndpointReady, Overloaded
+from flamingo_common.service import logs
+from flamingo_common.wire.report import LoadReport
 from flamingo_router import policy
 from flamingo_router.ask import Ask
 from flamingo_router.balancer import Balancer

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import hdrs
 
-from flamingo.service.live_file import LiveFile
+from flamingo_common.service.reloading_file import LiveFile
 from flamingo_router.settings import Settings, pod_key
 
 

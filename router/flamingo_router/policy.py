@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from flamingo.errors import NoEndpointReady, Overloaded
+from flamingo_common.errors import NoEndpointReady, Overloaded
 from flamingo_router.cost import Cost
 from flamingo_router.fleet import Endpoint
 

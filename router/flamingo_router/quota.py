@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flamingo.errors import RateLimited
+from flamingo_common.errors import RateLimited
 
 MINUTE_S = 60.0
 BUSY_RETRY_S = 1.0

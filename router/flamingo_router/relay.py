@@ -16,10 +16,10 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict, MultiMapping
 from yarl import URL
 
-from flamingo import errors
-from flamingo.service import http, traces
-from flamingo.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
-from flamingo.wire.report import CLIP_HEADER
+from flamingo_common import errors
+from flamingo_common.service import http, traces
+from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
+from flamingo_common.wire.report import CLIP_HEADER
 from flamingo_router.body import Body
 from flamingo_router.facts import OWN_HEADERS
 from flamingo_router.heartbeat import EVENTS, Heartbeat

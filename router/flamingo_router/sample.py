@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
-from flamingo.audio import probe
+from flamingo_common.audio import probe
 
 MAX_HEAD_BYTES = 256 * 1024
 """How far into a body a scan looks for the audio: past the longest text a request may hold."""

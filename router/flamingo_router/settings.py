@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from flamingo.service.settings import ServiceSettings, faults_of
+from flamingo_common.service.settings import ServiceSettings, faults_of
 from flamingo_router.endpoint_slices import Service
 
 PolicyName = Literal["least-work-left", "least-work-left-plain", "least-connections", "round-robin"]

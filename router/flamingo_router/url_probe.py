@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from flamingo.audio import ends, probe
-from flamingo.audio.clip import Clip
-from flamingo.service import addresses, outside
+from flamingo_common.audio import probe, tail_probe
+from flamingo_common.audio.clip import Clip
+from flamingo_common.service import addresses, public_http
 
 WAIT_S = 0.3
 """What a request may wait for it: about what a wrong choice costs a short clip."""
@@ -68,7 +68,7 @@ class UrlProbe:
             url = URL(text)
             if addresses.url_fault(url, self.hosts):
                 return None
-            async with asyncio.timeout(GIVE_UP_S), outside.session(self.networks) as session:
+            async with asyncio.timeout(GIVE_UP_S), public_http.session(self.networks) as session:
                 return await self._asked(session, url)
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
@@ -80,9 +80,9 @@ class UrlProbe:
         if first is None:
             return known
         clip = probe.probe(first.body, total_bytes=first.total_bytes)
-        end_at = ends.end_at(first.body, first.total_bytes)
+        end_at = tail_probe.end_at(first.body, first.total_bytes)
         if end_at is not None and (last := await _part(session, url, end_at, {})):
-            clip = ends.clip(first.body, last.body, first.total_bytes) or clip
+            clip = tail_probe.clip(first.body, last.body, first.total_bytes) or clip
         if clip and first.etag:
             self._keep(str(url), first.etag, clip)
         return clip

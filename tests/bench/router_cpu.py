@@ -16,7 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fakes import pods, processes

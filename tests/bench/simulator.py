@@ -15,8 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flamingo.errors import Unavailable
-from flamingo.wire.report import MAX_TIMINGS, LoadReport, Timing
+from flamingo_common.errors import Unavailable
+from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, Timing
 from flamingo_router.ask import Ask
 from flamingo_router.balancer import Balancer, Bounds, Dice
 from flamingo_router.fair_queue import Waiting

@@ -21,7 +21,7 @@ import pytest
 from aiohttp import web
 from fakes import pods
 
-from flamingo.service import page as ui
+from flamingo_common.service import page as ui
 
 try:
     from playwright import sync_api

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fakes.pods import FakePod
 
-from flamingo.service import docs
-from flamingo.wire import routes
+from flamingo_common.service import docs
+from flamingo_common.wire import routes
 
 PATIENCE_MS = 60_000
 """Swagger UI draws for some seconds where a machine is busy."""

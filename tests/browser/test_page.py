@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 from fakes.pods import FakePod
 
-from flamingo import errors
-from flamingo.service import access, http, keys
-from flamingo.wire import report, responses, sse
+from flamingo_common import errors
+from flamingo_common.service import auth, http, keys
+from flamingo_common.wire import report, responses, sse
 
 ROWS, COLUMNS = 40, 12
 EMBEDDING = np.arange(ROWS * COLUMNS, dtype="<f4").reshape(ROWS, COLUMNS) % 7
@@ -383,7 +383,7 @@ class KeyedPod(FakePod):
 
     def app(self):
         app = super().app()
-        access.add_to(app, self.key_file)
+        auth.add_to(app, self.key_file)
         return app
 
 

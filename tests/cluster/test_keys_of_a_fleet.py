@@ -8,7 +8,7 @@ from cluster import installed
 from cluster.fleets import BASE
 from control_plane.operators import wait_until
 
-from flamingo.service import keys
+from flamingo_common.service import keys
 
 ALICE, BOB, FLEET = "fk-alice", "fk-bob", "fk-fleet"
 ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}

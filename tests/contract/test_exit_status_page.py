@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flamingo.service.exits import Exit
+from flamingo_common.service.exit_status import Exit
 
 PAGE = Path(__file__).parents[2] / "docs" / "exit-status.md"
 HEAD = """# Exit status

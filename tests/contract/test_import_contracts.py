@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("client", "router", "inference_pod", "operator")
+FOLDERS = ("common", "client", "router", "inference_pod", "operator")
 
 
 def lint(root):
@@ -41,14 +41,18 @@ def copy(tmp_path):
         pytest.param(
             "inference_pod/flamingo_pod/engine/load.py", "import torch", id="a tensor in the load"
         ),
-        pytest.param("client/flamingo/wire/sse.py", "import asyncio", id="a loop in the wire"),
+        pytest.param(
+            "common/flamingo_common/wire/sse.py", "import asyncio", id="a loop in the wire"
+        ),
         pytest.param(
             "router/flamingo_router/app.py", "import flamingo_pod.prompt", id="router knows pod"
         ),
         pytest.param(
             "inference_pod/flamingo_pod/app.py", "import flamingo.client", id="pod calls client"
         ),
-        pytest.param("client/flamingo/errors.py", "import flamingo.wire", id="upward"),
+        pytest.param(
+            "common/flamingo_common/errors.py", "import flamingo_common.wire", id="upward"
+        ),
         pytest.param(
             "operator/flamingo_operator/names.py", "import flamingo_operator.spec", id="upward too"
         ),

@@ -9,7 +9,7 @@ import pytest
 from control_plane.deployments import FULL
 from fakes.clusters import RELEASE, Cluster
 
-from flamingo.service import access, keys, settings
+from flamingo_common.service import auth, keys, settings
 from flamingo_operator import children, preload, routers, template
 from flamingo_operator.observed import Ref, Revision
 from flamingo_pod.settings import Settings as PodSettings
@@ -115,7 +115,7 @@ def test_a_router_keeps_uploads_where_they_have_room(made):
 def test_probes_ask_what_is_open_to_all(made, name):
     container = made.container(name)
     paths = {kind: probe["httpGet"]["path"] for kind, probe in container.items() if "Probe" in kind}
-    assert set(paths.values()) <= access.PUBLIC
+    assert set(paths.values()) <= auth.PUBLIC
     assert paths["livenessProbe"] == "/health/live"
     # A router is ready without a server: it holds what comes.
     assert paths["readinessProbe"] == f"/health/{'live' if name == 'router' else 'ready'}"
@@ -191,8 +191,8 @@ def test_a_node_s_folder_is_not_made_by_the_kubelet_who_would_own_it():
 
 def test_another_key_for_observing_replaces_no_server_and_another_key_file_does():
     def hash_of(*names):
-        auth = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
-        given = {"auth": {field: {"name": name} for field, name in auth.items()}}
+        secrets = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
+        given = {"auth": {field: {"name": name} for field, name in secrets.items()}}
         return template.revision_hash(Cluster.of(given).deployment.spec)
 
     assert hash_of("a", "b") == hash_of("a", "c")

@@ -9,8 +9,8 @@ import jsonschema_rs
 import pybase64
 import pytest
 
-from flamingo import errors
-from flamingo.wire import openapi, parse, routes
+from flamingo_common import errors
+from flamingo_common.wire import openapi, parse, routes
 from flamingo_pod import app as pod_app
 from flamingo_pod import pod
 from flamingo_pod.settings import Settings as PodSettings

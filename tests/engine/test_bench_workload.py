@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.bench import job, sound, workload
 from flamingo_pod.bench.workload import KINDS, Plan
 

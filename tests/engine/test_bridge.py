@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from flamingo.errors import ContextTooLong, InternalError
+from flamingo_common.errors import ContextTooLong, InternalError
 from flamingo_pod import prompt
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.engine.bridge import Engine

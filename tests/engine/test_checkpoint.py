@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import MusicFlamingoConfig
 
-from flamingo.wire.requests import CaptionRequest
+from flamingo_common.wire.requests import CaptionRequest
 from flamingo_pod import answer
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build, tokenizer

@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration
 
-from flamingo.audio import windows
-from flamingo.errors import BadRequest, ContextTooLong
+from flamingo_common.audio import windows
+from flamingo_common.errors import BadRequest, ContextTooLong
 from flamingo_pod import prompt
 from flamingo_pod.engine import engine
 from flamingo_pod.engine.audio import Audio

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from flamingo.errors import BadRequest
+from flamingo_common.errors import BadRequest
 from flamingo_pod.engine import grammar_trial
 from flamingo_pod.engine.grammar import MAX_SCHEMA_BYTES, Grammar, Grammars, GrammarSpec
 from flamingo_pod.model.builtin import tokenizer as builtin

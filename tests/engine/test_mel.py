@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.model.mel import MAX_FRAMES, LogMel, batches, num_conv_frames
 
 WINDOW = windows.WINDOW_SAMPLES

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.model.mel import LogMel
 from flamingo_pod.model.window_encoder import encode, project, project_many
 
@@ -63,7 +63,7 @@ def with_transformers(checkpoint, samples):
 
 @pytest.mark.parametrize("tail", [1, 160, 320])
 def test_transformers_itself_fails_on_a_tail_without_a_token(tiny, tail):
-    # When it no longer does, the rule of `flamingo.audio.windows.spans` can go.
+    # When it no longer does, the rule of `flamingo_common.audio.windows.spans` can go.
     with pytest.raises(IndexError):
         with_transformers(tiny, sound(WINDOW + tail))
 

@@ -1,4 +1,4 @@
-"""A pod that speaks `flamingo.wire` and runs no model: a small real server.
+"""A pod that speaks `flamingo_common.wire` and runs no model: a small real server.
 
 A test scripts it by its fields, starts it with `async with running(pod)`, and
 reads what arrived from `pod.received`.
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from flamingo import errors
-from flamingo.service import http
-from flamingo.wire import AUDIO_HEADER, report, responses, sse
+from flamingo_common import errors
+from flamingo_common.service import http
+from flamingo_common.wire import AUDIO_HEADER, report, responses, sse
 
 USAGE = responses.Usage(
     prompt_tokens=12,

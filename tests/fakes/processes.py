@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flamingo.service import run
+from flamingo_common.service import run
 
 START_S = 60.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

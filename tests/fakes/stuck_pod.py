@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from flamingo.service import logs, run, settings
+from flamingo_common.service import logs, run, settings
 from flamingo_pod import app, pod
 from flamingo_pod.model import checkpoint
 from flamingo_pod.settings import Settings

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from aiohttp import web
 
-from flamingo.service import connections, http, logs
-from flamingo.service.patience import Patience
+from flamingo_common.service import connections, http, logs
+from flamingo_common.service.connection_limits import Patience
 
 QUICK = Patience(header_s=1, body_idle_s=1, min_body_bytes_per_s=10**9, write_s=1)
 PATIENCE_S = 30.0

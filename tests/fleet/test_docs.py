@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flamingo.wire import routes
+from flamingo_common.wire import routes
 
 ROOT = Path(__file__).parents[2]
 API = ROOT / "docs" / "api.md"

@@ -11,7 +11,7 @@ import openai
 import pytest
 from fakes import processes
 
-from flamingo.service import keys
+from flamingo_common.service import keys
 
 ALICE, ALICE_NEW, BOB, ROUTER = "fk-canary-alice", "fk-canary-new", "fk-canary-bob", "fk-canary-r"
 CLOSED = ("/stats", "/metrics", "/fleet", "/health", "/v1/models", "/nothing")

@@ -7,7 +7,7 @@ import openai
 import pytest
 from fakes.pods import FakePod
 
-from flamingo import errors
+from flamingo_common import errors
 
 MODEL = "fake"
 HELLO = [{"role": "user", "content": "Hi"}]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fakes.pods import FakePod
 
-from flamingo import errors
+from flamingo_common import errors
 
 FOLDER = Path(__file__).parent / "openai_js"
 NODE_MAJOR = 20

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from flamingo.service import docs
-from flamingo.wire import openapi, routes
+from flamingo_common.service import docs
+from flamingo_common.wire import openapi, routes
 
 FOLDER = Path(__file__).parent / "schemathesis"
 TABLES = {"pod": routes.POD, "router": routes.ROUTER}

@@ -13,8 +13,8 @@ import torch
 from clips import synthesise
 from fakes import processes
 
-from flamingo.audio import windows
-from flamingo.wire import sse
+from flamingo_common.audio import windows
+from flamingo_common.wire import sse
 from flamingo_pod import styles
 from flamingo_pod.audio.sound_file import decoded
 from flamingo_pod.model import checkpoint

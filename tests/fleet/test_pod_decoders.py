@@ -11,7 +11,7 @@ import pytest
 from clips import hostile, synthesise
 from fakes import processes
 
-from flamingo.errors import AudioTooLong, InvalidAudio
+from flamingo_common.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import decode, workers
 from flamingo_pod.audio.reader import Block
 from flamingo_pod.audio.sound_file import decoded

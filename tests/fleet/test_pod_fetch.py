@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from fakes.sites import site
 
-from flamingo.errors import BadRequest, MediaFetchFailed, RequestTooLarge
+from flamingo_common.errors import BadRequest, MediaFetchFailed, RequestTooLarge
 from flamingo_pod.fetch import Fetcher
 from flamingo_pod.held import HeldBytes
 

@@ -6,7 +6,7 @@ import os
 import numpy as np
 from clips import hostile
 
-from flamingo.errors import AudioTooLong, InvalidAudio
+from flamingo_common.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import sound_file, workers
 from flamingo_pod.audio.decode import Bounds
 from flamingo_pod.memory_file import MemoryFile

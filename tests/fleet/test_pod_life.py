@@ -12,7 +12,7 @@ import pytest
 from fakes import hub as hubs
 from fakes import processes
 
-from flamingo.service.exits import Exit
+from flamingo_common.service.exit_status import Exit
 from flamingo_pod.model.builtin import build, tokenizer
 
 STUCK = str(Path(processes.__file__).parent / "stuck_pod.py")

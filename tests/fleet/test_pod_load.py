@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from flamingo.wire.report import CLIP_HEADER, LoadReport
+from flamingo_common.wire.report import CLIP_HEADER, LoadReport
 
 
 def report(http):

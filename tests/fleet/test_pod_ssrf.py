@@ -14,8 +14,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver
 from fakes.sites import site
 
-from flamingo.errors import BadRequest, MediaFetchFailed, Overloaded, RequestTooLarge
-from flamingo.service import addresses
+from flamingo_common.errors import BadRequest, MediaFetchFailed, Overloaded, RequestTooLarge
+from flamingo_common.service import addresses
 from flamingo_pod.fetch import Fetcher
 from flamingo_pod.held import HeldBytes
 

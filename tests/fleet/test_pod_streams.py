@@ -9,9 +9,9 @@ import openai
 import pytest
 from aiohttp import web
 
-from flamingo import errors
-from flamingo.service import http as manners
-from flamingo.wire import DEADLINE_HEADER, responses
+from flamingo_common import errors
+from flamingo_common.service import http as manners
+from flamingo_common.wire import DEADLINE_HEADER, responses
 from flamingo_pod import caller, stream
 
 QUESTION = {"messages": [{"role": "user", "content": "Which key is it in?"}]}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes import hub as hubs
 
-from flamingo.service.exits import Exit
+from flamingo_common.service.exit_status import Exit
 from flamingo_pod.model.builtin import build
 
 PULL = [sys.executable, "-P", "-m", "flamingo_pod.pull"]

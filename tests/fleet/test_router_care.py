@@ -11,8 +11,8 @@ from fakes import pods
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
 
-from flamingo import errors
-from flamingo.wire.report import CLIP_HEADER, Timing
+from flamingo_common import errors
+from flamingo_common.wire.report import CLIP_HEADER, Timing
 
 ALONE = {"poll_s": 60, "stale_after_s": 120, "lost_after_s": 120}
 """Nobody reports: what the router knows is what it was told once, and what it saw."""

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from fakes import pods, processes
 
-from flamingo.service.run import listen
+from flamingo_common.service.run import listen
 
 CHAT = "/v1/chat/completions"
 QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}

@@ -7,8 +7,8 @@ import pytest
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
 
-from flamingo.service import keys
-from flamingo.wire import DEADLINE_HEADER
+from flamingo_common.service import keys
+from flamingo_common.wire import DEADLINE_HEADER
 
 ALICE, BOB = "fk-alice", "fk-bob"
 

@@ -14,8 +14,8 @@ from fakes import pods
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, CHAT, QUESTION, STREAMED, caption_of, nothing_open, routing, run
 
-from flamingo import errors
-from flamingo.service.run import listen
+from flamingo_common import errors
+from flamingo_common.service.run import listen
 from flamingo_router import app as router_app
 
 

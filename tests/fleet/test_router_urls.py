@@ -11,7 +11,7 @@ from aiohttp import web
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, clip, routing, run
 
-from flamingo.audio.clip import Clip
+from flamingo_common.audio.clip import Clip
 from flamingo_router import url_probe
 
 SECONDS = 200

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from fakes import processes
 
-from flamingo import errors
+from flamingo_common import errors
 
 CHAT = "/v1/chat/completions"
 MAX_BODY_BYTES = 4_000_000

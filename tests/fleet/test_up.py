@@ -17,7 +17,7 @@ import os, signal, sys
 import aiohttp
 from aiohttp import web
 from pydantic_settings import SettingsConfigDict
-from flamingo.service import http, run, settings
+from flamingo_common.service import http, run, settings
 
 class Settings(settings.ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="STAND_IN_")

@@ -7,7 +7,7 @@ from importlib import resources
 import numpy as np
 import soundfile
 
-CLIPS = resources.files("flamingo") / "clips"
+CLIPS = resources.files("flamingo_common") / "clips"
 
 
 def test_bundled_clip_is_eight_seconds_of_stereo_that_is_not_silence():

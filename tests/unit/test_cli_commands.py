@@ -11,8 +11,9 @@ import structlog
 from fakes import pods
 from typer.testing import CliRunner
 
-from flamingo import cli, errors
-from flamingo.wire import report, responses
+from flamingo import cli
+from flamingo_common import errors
+from flamingo_common.wire import report, responses
 
 
 @pytest.fixture(autouse=True)

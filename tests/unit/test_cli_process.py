@@ -9,7 +9,7 @@ import sys
 import pytest
 from fakes import pods
 
-from flamingo import errors
+from flamingo_common import errors
 
 FLAMINGO = [sys.executable, "-P", "-c", "from flamingo.cli import main; main()"]
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from fakes import pods
 
-from flamingo import AsyncFlamingoClient, CannotConnect, TimedOut, errors
+from flamingo import AsyncFlamingoClient, CannotConnect, TimedOut
+from flamingo_common import errors
 
 AUDIO = b"RIFF....WAVE, let us say"
 

@@ -8,8 +8,9 @@ import pytest
 from aiohttp import web
 from fakes import pods
 
-from flamingo import AsyncFlamingoClient, UnexpectedAnswer, errors
-from flamingo.wire import MAX_BODY_BYTES
+from flamingo import AsyncFlamingoClient, UnexpectedAnswer
+from flamingo_common import errors
+from flamingo_common.wire import MAX_BODY_BYTES
 
 AUDIO = b"RIFF....WAVE, let us say"
 

@@ -5,10 +5,10 @@ import base64
 import numpy as np
 import pytest
 
-from flamingo import errors
 from flamingo.client import address, fields, results, retries
 from flamingo.client.failures import CannotConnect, TimedOut, UnexpectedAnswer
-from flamingo.wire import responses
+from flamingo_common import errors
+from flamingo_common.wire import responses
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from fakes import pods
 
-from flamingo import AsyncFlamingoClient, errors
-from flamingo.wire import responses
+from flamingo import AsyncFlamingoClient
+from flamingo_common import errors
+from flamingo_common.wire import responses
 
 AUDIO = b"RIFF....WAVE, let us say"
 

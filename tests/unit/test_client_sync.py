@@ -11,7 +11,8 @@ import pytest
 from fakes import pods
 from fakes.pods import served
 
-from flamingo import AsyncFlamingoClient, FlamingoClient, errors
+from flamingo import AsyncFlamingoClient, FlamingoClient
+from flamingo_common import errors
 
 AUDIO = b"RIFF....WAVE, let us say"
 

@@ -7,9 +7,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import ValidationError
 
-from flamingo import errors
-from flamingo.service import cors, http
-from flamingo.service.settings import ServiceSettings
+from flamingo_common import errors
+from flamingo_common.service import cors, http
+from flamingo_common.service.settings import ServiceSettings
 
 PAGE = "https://app.example.com"
 PREFLIGHT = {

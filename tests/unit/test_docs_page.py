@@ -6,8 +6,8 @@ import re
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from flamingo.service import docs, http
-from flamingo.wire import routes
+from flamingo_common.service import docs, http
+from flamingo_common.wire import routes
 
 OWN = ("index.html", "start.js")
 VENDORED = ("swagger-ui-bundle.js", "swagger-ui.css")

@@ -3,7 +3,7 @@ import pickle
 
 import pytest
 
-from flamingo import errors
+from flamingo_common import errors
 
 EVERY = sorted(errors.BY_CODE.items())
 

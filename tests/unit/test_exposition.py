@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from flamingo.service import exposition
+from flamingo_common.service import exposition
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 

@@ -17,9 +17,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from typer.testing import CliRunner
 
-from flamingo import cli, errors
-from flamingo.service import access, http, keys, settings
-from flamingo.service.live_file import LiveFile
+from flamingo import cli
+from flamingo_common import errors
+from flamingo_common.service import auth, http, keys, settings
+from flamingo_common.service.reloading_file import LiveFile
 
 ALICE, ALICE_NEW, BOB, EYE = "fk-alice-1", "fk-alice-2", "fk-bob", "fk-eye"
 
@@ -177,7 +178,7 @@ def door(tmp_path):
     """Return a function that runs `scenario(client)` against an app that asks for keys."""
 
     async def answer(request):
-        found = access.caller(request)
+        found = auth.caller(request)
         return web.json_response({"caller": found.name if found else None})
 
     def ask(scenario):
@@ -192,7 +193,7 @@ def door(tmp_path):
             ):
                 app.router.add_get(route, answer)
             app.router.add_post("/v1/chat/completions", answer)
-            access.add_to(app, swap(tmp_path, FILE))
+            auth.add_to(app, swap(tmp_path, FILE))
             async with TestClient(TestServer(app)) as client:
                 return await scenario(client)
 
@@ -353,7 +354,7 @@ def test_every_public_route_is_meant_to_be():
         "/version",
     }
     page = {"/ui", "/ui/", "/ui/here.json", "/ui/{name}"}
-    assert public | page == access.PUBLIC
+    assert public | page == auth.PUBLIC
 
 
 def test_a_service_does_not_start_with_a_broken_key_file(tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flamingo.wire.report import LoadReport, StartReport, Timing
+from flamingo_common.wire.report import LoadReport, StartReport, Timing
 from flamingo_operator import capacity, cold_start
 from flamingo_operator.capacity import CLAMP, PRIOR, Measured, Memory, learned, mean_rate, rate
 

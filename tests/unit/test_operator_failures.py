@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flamingo.service.exits import Exit
+from flamingo_common.service.exit_status import Exit
 from flamingo_operator import causes
 from flamingo_operator.failures import MAX_MESSAGE_CHARS, Failure, Sight, counted, failure
 from flamingo_operator.spec_pod import Gpu

@@ -5,7 +5,7 @@ from dataclasses import replace
 from fakes.clusters import Cluster
 from prometheus_client import generate_latest
 
-from flamingo.wire.report import StartReport
+from flamingo_common.wire.report import StartReport
 from flamingo_operator import cold_start
 from flamingo_operator.cold_start import Phases
 from flamingo_operator.metrics import Metrics

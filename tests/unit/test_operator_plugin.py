@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from flamingo.wire.report import LoadReport
+from flamingo_common.wire.report import LoadReport
 from flamingo_operator import names
 from flamingo_operator.failures import FailureCount
 from flamingo_operator.plugin import log_lines, spec_diff, views

@@ -9,7 +9,7 @@ from control_plane.deployments import INTERNAL, deployment
 from fakes.clusters import RELEASE, Cluster
 from fakes.scripted_routers import FakeRouter
 
-from flamingo.wire.report import StartReport
+from flamingo_common.wire.report import StartReport
 from flamingo_operator import autoscale, names, report_scaling, routers, spec
 from flamingo_operator.autoscale import Servers
 from flamingo_operator.cold_start import Phases

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from flamingo.service import files, http, page
+from flamingo_common.service import http, page, static_files
 
 UI = page.PACKAGE / "ui"
 NAMES = sorted(file.name for file in UI.iterdir() if file.is_file())
@@ -67,7 +67,9 @@ def test_the_index_is_html_under_a_strict_policy():
 def test_every_file_is_served_with_its_type_and_policy(name):
     status, headers, body = get(f"/ui/{name}")
     assert (status, body) == (200, (UI / name).read_bytes())
-    assert headers["Content-Type"].split(";")[0] == files.CONTENT_TYPES[name.rpartition(".")[2]]
+    assert (
+        headers["Content-Type"].split(";")[0] == static_files.CONTENT_TYPES[name.rpartition(".")[2]]
+    )
     assert headers["Content-Security-Policy"] == page.CONTENT_SECURITY_POLICY
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flamingo.service.patience import (
+from flamingo_common.service.connection_limits import (
     BODY_START_S,
     Allowance,
     Census,

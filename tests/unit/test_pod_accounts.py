@@ -8,8 +8,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.errors import InternalError, Overloaded, RequestTooLarge
-from flamingo.wire.report import MAX_CLIPS, MAX_TIMINGS, LoadReport
+from flamingo_common.errors import InternalError, Overloaded, RequestTooLarge
+from flamingo_common.wire.report import MAX_CLIPS, MAX_TIMINGS, LoadReport
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.clips import Clips
 from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob

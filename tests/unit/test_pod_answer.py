@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from flamingo.wire.requests import EmbeddingOptions
-from flamingo.wire.responses import EmbeddingList, EmbeddingUsage
+from flamingo_common.wire.requests import EmbeddingOptions
+from flamingo_common.wire.responses import EmbeddingList, EmbeddingUsage
 from flamingo_pod import answer, embedding
 from flamingo_pod.answer import Answer, Choice, Question
 from flamingo_pod.detokenize import Detokenizer

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from flamingo.errors import Overloaded
+from flamingo_common.errors import Overloaded
 from flamingo_pod.held import HeldBytes
 
 

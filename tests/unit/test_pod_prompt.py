@@ -1,7 +1,7 @@
 import pytest
 
-from flamingo.errors import BadRequest, ContextTooLong
-from flamingo.wire import requests
+from flamingo_common.errors import BadRequest, ContextTooLong
+from flamingo_common.wire import requests
 from flamingo_pod import chat, prompt, styles
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.model.limits import Limits

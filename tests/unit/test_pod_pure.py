@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.errors import InvalidAudio
-from flamingo.service import addresses
+from flamingo_common.errors import InvalidAudio
+from flamingo_common.service import addresses
 from flamingo_pod import lifecycle, media
 from flamingo_pod.audio import containers
 from flamingo_pod.engine.account import Account

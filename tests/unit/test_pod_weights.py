@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from flamingo.service.exits import Exit
-from flamingo.wire.report import StartReport
+from flamingo_common.service.exit_status import Exit
+from flamingo_common.wire.report import StartReport
 from flamingo_pod import faults
 from flamingo_pod.weights import folder, listing
 from flamingo_pod.weights.faults import AccessRefused, CannotLoad, HubUnreachable

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from flamingo.errors import NoEndpointReady, Overloaded, Unavailable
-from flamingo.wire.report import LoadReport, Timing
+from flamingo_common.errors import NoEndpointReady, Overloaded, Unavailable
+from flamingo_common.wire.report import LoadReport, Timing
 from flamingo_router.ask import Ask
 from flamingo_router.balancer import NUM_LOOKED_AT, Balancer, Bounds, Dice
 from flamingo_router.fair_queue import Waiting

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from flamingo.wire.report import LoadReport
+from flamingo_common.wire.report import LoadReport
 from flamingo_router.cost import Cost
 from flamingo_router.fleet import Fleet
 

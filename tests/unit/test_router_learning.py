@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flamingo.wire.report import MAX_TIMINGS, LoadReport, Timing
+from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, Timing
 from flamingo_router import cost
 from flamingo_router.cost import Rates, Work
 from flamingo_router.learning import CostModel

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.errors import Draining
-from flamingo.service.settings import load
+from flamingo_common.errors import Draining
+from flamingo_common.service.settings import load
 from flamingo_router.gate import Gate
 from flamingo_router.lines import MAX_HELD_BYTES, Lines
 from flamingo_router.settings import Settings

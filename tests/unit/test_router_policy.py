@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.errors import NoEndpointReady, Overloaded
-from flamingo.wire.report import LoadReport
+from flamingo_common.errors import NoEndpointReady, Overloaded
+from flamingo_common.wire.report import LoadReport
 from flamingo_router import cost, policy
 from flamingo_router.cost import Cost
 from flamingo_router.fleet import Endpoint

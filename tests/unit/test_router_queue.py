@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.errors import BadRequest
+from flamingo_common.errors import BadRequest
 from flamingo_router import affinity, ejection, facts, quarantine
 from flamingo_router.affinity import Affinity
 from flamingo_router.arrivals import Arrivals

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.errors import RateLimited
+from flamingo_common.errors import RateLimited
 from flamingo_router.quota import Quotas
 
 

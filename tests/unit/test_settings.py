@@ -10,8 +10,8 @@ import yaml
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from flamingo.service import configuration, settings
-from flamingo.service.settings import ServiceSettings
+from flamingo_common.service import config_command, settings
+from flamingo_common.service.settings import ServiceSettings
 
 PREFIX = "FLAMINGO_TEST_"
 
@@ -116,7 +116,7 @@ def test_an_empty_file_gives_nothing(load):
 
 def test_what_is_shown_is_a_file_that_gives_the_same(load):
     found, given = load("--port", "4", file="names: [a, 'b: c']\n")
-    text = configuration.shown(found, given, prog="test")
+    text = config_command.shown(found, given, prog="test")
     assert load(file=text)[0].model_dump() | {"config": None} == found.model_dump() | {
         "config": None
     }
@@ -127,13 +127,13 @@ def test_what_is_shown_is_a_file_that_gives_the_same(load):
 
 def test_secrets_are_not_shown(load):
     found, given = load(HUB_TOKEN="hf_abc")
-    text = configuration.shown(found, given, prog="test")
+    text = config_command.shown(found, given, prog="test")
     assert "hf_abc" not in text
     assert "hub_token: '***'" in text
 
 
 def test_the_schema_takes_what_the_settings_take():
-    validator = jsonschema_rs.validator_for(configuration.schema(Settings))
+    validator = jsonschema_rs.validator_for(config_command.schema(Settings))
     assert validator.is_valid(yaml.safe_load("port: 1\nnames: [a]\n"))
     assert not validator.is_valid({"prot": 1})
     assert not validator.is_valid({"max_held": 0})

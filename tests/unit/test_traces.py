@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from flamingo.service import traces
+from flamingo_common.service import traces
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PROGRAM = """
 import sys
-from flamingo.service import traces
+from flamingo_common.service import traces
 {}
 print(traces.configure(service='pod'))
 print(any(name.startswith('opentelemetry') for name in sys.modules if sys.modules[name]))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 
 WINDOW = windows.WINDOW_SAMPLES
 

@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo.errors import BadRequest, UnsupportedParameter
-from flamingo.wire import accepted, parse, requests, responses, sse, unsupported, vectors
+from flamingo_common.errors import BadRequest, UnsupportedParameter
+from flamingo_common.wire import (
+    openai_embeddings,
+    openai_ignored,
+    openai_unsupported,
+    parse,
+    requests,
+    responses,
+    sse,
+)
 
 
 def chat(**fields):
@@ -168,7 +176,7 @@ def test_a_body_that_is_no_json_object_is_refused(body):
 )
 def test_a_parameter_that_would_change_the_answer_is_refused_by_name(name, value):
     with pytest.raises(UnsupportedParameter) as caught:
-        unsupported.refuse({name: value})
+        openai_unsupported.refuse({name: value})
     assert caught.value.param == name
 
 
@@ -197,14 +205,14 @@ AT_ITS_DEFAULT = [
 
 @pytest.mark.parametrize("fields", AT_ITS_DEFAULT, ids=lambda fields: next(iter(fields)))
 def test_a_parameter_that_changes_nothing_is_taken(fields):
-    unsupported.refuse(fields, own=unsupported.CHAT_ONLY)
+    openai_unsupported.refuse(fields, own=openai_unsupported.CHAT_ONLY)
     parse.request(requests.ChatRequest, chat(**fields))
     parse.request(requests.ChatRequest, chat(**dict.fromkeys(fields)))
 
 
 def test_every_parameter_that_is_taken_for_nothing_is_in_the_table():
     named = {name for fields in AT_ITS_DEFAULT for name in fields}
-    assert set(accepted.Accepted.model_fields) <= named
+    assert set(openai_ignored.Accepted.model_fields) <= named
 
 
 @pytest.mark.parametrize(
@@ -266,11 +274,11 @@ PARTS = [
         *(({"input": part}, 1) for part in PARTS),
         ({"input": [*PARTS, SONG]}, 4),
         *(({"messages": [{"role": "user", "content": [part]}]}, 1) for part in PARTS),
-        ({"input": [SONG] * vectors.MAX_CLIPS}, vectors.MAX_CLIPS),
+        ({"input": [SONG] * openai_embeddings.MAX_CLIPS}, openai_embeddings.MAX_CLIPS),
     ],
 )
 def test_a_clip_to_embed_is_named_in_many_ways(fields, num_clips):
-    asked = parse.request(vectors.VectorRequest, fields)
+    asked = parse.request(openai_embeddings.VectorRequest, fields)
     assert len(asked.clips) == num_clips
     assert {clip.data or clip.url for clip in asked.clips} <= {
         "AAAA",
@@ -305,16 +313,16 @@ WORDS = {"type": "text", "text": "a sad song"}
 )
 def test_what_cannot_be_embedded_is_refused_with_its_reason(fields, param, says):
     with pytest.raises(BadRequest) as caught:
-        parse.request(vectors.VectorRequest, fields)
+        parse.request(openai_embeddings.VectorRequest, fields)
     assert caught.value.param == param
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("name", sorted(unsupported.CHAT_ONLY))
+@pytest.mark.parametrize("name", sorted(openai_unsupported.CHAT_ONLY))
 def test_what_a_route_has_itself_is_not_refused_there(name):
-    unsupported.refuse({name: 2}, own=unsupported.CHAT_ONLY)
+    openai_unsupported.refuse({name: 2}, own=openai_unsupported.CHAT_ONLY)
     with pytest.raises(UnsupportedParameter):
-        unsupported.refuse({name: 2}, own={"audio"})
+        openai_unsupported.refuse({name: 2}, own={"audio"})
 
 
 @given(st.lists(st.text(max_size=40), max_size=8), st.data())

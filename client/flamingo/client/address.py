@@ -5,7 +5,7 @@ Pure.
 
 from urllib.parse import urlsplit
 
-from flamingo.errors import BadRequest
+from flamingo_common.errors import BadRequest
 
 DEFAULT = "http://127.0.0.1:8000"
 

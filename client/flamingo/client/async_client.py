@@ -18,8 +18,8 @@ from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.sources import Audio
 from flamingo.client.streams import AsyncTextStream, Chunk
 from flamingo.client.transport import Call, Manners, Sleep, Transport
-from flamingo.wire import report, responses
-from flamingo.wire.requests import Layer, Pooling, Style
+from flamingo_common.wire import report, responses
+from flamingo_common.wire.requests import Layer, Pooling, Style
 
 CHAT = "/v1/chat/completions"
 CAPTIONS = "/v1/audio/captions"
@@ -41,7 +41,7 @@ class Options(TypedDict, total=False):
 class AsyncFlamingoClient:
     """A fleet, or one pod, at one address.
 
-    Use it within one event loop. Every method raises `flamingo.errors`' classes
+    Use it within one event loop. Every method raises `flamingo_common.errors`' classes
     as the server raised them, with `request_id` set.
     """
 

@@ -11,8 +11,8 @@ from typing import BinaryIO
 import aiohttp
 
 from flamingo.client import address
-from flamingo.errors import MediaFetchFailed, RequestTooLarge
-from flamingo.wire import MAX_BODY_BYTES
+from flamingo_common.errors import MediaFetchFailed, RequestTooLarge
+from flamingo_common.wire import MAX_BODY_BYTES
 
 CHUNK_BYTES = 2**18
 

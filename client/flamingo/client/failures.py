@@ -1,12 +1,12 @@
 """What can go wrong between this client and a fleet, beside what the fleet itself tells.
 
-These never cross the wire, so they have no row in the table of `flamingo.errors`;
+These never cross the wire, so they have no row in the table of `flamingo_common.errors`;
 they share its base, so that `except FlamingoError` catches all there is to catch.
 
 Pure.
 """
 
-from flamingo.errors import FlamingoError
+from flamingo_common.errors import FlamingoError
 
 
 class CannotConnect(FlamingoError):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flamingo.client.failures import UnexpectedAnswer
-from flamingo.wire import responses
-from flamingo.wire.requests import Layer, Pooling
+from flamingo_common.wire import responses
+from flamingo_common.wire.requests import Layer, Pooling
 
 
 class Reply(responses.ChatCompletion):

@@ -3,7 +3,7 @@
 Pure: the dice are thrown by the caller.
 """
 
-from flamingo.errors import MAX_RETRY_AFTER_S, FlamingoError
+from flamingo_common.errors import MAX_RETRY_AFTER_S, FlamingoError
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 8.0

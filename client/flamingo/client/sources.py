@@ -17,8 +17,8 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from flamingo.client import address
-from flamingo.errors import InvalidAudio, RequestTooLarge
-from flamingo.wire import MAX_BODY_BYTES
+from flamingo_common.errors import InvalidAudio, RequestTooLarge
+from flamingo_common.wire import MAX_BODY_BYTES
 
 COPY_BYTES = 2**18
 

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import aiohttp
 
-from flamingo import errors
 from flamingo.client.failures import UnexpectedAnswer
-from flamingo.wire import responses, sse
+from flamingo_common import errors
+from flamingo_common.wire import responses, sse
 
 END_S = 1.0
 """How long a server may take from `[DONE]` to the end of its answer."""

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from flamingo.client.async_client import AsyncFlamingoClient, Options
 from flamingo.client.loop_thread import LoopThread
 from flamingo.client.streams import AsyncTextStream
-from flamingo.wire import responses
+from flamingo_common.wire import responses
 
 P = ParamSpec("P")
 T = TypeVar("T")

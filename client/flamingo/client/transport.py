@@ -17,11 +17,11 @@ import aiohttp
 from aiohttp import payload
 from pydantic import ValidationError
 
-from flamingo import errors
 from flamingo.client import bodies, download, failures, retries
 from flamingo.client.fields import Fields
 from flamingo.client.sources import Clip
-from flamingo.wire import REQUEST_ID_HEADER
+from flamingo_common import errors
+from flamingo_common.wire import REQUEST_ID_HEADER
 
 CONNECT_S = 10.0
 

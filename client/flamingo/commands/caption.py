@@ -8,8 +8,8 @@ import typer
 from flamingo.client import CannotConnect, FlamingoClient, address
 from flamingo.client.fields import Sampling
 from flamingo.commands import clips, options, output
-from flamingo.errors import FlamingoError
-from flamingo.wire.requests import Style
+from flamingo_common.errors import FlamingoError
+from flamingo_common.wire.requests import Style
 
 StyleOption = Annotated[
     Style, typer.Option("--style", help="How to say it.", rich_help_panel=options.ANSWER)

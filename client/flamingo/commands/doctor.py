@@ -20,9 +20,9 @@ from rich.table import Table
 
 from flamingo.client import FlamingoClient, address
 from flamingo.commands import options
-from flamingo.errors import FlamingoError
-from flamingo.service import checks, run
-from flamingo.service.checks import Check, Verdict, bad, doubtful, good
+from flamingo_common.errors import FlamingoError
+from flamingo_common.service import checks, run
+from flamingo_common.service.checks import Check, Verdict, bad, doubtful, good
 
 Model = Annotated[str, typer.Option("--model", help="Built-in name, folder or Hugging Face id.")]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")]

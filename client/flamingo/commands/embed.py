@@ -12,7 +12,7 @@ from rich.table import Table
 
 from flamingo.client import Embedding, FlamingoClient, address
 from flamingo.commands import clips, options, output
-from flamingo.wire.requests import Layer, Pooling
+from flamingo_common.wire.requests import Layer, Pooling
 
 NUM_SHOWN = 4
 

@@ -6,8 +6,8 @@ from rich.table import Table
 
 from flamingo.client import FlamingoClient, address
 from flamingo.commands import options, output
-from flamingo.errors import NotFound
-from flamingo.wire.report import EndpointReport, FleetReport
+from flamingo_common.errors import NotFound
+from flamingo_common.wire.report import EndpointReport, FleetReport
 
 BAD = frozenset({"silent", "failed"})
 """Beside ejected pods: those that somebody may have to look at."""

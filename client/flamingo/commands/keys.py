@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flamingo.service import keys
+from flamingo_common.service import keys
 
 KEY_BYTES = 32
 

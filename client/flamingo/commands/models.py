@@ -5,8 +5,8 @@ from rich.table import Table
 
 from flamingo.client import FlamingoClient, address
 from flamingo.commands import options, output
-from flamingo.wire.requests import Layer
-from flamingo.wire.responses import ModelCard, ModelList
+from flamingo_common.wire.requests import Layer
+from flamingo_common.wire.responses import ModelCard, ModelList
 
 LAYERS: tuple[Layer, ...] = ("encoder", "projector")
 

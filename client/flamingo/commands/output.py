@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from flamingo.client import TextStream
-from flamingo.errors import FlamingoError
-from flamingo.wire.responses import AudioUsage
+from flamingo_common.errors import FlamingoError
+from flamingo_common.wire.responses import AudioUsage
 
 UNBOUNDED_WIDTH = 1000
 

@@ -7,7 +7,7 @@ import typer
 
 from flamingo.local_fleet import fleet, machine
 from flamingo.local_fleet.plan import LogLevel, Options
-from flamingo.service.run import PortBusy
+from flamingo_common.service.run import PortBusy
 
 CLIP = Path(__file__).parent.parent / "clips" / "clip.mp3"
 

@@ -19,7 +19,7 @@ import aiohttp
 
 from flamingo.local_fleet import machine, messages, plan, processes, terminal
 from flamingo.local_fleet.processes import Child, Launch
-from flamingo.service import run
+from flamingo_common.service import run
 
 POLL_S = 0.2
 POLL_TIMEOUT_S = 5.0

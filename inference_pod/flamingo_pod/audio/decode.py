@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import soxr
 
-from flamingo.audio import windows
-from flamingo.errors import AudioTooLong, InvalidAudio
+from flamingo_common.audio import windows
+from flamingo_common.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import reader
 from flamingo_pod.audio.reader import Block, Samples
 from flamingo_pod.memory_file import Address

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from flamingo.errors import InvalidAudio
+from flamingo_common.errors import InvalidAudio
 from flamingo_pod.audio import containers
 
 Samples = NDArray[np.float32]

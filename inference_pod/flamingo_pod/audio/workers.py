@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from flamingo.errors import InvalidAudio
+from flamingo_common.errors import InvalidAudio
 from flamingo_pod.audio import decode
 from flamingo_pod.audio.decode import Bounds, Decoded
 from flamingo_pod.memory_file import Address, MemoryFile

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.audio import decode, sound_file
 from flamingo_pod.bench import machine, sound, table
 from flamingo_pod.memory_file import Address, MemoryFile

@@ -9,7 +9,7 @@ Pure: the same seed gives the same samples.
 import numpy as np
 from numpy.typing import NDArray
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 
 Samples = NDArray[np.float32]
 DEGREES = (0, 5, 7, 3, 8, 10)

@@ -7,8 +7,8 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from flamingo.service import logs
-from flamingo.service.checks import Check
+from flamingo_common.service import logs
+from flamingo_common.service.checks import Check
 from flamingo_pod.doctor import device, model, software, sound
 
 

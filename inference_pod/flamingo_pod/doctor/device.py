@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from flamingo.service.checks import Check, bad, doubtful, good
+from flamingo_common.service.checks import Check, bad, doubtful, good
 from flamingo_pod.weights.folder import Contents
 
 QUERY = "name,driver_version,memory.total,compute_cap"

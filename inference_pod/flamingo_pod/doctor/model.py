@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from flamingo.service.checks import Check, bad, doubtful, good
+from flamingo_common.service.checks import Check, bad, doubtful, good
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.weights import folder, hub

@@ -7,7 +7,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from flamingo.service.checks import Check, bad, good
+from flamingo_common.service.checks import Check, bad, good
 
 WATCHED = ("torch", "transformers")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from flamingo.errors import FlamingoError
-from flamingo.service.checks import Check, bad, good
+from flamingo_common.errors import FlamingoError
+from flamingo_common.service.checks import Check, bad, good
 
 RATE_HZ = 48_000
 

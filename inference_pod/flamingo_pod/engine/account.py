@@ -5,7 +5,7 @@ Pure: the engine's thread writes, the event loop reads; each field is one number
 
 from dataclasses import dataclass
 
-from flamingo.audio.windows import TOKENS_PER_WINDOW
+from flamingo_common.audio.windows import TOKENS_PER_WINDOW
 
 
 @dataclass(eq=False, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.engine.cache import window_key
 
 Samples = NDArray[np.float32]

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from flamingo.errors import ContextTooLong, DeadlineExceeded, FlamingoError, InternalError
-from flamingo.service import logs
+from flamingo_common.errors import ContextTooLong, DeadlineExceeded, FlamingoError, InternalError
+from flamingo_common.service import logs
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio, Window
 from flamingo_pod.engine.engine import Broken, Core, Options, Prompt

@@ -10,7 +10,7 @@ Pure. The engine's thread writes; `names` may be read from another.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flamingo.wire.report import MAX_CLIPS
+from flamingo_common.wire.report import MAX_CLIPS
 
 
 @dataclass(frozen=True, slots=True)

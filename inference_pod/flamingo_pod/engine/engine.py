@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from flamingo.audio.windows import TOKENS_PER_WINDOW
-from flamingo.errors import BadRequest
-from flamingo.wire.responses import FinishReason
+from flamingo_common.audio.windows import TOKENS_PER_WINDOW
+from flamingo_common.errors import BadRequest
+from flamingo_common.wire.responses import FinishReason
 from flamingo_pod.engine import forward, kv, sampler
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio, Window

@@ -18,7 +18,7 @@ import torch
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.hf import from_tokenizer
 
-from flamingo.errors import BadRequest, Unavailable
+from flamingo_common.errors import BadRequest, Unavailable
 from flamingo_pod.engine import grammar_trial
 
 MAX_SCHEMA_BYTES = 64 * 1024

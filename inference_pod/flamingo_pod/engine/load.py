@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flamingo.audio.windows import TOKENS_PER_WINDOW
+from flamingo_common.audio.windows import TOKENS_PER_WINDOW
 from flamingo_pod.engine.account import Account
 
 PRIOR_ENCODE_S = 0.02

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from flamingo.errors import BadRequest
+from flamingo_common.errors import BadRequest
 from flamingo_pod.engine import kv, sampler
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.engine.encoder import Encoder

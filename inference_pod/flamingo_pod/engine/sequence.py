@@ -7,7 +7,7 @@ from collections import abc
 from dataclasses import dataclass, field
 from enum import Enum
 
-from flamingo.wire.responses import FinishReason
+from flamingo_common.wire.responses import FinishReason
 from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.extents import Extent
 

@@ -24,7 +24,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.model.limits import Limits
@@ -158,7 +158,7 @@ def _classes(source: Source, model_type: str) -> tuple[Any, Any]:
 
 
 def _check(model: Any, processor: Any) -> None:
-    """Refuse a checkpoint whose ear is not the one `flamingo.audio.windows` counts for."""
+    """Refuse a checkpoint whose ear is not the one `flamingo_common.audio.windows` counts for."""
     extractor = processor.feature_extractor
     heard = (extractor.sampling_rate, extractor.chunk_length, extractor.hop_length)
     counted = (windows.SAMPLE_RATE_HZ, windows.WINDOW_S, windows.HOP_SAMPLES)

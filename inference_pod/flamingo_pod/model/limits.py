@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flamingo.wire.requests import Layer
+from flamingo_common.wire.requests import Layer
 
 
 @dataclass(frozen=True, slots=True)

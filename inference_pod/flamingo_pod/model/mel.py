@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 
 Samples = NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.model.linear import through
 from flamingo_pod.model.mel import batches
 

@@ -26,7 +26,7 @@ from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, tqdm
 
-from flamingo.service import logs
+from flamingo_common.service import logs
 from flamingo_pod.weights import folder, listing, refusals
 from flamingo_pod.weights.faults import CannotLoad, HubUnreachable
 from flamingo_pod.weights.listing import RemoteFile

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from flamingo.wire.report import Loading, LoadingPhase, StartReport
+from flamingo_common.wire.report import Loading, LoadingPhase, StartReport
 
 Clock = Callable[[], float]
 

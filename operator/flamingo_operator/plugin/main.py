@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from flamingo.wire.report import LoadReport
+from flamingo_common.wire.report import LoadReport
 from flamingo_operator import kinds, names
 from flamingo_operator import spec as specs
 from flamingo_operator.failures import FailureCount, Sight, counted, failure

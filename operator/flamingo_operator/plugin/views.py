@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flamingo.wire.report import LoadReport
+from flamingo_common.wire.report import LoadReport
 from flamingo_operator import names
 from flamingo_operator.conditions import GOOD_WHEN_FALSE
 from flamingo_operator.failures import FailureCount

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fakes import processes
 
-from flamingo.service import run
+from flamingo_common.service import run
 
 HERE = Path(__file__).parent
 PATHS = ("/health", "/health/ready", "/stats")

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import transformers
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod import prompt
 from flamingo_pod.bench import task
 from flamingo_pod.bench.meter import Meter

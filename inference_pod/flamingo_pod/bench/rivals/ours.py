@@ -6,7 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod import prompt
 from flamingo_pod.audio import sound_file
 from flamingo_pod.bench import meter as meters

@@ -18,7 +18,7 @@ from transformers import (
     AudioFlamingo3Processor,
 )
 
-from flamingo.audio import windows
+from flamingo_common.audio import windows
 from flamingo_pod.bench import task
 from flamingo_pod.bench.meter import Meter
 from flamingo_pod.bench.outcome import Answer, Measured

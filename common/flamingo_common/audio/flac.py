@@ -1,0 +1,40 @@
+"""FLAC: STREAMINFO counts the samples, unless the encoder could not seek back.
+
+Pure.
+"""
+
+import struct
+
+from flamingo_common.audio import mpeg
+from flamingo_common.audio.clip import Clip
+
+USUAL_RATIO = 0.6
+"""Compressed ÷ raw, for music (flac's own documentation says 50-70 %)."""
+
+
+def clip(head: bytes, total_bytes: int | None) -> Clip | None:
+    """Return the clip of a FLAC file's first bytes; some taggers put ID3 before it."""
+    packed = _stream_info(head, mpeg.id3_bytes(head))
+    rate, num_samples = packed >> 44, packed & (2**36 - 1)
+    if not rate:
+        return None
+    if num_samples:
+        return Clip(num_samples / rate, "exact", "flac")
+    if total_bytes is None:
+        return None
+    num_channels, num_bits = (packed >> 41 & 0x7) + 1, (packed >> 36 & 0x1F) + 1
+    bytes_per_s = rate * num_channels * num_bits / 8 * USUAL_RATIO
+    return Clip(total_bytes / bytes_per_s, "estimate", "flac")
+
+
+def rate_hz(head: bytes, at: int) -> int:
+    """Return the sample rate of the stream whose `fLaC` mark is at `at`."""
+    return _stream_info(head, at) >> 44
+
+
+def _stream_info(head: bytes, at: int) -> int:
+    """Return 64 bits: rate 20, channels - 1: 3, bits - 1: 5, samples 36.
+
+    They stand behind the mark (4), a block header (4), block and frame sizes (10).
+    """
+    return int(struct.unpack_from(">Q", head, at + 18)[0])

@@ -1,0 +1,93 @@
+"""MP4 and M4A: boxes. `moov` knows the length; where it comes last, only the size is left.
+
+Pure.
+"""
+
+import struct
+from collections.abc import Iterator
+from itertools import islice
+
+from flamingo_common.audio.clip import Clip
+
+FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
+MAX_BOXES = 256
+AAC_BYTES_PER_S = 16_000
+UNKNOWN_DURATIONS = (0, 2**32 - 1, 2**64 - 1)
+
+Box = tuple[bytes, int, int]
+"""Kind, and the offsets of its body's start and end."""
+
+
+def clip(head: bytes, _total_bytes: int | None) -> Clip | None:
+    """Return the clip of an MP4 file's first bytes."""
+    media_bytes = 0
+    for kind, start, end in _boxes(head, 0, len(head)):
+        if kind == b"moov":
+            seconds = _seconds(head, start, end)
+            # A fragmented file tells no length here, and its `mdat` holds only a part.
+            return None if seconds is None else Clip(seconds, "exact", "mp4")
+        if kind == b"mdat":
+            media_bytes = end - start
+    return Clip(media_bytes / AAC_BYTES_PER_S, "bytes", "mp4") if media_bytes else None
+
+
+def moov_at(head: bytes) -> int | None:
+    """Return where `moov` must be, as the boxes before it say; None if it is in `head`."""
+    if head[4:8] not in FIRST_BOXES:
+        return None
+    at = 0
+    for kind, _, end in _boxes(head, 0, len(head)):
+        if kind == b"moov":
+            return None
+        at = end
+    return at if at >= len(head) else None
+
+
+def _boxes(head: bytes, start: int, stop: int) -> Iterator[Box]:
+    return islice(_all_boxes(head, start, min(stop, len(head))), MAX_BOXES)
+
+
+def _all_boxes(head: bytes, at: int, stop: int) -> Iterator[Box]:
+    while at + 8 <= stop:
+        size, kind = struct.unpack_from(">I4s", head, at)
+        body = at + 8
+        if size == 1:  # a 64-bit size follows
+            (size,) = struct.unpack_from(">Q", head, body)
+            body += 8
+        end = at + size if size else stop  # 0: to the end of the file
+        if end < body:
+            return
+        yield kind, body, end
+        at = end
+
+
+def _seconds(head: bytes, start: int, end: int) -> float | None:
+    """Return the length that a `moov` tells, though its own end may be past the head."""
+    timescale, duration = 0, 0
+    for kind, at, stop in _boxes(head, start, end):
+        if kind == b"mvhd":
+            timescale, duration = _times(head, at)
+        if kind == b"mvex" and duration in UNKNOWN_DURATIONS:
+            duration = _fragments_duration(head, at, stop)
+    if not timescale or duration in UNKNOWN_DURATIONS:
+        return None
+    return duration / timescale
+
+
+def _times(head: bytes, at: int) -> tuple[int, int]:
+    """Return timescale and duration of a `mvhd`, after two dates; version 1 has 64-bit ones."""
+    timescale, duration = (
+        struct.unpack_from(">IQ", head, at + 20)
+        if head[at] == 1
+        else struct.unpack_from(">II", head, at + 12)
+    )
+    return timescale, duration
+
+
+def _fragments_duration(head: bytes, start: int, end: int) -> int:
+    """Return what `mehd` says of all fragments together; 0 when it says nothing."""
+    for kind, at, _ in _boxes(head, start, end):
+        if kind == b"mehd":
+            form = ">Q" if head[at] == 1 else ">I"
+            return int(struct.unpack_from(form, head, at + 4)[0])
+    return 0

@@ -1,0 +1,88 @@
+"""Ogg: Vorbis, Opus and FLAC in pages, each of which says how far the sound has come.
+
+The last page knows the length, and is at the far end. From the head we take the
+rate of its *audio* pages, which leaves out the headers (Vorbis's codebooks, a cover
+in the comments), and assume that the rest is like them.
+
+Pure.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flamingo_common.audio import flac
+from flamingo_common.audio.clip import Clip
+
+PAGE_HEADER_BYTES = 27
+OPUS_RATE_HZ = 48_000
+"""Opus counts at 48 kHz, whatever went in."""
+FIRST_PACKET = slice(0, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that ends a packet."""
+
+    end: int
+    """Offset of the next page."""
+    granule: int
+    """Samples from the start to this page's end."""
+
+
+def clip(head: bytes, total_bytes: int | None) -> Clip | None:
+    """Return the clip of an Ogg file's first bytes."""
+    rate_hz, skip = _rate(head)
+    pages = [page for page in _pages(head) if page.granule > 0]
+    if not rate_hz or not pages or total_bytes is None:
+        return None
+    last = pages[-1]
+    played_s = (last.granule - skip) / rate_hz
+    if last.end >= total_bytes:
+        return Clip(played_s, "exact", "ogg")
+    bytes_per_s = _bytes_per_s(pages, rate_hz)
+    if bytes_per_s is None:
+        return None
+    return Clip(played_s + (total_bytes - last.end) / bytes_per_s, "estimate", "ogg")
+
+
+def ended(head: bytes, end: bytes) -> Clip | None:
+    """Return the clip that begins with `head`, and whose last page begins in `end`."""
+    rate_hz, skip = _rate(head)
+    at = end.rfind(b"OggS")
+    if not rate_hz or at < 0:
+        return None
+    (granule,) = struct.unpack_from("<q", end, at + 6)
+    return Clip((granule - skip) / rate_hz, "exact", "ogg")
+
+
+def _rate(head: bytes) -> tuple[int, int]:
+    """Return the granules of one second, and how many to skip at the start."""
+    start = head[FIRST_PACKET]
+    at = start.find(b"OpusHead")
+    if at >= 0:
+        return OPUS_RATE_HZ, int(struct.unpack_from("<H", head, at + 10)[0])
+    at = start.find(b"\x01vorbis")
+    if at >= 0:
+        return int(struct.unpack_from("<I", head, at + 12)[0]), 0
+    at = start.find(b"fLaC")
+    return (flac.rate_hz(head, at), 0) if at >= 0 else (0, 0)
+
+
+def _pages(head: bytes) -> Iterator[Page]:
+    at = 0
+    while head[at : at + 4] == b"OggS" and at + PAGE_HEADER_BYTES <= len(head):
+        (granule,) = struct.unpack_from("<q", head, at + 6)
+        lacing = head[at + PAGE_HEADER_BYTES : at + PAGE_HEADER_BYTES + head[at + 26]]
+        at += PAGE_HEADER_BYTES + len(lacing) + sum(lacing)
+        yield Page(at, granule)  # its header tells the whole page, though the head may cut it
+
+
+def _bytes_per_s(pages: list[Page], rate_hz: int) -> float | None:
+    """Return the mean of the pages after the first, which follows the headers."""
+    first, last = pages[0], pages[-1]
+    if len(pages) == 1:
+        first = Page(0, 0)
+    if last.granule <= first.granule:
+        return None
+    return (last.end - first.end) * rate_hz / (last.granule - first.granule)

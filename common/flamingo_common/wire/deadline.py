@@ -1,0 +1,30 @@
+"""How long an answer is of use: the header `x-flamingo-deadline-ms`.
+
+Pure.
+"""
+
+import re
+from collections.abc import Mapping
+
+from flamingo_common.errors import BadRequest
+from flamingo_common.wire import DEADLINE_HEADER
+
+MAX_DEADLINE_MS = 86_400_000
+_MILLISECONDS = re.compile(r"[0-9]{1,8}")
+
+
+def deadline_s(headers: Mapping[str, str], *, now_s: float) -> float | None:
+    """Return the moment that the header names, by the clock of `now_s`; None where it is not.
+
+    Raises:
+        BadRequest: it is no number of milliseconds.
+    """
+    text = headers.get(DEADLINE_HEADER)
+    if text is None:
+        return None
+    if not _MILLISECONDS.fullmatch(text) or not 1 <= int(text) <= MAX_DEADLINE_MS:
+        raise BadRequest(
+            f"{DEADLINE_HEADER} is a number of milliseconds, 1 to {MAX_DEADLINE_MS}",
+            param=DEADLINE_HEADER,
+        )
+    return now_s + int(text) / 1000

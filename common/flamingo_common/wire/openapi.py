@@ -1,0 +1,286 @@
+"""The table of routes → an OpenAPI 3.1 document.
+
+Request and answer types are described by pydantic, from the same classes that
+validate; so the document cannot promise what the server does not do.
+
+Pure.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+
+from flamingo_common import errors
+from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
+from flamingo_common.wire.deadline import MAX_DEADLINE_MS
+from flamingo_common.wire.openai_ignored import Accepted
+from flamingo_common.wire.requests import FORM_NAME, MAX_TEXT_CHARS
+from flamingo_common.wire.routes import METRICS, Faults, Route
+
+Json = dict[str, Any]
+TEMPLATE = "#/components/schemas/{model}"
+DESCRIPTION = """Serves NVIDIA's Music Flamingo: captions, answers and embeddings of up to 20
+minutes of music. OpenAI's clients can be pointed here; unknown fields are ignored, as OpenAI
+ignores them. Audio goes in as base64, as a URL, or as the part `file` of a form."""
+SCALARS = frozenset({"boolean", "integer", "number", "string"})
+FILE = {
+    "type": "string",
+    "format": "binary",
+    "description": "WAV, FLAC, MP3, Ogg, Opus, M4A, AAC, WebM or AIFF; the bytes decide.",
+}
+OWN_WORDS = {
+    "type": "string",
+    "maxLength": MAX_TEXT_CHARS,
+    "description": "The question. Who has a conversation puts `messages` into `request` instead.",
+}
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"enum": sorted({kind.kind for kind in errors.BY_CODE.values()})},
+                "param": {"type": ["string", "null"], "description": "The first faulty field."},
+                "code": {"enum": sorted(errors.BY_CODE)},
+            },
+        }
+    },
+}
+HEADERS = {
+    REQUEST_ID_HEADER: {
+        "description": "Names the request in the log; one that you send is kept.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
+WAITS = {
+    "Retry-After": {"description": "Whole seconds.", "schema": {"type": "string"}},
+    "retry-after-ms": {"description": "The same, exactly.", "schema": {"type": "string"}},
+}
+DEADLINE = {
+    "name": DEADLINE_HEADER,
+    "in": "header",
+    "description": "Milliseconds after which the answer is of no use.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
+}
+NO_RETRY = {
+    "x-should-retry": {"description": "Stops OpenAI's clients.", "schema": {"const": "false"}}
+}
+FORM_LIMIT = "Plain fields of a form are text; `request` holds what is not, as JSON."
+
+
+class _Schemas(GenerateJsonSchema):
+    """Pydantic's schemas, without a title that only repeats a field's name."""
+
+    def field_title_should_be_set(self, _: Any) -> bool:
+        return False
+
+
+def document(routes: Sequence[Route], *, version: str) -> Json:
+    """Return the OpenAPI document of a server with these routes."""
+    schemas = _schemas(routes)
+    paths: dict[str, Json] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    faults = {kind for route in routes for kind in route.faults}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flamingo Fleet",
+            "version": version,
+            "description": DESCRIPTION.replace("\n", " "),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "."}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
+        "security": [{}, {"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas | {"Error": ERROR},
+            "responses": {str(status): _refusal(status) for status in _statuses(faults)},
+            "headers": HEADERS | WAITS | NO_RETRY,
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, where the server asks for one.",
+                }
+            },
+        },
+    }
+
+
+def _schemas(routes: Sequence[Route]) -> Json:
+    told: list[tuple[Any, JsonSchemaMode]] = []
+    for route in routes:
+        told += [(route.request, "validation")] if route.request else []
+        told += [(kind, "serialization") for kind in (route.answer, route.events) if kind]
+    _, made = models_json_schema(
+        list(dict.fromkeys(told)), ref_template=TEMPLATE, schema_generator=_Schemas
+    )
+    schemas: Json = made["$defs"]
+    for route in routes:
+        if route.request:
+            schemas[f"{route.request.__name__}Fields"] = _fields(route, schemas)
+    return schemas
+
+
+def _operation(route: Route, schemas: Json) -> Json:
+    operation: Json = {
+        "operationId": _operation_id(route),
+        "tags": [route.tag],
+        "summary": route.summary,
+        "responses": dict(_responses(route)),
+    }
+    if "{" in route.path:
+        name = route.path.partition("{")[2].partition("}")[0]
+        schema = {"type": "string", "minLength": 1}
+        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema}]
+    if route.request:
+        operation["requestBody"] = _request_body(route, schemas)
+        operation["parameters"] = [DEADLINE]
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    words = route.path.strip("/").replace("{", "").replace("}", "").replace(".", "/").split("/")
+    ending = "_index" if route.path.endswith("/") else ""
+    return "_".join([route.method.lower(), *filter(None, words)]) + ending
+
+
+def _request_body(route: Route, schemas: Json) -> Json:
+    assert route.request is not None
+    name = route.request.__name__
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": TEMPLATE.format(model=name)},
+                "examples": {key: {"value": value} for key, value in route.examples.items()},
+            },
+            "multipart/form-data": {
+                "schema": _form(route, schemas[name]),
+                "encoding": {"request": {"contentType": "application/json"}},
+            },
+        },
+    }
+
+
+def _fields(route: Route, schemas: Json) -> Json:
+    """Return what a form's part `request` may hold: all but the audio."""
+    assert route.request is not None
+    schema: Json = copy.deepcopy(schemas[route.request.__name__])
+    for name in route.file_for:
+        del schema["properties"][name]
+    title = f"{route.request.__name__}Fields"
+    return {"type": "object", "title": title, "properties": schema["properties"]}
+
+
+def _form(route: Route, schema: Json) -> Json:
+    assert route.request is not None
+    plain = {
+        name: scalar
+        for name, told in schema["properties"].items()
+        if name not in {*Accepted.model_fields, *route.file_for}
+        and (scalar := _scalar(told)) is not None
+    }
+    rest = {"$ref": TEMPLATE.format(model=f"{route.request.__name__}Fields")}
+    form: Json = {
+        "type": "object",
+        "description": FORM_LIMIT,
+        "required": ["file"],
+        "propertyNames": {"pattern": FORM_NAME},
+        "properties": {"file": FILE, **plain, "request": rest},
+    }
+    if route.own_words:
+        form["properties"][route.own_words] = OWN_WORDS
+        form["required"] += [route.own_words]
+    return form
+
+
+def _scalar(schema: Mapping[str, Any]) -> Json | None:
+    """Return the part of a field's schema that text can say; None when there is none."""
+    options = schema.get("anyOf", [schema])
+    scalars = [option for option in options if option.get("type") in SCALARS]
+    if not scalars:
+        return None
+    kept = {name: schema[name] for name in ("description",) if name in schema}
+    return {name: value for name, value in scalars[0].items() if name != "default"} | kept
+
+
+def _responses(route: Route) -> Iterator[tuple[str, Json]]:
+    if route.leads_to:
+        location = {"description": "Relative.", "schema": {"const": route.leads_to}}
+        headers = {"Location": location, **_headers(HEADERS)}
+        yield "302", {"description": route.summary, "headers": headers}
+        return
+    done: Json = {
+        "description": route.summary,
+        "headers": _headers(HEADERS),
+        "content": dict(_content(route)),
+    }
+    yield "200", done
+    if route.not_ready:
+        yield "503", done | {"description": "Not now."}
+    for status in _statuses(route.faults):
+        yield str(status), {"$ref": f"#/components/responses/{status}"}
+
+
+def _content(route: Route) -> Iterator[tuple[str, Json]]:
+    if route.answer:
+        ref = TEMPLATE.format(model=route.answer.__name__)
+        yield "application/json", {"schema": {"$ref": ref}}
+    if route.events:
+        yield "text/event-stream", _stream(route.events.__name__)
+    for kind in route.also:
+        yield kind, {"schema": {}} if kind != METRICS else {"schema": {"type": "string"}}
+
+
+def _stream(event: str) -> Json:
+    """Describe one event; 3.1 has no word for the sequence of them."""
+    said = {
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": TEMPLATE.format(model=event)},
+    }
+    done = {"const": "[DONE]"}
+    return {
+        "schema": {
+            "type": "object",
+            "description": "With `stream: true`: one event. The last one says `[DONE]`; an error"
+            " after the first comes as an Error, and no `[DONE]`. Comments are heartbeats.",
+            "properties": {"data": {"type": "string", "anyOf": [said, done]}},
+        },
+        "example": f"data: {{…}}\n\n{sse.DONE.decode()}",
+    }
+
+
+def _statuses(faults: Faults) -> list[int]:
+    return sorted({kind.status for kind in faults})
+
+
+def _refusal(status: int) -> Json:
+    kinds = [kind for kind in errors.BY_CODE.values() if kind.status == status]
+    lines = [f"`{kind.code}`: {(kind.__doc__ or '').splitlines()[0]}" for kind in kinds]
+    retried = any(kind.retryable for kind in kinds)
+    return {
+        "description": "\n\n".join(lines),
+        "headers": _headers(HEADERS | (WAITS if retried else NO_RETRY)),
+        "content": {
+            "application/json": {
+                "schema": {"$ref": TEMPLATE.format(model="Error")},
+                "examples": {
+                    kind.code: {"value": errors.encode(kind((kind.__doc__ or "").splitlines()[0]))}
+                    for kind in kinds
+                },
+            }
+        },
+    }
+
+
+def _headers(headers: Mapping[str, Any]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
