@@ -13,24 +13,25 @@ from flamingo_common import errors
 from flamingo_common.service import auth, cors, docs, exposition, http, page
 from flamingo_common.service.keys import Key
 from flamingo_common.wire import routes
-from flamingo_router import cost, discovery, kube, loads
-from flamingo_router.balancer import Balancer, Bounds, Dice
-from flamingo_router.body import Limits
-from flamingo_router.discovery import Sources
-from flamingo_router.dispatch import Dispatcher
-from flamingo_router.endpoint_slices import Service
-from flamingo_router.fleet import Fleet
-from flamingo_router.fleet_report import fleet_report
-from flamingo_router.gate import Gate
-from flamingo_router.lobby import Lobby
+from flamingo_router.balancing import cost
+from flamingo_router.balancing.balancer import Balancer, Bounds, Dice
+from flamingo_router.balancing.fleet import Fleet
+from flamingo_router.balancing.fleet_report import fleet_report
+from flamingo_router.balancing.policy import POLICIES
+from flamingo_router.balancing.quota import Quotas
 from flamingo_router.metrics import Metrics
-from flamingo_router.pod_key import PodKey
-from flamingo_router.policy import POLICIES
-from flamingo_router.quota import Quotas
+from flamingo_router.pods import discovery, kube, load_polling
+from flamingo_router.pods.discovery import Sources
+from flamingo_router.pods.endpoint_slices import Service
+from flamingo_router.pods.pod_key import PodKey
+from flamingo_router.pods.sockets import Sockets
+from flamingo_router.relay.admission import Lobby
+from flamingo_router.relay.dispatch import Dispatcher
+from flamingo_router.relay.drain import Gate
+from flamingo_router.request.body import Limits
+from flamingo_router.request.spool import Spool
+from flamingo_router.request.url_probe import UrlProbe
 from flamingo_router.settings import Settings, host_and_port
-from flamingo_router.sockets import Sockets
-from flamingo_router.spool import Spool
-from flamingo_router.url_probe import UrlProbe
 
 SETTINGS = web.AppKey("settings", Settings)
 BALANCER = web.AppKey("balancer", Balancer)
@@ -51,7 +52,10 @@ def create(settings: Settings) -> web.Application:
     balancer = _balancer(settings)
     app[SETTINGS], app[BALANCER] = settings, balancer
     app[METRICS], app[GATE] = Metrics(balancer), Gate()
-    app[POD_KEY], app[QUOTAS] = PodKey(settings), Quotas(settings.quota_share)
+    app[POD_KEY], app[QUOTAS] = (
+        PodKey(settings.pod_key, settings.pod_key_file),
+        Quotas(settings.quota_share),
+    )
     app.middlewares.append(_count)
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(_relaying)
@@ -96,7 +100,7 @@ def _balancer(settings: Settings) -> Balancer:
 async def _relaying(app: web.Application) -> AsyncIterator[None]:
     """Keep what runs beside the requests as long as the app runs."""
     settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
-    pace = loads.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
+    pace = load_polling.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
     sockets = Sockets()
     urls = UrlProbe(settings.probe_networks, settings.probe_hosts)
     async with _session(settings, sockets) as session, asyncio.TaskGroup() as beside:
@@ -108,7 +112,7 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
             quotas=app[QUOTAS],
             urls=urls if settings.probe_urls else None,
         )
-        polls = loads.Polls(lobby, session, pace, on_silent=sockets.cut)
+        polls = load_polling.Polls(lobby, session, pace, on_silent=sockets.cut)
 
         def on_change(members: dict[str, bool]) -> None:
             lobby.balancer.reconcile(members)

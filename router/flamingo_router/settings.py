@@ -1,7 +1,6 @@
 """How this router behaves: each field is a flag and a `FLAMINGO_ROUTER_…` variable."""
 
 import os
-import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -12,31 +11,10 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flamingo_common.service.settings import ServiceSettings, faults_of
-from flamingo_router.endpoint_slices import Service
+from flamingo_router.pods.endpoint_slices import Service
+from flamingo_router.pods.pod_key import pod_key, secret
 
 PolicyName = Literal["least-work-left", "least-work-left-plain", "least-connections", "round-robin"]
-
-_SECRET = re.compile(r"[!-~]+")
-
-
-def secret(value: SecretStr) -> SecretStr:
-    """Return a key that may stand in a header.
-
-    Raises:
-        ValueError: it is empty, or holds a blank or anything but ASCII; does not quote it.
-    """
-    if not _SECRET.fullmatch(value.get_secret_value()):
-        raise ValueError("not an API key: one word of ASCII")
-    return value
-
-
-def pod_key(text: bytes) -> SecretStr:
-    """Return the key in the text of a file.
-
-    Raises:
-        ValueError: as `secret`.
-    """
-    return secret(SecretStr(text.decode("ascii", "replace").strip()))
 
 
 class Settings(ServiceSettings):

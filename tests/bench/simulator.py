@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 from flamingo_common.errors import Unavailable
 from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, Timing
-from flamingo_router.ask import Ask
-from flamingo_router.balancer import Balancer, Bounds, Dice
-from flamingo_router.fair_queue import Waiting
-from flamingo_router.fleet import Fleet
-from flamingo_router.policy import POLICIES
+from flamingo_router.balancing.balancer import Balancer, Bounds, Dice
+from flamingo_router.balancing.fair_queue import Waiting
+from flamingo_router.balancing.fleet import Fleet
+from flamingo_router.balancing.policy import POLICIES
+from flamingo_router.balancing.request_info import Ask
 
 ROUTE = "/v1/audio/captions"
 SHORT_S = 30.0

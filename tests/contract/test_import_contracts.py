@@ -36,8 +36,12 @@ def copy(tmp_path):
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        pytest.param("router/flamingo_router/policy.py", "import time", id="a clock in the policy"),
-        pytest.param("router/flamingo_router/cost.py", "import random", id="dice in the cost"),
+        pytest.param(
+            "router/flamingo_router/balancing/policy.py", "import time", id="a clock in the policy"
+        ),
+        pytest.param(
+            "router/flamingo_router/balancing/cost.py", "import random", id="dice in the cost"
+        ),
         pytest.param(
             "inference_pod/flamingo_pod/engine/load.py", "import torch", id="a tensor in the load"
         ),

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from flamingo_router import discovery, kube
-from flamingo_router.endpoint_slices import Service
+from flamingo_router.pods import discovery, kube
+from flamingo_router.pods.endpoint_slices import Service
 
 PATIENCE_S = 30
 ROLE = {

@@ -12,7 +12,7 @@ from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, clip, routing, run
 
 from flamingo_common.audio.clip import Clip
-from flamingo_router import url_probe
+from flamingo_router.request import url_probe
 
 SECONDS = 200
 WAV = clip(SECONDS)

@@ -10,13 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from flamingo_common.errors import NoEndpointReady, Overloaded, Unavailable
 from flamingo_common.wire.report import LoadReport, Timing
-from flamingo_router.ask import Ask
-from flamingo_router.balancer import NUM_LOOKED_AT, Balancer, Bounds, Dice
-from flamingo_router.fair_queue import Waiting
-from flamingo_router.fleet import Fleet
-from flamingo_router.fleet_report import fleet_report
-from flamingo_router.ledger import Ticket
-from flamingo_router.policy import POLICIES
+from flamingo_router.balancing.balancer import NUM_LOOKED_AT, Balancer, Bounds, Dice
+from flamingo_router.balancing.fair_queue import Waiting
+from flamingo_router.balancing.fleet import Fleet
+from flamingo_router.balancing.fleet_report import fleet_report
+from flamingo_router.balancing.ledger import Ticket
+from flamingo_router.balancing.policy import POLICIES
+from flamingo_router.balancing.request_info import Ask
 
 ROUTE = "/v1/audio/captions"
 A, B, C = "http://a", "http://b", "http://c"

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from fakes.kube import FakeKube, endpoint_slice, running
 
-from flamingo_router import discovery, kube
-from flamingo_router.endpoint_slices import Service, Slices
+from flamingo_router.pods import discovery, kube
+from flamingo_router.pods.endpoint_slices import Service, Slices
 
 PATIENCE_S = 20
 FAST = discovery.Pace(watch_s=60, silence_s=30, resync_s=60)

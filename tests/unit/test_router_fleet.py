@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from flamingo_common.wire.report import LoadReport
-from flamingo_router.cost import Cost
-from flamingo_router.fleet import Fleet
+from flamingo_router.balancing.cost import Cost
+from flamingo_router.balancing.fleet import Fleet
 
 A, B = "http://a", "http://b"
 

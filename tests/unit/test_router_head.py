@@ -12,8 +12,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flamingo_router import head
-from flamingo_router.sample import MAX_HEAD_BYTES, SAMPLE_BYTES
+from flamingo_router.request import audio_length
+from flamingo_router.request.scan import MAX_HEAD_BYTES, SAMPLE_BYTES
 
 JSON = "application/json"
 FORM = "multipart/form-data; boundary=xYz"
@@ -32,7 +32,7 @@ LONG = wav(60.0)  # 960 kB: most of it is past the head
 
 def scanned(body, *, content_type=JSON, total_bytes=None, sizes=None):
     """Return the scan of `body`, fed in chunks of `sizes`, until it says that it is done."""
-    scan, at = head.scan_of(content_type, total_bytes), 0
+    scan, at = audio_length.scan_of(content_type, total_bytes), 0
     for size in itertools.chain(sizes or [len(body)], itertools.repeat(len(body))):
         if scan.is_done or at >= len(body):
             return scan, min(at, len(body))
@@ -43,7 +43,7 @@ def scanned(body, *, content_type=JSON, total_bytes=None, sizes=None):
 
 def heard(body, **options):
     scan, num_read = scanned(body, total_bytes=len(body), **options)
-    return head.heard(scan, unseen_bytes=len(body) - num_read)
+    return audio_length.heard(scan, unseen_bytes=len(body) - num_read)
 
 
 def b64(data):
@@ -199,23 +199,39 @@ def test_a_boundary_may_be_quoted(quoting):
 @pytest.mark.parametrize(
     ("body", "content_type", "expected"),
     [
-        pytest.param(as_json({"messages": []}), JSON, head.SILENCE, id="no audio"),
-        pytest.param(b"", JSON, head.SILENCE, id="no body"),
-        pytest.param(b"]]]", JSON, head.SILENCE, id="no JSON"),
-        pytest.param(b'{"audio": {"data": ""}}', JSON, head.Heard(180, "assumed"), id="empty"),
+        pytest.param(as_json({"messages": []}), JSON, audio_length.SILENCE, id="no audio"),
+        pytest.param(b"", JSON, audio_length.SILENCE, id="no body"),
+        pytest.param(b"]]]", JSON, audio_length.SILENCE, id="no JSON"),
         pytest.param(
-            b'{"audio": {"url": "https://x/y.mp3"}}', JSON, head.Heard(180, "assumed"), id="a URL"
+            b'{"audio": {"data": ""}}', JSON, audio_length.Heard(180, "assumed"), id="empty"
         ),
         pytest.param(
-            b'{"image_url": {"url": "https://x/y.png"}}', JSON, head.SILENCE, id="an image's URL"
+            b'{"audio": {"url": "https://x/y.mp3"}}',
+            JSON,
+            audio_length.Heard(180, "assumed"),
+            id="a URL",
         ),
         pytest.param(
-            b'{"note": {"data": "UklGRg=="}}', JSON, head.SILENCE, id="data of something else"
+            b'{"image_url": {"url": "https://x/y.png"}}',
+            JSON,
+            audio_length.SILENCE,
+            id="an image's URL",
         ),
         pytest.param(
-            b'{"text": "data:audio/wav;base64,UklGRg=="}', JSON, head.SILENCE, id="text, no URL"
+            b'{"note": {"data": "UklGRg=="}}',
+            JSON,
+            audio_length.SILENCE,
+            id="data of something else",
         ),
-        pytest.param(field(b"a", b"b") + b"--xYz--", FORM, head.SILENCE, id="a form of words"),
+        pytest.param(
+            b'{"text": "data:audio/wav;base64,UklGRg=="}',
+            JSON,
+            audio_length.SILENCE,
+            id="text, no URL",
+        ),
+        pytest.param(
+            field(b"a", b"b") + b"--xYz--", FORM, audio_length.SILENCE, id="a form of words"
+        ),
     ],
 )
 def test_what_is_no_clip(body, content_type, expected):
@@ -225,7 +241,7 @@ def test_what_is_no_clip(body, content_type, expected):
 def test_a_form_that_cannot_be_read_counts_as_a_song():
     scan, _ = scanned(b"x", content_type="multipart/form-data")
 
-    assert head.heard(scan, unseen_bytes=None) == head.Heard(180, "assumed")
+    assert audio_length.heard(scan, unseen_bytes=None) == audio_length.Heard(180, "assumed")
 
 
 def test_broken_base64_goes_by_its_size():
@@ -246,19 +262,19 @@ def test_audio_past_the_head_goes_by_the_size_of_the_rest():
 def test_a_chunked_upload_of_a_counted_clip_is_exact():
     scan, _ = scanned(as_json(chat(input_audio(b64(LONG)))), total_bytes=None)
 
-    assert head.heard(scan, unseen_bytes=None) == head.Heard(60.0, "exact")
+    assert audio_length.heard(scan, unseen_bytes=None) == audio_length.Heard(60.0, "exact")
 
 
 @given(st.binary(max_size=400), st.sampled_from([JSON, FORM]), st.integers(1, 50))
 def test_no_body_breaks_it(body, content_type, size):
     scan, _ = scanned(body, content_type=content_type, sizes=itertools.repeat(size))
-    head.heard(scan, unseen_bytes=None)
+    audio_length.heard(scan, unseen_bytes=None)
 
 
 @given(st.text(alphabet='{}[]",:\\ data audio url', max_size=200), st.integers(1, 9))
 def test_no_json_like_body_breaks_it(text, size):
     scan, _ = scanned(text.encode(), sizes=itertools.repeat(size))
-    head.heard(scan, unseen_bytes=0)
+    audio_length.heard(scan, unseen_bytes=0)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, Timing
-from flamingo_router import cost
-from flamingo_router.cost import Rates, Work
-from flamingo_router.learning import CostModel
-from flamingo_router.regression import MAX_FACTOR, Regression
+from flamingo_router.balancing import cost
+from flamingo_router.balancing.cost import Rates, Work
+from flamingo_router.balancing.cost_model import CostModel
+from flamingo_router.balancing.regression import MAX_FACTOR, Regression
 
 CAPTIONS = "/v1/audio/captions"
 PRIOR = Rates(0.01, 0.03, 0.005)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from flamingo_common.errors import Draining
 from flamingo_common.service.settings import load
-from flamingo_router.gate import Gate
-from flamingo_router.lines import MAX_HELD_BYTES, Lines
+from flamingo_router.relay.drain import Gate
+from flamingo_router.relay.event_lines import MAX_HELD_BYTES, Lines
 from flamingo_router.settings import Settings
 
 

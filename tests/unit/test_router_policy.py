@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from flamingo_common.errors import NoEndpointReady, Overloaded
 from flamingo_common.wire.report import LoadReport
-from flamingo_router import cost, policy
-from flamingo_router.cost import Cost
-from flamingo_router.fleet import Endpoint
-from flamingo_router.policy import POLICIES, Offer
+from flamingo_router.balancing import cost, policy
+from flamingo_router.balancing.cost import Cost
+from flamingo_router.balancing.fleet import Endpoint
+from flamingo_router.balancing.policy import POLICIES, Offer
 
 CAPTIONS = "/v1/audio/captions"
 

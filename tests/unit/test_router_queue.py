@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flamingo_common.errors import BadRequest
-from flamingo_router import affinity, ejection, facts, quarantine
-from flamingo_router.affinity import Affinity
-from flamingo_router.arrivals import Arrivals
-from flamingo_router.ask import Ask, Priority
-from flamingo_router.clip_name import clip_name
-from flamingo_router.ejection import Health
-from flamingo_router.fair_queue import PATIENCE, FairQueue, Waiting
-from flamingo_router.quarantine import Quarantine
-from flamingo_router.retry_budget import RetryBudget
-from flamingo_router.sample import SAMPLE_BYTES, Sample
+from flamingo_router.balancing import affinity, ejection, quarantine
+from flamingo_router.balancing.affinity import Affinity
+from flamingo_router.balancing.arrivals import Arrivals
+from flamingo_router.balancing.ejection import Health
+from flamingo_router.balancing.fair_queue import PATIENCE, FairQueue, Waiting
+from flamingo_router.balancing.quarantine import Quarantine
+from flamingo_router.balancing.request_info import Ask, Priority
+from flamingo_router.balancing.retry_budget import RetryBudget
+from flamingo_router.request import hints
+from flamingo_router.request.clip_name import clip_name
+from flamingo_router.request.scan import SAMPLE_BYTES, Sample
 
 ROUTE = "/v1/audio/captions"
 
@@ -283,19 +284,19 @@ def test_a_router_that_just_started_tells_what_it_has_seen():
     ],
 )
 def test_hints_are_read_where_they_stand(body, max_tokens, is_stream):
-    assert facts.hints_of(body) == facts.Hints(max_tokens, is_stream)
+    assert hints.hints_of(body) == hints.Hints(max_tokens, is_stream)
 
 
 @given(st.binary(max_size=300))
 def test_no_body_breaks_the_hints(body):
-    facts.hints_of(b'"max_tokens":' + body + b'"stream"')
+    hints.hints_of(b'"max_tokens":' + body + b'"stream"')
 
 
 def test_headers_say_priority_and_deadline():
     told = {"x-flamingo-priority": " High ", "x-flamingo-deadline-ms": "1500"}
-    ask = facts.ask_of(ROUTE, told, now_s=10)
+    ask = hints.ask_of(ROUTE, told, now_s=10)
 
     assert ask == Ask(ROUTE, priority=Priority.HIGH, deadline_s=11.5)
-    assert facts.ask_of(ROUTE, {}, now_s=10) == Ask(ROUTE)
+    assert hints.ask_of(ROUTE, {}, now_s=10) == Ask(ROUTE)
     with pytest.raises(BadRequest):
-        facts.ask_of(ROUTE, {"x-flamingo-priority": "0"}, now_s=0)
+        hints.ask_of(ROUTE, {"x-flamingo-priority": "0"}, now_s=0)

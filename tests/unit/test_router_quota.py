@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flamingo_common.errors import RateLimited
-from flamingo_router.quota import Quotas
+from flamingo_router.balancing.quota import Quotas
 
 
 @dataclass(frozen=True)

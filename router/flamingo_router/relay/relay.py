@@ -20,10 +20,10 @@ from flamingo_common import errors
 from flamingo_common.service import http, traces
 from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
 from flamingo_common.wire.report import CLIP_HEADER
-from flamingo_router.body import Body
-from flamingo_router.facts import OWN_HEADERS
-from flamingo_router.heartbeat import EVENTS, Heartbeat
-from flamingo_router.lines import Lines
+from flamingo_router.relay.event_lines import Lines
+from flamingo_router.relay.heartbeat import EVENTS, Heartbeat
+from flamingo_router.request.body import Body
+from flamingo_router.request.hints import OWN_HEADERS
 
 HOP_BY_HOP = frozenset(
     {

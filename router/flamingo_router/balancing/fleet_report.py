@@ -4,9 +4,9 @@ Pure.
 """
 
 from flamingo_common.wire.report import ArrivalReport, EndpointReport, FleetReport, QueueReport
-from flamingo_router import fleet
-from flamingo_router.balancer import Balancer
-from flamingo_router.fleet import Endpoint
+from flamingo_router.balancing import fleet
+from flamingo_router.balancing.balancer import Balancer
+from flamingo_router.balancing.fleet import Endpoint
 
 WINDOWS_S = (60.0, 300.0)
 

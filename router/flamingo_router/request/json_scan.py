@@ -18,7 +18,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from flamingo_router.sample import SAMPLE_BYTES, HeadScan, Sample
+from flamingo_router.request.scan import SAMPLE_BYTES, HeadScan, Sample
 
 MAX_TEXT_BYTES = SAMPLE_BYTES // 3 * 4
 MAX_DEPTH = 64

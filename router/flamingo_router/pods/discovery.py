@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from flamingo_common.service import logs
-from flamingo_router import kube
-from flamingo_router.endpoint_slices import Service, Slices
+from flamingo_router.pods import kube
+from flamingo_router.pods.endpoint_slices import Service, Slices
 
 LOOKUP_S = 5.0
 WATCH_S = 300.0

@@ -19,19 +19,20 @@ from aiohttp import hdrs, web
 from flamingo_common import errors
 from flamingo_common.service import auth, http, logs
 from flamingo_common.wire import AUDIO_HEADER
-from flamingo_router import clip_name, cost, facts, head, policy
-from flamingo_router.ask import Ask
-from flamingo_router.body import Body, Limits
-from flamingo_router.heartbeat import Heartbeat
-from flamingo_router.ledger import Ticket
-from flamingo_router.lobby import Lobby
+from flamingo_router.balancing import cost, policy
+from flamingo_router.balancing.ledger import Ticket
+from flamingo_router.balancing.quarantine import Quarantine
+from flamingo_router.balancing.quota import Quotas
+from flamingo_router.balancing.request_info import Ask
+from flamingo_router.balancing.retry_budget import RetryBudget
 from flamingo_router.metrics import Metrics
-from flamingo_router.quarantine import Quarantine
-from flamingo_router.quota import Quotas
-from flamingo_router.relay import Call, Unanswered, Why, relay
-from flamingo_router.retry_budget import RetryBudget
-from flamingo_router.sample import Scan
-from flamingo_router.url_probe import UrlProbe
+from flamingo_router.relay.admission import Lobby
+from flamingo_router.relay.heartbeat import Heartbeat
+from flamingo_router.relay.relay import Call, Unanswered, Why, relay
+from flamingo_router.request import audio_length, clip_name, hints
+from flamingo_router.request.body import Body, Limits
+from flamingo_router.request.scan import Scan
+from flamingo_router.request.url_probe import UrlProbe
 
 MAX_LOST = 2
 FAULTS = frozenset({500, 502, 504})
@@ -65,7 +66,7 @@ class Dispatcher:
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Return the answer of the endpoint where the request is done first, sent to its end."""
         now_s, key = time.monotonic(), auth.caller(request)
-        ask = facts.ask_of(request.path, request.headers, now_s=now_s)
+        ask = hints.ask_of(request.path, request.headers, now_s=now_s)
         if key is not None:
             ask = dataclasses.replace(ask, tenant=key.name, weight=key.weight)
         is_work = ask.route in cost.SHAPES
@@ -95,9 +96,9 @@ class Dispatcher:
             ClipQuarantined: its clip has broken pods.
         """
         scan = await _scanned(body, request.headers)
-        heard = await self._at_url(scan) or head.heard(scan, unseen_bytes=body.unread_bytes)
-        hints = facts.hints_of(scan.head)
-        heartbeat.is_wanted = hints.is_stream
+        heard = await self._at_url(scan) or audio_length.heard(scan, unseen_bytes=body.unread_bytes)
+        request_hints = hints.hints_of(scan.head)
+        heartbeat.is_wanted = request_hints.is_stream
         self.metrics.audio_seconds.labels(heard.source).inc(heard.seconds)
         self.quotas.charge(ask.tenant, heard.seconds)
         request[http.FACTS].update(audio_s=round(heard.seconds, 2), audio_source=heard.source)
@@ -105,14 +106,14 @@ class Dispatcher:
         if clip is not None:
             self._refuse_held_back(clip)
         return dataclasses.replace(
-            ask, audio_s=heard.seconds, clip=clip, max_tokens=hints.max_tokens
+            ask, audio_s=heard.seconds, clip=clip, max_tokens=request_hints.max_tokens
         )
 
-    async def _at_url(self, scan: Scan) -> head.Heard | None:
+    async def _at_url(self, scan: Scan) -> audio_length.Heard | None:
         if self.urls is None or scan.url is None:
             return None
         clip = await self.urls.clip(scan.url)
-        return head.Heard(clip.seconds, clip.source) if clip else None
+        return audio_length.Heard(clip.seconds, clip.source) if clip else None
 
     def _refuse_held_back(self, clip: str) -> None:
         left_s = self.quarantine.left_s(clip, now_s=time.monotonic())
@@ -250,7 +251,7 @@ class Dispatcher:
 
 async def _scanned(body: Body, headers: Mapping[str, str]) -> Scan:
     """Return the scan of the body's first bytes, once it has seen enough."""
-    scan = head.scan_of(headers.get(hdrs.CONTENT_TYPE, ""), body.total_bytes)
+    scan = audio_length.scan_of(headers.get(hdrs.CONTENT_TYPE, ""), body.total_bytes)
     number = 0
     while not scan.is_done and (chunk := await body.chunk(number)):
         scan.feed(chunk)

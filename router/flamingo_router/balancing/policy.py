@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from flamingo_common.errors import NoEndpointReady, Overloaded
-from flamingo_router.cost import Cost
-from flamingo_router.fleet import Endpoint
+from flamingo_router.balancing.cost import Cost
+from flamingo_router.balancing.fleet import Endpoint
 
 RETRY_S = 5.0
 """When to ask again a fleet with nothing ready: pods come back in seconds or in minutes."""

@@ -7,7 +7,7 @@ Pure.
 
 import re
 
-from flamingo_router.sample import SAMPLE_BYTES, HeadScan, Sample
+from flamingo_router.request.scan import SAMPLE_BYTES, HeadScan, Sample
 
 MAX_PART_HEADER_BYTES = 8192
 MAX_PARTS = 256

@@ -11,7 +11,7 @@ Pure.
 
 import math
 
-from flamingo_router.cost import Rates, Work
+from flamingo_router.balancing.cost import Rates, Work
 
 FORGETTING = 0.995
 """Some 200 requests are remembered: enough to average, few enough to follow a change."""

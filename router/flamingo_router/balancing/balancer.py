@@ -17,16 +17,16 @@ from dataclasses import dataclass
 
 from flamingo_common.errors import DeadlineExceeded, NoEndpointReady
 from flamingo_common.wire.report import LoadReport
-from flamingo_router import cost, ejection, policy
-from flamingo_router.affinity import Affinity
-from flamingo_router.arrivals import Arrivals
-from flamingo_router.ask import Ask
-from flamingo_router.cost import Rates, Work
-from flamingo_router.fair_queue import FairQueue, Waiting, order_of
-from flamingo_router.fleet import Endpoint, Fleet
-from flamingo_router.learning import CostModel
-from flamingo_router.ledger import Ticket
-from flamingo_router.policy import Offer, Policy, Roll
+from flamingo_router.balancing import cost, ejection, policy
+from flamingo_router.balancing.affinity import Affinity
+from flamingo_router.balancing.arrivals import Arrivals
+from flamingo_router.balancing.cost import Rates, Work
+from flamingo_router.balancing.cost_model import CostModel
+from flamingo_router.balancing.fair_queue import FairQueue, Waiting, order_of
+from flamingo_router.balancing.fleet import Endpoint, Fleet
+from flamingo_router.balancing.ledger import Ticket
+from flamingo_router.balancing.policy import Offer, Policy, Roll
+from flamingo_router.balancing.request_info import Ask
 
 NUM_LOOKED_AT = 24
 """Of a larger fleet, the pods looked at for one request, drawn by lot: the least of 24 is hardly

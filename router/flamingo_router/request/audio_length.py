@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flamingo_common.audio.probe import probe
-from flamingo_router.form_scan import FormScan, boundary
-from flamingo_router.json_scan import JsonScan
-from flamingo_router.sample import NoScan, Scan
+from flamingo_router.request.form_scan import FormScan, boundary
+from flamingo_router.request.json_scan import JsonScan
+from flamingo_router.request.scan import NoScan, Scan
 
 ASSUMED_S = 180.0
 """A song: what a clip counts as that the router cannot see (a URL, a chunked upload)."""

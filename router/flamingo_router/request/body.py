@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
-from flamingo_router.spool import Spilled, Spool
+from flamingo_router.request.spool import Spilled, Spool
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from flamingo_common.wire.report import LoadReport
-from flamingo_router import ejection
-from flamingo_router.cost import Cost
-from flamingo_router.ejection import Health
-from flamingo_router.ledger import Ledger, Ticket
+from flamingo_router.balancing import ejection
+from flamingo_router.balancing.cost import Cost
+from flamingo_router.balancing.ejection import Health
+from flamingo_router.balancing.ledger import Ledger, Ticket
 
 SUMMED_EACH_S = 0.1
 SILENT, SET_ASIDE, LEAVING, EJECTED = "silent", "set aside", "leaving", "ejected"

@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flamingo_router.cost import Cost
+from flamingo_router.balancing.cost import Cost
 
 UPLOAD_S = 2.0
 """A request still being uploaded after so long holds up nobody but itself."""

@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, field
 
 from flamingo_common.wire.report import LoadReport, Timing
-from flamingo_router import cost
-from flamingo_router.cost import Rates, Work
-from flamingo_router.regression import Regression
+from flamingo_router.balancing import cost
+from flamingo_router.balancing.cost import Rates, Work
+from flamingo_router.balancing.regression import Regression
 
 SPEED_SHARE = 1 - 0.5 ** (1 / 20)
 """Half of a speed factor is the last 20 requests."""

@@ -11,7 +11,7 @@ from flamingo_common.errors import BadRequest
 from flamingo_common.wire import DEADLINE_HEADER
 from flamingo_common.wire.deadline import deadline_s
 from flamingo_common.wire.report import CLIP_HEADER
-from flamingo_router.ask import Ask, Priority
+from flamingo_router.balancing.request_info import Ask, Priority
 
 PRIORITY_HEADER = "x-flamingo-priority"
 OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})

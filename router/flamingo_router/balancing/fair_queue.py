@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flamingo_router.ask import Ask
+from flamingo_router.balancing.request_info import Ask
 
 PATIENCE = 12.0
 """Seconds of waiting that make up for one second of predicted work."""

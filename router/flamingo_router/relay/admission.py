@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from flamingo_common.errors import DeadlineExceeded, FlamingoError, NoEndpointReady, Overloaded
 from flamingo_common.service import logs
 from flamingo_common.wire.report import LoadReport
-from flamingo_router import policy
-from flamingo_router.ask import Ask
-from flamingo_router.balancer import Balancer
-from flamingo_router.fair_queue import Waiting
-from flamingo_router.ledger import Ticket
+from flamingo_router.balancing import policy
+from flamingo_router.balancing.balancer import Balancer
+from flamingo_router.balancing.fair_queue import Waiting
+from flamingo_router.balancing.ledger import Ticket
+from flamingo_router.balancing.request_info import Ask
 
 Beat = Callable[[], Awaitable[None]]
 

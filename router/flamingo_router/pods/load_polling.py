@@ -10,9 +10,9 @@ import aiohttp
 
 from flamingo_common.service import logs
 from flamingo_common.wire.report import LoadReport
-from flamingo_router.fleet import SILENT
-from flamingo_router.lobby import Lobby
-from flamingo_router.pod_key import PodKey
+from flamingo_router.balancing.fleet import SILENT
+from flamingo_router.pods.pod_key import PodKey
+from flamingo_router.relay.admission import Lobby
 
 JITTER = 0.2
 """So that several routers do not ask in step."""

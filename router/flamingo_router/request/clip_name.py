@@ -13,7 +13,7 @@ Pure.
 import hashlib
 import math
 
-from flamingo_router.sample import SAMPLE_BYTES, Sample
+from flamingo_router.request.scan import SAMPLE_BYTES, Sample
 
 HEAD_BYTES = SAMPLE_BYTES // 3 * 3
 """What base64 and a form have both."""

@@ -1,0 +1,1 @@
+"""Which pods there are, and what each of them reports."""
