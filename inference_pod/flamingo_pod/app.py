@@ -11,12 +11,14 @@ from flamingo_common.errors import FlamingoError, ModelNotFound, encode, headers
 from flamingo_common.service import auth, cors, docs, exposition, http, page
 from flamingo_common.wire import routes
 from flamingo_common.wire.responses import Health, ModelList
-from flamingo_pod import accounts, aliases, captions, chat, clip, embeddings, watch
+from flamingo_pod import watchdog
+from flamingo_pod.api import captions, chat, clip_intake, embeddings, request_stats
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
+from flamingo_pod.telemetry import vllm_aliases
 
 POD = web.AppKey("pod", Pod)
-API: dict[str, accounts.Story] = {
+API: dict[str, request_stats.Story] = {
     "/v1/chat/completions": chat.handle,
     "/v1/audio/captions": captions.caption,
     "/v1/audio/analyze": captions.analyze,
@@ -33,19 +35,19 @@ def create(pod: Pod) -> web.Application:
     registry.register(PodCollector(pod))
     ProcessCollector(registry=registry)
     for path, story in API.items():
-        app.router.add_post(path, accounts.kept(pod, story))
+        app.router.add_post(path, request_stats.kept(pod, story))
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{id:.+}", _model)
     app.router.add_get("/health", _health)
     app.router.add_get("/health/ready", _health)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/stats", _stats)
-    also = aliases.Aliases(registry, pod.name) if pod.settings.metric_aliases else None
+    also = vllm_aliases.Aliases(registry, pod.name) if pod.settings.metric_aliases else None
     exposition.add_to(app, registry, also)
     page.add_to(app)
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
-    app.on_response_prepare.append(clip.tell)
+    app.on_response_prepare.append(clip_intake.tell)
     auth.add_to(app, pod.settings.key_file)
     app.cleanup_ctx.append(_life)
     return app
@@ -86,7 +88,7 @@ async def _stats(request: web.Request) -> web.Response:
 async def _life(app: web.Application) -> AsyncIterator[None]:
     """Load in the background: the port answers from the first moment."""
     pod = app[POD]
-    beside = (pod.bring_up(os.environ), watch.narrate(pod), watch.guard(pod))
+    beside = (pod.bring_up(os.environ), watchdog.narrate(pod), watchdog.guard(pod))
     tasks = [asyncio.create_task(each) for each in beside]
     yield
     for task in tasks:

@@ -12,21 +12,21 @@ from flamingo_common.errors import Draining, ModelLoading, Overloaded
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import Exit
 from flamingo_common.wire.report import LoadReport, ReadyReport
-from flamingo_pod import faults, lifecycle, served
+from flamingo_pod import exit_causes, lifecycle, served
+from flamingo_pod.audio.fetch import Fetcher
+from flamingo_pod.audio.memory_budget import HeldBytes
 from flamingo_pod.audio.workers import Decoders
 from flamingo_pod.caller import NOBODY, Caller
-from flamingo_pod.engine.bridge import Engine
+from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.load import Load as EngineLoad
 from flamingo_pod.engine.profile import Profile
-from flamingo_pod.fetch import Fetcher
-from flamingo_pod.held import HeldBytes
 from flamingo_pod.lifecycle import Event, State
-from flamingo_pod.metrics import Metrics
 from flamingo_pod.model import checkpoint
 from flamingo_pod.served import Served
 from flamingo_pod.settings import Settings
-from flamingo_pod.timings import Timings
-from flamingo_pod.weights.faults import CannotLoad
+from flamingo_pod.telemetry.metrics import Metrics
+from flamingo_pod.telemetry.timings import Timings
+from flamingo_pod.weights.errors import CannotLoad
 from flamingo_pod.weights.progress import Progress
 
 LOADING_RETRY_S = 5.0
@@ -202,10 +202,10 @@ class Pod:
             await served.warm_up(self._served)
         except (CannotLoad, PermissionError) as error:
             logs.get().error("model.not_loaded", reason=str(error))
-            self.fail(Event.LOAD_FAILED, faults.of_loading(error))
+            self.fail(Event.LOAD_FAILED, exit_causes.of_loading(error))
         except Exception as error:  # noqa: BLE001 - a bug, told in full, ends the process all the same
             logs.get().exception("model.not_loaded")
-            self.fail(Event.LOAD_FAILED, faults.of_loading(error))
+            self.fail(Event.LOAD_FAILED, exit_causes.of_loading(error))
         else:
             self.progress.finish()
             self.tell(Event.WARM)
@@ -222,7 +222,7 @@ class Pod:
         if engine is None:
             return None
         if engine.is_broken:
-            return faults.of_engine(engine.fault)
+            return exit_causes.of_engine(engine.fault)
         return Exit.STALLED if engine.stalled_s > self.settings.stall_s else None
 
     def fail(self, event: Event, status: Exit) -> None:

@@ -18,10 +18,10 @@ from flamingo_common.service import logs
 from flamingo_common.service.exit_status import Exit
 
 try:
-    from flamingo_pod import faults
+    from flamingo_pod import exit_causes
     from flamingo_pod.model.builtin.sizes import SIZES
     from flamingo_pod.weights import folder, hub
-    from flamingo_pod.weights.faults import CannotLoad
+    from flamingo_pod.weights.errors import CannotLoad
     from flamingo_pod.weights.progress import Progress
 except ModuleNotFoundError as missing:
     print(  # noqa: T201 - said to a person
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
             found = _found(asked.model, asked.revision, progress)
     except (CannotLoad, PermissionError) as error:
         print(f"flamingo pull: {error}", file=sys.stderr)  # noqa: T201
-        return faults.of_loading(error)
+        return exit_causes.of_loading(error)
     contents = folder.read(found)
     about = (
         f"{contents.num_parameters / 1e6:,.1f} M parameters in {contents.weight_bytes / 1e9:.2f} GB"

@@ -15,8 +15,8 @@ from flamingo_common.wire.responses import ModelCard
 from flamingo_pod.audio.decode import Bounds
 from flamingo_pod.caller import NOBODY, Caller
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.bridge import Engine
-from flamingo_pod.engine.engine import Options, Prompt
+from flamingo_pod.engine.core import Options, Prompt
+from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build

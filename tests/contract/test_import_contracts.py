@@ -49,7 +49,9 @@ def copy(tmp_path):
             "common/flamingo_common/wire/sse.py", "import asyncio", id="a loop in the wire"
         ),
         pytest.param(
-            "router/flamingo_router/app.py", "import flamingo_pod.prompt", id="router knows pod"
+            "router/flamingo_router/app.py",
+            "import flamingo_pod.text.prompt",
+            id="router knows pod",
         ),
         pytest.param(
             "inference_pod/flamingo_pod/app.py", "import flamingo.client", id="pod calls client"

@@ -9,10 +9,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
 
 from flamingo_operator.metrics import Metrics as OperatorMetrics
-from flamingo_pod import aliases, app, pod
-from flamingo_pod.engine.account import Account
+from flamingo_pod import app, pod
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.settings import Settings as PodSettings
+from flamingo_pod.telemetry import vllm_aliases
 from flamingo_router import app as router_app
 from flamingo_router.settings import Settings as RouterSettings
 
@@ -79,7 +80,7 @@ def page():
     suffixes = {each.name: suffix(each) for each in registries()["Pod"].collect()}
     theirs = [
         f"| `vllm:{alias.name}{suffixes[alias.ours]}` | `{alias.ours}{suffixes[alias.ours]}` |\n"
-        for alias in aliases.ALIASES
+        for alias in vllm_aliases.ALIASES
     ]
     return "".join([*parts, ALIASES_HEAD, *theirs])
 

@@ -6,13 +6,13 @@ import contextlib
 import numpy as np
 import pytest
 
-from flamingo_pod import prompt
-from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.bridge import Engine
-from flamingo_pod.engine.engine import Core, Options, Prompt
+from flamingo_pod.engine.core import Core, Options, Prompt
+from flamingo_pod.engine.engine import Engine
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.prompt import Turn
+from flamingo_pod.text import prompt
+from flamingo_pod.text.prompt import Turn
 
 
 def clip(seconds, seed=0):

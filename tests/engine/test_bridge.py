@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from flamingo_common.errors import ContextTooLong, InternalError
-from flamingo_pod import prompt
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.bridge import Engine
-from flamingo_pod.engine.engine import Options, Prompt
+from flamingo_pod.engine.core import Options, Prompt
+from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.prompt import Turn
+from flamingo_pod.text import prompt
+from flamingo_pod.text.prompt import Turn
 
 
 @contextlib.asynccontextmanager

@@ -13,14 +13,13 @@ from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGener
 
 from flamingo_common.audio import windows
 from flamingo_common.errors import BadRequest, ContextTooLong
-from flamingo_pod import prompt
-from flamingo_pod.engine import engine
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.bridge import Engine
-from flamingo_pod.engine.engine import Core, Options, Prompt
+from flamingo_pod.engine.core import Broken, Core, Options, Poison, Prompt
+from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.grammar import Grammars, GrammarSpec
 from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.prompt import Turn
+from flamingo_pod.text import prompt
+from flamingo_pod.text.prompt import Turn
 
 QUESTION = "What is the tempo of this song?"
 
@@ -342,7 +341,7 @@ def test_logits_that_are_not_finite_end_their_own_sequence_only(tiny):
     bad.submit(core)
     drain(core)
     assert good.said == good.expected()
-    assert isinstance(bad.steps[-1], engine.Poison)
+    assert isinstance(bad.steps[-1], Poison)
     assert core.scheduler.memory.num_reserved == 0
 
 
@@ -353,7 +352,7 @@ def test_nobody_goes_on_from_what_a_failed_sequence_has_computed(tiny):
     bad.audio.windows[0].states = torch.full((75, 64), float("nan"))
     bad.submit(core)
     drain(core)
-    assert isinstance(bad.steps[-1], engine.Poison)
+    assert isinstance(bad.steps[-1], Poison)
     core.runner.encoder.rows.__init__(0)  # the rows came of the bad states
     good = Ask(tiny, samples).submit(core)
     drain(core)
@@ -369,7 +368,7 @@ def test_a_fault_in_one_sequence_is_its_own(tiny):
     bad.submit(core)
     drain(core)
     assert good.said == good.expected()
-    assert isinstance(bad.steps[-1], engine.Poison)
+    assert isinstance(bad.steps[-1], Poison)
 
 
 def test_an_engine_that_fails_whatever_it_is_given_says_so(tiny):
@@ -387,9 +386,9 @@ def test_an_engine_that_fails_whatever_it_is_given_says_so(tiny):
             asks.append(Ask(tiny, None).submit(core))
             core.step()
 
-    with pytest.raises(engine.Broken):
+    with pytest.raises(Broken):
         goes_on()
-    core.fail_all(engine.Broken())
+    core.fail_all(Broken())
     assert all(isinstance(ask.steps[-1], Exception) for ask in asks)
 
 
@@ -525,7 +524,7 @@ def test_a_grammar_that_breaks_ends_its_own_sequence_only(tiny, in_mask, after, 
     if isinstance(error, BadRequest) or not in_mask:
         assert bad.steps[-1] is error
     else:
-        assert isinstance(bad.steps[-1], engine.Poison)
+        assert isinstance(bad.steps[-1], Poison)
     assert core.scheduler.memory.num_reserved == 0
     assert core.runner._rows == {}
 

@@ -15,9 +15,9 @@ from fakes import processes
 
 from flamingo_common.audio import windows
 from flamingo_common.wire import sse
-from flamingo_pod import styles
 from flamingo_pod.audio.sound_file import decoded
 from flamingo_pod.model import checkpoint
+from flamingo_pod.text import caption_styles
 
 FORMATS = ["notes.wav", "notes.flac", "notes.mp3", "notes.ogg", "notes.opus", "notes.m4a"]
 
@@ -67,7 +67,9 @@ def events(response):
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_caption_is_what_generate_says_of_the_decoded_clip(http, clips, tiny, name):
     answer = post_file(http, "captions", clips[name]).json()
-    assert answer["caption"] == generate(tiny, samples_of(clips[name]), styles.PROMPTS["detailed"])
+    assert answer["caption"] == generate(
+        tiny, samples_of(clips[name]), caption_styles.PROMPTS["detailed"]
+    )
     assert answer["model"] == "flamingo-tiny"
     assert answer["finish_reason"] == "length"
     assert answer["usage"]["completion_tokens"] == 64

@@ -13,9 +13,9 @@ from fakes import processes
 
 from flamingo_common.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import decode, workers
+from flamingo_pod.audio.memory_file import Gone, MemoryFile
 from flamingo_pod.audio.reader import Block
 from flamingo_pod.audio.sound_file import decoded
-from flamingo_pod.memory_file import Gone, MemoryFile
 
 BOUNDS = decode.Bounds(60)
 

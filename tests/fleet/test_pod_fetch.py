@@ -9,8 +9,8 @@ from aiohttp import web
 from fakes.sites import site
 
 from flamingo_common.errors import BadRequest, MediaFetchFailed, RequestTooLarge
-from flamingo_pod.fetch import Fetcher
-from flamingo_pod.held import HeldBytes
+from flamingo_pod.audio.fetch import Fetcher
+from flamingo_pod.audio.memory_budget import HeldBytes
 
 LOOPBACK = [ip_network("127.0.0.1/32")]
 METADATA = "http://169.254.169.254/latest/meta-data/"

@@ -9,7 +9,7 @@ from clips import hostile
 from flamingo_common.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import sound_file, workers
 from flamingo_pod.audio.decode import Bounds
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod.audio.memory_file import MemoryFile
 
 NUM_FILES = int(os.environ.get("FLAMINGO_FUZZED_FILES", "2000"))
 AT_ONCE = 8

@@ -16,8 +16,8 @@ from fakes.sites import site
 
 from flamingo_common.errors import BadRequest, MediaFetchFailed, Overloaded, RequestTooLarge
 from flamingo_common.service import addresses
-from flamingo_pod.fetch import Fetcher
-from flamingo_pod.held import HeldBytes
+from flamingo_pod.audio.fetch import Fetcher
+from flamingo_pod.audio.memory_budget import HeldBytes
 
 OPEN = ip_network("127.0.0.2/32")
 REFUSALS = (BadRequest, MediaFetchFailed)

@@ -12,7 +12,8 @@ from aiohttp import web
 from flamingo_common import errors
 from flamingo_common.service import http as manners
 from flamingo_common.wire import DEADLINE_HEADER, responses
-from flamingo_pod import caller, stream
+from flamingo_pod import caller
+from flamingo_pod.api import stream
 
 QUESTION = {"messages": [{"role": "user", "content": "Which key is it in?"}]}
 LONG = QUESTION | {"max_tokens": 3000, "temperature": 0}

@@ -8,7 +8,7 @@ import pytest
 from clips import hostile, synthesise
 
 from flamingo_pod.audio import decode
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod.audio.memory_file import MemoryFile
 
 ROUTES = [
     "/v1/chat/completions",

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from flamingo_common.errors import InternalError, Overloaded, RequestTooLarge
 from flamingo_common.wire.report import MAX_CLIPS, MAX_TIMINGS, LoadReport
-from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.clips import Clips
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
 from flamingo_pod.engine.shares import Share, shares
-from flamingo_pod.metrics import Metrics
-from flamingo_pod.timings import Timings
+from flamingo_pod.telemetry.metrics import Metrics
+from flamingo_pod.telemetry.timings import Timings
 
 WHO = [
     Sequence(number, range(10), SamplingParams(max_tokens=1), arrived_s=0.0) for number in range(4)

@@ -6,12 +6,12 @@ import numpy as np
 
 from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_common.wire.responses import EmbeddingList, EmbeddingUsage
-from flamingo_pod import answer, embedding
-from flamingo_pod.answer import Answer, Choice, Question
-from flamingo_pod.detokenize import Detokenizer
-from flamingo_pod.engine.account import Account
+from flamingo_pod.api import answer, embedding_format
+from flamingo_pod.api.answer import Answer, Choice, Question
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.engine.sequence import SamplingParams, Step
 from flamingo_pod.model.builtin import tokenizer
+from flamingo_pod.text.detokenize import Detokenizer
 
 TOKENIZER = tokenizer.build()
 
@@ -83,9 +83,9 @@ def test_an_embedding_s_numbers_are_put_where_its_outline_has_none():
         id='"embedding":""',
         created=1,
         model="m",
-        data=[embedding.outline(rows, options)],
+        data=[embedding_format.outline(rows, options)],
         usage=EmbeddingUsage(prompt_tokens=1, total_tokens=1, audio_seconds=1.0, num_frames=19),
     )
-    told = json.loads(embedding.encode(whole, rows))
+    told = json.loads(embedding_format.encode(whole, rows))
     assert np.array_equal(np.array(told["data"][0]["embedding"], np.float32), rows)
     assert told["id"] == '"embedding":""'

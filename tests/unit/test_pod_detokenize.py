@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_pod.detokenize import Detokenizer, token_bytes
 from flamingo_pod.model.builtin import tokenizer
+from flamingo_pod.text.detokenize import Detokenizer, token_bytes
 
 TOKENIZER = tokenizer.build()
 

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from flamingo_common.errors import Overloaded
-from flamingo_pod.held import HeldBytes
+from flamingo_pod.audio.memory_budget import HeldBytes
 
 
 def test_what_does_not_fit_is_refused_and_says_when_to_come_back():

@@ -2,10 +2,11 @@ import pytest
 
 from flamingo_common.errors import BadRequest, ContextTooLong
 from flamingo_common.wire import requests
-from flamingo_pod import chat, prompt, styles
+from flamingo_pod.api import chat
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.model.limits import Limits
-from flamingo_pod.prompt import Turn
+from flamingo_pod.text import caption_styles, prompt
+from flamingo_pod.text.prompt import Turn
 
 
 @pytest.fixture(scope="module")
@@ -130,5 +131,7 @@ def test_what_does_not_fit_is_told_by_the_name_it_was_asked_by():
 def test_an_own_prompt_replaces_the_style():
     audio = requests.AudioInput(data="AAAA")
     own = requests.CaptionRequest(audio=audio, style="brief", prompt="Just the key.")
-    assert styles.prompt(own) == "Just the key."
-    assert "two or three" in styles.prompt(requests.CaptionRequest(audio=audio, style="brief"))
+    assert caption_styles.prompt(own) == "Just the key."
+    assert "two or three" in caption_styles.prompt(
+        requests.CaptionRequest(audio=audio, style="brief")
+    )

@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 
 from flamingo_common.errors import InvalidAudio
 from flamingo_common.service import addresses
-from flamingo_pod import lifecycle, media
-from flamingo_pod.audio import containers
-from flamingo_pod.engine.account import Account
+from flamingo_pod import lifecycle
+from flamingo_pod.audio import containers, media
 from flamingo_pod.engine.load import Load
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.lifecycle import Event, State
 
 

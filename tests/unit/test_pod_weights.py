@@ -7,9 +7,9 @@ import pytest
 
 from flamingo_common.service.exit_status import Exit
 from flamingo_common.wire.report import StartReport
-from flamingo_pod import faults
+from flamingo_pod import exit_causes
 from flamingo_pod.weights import folder, listing
-from flamingo_pod.weights.faults import AccessRefused, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
 from flamingo_pod.weights.listing import RemoteFile
 from flamingo_pod.weights.progress import Progress
 
@@ -183,7 +183,7 @@ class OutOfMemoryError(RuntimeError):
     ids=lambda each: getattr(each, "name", type(each).__name__),
 )
 def test_why_a_model_was_not_loaded_is_in_the_status(error, status):
-    assert faults.of_loading(error) is status
+    assert exit_causes.of_loading(error) is status
 
 
 @pytest.mark.parametrize(
@@ -197,4 +197,4 @@ def test_why_a_model_was_not_loaded_is_in_the_status(error, status):
     ids=lambda each: getattr(each, "name", type(each).__name__),
 )
 def test_what_broke_an_engine_is_in_the_status(cause, status):
-    assert faults.of_engine(caused(RuntimeError("broken"), cause)) is status
+    assert exit_causes.of_engine(caused(RuntimeError("broken"), cause)) is status

@@ -18,8 +18,8 @@ import soxr
 from flamingo_common.audio import windows
 from flamingo_common.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import reader
+from flamingo_pod.audio.memory_file import Address
 from flamingo_pod.audio.reader import Block, Samples
-from flamingo_pod.memory_file import Address
 
 BLOCK_SAMPLES = 65_536
 MAX_PCM_BYTES = 4 * 2**30

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flamingo_pod.audio import decode
 from flamingo_pod.audio.decode import Bounds
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod.audio.memory_file import MemoryFile
 
 Samples = NDArray[np.float32]
 FRAME_SAMPLES = 2**16

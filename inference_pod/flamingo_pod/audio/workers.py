@@ -23,7 +23,7 @@ from pebble import ProcessExpired, ProcessPool
 from flamingo_common.errors import InvalidAudio
 from flamingo_pod.audio import decode
 from flamingo_pod.audio.decode import Bounds, Decoded
-from flamingo_pod.memory_file import Address, MemoryFile
+from flamingo_pod.audio.memory_file import Address, MemoryFile
 
 MAX_CLIP_BYTES = 128 * 2**20
 """What a worker may map beyond itself. Twenty minutes of any format take 2 to 6 MB of it, for

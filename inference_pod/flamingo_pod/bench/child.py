@@ -11,7 +11,7 @@ from flamingo_pod.bench import children, job, outcome, task
 from flamingo_pod.bench.outcome import LeftOut, Measured
 from flamingo_pod.bench.rivals import continuous, ours, transformers_generate, vllm_cpu
 from flamingo_pod.bench.task import CannotRun, Task
-from flamingo_pod.weights.faults import CannotLoad
+from flamingo_pod.weights.errors import CannotLoad
 
 RUN: Mapping[str, Callable[[Task], Measured]] = {
     "generate": transformers_generate.one_by_one,

@@ -10,8 +10,8 @@ import numpy as np
 
 from flamingo_common.audio import windows
 from flamingo_pod.audio import decode, sound_file
+from flamingo_pod.audio.memory_file import Address, MemoryFile
 from flamingo_pod.bench import machine, sound, table
-from flamingo_pod.memory_file import Address, MemoryFile
 
 PROG = "flamingo bench decode"
 RATES_HZ = {"opus": 48_000, "webm": 48_000}

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from flamingo_pod.prompt import Turn
+from flamingo_pod.text.prompt import Turn
 
 Kind = Literal["staggered", "at-once", "repeated", "equal"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -9,7 +9,7 @@ from flamingo_common.service.checks import Check, bad, doubtful, good
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.weights import folder, hub
-from flamingo_pod.weights.faults import CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
 from flamingo_pod.weights.folder import Contents
 
 SERVED = ("musicflamingo", "audioflamingo3")

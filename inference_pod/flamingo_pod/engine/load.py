@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flamingo_common.audio.windows import TOKENS_PER_WINDOW
-from flamingo_pod.engine.account import Account
+from flamingo_pod.engine.request_stats import Account
 
 PRIOR_ENCODE_S = 0.02
 PRIOR_PREFILL_S = 0.03

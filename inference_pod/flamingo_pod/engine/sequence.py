@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from flamingo_common.wire.responses import FinishReason
-from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.extents import Extent
+from flamingo_pod.engine.request_stats import Account
 
 
 @dataclass(frozen=True, slots=True)

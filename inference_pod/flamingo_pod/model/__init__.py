@@ -1,5 +1,5 @@
 """The checkpoint: its classes, its limits, its encoder."""
 
-from flamingo_pod import torchaudio_guard
+from flamingo_pod.model import torchaudio_guard
 
 torchaudio_guard.hide_if_broken()  # before anything below imports transformers

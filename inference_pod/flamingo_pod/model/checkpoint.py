@@ -29,7 +29,7 @@ from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.weights import folder, hub
-from flamingo_pod.weights.faults import CannotLoad
+from flamingo_pod.weights.errors import CannotLoad
 from flamingo_pod.weights.progress import Progress
 
 CLASSES = {

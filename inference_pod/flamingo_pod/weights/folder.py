@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flamingo_pod.weights import listing
-from flamingo_pod.weights.faults import CannotLoad
+from flamingo_pod.weights.errors import CannotLoad
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""

@@ -28,7 +28,7 @@ from huggingface_hub.utils import build_hf_headers, tqdm
 
 from flamingo_common.service import logs
 from flamingo_pod.weights import folder, listing, refusals
-from flamingo_pod.weights.faults import CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
 from flamingo_pod.weights.listing import RemoteFile
 from flamingo_pod.weights.progress import Progress
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flamingo_pod.weights.faults import CannotLoad
+from flamingo_pod.weights.errors import CannotLoad
 
 SMALL = frozenset(
     {

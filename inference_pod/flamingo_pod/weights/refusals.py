@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from flamingo_pod.weights.faults import AccessRefused, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 BUSY = frozenset({408, 429})

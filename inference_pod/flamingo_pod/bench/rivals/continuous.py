@@ -16,13 +16,13 @@ import torch
 import transformers
 
 from flamingo_common.audio import windows
-from flamingo_pod import prompt
 from flamingo_pod.bench import task
 from flamingo_pod.bench.meter import Meter
 from flamingo_pod.bench.outcome import Answer, Measured
 from flamingo_pod.bench.rivals import transformers_generate
 from flamingo_pod.bench.task import CannotRun, Task
 from flamingo_pod.bench.workload import Request, Workload
+from flamingo_pod.text import prompt
 
 PAGE_TOKENS = 256
 BATCH_TOKENS = 512

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from flamingo_common.audio import windows
-from flamingo_pod import prompt
 from flamingo_pod.audio import sound_file
 from flamingo_pod.bench import meter as meters
 from flamingo_pod.bench import task
@@ -16,9 +15,10 @@ from flamingo_pod.bench.outcome import Answer, FollowUps, Measured
 from flamingo_pod.bench.task import Task
 from flamingo_pod.bench.workload import Request
 from flamingo_pod.engine.audio import Audio, Samples
-from flamingo_pod.engine.bridge import Engine
-from flamingo_pod.engine.engine import Prompt
+from flamingo_pod.engine.core import Prompt
+from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.text import prompt
 
 
 def run(job: Task) -> Measured:

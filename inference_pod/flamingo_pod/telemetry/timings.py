@@ -6,7 +6,7 @@ Pure.
 from collections import deque
 
 from flamingo_common.wire.report import MAX_TIMINGS, Timing
-from flamingo_pod.engine.account import Account
+from flamingo_pod.engine.request_stats import Account
 
 
 class Timings:

@@ -11,8 +11,8 @@ from aiohttp import web
 from flamingo_common.service import http, traces
 from flamingo_common.wire.report import CLIP_HEADER
 from flamingo_common.wire.responses import METRICS_HEADER
-from flamingo_pod.engine.account import Account
-from flamingo_pod.held import HOLDING
+from flamingo_pod.audio.memory_budget import HOLDING
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.pod import Pod
 
 ACCOUNT = web.RequestKey("account", Account)

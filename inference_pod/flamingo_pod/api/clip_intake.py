@@ -11,12 +11,12 @@ from aiohttp import web
 from flamingo_common.audio.windows import SAMPLE_RATE_HZ
 from flamingo_common.wire import AUDIO_HEADER
 from flamingo_common.wire.requests import AudioInput
-from flamingo_pod import media
-from flamingo_pod.accounts import ACCOUNT
+from flamingo_pod.api.request_stats import ACCOUNT
+from flamingo_pod.audio import media
+from flamingo_pod.audio.memory_budget import HOLDING
+from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.audio.workers import Heard
 from flamingo_pod.engine.audio import Audio
-from flamingo_pod.held import HOLDING
-from flamingo_pod.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.served import Served
 

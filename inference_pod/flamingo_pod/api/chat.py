@@ -10,15 +10,17 @@ from flamingo_common.errors import BadRequest
 from flamingo_common.service import http
 from flamingo_common.wire import openai_unsupported, parse, requests, responses
 from flamingo_common.wire.requests import AudioInput, ChatRequest
-from flamingo_pod import accounts, answer, body, caller, clip, detokenize, stream
-from flamingo_pod.answer import Answer, Piece
-from flamingo_pod.body import Body
-from flamingo_pod.clip import Clip
+from flamingo_pod import caller
+from flamingo_pod.api import answer, body, clip_intake, request_stats, stream
+from flamingo_pod.api.answer import Answer, Piece
+from flamingo_pod.api.body import Body
+from flamingo_pod.api.clip_intake import Clip
+from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.engine.sequence import Step
-from flamingo_pod.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
-from flamingo_pod.prompt import Turn
 from flamingo_pod.served import Served
+from flamingo_pod.text import detokenize
+from flamingo_pod.text.prompt import Turn
 
 IMPOSSIBLE = -9999.0
 """OpenAI's word for a log-probability of minus infinity, which JSON cannot say."""
@@ -28,7 +30,7 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Answer `POST /v1/chat/completions`."""
     with pod.serving(caller.of(request)) as served:
         asked, turns, heard = await _hear(pod, served, request)
-        reply = await answer.ask(served, turns, heard, asked, request[accounts.ACCOUNT])
+        reply = await answer.ask(served, turns, heard, asked, request[request_stats.ACCOUNT])
         pod.check_room(len(reply.choices))
         request[http.FACTS] |= answer.facts(reply.question)
         if asked.stream:
@@ -50,7 +52,7 @@ async def _hear(
     turns, audio = conversation(asked.messages, came.file)
     heard = None
     if audio is not None:
-        heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
+        heard = await clip_intake.read(pod, served, request, audio, truncate=asked.truncate)
     return asked.model_copy(update={"messages": []}), turns, heard
 
 

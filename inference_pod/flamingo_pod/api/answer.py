@@ -14,18 +14,18 @@ from flamingo_common.errors import BadRequest
 from flamingo_common.service import traces
 from flamingo_common.wire import requests
 from flamingo_common.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
-from flamingo_pod import prompt
+from flamingo_pod.api.clip_intake import Clip, audio_usage
 from flamingo_pod.caller import NOBODY, Caller
-from flamingo_pod.clip import Clip, audio_usage
-from flamingo_pod.detokenize import Detokenizer
-from flamingo_pod.engine.account import Account
-from flamingo_pod.engine.engine import Prompt
+from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.grammar import Grammar, GrammarSpec
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.engine.sequence import SamplingParams, Step
-from flamingo_pod.metrics import Metrics
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.pod import Pod
 from flamingo_pod.served import Served
+from flamingo_pod.telemetry.metrics import Metrics
+from flamingo_pod.text import prompt
+from flamingo_pod.text.detokenize import Detokenizer
 
 OFF_LOOP_CHARS = 4096
 """Making tokens of so much text takes over a millisecond and leaves the event loop."""

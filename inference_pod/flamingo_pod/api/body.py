@@ -18,8 +18,8 @@ from aiohttp.http import HttpProcessingError
 
 from flamingo_common.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
 from flamingo_common.wire import parse, requests
-from flamingo_pod.held import COPIES_OF_JSON, HOLDING, Holding
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, HOLDING, Holding
+from flamingo_pod.audio.memory_file import MemoryFile
 
 FIELD_NAME = re.compile(requests.FORM_NAME)
 MAX_FIELD_BYTES = 2**20

@@ -10,11 +10,13 @@ from aiohttp import web
 from flamingo_common.service import http
 from flamingo_common.wire import openai_unsupported, parse, responses
 from flamingo_common.wire.requests import AnalyzeRequest, CaptionRequest
-from flamingo_pod import accounts, answer, body, caller, clip, embedding, stream, styles
-from flamingo_pod.answer import Answer
+from flamingo_pod import caller
+from flamingo_pod.api import answer, body, clip_intake, embedding_format, request_stats, stream
+from flamingo_pod.api.answer import Answer
 from flamingo_pod.pod import Pod
-from flamingo_pod.prompt import Turn
 from flamingo_pod.served import Served
+from flamingo_pod.text import caption_styles
+from flamingo_pod.text.prompt import Turn
 
 T = TypeVar("T", bound=CaptionRequest)
 
@@ -51,11 +53,11 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
             **served.heading("ana"),
             caption=text,
             finish_reason=reply.finish_reason,
-            embedding=embedding.outline(rows, asked),
+            embedding=embedding_format.outline(rows, asked),
             usage=reply.usage,
             metrics=answer.metrics(reply),
         )
-        written = await asyncio.to_thread(embedding.encode, analysis, rows)
+        written = await asyncio.to_thread(embedding_format.encode, analysis, rows)
         return web.Response(body=written, content_type="application/json", charset="utf-8")
 
 
@@ -66,9 +68,9 @@ async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -
     asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
     audio = came.file or asked.audio
-    heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
-    turn = Turn("user", styles.prompt(asked), has_audio=True)
-    reply = await answer.ask(served, [turn], heard, asked, request[accounts.ACCOUNT])
+    heard = await clip_intake.read(pod, served, request, audio, truncate=asked.truncate)
+    turn = Turn("user", caption_styles.prompt(asked), has_audio=True)
+    reply = await answer.ask(served, [turn], heard, asked, request[request_stats.ACCOUNT])
     request[http.FACTS] |= answer.facts(reply.question)
     # Without its audio: base64 is not kept while the answer comes.
     return asked.model_copy(update={"audio": None}), reply
@@ -79,10 +81,10 @@ async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
         return "".join([piece.text async for piece in pieces])
 
 
-async def _rows(served: Served, reply: Answer, asked: AnalyzeRequest) -> embedding.Rows:
+async def _rows(served: Served, reply: Answer, asked: AnalyzeRequest) -> embedding_format.Rows:
     assert reply.question.clip is not None  # a caption is of a clip
     # The clip keeps its windows' states: nothing is encoded twice.
-    return await embedding.rows(served, reply.question.clip.audio, asked)
+    return await embedding_format.rows(served, reply.question.clip.audio, asked)
 
 
 async def _events(
@@ -104,5 +106,5 @@ async def _events(
         yield last
         return
     rows = await _rows(served, reply, asked)
-    whole = last.model_copy(update={"embedding": embedding.outline(rows, asked)})
-    yield (await asyncio.to_thread(embedding.encode, whole, rows)).decode()
+    whole = last.model_copy(update={"embedding": embedding_format.outline(rows, asked)})
+    yield (await asyncio.to_thread(embedding_format.encode, whole, rows)).decode()

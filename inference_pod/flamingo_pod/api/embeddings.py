@@ -13,11 +13,12 @@ from flamingo_common.service import http
 from flamingo_common.wire import parse, responses
 from flamingo_common.wire.openai_embeddings import VectorRequest
 from flamingo_common.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
-from flamingo_pod import accounts, body, caller, clip, embedding
-from flamingo_pod.clip import Clip, Length
-from flamingo_pod.embedding import Rows
-from flamingo_pod.engine.account import Account
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod import caller
+from flamingo_pod.api import body, clip_intake, embedding_format, request_stats
+from flamingo_pod.api.clip_intake import Clip, Length
+from flamingo_pod.api.embedding_format import Rows
+from flamingo_pod.audio.memory_file import MemoryFile
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.pod import Pod
 from flamingo_pod.served import Served
 
@@ -28,9 +29,9 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
-        account = request[accounts.ACCOUNT]
+        account = request[request_stats.ACCOUNT]
         audio = came.file or asked.audio
-        heard = await clip.read(pod, served, request, audio, truncate=asked.truncate)
+        heard = await clip_intake.read(pod, served, request, audio, truncate=asked.truncate)
         rows = await _encode(served, heard, asked, account)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
@@ -44,13 +45,15 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         served.check_model(asked.model)
         _check_width(served, asked)
         clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
-        account = request[accounts.ACCOUNT]
+        account = request[request_stats.ACCOUNT]
         lengths: list[Length] = []
         data: list[responses.Vector] = []
         for number, each in enumerate(clips):  # only one is held decoded
-            heard = await clip.read(pod, served, request, each, truncate=asked.truncate)
+            heard = await clip_intake.read(pod, served, request, each, truncate=asked.truncate)
             rows = await _encode(served, heard, asked, account)
-            data.append(responses.Vector(index=number, embedding=embedding.vector(rows, asked)))
+            data.append(
+                responses.Vector(index=number, embedding=embedding_format.vector(rows, asked))
+            )
             lengths.append(heard.length)
         usage = _usage(lengths)
         request[http.FACTS]["audio_s"] = usage.audio_seconds
@@ -71,7 +74,7 @@ async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account:
     account.num_windows_left = heard.num_windows
     with served.engine.load.holding(account):
         async with served.caller.in_time():
-            return await embedding.rows(served, heard.audio, asked, account)
+            return await embedding_format.rows(served, heard.audio, asked, account)
 
 
 def _usage(lengths: Sequence[Length]) -> responses.EmbeddingUsage:
@@ -79,19 +82,19 @@ def _usage(lengths: Sequence[Length]) -> responses.EmbeddingUsage:
     return responses.EmbeddingUsage(
         prompt_tokens=num_tokens,
         total_tokens=num_tokens,
-        **clip.audio_usage(lengths),
+        **clip_intake.audio_usage(lengths),
         num_frames=num_tokens,
     )
 
 
 def _response(served: Served, heard: Clip, rows: Rows, asked: EmbeddingRequest) -> web.Response:
     if asked.encoding_format == "npy":
-        return web.Response(body=embedding.npy(rows), content_type="application/x-npy")
+        return web.Response(body=embedding_format.npy(rows), content_type="application/x-npy")
     answer = responses.EmbeddingList(
         **served.heading("emb"),
-        data=[embedding.outline(rows, asked)],
+        data=[embedding_format.outline(rows, asked)],
         usage=_usage([heard.length]),
     )
     return web.Response(
-        body=embedding.encode(answer, rows), content_type="application/json", charset="utf-8"
+        body=embedding_format.encode(answer, rows), content_type="application/json", charset="utf-8"
     )

@@ -11,9 +11,9 @@ import pybase64
 
 from flamingo_common.errors import InvalidAudio
 from flamingo_common.wire.requests import AudioInput
-from flamingo_pod.fetch import Fetcher
-from flamingo_pod.held import COPIES_OF_JSON, Holding
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod.audio.fetch import Fetcher
+from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, Holding
+from flamingo_pod.audio.memory_file import MemoryFile
 
 PIECE_CHARS = 2**20
 """Decoding a mebibyte of base64 and writing it takes half a millisecond of the event loop."""

@@ -14,8 +14,8 @@ from pydantic_core import to_json
 from flamingo_common.audio import windows
 from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_common.wire.responses import EmbeddingData
-from flamingo_pod.engine.account import Account
 from flamingo_pod.engine.audio import Audio
+from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.served import Served
 
 Rows = NDArray[np.float32]

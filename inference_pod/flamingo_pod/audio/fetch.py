@@ -13,8 +13,8 @@ from yarl import URL
 
 from flamingo_common.errors import BadRequest, MediaFetchFailed, RequestTooLarge
 from flamingo_common.service import addresses, public_http
-from flamingo_pod.held import Holding
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod.audio.memory_budget import Holding
+from flamingo_pod.audio.memory_file import MemoryFile
 
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Iterator
 
 from flamingo_common.service.exit_status import Exit
-from flamingo_pod.weights.faults import AccessRefused, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
 
 _MEMORY = ("OutOfMemoryError",)
 _DEVICE = ("AcceleratorError",)

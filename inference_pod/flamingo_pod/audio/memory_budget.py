@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from flamingo_common.errors import Overloaded
-from flamingo_pod.memory_file import MemoryFile
+from flamingo_pod.audio.memory_file import MemoryFile
 
 COPIES_OF_JSON = 2
 """While it is parsed, a JSON body is there as bytes and as text."""

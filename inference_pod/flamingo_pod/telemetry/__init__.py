@@ -1,0 +1,1 @@
+"""What a pod counts and reports of its requests."""
