@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from flamingo_common.service import exposition, http, logs
-from flamingo_operator import source
-from flamingo_operator.kube import Kube, configuration_of
-from flamingo_operator.leading import Leading
+from flamingo_operator.cluster import kopf_events
+from flamingo_operator.cluster.kube import Kube, configuration_of
+from flamingo_operator.cluster.store import Store
+from flamingo_operator.leader import Leading
 from flamingo_operator.lease import Lease
-from flamingo_operator.listening import Listening
-from flamingo_operator.manifests import Release
-from flamingo_operator.metrics import Metrics
-from flamingo_operator.pods_load import PodsLoad
+from flamingo_operator.manifests.common import Release
+from flamingo_operator.polling.pods_load import PodsLoad
+from flamingo_operator.polling.router_polling import Listening
+from flamingo_operator.polling.routers_load import RoutersLoad
 from flamingo_operator.reconcile import Reconciler
-from flamingo_operator.routers_load import RoutersLoad
 from flamingo_operator.settings import Settings
-from flamingo_operator.store import Store
+from flamingo_operator.telemetry.metrics import Metrics
 from flamingo_operator.work_queue import WorkQueue
 
 
@@ -92,7 +92,7 @@ async def _live_long(life: Life) -> None:
             contextlib.aclosing(Kube(configuration)) as kube,
             contextlib.aclosing(Kube(configuration)) as aside,
         ):
-            login = source.login_with(configuration if settings.kubeconfig else None)
+            login = kopf_events.login_with(configuration if settings.kubeconfig else None)
             lease = Lease(aside, settings.own_namespace, identity, settings.lease_s)
             await _elected(life, kube, login, lease)
     except Exception:  # noqa: BLE001 - a bug ends the process, with its traceback
@@ -102,7 +102,7 @@ async def _live_long(life: Life) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _elected(life: Life, kube: Kube, login: source.Login, lease: Lease) -> None:
+async def _elected(life: Life, kube: Kube, login: kopf_events.Login, lease: Lease) -> None:
     if not life.settings.leader_election:
         await _lead(life, kube, login, asyncio.create_task(life.stop.wait()))
         return
@@ -120,7 +120,7 @@ async def _elected(life: Life, kube: Kube, login: source.Login, lease: Lease) ->
 
 
 async def _lead(
-    life: Life, kube: Kube, login: source.Login, ending: "asyncio.Task[object]"
+    life: Life, kube: Kube, login: kopf_events.Login, ending: "asyncio.Task[object]"
 ) -> None:
     settings, queue = life.settings, WorkQueue()
     store = Store(changed=queue.add)

@@ -16,13 +16,14 @@ from typing import Any
 
 import yaml
 
-from flamingo_operator import generated, names
-from flamingo_operator.rules import Block
-from flamingo_operator.spec import FlamingoDeployment, Spec
-from flamingo_operator.status import Status
+from flamingo_operator import generated
+from flamingo_operator.api import names
+from flamingo_operator.api.rules import Block
+from flamingo_operator.api.spec import FlamingoDeployment, Spec
+from flamingo_operator.api.status import Status
 
 FILE = Path("crds/flamingodeployments.yaml")
-HEADER = "# Made by python -m flamingo_operator.crd from operator/flamingo_operator/spec.py.\n"
+HEADER = "# Made by python -m flamingo_operator.crd from operator/flamingo_operator/api/spec.py.\n"
 KEPT = frozenset(
     {
         "additionalProperties",

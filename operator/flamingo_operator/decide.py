@@ -10,16 +10,17 @@ Pure.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flamingo_operator import avoidance, children, drain, preload, revisions, rollout, template
-from flamingo_operator.actions import Action, Apply, Delete, Drain, Extend, Mend, Undrain
-from flamingo_operator.avoidance import Avoidance
-from flamingo_operator.goal import Goal, choose
-from flamingo_operator.manifests import Manifest, Release, owner
-from flamingo_operator.observed import AvoidedNode, Child, Observed, Pod
-from flamingo_operator.projection import digest_of_manifest
-from flamingo_operator.replicas import Desired
-from flamingo_operator.rollout import Step, Wanted
-from flamingo_operator.spec import FlamingoDeployment
+from flamingo_operator.api.spec import FlamingoDeployment
+from flamingo_operator.cluster.actions import Action, Apply, Delete, Drain, Extend, Mend, Undrain
+from flamingo_operator.cluster.observed import AvoidedNode, Child, Observed, Pod
+from flamingo_operator.cluster.projection import digest_of_manifest
+from flamingo_operator.manifests import owned_objects, pod_template, preload, revisions
+from flamingo_operator.manifests.common import Manifest, Release, owner
+from flamingo_operator.rollout import drain, node_avoidance, rollout
+from flamingo_operator.rollout.node_avoidance import Avoidance
+from flamingo_operator.rollout.rollout import Step, Wanted
+from flamingo_operator.rollout.target_revision import Goal, choose
+from flamingo_operator.scaling.replicas import Desired
 
 APPLIED_ONCE = frozenset({"Job"})
 """Kinds whose objects cannot be changed."""
@@ -57,10 +58,12 @@ def decide(
     now_s: float,
 ) -> Decision:
     """Return what to do now."""
-    goal = choose(deployment.spec, observed, template.revision_hash(deployment.spec))
-    manifests = children.children(deployment, release, has_pod_monitors=observed.has_pod_monitors)
+    goal = choose(deployment.spec, observed, pod_template.revision_hash(deployment.spec))
+    manifests = owned_objects.children(
+        deployment, release, has_pod_monitors=observed.has_pod_monitors
+    )
     cache = _cache_state(deployment, observed)
-    avoided = avoidance.avoidance(deployment, observed, now_s)
+    avoided = node_avoidance.avoidance(deployment, observed, now_s)
     step, pods, wakes = _pods(deployment, observed, goal, desired, (cache, avoided, now_s))
     kept = revisions.actions(deployment, observed, goal, step, (release, now_s))
     wakes += [desired.wake_s, kept.wake_s, avoided.wake_s]
@@ -159,9 +162,10 @@ def _pods(
     step = rollout.step(deployment.spec, observed, Wanted(desired.num, goal.target.hash), now_s)
     num_new = step.num_new if cache in ("Ready", "NotConfigured") else 0
     ordinals = rollout.next_ordinals(observed, goal.target.hash, num_new)
-    names = avoidance.names_of(avoided.nodes)
+    names = node_avoidance.names_of(avoided.nodes)
     made = [
-        Apply(template.pod(deployment, goal.target, one, names), is_new=True) for one in ordinals
+        Apply(pod_template.pod(deployment, goal.target, one, names), is_new=True)
+        for one in ordinals
     ]
     held, holds = _drained(deployment, observed, step, now_s)
     left = [_left(deployment, observed, pod, now_s) for pod in step.leave]

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flamingo_common.service import logs
-from flamingo_operator import kinds
-from flamingo_operator.kube import ApiError, Kube
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.kube import ApiError, Kube
 
 NAME = "flamingo-operator"
 CONFLICT = 409

@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
-from flamingo_operator import generated, kinds, routers
-from flamingo_operator.kinds import Kind
+from flamingo_operator import generated
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.kinds import Kind
+from flamingo_operator.manifests import router
 
 FILE = Path("operator/rbac.yaml")
 HEADER = "# Made by python -m flamingo_operator.rbac from operator/flamingo_operator/rbac.py.\n"
@@ -39,7 +41,7 @@ def rules() -> list[Rule]:
         _rule(kinds.POD_MONITOR, OWN),
         _rule(kinds.EVENT, ["create"]),
         # Nobody may give away what he has not: routers get these from us.
-        *routers.RULES,
+        *router.RULES,
     ]
 
 

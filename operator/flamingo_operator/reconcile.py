@@ -12,29 +12,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flamingo_common.service import logs
-from flamingo_operator import (
-    avoidance,
-    kinds,
-    moments,
-    names,
-    report,
-    server_lives,
-    spec,
-)
-from flamingo_operator.apply import NOT_FOUND, apply
-from flamingo_operator.autoscale import Servers
+from flamingo_operator.api import names, spec, timestamps
+from flamingo_operator.api.spec import FlamingoDeployment
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.apply import NOT_FOUND, apply
+from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.observed import Observed
+from flamingo_operator.cluster.store import Resource, Store
 from flamingo_operator.decide import Decision, decide
-from flamingo_operator.kube import ApiError, Kube
-from flamingo_operator.listening import Listening
-from flamingo_operator.manifests import Release
-from flamingo_operator.metrics import Metrics
-from flamingo_operator.observed import Observed
-from flamingo_operator.pods_load import PodsLoad
-from flamingo_operator.replicas import Desired, Memory, desired_replicas, remembered
-from flamingo_operator.report import Event
-from flamingo_operator.server_lives import Life
-from flamingo_operator.spec import FlamingoDeployment
-from flamingo_operator.store import Resource, Store
+from flamingo_operator.manifests.common import Release
+from flamingo_operator.polling.pods_load import PodsLoad
+from flamingo_operator.polling.router_polling import Listening
+from flamingo_operator.reporting import status
+from flamingo_operator.reporting.status import Event
+from flamingo_operator.rollout import node_avoidance
+from flamingo_operator.scaling.autoscale import Servers
+from flamingo_operator.scaling.replicas import Desired, Memory, desired_replicas, remembered
+from flamingo_operator.telemetry import server_lives
+from flamingo_operator.telemetry.metrics import Metrics
+from flamingo_operator.telemetry.server_lives import Life
 
 
 @dataclass(slots=True)
@@ -79,7 +75,7 @@ class Reconciler:
         self, key: str, resource: Resource, deployment: FlamingoDeployment
     ) -> float | None:
         now_s = self.now()
-        avoided = avoidance.remembered(resource.body.get("status", {}))
+        avoided = node_avoidance.remembered(resource.body.get("status", {}))
         observed = replace(self.store.observed(key, resource.uid), avoided=avoided)
         desired = self._desired(key, resource, deployment, observed)
         decision = decide(deployment, observed, self.release, desired, now_s)
@@ -94,7 +90,7 @@ class Reconciler:
             resource = await self._promise(key, resource, decision)
             refusals = await apply(self.kube, self.store, decision.actions)
         old = resource.body.get("status", {})
-        new = report.status(deployment, observed, decision, refusals, (old, now_s))
+        new = status.status(deployment, observed, decision, refusals, (old, now_s))
         await self._tell(resource, new)
         if refusals:
             raise ApiError(0, "; ".join(refusals))
@@ -150,7 +146,7 @@ class Reconciler:
         moment ago. A node that is avoided: the server that told of it is about to go.
         """
         old = resource.body.get("status", {})
-        promised = report.promised(old, decision)
+        promised = status.promised(old, decision)
         if promised == old:
             return resource
         await self._tell(resource, promised)
@@ -158,19 +154,19 @@ class Reconciler:
 
     async def _refuse(self, resource: Resource, faults: list[str]) -> None:
         generation, old = resource.metadata["generation"], resource.body.get("status", {})
-        await self._tell(resource, report.unreadable(generation, faults, old, self.now()))
+        await self._tell(resource, status.unreadable(generation, faults, old, self.now()))
 
-    async def _tell(self, resource: Resource, status: dict[str, Any]) -> None:
+    async def _tell(self, resource: Resource, new: dict[str, Any]) -> None:
         """Write the status and its events, if there is anything new in it."""
         old: Mapping[str, Any] = resource.body.get("status", {})
-        if status == old:
+        if new == old:
             return
         metadata = {key: resource.metadata[key] for key in ("name", "namespace", "uid")}
         manifest = {
             "apiVersion": kinds.RESOURCE.version,
             "kind": kinds.RESOURCE.name,
             "metadata": metadata,
-            "status": status,
+            "status": new,
         }
         try:
             raw = await self.kube.apply(kinds.RESOURCE, manifest, subresource="status")
@@ -180,12 +176,12 @@ class Reconciler:
             self.store.drop_resource(resource.body)
             return
         self.store.put_resource(raw)
-        told = [self._post(resource, event) for event in report.events(old, status)]
+        told = [self._post(resource, event) for event in status.events(old, new)]
         await asyncio.gather(*told)
 
     async def _post(self, resource: Resource, event: Event) -> None:
         """Post an event; one that is lost is no reason to fail a pass that did its work."""
-        moment = moments.encode(self.now())
+        moment = timestamps.encode(self.now())
         about = {key: resource.metadata[key] for key in ("name", "namespace", "uid")}
         body = {
             "metadata": {

@@ -18,11 +18,11 @@ from itertools import count
 from math import ceil
 from statistics import mean
 
-from flamingo_operator.autoscale import Memory, Servers, Sight, desired_replicas
-from flamingo_operator.capacity import Measured, rate
-from flamingo_operator.schedule import bounds
-from flamingo_operator.signals import Flow, RouterSignal, demand
-from flamingo_operator.spec_change import Scaling
+from flamingo_operator.api.scaling_and_rollout import Scaling
+from flamingo_operator.scaling.autoscale import Memory, Servers, Sight, desired_replicas
+from flamingo_operator.scaling.capacity import Measured, rate
+from flamingo_operator.scaling.schedule import bounds
+from flamingo_operator.scaling.signals import Flow, RouterSignal, demand
 
 AUDIO_S_PER_S, OVERHEAD_S = 12.0, 0.8
 COLD_START_S, TICK_S, HOURS = 180.0, 10.0, 3

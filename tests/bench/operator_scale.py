@@ -22,8 +22,9 @@ from pathlib import Path
 
 from kubernetes.aio import client
 
-from flamingo_operator import crd, kinds
-from flamingo_operator.kube import Kube, configuration_of
+from flamingo_operator import crd
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.kube import Kube, configuration_of
 
 REST_S = 30.0
 QUIET_S = 10.0

@@ -9,7 +9,7 @@ from typing import Any
 from cluster.nodes import Cluster
 from control_plane.operators import Site, wait_until
 
-from flamingo_operator.names import COMPONENT_LABEL
+from flamingo_operator.api.names import COMPONENT_LABEL
 
 NAME = "music"
 BASE = {

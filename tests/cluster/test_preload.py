@@ -7,7 +7,7 @@ import pytest
 from cluster.fleets import BASE
 from fakes import hub as hubs
 
-from flamingo_operator.manifests import USER_ID
+from flamingo_operator.manifests.common import USER_ID
 from flamingo_pod.model.builtin import build
 
 CLAIM = {"size": "1Gi", "storageClassName": "by-hand", "accessMode": "ReadWriteMany"}

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from flamingo_operator import crd, names
-from flamingo_operator.spec import Spec
+from flamingo_operator import crd
+from flamingo_operator.api import names
+from flamingo_operator.api.spec import Spec
 
 FILE = Path(__file__).parents[2] / crd.FILE
 VERSION = crd.manifest()["spec"]["versions"][0]

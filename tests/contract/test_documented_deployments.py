@@ -7,7 +7,7 @@ import pytest
 import yaml
 from control_plane.deployments import deployment
 
-from flamingo_operator import names, spec
+from flamingo_operator.api import names, spec
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -60,7 +60,9 @@ def copy(tmp_path):
             "common/flamingo_common/errors.py", "import flamingo_common.wire", id="upward"
         ),
         pytest.param(
-            "operator/flamingo_operator/names.py", "import flamingo_operator.spec", id="upward too"
+            "operator/flamingo_operator/api/names.py",
+            "import flamingo_operator.api.spec",
+            id="upward too",
         ),
     ],
 )

@@ -10,8 +10,8 @@ from control_plane.deployments import FULL
 from fakes.clusters import RELEASE, Cluster
 
 from flamingo_common.service import auth, keys, settings
-from flamingo_operator import children, preload, routers, template
-from flamingo_operator.observed import Ref, Revision
+from flamingo_operator.cluster.observed import Ref, Revision
+from flamingo_operator.manifests import owned_objects, pod_template, preload, router
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
 from flamingo_router.settings import pod_key
@@ -80,9 +80,9 @@ class Made:
 @pytest.fixture(params=GIVEN)
 def made(request, tmp_path):
     deployment = Cluster.of(GIVEN[request.param]).deployment
-    around = children.children(deployment, RELEASE, has_pod_monitors=True)
+    around = owned_objects.children(deployment, RELEASE, has_pod_monitors=True)
     (router,) = (one["spec"]["template"]["spec"] for one in around if one["kind"] == "Deployment")
-    server = template.template(deployment, RELEASE)["spec"]
+    server = pod_template.template(deployment, RELEASE)["spec"]
     return Made({"router": router, "server": server}, around, tmp_path)
 
 
@@ -151,23 +151,26 @@ def test_without_keys_everybody_may_ask(made):
 
 def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     deployment = Cluster.of(FULL).deployment
-    data = template.template(deployment, RELEASE)
+    data = pod_template.template(deployment, RELEASE)
     ref = Ref("ControllerRevision", "default", "r", "u", 1, "music")
-    server = template.pod(deployment, Revision(ref, "abc", 1, json.dumps(data)), 0)
+    server = pod_template.pod(deployment, Revision(ref, "abc", 1, json.dumps(data)), 0)
     assert server["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "audio"
     assert server["metadata"]["labels"]["flamingo.dev/serving"] == "true"
     assert server["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
     assert server["spec"]["runtimeClassName"] == "nvidia"
     (spread,) = server["spec"]["topologySpreadConstraints"]
     assert spread["labelSelector"]["matchLabels"].items() <= server["metadata"]["labels"].items()
-    (around,) = (one for one in routers.all_of(deployment, RELEASE) if one["kind"] == "Deployment")
-    router = around["spec"]["template"]
-    assert router["metadata"]["annotations"] == {"sidecar.istio.io/inject": "true"}
-    assert around["spec"]["selector"]["matchLabels"].items() <= router["metadata"]["labels"].items()
-    assert router["spec"]["nodeSelector"] == {"pool": "system"}
-    assert router["spec"]["tolerations"] == [{"key": "system", "operator": "Exists"}]
-    assert router["spec"]["priorityClassName"] == "routers"
-    assert "metadata" not in template.template(Cluster.of({}).deployment, RELEASE)
+    (around,) = (one for one in router.all_of(deployment, RELEASE) if one["kind"] == "Deployment")
+    router_pod = around["spec"]["template"]
+    assert router_pod["metadata"]["annotations"] == {"sidecar.istio.io/inject": "true"}
+    assert (
+        around["spec"]["selector"]["matchLabels"].items()
+        <= router_pod["metadata"]["labels"].items()
+    )
+    assert router_pod["spec"]["nodeSelector"] == {"pool": "system"}
+    assert router_pod["spec"]["tolerations"] == [{"key": "system", "operator": "Exists"}]
+    assert router_pod["spec"]["priorityClassName"] == "routers"
+    assert "metadata" not in pod_template.template(Cluster.of({}).deployment, RELEASE)
 
 
 def test_a_preload_has_what_servers_are_told_but_for_being_offline():
@@ -177,14 +180,14 @@ def test_a_preload_has_what_servers_are_told_but_for_being_offline():
     deployment = Cluster.of(spec).deployment
     (job,) = (one for one in preload.cache(deployment, RELEASE) if one["kind"] == "Job")
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    (server,) = template.template(deployment, RELEASE)["spec"]["containers"]
+    (server,) = pod_template.template(deployment, RELEASE)["spec"]["containers"]
     assert mirror in container["env"]
     assert container["env"] == [one for one in server["env"] if one != offline]
 
 
 def test_a_node_s_folder_is_not_made_by_the_kubelet_who_would_own_it():
     deployment = Cluster.of({"cache": {"type": "HostPath", "hostPath": {"path": "/m"}}}).deployment
-    volumes = template.template(deployment, RELEASE)["spec"]["volumes"]
+    volumes = pod_template.template(deployment, RELEASE)["spec"]["volumes"]
     (models,) = (volume for volume in volumes if volume["name"] == "models")
     assert models["hostPath"] == {"path": "/m", "type": "Directory"}
 
@@ -193,7 +196,7 @@ def test_another_key_for_observing_replaces_no_server_and_another_key_file_does(
     def hash_of(*names):
         secrets = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
         given = {"auth": {field: {"name": name} for field, name in secrets.items()}}
-        return template.revision_hash(Cluster.of(given).deployment.spec)
+        return pod_template.revision_hash(Cluster.of(given).deployment.spec)
 
     assert hash_of("a", "b") == hash_of("a", "c")
     assert hash_of("a", "b") != hash_of("c", "b")

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
 
-from flamingo_operator.metrics import Metrics as OperatorMetrics
+from flamingo_operator.telemetry.metrics import Metrics as OperatorMetrics
 from flamingo_pod import app, pod
 from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.gauges import PodCollector

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from flamingo_operator import kinds, rbac
+from flamingo_operator import rbac
+from flamingo_operator.cluster import kinds
 
 FILE = Path(__file__).parents[2] / rbac.FILE
 RULES = rbac.rules() + rbac.cluster_rules() + rbac.own_rules()

@@ -11,7 +11,7 @@ from typing import Any
 
 from control_plane.operators import OWN_KINDS, Operator, Site, process_id
 
-from flamingo_operator.names import PLURAL, Component, selector, selector_text
+from flamingo_operator.api.names import PLURAL, Component, selector, selector_text
 
 QUIET = ("--no-leader-election", "--resync-s=1")
 NAME = "music"

@@ -26,7 +26,7 @@ from control_plane.kubectl import CALL_S, Cluster
 from control_plane.operators import neighbours, site
 from fakes.kmock_cluster import KmockCluster
 
-from flamingo_operator.names import PLURAL
+from flamingo_operator.api.names import PLURAL
 
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds/flamingodeployments.yaml"

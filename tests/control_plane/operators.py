@@ -16,7 +16,7 @@ from typing import Any
 
 from control_plane.deployments import deployment
 
-from flamingo_operator.names import COMPONENT_LABEL, FIELD_MANAGER, PLURAL
+from flamingo_operator.api.names import COMPONENT_LABEL, FIELD_MANAGER, PLURAL
 
 OWN_KINDS = (
     "pods,services,deployments,poddisruptionbudgets,networkpolicies,serviceaccounts,roles,"

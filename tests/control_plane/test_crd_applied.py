@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from control_plane.deployments import BAD, FULL, GOOD, INTERNAL, deployment
 
-from flamingo_operator import crd, names, spec
+from flamingo_operator import crd
+from flamingo_operator.api import names, spec
 
 DRY = ("create", "--dry-run=server", "-o", "json", "-f", "-")
 

@@ -7,7 +7,7 @@ an operator there that may do what `rbac.py` says and nothing else.
 import pytest
 from control_plane.operators import wait_until
 
-from flamingo_operator.names import PLURAL
+from flamingo_operator.api.names import PLURAL
 
 KEYS = {"keysSecretRef": {"name": "api-keys"}, "observeKeySecretRef": {"name": "api-keys"}}
 THEIR_SERVICE = {

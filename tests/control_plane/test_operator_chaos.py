@@ -12,7 +12,7 @@ import pytest
 from control_plane.chaos import GOING, NAME, SELECTOR, Game, num_wanted
 from control_plane.operators import site, wait_until
 
-from flamingo_operator.names import PLURAL
+from flamingo_operator.api.names import PLURAL
 
 FIRST = int(os.environ.get("FLAMINGO_FIRST_SEED", "1"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("FLAMINGO_SEEDS", "3")))

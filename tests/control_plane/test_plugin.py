@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from control_plane.deployments import FULL, deployment
 
-from flamingo_operator import names
+from flamingo_operator.api import names
 
 NAME = "plugin"
 LOAD = {

@@ -10,15 +10,18 @@ from typing import Any
 
 from control_plane.deployments import deployment
 
-from flamingo_operator import avoidance, observed, report, spec
-from flamingo_operator.actions import Apply, Delete, Drain, Extend, Mend, Undrain
-from flamingo_operator.autoscale import Servers
+from flamingo_operator.api import spec
+from flamingo_operator.api.timestamps import encode
+from flamingo_operator.cluster import observed
+from flamingo_operator.cluster.actions import Apply, Delete, Drain, Extend, Mend, Undrain
+from flamingo_operator.cluster.observed import Observed, Pod
+from flamingo_operator.cluster.projection import digest_of_manifest
 from flamingo_operator.decide import decide
-from flamingo_operator.manifests import Release
-from flamingo_operator.moments import encode
-from flamingo_operator.observed import Observed, Pod
-from flamingo_operator.projection import digest_of_manifest
-from flamingo_operator.replicas import Memory, Signals, desired_replicas
+from flamingo_operator.manifests.common import Release
+from flamingo_operator.reporting import status
+from flamingo_operator.rollout import node_avoidance
+from flamingo_operator.scaling.autoscale import Servers
+from flamingo_operator.scaling.replicas import Memory, Signals, desired_replicas
 
 RELEASE = Release("pod:1", "router:1", "flamingo-system")
 UID = "u-1"
@@ -79,7 +82,7 @@ class Cluster:
             children=self.children,
             nodes=self.nodes,
             loads=self.loads,
-            avoided=avoidance.remembered(self.status),
+            avoided=node_avoidance.remembered(self.status),
         )
 
     def decide(self):
@@ -95,7 +98,7 @@ class Cluster:
             for action in decision.actions:
                 self._do(action)
         seen = (self.status, self.now_s)
-        self.status = report.status(self.deployment, self.observed, decision, [], seen)
+        self.status = status.status(self.deployment, self.observed, decision, [], seen)
         return decision
 
     def _do(self, action) -> None:

@@ -18,8 +18,8 @@ import kmock
 from aiohttp.test_utils import RawTestServer
 from fakes.objects import Json, Key, Objects, now
 
-from flamingo_operator import kinds
-from flamingo_operator.kube import APPLY, MERGE
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.kube import APPLY, MERGE
 
 KINDS = {
     kind.plural: kind

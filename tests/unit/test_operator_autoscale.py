@@ -9,7 +9,8 @@ from bench import autoscale_sim
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_operator.autoscale import (
+from flamingo_operator.api.scaling_and_rollout import Scaling
+from flamingo_operator.scaling.autoscale import (
     LOST_S,
     MAX_HISTORY,
     Memory,
@@ -17,9 +18,8 @@ from flamingo_operator.autoscale import (
     Sight,
     desired_replicas,
 )
-from flamingo_operator.schedule import Bounds
-from flamingo_operator.signals import MAX_AGE_S, Demand, Flow, RouterSignal, demand, parse
-from flamingo_operator.spec_change import Scaling
+from flamingo_operator.scaling.schedule import Bounds
+from flamingo_operator.scaling.signals import MAX_AGE_S, Demand, Flow, RouterSignal, demand, parse
 
 RATE = 12.0
 TICK_S = 10.0

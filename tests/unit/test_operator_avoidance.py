@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 from fakes.clusters import Cluster
 
-from flamingo_operator import avoidance, observed, report, template
-from flamingo_operator.actions import Delete
-from flamingo_operator.observed import Node
-from flamingo_operator.store import Store
+from flamingo_operator.cluster import observed
+from flamingo_operator.cluster.actions import Delete
+from flamingo_operator.cluster.observed import Node
+from flamingo_operator.cluster.store import Store
+from flamingo_operator.manifests import pod_template
+from flamingo_operator.reporting import status
+from flamingo_operator.rollout import node_avoidance
 
 QUICK = {"minReadySeconds": 0}
 PLACES = ("node-1", "node-2", "node-3", "node-4", "node-5")
@@ -113,7 +116,7 @@ def test_few_nodes_are_avoided_however_many_fail():
         cluster.operate()
         cluster.schedule()
         cluster.wait(60)
-    assert len(avoided(cluster)) == avoidance.MAX_AVOIDED
+    assert len(avoided(cluster)) == node_avoidance.MAX_AVOIDED
     assert len(cluster.pods) == 4
 
 
@@ -123,11 +126,11 @@ def test_a_revision_that_never_worked_is_at_fault_itself_after_one_node():
     for _ in range(6):
         cluster.operate()
         cluster.schedule()
-        fresh = template.revision_hash(cluster.deployment.spec)
+        fresh = pod_template.revision_hash(cluster.deployment.spec)
         cluster.fault(*(n for n, pod in cluster.pods.items() if pod.revision == fresh and pod.node))
         cluster.end()
         cluster.wait(10)
-    assert len(avoided(cluster)) == avoidance.MAX_UNPROVEN
+    assert len(avoided(cluster)) == node_avoidance.MAX_UNPROVEN
     assert len(cluster.ready) == 2
 
 
@@ -171,7 +174,7 @@ def failed(**kwargs):
 
 def test_a_node_that_was_booted_anew_is_avoided_no_more():
     cluster = failed(nodes=seen())
-    cluster.wait(10 * avoidance.BLIND_S)
+    cluster.wait(10 * node_avoidance.BLIND_S)
     cluster.operate()
     assert avoided(cluster) == ["node-1"]
     cluster.nodes["node-1"] = replace(cluster.nodes["node-1"], boot_id="another")
@@ -189,8 +192,8 @@ def test_a_node_that_is_gone_is_avoided_no_more():
 def test_where_nodes_cannot_be_seen_one_is_avoided_for_a_day():
     cluster = failed()
     since_s = cluster.decide().avoided[0].since_s
-    assert cluster.decide().wake_s == since_s + avoidance.BLIND_S
-    cluster.now_s = since_s + avoidance.BLIND_S - 1
+    assert cluster.decide().wake_s == since_s + node_avoidance.BLIND_S
+    cluster.now_s = since_s + node_avoidance.BLIND_S - 1
     cluster.operate()
     assert avoided(cluster) == ["node-1"]
     cluster.wait(1)
@@ -231,14 +234,14 @@ def test_a_plan_avoids_nothing_and_says_who_would_leave():
 def test_what_is_avoided_is_written_down_before_the_server_goes():
     cluster = fleet()
     cluster.fault(on(cluster, "node-1"))
-    promised = report.promised(cluster.status, cluster.decide())
+    promised = status.promised(cluster.status, cluster.decide())
     assert [one["node"] for one in promised["avoidedNodes"]] == ["node-1"]
-    told = list(report.events(cluster.status, promised))
+    told = list(status.events(cluster.status, promised))
     assert [(one.reason, one.is_warning) for one in told] == [("NodeAvoided", True)]
     assert "Xid 79" in told[0].message
-    back = list(report.events(promised, cluster.status))
+    back = list(status.events(promised, cluster.status))
     assert [(one.reason, one.is_warning) for one in back] == [("NodeTrusted", False)]
-    assert report.promised({}, cluster.decide()) == {}
+    assert status.promised({}, cluster.decide()) == {}
 
 
 def test_a_pod_is_kept_from_nodes_beside_what_keeps_it_from_others():
@@ -247,10 +250,10 @@ def test_a_pod_is_kept_from_nodes_beside_what_keeps_it_from_others():
     cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "gpu": gpu, "server": server})
     cluster.live(3)
     goal = cluster.decide().goal.target
-    plain = template.pod(cluster.deployment, goal, 0)
-    made = template.pod(cluster.deployment, goal, 0, ("a", "b"))
+    plain = pod_template.pod(cluster.deployment, goal, 0)
+    made = pod_template.pod(cluster.deployment, goal, 0, ("a", "b"))
     before, after = (one["spec"]["affinity"]["nodeAffinity"] for one in (plain, made))
-    (term,) = after[template.REQUIRED]["nodeSelectorTerms"]
+    (term,) = after[pod_template.REQUIRED]["nodeSelectorTerms"]
     assert [(one["operator"], one["values"]) for one in term.pop("matchFields")] == [
         ("NotIn", ["a"]),
         ("NotIn", ["b"]),

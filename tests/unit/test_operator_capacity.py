@@ -3,8 +3,17 @@
 import pytest
 
 from flamingo_common.wire.report import LoadReport, StartReport, Timing
-from flamingo_operator import capacity, cold_start
-from flamingo_operator.capacity import CLAMP, PRIOR, Measured, Memory, learned, mean_rate, rate
+from flamingo_operator.cluster import cold_start
+from flamingo_operator.scaling import capacity
+from flamingo_operator.scaling.capacity import (
+    CLAMP,
+    PRIOR,
+    Measured,
+    Memory,
+    learned,
+    mean_rate,
+    rate,
+)
 
 
 def report(*timings, epoch="e1"):

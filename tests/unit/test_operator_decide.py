@@ -7,10 +7,12 @@ from fakes.clusters import RELEASE, Cluster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flamingo_operator import drain, report, rollout, template, victim
-from flamingo_operator.actions import Apply, Delete, Drain, Undrain
-from flamingo_operator.manifests import Release
-from flamingo_operator.observed import Load, Node, Observed
+from flamingo_operator.cluster.actions import Apply, Delete, Drain, Undrain
+from flamingo_operator.cluster.observed import Load, Node, Observed
+from flamingo_operator.manifests import pod_template
+from flamingo_operator.manifests.common import Release
+from flamingo_operator.reporting import status
+from flamingo_operator.rollout import drain, removal_order, rollout
 
 QUICK = {"minReadySeconds": 0}
 
@@ -116,7 +118,7 @@ def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules
         cluster.load()
         cluster.end()
         cluster.wait(60)
-    wanted = template.revision_hash(cluster.deployment.spec)
+    wanted = pod_template.revision_hash(cluster.deployment.spec)
     goal = cluster.decide().goal
     target = wanted if not goal.is_rolled_back else goal.target.hash
     assert len(cluster.ready) == cluster.deployment.spec.replicas
@@ -184,7 +186,7 @@ def test_auto_lets_one_leave_first_where_no_gpu_is_free_and_waits_for_that_only_
         assert cluster.now_s - began_s < 400
     assert fewest == 2
     assert cluster.now_s - began_s < 180 + 90
-    assert cluster.hashes == [template.revision_hash(cluster.deployment.spec)]
+    assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
 
 
 def test_a_server_that_never_becomes_ready_is_given_up_and_the_old_ones_serve_on():
@@ -200,7 +202,7 @@ def test_a_server_that_never_becomes_ready_is_given_up_and_the_old_ones_serve_on
     cluster.change(server=server("good:3"))
     cluster.live(10)
     assert cluster.reason("Progressing") == "Complete"
-    assert cluster.hashes == [template.revision_hash(cluster.deployment.spec)]
+    assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
 
 
 def test_a_first_revision_that_fails_is_tried_on():
@@ -239,7 +241,7 @@ def test_a_paused_rollout_leaves_old_servers_and_steers_only_their_number():
     assert len(cluster.ready) == 3
     cluster.change(rollout=QUICK)
     cluster.live(8)
-    assert cluster.hashes == [template.revision_hash(cluster.deployment.spec)]
+    assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
 
 
 def test_a_suspended_deployment_keeps_everything_but_its_servers():
@@ -267,7 +269,7 @@ def test_a_plan_is_told_and_not_done():
 
 
 def scaled(old, new):
-    return [one.message for one in report.events(old, new) if one.reason == "Scaled"]
+    return [one.message for one in status.events(old, new) if one.reason == "Scaled"]
 
 
 def test_a_plan_scales_nothing_and_says_no_such_thing():
@@ -278,7 +280,7 @@ def test_a_plan_scales_nothing_and_says_no_such_thing():
     cluster.operate()
     planned = cluster.status
     assert scaled(before, planned) == []
-    broken = report.unreadable(9, ["no such field"], planned, cluster.now_s)
+    broken = status.unreadable(9, ["no such field"], planned, cluster.now_s)
     assert scaled(planned, broken) == []
     # What was planned happens only now.
     cluster.change(mode="Apply")
@@ -397,7 +399,7 @@ def test_who_leaves_is_who_is_missed_least():
         loads={"idle": Load(0.0, 0), "busy-and-young": Load(9.0, 1), "busy-and-old": Load(9.0, 1)}
         | {"on-a-cordoned-node": Load(99.0, 9), "of-an-old-revision": Load(99.0, 9)},
     )
-    order = victim.in_order(reversed(ranked), observed, pod.revision)
+    order = removal_order.in_order(reversed(ranked), observed, pod.revision)
     assert [one.ref.name for one in order] == [one.ref.name for one in ranked]
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from flamingo_common.service.exit_status import Exit
-from flamingo_operator import causes
-from flamingo_operator.failures import MAX_MESSAGE_CHARS, Failure, Sight, counted, failure
-from flamingo_operator.spec_pod import Gpu
+from flamingo_operator.api.server import Gpu
+from flamingo_operator.diagnosis import causes
+from flamingo_operator.diagnosis.failures import MAX_MESSAGE_CHARS, Failure, Sight, counted, failure
 
 PODS = json.loads((Path(__file__).parents[1] / "failed_pods" / "pods.json").read_text())
 NOW_S = 1_795_557_900.0

@@ -10,10 +10,10 @@ from fakes.kmock_cluster import serving
 from fakes.objects import Objects
 from kubernetes.aio import client
 
-from flamingo_operator.actions import Apply, Delete, Drain, Mend
-from flamingo_operator.apply import Stale, apply
-from flamingo_operator.kube import ApiError, Kube
-from flamingo_operator.store import Store
+from flamingo_operator.cluster.actions import Apply, Delete, Drain, Mend
+from flamingo_operator.cluster.apply import Stale, apply
+from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.store import Store
 
 KEY, UID = "default/music", "u-1"
 QUICK = {"minReadySeconds": 0}

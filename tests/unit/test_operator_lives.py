@@ -6,11 +6,11 @@ from fakes.clusters import Cluster
 from prometheus_client import generate_latest
 
 from flamingo_common.wire.report import StartReport
-from flamingo_operator import cold_start
-from flamingo_operator.cold_start import Phases
-from flamingo_operator.metrics import Metrics
-from flamingo_operator.observed import Load, Observed
-from flamingo_operator.server_lives import Drained, News, news
+from flamingo_operator.cluster import cold_start
+from flamingo_operator.cluster.cold_start import Phases
+from flamingo_operator.cluster.observed import Load, Observed
+from flamingo_operator.telemetry.metrics import Metrics
+from flamingo_operator.telemetry.server_lives import Drained, News, news
 
 QUICK = {"minReadySeconds": 0}
 START = Phases(schedule_s=2.0, image_pull_s=3.0, load_s=55.0)

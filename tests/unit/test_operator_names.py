@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flamingo_operator import names
+from flamingo_operator.api import names
 
 LONGEST = "x" * names.MAX_NAME_CHARS
 

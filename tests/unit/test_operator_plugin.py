@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from flamingo_common.wire.report import LoadReport
-from flamingo_operator import names
-from flamingo_operator.failures import FailureCount
+from flamingo_operator.api import names
+from flamingo_operator.diagnosis.failures import FailureCount
 from flamingo_operator.plugin import log_lines, spec_diff, views
 
 NOW_S = 1_767_225_600.0  # 2026-01-01T00:00:00Z

@@ -10,19 +10,28 @@ from fakes.clusters import RELEASE, Cluster
 from fakes.scripted_routers import FakeRouter
 
 from flamingo_common.wire.report import StartReport
-from flamingo_operator import autoscale, names, report_scaling, routers, spec
-from flamingo_operator.autoscale import Servers
-from flamingo_operator.cold_start import Phases
-from flamingo_operator.conditions import Sight, claims
-from flamingo_operator.listening import LEISURE, Listening
-from flamingo_operator.metrics import Metrics
-from flamingo_operator.observed import Pod, Ref, node
+from flamingo_operator.api import names, spec
+from flamingo_operator.cluster.cold_start import Phases
+from flamingo_operator.cluster.observed import Pod, Ref, node
+from flamingo_operator.cluster.store import Store
+from flamingo_operator.manifests import router
 from flamingo_operator.plugin import forecast
-from flamingo_operator.pods_load import PodsLoad
-from flamingo_operator.replicas import Desired, Memory, Signals, desired_replicas, remembered
-from flamingo_operator.routers_load import RoutersLoad
-from flamingo_operator.signals import Demand, Flow
-from flamingo_operator.store import Store
+from flamingo_operator.polling.pods_load import PodsLoad
+from flamingo_operator.polling.router_polling import LEISURE, Listening
+from flamingo_operator.polling.routers_load import RoutersLoad
+from flamingo_operator.reporting import scaling
+from flamingo_operator.reporting.conditions import Sight, claims
+from flamingo_operator.scaling import autoscale
+from flamingo_operator.scaling.autoscale import Servers
+from flamingo_operator.scaling.replicas import (
+    Desired,
+    Memory,
+    Signals,
+    desired_replicas,
+    remembered,
+)
+from flamingo_operator.scaling.signals import Demand, Flow
+from flamingo_operator.telemetry.metrics import Metrics
 
 NOW_S = 1_800_000_000.0
 KEY = "default/music"
@@ -57,7 +66,7 @@ def last(found):
 
 
 def status_of(desired):
-    told = report_scaling.scaling(desired).model_dump(mode="json", by_alias=True, exclude_none=True)
+    told = scaling.scaling(desired).model_dump(mode="json", by_alias=True, exclude_none=True)
     return {"scaling": told}
 
 
@@ -112,7 +121,7 @@ def capacity_of(rates, memory=None):
     memory = memory or Memory(autoscale.Memory(1))
     signals = Signals(asked(1.0), rates=rates)
     desired = desired_replicas(parsed().spec, signals, memory, Servers(1), NOW_S)
-    told = report_scaling.capacity(desired)
+    told = scaling.capacity(desired)
     return desired, told.model_dump(by_alias=True)
 
 
@@ -151,7 +160,7 @@ def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
     told = starts_of(seen)
     phases = {"scheduleSeconds": 2, "imagePullSeconds": 10, "loadSeconds": 70}
     assert told == {"numStarts": 2, "p50Seconds": 72, "p95Seconds": 92, "phases": phases}
-    assert report_scaling.cold_starts(parsed().spec, Cluster.of().observed, {}) is None
+    assert scaling.cold_starts(parsed().spec, Cluster.of().observed, {}) is None
     # Who begins has not asked the servers yet: what they told before stands.
     parts = phases | {"fetchSeconds": 20, "loadSeconds": 40, "warmupSeconds": 10}
     before = told | {"phases": parts}
@@ -160,7 +169,7 @@ def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
 
 
 def starts_of(seen, old=None):
-    told = report_scaling.cold_starts(parsed().spec, seen, old or {})
+    told = scaling.cold_starts(parsed().spec, seen, old or {})
     return told.model_dump(by_alias=True, exclude_none=True)
 
 
@@ -178,10 +187,10 @@ def test_cost_counts_the_servers_that_hold_a_gpu():
     pods = (pod("a", node="n"), pod("b", node="n", is_terminating=True), pod("c"))
     seen = replace(Cluster.of().observed, pods=pods)
     measured, _ = capacity_of({"unknown": 12.0})
-    told = report_scaling.cost(given, seen, measured).model_dump(by_alias=True)
+    told = scaling.cost(given, seen, measured).model_dump(by_alias=True)
     assert told == {"perHour": "3.80", "perAudioHour": "0.1583", "currency": "USD"}
-    assert report_scaling.cost(given, seen, Desired(1)).per_audio_hour is None
-    assert report_scaling.cost(parsed().spec, seen, measured) is None
+    assert scaling.cost(given, seen, Desired(1)).per_audio_hour is None
+    assert scaling.cost(parsed().spec, seen, measured) is None
 
 
 @pytest.mark.parametrize(
@@ -328,7 +337,7 @@ def test_in_mode_external_routers_are_asked_now_and_then_and_teach_the_same():
     assert (told, fake.num_asked) == ([KEY], 1)
     assert (start_seen.fetch_s, start_seen.load_s, start_seen.warm_s) == (20.0, 32.0, 4.0)
     assert external.num == 1
-    assert report_scaling.capacity(external).audio_seconds_per_second == "16"
+    assert scaling.capacity(external).audio_seconds_per_second == "16"
 
 
 def test_pods_are_asked_with_the_same_key():
@@ -368,7 +377,7 @@ def test_a_plan_tells_the_first_steps_of_a_new_fleet_through_the_operator_s_own_
 
 def test_the_router_is_told_what_it_takes_on_and_where_the_servers_are():
     given = parsed(router={"admission": {"maxQueuedAudioSeconds": 90, "maxHoldSeconds": 45}})
-    made = routers.all_of(given, RELEASE)
+    made = router.all_of(given, RELEASE)
     (args,) = (
         one["spec"]["template"]["spec"]["containers"][0]["args"]
         for one in made

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flamingo_operator.rules import broken
-from flamingo_operator.schedule import Bounds, bounds
-from flamingo_operator.spec_change import Scaling
-from flamingo_operator.spec_schedule import Schedule
+from flamingo_operator.api.rules import broken
+from flamingo_operator.api.scaling_and_rollout import Scaling
+from flamingo_operator.api.schedule import Schedule
+from flamingo_operator.scaling.schedule import Bounds, bounds
 
 SCALING = Scaling.model_validate({"minReplicas": 1, "maxReplicas": 8})
 WORK = ["Mon", "Tue", "Wed", "Thu", "Fri"]

@@ -6,9 +6,10 @@ import json
 import pytest
 from fakes.clusters import RELEASE, Cluster
 
-from flamingo_operator import children, observed, projection, template
-from flamingo_operator.observed import Pod
-from flamingo_operator.store import Store
+from flamingo_operator.cluster import observed, projection
+from flamingo_operator.cluster.observed import Pod
+from flamingo_operator.cluster.store import Store
+from flamingo_operator.manifests import owned_objects, pod_template
 from flamingo_operator.work_queue import WorkQueue
 
 KEY = "default/music"
@@ -33,7 +34,7 @@ def live(manifest, *, version=1, uid="u-9", **more):
 
 def manifests():
     cluster = Cluster.of()
-    return children.children(cluster.deployment, RELEASE, has_pod_monitors=True)
+    return owned_objects.children(cluster.deployment, RELEASE, has_pod_monitors=True)
 
 
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda one: one["kind"])
@@ -127,11 +128,11 @@ def test_a_pod_that_works_is_kept_without_its_statuses():
 
 def test_only_what_shapes_a_pod_makes_another_revision():
     cluster = Cluster.of({"replicas": 1})
-    before = template.revision_hash(cluster.deployment.spec)
+    before = pod_template.revision_hash(cluster.deployment.spec)
     cluster.change(replicas=5, router={"replicas": 3}, rollout={"maxSurge": 2}, suspend=True)
-    assert template.revision_hash(cluster.deployment.spec) == before
+    assert pod_template.revision_hash(cluster.deployment.spec) == before
     cluster.change(server={"args": ["--max-held=9"]})
-    assert template.revision_hash(cluster.deployment.spec) != before
+    assert pod_template.revision_hash(cluster.deployment.spec) != before
 
 
 class Clock:

@@ -3,8 +3,8 @@
 import pytest
 from control_plane.deployments import BAD, BAD_FIELDS, FULL, GOOD, deployment
 
-from flamingo_operator import spec
-from flamingo_operator.spec import SpecError
+from flamingo_operator.api import spec
+from flamingo_operator.api.spec import SpecError
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)

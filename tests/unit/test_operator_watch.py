@@ -9,9 +9,9 @@ from fakes.kmock_cluster import serving
 from fakes.objects import Objects
 from kubernetes.aio import client
 
-from flamingo_operator import kinds
-from flamingo_operator.kube import ApiError, Kube
-from flamingo_operator.watch import PAGE, Watch
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.watch import PAGE, Watch
 
 WATCHES = kmock.params({"watch": "1"})
 LISTS = "get /api/v1/pods?limit=250"

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from flamingo_operator import kinds, names
-from flamingo_operator.kinds import Kind
+from flamingo_operator.api import names
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.kinds import Kind
 from flamingo_operator.plugin import tunnel
 
 Json: TypeAlias = dict[str, Any]

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from flamingo_operator import avoidance, kinds, names, observed
-from flamingo_operator.actions import Apply
-from flamingo_operator.autoscale import Servers
+from flamingo_operator.api import names
+from flamingo_operator.api.spec import FlamingoDeployment
+from flamingo_operator.cluster import kinds, observed
+from flamingo_operator.cluster.actions import Apply
+from flamingo_operator.cluster.observed import Observed
+from flamingo_operator.cluster.store import Store
 from flamingo_operator.decide import Decision, decide
-from flamingo_operator.manifests import Release
-from flamingo_operator.observed import Observed
-from flamingo_operator.replicas import Signals, desired_replicas, remembered
-from flamingo_operator.spec import FlamingoDeployment
-from flamingo_operator.store import Store
+from flamingo_operator.manifests.common import Release
+from flamingo_operator.rollout import node_avoidance
+from flamingo_operator.scaling.autoscale import Servers
+from flamingo_operator.scaling.replicas import Signals, desired_replicas, remembered
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -33,7 +35,7 @@ def actions(
     """Return what the operator's next pass would do; `there` has the objects by kind."""
     raws = {kind: list(items) for kind, items in there.items()}
     seen = _observed(deployment, raws, nodes)
-    seen = replace(seen, avoided=avoidance.remembered(status))
+    seen = replace(seen, avoided=node_avoidance.remembered(status))
     decision = _decided(deployment, status, seen, _release(deployment, raws), now_s)
     made = [one for one in decision.actions if isinstance(one, Apply) and decision.goal is None]
     new = [one.manifest for one in made if one.manifest["kind"] == kinds.REVISION.name]

@@ -18,14 +18,15 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from flamingo_common.wire.report import LoadReport
-from flamingo_operator import kinds, names
-from flamingo_operator import spec as specs
-from flamingo_operator.failures import FailureCount, Sight, counted, failure
+from flamingo_operator.api import names
+from flamingo_operator.api import spec as specs
+from flamingo_operator.api.server import Gpu
+from flamingo_operator.cluster import kinds
+from flamingo_operator.diagnosis.failures import FailureCount, Sight, counted, failure
 from flamingo_operator.plugin import forecast, log_lines, spec_diff, views
 from flamingo_operator.plugin.cluster import Cluster, Missing, PluginError, connect
 from flamingo_operator.plugin.following import Following
 from flamingo_operator.plugin.views import Server
-from flamingo_operator.spec_pod import Gpu
 
 DEFAULT_PORT = 8000
 UNBOUNDED_WIDTH = 1000

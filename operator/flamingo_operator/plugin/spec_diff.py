@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 
 from pydantic.alias_generators import to_camel
 
-from flamingo_operator import template
+from flamingo_operator.manifests import pod_template
 
 Json: TypeAlias = Mapping[str, Any]
 
-REPLACING = frozenset(map(to_camel, template.SHAPING))
+REPLACING = frozenset(map(to_camel, pod_template.SHAPING))
 """Parts of the spec that a running pod cannot take on."""
 SPARED = ("cache.preload", "auth.observeKeySecretRef")
 """What of them no pod's template has."""

@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flamingo_common.wire.report import LoadReport
-from flamingo_operator import names
-from flamingo_operator.conditions import GOOD_WHEN_FALSE
-from flamingo_operator.failures import FailureCount
+from flamingo_operator.api import names
+from flamingo_operator.diagnosis.failures import FailureCount
 from flamingo_operator.plugin.spec_diff import Change
+from flamingo_operator.reporting.conditions import GOOD_WHEN_FALSE
 
 Json: TypeAlias = Mapping[str, Any]
 

@@ -1,0 +1,1 @@
+"""All that reads, mirrors or writes the API server."""

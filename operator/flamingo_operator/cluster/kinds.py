@@ -1,0 +1,56 @@
+"""Where the API server keeps each kind of object that the operator touches.
+
+Pure.
+"""
+
+from dataclasses import dataclass
+
+from flamingo_operator.api import names
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind's place in the API."""
+
+    name: str
+    version: str
+    """Group and version, as a manifest's apiVersion says them."""
+    plural: str
+
+    @property
+    def group(self) -> str:
+        """The group, as RBAC says it."""
+        return self.version.rpartition("/")[0]
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """Return the address of one object, or of all of a namespace, or of all."""
+        root = "/api/" if "/" not in self.version else "/apis/"
+        within = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}{self.version}{within}/{self.plural}" + (f"/{name}" if name else "")
+
+
+RESOURCE = Kind(names.KIND, f"{names.GROUP}/{names.VERSION}", names.PLURAL)
+POD = Kind("Pod", "v1", "pods")
+NODE = Kind("Node", "v1", "nodes")
+EVENT = Kind("Event", "v1", "events")
+LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
+REVISION = Kind("ControllerRevision", "apps/v1", "controllerrevisions")
+POD_MONITOR = Kind("PodMonitor", "monitoring.coreos.com/v1", "podmonitors")
+CHILDREN = (
+    REVISION,
+    Kind("Deployment", "apps/v1", "deployments"),
+    Kind("Service", "v1", "services"),
+    Kind("ServiceAccount", "v1", "serviceaccounts"),
+    Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
+    Kind("Job", "batch/v1", "jobs"),
+    Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
+    Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
+    Kind("Role", "rbac.authorization.k8s.io/v1", "roles"),
+    Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+)
+"""What the operator makes beside pods, and always watches."""
+BY_NAME = {kind.name: kind for kind in (POD, POD_MONITOR, *CHILDREN)}
+EVERY_POD = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=server"
+EVERY_ROUTER = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=router"
+EVERY_CHILD = names.DEPLOYMENT_LABEL
+"""Label selectors: the API server sorts out what is not ours."""

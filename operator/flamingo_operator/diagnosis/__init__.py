@@ -1,0 +1,4 @@
+"""Why a pod does not work, and what to do about it.
+
+All pure.
+"""

@@ -1,0 +1,27 @@
+"""A server as it was observed → why it does not work.
+
+Pure.
+"""
+
+import json
+
+from flamingo_operator.api.spec import Spec
+from flamingo_operator.cluster.observed import Observed, Pod
+from flamingo_operator.diagnosis import failures
+from flamingo_operator.diagnosis.failures import Failure
+
+
+def cause(spec: Spec, observed: Observed, pod: Pod, now_s: float) -> Failure | None:
+    """Return why a server does not work; None when it works, starts or leaves as it should."""
+    if not pod.troubled:
+        return None
+    node = observed.nodes.get(pod.node)
+    return failures.failure(
+        failures.Sight(
+            pod=json.loads(pod.troubled),
+            now_s=now_s,
+            node=node.as_object if node else None,
+            gpu=spec.gpu,
+            startup_deadline_s=spec.server.startup_deadline_seconds,
+        )
+    )

@@ -1,0 +1,4 @@
+"""A spec → the manifest of every object that the operator owns.
+
+All pure.
+"""

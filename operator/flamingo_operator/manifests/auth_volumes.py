@@ -1,0 +1,64 @@
+"""Spec → how a container gets its API keys: as files, which Kubernetes renews in place.
+
+Pure.
+"""
+
+from typing import Any
+
+from flamingo_operator.api.auth import Auth, KeyFile, ObserveKey
+
+FOLDER = "/keys"
+KEY_FILE = "keys.yaml"
+OBSERVE_KEY = "observe-key"
+MODE = 0o440
+"""Nobody else's, not even in the container: the pod's group reads it."""
+
+
+def server_flags(auth: Auth | None) -> list[str]:
+    """Return what tells a server its keys."""
+    return [f"--key-file={FOLDER}/{KEY_FILE}"] if auth else []
+
+
+def router_flags(auth: Auth | None, num_routers: int) -> list[str]:
+    """Return what tells a router its keys, and its share of their limits."""
+    if auth is None:
+        return []
+    return [
+        *server_flags(auth),
+        f"--pod-key-file={FOLDER}/{OBSERVE_KEY}",
+        f"--quota-share={1 / num_routers:.6f}",
+    ]
+
+
+def mounts(auth: Auth | None) -> list[dict[str, Any]]:
+    """Return where the files are."""
+    return [{"name": "keys", "mountPath": FOLDER, "readOnly": True}] if auth else []
+
+
+def server_volumes(auth: Auth | None) -> list[dict[str, Any]]:
+    """Return the volume of a server, which need not know the key that observes it."""
+    return [_volume(_file(auth.keys_secret_ref, KEY_FILE))] if auth else []
+
+
+def router_volumes(auth: Auth | None) -> list[dict[str, Any]]:
+    """Return the volume of a router."""
+    if auth is None:
+        return []
+    observe_key = _file(auth.observe_key_secret_ref, OBSERVE_KEY)
+    return [_volume(_file(auth.keys_secret_ref, KEY_FILE), observe_key)]
+
+
+def monitoring(auth: Auth | None) -> dict[str, Any]:
+    """Return how Prometheus asks for metrics."""
+    if auth is None:
+        return {}
+    entry = auth.observe_key_secret_ref
+    return {"authorization": {"credentials": {"name": entry.name, "key": entry.key}}}
+
+
+def _volume(*sources: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "keys", "projected": {"sources": list(sources), "defaultMode": MODE}}
+
+
+def _file(entry: KeyFile | ObserveKey, path: str) -> dict[str, Any]:
+    return {"secret": {"name": entry.name, "items": [{"key": entry.key, "path": path}]}}

@@ -1,0 +1,283 @@
+"""Spec → the template of a server's pod, and the hash that names it.
+
+The hash is of what the user wrote about the pod, not of the template: a newer
+operator makes other templates of the same spec, and must restart nothing. The
+template of a hash is kept in a ControllerRevision when it is first wanted, and
+pods are made from that ever after.
+
+Pure.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from flamingo_operator.api import names
+from flamingo_operator.api.spec import FlamingoDeployment, Spec
+from flamingo_operator.cluster import projection
+from flamingo_operator.cluster.observed import Revision
+from flamingo_operator.manifests import auth_volumes, common
+from flamingo_operator.manifests.common import Manifest, Release
+
+MODEL_FOLDER = "/models"
+SERVICE_ACCOUNT = "servers"
+REVISION_CHARS = 10
+SHAPING = (
+    "model",
+    "server",
+    "gpu",
+    "drain",
+    "cache",
+    "auth",
+    "topology_spread_constraints",
+    "priority_class_name",
+)
+"""The parts of a spec that say what a server's pod is."""
+LOST_NODE_S = 60
+"""How long a pod outlives its node's silence, over the 40 s until the node counts as lost.
+Kubernetes' own 300 s is too long for a fleet whose every pod carries load."""
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+EXIT_S = 15
+"""To exit, after the last answer."""
+
+
+def revision_hash(spec: Spec) -> str:
+    """Return the name of what the user says of a server's pod."""
+    said = spec.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_defaults=True,
+        include={*SHAPING},
+        exclude={"cache": {"preload"}, "auth": {"observe_key_secret_ref"}},
+    )
+    return projection.digest(said)[:REVISION_CHARS]
+
+
+def controller_revision(
+    deployment: FlamingoDeployment, release: Release, *, number: int, annotations: Manifest
+) -> Manifest:
+    """Return the object that keeps the template of what is now wanted."""
+    wanted = revision_hash(deployment.spec)
+    return revision_manifest(
+        deployment, wanted, template(deployment, release), number=number, annotations=annotations
+    )
+
+
+def revision_manifest(
+    deployment: FlamingoDeployment,
+    hash_: str,
+    data: Manifest,
+    *,
+    number: int,
+    annotations: Manifest,
+) -> Manifest:
+    """Return a ControllerRevision."""
+    name = deployment.metadata.name
+    metadata = common.metadata(deployment, names.revision(name, hash_), "server")
+    metadata["labels"][names.REVISION_LABEL] = hash_
+    if annotations:
+        metadata["annotations"] = annotations
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata,
+        "revision": number,
+        "data": data,
+    }
+
+
+def pod(
+    deployment: FlamingoDeployment, revision: Revision, ordinal: int, avoided: Sequence[str] = ()
+) -> Manifest:
+    """Return a server's pod of a revision, for any node but those that are avoided."""
+    data = json.loads(revision.template)
+    name = names.server_pod(deployment.metadata.name, revision.hash, str(ordinal))
+    metadata = common.metadata(deployment, name, "server")
+    common.add_metadata(metadata, data.get("metadata", {}))
+    metadata["labels"] |= {names.REVISION_LABEL: revision.hash, names.SERVING_LABEL: "true"}
+    if avoided:
+        common.add_metadata(metadata, {"annotations": {names.AVOIDS: ",".join(avoided)}})
+    spec = _avoiding(data["spec"], avoided)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _avoiding(spec: Manifest, nodes: Sequence[str]) -> Manifest:
+    """Return a pod's spec that keeps it from `nodes` too, by their names."""
+    if not nodes:
+        return spec
+    affinity = spec.get("affinity", {})
+    of_nodes = affinity.get("nodeAffinity", {})
+    # Kubernetes takes one value in a field's requirement; and one term is enough for a pod
+    # to be placed, so each of them has to say it.
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [one]} for one in nodes]
+    terms = of_nodes.get(REQUIRED, {}).get("nodeSelectorTerms", [{}])
+    required = {"nodeSelectorTerms": [{**term, "matchFields": fields} for term in terms]}
+    return {**spec, "affinity": {**affinity, "nodeAffinity": {**of_nodes, REQUIRED: required}}}
+
+
+def template(deployment: FlamingoDeployment, release: Release) -> Manifest:
+    """Return what a server's pod is."""
+    name, spec = deployment.metadata.name, deployment.spec
+    made: Manifest = {"spec": common.without_nothing(_pod_spec(name, spec, release))}
+    # Left out when empty: the templates that are kept from before do not have it either.
+    more = spec.server.pod_metadata.model_dump(exclude_defaults=True)
+    return {"metadata": more, **made} if more else made
+
+
+def _pod_spec(name: str, spec: Spec, release: Release) -> Manifest:
+    drain = spec.drain
+    return {
+        "serviceAccountName": f"{name}-{SERVICE_ACCOUNT}",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": common.pod_security(),
+        "terminationGracePeriodSeconds": drain.settle_seconds + drain.deadline_seconds + EXIT_S,
+        "priorityClassName": spec.priority_class_name,
+        "topologySpreadConstraints": [
+            {"labelSelector": {"matchLabels": names.selector(name, "server")}, **one}
+            for one in spec.topology_spread_constraints
+        ],
+        "imagePullSecrets": [{"name": one.name} for one in spec.server.image_pull_secrets],
+        **placement(spec),
+        "containers": [_server(spec, release)],
+        "volumes": _volumes(name, spec),
+    }
+
+
+def placement(spec: Spec) -> Manifest:
+    """Return which nodes may run a server, and which are better."""
+    lost = [
+        {
+            "key": f"node.kubernetes.io/{state}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": LOST_NODE_S,
+        }
+        for state in ("not-ready", "unreachable")
+    ]
+    given = [one.model_dump(by_alias=True, exclude_none=True) for one in spec.gpu.tolerations]
+    return {
+        "runtimeClassName": spec.gpu.runtime_class_name,
+        "nodeSelector": spec.gpu.node_selector or None,
+        "affinity": _affinity(spec),
+        "tolerations": given + lost,
+    }
+
+
+def _affinity(spec: Spec) -> Manifest | None:
+    products, least_gib = spec.gpu.products, spec.gpu.min_memory_gib
+    needs = [_expression(names.PRODUCT_LABEL, "In", list(products))] if products else []
+    if least_gib is not None:
+        # The label is in MiB and a little below the round number on the box.
+        needs.append(
+            _expression("nvidia.com/gpu.memory", "Gt", [str(least_gib * 1024 * 95 // 100)])
+        )
+    if not needs:
+        return None
+    best_first = [
+        {
+            "weight": 100 - place,
+            "preference": {"matchExpressions": [_expression(names.PRODUCT_LABEL, "In", [product])]},
+        }
+        for place, product in enumerate(products[:-1])
+    ]
+    required = {"nodeSelectorTerms": [{"matchExpressions": needs}]}
+    return {
+        "nodeAffinity": {
+            REQUIRED: required,
+            "preferredDuringSchedulingIgnoredDuringExecution": best_first,
+        }
+    }
+
+
+def _expression(key: str, operator: str, values: list[str]) -> Manifest:
+    return {"key": key, "operator": operator, "values": values}
+
+
+def _server(spec: Spec, release: Release) -> Manifest:
+    server = spec.server
+    gpu = {spec.gpu.resource_name: "1"}
+    startup = common.probe(
+        "/health/ready", period_s=2, num_failures=server.startup_deadline_seconds // 2
+    )
+    return {
+        "name": "server",
+        "image": server.image or release.server_image,
+        "imagePullPolicy": server.image_pull_policy,
+        "command": ["flamingo", "serve"],
+        "args": [*_flags(spec), *server.args],
+        "env": env(spec),
+        "ports": [{"name": "http", "containerPort": common.PORT, "protocol": "TCP"}],
+        "resources": {
+            "requests": common.quantities(server.resources.requests) | gpu,
+            "limits": common.quantities(server.resources.limits) | gpu,
+        },
+        "startupProbe": startup,
+        "readinessProbe": common.probe("/health/ready", period_s=2, num_failures=2),
+        "livenessProbe": common.probe("/health/live", period_s=10, num_failures=6),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": common.container_security(),
+        "volumeMounts": [
+            {"name": "models", "mountPath": MODEL_FOLDER},
+            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - a pod's own
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
+            *auth_volumes.mounts(spec.auth),
+        ],
+    }
+
+
+def _flags(spec: Spec) -> list[str]:
+    model = spec.model
+    flags = [
+        f"--model={model.id}",
+        f"--revision={model.revision}",
+        "--host=0.0.0.0",
+        f"--port={common.PORT}",
+        f"--dtype={model.dtype}",
+        f"--settle-s={spec.drain.settle_seconds}",
+        f"--grace-s={spec.drain.settle_seconds + spec.drain.deadline_seconds}",
+    ]
+    flags += [f"--served-name={model.served_name}"] if model.served_name else []
+    flags += [f"--max-audio-s={model.max_audio_seconds}"] if model.max_audio_seconds else []
+    return [*flags, *auth_volumes.server_flags(spec.auth)]
+
+
+def env(spec: Spec) -> list[Manifest]:
+    """Return a server's variables."""
+    given = [var.model_dump(by_alias=True, exclude_none=True) for var in spec.server.env]
+    return [*_model_env(spec), *given]
+
+
+def _model_env(spec: Spec) -> list[Manifest]:
+    """Return where the model's files are, and the token that fetches them."""
+    folders: list[Manifest] = [
+        {"name": "HF_HOME", "value": f"{MODEL_FOLDER}/huggingface"},
+        {"name": "FLAMINGO_CACHE", "value": f"{MODEL_FOLDER}/flamingo"},
+    ]
+    token = spec.model.token_secret_ref
+    if token is None:
+        return folders
+    key = {"name": token.name, "key": token.key}
+    return [*folders, {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": key}}]
+
+
+def _volumes(name: str, spec: Spec) -> list[Manifest]:
+    memory = {"medium": "Memory", "sizeLimit": spec.server.shared_memory}
+    return [
+        {"name": "models", **models_volume(name, spec)},
+        {"name": "shared-memory", "emptyDir": memory},
+        {"name": "scratch", "emptyDir": {}},
+        *auth_volumes.server_volumes(spec.auth),
+    ]
+
+
+def models_volume(name: str, spec: Spec) -> dict[str, Any]:
+    """Return the volume that holds the model's files."""
+    cache = spec.cache
+    if cache.host_path is not None:
+        # One that the kubelet made would be root's, and of no use to a server.
+        return {"hostPath": {"path": cache.host_path.path, "type": "Directory"}}
+    if cache.persistent_volume_claim is not None:
+        given = cache.persistent_volume_claim.claim_name
+        return {"persistentVolumeClaim": {"claimName": given or names.cache_claim(name)}}
+    return {"emptyDir": {}}

@@ -1,0 +1,1 @@
+"""Asking routers and draining servers for their load."""

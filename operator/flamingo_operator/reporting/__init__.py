@@ -1,0 +1,4 @@
+"""What the status of a FlamingoDeployment says.
+
+All pure.
+"""

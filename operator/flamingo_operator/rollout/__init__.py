@@ -1,0 +1,4 @@
+"""Which servers are created and removed, and when.
+
+All pure.
+"""

@@ -1,0 +1,4 @@
+"""How many servers a deployment needs, and why.
+
+All pure.
+"""
