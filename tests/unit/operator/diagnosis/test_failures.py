@@ -11,7 +11,7 @@ from flamingo_operator.api.server import Gpu
 from flamingo_operator.diagnosis import causes
 from flamingo_operator.diagnosis.failures import MAX_MESSAGE_CHARS, Failure, Sight, counted, failure
 
-PODS = json.loads((Path(__file__).parents[1] / "failed_pods" / "pods.json").read_text())
+PODS = json.loads((Path(__file__).parents[3] / "failed_pods" / "pods.json").read_text())
 NOW_S = 1_795_557_900.0
 """Two minutes after they were made."""
 
@@ -231,7 +231,7 @@ def test_no_text_holds_what_changes_from_look_to_look(fact):
 
 
 def test_the_page_about_causes_lists_each_with_its_hint():
-    page = (Path(__file__).parents[2] / "docs" / "kubectl.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "kubectl.md").read_text(encoding="utf-8")
     rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| ")]
     listed = {
         row[0].removeprefix("| "): row[-1].removesuffix(" |") for row in rows if len(row) == 3
