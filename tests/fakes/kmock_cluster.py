@@ -1,7 +1,7 @@
 """A cluster where there is none: kmock's API server, and controllers in a few lines.
 
 kmock serves paths, discovery, streams and refusals. Its own emulator has no versions, selectors,
-owners or server-side apply (docs/decisions/0017-kmock.md): `objects` has them.
+owners or server-side apply (docs/decisions/0017-kmock-test-api-server.md): `objects` has them.
 """
 
 import asyncio

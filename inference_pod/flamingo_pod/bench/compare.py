@@ -60,7 +60,7 @@ def left_out(repeats: Sequence[Repeat]) -> dict[str, LeftOut]:
 
 TIE = 0.02
 """Logits this near are a tie: on flamingo-tiny-27m transformers' own float32 logits are up to
-0.0094 from its float64 ones (docs/decisions/0008-near-ties.md), and so are another's."""
+0.0094 from its float64 ones (docs/decisions/0008-float32-near-ties.md), and so are another's."""
 
 
 def num_exact(answers: Sequence[Answer], reference: Sequence[Answer]) -> int:
