@@ -21,7 +21,7 @@ from flamingo_router.balancing.policy import POLICIES
 from flamingo_router.balancing.quota import Quotas
 from flamingo_router.metrics import Metrics
 from flamingo_router.pods import discovery, kube, load_polling
-from flamingo_router.pods.discovery import Sources
+from flamingo_router.pods.discovery import Membership
 from flamingo_router.pods.endpoint_slices import Service
 from flamingo_router.pods.pod_key import PodKey
 from flamingo_router.pods.sockets import Sockets
@@ -31,7 +31,7 @@ from flamingo_router.relay.drain import Gate
 from flamingo_router.request.body import Limits
 from flamingo_router.request.spool import Spool
 from flamingo_router.request.url_probe import UrlProbe
-from flamingo_router.settings import Settings, host_and_port
+from flamingo_router.settings import Settings, parse_host_port
 
 SETTINGS = web.AppKey("settings", Settings)
 BALANCER = web.AppKey("balancer", Balancer)
@@ -83,14 +83,16 @@ def _routes() -> list[web.RouteDef]:
 
 
 def _balancer(settings: Settings) -> Balancer:
-    fleet = Fleet(stale_after_s=settings.stale_after_s, lost_after_s=settings.lost_after_s)
+    fleet = Fleet(
+        stale_after_s=settings.stale_after_s, unreachable_after_s=settings.unreachable_after_s
+    )
     bounds = Bounds(
-        ceiling_s=settings.ceiling_s,
-        queue_at_s=settings.queue_at_s,
+        max_backlog_s=settings.max_backlog_s,
+        queue_threshold_s=settings.queue_threshold_s,
         max_queued=settings.max_queued,
         max_queued_audio_s=settings.max_queued_audio_s,
         max_wait_s=settings.max_wait_s,
-        hold_s=settings.hold_s,
+        cold_start_hold_s=settings.cold_start_hold_s,
     )
     dice = Dice(random.random, random.sample)
     chosen_by = POLICIES[settings.policy]()
@@ -99,10 +101,10 @@ def _balancer(settings: Settings) -> Balancer:
 
 async def _relaying(app: web.Application) -> AsyncIterator[None]:
     """Keep what runs beside the requests as long as the app runs."""
-    settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_s)
-    pace = load_polling.Pace(settings.poll_s, settings.stale_after_s, app[POD_KEY])
+    settings, lobby = app[SETTINGS], Lobby(app[BALANCER], beat_s=app[SETTINGS].heartbeat_interval_s)
+    pace = load_polling.Pace(settings.poll_interval_s, settings.stale_after_s, app[POD_KEY])
     sockets = Sockets()
-    urls = UrlProbe(settings.probe_networks, settings.probe_hosts)
+    urls = UrlProbe(settings.probe_allowed_networks, settings.probe_allowed_hosts)
     async with _session(settings, sockets) as session, asyncio.TaskGroup() as beside:
         app[DISPATCHER] = Dispatcher(
             lobby,
@@ -120,7 +122,7 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
 
         tasks = [
             beside.create_task(each)
-            for each in (lobby.keep_pumping(), *_sources(settings, session, Sources(on_change)))
+            for each in (lobby.keep_pumping(), *_sources(settings, session, Membership(on_change)))
         ]
         if (key_file := app[POD_KEY].file) is not None:
             tasks.append(beside.create_task(key_file.keep_fresh()))
@@ -132,25 +134,25 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
 
 
 def _sources(
-    settings: Settings, session: aiohttp.ClientSession, sources: Sources
+    settings: Settings, session: aiohttp.ClientSession, membership: Membership
 ) -> Iterator[Coroutine[None, None, None]]:
     """Say what is given once; yield what keeps looking for pods."""
-    sources.say("given", dict.fromkeys(settings.endpoint, True))
+    membership.update("given", dict.fromkeys(settings.endpoint, True))
     if settings.dns:
-        yield discovery.keep_resolving(sources, *host_and_port(settings.dns))
+        yield discovery.keep_resolving(membership, *parse_host_port(settings.dns))
     if settings.endpointslice:
         access = kube.Access.of(settings.kube_api, settings.kube_token_file, settings.kube_ca_file)
         service = Service.parse(settings.endpointslice)
         resource = discovery.endpoint_slices(access, session, service)
-        yield discovery.keep_watching(sources, service, resource, discovery.Pace())
+        yield discovery.keep_watching(membership, service, resource, discovery.WatchTimeouts())
 
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
         settings.max_body_bytes,
-        settings.max_spool_bytes,
+        settings.replay_buffer_bytes,
         settings.body_idle_s,
-        Spool(settings.spool_dir, settings.spool_disk_bytes),
+        Spool(settings.spool_dir, settings.spool_max_bytes),
     )
 
 
@@ -159,7 +161,7 @@ def _session(settings: Settings, sockets: Sockets) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(
             limit=MAX_CONNECTIONS, keepalive_timeout=POOL_S, socket_factory=sockets.make
         ),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout_s),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
@@ -243,5 +245,5 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     if request.app[GATE].is_shut:  # the next request on this connection would find nobody
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
-    if request.app[SETTINGS].tell_endpoint and "endpoint" in request.get(http.FACTS, {}):
+    if request.app[SETTINGS].expose_endpoint and "endpoint" in request.get(http.FACTS, {}):
         response.headers[ENDPOINT_HEADER] = str(request[http.FACTS]["endpoint"])

@@ -1,4 +1,4 @@
-"""How this router behaves: each field is a flag and a `FLAMINGO_ROUTER_…` variable."""
+"""The router's settings: each field is a flag and a `FLAMINGO_ROUTER_…` variable."""
 
 import os
 from collections.abc import Iterator
@@ -18,73 +18,73 @@ PolicyName = Literal["least-work-left", "least-work-left-plain", "least-connecti
 
 
 class Settings(ServiceSettings):
-    """What the router needs to know."""
+    """The router's settings."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_ROUTER_")
 
     endpoint: Annotated[list[str], NoDecode] = Field(default=[])
     """Address of a pod, http://HOST:PORT. Repeat it, or separate several with commas."""
     dns: str = ""
-    """NAME:PORT that resolves to the pods (a headless Service); looked up every few seconds."""
+    """NAME:PORT that resolves to the pods (a headless Service); resolved again every 5 s."""
     endpointslice: str = Field(default="", validate_default=True)
-    """NAMESPACE/SERVICE[:PORTNAME] whose EndpointSlices are watched."""
+    """NAMESPACE/SERVICE[:PORTNAME] whose EndpointSlices are watched for pods."""
     kube_api: str = ""
-    """Address of the Kubernetes API; empty: the cluster this runs in."""
+    """Address of the Kubernetes API server; default: in-cluster."""
     kube_token_file: str = ""
-    """Token to show there; empty: the pod's own."""
+    """Bearer token file for the API server; default: the service account's."""
     kube_ca_file: str = ""
-    """Certificates to know it by; empty: the pod's own."""
+    """CA bundle for the API server; default: the service account's."""
     policy: PolicyName = "least-work-left"
-    """Who gets a request. The others are there to compare with, and never let requests wait."""
-    max_spool_bytes: int = Field(default=2**20, ge=0)
-    """Bytes of a request kept in memory until a pod answers, so that another can be tried."""
+    """Balancing policy. The others are for comparison, and never queue requests in the router."""
+    replay_buffer_bytes: int = Field(default=2**20, ge=0)
+    """Bytes of a request body kept in memory until a pod responds, so that it can be retried."""
     spool_dir: str = ""
-    """Folder for what is kept of larger ones; empty: they are sent once."""
-    spool_disk_bytes: int = Field(default=4 * 2**30, ge=0)
-    """Most bytes in that folder; above it requests are sent once."""
+    """Directory that keeps larger bodies for a retry; empty: larger bodies are not retried."""
+    spool_max_bytes: int = Field(default=4 * 2**30, ge=0)
+    """Maximum size of that directory; bodies that do not fit are not retried."""
     probe_urls: bool = False
-    """Ask for a few bytes of clips that are given by URL, to know how long they are."""
-    probe_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode] = Field(default=[])
-    """Private networks where that is done all the same, comma separated."""
-    probe_hosts: Annotated[list[str], NoDecode] = Field(default=[])
-    """Do it at these hosts only, comma separated: `a.example.org`, or `*.example.org`."""
-    connect_s: float = Field(default=1.5, gt=0)
-    """Seconds to connect to a pod; one that takes longer is as good as down."""
-    poll_s: float = Field(default=0.25, gt=0)
-    """Seconds between two load reports of a pod."""
+    """Fetch a few bytes of clips given by URL, to estimate their length before choosing a pod."""
+    probe_allowed_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode] = Field(default=[])
+    """Private networks that probes may connect to, comma separated; default: none."""
+    probe_allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[])
+    """Probe these hosts only, comma separated: `a.example.org`, or `*.example.org`."""
+    connect_timeout_s: float = Field(default=1.5, gt=0)
+    """Connect timeout in seconds, after which a pod counts as unreachable."""
+    poll_interval_s: float = Field(default=0.25, gt=0)
+    """Seconds between two polls of a pod's load report."""
     stale_after_s: float = Field(default=1.0, gt=0)
     """Age of a load report after which the pod's backlog counts as unknown."""
-    lost_after_s: float = Field(default=10.0, gt=0)
-    """Age of a load report after which the pod gets no more work."""
-    ceiling_s: float = Field(default=120.0, gt=0)
-    """Predicted seconds of work a pod may hold; when all hold more, requests get 429."""
-    queue_at_s: float = Field(default=30.0, gt=0)
-    """Predicted seconds of prefill a pod may hold before requests wait in the router."""
+    unreachable_after_s: float = Field(default=10.0, gt=0)
+    """Age of a load report after which the pod gets no more requests."""
+    max_backlog_s: float = Field(default=120.0, gt=0)
+    """Maximum predicted seconds of work at a pod; when all pods exceed it, requests get 429."""
+    queue_threshold_s: float = Field(default=30.0, gt=0)
+    """Predicted seconds of prefill at every pod above which requests queue in the router."""
     max_queued: int = Field(default=1000, ge=0)
-    """Most requests waiting in the router; above it: 429."""
+    """Maximum requests in the router's queue; above it: 429."""
     max_queued_audio_s: float = Field(default=36_000.0, ge=0)
-    """Most seconds of audio waiting in the router; above it: 429."""
+    """Maximum seconds of audio in the router's queue; above it: 429."""
     max_wait_s: float = Field(default=60.0, gt=0)
-    """Predicted seconds that a request may have to wait; above it: 429."""
-    hold_s: float = Field(default=60.0, ge=0, le=3600)
+    """Maximum predicted seconds until a pod starts a request; above it: 429."""
+    cold_start_hold_s: float = Field(default=60.0, ge=0, le=3600)
     """Seconds that requests are held while no pod is ready, as at a cold start; then 503."""
-    heartbeat_s: float = Field(default=5.0, gt=0)
-    """Seconds between two comments to a stream that waits in the router."""
+    heartbeat_interval_s: float = Field(default=5.0, gt=0)
+    """Seconds between two SSE comments to a streaming client whose request is queued."""
     pod_key: Annotated[SecretStr, AfterValidator(secret)] | None = None
-    """API key for the pods' load reports. Give the variable: a flag shows in the process list."""
+    """API key for the pods' load reports. Prefer the variable: flags show in the process list."""
     pod_key_file: Path | None = None
-    """File that holds that key instead; read anew when it changes."""
+    """File with that key instead; re-read when it changes."""
     quota_share: float = Field(default=1.0, gt=0, le=1)
-    """This replica's part of every key's limits: with three routers, a third."""
-    tell_endpoint: bool = False
-    """Name the pod that answered in `x-flamingo-endpoint`. Shows inside addresses to clients."""
+    """This replica's share of every key's limits: 0.333 with three routers."""
+    expose_endpoint: bool = False
+    """Send the pod's address as `x-flamingo-endpoint`. Exposes internal addresses to clients."""
 
     def file_faults(self) -> Iterator[str]:
-        """Yield a sentence for each fault of the files that are named here."""
+        """Yield one message for each fault of the files that the settings name."""
         yield from super().file_faults()
         yield from faults_of("--pod-key-file", self.pod_key_file, pod_key)
 
-    @field_validator("endpoint", "probe_networks", "probe_hosts", mode="before")
+    @field_validator("endpoint", "probe_allowed_networks", "probe_allowed_hosts", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -93,57 +93,58 @@ class Settings(ServiceSettings):
 
     @field_validator("endpoint")
     @classmethod
-    def _addresses(cls, value: list[str]) -> list[str]:
-        addresses = [_address(text) for text in value]
+    def _endpoint_addresses(cls, value: list[str]) -> list[str]:
+        addresses = [parse_address(text) for text in value]
         if len(set(addresses)) < len(addresses):
-            raise ValueError("an endpoint is given twice")
+            repeated = next(each for each in addresses if addresses.count(each) > 1)
+            raise ValueError(f"{repeated} is given more than once")
         return addresses
 
     @field_validator("spool_dir")
     @classmethod
-    def _folder(cls, value: str) -> str:
+    def _writable_folder(cls, value: str) -> str:
         if value and not os.access(value, os.W_OK | os.X_OK):
-            raise ValueError(f"{value!r} is no folder that can be written to")
+            raise ValueError(f"{value!r} is not a writable directory")
         return value
 
     @field_validator("dns")
     @classmethod
-    def _name_and_port(cls, value: str) -> str:
+    def _dns_name(cls, value: str) -> str:
         if value:
-            host_and_port(value)
+            parse_host_port(value)
         return value
 
     @field_validator("endpointslice")
     @classmethod
-    def _some_source(cls, value: str, info: ValidationInfo) -> str:
+    def _has_source(cls, value: str, info: ValidationInfo) -> str:
         if value:
             Service.parse(value)
-        elif not any(info.data.get(name, "faulty") for name in ("endpoint", "dns")):
-            raise ValueError("say where the pods are: --endpoint, --dns or --endpointslice")
+        elif not any(info.data.get(name, "invalid") for name in ("endpoint", "dns")):
+            raise ValueError("no pods configured; give --endpoint, --dns or --endpointslice")
         return value
 
 
-def host_and_port(text: str) -> tuple[str, int]:
-    """Return what `NAME:PORT` says.
+def parse_host_port(text: str) -> tuple[str, int]:
+    """Return the host and the port of `NAME:PORT`.
 
     Raises:
-        ValueError: it is not of that form.
+        ValueError: `text` has another form.
     """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= 65_535:  # noqa: PLR2004 - TCP's
-        raise ValueError(f"{text!r} is no name with a port; give NAME:PORT")
+        raise ValueError(f"{text!r} is not a valid NAME:PORT")
     return host.strip("[]"), int(port)
 
 
-def _address(text: str) -> str:
-    """Return `text` as scheme, host and port.
+def parse_address(text: str) -> str:
+    """Return `scheme://host:port` of an endpoint's address.
 
     Raises:
-        ValueError: it is not just that.
+        ValueError: `text` is not an http(s) address, or has more than scheme, host and port.
     """
     parts = urlsplit(text)
     is_http = parts.scheme in ("http", "https") and parts.hostname
     if not is_http or parts.path not in ("", "/") or parts.query or parts.fragment or "@" in text:
-        raise ValueError(f"{text!r} is no address of a pod; give http://HOST:PORT")
-    _ = parts.port  # raises what is wrong with it
+        raise ValueError(f"{text!r} is not a valid pod address; expected http://HOST:PORT")
+    _ = parts.port  # raises ValueError for a port that is not a number in range
     return f"{parts.scheme}://{parts.netloc}"

@@ -62,7 +62,7 @@ class Setup:
     slow_pods: int = 0
     """How many take three times as long."""
     deaths_per_s: float = 0.0
-    queue_at_s: float = 0.5
+    queue_threshold_s: float = 0.5
     shortest_first: bool = False
     """Whether pods prefill what is soonest done, a window at a time, as ours do, and not who came
     first."""
@@ -215,13 +215,13 @@ class Router:
         self.world = world
         dice = random.Random(setup.seed * 1000 + number)
         bounds = Bounds(
-            ceiling_s=math.inf,
-            queue_at_s=setup.queue_at_s,
+            max_backlog_s=math.inf,
+            queue_threshold_s=setup.queue_threshold_s,
             max_queued=10**9,
             max_queued_audio_s=math.inf,
             max_wait_s=math.inf,
         )
-        fleet = Fleet(stale_after_s=1.0, lost_after_s=10.0)
+        fleet = Fleet(stale_after_s=1.0, unreachable_after_s=10.0)
         policy = POLICIES[setup.policy]()
         self.balancer = Balancer(fleet, policy, bounds, Dice(dice.random, dice.sample), now_s=0.0)
         self.balancer.reconcile(dict.fromkeys(world.pods, True))

@@ -101,14 +101,14 @@ def test_a_server_s_grace_begins_with_the_time_in_which_it_still_takes_work(made
 
 def test_a_router_waits_for_the_longest_answer_of_a_server(made):
     server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
-    assert router.grace_s >= router.hold_s + server.grace_s - server.settle_s
+    assert router.grace_s >= router.cold_start_hold_s + server.grace_s - server.settle_s
 
 
 def test_a_router_keeps_uploads_where_they_have_room(made):
     given = made.settings("router", RouterSettings)
     (spool,) = (one for one in made.pods["router"]["volumes"] if one["name"] == "spool")
     assert given.spool_dir
-    assert given.spool_disk_bytes < int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi")) << 30
+    assert given.spool_max_bytes < int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi")) << 30
 
 
 @pytest.mark.parametrize("name", ["router", "server"])

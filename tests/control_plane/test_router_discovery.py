@@ -70,23 +70,23 @@ def _authority(server):
 
 @contextlib.asynccontextmanager
 async def watching(access):
-    said: asyncio.Queue = asyncio.Queue()
+    reported: asyncio.Queue = asyncio.Queue()
     async with aiohttp.ClientSession() as session:
         service = Service("default", "pods")
         resource = discovery.endpoint_slices(access, session, service)
-        sources, pace = discovery.Sources(said.put_nowait), discovery.Pace()
-        task = asyncio.create_task(discovery.keep_watching(sources, service, resource, pace))
+        membership, timeouts = discovery.Membership(reported.put_nowait), discovery.WatchTimeouts()
+        task = asyncio.create_task(discovery.keep_watching(membership, service, resource, timeouts))
         try:
-            yield said
+            yield reported
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
 
-async def until(said, members):
+async def until(reported, members):
     async with asyncio.timeout(PATIENCE_S):
-        while await said.get() != members:
+        while await reported.get() != members:
             pass
 
 
@@ -95,17 +95,17 @@ def test_pods_that_come_leave_and_vanish_are_followed(cluster, access):
         async def apply(body):
             await asyncio.to_thread(cluster.told, "apply", "-f", "-", body=body)
 
-        async with watching(access) as said:
+        async with watching(access) as reported:
             await apply(endpoint_slice("a", ("10.1.0.1", READY)))
-            await until(said, {"http://10.1.0.1:8000": True})
+            await until(reported, {"http://10.1.0.1:8000": True})
             await apply(endpoint_slice("other", ("10.9.0.9", READY), service="another"))
             await apply(endpoint_slice("b", ("10.1.0.2", READY), ("10.1.0.3", LEAVING)))
             both = {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": True}
-            await until(said, both | {"http://10.1.0.3:8000": False})
+            await until(reported, both | {"http://10.1.0.3:8000": False})
             await apply(endpoint_slice("b", ("10.1.0.2", LEAVING)))
-            await until(said, {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": False})
+            await until(reported, {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": False})
             await asyncio.to_thread(cluster.told, "delete", "endpointslice", "a", "b", "other")
-            await until(said, {})
+            await until(reported, {})
 
     asyncio.run(scenario())
 
@@ -114,8 +114,8 @@ def test_a_version_that_the_server_does_not_know_is_an_error(access):
     async def scenario():
         async with aiohttp.ClientSession() as session:
             resource = discovery.endpoint_slices(access, session, Service("default", "pods"))
-            with pytest.raises((kube.Gone, kube.Refused)):
-                async for _ in resource.watched("not-a-version", watch_s=5, silence_s=10):
+            with pytest.raises((kube.VersionExpired, kube.ApiError)):
+                async for _ in resource.watch("not-a-version", watch_s=5, silence_s=10):
                     pass
 
     asyncio.run(scenario())
@@ -126,8 +126,8 @@ def test_what_the_role_does_not_allow_is_refused(access):
         async with aiohttp.ClientSession() as session:
             elsewhere = Service("kube-system", "pods")
             resource = discovery.endpoint_slices(access, session, elsewhere)
-            with pytest.raises(kube.Refused) as refused:
-                await resource.listed()
+            with pytest.raises(kube.ApiError) as refused:
+                await resource.list_all()
             assert refused.value.status == 403
 
     asyncio.run(scenario())

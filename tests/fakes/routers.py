@@ -81,7 +81,7 @@ async def routing(*fakes, dead=(), key=None, **settings):
     """Run a router in front of `fakes`, and of addresses where nobody listens; look with `key`."""
     async with contextlib.AsyncExitStack() as stack:
         addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
-        quick = {"poll_s": 0.05, "hold_s": 0, "queue_at_s": 0.5}
+        quick = {"poll_interval_s": 0.05, "cold_start_hold_s": 0, "queue_threshold_s": 0.5}
         options = quick | {"endpoint": [*dead, *addresses]} | settings
         app = router_app.create(Settings(**options))
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)

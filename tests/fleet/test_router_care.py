@@ -14,7 +14,7 @@ from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
 from flamingo_common import errors
 from flamingo_common.wire.report import CLIP_HEADER, Timing
 
-ALONE = {"poll_s": 60, "stale_after_s": 120, "lost_after_s": 120}
+ALONE = {"poll_interval_s": 60, "stale_after_s": 120, "unreachable_after_s": 120}
 """Nobody reports: what the router knows is what it was told once, and what it saw."""
 
 
@@ -212,7 +212,7 @@ def test_a_large_upload_is_sent_again_from_disk(tmp_path, room):
     async def scenario():
         first, second = FakePod(), FakePod(backlog_s=5)
         body = json.dumps(caption_of(9000)).encode()  # 6 MB
-        settings = ALONE | {"spool_dir": str(tmp_path), "spool_disk_bytes": room}
+        settings = ALONE | {"spool_dir": str(tmp_path), "spool_max_bytes": room}
         async with routing(first, second, **settings) as router:
             first.state = "draining"
             async with router.client.post(router.address + CAPTIONS, data=io.BytesIO(body)) as told:
@@ -227,7 +227,7 @@ def test_a_large_upload_is_sent_again_from_disk(tmp_path, room):
 def test_room_on_disk_is_given_back(tmp_path):
     async def scenario():
         pod = FakePod()
-        settings = {"spool_dir": str(tmp_path), "spool_disk_bytes": 8_000_000}
+        settings = {"spool_dir": str(tmp_path), "spool_max_bytes": 8_000_000}
         async with routing(pod, **settings) as router:
             from_disk = io.BytesIO(json.dumps(caption_of(9000)).encode())
             for _ in range(3):

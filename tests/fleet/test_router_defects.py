@@ -51,7 +51,7 @@ def is_even(told):
 def test_requests_that_come_at_once_are_spread_evenly():
     async def scenario():
         fakes = [CountingPod() for _ in range(3)]
-        async with routing(*fakes, queue_at_s=1000) as router:
+        async with routing(*fakes, queue_threshold_s=1000) as router:
             asked = [asyncio.create_task(router.answer(CAPTIONS, caption_of(5))) for _ in range(30)]
             await router.until(lambda seen: sum(each["num_open"] for each in seen) == 30)
             _, told = await router.get("/fleet")
@@ -66,7 +66,7 @@ def test_requests_that_come_at_once_are_spread_evenly():
 def test_a_pod_that_joins_gets_its_share_and_not_all():
     async def scenario():
         fakes = [CountingPod(), CountingPod(), CountingPod(state="loading")]
-        async with routing(*fakes, queue_at_s=1000) as router:
+        async with routing(*fakes, queue_threshold_s=1000) as router:
 
             async def ask(num, of_all):
                 tasks = [
@@ -138,7 +138,7 @@ def test_fifty_large_uploads_at_once_take_little_memory(tmp_path):
         async with contextlib.AsyncExitStack() as stack:
             address = await stack.enter_async_context(pods.running(pod))
             client = await stack.enter_async_context(aiohttp.ClientSession())
-            flags = ("--endpoint", address, "--ceiling-s", "1e9", "--queue-at-s", "1e9")
+            flags = ("--endpoint", address, "--max-backlog-s", "1e9", "--queue-threshold-s", "1e9")
             router = stack.enter_context(
                 processes.service("flamingo_router", *flags, log=tmp_path / "log")
             )

@@ -176,7 +176,7 @@ def test_garbage_from_the_only_pod_becomes_one_clear_error(tmp_path):
 
 
 def test_a_pod_that_hangs_gets_no_more_and_what_it_held_is_answered_elsewhere(tmp_path):
-    flags = ("--lost-after-s", "2")
+    flags = ("--unreachable-after-s", "2")
     with routing(tmp_path, {"answer_s": 60}, SPARE, flags=flags) as (router, (hung, _)):
 
         async def scenario(client):
@@ -196,7 +196,7 @@ def test_a_pod_that_hangs_gets_no_more_and_what_it_held_is_answered_elsewhere(tm
 
 def test_a_stream_of_a_pod_that_hangs_ends_with_an_error(tmp_path):
     stuck = {"words": WORDS, "word_s": 0.2}
-    with routing(tmp_path, stuck, flags=("--lost-after-s", "2")) as (router, (pod,)):
+    with routing(tmp_path, stuck, flags=("--unreachable-after-s", "2")) as (router, (pod,)):
 
         async def scenario(client):
             async with client.post(router.address + CHAT, json=STREAMED) as answer:
@@ -211,7 +211,7 @@ def test_a_stream_of_a_pod_that_hangs_ends_with_an_error(tmp_path):
 
 
 def test_a_pod_that_hangs_and_comes_back_gets_work_again(tmp_path):
-    with routing(tmp_path, {}, flags=("--lost-after-s", "1")) as (router, (pod,)):
+    with routing(tmp_path, {}, flags=("--unreachable-after-s", "1")) as (router, (pod,)):
 
         async def scenario(client):
             pod.process.send_signal(signal.SIGSTOP)
@@ -233,7 +233,7 @@ def test_all_pods_draining_is_said_at_once(tmp_path):
         endpoints = [flag for pod in pods for flag in ("--endpoint", pod.address)]
         router = stack.enter_context(
             processes.service(
-                "flamingo_router", *endpoints, "--hold-s", "0", log=tmp_path / "router"
+                "flamingo_router", *endpoints, "--cold-start-hold-s", "0", log=tmp_path / "router"
             )
         )
 
@@ -311,7 +311,7 @@ def test_a_router_told_to_stop_under_load_loses_no_answer(tmp_path):
 def test_a_thousand_idle_streams_cost_no_processor_and_little_memory(tmp_path):
     idle = {"words": WORDS, "word_s": 3600.0}
     num_streams = 1000
-    with routing(tmp_path, idle, flags=("--ceiling-s", "1e9")) as (router, _):
+    with routing(tmp_path, idle, flags=("--max-backlog-s", "1e9")) as (router, _):
 
         async def scenario(client):
             before = resident_bytes(router.process)

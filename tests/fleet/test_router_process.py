@@ -45,10 +45,10 @@ def test_a_busy_port_is_said_clearly():
 
 
 def test_all_bad_settings_are_listed():
-    ended = finished("--endpoint", "pod-1:8000", "--poll-s", "0", "--port", "70000")
+    ended = finished("--endpoint", "pod-1:8000", "--poll-interval-s", "0", "--port", "70000")
 
     assert ended.returncode == 2
-    for flag in ("--endpoint", "--poll-s", "--port"):
+    for flag in ("--endpoint", "--poll-interval-s", "--port"):
         assert re.search(
             rf"^flamingo router: {flag} \(FLAMINGO_ROUTER_", ended.stderr, re.MULTILINE
         )

@@ -43,7 +43,9 @@ def test_a_request_goes_to_the_idle_pod():
 def test_a_long_clip_on_one_pod_sends_short_ones_to_the_other():
     async def scenario():
         one, other = FakePod(hold=asyncio.Event()), FakePod(hold=asyncio.Event())
-        async with routing(one, other, poll_s=60, stale_after_s=120, lost_after_s=120) as router:
+        async with routing(
+            one, other, poll_interval_s=60, stale_after_s=120, unreachable_after_s=120
+        ) as router:
             long = asyncio.create_task(router.answer(CAPTIONS, caption_of(1200)))
             arrived = [asyncio.create_task(pod.has_arrived.wait()) for pod in (one, other)]
             await asyncio.wait(arrived, return_when=asyncio.FIRST_COMPLETED)
@@ -141,12 +143,12 @@ async def in_chunks(body, num_bytes):
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["with a length", "chunked"])
 @pytest.mark.parametrize("num_bytes", [0, 10, 200_000, 30_000_000])
-@pytest.mark.parametrize("max_spool_bytes", [0, 2**20], ids=["nothing kept", "some kept"])
-def test_the_body_arrives_as_it_was_sent(num_bytes, is_chunked, max_spool_bytes):
+@pytest.mark.parametrize("replay_buffer_bytes", [0, 2**20], ids=["nothing kept", "some kept"])
+def test_the_body_arrives_as_it_was_sent(num_bytes, is_chunked, replay_buffer_bytes):
     async def scenario():
         pod, body = FakePod(), os.urandom(num_bytes)
         sent = in_chunks(body, 50_001) if is_chunked else io.BytesIO(body)
-        async with routing(pod, max_spool_bytes=max_spool_bytes) as router:
+        async with routing(pod, replay_buffer_bytes=replay_buffer_bytes) as router:
             headers = {"Content-Type": "application/json", "X-Mine": "kept"}
             async with router.client.post(
                 router.address + CHAT, data=sent, headers=headers
@@ -199,7 +201,7 @@ def test_headers_of_one_connection_stay_there_and_the_request_id_goes_on():
 def test_the_endpoint_is_named_only_when_asked_to():
     async def scenario():
         pod = FakePod()
-        async with routing(pod, tell_endpoint=True) as router:
+        async with routing(pod, expose_endpoint=True) as router:
             for body in (QUESTION, STREAMED):
                 async with router.post(CHAT, body) as answer:
                     assert answer.headers["x-flamingo-endpoint"] == pod.address
@@ -295,7 +297,9 @@ def test_a_dead_endpoint_is_tried_once_and_the_request_answered_elsewhere():
         first, second = FakePod(), FakePod(model="second", backlog_s=5)
         async with contextlib.AsyncExitStack() as first_life:
             address = await first_life.enter_async_context(pods.running(first))
-            async with routing(second, dead=[address], poll_s=60, stale_after_s=120) as router:
+            async with routing(
+                second, dead=[address], poll_interval_s=60, stale_after_s=120
+            ) as router:
                 await router.until(lambda all_of: all(each["ready"] for each in all_of))
                 await first_life.aclose()
                 for _ in range(2):
@@ -312,7 +316,7 @@ def test_a_pod_that_takes_no_work_any_more_is_passed_over(state, answers_unread)
     async def scenario():
         first = FakePod(answers_unread=answers_unread)
         second = FakePod(model="second", backlog_s=5)
-        async with routing(first, second, poll_s=60, stale_after_s=120) as router:
+        async with routing(first, second, poll_interval_s=60, stale_after_s=120) as router:
             first.state = state
             status, answer, _ = await router.answer(CAPTIONS, caption_of(100))
             assert (status, answer["model"]) == (200, "second")
@@ -324,7 +328,7 @@ def test_a_pod_that_takes_no_work_any_more_is_passed_over(state, answers_unread)
 def test_the_refusal_of_the_only_pod_passes_through():
     async def scenario():
         pod = FakePod()
-        async with routing(pod, poll_s=60, stale_after_s=120) as router:
+        async with routing(pod, poll_interval_s=60, stale_after_s=120) as router:
             pod.state = "draining"
             status, answer, _ = await router.answer(CHAT, QUESTION)
             assert (status, answer["error"]["message"]) == (503, "this pod is draining")
@@ -338,9 +342,9 @@ def test_the_refusal_of_the_only_pod_passes_through():
 def test_a_body_too_large_to_keep_is_not_tried_again():
     async def scenario():
         first, second = FakePod(), FakePod(backlog_s=5)
-        async with routing(first, second, poll_s=60, stale_after_s=120, max_spool_bytes=10_000) as (
-            router
-        ):
+        async with routing(
+            first, second, poll_interval_s=60, stale_after_s=120, replay_buffer_bytes=10_000
+        ) as (router):
             first.state = "draining"
             status, answer, _ = await router.answer(CAPTIONS, caption_of(1000))
             assert (status, answer["error"]["code"]) == (503, "draining")
@@ -383,7 +387,7 @@ def test_the_last_one_dying_is_told_too():
         pod = FakePod()
         async with contextlib.AsyncExitStack() as life:
             address = await life.enter_async_context(pods.running(pod))
-            async with routing(dead=[address], poll_s=60, stale_after_s=120) as router:
+            async with routing(dead=[address], poll_interval_s=60, stale_after_s=120) as router:
                 await router.until(lambda all_of: all_of[0]["ready"])
                 await life.aclose()
                 status, answer, headers = await router.answer(CHAT, QUESTION)
@@ -396,7 +400,7 @@ def test_the_last_one_dying_is_told_too():
 def test_a_full_fleet_refuses_and_says_when_to_come_back():
     async def scenario():
         pod = FakePod(backlog_s=130)
-        async with routing(pod, ceiling_s=100) as router:
+        async with routing(pod, max_backlog_s=100) as router:
             status, answer, headers = await router.answer(CHAT, QUESTION)
             assert (status, answer["error"]["code"]) == (429, "overloaded")
             assert 25 <= int(headers["Retry-After"]) <= 30

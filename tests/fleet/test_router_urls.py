@@ -16,7 +16,7 @@ from flamingo_router.request import url_probe
 
 SECONDS = 200
 WAV = clip(SECONDS)
-OPEN = {"probe_urls": True, "probe_networks": "127.0.0.1/32"}
+OPEN = {"probe_urls": True, "probe_allowed_networks": "127.0.0.1/32"}
 
 
 class Site:
@@ -119,7 +119,7 @@ def test_a_slow_site_holds_a_request_up_for_a_moment_only_and_is_known_the_next_
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"probe_urls": True}, OPEN | {"probe_hosts": "clips.example.org"}]
+    "settings", [{}, {"probe_urls": True}, OPEN | {"probe_allowed_hosts": "clips.example.org"}]
 )
 def test_the_router_goes_nowhere_it_was_not_told_to(settings):
     async def scenario():

@@ -9,7 +9,7 @@ from fakes import pods
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, CHAT, QUESTION, STREAMED, caption_of, routing, run
 
-PATIENT = {"poll_s": 0.05, "stale_after_s": 5}
+PATIENT = {"poll_interval_s": 0.05, "stale_after_s": 5}
 SLOW = {"window_s": 4.0, "token_s": 0.001}
 """A pod that takes four seconds a window: one clip fills it."""
 
@@ -169,7 +169,7 @@ def test_a_client_that_leaves_the_queue_leaves_nothing_behind():
 def test_requests_are_held_while_the_first_pod_starts(nobody):
     async def scenario():
         pod = FakePod(state="loading")
-        async with routing(pod, hold_s=60) as router:
+        async with routing(pod, cold_start_hold_s=60) as router:
             held = asking(router, 45)
             await until_queued(router, 1)
             told = await fleet(router)
@@ -193,7 +193,7 @@ def nobody():
 @pytest.mark.parametrize("bound", [{"max_queued": 1}, {"max_queued_audio_s": 50}])
 def test_no_more_is_held_than_may_be(nobody, bound):
     async def scenario():
-        async with routing(dead=[nobody], hold_s=60, **bound) as router:
+        async with routing(dead=[nobody], cold_start_hold_s=60, **bound) as router:
             held = asking(router, 45)
             await until_queued(router, 1)
             status, answer, _ = await router.answer(CAPTIONS, caption_of(45))
@@ -206,7 +206,7 @@ def test_no_more_is_held_than_may_be(nobody, bound):
 
 def test_nothing_is_held_for_ever(nobody):
     async def scenario():
-        async with routing(dead=[nobody], hold_s=0.3) as router:
+        async with routing(dead=[nobody], cold_start_hold_s=0.3) as router:
             status, answer, headers = await router.answer(CHAT, QUESTION)
             assert (status, answer["error"]["code"]) == (503, "no_endpoint_ready")
             assert "Retry-After" in headers
@@ -216,7 +216,7 @@ def test_nothing_is_held_for_ever(nobody):
 
 def test_a_deadline_ends_the_wait_for_a_first_pod(nobody):
     async def scenario():
-        async with routing(dead=[nobody], hold_s=60) as router:
+        async with routing(dead=[nobody], cold_start_hold_s=60) as router:
             headers = {"x-flamingo-deadline-ms": "200"}
             status, answer, _ = await router.answer(CHAT, QUESTION, headers=headers)
             assert (status, answer["error"]["code"]) == (504, "deadline_exceeded")
@@ -228,7 +228,7 @@ def test_a_stream_that_waits_hears_that_it_does():
     async def scenario():
         pod = FakePod(state="loading")
         async with (
-            routing(pod, hold_s=60, heartbeat_s=0.05) as router,
+            routing(pod, cold_start_hold_s=60, heartbeat_interval_s=0.05) as router,
             router.post(CHAT, STREAMED) as answer,
         ):
             assert (answer.status, answer.content_type) == (200, "text/event-stream")
@@ -247,9 +247,9 @@ def test_a_stream_that_waits_hears_that_it_does():
 def test_what_goes_wrong_after_a_heartbeat_is_told_as_an_event(fault):
     async def scenario():
         pod = FakePod(state="loading", fails_with=pods.errors.AudioTooLong("too long"))
-        hold_s = 60 if fault == "refused by the pod" else 1.0
+        cold_start_hold_s = 60 if fault == "refused by the pod" else 1.0
         async with (
-            routing(pod, hold_s=hold_s, heartbeat_s=0.05) as router,
+            routing(pod, cold_start_hold_s=cold_start_hold_s, heartbeat_interval_s=0.05) as router,
             router.post(CHAT, STREAMED) as answer,
         ):
             await answer.content.readuntil(b"\n\n")
@@ -264,7 +264,9 @@ def test_what_goes_wrong_after_a_heartbeat_is_told_as_an_event(fault):
 
 def test_who_asked_for_no_stream_gets_its_status_and_no_heartbeat():
     async def scenario():
-        async with routing(FakePod(state="loading"), hold_s=0.5, heartbeat_s=0.05) as router:
+        async with routing(
+            FakePod(state="loading"), cold_start_hold_s=0.5, heartbeat_interval_s=0.05
+        ) as router:
             assert (await router.answer(CHAT, QUESTION))[0] == 503
 
     run(scenario)

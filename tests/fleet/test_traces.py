@@ -118,7 +118,7 @@ def test_a_collector_that_is_gone_costs_no_answer_and_no_shutdown(model_cache, t
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
         log = tmp_path / "router"
-        flags = ("--endpoint", "http://127.0.0.1:9", "--hold-s", "0")
+        flags = ("--endpoint", "http://127.0.0.1:9", "--cold-start-hold-s", "0")
         with processes.service("flamingo_router", *flags, log=log) as r:
             with httpx2.Client(base_url=r.address, timeout=60) as client:
                 assert client.post("/v1/chat/completions", json={}).status_code == 503

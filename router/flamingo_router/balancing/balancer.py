@@ -1,6 +1,6 @@
 """The router's mind: who gets the next request, who waits, who is refused.
 
-While some pod has less to prefill than it may hold (`queue_at_s`), a request goes out at
+While some pod has less to prefill than it may hold (`queue_threshold_s`), a request goes out at
 once: a pod lets a short one overtake. Above that it waits here, where the shortest is
 next, and a pod that becomes free gets it. A pod that holds the clip is asked even when it
 is busy: what remains to do is small.
@@ -42,14 +42,14 @@ Draw = Callable[[Sequence[str], int], Sequence[str]]
 class Bounds:
     """How much is taken on."""
 
-    ceiling_s: float = 120.0
+    max_backlog_s: float = 120.0
     """Work that a pod may hold."""
-    queue_at_s: float = 30.0
+    queue_threshold_s: float = 30.0
     """Prefill that a pod may hold before requests wait in the router; infinite: they never do."""
     max_queued: int = 1000
     max_queued_audio_s: float = 36_000.0
     max_wait_s: float = 60.0
-    hold_s: float = 600.0
+    cold_start_hold_s: float = 600.0
     """How long requests wait for a first pod."""
 
 
@@ -100,8 +100,8 @@ class Balancer:
         summary = self.fleet.summary(now_s=now_s)
         if not summary.num_ready:
             self._check_held(ask)
-        elif summary.emptiest_s > self.bounds.ceiling_s:
-            raise policy.full(summary.emptiest_s - self.bounds.ceiling_s)
+        elif summary.emptiest_s > self.bounds.max_backlog_s:
+            raise policy.full(summary.emptiest_s - self.bounds.max_backlog_s)
         elif self.queue.num or ask.deadline_s is not None:
             self._check_wait(ask, self._offers(ask, self._ready(ask, now_s)), now_s)
 
@@ -153,7 +153,10 @@ class Balancer:
         others = [each for each in self.fleet.addresses if each not in without]
         offers = self._offers(ask, self._views(self._drawn(others), now_s))
         chosen = policy.choose(
-            offers, policy=self.policy, ceiling_s=self.bounds.ceiling_s, roll=self._dice.roll
+            offers,
+            policy=self.policy,
+            max_backlog_s=self.bounds.max_backlog_s,
+            roll=self._dice.roll,
         )
         return self._reserve(ask, chosen, now_s)
 
@@ -170,22 +173,22 @@ class Balancer:
     def wake_s(self, *, now_s: float) -> float:
         """Return in how many seconds a pod may have become free by itself."""
         queued = [each.queued_s for each in self._views(None, now_s) if each.is_ready]
-        return min(max(min(queued, default=1) - self._queue_at_s, MIN_WAKE_S), MAX_WAKE_S)
+        return min(max(min(queued, default=1) - self._queue_threshold_s, MIN_WAKE_S), MAX_WAKE_S)
 
     def is_cold(self, *, now_s: float) -> bool:
         """Whether no endpoint is ready."""
         return not self.fleet.summary(now_s=now_s).num_ready
 
     @property
-    def _queue_at_s(self) -> float:
-        return self.bounds.queue_at_s if self.policy.binds_late else math.inf
+    def _queue_threshold_s(self) -> float:
+        return self.bounds.queue_threshold_s if self.policy.binds_late else math.inf
 
     def _open(self, endpoints: Iterable[Endpoint], now_s: float) -> Iterator[Endpoint]:
         """Yield who may be given more; one that is silent, only where all are."""
-        at_s, ceiling_s = self._queue_at_s, self.bounds.ceiling_s
+        at_s, max_backlog_s = self._queue_threshold_s, self.bounds.max_backlog_s
         all_silent = not self.fleet.summary(now_s=now_s).num_known
         for each in endpoints:
-            is_free = each.queued_s < at_s and each.backlog_s <= ceiling_s
+            is_free = each.queued_s < at_s and each.backlog_s <= max_backlog_s
             if is_free and each.is_ready and (each.is_known or all_silent):
                 yield each
 
@@ -215,8 +218,10 @@ class Balancer:
         chosen = self.policy.pick(open_ones, self._dice.roll)
         if len(open_ones) == len(offers):
             return chosen
-        ceiling_s = self.bounds.ceiling_s
-        held = [each for each in offers if each.is_held and each.endpoint.backlog_s <= ceiling_s]
+        max_backlog_s = self.bounds.max_backlog_s
+        held = [
+            each for each in offers if each.is_held and each.endpoint.backlog_s <= max_backlog_s
+        ]
         return self.policy.pick([chosen, *held], self._dice.roll) if held else chosen
 
     def _busy_holders(self, ask: Ask, seen: Iterable[Endpoint], now_s: float) -> list[Endpoint]:
@@ -225,7 +230,9 @@ class Balancer:
             return []
         addresses = self.affinity.holders(ask.clip) - {each.address for each in seen}
         views = self.fleet.endpoints(now_s=now_s, among=addresses)
-        return [each for each in views if each.is_ready and each.backlog_s <= self.bounds.ceiling_s]
+        return [
+            each for each in views if each.is_ready and each.backlog_s <= self.bounds.max_backlog_s
+        ]
 
     def _offers(self, ask: Ask, endpoints: Sequence[Endpoint]) -> list[Offer]:
         """Return what the request costs at each of these."""
@@ -268,7 +275,7 @@ class Balancer:
 
     def _check_held(self, ask: Ask) -> None:
         bounds, queue = self.bounds, self.queue
-        if bounds.hold_s <= 0:
+        if bounds.cold_start_hold_s <= 0:
             raise NoEndpointReady("no pod is ready", retry_after_s=policy.RETRY_S)
         is_full = queue.num >= bounds.max_queued
         if is_full or queue.audio_s + ask.audio_s > bounds.max_queued_audio_s:
@@ -284,8 +291,8 @@ class Balancer:
         """
         bounds, queue = self.bounds, self.queue
         emptiest_s = min(offer.endpoint.backlog_s for offer in offers)
-        if emptiest_s > bounds.ceiling_s:
-            raise policy.full(emptiest_s - bounds.ceiling_s)
+        if emptiest_s > bounds.max_backlog_s:
+            raise policy.full(emptiest_s - bounds.max_backlog_s)
         cost_s = min(offer.cost.total_s for offer in offers)
         wait_s = self._predicted_wait_s(ask, cost_s, offers, now_s)
         is_full = queue.num >= bounds.max_queued or queue.audio_s > bounds.max_queued_audio_s

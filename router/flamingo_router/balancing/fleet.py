@@ -79,11 +79,11 @@ class Fleet:
     """See the module."""
 
     def __init__(
-        self, addresses: Iterable[str] = (), *, stale_after_s: float, lost_after_s: float
+        self, addresses: Iterable[str] = (), *, stale_after_s: float, unreachable_after_s: float
     ) -> None:
         self._records: dict[str, _Record] = {address: _Record(address) for address in addresses}
         self._stale_after_s = stale_after_s
-        self._lost_after_s = lost_after_s
+        self._unreachable_after_s = unreachable_after_s
         self._num_tickets = 0
         self._num_open = 0
         self._addresses: list[str] = list(self._records)
@@ -270,7 +270,7 @@ class Fleet:
     def _reason(self, record: _Record, now_s: float, out: frozenset[str]) -> str:
         if record.is_leaving:
             return LEAVING
-        if record.load is None or now_s - record.asked_s > self._lost_after_s:
+        if record.load is None or now_s - record.asked_s > self._unreachable_after_s:
             return SILENT
         if record.load.state != "ready":
             return record.load.state

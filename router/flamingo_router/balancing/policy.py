@@ -137,20 +137,20 @@ POLICIES: Mapping[str, Callable[[], Policy]] = {
 }
 
 
-def choose(offers: Iterable[Offer], *, policy: Policy, ceiling_s: float, roll: Roll) -> Offer:
+def choose(offers: Iterable[Offer], *, policy: Policy, max_backlog_s: float, roll: Roll) -> Offer:
     """Return the policy's choice among the ready endpoints.
 
     Raises:
         NoEndpointReady: no endpoint is ready at all.
-        Overloaded: some are ready, but the emptiest holds more than `ceiling_s`;
+        Overloaded: some are ready, but the emptiest holds more than `max_backlog_s`;
             it carries how long to stay away.
     """
     ready = [offer for offer in offers if offer.endpoint.is_ready]
     if not ready:
         raise NoEndpointReady("no pod is ready", retry_after_s=RETRY_S)
-    open_ones = [offer for offer in ready if offer.endpoint.backlog_s <= ceiling_s]
+    open_ones = [offer for offer in ready if offer.endpoint.backlog_s <= max_backlog_s]
     if not open_ones:
-        over_s = min(offer.endpoint.backlog_s for offer in ready) - ceiling_s
+        over_s = min(offer.endpoint.backlog_s for offer in ready) - max_backlog_s
         raise full(over_s)
     return policy.pick(open_ones, roll)
 

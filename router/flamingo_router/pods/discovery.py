@@ -1,8 +1,8 @@
-"""Where the pods are: given once, looked up in DNS, or watched in Kubernetes.
+"""Discovery of the pods: given as flags, resolved by DNS, or watched as EndpointSlices.
 
-Each source says what it knows when it knows it; the fleet is what all say together.
-While a source is silent (the API server is away, a name server fails) what it last
-said stays true: pods do not vanish because nobody speaks of them.
+Each source reports all the members that it knows, and the fleet is the union of the
+sources. While a source fails (the API server is down, a name server times out) its
+last report stays in force, so an outage of the source removes no pods.
 """
 
 import asyncio
@@ -14,135 +14,139 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from flamingo_common.service import logs
+from flamingo_common.service.backoff import backoff_s
 from flamingo_router.pods import kube
 from flamingo_router.pods.endpoint_slices import Service, Slices
 
-LOOKUP_S = 5.0
-WATCH_S = 300.0
-SILENCE_S = 150.0
-"""Two bookmarks and a half."""
-RESYNC_S = 600.0
-"""A list each so often, in case that a watch has lost something."""
-FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0
-
+DNS_INTERVAL_S = 5.0
+FIRST_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 MIN_WATCH_S = 1.0
 
 Members = Mapping[str, bool]
-"""By address: whether it may get work."""
+"""By address: whether the endpoint may get new requests."""
 
 
 @dataclass(slots=True)
-class Sources:
-    """What every source last said."""
+class Membership:
+    """The union of what each source reported last."""
 
     on_change: Callable[[dict[str, bool]], None]
-    _said: dict[str, Members] = field(default_factory=dict)
+    """Called with the union whenever a source reports something else than before."""
+    _by_source: dict[str, Members] = field(default_factory=dict)
 
-    def say(self, source: str, members: Members) -> None:
-        """Take in what one source says; it forgets what it said before."""
-        if self._said.get(source) == members:
+    def update(self, source: str, members: Members) -> None:
+        """Replace the members of one source."""
+        if self._by_source.get(source) == members:
             return
-        self._said[source] = members
+        self._by_source[source] = members
         merged: dict[str, bool] = {}
-        for said in self._said.values():
-            for address, is_open in said.items():
+        for known in self._by_source.values():
+            for address, is_open in known.items():
                 merged[address] = merged.get(address, False) or is_open
         self.on_change(merged)
 
 
 @dataclass(slots=True)
-class Pause:
-    """Longer and longer, so that who is ill is left alone; some chance, so that no herd comes."""
+class RetryDelay:
+    """Waits between failed requests, longer each time, with jitter so that routers spread out."""
 
-    seconds: float = FIRST_PAUSE_S
+    first_s: float = FIRST_RETRY_S
+    num_failures: int = 0
 
-    async def take(self) -> None:
-        """Wait; the next one is longer."""
-        await asyncio.sleep(self.seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-        self.seconds = min(2 * self.seconds, MAX_PAUSE_S)
+    async def wait(self) -> None:
+        """Count one more failure and sleep as long as it calls for."""
+        self.num_failures += 1
+        delay_s = backoff_s(self.num_failures, first_s=self.first_s, max_s=MAX_RETRY_S)
+        await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     def reset(self) -> None:
-        """Begin anew: it works again."""
-        self.seconds = FIRST_PAUSE_S
+        """Start again from the first delay: the source works."""
+        self.num_failures = 0
 
 
-async def keep_resolving(sources: Sources, name: str, port: int) -> None:
-    """Look `name` up every few seconds, for ever."""
+async def keep_resolving(membership: Membership, name: str, port: int) -> None:
+    """Resolve `name` every few seconds, forever."""
     source, was_found = f"dns {name}:{port}", True
     while True:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(
                 name, port, type=socket.SOCK_STREAM
             )
-        except OSError as error:  # a name without addresses is one too: nobody is ready
+        except OSError as error:  # also a headless Service without a ready pod
             if was_found:
                 logs.get().warning("discovery.failed", source=source, error=str(error))
             was_found = False
         else:
             was_found = True
-            sources.say(source, dict.fromkeys(_urls(found), True))
-        await asyncio.sleep(LOOKUP_S * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            membership.update(source, dict.fromkeys(_urls(found), True))
+        await asyncio.sleep(DNS_INTERVAL_S * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How long a watch runs, how long it may be silent, how often all is listed anew."""
+class WatchTimeouts:
+    """How long one watch runs, how long it may be silent, and how often everything is relisted."""
 
-    watch_s: float = WATCH_S
-    silence_s: float = SILENCE_S
-    resync_s: float = RESYNC_S
+    watch_s: float = 300.0
+    silence_s: float = 150.0
+    """Two and a half bookmarks: the server sends one each minute."""
+    resync_s: float = 600.0
+    """A full list this often, in case a watch has lost an event."""
 
 
 async def keep_watching(
-    sources: Sources, service: Service, resource: kube.Resource, pace: Pace
+    membership: Membership, service: Service, resource: kube.Resource, timeouts: WatchTimeouts
 ) -> None:
-    """Follow the EndpointSlices of a Service, for ever."""
+    """Follow the EndpointSlices of a Service, forever."""
     source = f"endpointslices {service.namespace}/{service.name}"
-    slices, pause = Slices(), Pause()
+    slices, delay = Slices(), RetryDelay()
 
-    def tell(is_news: bool) -> None:
-        sources.say(source, slices.members(service.port))
-        if is_news:
-            pause.reset()
+    def on_update(is_event: bool) -> None:
+        membership.update(source, slices.members(service.port))
+        if is_event:
+            delay.reset()
 
     while True:
         try:
-            await _follow(resource, slices, tell, pace)
-        except kube.Gone:
+            await _list_and_watch(resource, slices, on_update, timeouts)
+        except kube.VersionExpired:
             logs.get().info("discovery.relist", source=source)
-            await pause.take()
-        except (kube.Refused, aiohttp.ClientError, OSError, ValueError, LookupError) as error:
+            await delay.wait()
+        except (kube.ApiError, aiohttp.ClientError, OSError, ValueError, LookupError) as error:
             logs.get().warning("discovery.failed", source=source, error=repr(error))
-            await pause.take()
+            await delay.wait()
 
 
-async def _follow(
-    resource: kube.Resource, slices: Slices, tell: Callable[[bool], None], pace: Pace
+async def _list_and_watch(
+    resource: kube.Resource,
+    slices: Slices,
+    on_update: Callable[[bool], None],
+    timeouts: WatchTimeouts,
 ) -> None:
-    """List, then take in what changes, until it is time to list again.
+    """List all slices, then apply what a watch reports until the next resync is due.
 
-    `tell` is called with whether there is news, which shows that the watch works.
+    `on_update` gets True for an event of the watch, which proves that the watch works, and
+    False for the list.
     """
-    items, version = await resource.listed()
+    items, version = await resource.list_all()
     slices.replace(items)
-    tell(False)
+    on_update(False)
     loop = asyncio.get_running_loop()
-    until_s = loop.time() + pace.resync_s
+    until_s = loop.time() + timeouts.resync_s
     while (left_s := until_s - loop.time()) > 0:
-        watch_s = max(min(pace.watch_s, left_s), 1.0)
-        watch = resource.watched(version, watch_s=watch_s, silence_s=pace.silence_s)
+        watch_s = max(min(timeouts.watch_s, left_s), 1.0)
+        watch = resource.watch(version, watch_s=watch_s, silence_s=timeouts.silence_s)
         async for event in watch:
             version = event.version
-            slices.apply(event.kind, event.thing)
-            tell(True)
-        if loop.time() - until_s + left_s < MIN_WATCH_S:  # or a proxy that ends all would be asked
-            await asyncio.sleep(MIN_WATCH_S)  # as fast as it answers
+            slices.apply(event.kind, event.manifest)
+            on_update(True)
+        if loop.time() - until_s + left_s < MIN_WATCH_S:
+            await asyncio.sleep(MIN_WATCH_S)  # a proxy may end every watch at once
 
 
 def endpoint_slices(
     access: kube.Access, session: aiohttp.ClientSession, service: Service
 ) -> kube.Resource:
-    """Return the slices of a Service, to be listed and watched."""
+    """Return the EndpointSlices of a Service, to list and watch."""
     path = f"/apis/discovery.k8s.io/v1/namespaces/{service.namespace}/endpointslices"
     return kube.Resource(access, session, path, f"kubernetes.io/service-name={service.name}")
 

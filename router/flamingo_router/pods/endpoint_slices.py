@@ -32,7 +32,9 @@ class Service:
         path, _, port = text.partition(":")
         namespace, slash, name = path.partition("/")
         if not (slash and namespace and name) or "/" in name:
-            raise ValueError(f"{text!r} is no service; give NAMESPACE/SERVICE[:PORTNAME]")
+            raise ValueError(
+                f"{text!r} is not a valid service; expected NAMESPACE/SERVICE[:PORTNAME]"
+            )
         return cls(namespace, name, port)
 
 

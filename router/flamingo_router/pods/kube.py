@@ -1,7 +1,7 @@
-"""The Kubernetes API, as much of it as the router reads: list, and watch from there.
+"""The part of the Kubernetes API that the router reads: list a resource, and watch it.
 
-A watch that says nothing for too long is taken for dead: the server sends a bookmark
-each minute. The token is read anew for each call, since the kubelet replaces it.
+A watch that is silent for too long counts as dead: the server sends a bookmark each
+minute. The token file is read for every call, since the kubelet rotates it.
 """
 
 import json
@@ -14,20 +14,21 @@ from typing import Any
 
 import aiohttp
 
-MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-LIST_S = 30.0
-PAGE = 500
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+LIST_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10.0
+PAGE_SIZE = 500
 GONE = 410
 MAX_LINE_BYTES = 16 * 2**20
-"""A slice of 1,000 endpoints has half a megabyte."""
+"""A slice of 1,000 endpoints takes half a megabyte."""
 
 
-class Gone(Exception):
-    """The version to watch from is too old: list again."""
+class VersionExpired(Exception):
+    """HTTP 410: the resourceVersion is too old; list again."""
 
 
-class Refused(Exception):
-    """The server answered with an error."""
+class ApiError(Exception):
+    """The API server answered with an error."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"HTTP {status}: {reason}")
@@ -36,7 +37,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the API is, and who we are there."""
+    """The API server's address, and the credentials for it."""
 
     url: str
     token_file: Path
@@ -44,21 +45,21 @@ class Access:
 
     @classmethod
     def of(cls, url: str, token_file: str, ca_file: str) -> "Access":
-        """Return what was given; a pod's own for what was not."""
+        """Return what was given, with the service account's defaults for empty arguments."""
         return cls(
             url or _in_cluster(),
-            Path(token_file or MOUNT / "token"),
-            Path(ca_file or MOUNT / "ca.crt"),
+            Path(token_file or SERVICE_ACCOUNT / "token"),
+            Path(ca_file or SERVICE_ACCOUNT / "ca.crt"),
         )
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that say who asks; nothing where there is no token."""
+        """Return the authorization header; empty where there is no token file."""
         if not self.token_file.is_file():
             return {}
         return {"Authorization": f"Bearer {self.token_file.read_text().strip()}"}
 
     def tls(self) -> ssl.SSLContext | bool:
-        """Return how the server is known: by the cluster's certificate, or the system's."""
+        """Return a context that trusts the CA bundle; True, the system's trust, without one."""
         if self.ca_file.is_file():
             return ssl.create_default_context(cafile=self.ca_file)
         return True
@@ -66,85 +67,88 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a watch."""
+    """One event of a watch."""
 
     kind: str
-    thing: Mapping[str, Any]
+    """`ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`."""
+    manifest: Mapping[str, Any]
 
     @property
     def version(self) -> str:
-        """Where to go on from."""
-        return str(self.thing["metadata"]["resourceVersion"])
+        """The resourceVersion from which a watch can resume after this event."""
+        return str(self.manifest["metadata"]["resourceVersion"])
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of thing at one path, and which of them."""
+    """The objects at one path that match a label selector."""
 
     access: Access
     session: aiohttp.ClientSession
     path: str
     selector: str
 
-    async def listed(self) -> tuple[list[Mapping[str, Any]], str]:
-        """Return all there are, and the version to watch from.
+    async def list_all(self) -> tuple[list[Mapping[str, Any]], str]:
+        """Return all objects, and the resourceVersion to watch from.
 
         Raises:
-            Gone: it changed too much between two pages.
-            Refused: the server says no.
+            VersionExpired: the collection changed too much between two pages.
+            ApiError: the server answered with an error.
         """
         items: list[Mapping[str, Any]] = []
-        more = {"limit": str(PAGE)}
+        query = {"limit": str(PAGE_SIZE)}
         while True:
-            patience = aiohttp.ClientTimeout(total=LIST_S)
-            async with self._get(more, patience) as answer:
-                await _check(answer)
-                page = await answer.json()
+            timeout = aiohttp.ClientTimeout(total=LIST_TIMEOUT_S)
+            async with self._get(query, timeout) as response:
+                await _raise_for_status(response)
+                page = await response.json()
             items += page["items"] or []
             if not page["metadata"].get("continue"):
                 return items, str(page["metadata"]["resourceVersion"])
-            more["continue"] = page["metadata"]["continue"]
+            query["continue"] = page["metadata"]["continue"]
 
-    async def watched(
+    async def watch(
         self, version: str, *, watch_s: float, silence_s: float
     ) -> AsyncIterator[Event]:
-        """Yield what changes after `version`, until the server ends it after `watch_s`.
+        """Yield the events after `version`, until the server ends the watch after `watch_s`.
 
         Raises:
-            Gone: `version` is too old.
-            Refused: the server says no.
-            TimeoutError: nothing came for `silence_s`.
+            VersionExpired: `version` is too old.
+            ApiError: the server answered with an error.
+            TimeoutError: nothing arrived for `silence_s`.
         """
-        more = {
+        query = {
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(int(watch_s)),
         }
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_s)
-        async with self._get(more, patience) as answer:
-            await _check(answer)
-            async for line in _lines(answer.content):
-                yield _event(line)
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s
+        )
+        async with self._get(query, timeout) as response:
+            await _raise_for_status(response)
+            async for line in _lines(response.content):
+                yield _parse_event(line)
 
     def _get(
-        self, more: Mapping[str, str], patience: aiohttp.ClientTimeout
+        self, query: Mapping[str, str], timeout: aiohttp.ClientTimeout
     ) -> aiohttp.client._RequestContextManager:
         return self.session.get(
             self.access.url + self.path,
-            params={"labelSelector": self.selector, **more},
+            params={"labelSelector": self.selector, **query},
             headers=self.access.headers(),
             ssl=self.access.tls(),
-            timeout=patience,
+            timeout=timeout,
         )
 
 
-async def _check(answer: aiohttp.ClientResponse) -> None:
-    if answer.status == GONE:
-        raise Gone
-    if not answer.ok:
-        text = await answer.text(errors="replace")
-        raise Refused(answer.status, text[:200] or str(answer.reason))
+async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+    if response.status == GONE:
+        raise VersionExpired
+    if not response.ok:
+        text = await response.text(errors="replace")
+        raise ApiError(response.status, text[:200] or str(response.reason))
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -152,24 +156,24 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     async for chunk in content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > MAX_LINE_BYTES:
-            raise ValueError("a line of a watch does not end")
+            raise ValueError(f"a watch event is larger than {MAX_LINE_BYTES} bytes")
         for line in lines:
             yield line
 
 
-def _event(line: bytes) -> Event:
-    """Return what a line says.
+def _parse_event(line: bytes) -> Event:
+    """Return the event in one line of a watch.
 
     Raises:
-        Gone, Refused: it says that the watch is over.
+        VersionExpired, ApiError: it is an `ERROR` event, which ends the watch.
     """
-    told = json.loads(line)
-    event = Event(told["type"], told["object"])
+    parsed = json.loads(line)
+    event = Event(parsed["type"], parsed["object"])
     if event.kind == "ERROR":
-        code = int(event.thing.get("code", 500))
+        code = int(event.manifest.get("code", 500))
         if code == GONE:
-            raise Gone
-        raise Refused(code, str(event.thing.get("message", "")))
+            raise VersionExpired
+        raise ApiError(code, str(event.manifest.get("message", "")))
     return event
 
 

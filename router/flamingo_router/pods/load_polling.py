@@ -22,7 +22,7 @@ JITTER = 0.2
 class Pace:
     """How often to ask, how long to wait for an answer, and the key to show."""
 
-    poll_s: float
+    poll_interval_s: float
     timeout_s: float
     key: PodKey
 
@@ -77,7 +77,7 @@ class Polls:
                 self._on_silent(address)
             was_ready, was_silent = endpoint.is_ready, is_silent
             spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
-            await asyncio.sleep(self._pace.poll_s * spread)
+            await asyncio.sleep(self._pace.poll_interval_s * spread)
 
     async def _observe(self, address: str) -> None:
         asked_s = time.monotonic()

@@ -104,7 +104,9 @@ class Lobby:
         """Return when the wait is over: what is held for a first pod waits longer."""
         bounds = self.balancer.bounds
         is_cold = self.balancer.is_cold(now_s=now_s)
-        until_s = waiting.since_s + (max(bounds.hold_s, 0.0) if is_cold else 2 * bounds.max_wait_s)
+        until_s = waiting.since_s + (
+            max(bounds.cold_start_hold_s, 0.0) if is_cold else 2 * bounds.max_wait_s
+        )
         return min(until_s, waiting.ask.deadline_s or until_s)
 
     def _too_late(self, waiting: Waiting, now_s: float) -> FlamingoError:

@@ -1,6 +1,6 @@
 """A request's body: read from the client once, as it arrives; read again while it is small.
 
-What has been read is kept, so that a request can go to another pod: `max_spool_bytes`
+What has been read is kept, so that a request can go to another pod: `replay_buffer_bytes`
 in memory, and what is over on disk, where a spool has room. Otherwise only what is on
 its way is kept: a body is never held whole.
 """
@@ -20,7 +20,7 @@ class Limits:
     """How large, how slow, and how much of it is kept."""
 
     max_body_bytes: int
-    max_spool_bytes: int
+    replay_buffer_bytes: int
     body_idle_s: float
     spool: Spool
 
@@ -42,7 +42,7 @@ class Body:
         """Why the client's half failed; it is no fault of a pod."""
         self._request = request
         self._limits = limits
-        self._max_kept = limits.max_spool_bytes
+        self._max_kept = limits.replay_buffer_bytes
         self._kept: list[bytes] = []
         self._num_kept_bytes = 0
         self._spilled = Spilled(limits.spool)

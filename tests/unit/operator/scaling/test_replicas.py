@@ -384,4 +384,4 @@ def test_the_router_is_told_what_it_takes_on_and_where_the_servers_are():
         if one["kind"] == "Deployment"
     )
     assert "--endpointslice=default/music-servers:http" in args
-    assert {"--max-queued-audio-s=90", "--hold-s=45"} <= set(args)
+    assert {"--max-queued-audio-s=90", "--cold-start-hold-s=45"} <= set(args)

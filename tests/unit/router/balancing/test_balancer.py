@@ -41,11 +41,11 @@ def load(backlog_s=0.0, *, sequence=1, **fields):
 
 def balancer_of(*addresses, policy="least-work-left", **bounds):
     dice = random.Random(1)
-    fleet = Fleet(stale_after_s=1, lost_after_s=10)
+    fleet = Fleet(stale_after_s=1, unreachable_after_s=10)
     balancer = Balancer(
         fleet,
         POLICIES[policy](),
-        Bounds(**{"queue_at_s": 0.5} | bounds),
+        Bounds(**{"queue_threshold_s": 0.5} | bounds),
         Dice(dice.random, dice.sample),
         now_s=0.0,
     )
@@ -204,7 +204,7 @@ def test_the_fleet_is_told_without_the_names_of_clips():
 
 def test_nothing_is_held_where_that_is_not_wanted():
     with pytest.raises(NoEndpointReady):
-        balancer_of(A, hold_s=0).ask(CLIP, now_s=0)
+        balancer_of(A, cold_start_hold_s=0).ask(CLIP, now_s=0)
 
 
 def test_a_pod_that_leaves_finishes_what_it_has_and_is_forgotten():
@@ -290,7 +290,7 @@ class Router(RuleBasedStateMachine):
 
     @initialize(policy=st.sampled_from(list(POLICIES)))
     def start(self, policy):
-        self.balancer = ready(A, B, C, policy=policy, hold_s=10, max_queued=20)
+        self.balancer = ready(A, B, C, policy=policy, cold_start_hold_s=10, max_queued=20)
         self.now_s, self.sequence = 0.0, 1
         self.waiting, self.open, self.num_asked, self.num_over = set(), set(), 0, 0
 

@@ -12,7 +12,7 @@ A, B = "http://a", "http://b"
 
 
 def fleet_of(*addresses):
-    return Fleet(addresses, stale_after_s=1, lost_after_s=10)
+    return Fleet(addresses, stale_after_s=1, unreachable_after_s=10)
 
 
 def seconds(cost_s):

@@ -31,8 +31,8 @@ def offer(address, *, backlog_s=0.0, cost_s=1.0, is_ready=True, is_known=True):
     return Offer(Endpoint(address, is_ready, is_known, backlog_s), Cost(cost_s, 0.0))
 
 
-def choose(offers, *, ceiling_s, name="least-work-left", roll=lambda: 0.5):
-    return policy.choose(offers, policy=POLICIES[name](), ceiling_s=ceiling_s, roll=roll)
+def choose(offers, *, max_backlog_s, name="least-work-left", roll=lambda: 0.5):
+    return policy.choose(offers, policy=POLICIES[name](), max_backlog_s=max_backlog_s, roll=roll)
 
 
 @pytest.mark.parametrize(
@@ -64,25 +64,25 @@ def choose(offers, *, ceiling_s, name="least-work-left", roll=lambda: 0.5):
     ],
 )
 def test_the_request_goes_where_it_is_done_first(offers, expected):
-    assert choose(offers, ceiling_s=100).endpoint.address == expected
+    assert choose(offers, max_backlog_s=100).endpoint.address == expected
 
 
 @pytest.mark.parametrize("offers", [[], [offer("a", is_ready=False)]], ids=["none", "none ready"])
 def test_a_fleet_with_nothing_ready_says_so(offers):
     with pytest.raises(NoEndpointReady) as told:
-        choose(offers, ceiling_s=100)
+        choose(offers, max_backlog_s=100)
     assert told.value.retry_after_s > 0
 
 
 def test_a_full_fleet_says_when_to_come_back():
     with pytest.raises(Overloaded) as told:
-        choose([offer("a", backlog_s=130), offer("b", backlog_s=107)], ceiling_s=100)
+        choose([offer("a", backlog_s=130), offer("b", backlog_s=107)], max_backlog_s=100)
     assert told.value.retry_after_s == 7
 
 
 def test_a_full_fleet_never_says_to_come_back_at_once():
     with pytest.raises(Overloaded) as told:
-        choose([offer("a", backlog_s=100.01)], ceiling_s=100)
+        choose([offer("a", backlog_s=100.01)], max_backlog_s=100)
     assert told.value.retry_after_s == 1
 
 
@@ -135,7 +135,7 @@ OFFERS = st.lists(
 @given(OFFERS)
 def test_what_is_chosen_is_ready_and_under_the_ceiling(offers):
     try:
-        chosen = choose(offers, ceiling_s=100)
+        chosen = choose(offers, max_backlog_s=100)
     except NoEndpointReady:
         assert not any(each.endpoint.is_ready for each in offers)
     except Overloaded:
@@ -149,7 +149,7 @@ def test_what_is_chosen_is_ready_and_under_the_ceiling(offers):
 def test_the_choice_does_not_depend_on_the_order(offers):
     def chosen(some):
         try:
-            best = choose(some, ceiling_s=100)
+            best = choose(some, max_backlog_s=100)
         except (NoEndpointReady, Overloaded) as error:
             return error.code
         return pytest.approx(best.finished_s, abs=0.002)

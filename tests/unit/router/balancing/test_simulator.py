@@ -44,7 +44,7 @@ def test_lengths_that_are_wrong_by_a_factor_of_three_cost_little():
 
 
 def test_pods_that_do_the_shortest_first_gain_for_long_clips_and_cost_short_ones_nothing():
-    options = {"shortest_first": True, "queue_at_s": 30.0}
+    options = {"shortest_first": True, "queue_threshold_s": 30.0}
     counted = outcome("least-connections", shortest_first=True)
     worked = outcome("least-work-left", **options)
 
@@ -56,7 +56,7 @@ def test_pods_that_do_the_shortest_first_gain_for_long_clips_and_cost_short_ones
 def test_three_routers_with_old_views_still_beat_one_that_counts_connections():
     options = {"num_routers": 3, "shortest_first": True, "num_jobs": 4000}
     counted = outcome("least-connections", **options)
-    worked = outcome("least-work-left", queue_at_s=30.0, **options)
+    worked = outcome("least-work-left", queue_threshold_s=30.0, **options)
 
     assert worked.mean_s <= 0.8 * counted.mean_s
 

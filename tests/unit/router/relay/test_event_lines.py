@@ -1,0 +1,35 @@
+"""Streams of events, passed on in whole lines."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flamingo_router.relay.event_lines import MAX_HELD_BYTES, Lines
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(1, 20)))
+def test_lines_lose_and_change_nothing(stream, sizes):
+    lines, sent, at = Lines(), b"", 0
+    for size in [*sizes, len(stream)]:
+        ready = lines.feed(stream[at : at + size])
+        at += size
+        assert not ready or ready.endswith(b"\n")
+        sent += ready
+
+    assert sent + lines.rest() == stream
+
+
+def test_a_whole_line_is_not_held_back():
+    lines = Lines()
+
+    assert lines.feed(b"data: 1\n\nda") == b"data: 1\n\n"
+    assert lines.feed(b"ta: 2\n") == b"data: 2\n"
+    assert not lines.is_cut
+
+
+def test_a_line_too_long_to_hold_goes_through_in_pieces():
+    lines, long = Lines(), b"x" * (MAX_HELD_BYTES + 1)
+
+    assert lines.feed(long) == long
+    assert lines.is_cut
+    assert lines.feed(b"y\n") == b"y\n"
+    assert not lines.is_cut
