@@ -17,7 +17,7 @@ from aiohttp import web
 
 from flamingo_common.service import exposition, http, logs
 from flamingo_operator.cluster import kopf_events
-from flamingo_operator.cluster.kube import Kube, configuration_of
+from flamingo_operator.cluster.kube import KubeClient, load_configuration
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.leader import Leading
 from flamingo_operator.lease import Lease
@@ -86,14 +86,14 @@ async def _live_long(life: Life) -> None:
     settings = life.settings
     identity = settings.identity or f"{socket.gethostname()}-{os.getpid()}"
     try:
-        configuration = await configuration_of(settings.kubeconfig)
+        configuration = await load_configuration(settings.kubeconfig)
         # The Lease has connections of its own: it must not wait behind a crowd of writes.
         async with (
-            contextlib.aclosing(Kube(configuration)) as kube,
-            contextlib.aclosing(Kube(configuration)) as aside,
+            contextlib.aclosing(KubeClient(configuration)) as kube,
+            contextlib.aclosing(KubeClient(configuration)) as aside,
         ):
-            login = kopf_events.login_with(configuration if settings.kubeconfig else None)
-            lease = Lease(aside, settings.own_namespace, identity, settings.lease_s)
+            login = kopf_events.login_from(configuration if settings.kubeconfig else None)
+            lease = Lease(aside, settings.operator_namespace, identity, settings.lease_duration_s)
             await _elected(life, kube, login, lease)
     except Exception:  # noqa: BLE001 - a bug ends the process, with its traceback
         logs.get().exception("operator.failed")
@@ -102,7 +102,7 @@ async def _live_long(life: Life) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _elected(life: Life, kube: Kube, login: kopf_events.Login, lease: Lease) -> None:
+async def _elected(life: Life, kube: KubeClient, login: kopf_events.Login, lease: Lease) -> None:
     if not life.settings.leader_election:
         await _lead(life, kube, login, asyncio.create_task(life.stop.wait()))
         return
@@ -120,7 +120,7 @@ async def _elected(life: Life, kube: Kube, login: kopf_events.Login, lease: Leas
 
 
 async def _lead(
-    life: Life, kube: Kube, login: kopf_events.Login, ending: "asyncio.Task[object]"
+    life: Life, kube: KubeClient, login: kopf_events.Login, ending: "asyncio.Task[object]"
 ) -> None:
     settings, queue = life.settings, WorkQueue()
     store = Store(changed=queue.add)
@@ -129,8 +129,10 @@ async def _lead(
         contextlib.aclosing(PodsLoad(key)) as pods_load,
         contextlib.aclosing(RoutersLoad(key)) as routers_load,
     ):
-        listening = Listening(store, routers_load, life.metrics, queue.add, settings.signal_s)
-        release = Release(settings.server_image, settings.router_image, settings.own_namespace)
+        listening = Listening(
+            store, routers_load, life.metrics, queue.add, settings.router_poll_interval_s
+        )
+        release = Release(settings.server_image, settings.router_image, settings.operator_namespace)
         reconciler = Reconciler(
             kube,
             store,
@@ -142,7 +144,7 @@ async def _lead(
         )
         life.leading = Leading(kube, settings, store, queue, reconciler, life.metrics, login)
         life.metrics.fleets.statuses = store.statuses
-        life.metrics.is_leading.set(1)
+        life.metrics.is_leader.set(1)
         _show(life.metrics, life.leading)
         try:
             if not await _unless_stopped(life, life.leading.prepare()):
@@ -150,7 +152,7 @@ async def _lead(
             async with life.leading.running():
                 await _first(life.stop.wait(), ending)
         finally:
-            life.metrics.is_leading.set(0)
+            life.metrics.is_leader.set(0)
             life.metrics.fleets.statuses = tuple
             life.leading = None
 
@@ -161,7 +163,7 @@ def _show(metrics: Metrics, leading: Leading) -> None:
     metrics.watch_age_s.set_function(
         lambda: (
             time.monotonic()
-            - min((watch.last_heard_s for watch in leading.watches), default=time.monotonic())
+            - min((watch.last_event_s for watch in leading.watches), default=time.monotonic())
         )
     )
 

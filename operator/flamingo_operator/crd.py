@@ -212,4 +212,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(generated.write(FILE, text()))
+    raise SystemExit(generated.write_file(FILE, text()))

@@ -11,11 +11,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flamingo_operator.api.spec import FlamingoDeployment
-from flamingo_operator.cluster.actions import Action, Apply, Delete, Drain, Extend, Mend, Undrain
-from flamingo_operator.cluster.observed import AvoidedNode, Child, Observed, Pod
+from flamingo_operator.cluster.actions import (
+    Action,
+    Apply,
+    Delete,
+    Drain,
+    ExtendDrain,
+    Repair,
+    Undrain,
+)
+from flamingo_operator.cluster.observed import AvoidedNode, Observed, OwnedObject, Pod
 from flamingo_operator.cluster.projection import digest_of_manifest
 from flamingo_operator.manifests import owned_objects, pod_template, preload, revisions
-from flamingo_operator.manifests.common import Manifest, Release, owner
+from flamingo_operator.manifests.common import Manifest, Release, owner_reference
 from flamingo_operator.rollout import drain, node_avoidance, rollout
 from flamingo_operator.rollout.node_avoidance import Avoidance
 from flamingo_operator.rollout.rollout import Step, Wanted
@@ -40,7 +48,7 @@ class Decision:
     step: Step
     cache: str = "NotConfigured"
     """Ready, Preloading or PreloadFailed, when the model is fetched first."""
-    taken: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
     """Names of ours that belong to somebody else."""
     avoided: tuple[AvoidedNode, ...] = ()
     """Nodes that get no more servers."""
@@ -59,7 +67,7 @@ def decide(
 ) -> Decision:
     """Return what to do now."""
     goal = choose(deployment.spec, observed, pod_template.revision_hash(deployment.spec))
-    manifests = owned_objects.children(
+    manifests = owned_objects.build_manifests(
         deployment, release, has_pod_monitors=observed.has_pod_monitors
     )
     cache = _cache_state(deployment, observed)
@@ -79,7 +87,7 @@ def decide(
         goal=goal,
         step=step,
         cache=cache,
-        taken=tuple(sorted(_taken(deployment, observed, manifests))),
+        conflicts=tuple(sorted(_taken(deployment, observed, manifests))),
         avoided=avoided.nodes,
         takes_over=_takes_over(deployment, observed),
         asks=_asks(observed, pods),
@@ -89,7 +97,7 @@ def decide(
 def _cache_state(deployment: FlamingoDeployment, observed: Observed) -> str:
     if not deployment.spec.cache.preload:
         return "NotConfigured"
-    job = observed.children.get(("Job", preload.job_name(deployment)))
+    job = observed.owned.get(("Job", preload.job_name(deployment)))
     if job is not None and job.is_failed:
         return "PreloadFailed"
     return "Ready" if job is not None and job.is_complete else "Preloading"
@@ -103,7 +111,7 @@ def _applied(
     deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
 ) -> Iterable[Apply]:
     for manifest in manifests:
-        child = observed.children.get(_key(manifest))
+        child = observed.owned.get(_key(manifest))
         if child is None:
             yield Apply(manifest, is_new=True)
         elif _is_ours(deployment, child) and _has_drifted(child, manifest):
@@ -111,20 +119,20 @@ def _applied(
 
 
 def _takes_over(deployment: FlamingoDeployment, observed: Observed) -> bool:
-    made = (one for one in observed.children.values() if one.ref.kind not in KEPT)
+    made = (one for one in observed.owned.values() if one.ref.kind not in KEPT)
     refs = [one.ref for one in made if _is_ours(deployment, one)]
     refs += [one.ref for one in observed.pods]
     refs += [one.ref for one in observed.revisions]
     return any(not ref.owner_uid for ref in refs)
 
 
-def _has_drifted(child: Child, manifest: Manifest) -> bool:
+def _has_drifted(child: OwnedObject, manifest: Manifest) -> bool:
     if child.is_terminating or manifest["kind"] in APPLIED_ONCE:
         return False
     return digest_of_manifest(manifest) not in (child.digest, child.applied)
 
 
-def _is_ours(deployment: FlamingoDeployment, child: Child) -> bool:
+def _is_ours(deployment: FlamingoDeployment, child: OwnedObject) -> bool:
     """Whether we own it; what nobody owns is ours if we made it: `--cascade=orphan` leaves such."""
     is_left = not child.ref.owner_uid and (child.ref.kind in KEPT or bool(child.digest))
     return is_left or child.ref.owner_uid == deployment.metadata.uid
@@ -134,7 +142,7 @@ def _taken(
     deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
 ) -> Iterable[str]:
     for kind, name in map(_key, manifests):
-        child = observed.children.get((kind, name))
+        child = observed.owned.get((kind, name))
         if child is not None and not _is_ours(deployment, child):
             yield f"{kind} {name}"
 
@@ -143,7 +151,7 @@ def _obsolete(
     deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
 ) -> Iterable[Delete]:
     wanted = {_key(manifest) for manifest in manifests}
-    for key, child in sorted(observed.children.items()):
+    for key, child in sorted(observed.owned.items()):
         is_spare = key not in wanted and not child.is_terminating and child.ref.kind not in KEPT
         if is_spare and _is_ours(deployment, child):
             yield Delete(child.ref, "the spec wants it no more")
@@ -174,7 +182,7 @@ def _pods(
     ]
     wakes = [step.wake_s, rollout.replace_failed_s(observed, now_s), *holds]
     back = [Undrain(pod) for pod in step.undrain]
-    moved: list[Undrain | Drain | Extend | Delete] = [*back, *left, *held, *failed]
+    moved: list[Undrain | Drain | ExtendDrain | Delete] = [*back, *left, *held, *failed]
     moved += _moved(avoided, step)
     return step, [*moved, *made, *_mended(deployment, observed, moved)], wakes
 
@@ -189,8 +197,8 @@ def _moved(avoided: Avoidance, step: Step) -> list[Delete]:
 def _mended(
     deployment: FlamingoDeployment,
     observed: Observed,
-    moved: Iterable[Undrain | Drain | Extend | Delete],
-) -> Iterable[Mend]:
+    moved: Iterable[Undrain | Drain | ExtendDrain | Delete],
+) -> Iterable[Repair]:
     """Yield what ties pods to us again that somebody untied; who leaves is not held."""
     names = {
         action.ref.name if isinstance(action, Delete) else action.pod.ref.name for action in moved
@@ -198,7 +206,7 @@ def _mended(
     for pod in observed.pods:
         is_untied = not pod.ref.owner_uid or pod.is_serving == pod.is_draining
         if is_untied and not (pod.is_terminating or pod.is_finished or pod.ref.name in names):
-            yield Mend(pod, owner(deployment))
+            yield Repair(pod, owner_reference(deployment))
 
 
 def _left(
@@ -212,8 +220,8 @@ def _left(
 
 def _drained(
     deployment: FlamingoDeployment, observed: Observed, step: Step, now_s: float
-) -> tuple[list[Extend | Delete], list[float | None]]:
-    done: list[Extend | Delete] = []
+) -> tuple[list[ExtendDrain | Delete], list[float | None]]:
+    done: list[ExtendDrain | Delete] = []
     holds: list[float | None] = []
     for pod in observed.pods:
         if not pod.is_draining or pod in step.undrain:
@@ -223,7 +231,7 @@ def _drained(
             case drain.Hold(until_s):
                 holds.append(until_s)
             case drain.Extend(until_s):
-                done.append(Extend(pod, until_s))
+                done.append(ExtendDrain(pod, until_s))
             case drain.Leave(why, grace_s):
                 done.append(Delete(pod.ref, why, grace_s))
     return done, holds
@@ -233,4 +241,4 @@ def _asks(observed: Observed, pods: Iterable[Action]) -> tuple[Pod, ...]:
     draining = [pod for pod in observed.pods if pod.is_draining and pod.is_ready]
     if not any(isinstance(action, Drain) for action in pods):
         return tuple(draining)
-    return tuple(draining + [pod for pod in observed.pods if pod.is_alive and pod.is_ready])
+    return tuple(draining + [pod for pod in observed.pods if pod.is_active and pod.is_ready])

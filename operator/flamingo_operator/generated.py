@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 
-def write(file: Path, text: str) -> int:
+def write_file(file: Path, text: str) -> int:
     """Write `text` to the file that the command line names, else to `file`; return the status."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else file
     try:

@@ -11,9 +11,9 @@ from typing import Any
 from flamingo_common.service import logs
 from flamingo_operator.api import names
 from flamingo_operator.cluster import kinds, watches
-from flamingo_operator.cluster.apply import NOT_FOUND, Stale
-from flamingo_operator.cluster.kopf_events import Login, Source
-from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.apply import NOT_FOUND, StaleError
+from flamingo_operator.cluster.kopf_events import KopfWatcher, Login
+from flamingo_operator.cluster.kube import ApiError, KubeClient
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.cluster.watch import Watch
 from flamingo_operator.reconcile import Reconciler
@@ -31,7 +31,7 @@ STUCK_S = 180.0
 class Leading:
     """The leader's parts, which live and end together."""
 
-    kube: Kube
+    kube: KubeClient
     settings: Settings
     store: Store
     queue: WorkQueue
@@ -39,7 +39,7 @@ class Leading:
     metrics: Metrics
     login: Login
     watches: list[Watch] = field(default_factory=list)
-    source: Source | None = None
+    source: KopfWatcher | None = None
     is_synced: bool = False
 
     async def prepare(self) -> None:
@@ -58,11 +58,14 @@ class Leading:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Lead for as long as the block lasts; passes under way are finished."""
-        self.source = Source(self._told, self._served, self.settings.namespaces, self.login)
+        self.source = KopfWatcher(self._told, self._served, self.settings.namespaces, self.login)
         self.source.start()
         following = [asyncio.create_task(watch.run()) for watch in self.watches]
         stop = asyncio.Event()
-        workers = [asyncio.create_task(self._work(stop)) for _ in range(self.settings.workers)]
+        workers = [
+            asyncio.create_task(self._work(stop))
+            for _ in range(self.settings.max_concurrent_reconciles)
+        ]
         resync = asyncio.create_task(self._resync())
         listening = asyncio.create_task(self.reconciler.listening.run())
         try:
@@ -114,7 +117,7 @@ class Leading:
         try:
             async with asyncio.timeout(PASS_S):
                 wake_s = await self.reconciler.reconcile(key)
-        except Stale as stale:
+        except StaleError as stale:
             self._failed(key, "stale", str(stale), 0.0)
         except ApiError as error:
             reason = str(error.status or "refused")
@@ -138,13 +141,13 @@ class Leading:
     async def _resync(self) -> None:
         """Look at everything now and then, also at what was made or deleted unseen."""
         while True:
-            await asyncio.sleep(self.settings.resync_s * random.uniform(0.9, 1.1))  # noqa: S311
+            await asyncio.sleep(self.settings.resync_interval_s * random.uniform(0.9, 1.1))  # noqa: S311
             try:
                 uids = await self._seen()
             except ApiError as error:
                 logs.get().warning("resync.failed", error=error.message)
                 continue
-            for key in self.store.known():
+            for key in self.store.deployment_keys():
                 resource = self.store.resource(key)
                 if resource is not None and resource.uid not in uids:
                     self.store.drop_resource(resource.body)

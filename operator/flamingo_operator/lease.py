@@ -14,7 +14,7 @@ from typing import Any
 
 from flamingo_common.service import logs
 from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.kube import ApiError, KubeClient
 
 NAME = "flamingo-operator"
 CONFLICT = 409
@@ -24,10 +24,10 @@ CONFLICT = 409
 class Lease:
     """The Lease, as this replica sees it."""
 
-    kube: Kube
+    kube: KubeClient
     namespace: str
     identity: str
-    term_s: float
+    duration_s: float
     _body: dict[str, Any] = field(default_factory=dict)
     _seen_s: float = 0.0
     """When the version was first seen, monotonic."""
@@ -41,15 +41,15 @@ class Lease:
                     return
             except ApiError as error:
                 logs.get().warning("lease.unreachable", error=error.message)
-            await asyncio.sleep(self.term_s / 8)
+            await asyncio.sleep(self.duration_s / 8)
 
     async def keep(self) -> None:
         """Renew the Lease; return when it is lost."""
         renewed_s = time.monotonic()
-        while time.monotonic() - renewed_s < self.term_s * 2 / 3:
-            await asyncio.sleep(self.term_s / 8)
+        while time.monotonic() - renewed_s < self.duration_s * 2 / 3:
+            await asyncio.sleep(self.duration_s / 8)
             try:
-                async with asyncio.timeout(self.term_s / 4):
+                async with asyncio.timeout(self.duration_s / 4):
                     if not await self._take():
                         break
                 renewed_s = time.monotonic()
@@ -70,7 +70,7 @@ class Lease:
         """Try once to have the Lease for another term."""
         await self._look()
         is_free = self._holder() in ("", self.identity)
-        if not is_free and time.monotonic() - self._seen_s < self.term_s:
+        if not is_free and time.monotonic() - self._seen_s < self.duration_s:
             return False
         try:
             await self._write(holder=self.identity)
@@ -97,7 +97,7 @@ class Lease:
             spec["leaseTransitions"] = spec.get("leaseTransitions", 0) + 1
         spec |= {
             "holderIdentity": holder,
-            "leaseDurationSeconds": max(1, round(self.term_s)),
+            "leaseDurationSeconds": max(1, round(self.duration_s)),
             "renewTime": now,
         }
         metadata = self._body.get("metadata") or {"name": NAME, "namespace": self.namespace}

@@ -37,7 +37,7 @@ def rules() -> list[Rule]:
         _rule(resource, ["patch"], "/status"),
         _rule(resource, ["update"], "/finalizers"),
         _rule(kinds.POD, OWN),
-        *(_rule(kind, _verbs(kind)) for kind in kinds.CHILDREN),
+        *(_rule(kind, _verbs(kind)) for kind in kinds.OWNED_KINDS),
         _rule(kinds.POD_MONITOR, OWN),
         _rule(kinds.EVENT, ["create"]),
         # Nobody may give away what he has not: routers get these from us.
@@ -74,4 +74,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(generated.write(FILE, text()))
+    raise SystemExit(generated.write_file(FILE, text()))

@@ -16,7 +16,7 @@ from flamingo_operator.api import names, spec, timestamps
 from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.cluster import kinds
 from flamingo_operator.cluster.apply import NOT_FOUND, apply
-from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.kube import ApiError, KubeClient
 from flamingo_operator.cluster.observed import Observed
 from flamingo_operator.cluster.store import Resource, Store
 from flamingo_operator.decide import Decision, decide
@@ -28,16 +28,16 @@ from flamingo_operator.reporting.status import Event
 from flamingo_operator.rollout import node_avoidance
 from flamingo_operator.scaling.autoscale import Servers
 from flamingo_operator.scaling.replicas import Desired, Memory, desired_replicas, remembered
-from flamingo_operator.telemetry import server_lives
+from flamingo_operator.telemetry import server_lifecycle
 from flamingo_operator.telemetry.metrics import Metrics
-from flamingo_operator.telemetry.server_lives import Life
+from flamingo_operator.telemetry.server_lifecycle import ServerState
 
 
 @dataclass(slots=True)
 class Reconciler:
     """What a pass needs."""
 
-    kube: Kube
+    kube: KubeClient
     store: Store
     release: Release
     pods_load: PodsLoad
@@ -47,7 +47,7 @@ class Reconciler:
     now: Callable[[], float] = time.time
     _memories: dict[str, tuple[str, Memory]] = field(default_factory=dict)
     """What scaling remembers of each deployment, and which uid it had."""
-    _lives: dict[str, dict[str, Life]] = field(default_factory=dict)
+    _lives: dict[str, dict[str, ServerState]] = field(default_factory=dict)
     """Each deployment's servers at the last look, to count what becomes of them."""
 
     async def reconcile(self, key: str) -> float | None:
@@ -58,9 +58,9 @@ class Reconciler:
             ApiError: the API server failed; look again later.
         """
         resource = self.store.resource(key)
-        if resource is None or resource.is_leaving:
+        if resource is None or resource.is_terminating:
             # The garbage collector removes what is owned; we must not make it anew.
-            self.metrics.forget(key)
+            self.metrics.remove(key)
             self._memories.pop(key, None)
             self._lives.pop(key, None)
             return None
@@ -123,8 +123,8 @@ class Reconciler:
         self._memories[key] = (resource.uid, desired.memory)
         bound = _new_bound(desired, memory)
         if bound is not None and deployment.spec.mode == "Apply":
-            self.metrics.lives.decided(key, bound)
-        self.metrics.show_demand(key, desired.needed, desired.audio_s_per_s)
+            self.metrics.lifecycle.count_scale_decision(key, bound)
+        self.metrics.set_demand(key, desired.needed, desired.audio_s_per_s)
         return desired
 
     def _count(
@@ -133,11 +133,11 @@ class Reconciler:
         """Count what became of servers since the last look; what is planned becomes of none."""
         actions = decision.actions if deployment.spec.mode == "Apply" else ()
         longest_s = deployment.spec.server.startup_deadline_seconds
-        self._lives[key], news = server_lives.news(
+        self._lives[key], news = server_lifecycle.lifecycle_events(
             self._lives.get(key, {}), observed, actions, self.now(), longest_s
         )
-        self.metrics.lives.started(news.starts, news.parts)
-        self.metrics.lives.drained(key, news.drains)
+        self.metrics.lifecycle.observe_starts(news.starts, news.process_phases)
+        self.metrics.lifecycle.count_drains(key, news.drains)
 
     async def _promise(self, key: str, resource: Resource, decision: Decision) -> Resource:
         """Write down what a successor could not find out anew, before it is acted upon.
@@ -221,6 +221,6 @@ def _new_bound(desired: Desired, before: Memory) -> str | None:
 
 def _servers(observed: Observed) -> Servers:
     return Servers(
-        num_ready=sum(pod.is_alive and pod.is_ready for pod in observed.pods),
+        num_ready=sum(pod.is_active and pod.is_ready for pod in observed.pods),
         num_draining=sum(pod.is_draining or pod.is_terminating for pod in observed.pods),
     )

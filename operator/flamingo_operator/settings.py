@@ -19,19 +19,19 @@ class Settings(ServiceSettings):
     """Namespaces that are looked after, comma separated; none means all of the cluster."""
     kubeconfig: str | None = None
     """File that says where the API server is; default: the pod's own service account."""
-    own_namespace: str = "flamingo-system"
+    operator_namespace: str = "flamingo-system"
     """Namespace that the operator runs in; its Lease is there."""
     leader_election: bool = True
     """Whether several replicas may run, one of which leads."""
     identity: str | None = None
     """Name of this replica in the Lease; default: the host's name."""
-    lease_s: float = Field(default=15.0, ge=1, le=600)
+    lease_duration_s: float = Field(default=15.0, ge=1, le=600)
     """Seconds after which a leader that does not renew its Lease has lost it."""
-    workers: int = Field(default=16, ge=1, le=256)
+    max_concurrent_reconciles: int = Field(default=16, ge=1, le=256)
     """Deployments that are looked at together."""
-    resync_s: float = Field(default=300.0, ge=1, le=86_400)
+    resync_interval_s: float = Field(default=300.0, ge=1, le=86_400)
     """Seconds between two looks at everything, though nothing was heard of it."""
-    signal_s: float = Field(default=5.0, ge=0.1, le=60)
+    router_poll_interval_s: float = Field(default=5.0, ge=0.1, le=60)
     """Seconds between two questions to the routers of a deployment that scales by itself."""
     observe_key: SecretStr | None = None
     """API key that may observe, where routers and pods ask for one. Give the variable: a flag shows

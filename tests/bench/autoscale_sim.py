@@ -18,7 +18,7 @@ from itertools import count
 from math import ceil
 from statistics import mean
 
-from flamingo_operator.api.scaling_and_rollout import Scaling
+from flamingo_operator.api.scaling import Scaling
 from flamingo_operator.scaling.autoscale import Memory, Servers, Sight, desired_replicas
 from flamingo_operator.scaling.capacity import Measured, rate
 from flamingo_operator.scaling.schedule import bounds

@@ -24,7 +24,7 @@ from kubernetes.aio import client
 
 from flamingo_operator import crd
 from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.kube import Kube, configuration_of
+from flamingo_operator.cluster.kube import KubeClient, load_configuration
 
 REST_S = 30.0
 QUIET_S = 10.0
@@ -76,7 +76,7 @@ class Process:
         self.process.wait(60)
 
 
-async def fill(kube: Kube, num_resources: int, num_pods: int) -> None:
+async def fill(kube: KubeClient, num_resources: int, num_pods: int) -> None:
     room = asyncio.Semaphore(24)
 
     async def create(number: int) -> None:
@@ -112,7 +112,9 @@ async def until(holds: Callable[[], bool], what: str, within_s: float) -> None:
         await asyncio.sleep(0.1)
 
 
-async def latencies_ms(kube: Kube, num: int, num_pods: int) -> tuple[list[float], list[float]]:
+async def latencies_ms(
+    kube: KubeClient, num: int, num_pods: int
+) -> tuple[list[float], list[float]]:
     """Return, for some deployments, the time from asking for one more to seeing its pod.
 
     The second list is the same with the bench itself in the operator's place: what the
@@ -135,7 +137,7 @@ def pod(number: int) -> dict:
     }
 
 
-async def change_ms(kube: Kube, number: int, patch: dict, made: dict | None) -> float:
+async def change_ms(kube: KubeClient, number: int, patch: dict, made: dict | None) -> float:
     selector = f"flamingo.dev/deployment=fd-{number}" + (",bench=bare" if made else ",!bench")
     page = await kube.get(kinds.POD.path("default"), {"limit": "1"})
     query = {
@@ -156,8 +158,8 @@ async def change_ms(kube: Kube, number: int, patch: dict, made: dict | None) -> 
 
 
 async def bench(folder: Path, args: argparse.Namespace) -> None:
-    configuration: client.Configuration = await configuration_of(str(folder / "k/kubeconfig"))
-    kube = Kube(configuration)
+    configuration: client.Configuration = await load_configuration(str(folder / "k/kubeconfig"))
+    kube = KubeClient(configuration)
     manifest = crd.manifest()
     crds = kinds.Kind(manifest["kind"], manifest["apiVersion"], "customresourcedefinitions")
     await kube.apply(crds, manifest)

@@ -85,7 +85,7 @@ def _pod(images: dict[str, str]) -> dict[str, Any]:
         "args": [
             f"--server-image={images['pod']}",
             f"--router-image={images['router']}",
-            f"--own-namespace={HOME}",
+            f"--operator-namespace={HOME}",
         ],
         "env": [{"name": "FLAMINGO_OPERATOR_OBSERVE_KEY", "valueFrom": {"secretKeyRef": key}}],
         "ports": [{"name": "http", "containerPort": 8000}],

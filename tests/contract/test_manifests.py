@@ -10,7 +10,7 @@ from control_plane.deployments import FULL
 from fakes.clusters import RELEASE, Cluster
 
 from flamingo_common.service import auth, keys, settings
-from flamingo_operator.cluster.observed import Ref, Revision
+from flamingo_operator.cluster.observed import ObjectRef, Revision
 from flamingo_operator.manifests import owned_objects, pod_template, preload, router
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
@@ -80,7 +80,7 @@ class Made:
 @pytest.fixture(params=GIVEN)
 def made(request, tmp_path):
     deployment = Cluster.of(GIVEN[request.param]).deployment
-    around = owned_objects.children(deployment, RELEASE, has_pod_monitors=True)
+    around = owned_objects.build_manifests(deployment, RELEASE, has_pod_monitors=True)
     (router,) = (one["spec"]["template"]["spec"] for one in around if one["kind"] == "Deployment")
     server = pod_template.template(deployment, RELEASE)["spec"]
     return Made({"router": router, "server": server}, around, tmp_path)
@@ -152,7 +152,7 @@ def test_without_keys_everybody_may_ask(made):
 def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     deployment = Cluster.of(FULL).deployment
     data = pod_template.template(deployment, RELEASE)
-    ref = Ref("ControllerRevision", "default", "r", "u", 1, "music")
+    ref = ObjectRef("ControllerRevision", "default", "r", "u", 1, "music")
     server = pod_template.pod(deployment, Revision(ref, "abc", 1, json.dumps(data)), 0)
     assert server["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "audio"
     assert server["metadata"]["labels"]["flamingo.dev/serving"] == "true"
@@ -160,7 +160,9 @@ def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     assert server["spec"]["runtimeClassName"] == "nvidia"
     (spread,) = server["spec"]["topologySpreadConstraints"]
     assert spread["labelSelector"]["matchLabels"].items() <= server["metadata"]["labels"].items()
-    (around,) = (one for one in router.all_of(deployment, RELEASE) if one["kind"] == "Deployment")
+    (around,) = (
+        one for one in router.router_manifests(deployment, RELEASE) if one["kind"] == "Deployment"
+    )
     router_pod = around["spec"]["template"]
     assert router_pod["metadata"]["annotations"] == {"sidecar.istio.io/inject": "true"}
     assert (
@@ -178,7 +180,7 @@ def test_a_preload_has_what_servers_are_told_but_for_being_offline():
     offline = {"name": "HF_HUB_OFFLINE", "value": "1"}
     spec = {**FULL, "server": {"env": [offline, mirror]}}
     deployment = Cluster.of(spec).deployment
-    (job,) = (one for one in preload.cache(deployment, RELEASE) if one["kind"] == "Job")
+    (job,) = (one for one in preload.cache_manifests(deployment, RELEASE) if one["kind"] == "Job")
     (container,) = job["spec"]["template"]["spec"]["containers"]
     (server,) = pod_template.template(deployment, RELEASE)["spec"]["containers"]
     assert mirror in container["env"]

@@ -11,11 +11,11 @@ from typing import Any
 
 from control_plane.operators import OWN_KINDS, Operator, Site, process_id
 
-from flamingo_operator.api.names import PLURAL, Component, selector, selector_text
+from flamingo_operator.api.names import PLURAL, Component, selector, selector_string
 
-QUIET = ("--no-leader-election", "--resync-s=1")
+QUIET = ("--no-leader-election", "--resync-interval-s=1")
 NAME = "music"
-SELECTOR = selector_text(NAME, "server")
+SELECTOR = selector_string(NAME, "server")
 GOING = OWN_KINDS.replace(",persistentvolumeclaims", "")
 """Kinds of which all that is made goes with the deployment."""
 KEYS = {"keysSecretRef": {"name": "api-keys"}}

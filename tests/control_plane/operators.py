@@ -95,7 +95,7 @@ class Site:
     def start(self, *flags: str, namespaces: str | None = None) -> Operator:
         log = self.folder / f"operator-{len(self.operators)}.log"
         given = [f"--kubeconfig={self.folder / 'kubeconfig'}", "--port=0"]
-        given += [f"--own-namespace={self.namespace}"]
+        given += [f"--operator-namespace={self.namespace}"]
         given += [f"--identity=replica-{len(self.operators)}"]
         given += [f"--namespaces={self.namespace if namespaces is None else namespaces}"]
         command = [sys.executable, "-P", "-m", "flamingo_operator", *given, *flags]

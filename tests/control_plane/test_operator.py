@@ -47,7 +47,7 @@ def test_at_rest_nothing_is_written_also_not_by_a_new_operator(here):
     here.wait_complete(2)
     assert here.operators[0].stop() == 0
     before = here.written()
-    operator = here.start("--resync-s=1")
+    operator = here.start("--resync-interval-s=1")
     wait_until(operator.has_looked, "it has looked")
     # Several looks at everything, not only the first.
     passes = "flamingo_operator_reconcile_seconds_count"

@@ -6,7 +6,7 @@ import time
 import pytest
 from control_plane.operators import wait_until
 
-ELECTING = "--lease-s=6"
+ELECTING = "--lease-duration-s=6"
 """Short, for others wait until it is over; long, for a busy machine must not lose it."""
 
 
@@ -31,7 +31,7 @@ def test_they_take_turns_and_one_that_was_away_too_long_ends_without_another_act
     assert first.process.wait(30) == 1
     assert "lease.lost" in first.log.read_text()
     assert here.is_complete(2)
-    third = here.start("--lease-s=30")
+    third = here.start("--lease-duration-s=30")
     wait_until(lambda: third.get("/health/ready")[0] == 200, "the third waits")
     began_s = time.monotonic()
     assert second.stop() == 0

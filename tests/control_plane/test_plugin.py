@@ -173,7 +173,7 @@ def fleet(cluster):
             {
                 "replicas": 3,
                 "readyReplicas": 1,
-                "url": names.url(NAME, "default", 80),
+                "url": names.service_url(NAME, "default", 80),
                 "scaling": {"desiredReplicas": 3},
                 "conditions": [condition("Ready", "False", "WaitingForGPU", "1 of 3 is ready")],
             },

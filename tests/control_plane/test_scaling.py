@@ -15,7 +15,7 @@ from fakes.scripted_routers import FakeRouter
 SOON = {"mode": "Internal", "minReplicas": 1, "maxReplicas": 6}
 SOON |= {"scaleUp": {"maxStep": 2}, "scaleDown": {"stabilizationSeconds": 0}}
 ONE_ROUTER = {"replicas": 1}
-OFTEN = ("--signal-s=0.3", "--no-leader-election")
+OFTEN = ("--router-poll-interval-s=0.3", "--no-leader-election")
 
 
 @pytest.fixture(scope="module")

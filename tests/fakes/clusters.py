@@ -13,7 +13,7 @@ from control_plane.deployments import deployment
 from flamingo_operator.api import spec
 from flamingo_operator.api.timestamps import encode
 from flamingo_operator.cluster import observed
-from flamingo_operator.cluster.actions import Apply, Delete, Drain, Extend, Mend, Undrain
+from flamingo_operator.cluster.actions import Apply, Delete, Drain, ExtendDrain, Repair, Undrain
 from flamingo_operator.cluster.observed import Observed, Pod
 from flamingo_operator.cluster.projection import digest_of_manifest
 from flamingo_operator.decide import decide
@@ -42,7 +42,7 @@ class Cluster:
     release: Release = RELEASE
     pods: dict[str, Pod] = field(default_factory=dict)
     raw: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    children: dict[tuple[str, str], observed.Child] = field(default_factory=dict)
+    owned: dict[tuple[str, str], observed.OwnedObject] = field(default_factory=dict)
     loads: dict[str, observed.Load] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
     num_made: int = 0
@@ -79,7 +79,7 @@ class Cluster:
                     key=lambda one: one.number,
                 )
             ),
-            children=self.children,
+            owned=self.owned,
             nodes=self.nodes,
             loads=self.loads,
             avoided=node_avoidance.remembered(self.status),
@@ -108,12 +108,12 @@ class Cluster:
             case Drain(pod, started_s, until_s):
                 marked = replace(pod, drain_started_s=started_s, drain_until_s=until_s)
                 self.pods[pod.ref.name] = replace(marked, is_serving=False)
-            case Extend(pod, until_s):
+            case ExtendDrain(pod, until_s):
                 self.pods[pod.ref.name] = replace(pod, drain_until_s=until_s)
             case Undrain(pod):
                 back = replace(pod, drain_started_s=None, drain_until_s=None)
                 self.pods[pod.ref.name] = replace(back, is_serving=True)
-            case Mend(pod, owner):
+            case Repair(pod, owner):
                 ref = replace(pod.ref, owner_uid=owner["uid"])
                 self.pods[pod.ref.name] = replace(pod, ref=ref, is_serving=not pod.is_draining)
             case Delete(ref):
@@ -131,14 +131,14 @@ class Cluster:
             self.raw[kind, name] = manifest | {"metadata": manifest["metadata"] | made}
         else:
             ref = observed.ref(manifest | {"metadata": manifest["metadata"] | made}, kind)
-            self.children[kind, name] = observed.Child(
+            self.owned[kind, name] = observed.OwnedObject(
                 ref, digest_of_manifest(manifest), num_ready=2
             )
 
     def _delete(self, ref) -> None:
         if ref.kind != "Pod":
             self.raw.pop((ref.kind, ref.name), None)
-            self.children.pop((ref.kind, ref.name), None)
+            self.owned.pop((ref.kind, ref.name), None)
         elif self.pods[ref.name].node:
             self.pods[ref.name] = replace(self.pods[ref.name], is_terminating=True, is_ready=False)
         else:
@@ -160,7 +160,7 @@ class Cluster:
 
     def _takes(self, node: str, pod: Pod) -> bool:
         num_there = sum(one.node == node for one in self.pods.values())
-        return num_there < self.num_gpus and node not in pod.avoids
+        return num_there < self.num_gpus and node not in pod.avoided_nodes
 
     def fault(self, *names: str, num_restarts: int = 2) -> None:
         """Let servers end with the status that blames the GPU, and be begun anew so often."""
@@ -172,7 +172,7 @@ class Cluster:
                 self.pods[name],
                 is_ready=False,
                 num_restarts=num_restarts,
-                troubled=json.dumps({"metadata": {}, "status": status}),
+                diagnosis_json=json.dumps({"metadata": {}, "status": status}),
             )
 
     def load(self, revisions: set[str] | None = None) -> None:
@@ -180,7 +180,7 @@ class Cluster:
         for name, pod in self.pods.items():
             is_good = revisions is None or pod.revision in revisions
             if is_good and pod.node and not (pod.is_ready or pod.is_terminating or pod.is_finished):
-                ready = replace(pod, is_ready=True, ready_since_s=self.now_s, troubled="")
+                ready = replace(pod, is_ready=True, ready_since_s=self.now_s, diagnosis_json="")
                 self.pods[name] = ready
 
     def end(self) -> None:
@@ -201,7 +201,7 @@ class Cluster:
 
     @property
     def ready(self) -> list[Pod]:
-        return [pod for pod in self.pods.values() if pod.is_alive and pod.is_ready]
+        return [pod for pod in self.pods.values() if pod.is_active and pod.is_ready]
 
     def reason(self, kind: str) -> str:
         return next(one["reason"] for one in self.status["conditions"] if one["type"] == kind)

@@ -24,7 +24,7 @@ from flamingo_operator.cluster.kube import APPLY, MERGE
 KINDS = {
     kind.plural: kind
     for kind in (
-        *(kinds.RESOURCE, kinds.POD, kinds.NODE, kinds.EVENT, kinds.LEASE, *kinds.CHILDREN),
+        *(kinds.RESOURCE, kinds.POD, kinds.NODE, kinds.EVENT, kinds.LEASE, *kinds.OWNED_KINDS),
         # kopf begins when it has found these two.
         kinds.Kind("Namespace", "v1", "namespaces"),
         kinds.Kind(

@@ -13,7 +13,7 @@ from pydantic import Field, WithJsonSchema
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 """An object's name."""
 Label = Annotated[str, Field(max_length=63)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 Image = Annotated[str, Field(min_length=1, max_length=500)]
 Count = Annotated[int, Field(ge=0, le=500)]
 """A number of servers."""
@@ -24,25 +24,25 @@ Size = Annotated[
 """Bytes, as Kubernetes writes them: 60Gi."""
 Quantity = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
-PodPart = Annotated[
+PodField = Annotated[
     dict[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
 """A piece of a pod's own specification; the API server checks it when the pod is made."""
 
 
-BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+LIST_MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 """A list whose items are told apart by name, so that two appliers may each own some."""
-AS_SET = {"x-kubernetes-list-type": "set"}
+LIST_SET = {"x-kubernetes-list-type": "set"}
 
 
-def named_once(items: list[Any]) -> list[Any]:
+def unique_names(items: list[Any]) -> list[Any]:
     """Return `items`, no two of which have the same name."""
-    once([item.name for item in items])
+    unique([item.name for item in items])
     return items
 
 
-def once(items: list[str]) -> list[str]:
+def unique(items: list[str]) -> list[str]:
     """Return `items`, no two of which are the same.
 
     Raises:

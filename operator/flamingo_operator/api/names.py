@@ -67,7 +67,7 @@ def is_name(text: str) -> bool:
     return re.fullmatch(NAME_PATTERN, text) is not None
 
 
-def listed(text: str) -> tuple[str, ...]:
+def split_csv(text: str) -> tuple[str, ...]:
     """Return the words of an annotation that has several, separated by commas."""
     return tuple(word for one in text.split(",") if (word := one.strip()))
 
@@ -88,7 +88,7 @@ def selector(deployment: str, component: Component) -> dict[str, str]:
     return {DEPLOYMENT_LABEL: deployment, COMPONENT_LABEL: component}
 
 
-def selector_text(deployment: str, component: Component) -> str:
+def selector_string(deployment: str, component: Component) -> str:
     """Return `selector` as the scale subresource and `kubectl -l` write it."""
     return ",".join(f"{key}={value}" for key, value in selector(deployment, component).items())
 
@@ -133,11 +133,11 @@ def revision(deployment: str, revision_hash: str) -> str:
     return f"{deployment}-{revision_hash}"
 
 
-def key(namespace: str, deployment: str) -> str:
+def deployment_key(namespace: str, deployment: str) -> str:
     """Return the name by which queues and caches know a deployment."""
     return f"{namespace}/{deployment}"
 
 
-def url(service_name: str, namespace: str, port: int) -> str:
+def service_url(service_name: str, namespace: str, port: int) -> str:
     """Return where a Service answers, inside the cluster."""
     return f"http://{service_name}.{namespace}.svc" + ("" if port == HTTP_PORT else f":{port}")

@@ -50,7 +50,7 @@ class Block(BaseModel):
     RULES: ClassVar[tuple[Rule, ...]] = ()
 
 
-def broken(block: Block, path: str = "") -> Iterator[str]:
+def violations(block: Block, path: str = "") -> Iterator[str]:
     """Yield a sentence for each rule of `block`, and of the blocks in it, that does not hold."""
     for rule in block.RULES:
         if rule.holds is not None and not rule.holds(block):
@@ -59,8 +59,8 @@ def broken(block: Block, path: str = "") -> Iterator[str]:
         value = getattr(block, name)
         place = f"{path}.{field.alias}".removeprefix(".")
         if isinstance(value, Block):
-            yield from broken(value, place)
+            yield from violations(value, place)
         elif isinstance(value, list):
             for number, one in enumerate(value):
                 if isinstance(one, Block):
-                    yield from broken(one, f"{place}[{number}]")
+                    yield from violations(one, f"{place}[{number}]")

@@ -11,19 +11,19 @@ from pydantic import ConfigDict, Field
 
 from flamingo_operator.api.rules import Block
 
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
-class Seen(Block):
+class StatusBlock(Block):
     """Base of what we write ourselves."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
 
-class ScalingChange(Seen):
+class ScalingChange(StatusBlock):
     """One change of the number of servers."""
 
-    time: Moment
+    time: Timestamp
     """When it was decided."""
     from_replicas: int
     """Servers wanted before."""
@@ -35,7 +35,7 @@ class ScalingChange(Seen):
     """Why, in a sentence."""
 
 
-class ScalingStatus(Seen):
+class ScalingStatus(StatusBlock):
     """What scaling aims at now."""
 
     desired_replicas: int | None = None
@@ -50,7 +50,7 @@ class ScalingStatus(Seen):
     """The last changes, oldest first."""
 
 
-class ProductStatus(Seen):
+class ProductStatus(StatusBlock):
     """What servers on one GPU product take."""
 
     product: str
@@ -59,7 +59,7 @@ class ProductStatus(Seen):
     """Measured, of one server."""
 
 
-class CapacityStatus(Seen):
+class CapacityStatus(StatusBlock):
     """What one server takes, as measured by finished requests."""
 
     audio_seconds_per_second: str
@@ -68,7 +68,7 @@ class CapacityStatus(Seen):
     """By GPU product."""
 
 
-class PhasesStatus(Seen):
+class PhasesStatus(StatusBlock):
     """Mean seconds of each part of a cold start."""
 
     schedule_seconds: int
@@ -83,7 +83,7 @@ class PhasesStatus(Seen):
     """Until a warm-up clip was answered; None: no server told it yet."""
 
 
-class ColdStartStatus(Seen):
+class ColdStartStatus(StatusBlock):
     """How long the servers that are up took to become ready."""
 
     num_starts: int
@@ -96,7 +96,7 @@ class ColdStartStatus(Seen):
     """What it consists of."""
 
 
-class CostStatus(Seen):
+class CostStatus(StatusBlock):
     """What the servers cost, by spec.cost."""
 
     per_hour: str

@@ -54,8 +54,8 @@ class Schedule(Block):
     """Whose clock start and end are read from."""
     days: Annotated[
         list[Day],
-        Field(min_length=1, max_length=7, json_schema_extra=fields.AS_SET),
-        AfterValidator(fields.once),
+        Field(min_length=1, max_length=7, json_schema_extra=fields.LIST_SET),
+        AfterValidator(fields.unique),
     ] = Field(default=["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
     """Days on which it starts."""
     start: TimeOfDay

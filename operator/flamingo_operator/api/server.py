@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from flamingo_operator.api import fields, names
 from flamingo_operator.api.rules import Block, Rule
 
-OWN_FLAGS = (
+OPERATOR_FLAGS = (
     "--port",
     "--host",
     "--model",
@@ -58,7 +58,7 @@ class Model(Block):
     """A hub id such as nvidia/music-flamingo-2601-hf, or flamingo-tiny, which is built in."""
     revision: Annotated[str, Field(min_length=1, max_length=64)] = "main"
     """Branch, tag or commit. Quote a commit: YAML reads some of them as numbers."""
-    served_name: fields.Word | None = None
+    served_name: fields.ShortText | None = None
     """Name in /v1/models and in answers; default: model.id."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Type of the weights; auto is bfloat16 on a GPU."""
@@ -71,11 +71,11 @@ class Model(Block):
 class EnvVar(Block):
     """An environment variable of the server's container."""
 
-    name: fields.Word
+    name: fields.ShortText
     """Its name; FLAMINGO_* belongs to the operator."""
     value: Annotated[str, Field(max_length=4096)] | None = None
     """Its value."""
-    value_from: fields.PodPart | None = None
+    value_from: fields.PodField | None = None
     """Where its value comes from, as in a pod."""
 
 
@@ -135,10 +135,10 @@ class Server(Block):
     RULES = (
         Rule(
             cel="!has(self.args) || !self.args.exists(a, "
-            + " || ".join(f"a.startsWith('{flag}')" for flag in OWN_FLAGS)
+            + " || ".join(f"a.startsWith('{flag}')" for flag in OPERATOR_FLAGS)
             + ")",
-            message=f"remove {', '.join(OWN_FLAGS)} from args: the operator sets them",
-            holds=lambda self: not any(arg.startswith(OWN_FLAGS) for arg in self.args),
+            message=f"remove {', '.join(OPERATOR_FLAGS)} from args: the operator sets them",
+            holds=lambda self: not any(arg.startswith(OPERATOR_FLAGS) for arg in self.args),
         ),
         Rule(
             cel="!has(self.env) || !self.env.exists(e, e.name.startsWith('FLAMINGO_'))",
@@ -161,8 +161,8 @@ class Server(Block):
     """More flags of the server, such as --max-held=64."""
     env: Annotated[
         list[EnvVar],
-        Field(max_length=64, json_schema_extra=fields.BY_NAME),
-        AfterValidator(fields.named_once),
+        Field(max_length=64, json_schema_extra=fields.LIST_MAP_BY_NAME),
+        AfterValidator(fields.unique_names),
     ] = Field(default_factory=list)
     """Environment variables."""
     resources: Resources = Resources()
@@ -199,8 +199,8 @@ class Gpu(Block):
     """The device plugin's resource; a MIG slice such as nvidia.com/mig-3g.40gb is one too."""
     products: Annotated[
         list[fields.Label],
-        Field(max_length=16, json_schema_extra=fields.AS_SET),
-        AfterValidator(fields.once),
+        Field(max_length=16, json_schema_extra=fields.LIST_SET),
+        AfterValidator(fields.unique),
     ] = Field(default_factory=list)
     """Values of the node label nvidia.com/gpu.product, best first; none means any."""
     min_memory_gib: Annotated[int, Field(ge=1, le=1024)] | None = Field(
@@ -224,7 +224,7 @@ class HostPath(Block):
     """The folder, which exists and which user 10001 may write to."""
 
 
-class Claim(Block):
+class VolumeClaim(Block):
     """A claim that holds the model's files."""
 
     RULES = (
@@ -277,5 +277,5 @@ class Cache(Block):
     """Fetch the model in a Job before the first server starts."""
     host_path: HostPath | None = None
     """The folder, with type HostPath."""
-    persistent_volume_claim: Claim | None = None
+    persistent_volume_claim: VolumeClaim | None = None
     """The claim, with type PersistentVolumeClaim."""

@@ -18,9 +18,10 @@ from pydantic import ConfigDict, Field, ValidationError
 from flamingo_operator.api import fields, names
 from flamingo_operator.api.auth import Auth
 from flamingo_operator.api.cost import Cost
+from flamingo_operator.api.rollout import DisruptionBudget, DrainSpec, Rollout
 from flamingo_operator.api.router import Router
-from flamingo_operator.api.rules import Block, Rule, broken
-from flamingo_operator.api.scaling_and_rollout import DisruptionBudget, Drain, Rollout, Scaling
+from flamingo_operator.api.rules import Block, Rule, violations
+from flamingo_operator.api.scaling import Scaling
 from flamingo_operator.api.server import Cache, Gpu, Model, Server
 
 
@@ -74,7 +75,7 @@ class Spec(Block):
     """Who decides the number of servers."""
     rollout: Rollout = Rollout()
     """How servers are replaced."""
-    drain: Drain = Drain()
+    drain: DrainSpec = DrainSpec()
     """How a server leaves."""
     cache: Cache = Cache()
     """Where the model's files are kept."""
@@ -84,7 +85,7 @@ class Spec(Block):
     """API keys; default: none are asked for."""
     pdb: DisruptionBudget | None = None
     """The servers' PodDisruptionBudget; default: maxUnavailable 1."""
-    topology_spread_constraints: Annotated[list[fields.PodPart], Field(max_length=4)] = Field(
+    topology_spread_constraints: Annotated[list[fields.PodField], Field(max_length=4)] = Field(
         default_factory=list
     )
     """How the servers spread over zones or nodes, as in a pod; labelSelector: these servers."""
@@ -112,7 +113,7 @@ class Metadata(Block):
     @property
     def trusted_nodes(self) -> frozenset[str]:
         """Nodes that a person vouches for; `*` are all."""
-        return frozenset(names.listed(self.annotations.get(names.TRUSTED_NODES, "")))
+        return frozenset(names.split_csv(self.annotations.get(names.TRUSTED_NODES, "")))
 
 
 class FlamingoDeployment(Block):
@@ -158,7 +159,7 @@ def parse(body: Mapping[str, Any]) -> FlamingoDeployment:
         deployment = FlamingoDeployment.model_validate(dict(body))
     except ValidationError as error:
         raise SpecError([_fault(fault) for fault in error.errors(include_url=False)]) from None
-    faults = list(broken(deployment))
+    faults = list(violations(deployment))
     if faults:
         raise SpecError(faults)
     return deployment

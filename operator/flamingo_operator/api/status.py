@@ -13,15 +13,15 @@ from flamingo_operator.api.scaling_status import (
     CapacityStatus,
     ColdStartStatus,
     CostStatus,
-    Moment,
     ScalingStatus,
-    Seen,
+    StatusBlock,
+    Timestamp,
 )
 
 Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
-class Condition(Seen):
+class Condition(StatusBlock):
     """A claim about the deployment, in Kubernetes' own form."""
 
     type: Annotated[str, Field(max_length=316)]
@@ -35,13 +35,13 @@ class Condition(Seen):
     """Why, in one CamelCase word."""
     message: Annotated[str, Field(max_length=32_768)]
     """Why, in a sentence."""
-    last_transition_time: Moment
+    last_transition_time: Timestamp
     """Since when."""
     observed_generation: Generation | None = None
     """The spec it speaks of."""
 
 
-class FailureStatus(Seen):
+class FailureStatus(StatusBlock):
     """Why some servers do not work."""
 
     reason: str
@@ -54,20 +54,20 @@ class FailureStatus(Seen):
     """What was seen."""
     hint: str
     """What to do."""
-    since: Moment | None = None
+    since: Timestamp | None = None
     """Since when the first of them has it."""
 
 
-class DrainStatus(Seen):
+class DrainStatus(StatusBlock):
     """A server that finishes what it holds before it leaves."""
 
     pod: str
     """Its pod."""
-    deadline: Moment | None = None
+    deadline: Timestamp | None = None
     """When it leaves at the latest."""
 
 
-class AvoidedNodeStatus(Seen):
+class AvoidedNodeStatus(StatusBlock):
     """A node that gets no more servers."""
 
     node: str
@@ -76,13 +76,13 @@ class AvoidedNodeStatus(Seen):
     """Why, in one CamelCase word."""
     message: str
     """What was seen of a server there."""
-    since: Moment
+    since: Timestamp
     """Since when."""
     boot_id: str | None = Field(default=None, alias="bootID")
     """The node's own, at that time: with another it is avoided no more."""
 
 
-class PlanStatus(Seen):
+class PlanStatus(StatusBlock):
     """What would be done, in mode Plan."""
 
     num_gpus: int
@@ -91,7 +91,7 @@ class PlanStatus(Seen):
     """What would be done, in order."""
 
 
-class Status(Seen):
+class Status(StatusBlock):
     """What the operator saw."""
 
     observed_generation: Generation | None = None

@@ -13,7 +13,7 @@ def parse(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def optional(text: str | None) -> float | None:
+def parse_optional(text: str | None) -> float | None:
     """Return the seconds of a moment that may be absent."""
     return None if text is None else parse(text)
 

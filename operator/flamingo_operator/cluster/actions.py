@@ -6,7 +6,7 @@ Pure.
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from flamingo_operator.cluster.observed import Pod, Ref
+from flamingo_operator.cluster.observed import ObjectRef, Pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class Extend:
+class ExtendDrain:
     """Give a pod that drains until a later moment."""
 
     pod: Pod
@@ -55,7 +55,7 @@ class Undrain:
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class Repair:
     """Give a pod back what ties it to its deployment and its Service."""
 
     pod: Pod
@@ -69,7 +69,7 @@ class Mend:
 class Delete:
     """Delete one object, and no other of its name."""
 
-    ref: Ref
+    ref: ObjectRef
     why: str
     grace_s: int | None = None
     """None: what the object itself says."""
@@ -78,4 +78,4 @@ class Delete:
         return f"delete {self.ref.kind} {self.ref.name}: {self.why}"
 
 
-Action: TypeAlias = Apply | Drain | Extend | Undrain | Mend | Delete
+Action: TypeAlias = Apply | Drain | ExtendDrain | Undrain | Repair | Delete

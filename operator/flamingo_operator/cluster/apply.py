@@ -11,20 +11,28 @@ from typing import Any
 from flamingo_common.service import logs
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.actions import Action, Apply, Delete, Drain, Extend, Mend, Undrain
-from flamingo_operator.cluster.kube import ApiError, Kube
-from flamingo_operator.cluster.observed import Pod, owner_uid
-from flamingo_operator.cluster.projection import digest_of_manifest, is_made_by_us
+from flamingo_operator.cluster.actions import (
+    Action,
+    Apply,
+    Delete,
+    Drain,
+    ExtendDrain,
+    Repair,
+    Undrain,
+)
+from flamingo_operator.cluster.kube import ApiError, KubeClient
+from flamingo_operator.cluster.observed import Pod, controller_uid
+from flamingo_operator.cluster.projection import digest_of_manifest, is_managed_by_us
 from flamingo_operator.cluster.store import Store
 
 NOT_FOUND, CONFLICT = 404, 409
 
 
-class Stale(Exception):
+class StaleError(Exception):
     """The cluster is not what was decided upon; decide again."""
 
 
-async def apply(kube: Kube, store: Store, actions: Iterable[Action]) -> list[str]:
+async def apply(kube: KubeClient, store: Store, actions: Iterable[Action]) -> list[str]:
     """Do `actions`; return a sentence for each that the API server will not take.
 
     Raises:
@@ -57,16 +65,16 @@ async def _all(doing: Iterable[Awaitable[str | None]]) -> list[str]:
 
 
 def _harmlessness(error: BaseException) -> int:
-    return isinstance(error, Stale) + 2 * isinstance(error, ApiError)
+    return isinstance(error, StaleError) + 2 * isinstance(error, ApiError)
 
 
-async def _done(kube: Kube, store: Store, action: Action) -> str | None:
+async def _done(kube: KubeClient, store: Store, action: Action) -> str | None:
     try:
         refusal = await _do(kube, store, action)
     except ApiError as error:
         is_new = isinstance(action, Apply)
         if error.status == CONFLICT or (error.status == NOT_FOUND and not is_new):
-            raise Stale(f"{action}: {error.message}") from error
+            raise StaleError(f"{action}: {error.message}") from error
         if error.is_refusal or error.status == NOT_FOUND:
             # What cannot be found, to make something in, is a namespace or a kind.
             return f"{action}: {error.message}"
@@ -76,7 +84,7 @@ async def _done(kube: Kube, store: Store, action: Action) -> str | None:
     return refusal
 
 
-async def _do(kube: Kube, store: Store, action: Action) -> str | None:
+async def _do(kube: KubeClient, store: Store, action: Action) -> str | None:
     match action:
         case Apply() if action.manifest["kind"] == "Pod":
             await _create_pod(kube, store, action.manifest)
@@ -84,19 +92,19 @@ async def _do(kube: Kube, store: Store, action: Action) -> str | None:
             return await _apply(kube, store, action)
         case Drain(pod, started_s, until_s):
             await _mark(kube, store, pod, _drain_mark(started_s, until_s))
-        case Extend(pod, until_s):
+        case ExtendDrain(pod, until_s):
             until = {names.DRAIN_UNTIL: timestamps.encode(until_s)}
             await _mark(kube, store, pod, {"annotations": until})
         case Undrain(pod):
             await _mark(kube, store, pod, _UNDRAINED)
-        case Mend(pod, owner):
+        case Repair(pod, owner):
             await _mark(kube, store, pod, _mending(pod, owner))
         case Delete():
             await _delete(kube, store, action)
     return None
 
 
-async def _create_pod(kube: Kube, store: Store, manifest: dict[str, Any]) -> None:
+async def _create_pod(kube: KubeClient, store: Store, manifest: dict[str, Any]) -> None:
     try:
         raw = await kube.create(kinds.POD, manifest)
     except ApiError as error:
@@ -116,7 +124,7 @@ async def _create_pod(kube: Kube, store: Store, manifest: dict[str, Any]) -> Non
 
 def _key(manifest: Mapping[str, Any]) -> str:
     metadata = manifest["metadata"]
-    return names.key(metadata["namespace"], metadata["labels"][names.DEPLOYMENT_LABEL])
+    return names.deployment_key(metadata["namespace"], metadata["labels"][names.DEPLOYMENT_LABEL])
 
 
 def _has_our_labels(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
@@ -126,7 +134,7 @@ def _has_our_labels(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bo
     )
 
 
-async def _apply(kube: Kube, store: Store, action: Apply) -> str | None:
+async def _apply(kube: KubeClient, store: Store, action: Apply) -> str | None:
     manifest = action.manifest
     kind, metadata = kinds.BY_NAME[manifest["kind"]], manifest["metadata"]
     if action.is_new:
@@ -142,8 +150,8 @@ async def _apply(kube: Kube, store: Store, action: Apply) -> str | None:
 
 
 def _is_ours(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
-    has = owner_uid(found)
-    return has == owner_uid(manifest) if has else is_made_by_us(found)
+    has = controller_uid(found)
+    return has == controller_uid(manifest) if has else is_managed_by_us(found)
 
 
 def _drain_mark(started_s: float, until_s: float) -> dict[str, Any]:
@@ -167,12 +175,12 @@ def _mending(pod: Pod, owner: dict[str, Any]) -> dict[str, Any]:
     return {"labels": labels, "ownerReferences": [owner]}
 
 
-async def _mark(kube: Kube, store: Store, pod: Pod, metadata: dict[str, Any]) -> None:
+async def _mark(kube: KubeClient, store: Store, pod: Pod, metadata: dict[str, Any]) -> None:
     raw = await kube.merge(kinds.POD, pod.ref, {"metadata": metadata})
     store.put(raw, "Pod")
 
 
-async def _delete(kube: Kube, store: Store, action: Delete) -> None:
+async def _delete(kube: KubeClient, store: Store, action: Delete) -> None:
     try:
         raw = await kube.delete(kinds.BY_NAME[action.ref.kind], action.ref, grace_s=action.grace_s)
     except ApiError as error:

@@ -18,7 +18,7 @@ Json: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Phases:
+class ColdStartPhases:
     """Seconds from the creation of a pod to its first readiness, one phase after the other."""
 
     schedule_s: float
@@ -37,30 +37,30 @@ class Phases:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ColdStartSummary:
     """What starts were like."""
 
     num_starts: int
     p50_s: float
     p95_s: float
-    mean: Phases
+    mean: ColdStartPhases
 
 
-def phases(pod: Json) -> Phases | None:
+def pod_phases(pod: Json) -> ColdStartPhases | None:
     """Return the phases of a pod that is ready and was never restarted; None of any other."""
     placed_s, ready_s = _since_s(pod, "PodScheduled"), _since_s(pod, "Ready")
     begun_s = _begun_s(pod)
     if placed_s is None or begun_s is None or ready_s is None:
         return None
     made_s = _unix_s(pod["metadata"]["creationTimestamp"])
-    return Phases(
+    return ColdStartPhases(
         schedule_s=max(0.0, placed_s - made_s),
         image_pull_s=max(0.0, begun_s - placed_s),
         load_s=max(0.0, ready_s - begun_s),
     )
 
 
-def split(seen: Phases, told: StartReport) -> Phases:
+def with_start_report(seen: ColdStartPhases, told: StartReport) -> ColdStartPhases:
     """Return `seen` with its loading in the parts that the process told; once is enough."""
     if seen.is_split:
         return seen
@@ -68,18 +68,18 @@ def split(seen: Phases, told: StartReport) -> Phases:
     return replace(seen, fetch_s=told.fetch_s, load_s=load_s, warm_s=told.warm_s, is_split=True)
 
 
-def summary(starts: Sequence[Phases]) -> Summary | None:
+def summarize(starts: Sequence[ColdStartPhases]) -> ColdStartSummary | None:
     """Return the usual start and the slow one; None of no starts."""
     if not starts:
         return None
     totals = sorted(one.total_s for one in starts)
     # The parts of those that told them, if any did: a mean with noughts would be none.
     parted = [one for one in starts if one.is_split] or starts
-    return Summary(
+    return ColdStartSummary(
         num_starts=len(starts),
         p50_s=_quantile(totals, 0.5),
         p95_s=_quantile(totals, 0.95),
-        mean=Phases(
+        mean=ColdStartPhases(
             schedule_s=mean(one.schedule_s for one in parted),
             image_pull_s=mean(one.image_pull_s for one in parted),
             load_s=mean(one.load_s for one in parted),

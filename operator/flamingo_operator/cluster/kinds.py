@@ -36,7 +36,7 @@ EVENT = Kind("Event", "v1", "events")
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
 REVISION = Kind("ControllerRevision", "apps/v1", "controllerrevisions")
 POD_MONITOR = Kind("PodMonitor", "monitoring.coreos.com/v1", "podmonitors")
-CHILDREN = (
+OWNED_KINDS = (
     REVISION,
     Kind("Deployment", "apps/v1", "deployments"),
     Kind("Service", "v1", "services"),
@@ -49,8 +49,8 @@ CHILDREN = (
     Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
 )
 """What the operator makes beside pods, and always watches."""
-BY_NAME = {kind.name: kind for kind in (POD, POD_MONITOR, *CHILDREN)}
-EVERY_POD = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=server"
-EVERY_ROUTER = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=router"
-EVERY_CHILD = names.DEPLOYMENT_LABEL
+BY_NAME = {kind.name: kind for kind in (POD, POD_MONITOR, *OWNED_KINDS)}
+SERVER_SELECTOR = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=server"
+ROUTER_SELECTOR = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=router"
+OWNED_SELECTOR = names.DEPLOYMENT_LABEL
 """Label selectors: the API server sorts out what is not ours."""

@@ -23,14 +23,14 @@ from kubernetes.aio import client
 from flamingo_common.service import logs
 from flamingo_operator.api import names
 
-Told = Callable[[str | None, Mapping[str, Any]], None]
+OnEvent = Callable[[str | None, Mapping[str, Any]], None]
 """Takes the type of an event (None: it was listed) and the object."""
-Served = Callable[[], Coroutine[Any, Any, None]]
+CheckServed = Callable[[], Coroutine[Any, Any, None]]
 """Returns if the API server serves our kind; raises if not."""
 Login = Callable[..., kopf.ConnectionInfo | None]
 
 
-class EndlessBackoffs:
+class EndlessBackoff:
     """Waits between tries: an API server that is away for an hour is waited for."""
 
     def __iter__(self) -> Iterator[float]:
@@ -40,10 +40,12 @@ class EndlessBackoffs:
             wait_s = min(10.0, wait_s * 2)
 
 
-class Source:
+class KopfWatcher:
     """The thread that follows FlamingoDeployments."""
 
-    def __init__(self, told: Told, served: Served, namespaces: Sequence[str], login: Login) -> None:
+    def __init__(
+        self, told: OnEvent, served: CheckServed, namespaces: Sequence[str], login: Login
+    ) -> None:
         self._told = told
         self._served = served
         self._namespaces = namespaces
@@ -72,7 +74,7 @@ class Source:
         await asyncio.to_thread(self._thread.join, 10.0)
 
     def _run(self) -> None:
-        for wait_s in EndlessBackoffs():
+        for wait_s in EndlessBackoff():
             self._end = threading.Event()
             if self._stop.is_set():
                 return
@@ -110,7 +112,7 @@ class Source:
         self._loop.call_soon_threadsafe(self._told, event["type"], event["object"])
 
 
-def login_with(configuration: client.Configuration | None) -> Login:
+def login_from(configuration: client.Configuration | None) -> Login:
     """Return how kopf connects: as the official client does, or by the pod's own account."""
     if configuration is None:
         return kopf.login_with_service_account
@@ -133,7 +135,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = 250
     settings.watching.server_timeout, settings.watching.client_timeout = 300, 330
     settings.networking.connect_timeout, settings.networking.request_timeout = 5, 30
-    settings.networking.error_backoffs = EndlessBackoffs()
+    settings.networking.error_backoffs = EndlessBackoff()
     # No handler of ours writes; there is no version to wait for.
     settings.persistence.consistency_timeout = 0
     return settings

@@ -16,7 +16,7 @@ from kubernetes.aio import client, config
 
 from flamingo_operator.api import names
 from flamingo_operator.cluster.kinds import Kind
-from flamingo_operator.cluster.observed import Ref
+from flamingo_operator.cluster.observed import ObjectRef
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ class ApiError(Exception):
         return self.status in (400, 403, 405, 422) or is_webhook
 
 
-async def configuration_of(kubeconfig: str | None) -> client.Configuration:
+async def load_configuration(kubeconfig: str | None) -> client.Configuration:
     """Return where the API server is, by a file or by the pod's own account."""
     found = client.Configuration()
     if kubeconfig:
@@ -57,7 +57,7 @@ async def configuration_of(kubeconfig: str | None) -> client.Configuration:
     return found
 
 
-class Kube:
+class KubeClient:
     """The API server, by path. `aclose` it in the end."""
 
     def __init__(self, configuration: client.Configuration) -> None:
@@ -97,7 +97,7 @@ class Kube:
         path += f"/{subresource}" if subresource else ""
         return await self._write("PATCH", path, query, manifest, APPLY)
 
-    async def merge(self, kind: Kind, ref: Ref, patch: Json) -> Json:
+    async def merge(self, kind: Kind, ref: ObjectRef, patch: Json) -> Json:
         """Change some fields of exactly this object, at exactly this version."""
         which = {"uid": ref.uid, "resourceVersion": str(ref.resource_version)}
         body = {**patch, "metadata": {**patch.get("metadata", {}), **which}}
@@ -116,7 +116,7 @@ class Kube:
         path = kind.path(metadata["namespace"], metadata["name"])
         return await self._write("PUT", path, {"fieldManager": names.FIELD_MANAGER}, body)
 
-    async def delete(self, kind: Kind, ref: Ref, *, grace_s: int | None = None) -> Json:
+    async def delete(self, kind: Kind, ref: ObjectRef, *, grace_s: int | None = None) -> Json:
         """Delete exactly this object, at exactly this version."""
         which = {"uid": ref.uid, "resourceVersion": str(ref.resource_version)}
         body: Json = {"preconditions": which, "propagationPolicy": "Background"}

@@ -14,16 +14,16 @@ from typing import Any
 
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.cluster import cold_start, projection
-from flamingo_operator.cluster.cold_start import Phases
+from flamingo_operator.cluster.cold_start import ColdStartPhases
 
 Object = Mapping[str, Any]
 
-ROUTER = "Router"
+ROUTER_KIND = "Router"
 """What we call the kind of a router's pod, to tell it from a server's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
+class ObjectRef:
     """Which object: enough to name it, and to delete this one and no other."""
 
     kind: str
@@ -38,14 +38,14 @@ class Ref:
     @property
     def key(self) -> str:
         """The deployment it belongs to, as queues know it."""
-        return names.key(self.namespace, self.deployment)
+        return names.deployment_key(self.namespace, self.deployment)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A server's pod."""
 
-    ref: Ref
+    ref: ObjectRef
     revision: str
     created_s: float
     ip: str = ""
@@ -59,18 +59,18 @@ class Pod:
     """Failed or succeeded: it will never serve again."""
     is_serving: bool = True
     """Whether its label lets it into its Service."""
-    is_asked_to_leave: bool = False
+    is_drain_requested: bool = False
     """By a person: it is to be drained and replaced."""
     drain_started_s: float | None = None
     drain_until_s: float | None = None
     num_restarts: int = 0
-    is_backed_off: bool = False
+    is_in_backoff: bool = False
     """Its kubelet waits before it starts it again, as it does after several ends in a row."""
-    avoids: tuple[str, ...] = ()
+    avoided_nodes: tuple[str, ...] = ()
     """Nodes that it must not be placed on."""
-    start: Phases | None = None
+    start: ColdStartPhases | None = None
     """How it became ready; None of one that is not, or that began anew."""
-    troubled: str = ""
+    diagnosis_json: str = ""
     """JSON of what `failures` reads of a pod that is not ready: a sixth of the size as text."""
 
     @property
@@ -79,16 +79,16 @@ class Pod:
         return self.drain_started_s is not None and not self.is_terminating
 
     @property
-    def is_alive(self) -> bool:
+    def is_active(self) -> bool:
         """Serves, or will."""
         return not (self.is_terminating or self.is_finished or self.drain_started_s is not None)
 
 
 @dataclass(frozen=True, slots=True)
-class Router:
+class ObservedRouter:
     """A router's pod, as far as one asks it."""
 
-    ref: Ref
+    ref: ObjectRef
     ip: str
     is_ready: bool
 
@@ -97,22 +97,22 @@ class Router:
 class Revision:
     """A pod template that was once wanted, as its ControllerRevision keeps it."""
 
-    ref: Ref
+    ref: ObjectRef
     hash: str
     number: int
     template: str
     """JSON: kept as text, because text is small and seldom read."""
-    moved_s: float | None = None
+    progressed_s: float | None = None
     """Becoming the goal is a move; so is an old server's leaving, until its drain must end."""
     completed_s: float | None = None
     failed_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class OwnedObject:
     """Any other object that we made."""
 
-    ref: Ref
+    ref: ObjectRef
     digest: str
     """Of what we own in it."""
     applied: str = ""
@@ -161,7 +161,7 @@ class Load:
     """What a pod says that it holds."""
 
     backlog_s: float
-    num_held: int
+    num_in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,9 @@ class Observed:
     """All that belongs to one deployment."""
 
     pods: tuple[Pod, ...] = ()
-    routers: tuple[Router, ...] = ()
+    routers: tuple[ObservedRouter, ...] = ()
     revisions: tuple[Revision, ...] = ()
-    children: Mapping[tuple[str, str], Child] = field(default_factory=dict)
+    owned: Mapping[tuple[str, str], OwnedObject] = field(default_factory=dict)
     """By kind and name."""
     nodes: Mapping[str, Node] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
@@ -179,26 +179,26 @@ class Observed:
     avoided: tuple[AvoidedNode, ...] = ()
     """As the status has it."""
     has_pod_monitors: bool = False
-    taken: frozenset[str] = frozenset()
+    conflicts: frozenset[str] = frozenset()
     """Names of pods that belong to somebody else, such as a deployment of the same name that is
     being deleted, or to nobody, because a person took our labels off."""
 
 
-def ref(raw: Object, kind: str) -> Ref:
+def ref(raw: Object, kind: str) -> ObjectRef:
     """Return which object `raw` is."""
     metadata = raw["metadata"]
-    return Ref(
+    return ObjectRef(
         kind=kind,
         namespace=sys.intern(metadata.get("namespace", "")),
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=int(metadata["resourceVersion"]),
         deployment=sys.intern(metadata.get("labels", {}).get(names.DEPLOYMENT_LABEL, "")),
-        owner_uid=sys.intern(owner_uid(raw)),
+        owner_uid=sys.intern(controller_uid(raw)),
     )
 
 
-def owner_uid(raw: Object) -> str:
+def controller_uid(raw: Object) -> str:
     """Return who controls an object; nothing when nobody does."""
     owners = raw["metadata"].get("ownerReferences", ())
     return next((str(one["uid"]) for one in owners if one.get("controller")), "")
@@ -219,22 +219,22 @@ def pod(raw: Object) -> Pod:
         ip=status.get("podIP", ""),
         node=sys.intern(raw["spec"].get("nodeName", "")),
         is_ready=ready.get("status") == "True",
-        ready_since_s=timestamps.optional(ready.get("lastTransitionTime")) or 0.0,
-        scheduled_s=timestamps.optional(scheduled.get("lastTransitionTime"))
+        ready_since_s=timestamps.parse_optional(ready.get("lastTransitionTime")) or 0.0,
+        scheduled_s=timestamps.parse_optional(scheduled.get("lastTransitionTime"))
         if is_scheduled
         else None,
         is_unschedulable=scheduled.get("reason") == "Unschedulable" and not is_scheduled,
         is_terminating="deletionTimestamp" in metadata,
         is_finished=status.get("phase") in ("Failed", "Succeeded"),
         is_serving=metadata["labels"].get(names.SERVING_LABEL) == "true",
-        is_asked_to_leave=annotations.get(names.DRAIN_ANNOTATION) == "true",
-        drain_started_s=timestamps.optional(annotations.get(names.DRAIN_STARTED)),
-        drain_until_s=timestamps.optional(annotations.get(names.DRAIN_UNTIL)),
+        is_drain_requested=annotations.get(names.DRAIN_ANNOTATION) == "true",
+        drain_started_s=timestamps.parse_optional(annotations.get(names.DRAIN_STARTED)),
+        drain_until_s=timestamps.parse_optional(annotations.get(names.DRAIN_UNTIL)),
         num_restarts=max((one.get("restartCount", 0) for one in containers), default=0),
-        is_backed_off=any(_waits_for(one) == "CrashLoopBackOff" for one in containers),
-        avoids=names.listed(annotations.get(names.AVOIDS, "")),
-        start=cold_start.phases(raw),
-        troubled="" if ready.get("status") == "True" else _troubled(raw),
+        is_in_backoff=any(_waits_for(one) == "CrashLoopBackOff" for one in containers),
+        avoided_nodes=names.split_csv(annotations.get(names.AVOIDS, "")),
+        start=cold_start.pod_phases(raw),
+        diagnosis_json="" if ready.get("status") == "True" else _troubled(raw),
     )
 
 
@@ -261,13 +261,13 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def router(raw: Object) -> Router:
+def router(raw: Object) -> ObservedRouter:
     """Return a router's pod; one that leaves is not ready."""
     status = raw.get("status", {})
     conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
     is_leaving = "deletionTimestamp" in raw["metadata"]
-    return Router(
-        ref=ref(raw, ROUTER),
+    return ObservedRouter(
+        ref=ref(raw, ROUTER_KIND),
         ip=status.get("podIP", ""),
         is_ready=conditions.get("Ready") == "True" and not is_leaving,
     )
@@ -281,17 +281,17 @@ def revision(raw: Object) -> Revision:
         hash=raw["metadata"].get("labels", {}).get(names.REVISION_LABEL, ""),
         number=raw["revision"],
         template=_text(raw["data"]),
-        moved_s=timestamps.optional(annotations.get(names.ROLLOUT_MOVED)),
-        completed_s=timestamps.optional(annotations.get(names.ROLLOUT_COMPLETE)),
-        failed_s=timestamps.optional(annotations.get(names.ROLLOUT_FAILED)),
+        progressed_s=timestamps.parse_optional(annotations.get(names.ROLLOUT_MOVED)),
+        completed_s=timestamps.parse_optional(annotations.get(names.ROLLOUT_COMPLETE)),
+        failed_s=timestamps.parse_optional(annotations.get(names.ROLLOUT_FAILED)),
     )
 
 
-def child(raw: Object, kind: str) -> Child:
+def child(raw: Object, kind: str) -> OwnedObject:
     """Return any other object of ours."""
     status = raw.get("status") or {}
     conditions = {one["type"] for one in status.get("conditions", ()) if one["status"] == "True"}
-    return Child(
+    return OwnedObject(
         ref=ref(raw, kind),
         digest=projection.digest_of_live(raw),
         num_ready=status.get("readyReplicas", 0),

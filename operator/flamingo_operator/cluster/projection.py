@@ -41,17 +41,17 @@ def digest_of_live(live: Mapping[str, Any]) -> str:
     for entry in live["metadata"].get("managedFields", ()):
         is_ours = entry.get("manager") == names.FIELD_MANAGER and entry["operation"] == "Apply"
         if is_ours and "subresource" not in entry:
-            return digest(owned(live, entry["fieldsV1"]))
+            return digest(owned_fields(live, entry["fieldsV1"]))
     return ""
 
 
-def is_made_by_us(live: Mapping[str, Any]) -> bool:
+def is_managed_by_us(live: Mapping[str, Any]) -> bool:
     """Whether something in `live` is as we wrote it."""
     entries = live["metadata"].get("managedFields", ())
     return any(entry.get("manager") == names.FIELD_MANAGER for entry in entries)
 
 
-def owned(live: Any, fields: Mapping[str, Any]) -> Any:
+def owned_fields(live: Any, fields: Mapping[str, Any]) -> Any:
     """Return the part of `live` that `fields`, a FieldsV1 set, names."""
     if not fields or fields.keys() == {"."}:
         return live
@@ -60,7 +60,7 @@ def owned(live: Any, fields: Mapping[str, Any]) -> Any:
     if not isinstance(live, dict):
         return live
     named = ((key[2:], inner) for key, inner in fields.items() if key.startswith("f:"))
-    return {name: owned(live[name], inner) for name, inner in named if name in live}
+    return {name: owned_fields(live[name], inner) for name, inner in named if name in live}
 
 
 def _in_order(live: list[Any], fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -85,4 +85,4 @@ def _is_it(item: Any, key: str, wanted: Any) -> bool:
 
 
 def _item(live: list[Any], key: str, fields: Mapping[str, Any]) -> Any:
-    return owned(live[_place(live, key)], fields)
+    return owned_fields(live[_place(live, key)], fields)

@@ -17,12 +17,20 @@ from typing import Any, TypeAlias
 from flamingo_common.wire.report import StartReport
 from flamingo_operator.api import names
 from flamingo_operator.cluster import cold_start, observed
-from flamingo_operator.cluster.observed import Child, Node, Observed, Pod, Ref, Revision, Router
+from flamingo_operator.cluster.observed import (
+    Node,
+    ObjectRef,
+    Observed,
+    ObservedRouter,
+    OwnedObject,
+    Pod,
+    Revision,
+)
 
-MAX_GRAVES = 20_000
-FOR_EVER = 2**63
+MAX_TOMBSTONES = 20_000
+ANY_VERSION = 2**63
 
-Item: TypeAlias = Pod | Router | Revision | Child
+Item: TypeAlias = Pod | ObservedRouter | Revision | OwnedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +62,12 @@ class Resource:
         return {one["node"] for one in self.body.get("status", {}).get("avoidedNodes", ())}
 
     @property
-    def is_leaving(self) -> bool:
+    def is_terminating(self) -> bool:
         """Whether it is being deleted."""
         return "deletionTimestamp" in self.metadata
 
 
-def slim(body: Mapping[str, Any]) -> dict[str, Any]:
+def strip_managed_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a FlamingoDeployment without what nobody reads."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     found: dict[str, Any] = _shared({**body, "metadata": metadata})
@@ -92,7 +100,7 @@ class Store:
     """Versions at which objects were last gone, by uid. One whose labels were taken off is gone
     for us, and back when they are put on again."""
 
-    def known(self) -> list[str]:
+    def deployment_keys(self) -> list[str]:
         """Return the deployments that there are."""
         return list(self._resources)
 
@@ -107,8 +115,8 @@ class Store:
 
     def put_resource(self, body: Mapping[str, Any]) -> None:
         """See a FlamingoDeployment."""
-        resource = Resource(slim(body))
-        key = names.key(resource.metadata["namespace"], resource.metadata["name"])
+        resource = Resource(strip_managed_fields(body))
+        key = names.deployment_key(resource.metadata["namespace"], resource.metadata["name"])
         known = self._resources.get(key)
         is_gone = resource.version <= self._graves.get(resource.uid, -1)
         if is_gone or (known and known.version >= resource.version):
@@ -118,13 +126,13 @@ class Store:
 
     def drop_resource(self, body: Mapping[str, Any]) -> None:
         """See that a FlamingoDeployment is gone."""
-        key = names.key(body["metadata"]["namespace"], body["metadata"]["name"])
+        key = names.deployment_key(body["metadata"]["namespace"], body["metadata"]["name"])
         known = self._resources.get(key)
         if known is not None and known.uid == body["metadata"]["uid"]:
             del self._resources[key]
             self._released.pop(key, None)
             self.changed(key)
-        self._bury(body["metadata"]["uid"], FOR_EVER)
+        self._bury(body["metadata"]["uid"], ANY_VERSION)
 
     def put(self, raw: Mapping[str, Any], kind: str, *, applied: str = "") -> None:
         """See an object; `applied` is the digest of what we just made of it."""
@@ -138,13 +146,13 @@ class Store:
             if known.ref.resource_version > item.ref.resource_version:
                 return
             item = _remembering(item, known)
-        if applied and isinstance(item, Child):
+        if applied and isinstance(item, OwnedObject):
             item = replace(item, applied=applied)
         if item != known:
             items[kind, item.ref.name] = item
             self.changed(item.ref.key)
 
-    def drop(self, ref: Ref) -> None:
+    def drop(self, ref: ObjectRef) -> None:
         """See that an object is gone."""
         items = self._items.get(ref.key, {})
         known = items.get((ref.kind, ref.name))
@@ -156,7 +164,7 @@ class Store:
             self._items.pop(ref.key, None)
         self._bury(ref.uid, ref.resource_version)
 
-    def keep_only(self, kind: str, namespace: str, uids: set[str], version: int) -> None:
+    def retain(self, kind: str, namespace: str, uids: set[str], version: int) -> None:
         """See a whole list as of `version`: what is not in it, and is not newer, is gone."""
         gone = [
             item.ref
@@ -174,12 +182,14 @@ class Store:
         """See that a person took our labels off a pod, whose name is not free then."""
         self._released.setdefault(key, set()).add(pod)
 
-    def put_starts(self, key: str, told: Mapping[str, StartReport]) -> None:
+    def put_start_reports(self, key: str, told: Mapping[str, StartReport]) -> None:
         """See what servers' processes say of their starts, by the pods' addresses."""
         items = self._items.get(key, {})
         for place, item in items.items():
             if isinstance(item, Pod) and item.ip in told and item.start is not None:
-                items[place] = replace(item, start=cold_start.split(item.start, told[item.ip]))
+                items[place] = replace(
+                    item, start=cold_start.with_start_report(item.start, told[item.ip])
+                )
 
     def put_node(self, node: Node) -> None:
         """See a node; whom it concerns looks again when what matters of it changed."""
@@ -212,16 +222,16 @@ class Store:
         return Observed(
             # What nobody owns is ours by its labels, as Kubernetes' own controllers hold it.
             pods=tuple(pod for pod in pods if pod.ref.owner_uid in ("", uid)),
-            routers=tuple(sorted(_of(items, Router), key=lambda one: one.ref.name)),
+            routers=tuple(sorted(_of(items, ObservedRouter), key=lambda one: one.ref.name)),
             revisions=tuple(one for one in revisions if one.ref.owner_uid in ("", uid)),
-            children={(one.ref.kind, one.ref.name): one for one in _of(items, Child)},
+            owned={(one.ref.kind, one.ref.name): one for one in _of(items, OwnedObject)},
             nodes=self.nodes,
             has_pod_monitors=self.has_pod_monitors,
-            taken=frozenset(pod.ref.name for pod in pods if pod.ref.owner_uid not in ("", uid))
+            conflicts=frozenset(pod.ref.name for pod in pods if pod.ref.owner_uid not in ("", uid))
             | self._released.get(key, set()),
         )
 
-    def _move(self, ref: Ref, kind: str) -> None:
+    def _move(self, ref: ObjectRef, kind: str) -> None:
         """Forget an object where it was kept before its label named another deployment."""
         keys = self._keys.setdefault(kind, {})
         key = keys.get(ref.uid, ref.key)
@@ -232,11 +242,11 @@ class Store:
 
     def _bury(self, uid: str, version: int) -> None:
         self._graves[uid] = max(version, self._graves.get(uid, -1))
-        if len(self._graves) > MAX_GRAVES:
+        if len(self._graves) > MAX_TOMBSTONES:
             self._graves.popitem(last=False)
 
 
-def _is_same_or_newer(ref: Ref, known: Ref) -> bool:
+def _is_same_or_newer(ref: ObjectRef, known: ObjectRef) -> bool:
     return known.uid == ref.uid and known.resource_version <= ref.resource_version
 
 
@@ -245,7 +255,7 @@ def parse(raw: Mapping[str, Any], kind: str) -> Item:
     match kind:
         case "Pod":
             return observed.pod(raw)
-        case observed.ROUTER:
+        case observed.ROUTER_KIND:
             return observed.router(raw)
         case "ControllerRevision":
             return observed.revision(raw)
@@ -255,7 +265,11 @@ def parse(raw: Mapping[str, Any], kind: str) -> Item:
 
 def _remembering(item: Item, known: Item) -> Item:
     """Return `item` with what only we knew of it, as long as our fields are what they were."""
-    if isinstance(item, Child) and isinstance(known, Child) and item.digest == known.digest:
+    if (
+        isinstance(item, OwnedObject)
+        and isinstance(known, OwnedObject)
+        and item.digest == known.digest
+    ):
         return replace(item, applied=known.applied)
     if isinstance(item, Pod) and isinstance(known, Pod) and known.start is not None:
         # It has become ready once; to be so again, after a fault, is no start.

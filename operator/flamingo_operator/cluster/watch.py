@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from flamingo_common.service import logs
 from flamingo_operator.cluster.kinds import Kind
-from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.kube import ApiError, KubeClient
 
 PAGE = 250
 WATCH_S = 300
@@ -47,13 +47,13 @@ class Sink(Protocol):
 class Watch:
     """One kind, in one namespace or in all."""
 
-    kube: Kube
+    kube: KubeClient
     kind: Kind
     namespace: str
     selector: str
     sink: Sink
     synced: asyncio.Event = field(default_factory=asyncio.Event)
-    last_heard_s: float = 0.0
+    last_event_s: float = 0.0
     """Monotonic."""
     version: str = ""
     """Where to go on; empty when all has to be listed."""
@@ -90,7 +90,7 @@ class Watch:
             # A long list must not keep reconciling from its turn.
             await asyncio.sleep(0)
         self.sink.listed(uids, int(version))
-        self.last_heard_s = self.clock()
+        self.last_event_s = self.clock()
         self.synced.set()
         return version
 
@@ -117,7 +117,7 @@ class Watch:
 
     def _told(self, event: Mapping[str, Any]) -> str:
         """Take one event; return the version that it brings."""
-        self.last_heard_s = self.clock()
+        self.last_event_s = self.clock()
         raw = event["object"]
         match event["type"]:
             case "ADDED" | "MODIFIED":

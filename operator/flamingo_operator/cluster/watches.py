@@ -7,7 +7,7 @@ from typing import Any
 
 from flamingo_operator.cluster import kinds, observed
 from flamingo_operator.cluster.kinds import Kind
-from flamingo_operator.cluster.kube import Kube
+from flamingo_operator.cluster.kube import KubeClient
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.cluster.watch import Watch
 
@@ -15,7 +15,7 @@ Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class ObjectSink:
     """A sink for what we made."""
 
     store: Store
@@ -33,11 +33,11 @@ class Items:
 
     def listed(self, uids: set[str], version: int) -> None:
         """Take a whole list."""
-        self.store.keep_only(self.kind, self.namespace, uids, version)
+        self.store.retain(self.kind, self.namespace, uids, version)
 
 
 @dataclass(frozen=True, slots=True)
-class Nodes:
+class NodeSink:
     """A sink for nodes."""
 
     store: Store
@@ -59,25 +59,25 @@ class Nodes:
             self.store.drop_node(name)
 
 
-async def watches(kube: Kube, store: Store, namespaces: Iterable[str]) -> list[Watch]:
+async def watches(kube: KubeClient, store: Store, namespaces: Iterable[str]) -> list[Watch]:
     """Return what has to be followed; nodes only where the whole cluster is ours to see."""
     groups = await kube.get("/apis")
     store.has_pod_monitors = any(
         group["name"] == kinds.POD_MONITOR.group for group in groups["groups"]
     )
-    others = [*kinds.CHILDREN, *([kinds.POD_MONITOR] if store.has_pod_monitors else [])]
+    others = [*kinds.OWNED_KINDS, *([kinds.POD_MONITOR] if store.has_pod_monitors else [])]
     followed: list[tuple[Kind, str, str]] = [
-        (kinds.POD, kinds.EVERY_POD, kinds.POD.name),
-        (kinds.POD, kinds.EVERY_ROUTER, observed.ROUTER),
-        *((kind, kinds.EVERY_CHILD, kind.name) for kind in others),
+        (kinds.POD, kinds.SERVER_SELECTOR, kinds.POD.name),
+        (kinds.POD, kinds.ROUTER_SELECTOR, observed.ROUTER_KIND),
+        *((kind, kinds.OWNED_SELECTOR, kind.name) for kind in others),
     ]
     within = list(namespaces) or [""]
     made = [
-        Watch(kube, kind, namespace, selector, Items(store, name, namespace))
+        Watch(kube, kind, namespace, selector, ObjectSink(store, name, namespace))
         for namespace in within
         for kind, selector, name in followed
     ]
-    return made if within != [""] else [*made, Watch(kube, kinds.NODE, "", "", Nodes(store))]
+    return made if within != [""] else [*made, Watch(kube, kinds.NODE, "", "", NodeSink(store))]
 
 
 async def synced(made: Iterable[Watch]) -> None:

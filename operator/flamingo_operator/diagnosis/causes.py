@@ -69,7 +69,7 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
     }
 )
 
-EXITS: Final[Mapping[Exit, Cause]] = MappingProxyType(
+CAUSE_BY_EXIT: Final[Mapping[Exit, Cause]] = MappingProxyType(
     {
         Exit.BUG: "CrashLoop",
         Exit.USAGE: "BadSettings",
@@ -87,17 +87,17 @@ EXITS: Final[Mapping[Exit, Cause]] = MappingProxyType(
 )
 """What the pod means by its exit status; what it says of it is `Exit`'s own sentence."""
 
-VAGUE: Final = frozenset({Exit.BUG, Exit.CANNOT_LOAD})
+AMBIGUOUS_EXITS: Final = frozenset({Exit.BUG, Exit.CANNOT_LOAD})
 """Statuses of many causes, of which the last words may tell more."""
 
-SIGNALS: Final[Mapping[int, str]] = MappingProxyType(
+SIGNAL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {132: "illegal instruction", 134: "aborted", 137: "killed", 139: "segmentation fault"}
 )
 """What a shell's convention makes of a signal."""
 
 Patterns: TypeAlias = Sequence[tuple[re.Pattern[str], str]]
 
-LAST_WORDS: Final[Sequence[tuple[re.Pattern[str], Cause, str]]] = (
+LOG_TAIL_PATTERNS: Final[Sequence[tuple[re.Pattern[str], Cause, str]]] = (
     (
         re.compile(r"(?i)CUDA (error: )?out of memory"),
         "GPUOutOfMemory",
@@ -141,7 +141,7 @@ IMAGE_WAITS: Final = frozenset(
 CONFIG_WAITS: Final = frozenset({"CreateContainerConfigError"})
 START_WAITS: Final = frozenset({"CreateContainerError", "RunContainerError"})
 
-PULLS: Final[Patterns] = (
+PULL_ERRORS: Final[Patterns] = (
     (
         re.compile(r"(?i)InvalidImageName|invalid reference|couldn't parse"),
         "is no valid name",
@@ -168,6 +168,6 @@ PULLS: Final[Patterns] = (
 """What is wrong with an image, by the runtime's words."""
 
 
-def first(patterns: Patterns, text: str, default: str) -> str:
+def first_match(patterns: Patterns, text: str, default: str) -> str:
     """Return what the first pattern that is found in `text` means."""
     return next((meaning for pattern, meaning in patterns if pattern.search(text)), default)

@@ -49,7 +49,7 @@ class FailureCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class DiagnosisInputs:
     """A pod, and what else is known of it."""
 
     pod: Json
@@ -87,7 +87,7 @@ class Sight:
         return [status for kind in kinds for status in self.status.get(kind) or ()]
 
 
-def failure(sight: Sight) -> Failure | None:
+def diagnose(sight: DiagnosisInputs) -> Failure | None:
     """Return why the pod does not work; None when it works, starts or leaves as it should."""
     for cause in _CAUSES:
         found = cause(sight)
@@ -96,7 +96,7 @@ def failure(sight: Sight) -> Failure | None:
     return None
 
 
-def counted(failures: Iterable[tuple[str, Failure]]) -> list[FailureCount]:
+def count_by_cause(failures: Iterable[tuple[str, Failure]]) -> list[FailureCount]:
     """Return one line for each cause, in the causes' order; the pods are given by name."""
     by_reason: dict[Cause, list[tuple[str, Failure]]] = {}
     for name, found in sorted(failures, key=lambda pair: pair[0]):
@@ -118,7 +118,7 @@ def _place(reason: Cause) -> int:
     return causes.ORDER.index(reason)
 
 
-def _found(sight: Sight, reason: Cause, message: str, hint: str = "") -> Failure:
+def _found(sight: DiagnosisInputs, reason: Cause, message: str, hint: str = "") -> Failure:
     since = (
         sight.condition("PodScheduled").get("lastTransitionTime")
         if reason in {"Unschedulable", "WaitingForGPU"}
@@ -129,14 +129,14 @@ def _found(sight: Sight, reason: Cause, message: str, hint: str = "") -> Failure
     return Failure(reason, short, hint or HINTS[reason], since or made)
 
 
-def _lost(sight: Sight) -> Failure | None:
+def _lost(sight: DiagnosisInputs) -> Failure | None:
     node = sight.node
     if node is None or _condition(node, "Ready").get("status", "True") == "True":
         return None
     return _found(sight, "NodeLost", f"node {node['metadata']['name']} is not ready")
 
 
-def _leaving(sight: Sight) -> Failure | None:
+def _leaving(sight: DiagnosisInputs) -> Failure | None:
     leave_by = sight.pod.get("metadata", {}).get("deletionTimestamp")
     if leave_by is None or sight.now_s - _unix_s(leave_by) < OVERDUE_S:
         return None
@@ -145,7 +145,7 @@ def _leaving(sight: Sight) -> Failure | None:
     return _found(sight, "StuckTerminating", f"should be gone and is not; {why}")
 
 
-def _refused(sight: Sight) -> Failure | None:
+def _refused(sight: DiagnosisInputs) -> Failure | None:
     """Judge a pod that its node threw out or did not take."""
     if sight.status.get("phase") != "Failed":
         return None
@@ -158,7 +158,7 @@ def _refused(sight: Sight) -> Failure | None:
     return None
 
 
-def _unplaced(sight: Sight) -> Failure | None:
+def _unplaced(sight: DiagnosisInputs) -> Failure | None:
     placed = sight.condition("PodScheduled")
     if placed.get("status") != "False":
         return None
@@ -171,21 +171,21 @@ def _unplaced(sight: Sight) -> Failure | None:
     return _found(sight, "WaitingForGPU", message, hint)
 
 
-def _avoided(sight: Sight) -> str:
+def _avoided(sight: DiagnosisInputs) -> str:
     """Return what is said of the nodes that the pod is kept from."""
     annotations = sight.pod.get("metadata", {}).get("annotations") or {}
-    avoided = ", ".join(names.listed(annotations.get(names.AVOIDS, "")))
+    avoided = ", ".join(names.split_csv(annotations.get(names.AVOIDS, "")))
     return f"; avoided, because a GPU there failed: {avoided}" if avoided else ""
 
 
-def _waiting(sight: Sight) -> Failure | None:
+def _waiting(sight: DiagnosisInputs) -> Failure | None:
     """Judge a container that cannot start."""
     for container in sight.containers():
         waiting = container.get("state", {}).get("waiting") or {}
         reason, message = str(waiting.get("reason")), str(waiting.get("message") or "")
         if reason in causes.IMAGE_WAITS:
             told = f"{reason} {message} {sight.warnings}"
-            wrong = causes.first(causes.PULLS, told, "cannot be pulled")
+            wrong = causes.first_match(causes.PULL_ERRORS, told, "cannot be pulled")
             return _found(sight, "ImagePullError", f"{_image(sight, container)} {wrong}")
         if reason in causes.CONFIG_WAITS:
             return _found(sight, "ConfigMissing", message)
@@ -194,7 +194,7 @@ def _waiting(sight: Sight) -> Failure | None:
     return None
 
 
-def _image(sight: Sight, container: Json) -> str:
+def _image(sight: DiagnosisInputs, container: Json) -> str:
     wanted = sight.pod.get("spec", {})
     for kind in ("initContainers", "containers"):
         for one in wanted.get(kind) or ():
@@ -203,7 +203,7 @@ def _image(sight: Sight, container: Json) -> str:
     return str(container.get("image"))
 
 
-def _mounting(sight: Sight) -> Failure | None:
+def _mounting(sight: DiagnosisInputs) -> Failure | None:
     if not any(
         (container.get("state", {}).get("waiting") or {}).get("reason")
         in {"ContainerCreating", "PodInitializing"}
@@ -228,7 +228,7 @@ def _ended(container: Json) -> Json:
     return {}
 
 
-def _crashed(sight: Sight) -> Failure | None:
+def _crashed(sight: DiagnosisInputs) -> Failure | None:
     """Judge a container that ended, also while it runs again but is not ready yet."""
     if sight.is_ready or sight.pod.get("metadata", {}).get("deletionTimestamp"):
         return None
@@ -239,30 +239,30 @@ def _crashed(sight: Sight) -> Failure | None:
     return None
 
 
-def _crash(sight: Sight, ended: Json) -> Failure:
+def _crash(sight: DiagnosisInputs, ended: Json) -> Failure:
     code, words = int(ended.get("exitCode", 0)), str(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
         return _found(sight, "OutOfMemory", "killed: it used more memory than its limit")
     if ended.get("reason") in {"StartError", "ContainerCannotRun"}:
         return _found(sight, "StartError", words.rpartition("process: ")[2] or words)
     told = _told_by_status(code)
-    if told is None or told in causes.VAGUE:
-        for pattern, reason, why in causes.LAST_WORDS:
+    if told is None or told in causes.AMBIGUOUS_EXITS:
+        for pattern, reason, why in causes.LOG_TAIL_PATTERNS:
             if pattern.search(words):
                 return _found(sight, reason, f"{why}: {_last_line(words)}")
     if told is not None:
         says = f"exit status {code}: {told.says.rstrip('.')}"
-        return _found(sight, causes.EXITS[told], _with(says, words))
+        return _found(sight, causes.CAUSE_BY_EXIT[told], _with(says, words))
     probe = re.search(r"(Liveness|Startup) probe failed", sight.warnings)
     if code in {137, 143} and probe:
         return _found(sight, "ProbeFailing", f"killed: its {probe[1].lower()} probe failed")
-    by = f" ({causes.SIGNALS[code]})" if code in causes.SIGNALS else ""
+    by = f" ({causes.SIGNAL_NAMES[code]})" if code in causes.SIGNAL_NAMES else ""
     return _found(sight, "CrashLoop", _with(f"exit status {code}{by}", words))
 
 
 def _told_by_status(code: int) -> Exit | None:
     """Return what our own programs mean by a status; None where they mean nothing by it."""
-    return next((one for one in causes.EXITS if one == code), None)
+    return next((one for one in causes.CAUSE_BY_EXIT if one == code), None)
 
 
 def _with(message: str, words: str) -> str:
@@ -275,7 +275,7 @@ def _last_line(words: str) -> str:
     return re.sub(r"0x[0-9a-f]+|\d{4}-\d\d-\d\dT[\d:.]+Z?", "…", lines[-1]) if lines else ""
 
 
-def _unready(sight: Sight) -> Failure | None:
+def _unready(sight: DiagnosisInputs) -> Failure | None:
     """Judge a pod that runs and is not ready: a model takes its time, but not for ever."""
     if sight.is_ready or sight.status.get("phase") != "Running":
         return None
@@ -292,7 +292,7 @@ def _unready(sight: Sight) -> Failure | None:
     return _found(sight, "ProbeFailing", f"runs, and has not been ready for more than {limit}")
 
 
-_CAUSES: Sequence[Callable[[Sight], Failure | None]] = (
+_CAUSES: Sequence[Callable[[DiagnosisInputs], Failure | None]] = (
     _lost,
     _leaving,
     _refused,

@@ -11,14 +11,14 @@ from flamingo_operator.diagnosis import failures
 from flamingo_operator.diagnosis.failures import Failure
 
 
-def cause(spec: Spec, observed: Observed, pod: Pod, now_s: float) -> Failure | None:
+def diagnose_pod(spec: Spec, observed: Observed, pod: Pod, now_s: float) -> Failure | None:
     """Return why a server does not work; None when it works, starts or leaves as it should."""
-    if not pod.troubled:
+    if not pod.diagnosis_json:
         return None
     node = observed.nodes.get(pod.node)
-    return failures.failure(
-        failures.Sight(
-            pod=json.loads(pod.troubled),
+    return failures.diagnose(
+        failures.DiagnosisInputs(
+            pod=json.loads(pod.diagnosis_json),
             now_s=now_s,
             node=node.as_object if node else None,
             gpu=spec.gpu,

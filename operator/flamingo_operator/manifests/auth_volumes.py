@@ -48,7 +48,7 @@ def router_volumes(auth: Auth | None) -> list[dict[str, Any]]:
     return [_volume(_file(auth.keys_secret_ref, KEY_FILE), observe_key)]
 
 
-def monitoring(auth: Auth | None) -> dict[str, Any]:
+def pod_monitor_authorization(auth: Auth | None) -> dict[str, Any]:
     """Return how Prometheus asks for metrics."""
     if auth is None:
         return {}

@@ -36,17 +36,17 @@ def metadata(deployment: FlamingoDeployment, name: str, component: Component) ->
         "name": name,
         "namespace": deployment.metadata.namespace,
         "labels": names.labels(deployment.metadata.name, component),
-        "ownerReferences": [owner(deployment)],
+        "ownerReferences": [owner_reference(deployment)],
     }
 
 
-def add_metadata(metadata: Manifest, more: Mapping[str, Mapping[str, str]]) -> None:
+def merge_metadata(metadata: Manifest, more: Mapping[str, Mapping[str, str]]) -> None:
     """Add labels and annotations; what is there already stays."""
     for field, given in more.items():
         metadata[field] = {**given, **metadata.get(field, {})}
 
 
-def owner(deployment: FlamingoDeployment) -> Manifest:
+def owner_reference(deployment: FlamingoDeployment) -> Manifest:
     """Return the reference by which the garbage collector knows whose an object is."""
     return {
         "apiVersion": f"{names.GROUP}/{names.VERSION}",
@@ -89,16 +89,16 @@ def probe(path: str, *, period_s: int, num_failures: int) -> Manifest:
     }
 
 
-def quantities(given: Mapping[str, int | str]) -> dict[str, str]:
+def quantity_strings(given: Mapping[str, int | str]) -> dict[str, str]:
     """Return quantities as the API server keeps them: as text."""
     return {name: str(value) for name, value in given.items()}
 
 
-def without_nothing(value: Any) -> Any:
+def without_empty(value: Any) -> Any:
     """Return a manifest without absent values and empty lists; empty objects mean something."""
     if isinstance(value, list):
-        return [without_nothing(item) for item in value]
+        return [without_empty(item) for item in value]
     if not isinstance(value, dict):
         return value
-    told = {key: without_nothing(inner) for key, inner in value.items()}
+    told = {key: without_empty(inner) for key, inner in value.items()}
     return {key: inner for key, inner in told.items() if inner is not None and inner != []}

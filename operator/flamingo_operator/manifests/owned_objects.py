@@ -9,7 +9,7 @@ from flamingo_operator.manifests import auth_volumes, common, pod_template, prel
 from flamingo_operator.manifests.common import Manifest, Release
 
 
-def children(
+def build_manifests(
     deployment: FlamingoDeployment, release: Release, *, has_pod_monitors: bool
 ) -> list[Manifest]:
     """Return the objects in the order in which they are applied."""
@@ -18,11 +18,11 @@ def children(
         _servers_service(deployment),
         _disruption_budget(deployment),
         _network_policy(deployment, release),
-        *preload.cache(deployment, release),
-        *(router.all_of(deployment, release) if deployment.spec.router.enabled else []),
+        *preload.cache_manifests(deployment, release),
+        *(router.router_manifests(deployment, release) if deployment.spec.router.enabled else []),
         *([_pod_monitor(deployment)] if has_pod_monitors else []),
     ]
-    return [common.without_nothing(manifest) for manifest in made]
+    return [common.without_empty(manifest) for manifest in made]
 
 
 def _service_account(deployment: FlamingoDeployment) -> Manifest:
@@ -115,7 +115,11 @@ def _network_policy(deployment: FlamingoDeployment, release: Release) -> Manifes
 
 def _pod_monitor(deployment: FlamingoDeployment) -> Manifest:
     name = deployment.metadata.name
-    endpoint = {"port": "http", "path": "/metrics", **auth_volumes.monitoring(deployment.spec.auth)}
+    endpoint = {
+        "port": "http",
+        "path": "/metrics",
+        **auth_volumes.pod_monitor_authorization(deployment.spec.auth),
+    }
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",

@@ -22,7 +22,7 @@ from flamingo_operator.manifests.common import Manifest, Release
 MODEL_FOLDER = "/models"
 SERVICE_ACCOUNT = "servers"
 REVISION_CHARS = 10
-SHAPING = (
+TEMPLATE_FIELDS = (
     "model",
     "server",
     "gpu",
@@ -47,7 +47,7 @@ def revision_hash(spec: Spec) -> str:
         mode="json",
         by_alias=True,
         exclude_defaults=True,
-        include={*SHAPING},
+        include={*TEMPLATE_FIELDS},
         exclude={"cache": {"preload"}, "auth": {"observe_key_secret_ref"}},
     )
     return projection.digest(said)[:REVISION_CHARS]
@@ -93,10 +93,10 @@ def pod(
     data = json.loads(revision.template)
     name = names.server_pod(deployment.metadata.name, revision.hash, str(ordinal))
     metadata = common.metadata(deployment, name, "server")
-    common.add_metadata(metadata, data.get("metadata", {}))
+    common.merge_metadata(metadata, data.get("metadata", {}))
     metadata["labels"] |= {names.REVISION_LABEL: revision.hash, names.SERVING_LABEL: "true"}
     if avoided:
-        common.add_metadata(metadata, {"annotations": {names.AVOIDS: ",".join(avoided)}})
+        common.merge_metadata(metadata, {"annotations": {names.AVOIDS: ",".join(avoided)}})
     spec = _avoiding(data["spec"], avoided)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
@@ -118,7 +118,7 @@ def _avoiding(spec: Manifest, nodes: Sequence[str]) -> Manifest:
 def template(deployment: FlamingoDeployment, release: Release) -> Manifest:
     """Return what a server's pod is."""
     name, spec = deployment.metadata.name, deployment.spec
-    made: Manifest = {"spec": common.without_nothing(_pod_spec(name, spec, release))}
+    made: Manifest = {"spec": common.without_empty(_pod_spec(name, spec, release))}
     # Left out when empty: the templates that are kept from before do not have it either.
     more = spec.server.pod_metadata.model_dump(exclude_defaults=True)
     return {"metadata": more, **made} if more else made
@@ -209,8 +209,8 @@ def _server(spec: Spec, release: Release) -> Manifest:
         "env": env(spec),
         "ports": [{"name": "http", "containerPort": common.PORT, "protocol": "TCP"}],
         "resources": {
-            "requests": common.quantities(server.resources.requests) | gpu,
-            "limits": common.quantities(server.resources.limits) | gpu,
+            "requests": common.quantity_strings(server.resources.requests) | gpu,
+            "limits": common.quantity_strings(server.resources.limits) | gpu,
         },
         "startupProbe": startup,
         "readinessProbe": common.probe("/health/ready", period_s=2, num_failures=2),

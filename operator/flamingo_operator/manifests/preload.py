@@ -14,7 +14,7 @@ OFFLINE = frozenset({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
 """What servers may be told because the Job is not."""
 
 
-def cache(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
+def cache_manifests(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
     """Return the claim if it is ours to make, and the Job if one is wanted."""
     spec = deployment.spec
     claim = spec.cache.persistent_volume_claim

@@ -25,7 +25,7 @@ MAX_KEPT = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RevisionActions:
     """What to do about the revisions, and when to look again."""
 
     actions: tuple[Action, ...]
@@ -38,11 +38,11 @@ def actions(
     goal: Goal | None,
     step: Step,
     context: tuple[Release, float],
-) -> Kept:
+) -> RevisionActions:
     """Return what to write down."""
     release, now_s = context
     if goal is None:
-        return Kept((_first(deployment, observed, release, now_s),))
+        return RevisionActions((_first(deployment, observed, release, now_s),))
     update, wake_s = _noted(deployment, observed, goal, step, now_s)
     kept: list[Action] = []
     if update != goal.update or not update.ref.owner_uid:
@@ -53,7 +53,7 @@ def actions(
         if one is not goal.update and (one.failed_s is not None or not one.ref.owner_uid)
     ]
     kept += _forgotten(observed, goal)
-    return Kept(tuple(kept), wake_s)
+    return RevisionActions(tuple(kept), wake_s)
 
 
 def _first(
@@ -78,16 +78,16 @@ def _noted(
     update, newest = goal.update, _newest(observed)
     if update.number < newest:
         # Wanted again: it has to prove itself again.
-        return replace(update, number=newest + 1, moved_s=now_s, failed_s=None), None
-    if is_settled(update):
+        return replace(update, number=newest + 1, progressed_s=now_s, failed_s=None), None
+    if is_complete(update):
         return update, None
     # While no server is wanted, none can prove that it works.
-    is_untried = step.is_complete and not any(pod.is_alive for pod in observed.pods)
+    is_untried = step.is_complete and not any(pod.is_active for pod in observed.pods)
     is_held = deployment.spec.rollout.paused or is_untried
-    if is_held or update.moved_s is None:
-        return replace(update, moved_s=None if is_held else now_s), None
+    if is_held or update.progressed_s is None:
+        return replace(update, progressed_s=None if is_held else now_s), None
     if step.is_complete and not goal.is_rolled_back:
-        return replace(update, completed_s=max(now_s, update.moved_s), failed_s=None), None
+        return replace(update, completed_s=max(now_s, update.progressed_s), failed_s=None), None
     if update.failed_s is not None:
         return update, None
     return _judged(deployment, observed, update, step, now_s)
@@ -100,23 +100,25 @@ def _judged(
     drain = deployment.spec.drain
     if any(pod.is_ready and pod.revision != update.hash for pod in step.leave):
         # The next server may have to wait for this one's GPU.
-        return replace(update, moved_s=now_s + drain.settle_seconds + drain.deadline_seconds), None
+        return replace(
+            update, progressed_s=now_s + drain.settle_seconds + drain.deadline_seconds
+        ), None
     sight = rollout.fleet(observed, update.hash, now_s)
-    deadline_s = rollout.deadline_s(deployment.spec, sight, update.moved_s or now_s)
+    deadline_s = rollout.deadline_s(deployment.spec, sight, update.progressed_s or now_s)
     if now_s < deadline_s:
         return update, deadline_s
     return replace(update, failed_s=now_s), None
 
 
-def is_settled(revision: Revision) -> bool:
+def is_complete(revision: Revision) -> bool:
     """Whether the revision has carried the load since it was last wanted."""
-    completed_s, moved_s = revision.completed_s, revision.moved_s
-    return completed_s is not None and moved_s is not None and completed_s >= moved_s
+    completed_s, progressed_s = revision.completed_s, revision.progressed_s
+    return completed_s is not None and progressed_s is not None and completed_s >= progressed_s
 
 
 def _written(deployment: FlamingoDeployment, revision: Revision) -> Apply:
     moments_of = {
-        names.ROLLOUT_MOVED: revision.moved_s,
+        names.ROLLOUT_MOVED: revision.progressed_s,
         names.ROLLOUT_COMPLETE: revision.completed_s,
         names.ROLLOUT_FAILED: revision.failed_s,
     }

@@ -8,7 +8,7 @@ from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.manifests import auth_volumes, common
 from flamingo_operator.manifests.common import Manifest, Release
 
-SETTLE_S = 5
+SHUTDOWN_DELAY_S = 5
 """How long a router that is told to stop still serves: until kube-proxies know that it leaves."""
 EXIT_S = 10
 """To exit, after the last answer."""
@@ -24,7 +24,7 @@ RULES = [
 """All that a router asks of the API server: where the servers are."""
 
 
-def all_of(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
+def router_manifests(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
     """Return the router's objects."""
     return [
         _object(deployment, "v1", "ServiceAccount", {}),
@@ -93,7 +93,7 @@ def _deployment(deployment: FlamingoDeployment, release: Release) -> Manifest:
     name = deployment.metadata.name
     metadata: Manifest = {"labels": names.labels(name, "router")}
     more = deployment.spec.router.pod_metadata.model_dump(exclude_defaults=True)
-    common.add_metadata(metadata, more)
+    common.merge_metadata(metadata, more)
     body = {
         "spec": {
             "replicas": deployment.spec.router.replicas,
@@ -125,7 +125,7 @@ def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
         "serviceAccountName": names.router(name),
         "enableServiceLinks": False,
         "securityContext": common.pod_security(),
-        "terminationGracePeriodSeconds": SETTLE_S + _grace_s(deployment) + EXIT_S,
+        "terminationGracePeriodSeconds": SHUTDOWN_DELAY_S + _grace_s(deployment) + EXIT_S,
         "imagePullSecrets": pull_secrets,
         "priorityClassName": router.priority_class_name,
         "nodeSelector": router.node_selector or None,
@@ -161,15 +161,15 @@ def _router(deployment: FlamingoDeployment, release: Release) -> Manifest:
         "args": _flags(deployment),
         "ports": [{"name": "http", "containerPort": common.PORT, "protocol": "TCP"}],
         "resources": {
-            "requests": common.quantities(router.resources.requests) or None,
-            "limits": common.quantities(router.resources.limits) or None,
+            "requests": common.quantity_strings(router.resources.requests) or None,
+            "limits": common.quantity_strings(router.resources.limits) or None,
         },
         # Not /health/ready: without a server it holds requests, which wake a fleet of none.
         "readinessProbe": common.probe("/health/live", period_s=2, num_failures=2),
         "livenessProbe": common.probe("/health/live", period_s=10, num_failures=3),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": common.container_security(),
-        "lifecycle": {"preStop": {"sleep": {"seconds": SETTLE_S}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": SHUTDOWN_DELAY_S}}},
         "volumeMounts": [
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
             {"name": "spool", "mountPath": SPOOL_FOLDER},

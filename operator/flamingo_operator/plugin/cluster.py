@@ -48,7 +48,7 @@ class Cluster:
 
     def pods(self, deployment: str) -> list[Json]:
         """Return the servers' pods, by name."""
-        query = {"labelSelector": names.selector_text(deployment, "server")}
+        query = {"labelSelector": names.selector_string(deployment, "server")}
         found = _items(self._asked("GET", f"{self._core}/pods", query=query, what="pods"))
         return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
 

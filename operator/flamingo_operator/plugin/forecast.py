@@ -65,7 +65,9 @@ def _observed(
         store.put_node(observed.node(raw))
     store.has_pod_monitors = kinds.POD_MONITOR.name in raws
     metadata = deployment.metadata
-    return store.observed(names.key(metadata.namespace, metadata.name), metadata.uid or "")
+    return store.observed(
+        names.deployment_key(metadata.namespace, metadata.name), metadata.uid or ""
+    )
 
 
 def _ignore(key: str) -> None:
@@ -76,7 +78,7 @@ def _ignore(key: str) -> None:
 def _decided(
     deployment: FlamingoDeployment, status: Json, seen: Observed, release: Release, now_s: float
 ) -> Decision:
-    servers = Servers(sum(pod.is_alive and pod.is_ready for pod in seen.pods))
+    servers = Servers(sum(pod.is_active and pod.is_ready for pod in seen.pods))
     desired = desired_replicas(deployment.spec, Signals(), remembered(status), servers, now_s)
     return decide(deployment, seen, release, desired, now_s)
 

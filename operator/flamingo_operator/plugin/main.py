@@ -22,7 +22,12 @@ from flamingo_operator.api import names
 from flamingo_operator.api import spec as specs
 from flamingo_operator.api.server import Gpu
 from flamingo_operator.cluster import kinds
-from flamingo_operator.diagnosis.failures import FailureCount, Sight, counted, failure
+from flamingo_operator.diagnosis.failures import (
+    DiagnosisInputs,
+    FailureCount,
+    count_by_cause,
+    diagnose,
+)
 from flamingo_operator.plugin import forecast, log_lines, spec_diff, views
 from flamingo_operator.plugin.cluster import Cluster, Missing, PluginError, connect
 from flamingo_operator.plugin.following import Following
@@ -86,17 +91,17 @@ def _failures(cluster: Cluster, deployment: Any, pods: Sequence[Any]) -> list[Fa
     found = []
     for pod in pods:
         name = pod["metadata"]["name"]
-        sight = Sight(
+        sight = DiagnosisInputs(
             pod=pod,
             now_s=time.time(),
             events=[one for one in warnings if one["involvedObject"]["name"] == name],
             gpu=Gpu.model_validate(spec.get("gpu") or {}),
             startup_deadline_s=(spec.get("server") or {}).get("startupDeadlineSeconds", 1800),
         )
-        why = failure(sight)
+        why = diagnose(sight)
         if why is not None:
             found.append((name, why))
-    return counted(found)
+    return count_by_cause(found)
 
 
 @app.command()

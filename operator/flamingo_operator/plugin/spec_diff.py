@@ -14,7 +14,7 @@ from flamingo_operator.manifests import pod_template
 
 Json: TypeAlias = Mapping[str, Any]
 
-REPLACING = frozenset(map(to_camel, pod_template.SHAPING))
+REPLACING = frozenset(map(to_camel, pod_template.TEMPLATE_FIELDS))
 """Parts of the spec that a running pod cannot take on."""
 SPARED = ("cache.preload", "auth.observeKeySecretRef")
 """What of them no pod's template has."""

@@ -45,4 +45,6 @@ class PodsLoad:
                 report = LoadReport.model_validate_json(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
             return None
-        return Load(backlog_s=report.backlog_s, num_held=report.num_running + report.num_waiting)
+        return Load(
+            backlog_s=report.backlog_s, num_in_flight=report.num_running + report.num_waiting
+        )

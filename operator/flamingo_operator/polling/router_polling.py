@@ -63,8 +63,8 @@ class Listening:
         """Ask all that are due once; a slow one delays the others by its time limit at most."""
         known = {
             key: resource
-            for key in self.store.known()
-            if (resource := self.store.resource(key)) is not None and not resource.is_leaving
+            for key in self.store.deployment_keys()
+            if (resource := self.store.resource(key)) is not None and not resource.is_terminating
         }
         self._words = {key: word for key, word in self._words.items() if key in known}
         asked = [one for one in known.items() if self._is_due(*one)]
@@ -103,7 +103,7 @@ class Listening:
             for address, report in signals.reports(body)
         ]
         starts = {ip: report.start for ip, report in reports if report.start is not None}
-        self.store.put_starts(key, starts)
+        self.store.put_start_reports(key, starts)
         told = [(products.get(ip, UNKNOWN), report) for ip, report in reports]
         ready = {one.ref.name for one in observed.routers if one.is_ready}
         spoken = {name: signals.parse(body, seen_s=now_s) for name, body in bodies.items()}
@@ -125,7 +125,7 @@ class Listening:
         num_routers = sum(one.is_ready for one in observed.routers)
         num_pods: dict[str, int] = {}
         for pod in observed.pods:
-            if pod.is_alive and pod.is_ready:
+            if pod.is_active and pod.is_ready:
                 product = _product(observed, pod.node)
                 num_pods[product] = num_pods.get(product, 0) + 1
         return Signals(

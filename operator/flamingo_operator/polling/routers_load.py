@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from flamingo_operator.cluster.observed import Router
+from flamingo_operator.cluster.observed import ObservedRouter
 from flamingo_operator.manifests.common import PORT
 
 ANSWER_S = 2.0
@@ -34,7 +34,7 @@ class RoutersLoad:
         """Close the connections."""
         await self._session.close()
 
-    async def read(self, routers: Iterable[Router]) -> dict[str, dict[str, Any]]:
+    async def read(self, routers: Iterable[ObservedRouter]) -> dict[str, dict[str, Any]]:
         """Return what each router that answers says, by its pod's name."""
         asked = [one for one in routers if one.ip]
         answers = await asyncio.gather(*(self._ask(one) for one in asked))
@@ -42,7 +42,7 @@ class RoutersLoad:
             one.ref.name: body for one, body in zip(asked, answers, strict=True) if body is not None
         }
 
-    async def _ask(self, router: Router) -> dict[str, Any] | None:
+    async def _ask(self, router: ObservedRouter) -> dict[str, Any] | None:
         host = f"[{router.ip}]" if ":" in router.ip else router.ip
         async with self._room:
             try:

@@ -49,7 +49,7 @@ class Sight:
     @property
     def alive(self) -> list[Pod]:
         """Servers that serve or will."""
-        return [pod for pod in self.observed.pods if pod.is_alive]
+        return [pod for pod in self.observed.pods if pod.is_active]
 
     @property
     def num_ready(self) -> int:
@@ -108,7 +108,7 @@ def _not_ready(sight: Sight, told: str) -> Claim:
 
 
 def _refused(sight: Sight) -> Claim | None:
-    if sight.refusals or sight.decision.taken:
+    if sight.refusals or sight.decision.conflicts:
         return Claim("Ready", "False", "SpecRejected", "see the condition SpecValid")
     return None
 
@@ -131,7 +131,7 @@ def _progressing(sight: Sight) -> Claim:
         told = f"revision {update} did not become ready in time"
         return Claim("Progressing", "False", "DeadlineExceeded", told)
     old = [pod for pod in sight.alive if pod.revision != update]
-    is_settled = revisions.is_settled(goal.update)
+    is_settled = revisions.is_complete(goal.update)
     if spec.rollout.paused and (old or not is_settled):
         return Claim("Progressing", "False", "Paused", "spec.rollout.paused is set")
     if old or not (is_settled or sight.decision.desired.num == 0):
@@ -167,8 +167,8 @@ def _scaling_active(sight: Sight) -> Claim:
 
 
 def _spec_valid(sight: Sight) -> Claim:
-    if sight.decision.taken:
-        told = ", ".join(sight.decision.taken)
+    if sight.decision.conflicts:
+        told = ", ".join(sight.decision.conflicts)
         return Claim("SpecValid", "False", "NameTaken", f"belongs to somebody else: {told}")
     if sight.refusals:
         return Claim("SpecValid", "False", "Rejected", "; ".join(sight.refusals))
@@ -177,7 +177,7 @@ def _spec_valid(sight: Sight) -> Claim:
 
 def _num_routers(sight: Sight) -> int:
     name = names.router(sight.deployment.metadata.name)
-    router = sight.observed.children.get(("Deployment", name))
+    router = sight.observed.owned.get(("Deployment", name))
     return router.num_ready if router is not None else 0
 
 

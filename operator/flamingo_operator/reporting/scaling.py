@@ -69,9 +69,9 @@ def capacity(desired: Desired) -> CapacityStatus | None:
 def cold_starts(spec: Spec, observed: Observed, old: Json) -> ColdStartStatus | None:
     """Return how long the servers that are up took to become ready; `old` is what was told."""
     longest_s = spec.server.startup_deadline_seconds
-    seen = (pod.start for pod in observed.pods if pod.is_alive)
+    seen = (pod.start for pod in observed.pods if pod.is_active)
     # Ready again after a fault, as somebody sees it who has not seen the first time, is no start.
-    summary = cold_start.summary([one for one in seen if one and one.total_s <= longest_s])
+    summary = cold_start.summarize([one for one in seen if one and one.total_s <= longest_s])
     if summary is None:
         return None
     mean = summary.mean

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flamingo_operator.api import names, timestamps
-from flamingo_operator.api.scaling_status import Seen
+from flamingo_operator.api.scaling_status import StatusBlock
 from flamingo_operator.api.spec import FlamingoDeployment, Spec
 from flamingo_operator.api.status import (
     AvoidedNodeStatus,
@@ -57,7 +57,7 @@ def status(
     goal, name = decision.goal, deployment.metadata.name
     told = Status(
         observed_generation=deployment.metadata.generation,
-        selector=names.selector_text(name, "server"),
+        selector=names.selector_string(name, "server"),
         url=_url(deployment),
         scaling=scaling.scaling(decision.desired),
         capacity=scaling.capacity(decision.desired),
@@ -81,8 +81,8 @@ def _url(deployment: FlamingoDeployment) -> str:
     name, namespace = deployment.metadata.name, deployment.metadata.namespace
     router = deployment.spec.router
     if router.enabled:
-        return names.url(names.service(name), namespace, router.service.port)
-    return names.url(names.servers_service(name), namespace, common.PORT)
+        return names.service_url(names.service(name), namespace, router.service.port)
+    return names.service_url(names.servers_service(name), namespace, common.PORT)
 
 
 def unreadable(
@@ -111,7 +111,7 @@ def promised(old: Mapping[str, Any], decision: Decision) -> Json:
     return told
 
 
-def _dumped(seen: Seen) -> Json:
+def _dumped(seen: StatusBlock) -> Json:
     return seen.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -125,7 +125,7 @@ def _current(decision: Decision) -> str | None:
 
 
 def _counts(observed: Observed, update: str) -> dict[str, int]:
-    alive = [pod for pod in observed.pods if pod.is_alive]
+    alive = [pod for pod in observed.pods if pod.is_active]
     return {
         "replicas": len(alive),
         "ready_replicas": sum(pod.is_ready for pod in alive),
@@ -137,8 +137,11 @@ def _counts(observed: Observed, update: str) -> dict[str, int]:
 
 
 def _failures(spec: Spec, observed: Observed, now_s: float) -> list[FailureCount]:
-    found = ((pod.ref.name, pod_failure.cause(spec, observed, pod, now_s)) for pod in observed.pods)
-    return failures.counted([(name, cause) for name, cause in found if cause is not None])
+    found = (
+        (pod.ref.name, pod_failure.diagnose_pod(spec, observed, pod, now_s))
+        for pod in observed.pods
+    )
+    return failures.count_by_cause([(name, cause) for name, cause in found if cause is not None])
 
 
 def _failure(count: FailureCount) -> FailureStatus:

@@ -13,7 +13,7 @@ Pure.
 
 from dataclasses import dataclass
 
-from flamingo_operator.api.scaling_and_rollout import Drain as DrainSpec
+from flamingo_operator.api.rollout import DrainSpec
 from flamingo_operator.cluster.observed import Load, Pod
 
 POLL_S = 1.0
@@ -70,7 +70,7 @@ def verdict(pod: Pod, load: Load | None, spec: DrainSpec, now_s: float) -> Hold 
         return Hold(settled_s)
     if not pod.is_ready or load is None:
         return Leave("it drains by itself")
-    if load.num_held == 0:
+    if load.num_in_flight == 0:
         return Leave("it is empty")
     if now_s < until_s:
         return Hold(min(until_s, now_s + POLL_S))

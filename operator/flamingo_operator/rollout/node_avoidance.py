@@ -106,9 +106,9 @@ def _faulty(
     deployment: FlamingoDeployment, observed: Observed, now_s: float
 ) -> Iterable[tuple[Pod, Failure]]:
     for pod in observed.pods:
-        is_repeated = pod.is_backed_off or pod.num_restarts >= MIN_RESTARTS
-        if pod.node and pod.is_alive and is_repeated:
-            why = pod_failure.cause(deployment.spec, observed, pod, now_s)
+        is_repeated = pod.is_in_backoff or pod.num_restarts >= MIN_RESTARTS
+        if pod.node and pod.is_active and is_repeated:
+            why = pod_failure.diagnose_pod(deployment.spec, observed, pod, now_s)
             if why is not None and why.reason == "GPUFault":
                 yield pod, why
 
@@ -137,5 +137,7 @@ def _misplaced(observed: Observed, names: tuple[str, ...]) -> tuple[Pod, ...]:
     An affinity cannot be changed; who waits for a node loses nothing by being made anew.
     """
     return tuple(
-        pod for pod in observed.pods if pod.is_alive and not pod.node and pod.avoids != names
+        pod
+        for pod in observed.pods
+        if pod.is_active and not pod.node and pod.avoided_nodes != names
     )

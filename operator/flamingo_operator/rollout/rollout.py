@@ -12,7 +12,7 @@ Pure.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from flamingo_operator.api.scaling_and_rollout import Rollout
+from flamingo_operator.api.rollout import Rollout
 from flamingo_operator.api.spec import Spec
 from flamingo_operator.cluster.observed import Observed, Pod
 from flamingo_operator.rollout import removal_order
@@ -61,7 +61,7 @@ class Fleet:
 
 def fleet(observed: Observed, revision: str, now_s: float) -> Fleet:
     """Return the pods, sorted out."""
-    alive = [pod for pod in observed.pods if pod.is_alive]
+    alive = [pod for pod in observed.pods if pod.is_active]
     return Fleet(
         new=tuple(pod for pod in alive if _is_wanted(pod, revision)),
         old=tuple(pod for pod in alive if not _is_wanted(pod, revision)),
@@ -74,7 +74,7 @@ def fleet(observed: Observed, revision: str, now_s: float) -> Fleet:
 
 
 def _is_wanted(pod: Pod, revision: str) -> bool:
-    return pod.revision == revision and not pod.is_asked_to_leave
+    return pod.revision == revision and not pod.is_drain_requested
 
 
 def step(spec: Spec, observed: Observed, wanted: Wanted, now_s: float) -> Step:
@@ -82,8 +82,8 @@ def step(spec: Spec, observed: Observed, wanted: Wanted, now_s: float) -> Step:
     sight = fleet(observed, wanted.revision, now_s)
     if spec.rollout.paused:
         # Old servers stay as they are, but those that a person asks to leave.
-        stay = tuple(pod for pod in sight.old if not pod.is_asked_to_leave)
-        go = tuple(pod for pod in sight.old if pod.is_asked_to_leave)
+        stay = tuple(pod for pod in sight.old if not pod.is_drain_requested)
+        go = tuple(pod for pod in sight.old if pod.is_drain_requested)
         sight = replace(sight, new=sight.new + stay, old=go)
     if not sight.old:
         return _sized(spec, observed, sight, wanted, now_s)
@@ -205,7 +205,7 @@ def next_ordinals(observed: Observed, revision: str, num: int) -> list[int]:
     # By name: somebody may have taken a pod's label off.
     known = [pod.ref.name.rpartition("-") for pod in observed.pods]
     taken = {number for stem, _, number in known if stem.endswith(f"-{revision}")}
-    taken |= {name.rpartition("-")[2] for name in observed.taken}
+    taken |= {name.rpartition("-")[2] for name in observed.conflicts}
     free = (number for number in range(len(taken) + num + 1) if str(number) not in taken)
     return [next(free) for _ in range(num)]
 

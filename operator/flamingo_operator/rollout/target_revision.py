@@ -42,7 +42,7 @@ def choose(spec: Spec, observed: Observed, wanted_hash: str) -> Goal | None:
 
 def _held(observed: Observed, update: Revision) -> Revision | None:
     """Return the revision that a paused rollout stays with: the one that most pods have."""
-    alive = [pod.revision for pod in observed.pods if pod.is_alive]
+    alive = [pod.revision for pod in observed.pods if pod.is_active]
     if not alive or all(revision == update.hash for revision in alive):
         return None
     known = [one for one in observed.revisions if one.hash in alive and one is not update]

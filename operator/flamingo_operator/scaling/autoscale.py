@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor, log10
 from typing import Literal, TypeAlias
 
-from flamingo_operator.api.scaling_and_rollout import ScaleUp, Scaling
+from flamingo_operator.api.scaling import ScaleUp, Scaling
 from flamingo_operator.scaling.schedule import Bounds
 from flamingo_operator.scaling.signals import Demand
 

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-from flamingo_operator.api.scaling_and_rollout import Scaling
+from flamingo_operator.api.scaling import Scaling
 from flamingo_operator.api.schedule import Day, Schedule
 
 DAYS = get_args(Day)

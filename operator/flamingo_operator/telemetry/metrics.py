@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from flamingo_operator.telemetry.fleet_metrics import LABELS, FleetMetrics
-from flamingo_operator.telemetry.life_metrics import LifeMetrics
+from flamingo_operator.telemetry.lifecycle_metrics import LifecycleMetrics
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 
@@ -16,7 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.lives = LifeMetrics(self.registry)
+        self.lifecycle = LifecycleMetrics(self.registry)
         self.fleets = FleetMetrics()
         self.registry.register(self.fleets)
         of: dict[str, Any] = {"registry": self.registry}
@@ -28,13 +28,13 @@ class Metrics:
         )
         self.queue_depth = Gauge("flamingo_operator_queue_depth", "Deployments due.", **of)
         self.writes = Gauge("flamingo_operator_writes", "Writes to the API since the start.", **of)
-        self.is_leading = Gauge("flamingo_operator_leading", "1 while this replica leads.", **of)
+        self.is_leader = Gauge("flamingo_operator_leading", "1 while this replica leads.", **of)
         self.watch_age_s = Gauge(
             "flamingo_operator_watch_last_event_age_seconds",
             "Since the quietest watch was last heard.",
             **of,
         )
-        self.needed = Gauge(
+        self.demand_servers = Gauge(
             "flamingo_operator_demand_servers", "Servers that the demand would take.", LABELS, **of
         )
         self.capacity = Gauge(
@@ -47,19 +47,19 @@ class Metrics:
             "flamingo_operator_router_reads", "Routers asked for the demand.", ["result"], **of
         )
 
-    def show_demand(self, key: str, needed: float | None, audio_s_per_s: float | None) -> None:
+    def set_demand(self, key: str, needed: float | None, audio_s_per_s: float | None) -> None:
         """Show what the demand calls for; None where it decides nothing."""
         namespace, name = key.split("/")
-        for gauge, figure in ((self.needed, needed), (self.capacity, audio_s_per_s)):
+        for gauge, figure in ((self.demand_servers, needed), (self.capacity, audio_s_per_s)):
             if figure is None:
                 _remove(gauge, namespace, name)
             else:
                 gauge.labels(namespace, name).set(figure)
 
-    def forget(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Show nothing more of a deployment that is gone."""
-        self.lives.forget(key)
-        self.show_demand(key, None, None)
+        self.lifecycle.remove(key)
+        self.set_demand(key, None, None)
 
 
 def _remove(gauge: Gauge, *labels: str) -> None:

@@ -81,9 +81,9 @@ def move(cluster, one):  # noqa: C901 - a table of moves
 def operate_within_bounds(cluster):
     spec = cluster.deployment.spec
     before = len(cluster.ready)
-    alive_before = sum(pod.is_alive for pod in cluster.pods.values())
+    alive_before = sum(pod.is_active for pod in cluster.pods.values())
     decision = cluster.operate()
-    alive = [pod for pod in cluster.pods.values() if pod.is_alive]
+    alive = [pod for pod in cluster.pods.values() if pod.is_active]
     assert len(alive) <= max(alive_before, spec.replicas + spec.rollout.max_surge)
     num_new = len(created(decision))
     not_ready = [pod for pod in alive if not pod.is_ready]
@@ -247,18 +247,18 @@ def test_a_paused_rollout_leaves_old_servers_and_steers_only_their_number():
 def test_a_suspended_deployment_keeps_everything_but_its_servers():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
-    made = set(cluster.children)
+    made = set(cluster.owned)
     cluster.change(suspend=True)
     cluster.live(4)
     assert cluster.pods == {}
-    assert set(cluster.children) == made
+    assert set(cluster.owned) == made
     assert cluster.reason("Ready") == "Suspended"
 
 
 def test_a_plan_is_told_and_not_done():
     cluster = Cluster.of({"replicas": 2, "mode": "Plan"})
     cluster.operate()
-    assert cluster.children == {}
+    assert cluster.owned == {}
     assert "create Service music" in cluster.status["plan"]["actions"]
     cluster.change(mode="Apply", rollout=QUICK)
     cluster.live(4)
@@ -300,7 +300,7 @@ def test_without_a_signal_the_least_number_is_held_and_that_is_said():
 def test_a_server_that_is_wanted_again_while_it_drains_is_put_back():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
-    cluster.loads = {name: Load(backlog_s=100.0, num_held=3) for name in cluster.pods}
+    cluster.loads = {name: Load(backlog_s=100.0, num_in_flight=3) for name in cluster.pods}
     cluster.change(replicas=1)
     cluster.operate()
     assert len(cluster.ready) == 1
@@ -315,7 +315,7 @@ def test_a_server_that_a_person_asks_to_leave_is_replaced_first():
     cluster.live(4)
     asked = min(cluster.pods)
     uid = cluster.pods[asked].ref.uid
-    cluster.pods[asked] = replace(cluster.pods[asked], is_asked_to_leave=True)
+    cluster.pods[asked] = replace(cluster.pods[asked], is_drain_requested=True)
     cluster.live(6)
     assert len(cluster.ready) == 2
     assert uid not in {pod.ref.uid for pod in cluster.pods.values()}
@@ -341,11 +341,11 @@ def test_a_model_is_fetched_before_the_first_server_starts():
     cluster.live(3)
     assert cluster.pods == {}
     assert cluster.reason("Ready") == "Preloading"
-    ((job, child),) = [(key, child) for key, child in cluster.children.items() if key[0] == "Job"]
-    cluster.children[job] = replace(child, is_failed=True)
+    ((job, child),) = [(key, child) for key, child in cluster.owned.items() if key[0] == "Job"]
+    cluster.owned[job] = replace(child, is_failed=True)
     cluster.operate()
     assert cluster.reason("ModelCached") == "PreloadFailed"
-    cluster.children[job] = replace(child, is_complete=True)
+    cluster.owned[job] = replace(child, is_complete=True)
     cluster.live(3)
     assert len(cluster.pods) == 1
 
@@ -356,7 +356,7 @@ def test_what_the_spec_wants_no_more_is_removed_but_never_a_claim():
     cluster.live(3)
     cluster.change(cache={}, router={"enabled": False})
     cluster.live(3)
-    kinds = {kind for kind, _ in cluster.children}
+    kinds = {kind for kind, _ in cluster.owned}
     assert "PersistentVolumeClaim" in kinds
     assert "Deployment" not in kinds
 
@@ -365,8 +365,8 @@ def test_an_object_of_somebody_else_is_left_alone_and_named():
     cluster = Cluster.of()
     cluster.live(4)
     key = ("Service", "music")
-    child = cluster.children[key]
-    cluster.children[key] = replace(child, ref=replace(child.ref, owner_uid="u-2"), digest="x")
+    child = cluster.owned[key]
+    cluster.owned[key] = replace(child, ref=replace(child.ref, owner_uid="u-2"), digest="x")
     decision = cluster.operate()
     assert decision.actions == ()
     assert cluster.reason("SpecValid") == "NameTaken"

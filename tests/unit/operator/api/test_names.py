@@ -33,7 +33,7 @@ def test_a_bad_name_is_seen(name):
 def test_a_selector_is_part_of_the_labels_and_written_as_kubectl_reads_it():
     selector = names.selector("music", "server")
     assert selector.items() <= names.labels("music", "server").items()
-    assert names.selector_text("music", "server") == (
+    assert names.selector_string("music", "server") == (
         "flamingo.dev/deployment=music,flamingo.dev/component=server"
     )
 
@@ -43,4 +43,4 @@ def test_the_components_of_a_deployment_are_told_apart():
 
 
 def test_the_address_is_the_services():
-    assert names.url("music", "audio", 80) == "http://music.audio.svc"
+    assert names.service_url("music", "audio", 80) == "http://music.audio.svc"

@@ -10,9 +10,9 @@ from fakes.kmock_cluster import serving
 from fakes.objects import Objects
 from kubernetes.aio import client
 
-from flamingo_operator.cluster.actions import Apply, Delete, Drain, Mend
-from flamingo_operator.cluster.apply import Stale, apply
-from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.actions import Apply, Delete, Drain, Repair
+from flamingo_operator.cluster.apply import StaleError, apply
+from flamingo_operator.cluster.kube import ApiError, KubeClient
 from flamingo_operator.cluster.store import Store
 
 KEY, UID = "default/music", "u-1"
@@ -74,7 +74,7 @@ def test_what_came_back_is_not_lost_to_the_late_news_that_it_was_gone(store):
 
 def test_a_list_that_lacks_a_pod_outdates_what_was_heard_of_it_before(store):
     store.put(raw(version=1), "Pod")
-    store.keep_only("Pod", "", set(), 5)
+    store.retain("Pod", "", set(), 5)
     store.put(raw(version=4), "Pod")
     assert names(store) == []
 
@@ -90,14 +90,14 @@ def test_an_object_whose_label_names_another_deployment_is_kept_there_alone(stor
 
 def test_the_name_of_a_pod_without_our_labels_is_not_given_again(store):
     store.release(KEY, "music-abc-0")
-    assert store.observed(KEY, UID).taken == {"music-abc-0"}
+    assert store.observed(KEY, UID).conflicts == {"music-abc-0"}
 
 
 def test_what_another_owns_is_not_ours_and_what_nobody_owns_is(store):
     store.put(raw("theirs", owner="u-2"), "Pod")
     store.put(raw("orphan", owner=None), "Pod")
     assert names(store) == ["orphan"]
-    assert store.observed(KEY, UID).taken == {"theirs"}
+    assert store.observed(KEY, UID).conflicts == {"theirs"}
 
 
 def running():
@@ -117,7 +117,7 @@ def test_a_pod_that_lost_its_owner_or_its_place_in_the_service_gets_it_back():
     cluster.pods[first] = disown(cluster.pods[first])
     cluster.pods[second] = replace(cluster.pods[second], is_serving=False)
     done = cluster.operate().actions
-    assert [(type(one), one.pod.ref.name) for one in done] == [(Mend, first), (Mend, second)]
+    assert [(type(one), one.pod.ref.name) for one in done] == [(Repair, first), (Repair, second)]
     assert {pod.ref.owner_uid for pod in cluster.pods.values()} == {UID}
     assert cluster.operate().actions == ()
 
@@ -136,7 +136,7 @@ def test_a_pod_that_leaves_is_not_mended_in_the_same_pass():
     cluster.pods = {name: disown(pod) for name, pod in cluster.pods.items()}
     cluster.change(replicas=1)
     done = cluster.operate().actions
-    assert sorted(type(one).__name__ for one in done) == ["Drain", "Mend"]
+    assert sorted(type(one).__name__ for one in done) == ["Drain", "Repair"]
     assert len({one.pod.ref.name for one in done}) == 2
 
 
@@ -144,9 +144,9 @@ def test_what_an_orphaning_deletion_left_is_taken_over_without_a_new_server():
     cluster = running()
     before = set(cluster.pods)
     cluster.pods = {name: disown(pod) for name, pod in cluster.pods.items()}
-    cluster.children = {
+    cluster.owned = {
         key: replace(disown(child), digest="of what we once owned")
-        for key, child in cluster.children.items()
+        for key, child in cluster.owned.items()
     }
     for manifest in cluster.raw.values():
         del manifest["metadata"]["ownerReferences"]
@@ -155,22 +155,22 @@ def test_what_an_orphaning_deletion_left_is_taken_over_without_a_new_server():
     assert last.actions == ()
     assert not last.takes_over
     assert set(cluster.pods) == before
-    assert all(child.ref.owner_uid == UID for child in cluster.children.values())
+    assert all(child.ref.owner_uid == UID for child in cluster.owned.values())
     assert all(manifest["metadata"]["ownerReferences"] for manifest in cluster.raw.values())
 
 
 def test_what_we_did_not_make_is_left_alone_though_nobody_owns_it():
     cluster = running()
     key = ("Service", "music")
-    cluster.children[key] = replace(disown(cluster.children[key]), digest="")
+    cluster.owned[key] = replace(disown(cluster.owned[key]), digest="")
     decision = cluster.decide()
-    assert decision.taken == ("Service music",)
+    assert decision.conflicts == ("Service music",)
     assert decision.actions == ()
 
 
 def test_what_an_orphaning_deletion_left_and_the_spec_wants_no_more_goes():
     cluster = running()
-    cluster.children = {key: disown(child) for key, child in cluster.children.items()}
+    cluster.owned = {key: disown(child) for key, child in cluster.owned.items()}
     cluster.change(router={"enabled": False})
     gone = {
         f"{one.ref.kind} {one.ref.name}"
@@ -184,7 +184,7 @@ def test_a_server_that_is_asked_to_leave_leaves_while_the_rollout_is_paused():
     cluster = running()
     cluster.change(rollout={**QUICK, "paused": True})
     name = min(cluster.pods)
-    cluster.pods[name] = replace(cluster.pods[name], is_asked_to_leave=True)
+    cluster.pods[name] = replace(cluster.pods[name], is_drain_requested=True)
     cluster.operate()
     cluster.schedule()
     cluster.load()
@@ -266,12 +266,12 @@ def done(objects, *actions):
     async def scenario():
         async with contextlib.AsyncExitStack() as stack:
             _, url = await stack.enter_async_context(serving(objects))
-            kube = Kube(client.Configuration(host=url))
+            kube = KubeClient(client.Configuration(host=url))
             await apply(await stack.enter_async_context(contextlib.aclosing(kube)), store, actions)
 
     try:
         asyncio.run(scenario())
-    except Stale:
+    except StaleError:
         return store, True
     return store, False
 
@@ -295,4 +295,4 @@ def test_a_name_that_a_pod_without_our_labels_has_is_not_tried_again():
     objects.create("pods", "default", {"metadata": {"name": "music-abc-0"}})
     store, is_stale = done(objects, Apply(manifest("Pod", "music-abc-0"), is_new=True))
     assert is_stale
-    assert store.observed(KEY, UID).taken == {"music-abc-0"}
+    assert store.observed(KEY, UID).conflicts == {"music-abc-0"}

@@ -34,7 +34,7 @@ def live(manifest, *, version=1, uid="u-9", **more):
 
 def manifests():
     cluster = Cluster.of()
-    return owned_objects.children(cluster.deployment, RELEASE, has_pod_monitors=True)
+    return owned_objects.build_manifests(cluster.deployment, RELEASE, has_pod_monitors=True)
 
 
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda one: one["kind"])
@@ -60,8 +60,8 @@ def test_a_list_by_key_is_read_in_its_own_order_and_without_what_others_added():
         'k:{"name":"a"}': {".": {}, "f:name": {}},
         'k:{"name":"b"}': {".": {}, "f:name": {}, "f:port": {}},
     }
-    assert projection.owned(raw, fields) == [{"name": "b", "port": 2}, {"name": "a"}]
-    assert projection.owned(["x", "y"], {'v:"y"': {}}) == ["y"]
+    assert projection.owned_fields(raw, fields) == [{"name": "b", "port": 2}, {"name": "a"}]
+    assert projection.owned_fields(["x", "y"], {'v:"y"': {}}) == ["y"]
 
 
 def pod(name="music-r-0", *, version=1, uid="u-9", ready=False):
@@ -110,20 +110,20 @@ def test_a_list_removes_what_is_not_in_it_but_not_what_is_newer_than_it(store):
     store.put(pod("a", uid="1", version=5), "Pod")
     store.put(pod("b", uid="2", version=5), "Pod")
     store.put(pod("c", uid="3", version=12), "Pod")
-    store.keep_only("Pod", "", {"1"}, 10)
+    store.retain("Pod", "", {"1"}, 10)
     assert names_in(store) == ["a", "c"]
 
 
 def test_pods_of_somebody_else_are_not_ours_but_their_names_are_taken(store):
     store.put(pod(), "Pod")
     assert names_in(store, "u-2") == []
-    assert store.observed(KEY, "u-2").taken == {"music-r-0"}
+    assert store.observed(KEY, "u-2").conflicts == {"music-r-0"}
 
 
 def test_a_pod_that_works_is_kept_without_its_statuses():
     assert isinstance(observed.pod(pod(ready=True)), Pod)
-    assert observed.pod(pod(ready=True)).troubled == ""
-    assert json.loads(observed.pod(pod()).troubled)["status"]["conditions"]
+    assert observed.pod(pod(ready=True)).diagnosis_json == ""
+    assert json.loads(observed.pod(pod()).diagnosis_json)["status"]["conditions"]
 
 
 def test_only_what_shapes_a_pod_makes_another_revision():

@@ -10,7 +10,7 @@ from fakes.objects import Objects
 from kubernetes.aio import client
 
 from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.kube import ApiError, Kube
+from flamingo_operator.cluster.kube import ApiError, KubeClient
 from flamingo_operator.cluster.watch import PAGE, Watch
 
 WATCHES = kmock.params({"watch": "1"})
@@ -59,7 +59,7 @@ async def until(holds):
 async def asking(objects):
     async with contextlib.AsyncExitStack() as stack:
         api, url = await stack.enter_async_context(serving(objects))
-        kube = Kube(client.Configuration(host=url))
+        kube = KubeClient(client.Configuration(host=url))
         yield api, await stack.enter_async_context(contextlib.aclosing(kube))
 
 

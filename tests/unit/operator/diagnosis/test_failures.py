@@ -9,7 +9,13 @@ import pytest
 from flamingo_common.service.exit_status import Exit
 from flamingo_operator.api.server import Gpu
 from flamingo_operator.diagnosis import causes
-from flamingo_operator.diagnosis.failures import MAX_MESSAGE_CHARS, Failure, Sight, counted, failure
+from flamingo_operator.diagnosis.failures import (
+    MAX_MESSAGE_CHARS,
+    DiagnosisInputs,
+    Failure,
+    count_by_cause,
+    diagnose,
+)
 
 PODS = json.loads((Path(__file__).parents[3] / "failed_pods" / "pods.json").read_text())
 NOW_S = 1_795_557_900.0
@@ -41,7 +47,7 @@ def seen(name, *, now_s=NOW_S, node=None, **status):
     """Return a captured pod, parts of its status replaced."""
     one = copy.deepcopy(PODS[name])
     one["pod"]["status"].update(status)
-    return Sight(pod=one["pod"], events=one["events"], now_s=now_s, node=node)
+    return DiagnosisInputs(pod=one["pod"], events=one["events"], now_s=now_s, node=node)
 
 
 def ended(exit_code, message="", **terminated):
@@ -52,7 +58,7 @@ def ended(exit_code, message="", **terminated):
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_pod_that_failed_on_a_real_node_says_why(name):
-    found = failure(seen(name))
+    found = diagnose(seen(name))
     reason, message = REAL[name]
     assert found is not None
     assert found.reason == reason
@@ -64,9 +70,9 @@ def test_a_pod_that_failed_on_a_real_node_says_why(name):
 @pytest.mark.parametrize("name", ["no-gpu", "no-node"])
 def test_who_finds_no_node_is_told_which_are_avoided(name):
     sight = seen(name)
-    assert "avoided" not in failure(sight).hint
+    assert "avoided" not in diagnose(sight).hint
     sight.pod["metadata"]["annotations"] = {"flamingo.dev/avoids": "gpu-1,gpu-2"}
-    assert failure(sight).hint.endswith("; avoided, because a GPU there failed: gpu-1, gpu-2")
+    assert diagnose(sight).hint.endswith("; avoided, because a GPU there failed: gpu-1, gpu-2")
 
 
 def test_all_that_was_captured_is_judged():
@@ -74,18 +80,18 @@ def test_all_that_was_captured_is_judged():
 
 
 def test_a_pod_that_works_or_is_loading_has_not_failed():
-    assert failure(seen("fine")) is None
-    assert failure(seen("not-ready")) is None
+    assert diagnose(seen("fine")) is None
+    assert diagnose(seen("not-ready")) is None
 
 
 def test_a_pod_that_loads_for_longer_than_it_may_has_failed():
-    found = failure(seen("not-ready", now_s=NOW_S + 1800))
+    found = diagnose(seen("not-ready", now_s=NOW_S + 1800))
     assert found is not None
     assert found.reason == "ProbeFailing"
 
 
 def test_a_pod_that_leaves_in_its_grace_period_has_not_failed():
-    assert failure(seen("stuck", now_s=NOW_S - 110)) is None
+    assert diagnose(seen("stuck", now_s=NOW_S - 110)) is None
 
 
 @pytest.mark.parametrize(
@@ -109,7 +115,7 @@ def test_a_pod_that_leaves_in_its_grace_period_has_not_failed():
     ],
 )
 def test_an_exit_status_and_the_last_words_tell_the_cause(exit_code, words, reason):
-    found = failure(
+    found = diagnose(
         seen("usage", conditions=[], containerStatuses=ended(exit_code, words), phase="Running")
     )
     assert found is not None
@@ -118,11 +124,11 @@ def test_an_exit_status_and_the_last_words_tell_the_cause(exit_code, words, reas
 
 @pytest.mark.parametrize("status", set(Exit) - {Exit.OK})
 def test_every_exit_status_of_ours_has_a_cause_and_a_hint_and_says_what_the_table_says(status):
-    found = failure(
+    found = diagnose(
         seen("usage", conditions=[], containerStatuses=ended(int(status)), phase="Running")
     )
     assert found is not None
-    assert found.reason == causes.EXITS[status]
+    assert found.reason == causes.CAUSE_BY_EXIT[status]
     assert found.hint == causes.HINTS[found.reason]
     assert status.says.rstrip(".") in found.message
     assert len(found.message) < MAX_MESSAGE_CHARS
@@ -131,8 +137,8 @@ def test_every_exit_status_of_ours_has_a_cause_and_a_hint_and_says_what_the_tabl
 def test_a_container_that_runs_again_is_still_told_until_it_is_ready():
     crashed = ended(4, "no such model")
     ready = [{"type": "Ready", "status": "True"}]
-    assert failure(seen("usage", containerStatuses=crashed)) is not None
-    assert failure(seen("usage", containerStatuses=crashed, conditions=ready)) is None
+    assert diagnose(seen("usage", containerStatuses=crashed)) is not None
+    assert diagnose(seen("usage", containerStatuses=crashed, conditions=ready)) is None
 
 
 @pytest.mark.parametrize(
@@ -147,14 +153,14 @@ def test_a_container_that_runs_again_is_still_told_until_it_is_ready():
 )
 def test_what_is_wrong_with_an_image_is_said(words, says):
     state = {"waiting": {"reason": "ErrImagePull", "message": words}}
-    sight = Sight(
+    sight = DiagnosisInputs(
         pod={
             "spec": {"containers": [{"name": "server", "image": "example.com/pod:1"}]},
             "status": {"containerStatuses": [{"name": "server", "state": state}]},
         },
         now_s=NOW_S,
     )
-    found = failure(sight)
+    found = diagnose(sight)
     assert found is not None
     assert found.message.startswith("example.com/pod:1 ")
     assert says in found.message
@@ -164,7 +170,7 @@ def test_the_text_is_the_same_whether_an_image_is_pulled_or_waited_for():
     pulling, backing_off = seen("image-missing"), seen("image-missing")
     waiting = backing_off.status["containerStatuses"][0]["state"]["waiting"]
     waiting.update(reason="ImagePullBackOff", message='Back-off pulling image "localhost/none:dev"')
-    assert failure(pulling) == failure(backing_off)
+    assert diagnose(pulling) == diagnose(backing_off)
 
 
 def test_a_pod_of_a_lost_node_says_so():
@@ -172,7 +178,7 @@ def test_a_pod_of_a_lost_node_says_so():
         "metadata": {"name": "node-1"},
         "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
     }
-    found = failure(seen("fine", node=node))
+    found = diagnose(seen("fine", node=node))
     assert found is not None
     assert (found.reason, found.message) == ("NodeLost", "node node-1 is not ready")
 
@@ -187,14 +193,14 @@ def test_a_pod_of_a_lost_node_says_so():
     ],
 )
 def test_a_pod_that_its_node_refused_says_why(reason, message, cause):
-    found = failure(seen("fine", phase="Failed", reason=reason, message=message))
+    found = diagnose(seen("fine", phase="Failed", reason=reason, message=message))
     assert found is not None
     assert found.reason == cause
 
 
 def test_the_hint_names_the_gpus_that_were_asked_for():
     products = Gpu(products=["NVIDIA-L40S", "NVIDIA-H200"])
-    found = failure(Sight(pod=PODS["no-gpu"]["pod"], now_s=NOW_S, gpu=products))
+    found = diagnose(DiagnosisInputs(pod=PODS["no-gpu"]["pod"], now_s=NOW_S, gpu=products))
     assert found is not None
     assert found.hint.startswith("no free NVIDIA-L40S or NVIDIA-H200")
 
@@ -205,8 +211,8 @@ def test_failures_are_counted_by_cause_in_an_order_that_does_not_change():
         (f"pod-{n}", Failure("WaitingForGPU", "m", "h", f"2026-01-0{n}T00:00:00Z"))
         for n in (3, 1, 2)
     ]
-    counts = counted([*waits, ("pod-9", lost)])
-    assert counts == counted([("pod-9", lost), *reversed(waits)])
+    counts = count_by_cause([*waits, ("pod-9", lost)])
+    assert counts == count_by_cause([("pod-9", lost), *reversed(waits)])
     assert [(one.reason, one.count, one.sample_pod) for one in counts] == [
         ("NodeLost", 1, "pod-9"),
         ("WaitingForGPU", 3, "pod-1"),
@@ -216,7 +222,7 @@ def test_failures_are_counted_by_cause_in_an_order_that_does_not_change():
 
 def test_every_cause_has_a_hint_and_messages_are_bounded():
     assert set(causes.HINTS) == set(causes.ORDER)
-    found = failure(seen("usage", containerStatuses=ended(2, "x" * 4096)))
+    found = diagnose(seen("usage", containerStatuses=ended(2, "x" * 4096)))
     assert found is not None
     assert len(found.message) <= MAX_MESSAGE_CHARS
 
@@ -226,7 +232,7 @@ def test_every_cause_has_a_hint_and_messages_are_bounded():
     ["back-off 1m20s", "d17aea2e-dcbc-4c08-a3ce-c20d9460e639", "10.244.0", "0x7f"],
 )
 def test_no_text_holds_what_changes_from_look_to_look(fact):
-    texts = [found.message for name in PODS if (found := failure(seen(name)))]
+    texts = [found.message for name in PODS if (found := diagnose(seen(name)))]
     assert not any(fact in text for text in texts)
 
 

@@ -72,7 +72,7 @@ def test_a_kubelet_that_backs_off_has_seen_faults_enough():
     cluster = fleet()
     name = on(cluster, "node-1")
     cluster.fault(name, num_restarts=1)
-    cluster.pods[name] = replace(cluster.pods[name], is_backed_off=True)
+    cluster.pods[name] = replace(cluster.pods[name], is_in_backoff=True)
     cluster.operate()
     assert avoided(cluster) == ["node-1"]
 
@@ -81,8 +81,10 @@ def test_another_cause_moves_nobody_however_often():
     cluster = fleet()
     name = on(cluster, "node-1")
     cluster.fault(name, num_restarts=9)
-    other = cluster.pods[name].troubled.replace('"exitCode": 10', '"exitCode": 11')
-    cluster.pods[name] = replace(cluster.pods[name], troubled=other.replace("Xid 79", "a bug"))
+    other = cluster.pods[name].diagnosis_json.replace('"exitCode": 10', '"exitCode": 11')
+    cluster.pods[name] = replace(
+        cluster.pods[name], diagnosis_json=other.replace("Xid 79", "a bug")
+    )
     assert cluster.operate().actions == ()
     assert avoided(cluster) == []
 
@@ -104,7 +106,9 @@ def test_who_waits_for_a_node_is_made_anew_without_the_avoided_one_in_mind():
     left = {one.ref.name for one in cluster.operate().actions if isinstance(one, Delete)}
     assert left == set(cluster.pods) | {waiting}
     cluster.operate()
-    assert {pod.avoids for pod in cluster.pods.values() if not pod.is_terminating} == {("node-1",)}
+    assert {pod.avoided_nodes for pod in cluster.pods.values() if not pod.is_terminating} == {
+        ("node-1",)
+    }
 
 
 def test_few_nodes_are_avoided_however_many_fail():
@@ -282,8 +286,10 @@ def test_a_pod_and_a_node_are_read_as_kubernetes_writes_them():
         "status": {"containerStatuses": [waiting]},
     }
     pod = observed.pod(raw)
-    assert (pod.num_restarts, pod.is_backed_off, pod.avoids) == (4, True, ("n-1", "n-2"))
-    assert json.loads(pod.troubled)["metadata"]["annotations"] == {"flamingo.dev/avoids": "n-1,n-2"}
+    assert (pod.num_restarts, pod.is_in_backoff, pod.avoided_nodes) == (4, True, ("n-1", "n-2"))
+    assert json.loads(pod.diagnosis_json)["metadata"]["annotations"] == {
+        "flamingo.dev/avoids": "n-1,n-2"
+    }
     node = observed.node(
         {
             "metadata": {"name": "n-1"},

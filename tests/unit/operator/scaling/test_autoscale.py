@@ -9,7 +9,7 @@ from bench import autoscale_sim
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_operator.api.scaling_and_rollout import Scaling
+from flamingo_operator.api.scaling import Scaling
 from flamingo_operator.scaling.autoscale import (
     LOST_S,
     MAX_HISTORY,

@@ -11,8 +11,8 @@ from fakes.scripted_routers import FakeRouter
 
 from flamingo_common.wire.report import StartReport
 from flamingo_operator.api import names, spec
-from flamingo_operator.cluster.cold_start import Phases
-from flamingo_operator.cluster.observed import Pod, Ref, node
+from flamingo_operator.cluster.cold_start import ColdStartPhases
+from flamingo_operator.cluster.observed import ObjectRef, Pod, node
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.manifests import router
 from flamingo_operator.plugin import forecast
@@ -140,13 +140,13 @@ def test_capacity_is_told_by_product_in_two_digits_and_held_while_it_is_as_good(
 
 
 def pod(name, **fields):
-    ref = Ref("Pod", "default", name, f"uid-{name}", 1, "music", "u-1")
+    ref = ObjectRef("Pod", "default", name, f"uid-{name}", 1, "music", "u-1")
     return Pod(ref, "r", NOW_S, **fields)
 
 
 def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
     def started(load_s):
-        return Phases(schedule_s=2, image_pull_s=10, load_s=load_s)
+        return ColdStartPhases(schedule_s=2, image_pull_s=10, load_s=load_s)
 
     seen = replace(
         Cluster.of().observed,
@@ -176,8 +176,8 @@ def starts_of(seen, old=None):
 def test_a_server_tells_the_parts_of_its_start_once():
     store = Store(changed=lambda key: None)
     store.put(started_pod("music-r-0", "10.0.0.1"), "Pod")
-    store.put_starts(KEY, {"10.0.0.1": StartReport(fetch_s=20, load_s=30, warm_s=4)})
-    store.put_starts(KEY, {"10.0.0.1": StartReport(fetch_s=0, load_s=0, warm_s=0)})
+    store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=20, load_s=30, warm_s=4)})
+    store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=0, load_s=0, warm_s=0)})
     (seen,) = store.observed("default/music", "u-1").pods
     assert (seen.start.fetch_s, seen.start.warm_s, seen.start.is_split) == (20, 4, True)
 
@@ -377,7 +377,7 @@ def test_a_plan_tells_the_first_steps_of_a_new_fleet_through_the_operator_s_own_
 
 def test_the_router_is_told_what_it_takes_on_and_where_the_servers_are():
     given = parsed(router={"admission": {"maxQueuedAudioSeconds": 90, "maxHoldSeconds": 45}})
-    made = router.all_of(given, RELEASE)
+    made = router.router_manifests(given, RELEASE)
     (args,) = (
         one["spec"]["template"]["spec"]["containers"][0]["args"]
         for one in made

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flamingo_operator.api.rules import broken
-from flamingo_operator.api.scaling_and_rollout import Scaling
+from flamingo_operator.api.rules import violations
+from flamingo_operator.api.scaling import Scaling
 from flamingo_operator.api.schedule import Schedule
 from flamingo_operator.scaling.schedule import Bounds, bounds
 
@@ -127,8 +127,8 @@ def test_a_schedule_that_cannot_be_meant_is_refused(fields, says):
 
 
 def test_a_schedule_without_bounds_breaks_a_rule():
-    assert list(broken(office(minReplicas=None))) == ["give minReplicas, maxReplicas or both"]
-    assert "raise maxReplicas" in next(broken(office(maxReplicas=1)))
+    assert list(violations(office(minReplicas=None))) == ["give minReplicas, maxReplicas or both"]
+    assert "raise maxReplicas" in next(violations(office(maxReplicas=1)))
 
 
 times = st.times().map(lambda one: one.strftime("%H:%M"))

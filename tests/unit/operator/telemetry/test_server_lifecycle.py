@@ -7,14 +7,18 @@ from prometheus_client import generate_latest
 
 from flamingo_common.wire.report import StartReport
 from flamingo_operator.cluster import cold_start
-from flamingo_operator.cluster.cold_start import Phases
+from flamingo_operator.cluster.cold_start import ColdStartPhases
 from flamingo_operator.cluster.observed import Load, Observed
 from flamingo_operator.telemetry.metrics import Metrics
-from flamingo_operator.telemetry.server_lives import Drained, News, news
+from flamingo_operator.telemetry.server_lifecycle import (
+    EndedDrain,
+    LifecycleEvents,
+    lifecycle_events,
+)
 
 QUICK = {"minReadySeconds": 0}
-START = Phases(schedule_s=2.0, image_pull_s=3.0, load_s=55.0)
-SPLIT = cold_start.split(START, StartReport(fetch_s=10.0, load_s=40.0, warm_s=5.0))
+START = ColdStartPhases(schedule_s=2.0, image_pull_s=3.0, load_s=55.0)
+SPLIT = cold_start.with_start_report(START, StartReport(fetch_s=10.0, load_s=40.0, warm_s=5.0))
 LONGEST_S = 1800.0
 
 
@@ -22,13 +26,13 @@ class Watcher:
     """Looks at a cluster after each move, as the operator does."""
 
     def __init__(self, cluster):
-        self.cluster, self.lives = cluster, {}
+        self.cluster, self.lifecycle = cluster, {}
         self.starts, self.drains = [], []
 
     def look(self):
         decision = self.cluster.decide()
-        self.lives, told = news(
-            self.lives, self.cluster.observed, decision.actions, self.cluster.now_s, LONGEST_S
+        self.lifecycle, told = lifecycle_events(
+            self.lifecycle, self.cluster.observed, decision.actions, self.cluster.now_s, LONGEST_S
         )
         self.starts += told.starts
         self.drains += told.drains
@@ -55,26 +59,26 @@ def seen(start):
 
 def test_a_start_is_counted_once_by_who_saw_it_from_the_beginning():
     loading, ready, split = seen(None), seen(START), seen(SPLIT)
-    lives, told = news({}, loading, (), 0.0, LONGEST_S)
+    lives, told = lifecycle_events({}, loading, (), 0.0, LONGEST_S)
     assert told.starts == []
-    lives, told = news(lives, ready, (), 1.0, LONGEST_S)
-    assert (told.starts, told.parts) == ([START, START], [])
-    assert news(lives, ready, (), 2.0, LONGEST_S)[1] == News()
+    lives, told = lifecycle_events(lives, ready, (), 1.0, LONGEST_S)
+    assert (told.starts, told.process_phases) == ([START, START], [])
+    assert lifecycle_events(lives, ready, (), 2.0, LONGEST_S)[1] == LifecycleEvents()
     # What the process did in it comes later, from a router.
-    lives, told = news(lives, split, (), 3.0, LONGEST_S)
-    assert (told.starts, told.parts) == ([], [SPLIT, SPLIT])
-    assert news(lives, split, (), 4.0, LONGEST_S)[1] == News()
+    lives, told = lifecycle_events(lives, split, (), 3.0, LONGEST_S)
+    assert (told.starts, told.process_phases) == ([], [SPLIT, SPLIT])
+    assert lifecycle_events(lives, split, (), 4.0, LONGEST_S)[1] == LifecycleEvents()
 
 
 def test_servers_that_were_ready_before_are_no_starts_of_a_successor_s_time():
-    lives, told = news({}, seen(START), (), 0.0, LONGEST_S)
-    assert told == News()
-    assert news(lives, seen(SPLIT), (), 1.0, LONGEST_S)[1] == News()
+    lives, told = lifecycle_events({}, seen(START), (), 0.0, LONGEST_S)
+    assert told == LifecycleEvents()
+    assert lifecycle_events(lives, seen(SPLIT), (), 1.0, LONGEST_S)[1] == LifecycleEvents()
 
 
 def test_a_server_that_is_ready_again_is_no_start():
-    lives, _ = news({}, seen(None), (), 0.0, 59.0)
-    assert news(lives, seen(SPLIT), (), 1.0, 59.0)[1] == News()
+    lives, _ = lifecycle_events({}, seen(None), (), 0.0, 59.0)
+    assert lifecycle_events(lives, seen(SPLIT), (), 1.0, 59.0)[1] == LifecycleEvents()
 
 
 def test_a_drain_is_finished_when_the_server_is_gone():
@@ -134,9 +138,11 @@ def said(metrics):
 
 def test_metrics_add_up_and_forget_a_fleet_that_is_gone():
     metrics = Metrics()
-    metrics.lives.started([START], [SPLIT])
-    metrics.lives.drained("audio/music", [Drained("finished", 7.0), Drained("taken_back", 1.0)])
-    metrics.lives.decided("audio/music", "Max")
+    metrics.lifecycle.observe_starts([START], [SPLIT])
+    metrics.lifecycle.count_drains(
+        "audio/music", [EndedDrain("finished", 7.0), EndedDrain("taken_back", 1.0)]
+    )
+    metrics.lifecycle.count_scale_decision("audio/music", "Max")
     text = said(metrics)
     fleet = 'name="music",namespace="audio"'
     assert 'cold_start_seconds_sum{phase="load"} 40.0' in text
@@ -145,7 +151,7 @@ def test_metrics_add_up_and_forget_a_fleet_that_is_gone():
     assert f'drains_total{{{fleet},result="taken_back"}} 1.0' in text
     assert "drain_seconds_sum 7.0" in text
     assert f'scale_decisions_total{{bound="Max",{fleet}}} 1.0' in text
-    metrics.forget("audio/music")
+    metrics.remove("audio/music")
     assert fleet not in said(metrics)
 
 

@@ -5,17 +5,17 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from flamingo_operator.cluster.cold_start import Phases
-from flamingo_operator.telemetry.server_lives import Drained
+from flamingo_operator.cluster.cold_start import ColdStartPhases
+from flamingo_operator.telemetry.server_lifecycle import EndedDrain
 
 BUCKETS_S = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 PHASES = {"schedule": "schedule_s", "image_pull": "image_pull_s", "total": "total_s"}
 """By the metric's label: the field of a start."""
-PARTS = {"fetch": "fetch_s", "load": "load_s", "warmup": "warm_s"}
+PROCESS_PHASES = {"fetch": "fetch_s", "load": "load_s", "warmup": "warm_s"}
 """Those that only the process knows."""
 
 
-class LifeMetrics:
+class LifecycleMetrics:
     """Counters and histograms. They know only what this process saw."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -49,25 +49,27 @@ class LifeMetrics:
             **of,
         )
 
-    def decided(self, key: str, bound: str) -> None:
+    def count_scale_decision(self, key: str, bound: str) -> None:
         """Count that scaling decided something new."""
         self.scale_decisions.labels(*key.split("/"), bound).inc()
 
-    def started(self, starts: Iterable[Phases], parts: Iterable[Phases]) -> None:
+    def observe_starts(
+        self, starts: Iterable[ColdStartPhases], parts: Iterable[ColdStartPhases]
+    ) -> None:
         """Count servers that became ready, and what processes told of it."""
-        for told, fields in ((starts, PHASES), (parts, PARTS)):
+        for told, fields in ((starts, PHASES), (parts, PROCESS_PHASES)):
             for one in told:
                 for phase, field in fields.items():
                     self.cold_start_s.labels(phase).observe(getattr(one, field))
 
-    def drained(self, key: str, drains: Iterable[Drained]) -> None:
+    def count_drains(self, key: str, drains: Iterable[EndedDrain]) -> None:
         """Count drains that ended."""
         for one in drains:
             self.drains.labels(*key.split("/"), one.end).inc()
             if one.end != "taken_back":
                 self.drain_s.observe(one.took_s)
 
-    def forget(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Show nothing more of a deployment that is gone."""
         namespace, name = key.split("/")
         for counter in (self.scale_decisions, self.drains):

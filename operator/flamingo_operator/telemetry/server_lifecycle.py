@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from flamingo_operator.cluster.actions import Action, Delete
-from flamingo_operator.cluster.cold_start import Phases
+from flamingo_operator.cluster.cold_start import ColdStartPhases
 from flamingo_operator.cluster.observed import Observed
 
 End: TypeAlias = Literal["finished", "deadline", "taken_back"]
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class ServerState:
     """A server, as it was at the last look."""
 
     has_started: bool
@@ -30,7 +30,7 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
-class Drained:
+class EndedDrain:
     """The end of a drain."""
 
     end: End
@@ -38,30 +38,30 @@ class Drained:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class LifecycleEvents:
     """What happened since the last look."""
 
-    starts: list[Phases] = field(default_factory=list)
-    parts: list[Phases] = field(default_factory=list)
+    starts: list[ColdStartPhases] = field(default_factory=list)
+    process_phases: list[ColdStartPhases] = field(default_factory=list)
     """Of starts, told now or before: what the process says of its own part."""
-    drains: list[Drained] = field(default_factory=list)
+    drains: list[EndedDrain] = field(default_factory=list)
 
 
-def news(
-    before: Mapping[str, Life],
+def lifecycle_events(
+    before: Mapping[str, ServerState],
     observed: Observed,
     actions: Iterable[Action],
     now_s: float,
     longest_s: float,
-) -> tuple[dict[str, Life], News]:
+) -> tuple[dict[str, ServerState], LifecycleEvents]:
     """Return the servers' lives by uid, and what happened.
 
     `actions` are about to be done. No start takes more than `longest_s`: a server that
     is ready again after a fault looks like one to who began between the two.
     """
     cut = {one.ref.uid for one in actions if isinstance(one, Delete) and one.grace_s is not None}
-    after: dict[str, Life] = {}
-    told = News()
+    after: dict[str, ServerState] = {}
+    told = LifecycleEvents()
     for pod in observed.pods:
         known, start = before.get(pod.ref.uid), pod.start
         is_new = start is not None and known is not None and not known.has_started
@@ -70,20 +70,24 @@ def news(
             told.starts.append(start)
             owes_parts = True
         if start is not None and owes_parts and start.is_split:
-            told.parts.append(start)
+            told.process_phases.append(start)
             owes_parts = False
         is_late = pod.ref.uid in cut or (known is not None and known.is_late)
-        after[pod.ref.uid] = Life(start is not None, owes_parts, pod.drain_started_s, is_late)
+        after[pod.ref.uid] = ServerState(
+            start is not None, owes_parts, pod.drain_started_s, is_late
+        )
     told.drains.extend(_ends(before, after, now_s))
     return after, told
 
 
-def _ends(before: Mapping[str, Life], after: Mapping[str, Life], now_s: float) -> Iterable[Drained]:
+def _ends(
+    before: Mapping[str, ServerState], after: Mapping[str, ServerState], now_s: float
+) -> Iterable[EndedDrain]:
     for uid, life in before.items():
         if life.drain_started_s is None:
             continue
         took_s = max(0.0, now_s - life.drain_started_s)
         if uid not in after:
-            yield Drained("deadline" if life.is_late else "finished", took_s)
+            yield EndedDrain("deadline" if life.is_late else "finished", took_s)
         elif after[uid].drain_started_s is None:
-            yield Drained("taken_back", took_s)
+            yield EndedDrain("taken_back", took_s)
