@@ -18,7 +18,7 @@ from flamingo_pod.pod import Pod
 from flamingo_pod.telemetry import vllm_aliases
 
 POD = web.AppKey("pod", Pod)
-API: dict[str, request_stats.Story] = {
+API: dict[str, request_stats.Handler] = {
     "/v1/chat/completions": chat.handle,
     "/v1/audio/captions": captions.caption,
     "/v1/audio/analyze": captions.analyze,
@@ -34,32 +34,34 @@ def create(pod: Pod) -> web.Application:
     registry = pod.metrics.registry
     registry.register(PodCollector(pod))
     ProcessCollector(registry=registry)
-    for path, story in API.items():
-        app.router.add_post(path, request_stats.kept(pod, story))
+    for path, handler in API.items():
+        app.router.add_post(path, request_stats.with_request_stats(pod, handler))
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{id:.+}", _model)
     app.router.add_get("/health", _health)
     app.router.add_get("/health/ready", _health)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/stats", _stats)
-    also = vllm_aliases.Aliases(registry, pod.name) if pod.settings.metric_aliases else None
+    also = (
+        vllm_aliases.VllmAliasCollector(registry, pod.name) if pod.settings.metric_aliases else None
+    )
     exposition.add_to(app, registry, also)
     page.add_to(app)
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
-    app.on_response_prepare.append(clip_intake.tell)
+    app.on_response_prepare.append(clip_intake.set_audio_headers)
     auth.add_to(app, pod.settings.key_file)
     app.cleanup_ctx.append(_life)
     return app
 
 
 async def _models(request: web.Request) -> web.Response:
-    with request.app[POD].serving() as served:
+    with request.app[POD].admit() as served:
         return http.json_response(ModelList(data=[served.card]))
 
 
 async def _model(request: web.Request) -> web.Response:
-    with request.app[POD].serving() as served:
+    with request.app[POD].admit() as served:
         if (name := request.match_info["id"]) != served.card.id:
             raise ModelNotFound(f"the model {name!r} is not served here", param="model")
         return http.json_response(served.card)
@@ -88,7 +90,11 @@ async def _stats(request: web.Request) -> web.Response:
 async def _life(app: web.Application) -> AsyncIterator[None]:
     """Load in the background: the port answers from the first moment."""
     pod = app[POD]
-    beside = (pod.bring_up(os.environ), watchdog.narrate(pod), watchdog.guard(pod))
+    beside = (
+        pod.bring_up(os.environ),
+        watchdog.log_loading_progress(pod),
+        watchdog.watch_engine(pod),
+    )
     tasks = [asyncio.create_task(each) for each in beside]
     yield
     for task in tasks:

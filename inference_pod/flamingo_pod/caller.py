@@ -50,11 +50,11 @@ class Caller:
             raise
 
 
-NOBODY = Caller()
+ANONYMOUS = Caller()
 """Everybody, where no keys are asked for."""
 
 
-def of(request: web.Request) -> Caller:
+def from_request(request: web.Request) -> Caller:
     """Return who sent `request`.
 
     Raises:

@@ -13,7 +13,7 @@ _DEVICE = ("AcceleratorError",)
 _DEVICE_SAYS = ("CUDA error", "device-side assert", "uncorrectable ECC", "illegal memory access")
 
 
-def of_loading(error: BaseException) -> Exit:
+def from_load_error(error: BaseException) -> Exit:
     """Return the status of a pod that could not load its model."""
     match error:
         case AccessRefused():
@@ -22,11 +22,11 @@ def of_loading(error: BaseException) -> Exit:
             return Exit.HUB_UNREACHABLE
         case CannotLoad() | PermissionError():  # of its folder, which it names
             return Exit.CANNOT_LOAD
-    status = of_engine(error)
+    status = from_engine_error(error)
     return Exit.BUG if status is Exit.ENGINE_BROKEN else status
 
 
-def of_engine(error: BaseException | None) -> Exit:
+def from_engine_error(error: BaseException | None) -> Exit:
     """Return the status of a pod whose engine `error` broke.
 
     torch is not asked: its types are told by their names, so that this reads no tensor.

@@ -86,7 +86,7 @@ class PodCollector(Collector):
             "version": metadata.version("flamingo-fleet"),
             "torch": torch.__version__,
             "model": settings.model,
-            "forward": settings.forward,
+            "model_impl": settings.model_impl,
         }
         return {tuple(facts.items()): 1.0}
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 
-class State(Enum):
+class PodState(Enum):
     """The values are what `/health` and the load report say."""
 
     STARTING = "starting"
@@ -23,7 +23,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-class Event(Enum):
+class LifecycleEvent(Enum):
     """What happened to the pod."""
 
     LISTENING = "listening"
@@ -31,32 +31,41 @@ class Event(Enum):
     WARM = "warm"
     LOAD_FAILED = "load_failed"
     FAULT = "fault"
-    TOLD_TO_STOP = "told_to_stop"
-    EMPTY = "empty"
+    STOP_REQUESTED = "stop_requested"
+    DRAINED = "drained"
 
 
-NEXT: Mapping[State, Mapping[Event, State]] = {
-    State.STARTING: {Event.LISTENING: State.LOADING, Event.TOLD_TO_STOP: State.STOPPED},
-    State.LOADING: {
-        Event.LOADED: State.WARMING,
-        Event.LOAD_FAILED: State.FAILED,
-        Event.TOLD_TO_STOP: State.STOPPED,
+NEXT: Mapping[PodState, Mapping[LifecycleEvent, PodState]] = {
+    PodState.STARTING: {
+        LifecycleEvent.LISTENING: PodState.LOADING,
+        LifecycleEvent.STOP_REQUESTED: PodState.STOPPED,
+    },
+    PodState.LOADING: {
+        LifecycleEvent.LOADED: PodState.WARMING,
+        LifecycleEvent.LOAD_FAILED: PodState.FAILED,
+        LifecycleEvent.STOP_REQUESTED: PodState.STOPPED,
     },
     # The warm-up clip goes the whole way of a request: an answer to it is what
     # makes a pod ready, not weights in memory.
-    State.WARMING: {
-        Event.WARM: State.READY,
-        Event.LOAD_FAILED: State.FAILED,
-        Event.FAULT: State.FAILED,
-        Event.TOLD_TO_STOP: State.STOPPED,
+    PodState.WARMING: {
+        LifecycleEvent.WARM: PodState.READY,
+        LifecycleEvent.LOAD_FAILED: PodState.FAILED,
+        LifecycleEvent.FAULT: PodState.FAILED,
+        LifecycleEvent.STOP_REQUESTED: PodState.STOPPED,
     },
-    State.READY: {Event.TOLD_TO_STOP: State.DRAINING, Event.FAULT: State.FAILED},
-    State.DRAINING: {Event.EMPTY: State.STOPPED, Event.FAULT: State.FAILED},
-    State.STOPPED: {},
-    State.FAILED: {},
+    PodState.READY: {
+        LifecycleEvent.STOP_REQUESTED: PodState.DRAINING,
+        LifecycleEvent.FAULT: PodState.FAILED,
+    },
+    PodState.DRAINING: {
+        LifecycleEvent.DRAINED: PodState.STOPPED,
+        LifecycleEvent.FAULT: PodState.FAILED,
+    },
+    PodState.STOPPED: {},
+    PodState.FAILED: {},
 }
 
 
-def after(state: State, event: Event) -> State:
+def next_state(state: PodState, event: LifecycleEvent) -> PodState:
     """Return the state that follows; an event with no row changes nothing."""
     return NEXT[state].get(event, state)

@@ -12,25 +12,25 @@ from flamingo_common.errors import Draining, ModelLoading, Overloaded
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import Exit
 from flamingo_common.wire.report import LoadReport, ReadyReport
-from flamingo_pod import exit_causes, lifecycle, served
+from flamingo_pod import exit_causes, lifecycle, served_model
+from flamingo_pod.audio.decoder_pool import DecoderPool
 from flamingo_pod.audio.fetch import Fetcher
-from flamingo_pod.audio.memory_budget import HeldBytes
-from flamingo_pod.audio.workers import Decoders
-from flamingo_pod.caller import NOBODY, Caller
+from flamingo_pod.audio.memory_budget import MemoryBudget
+from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.load import Load as EngineLoad
 from flamingo_pod.engine.profile import Profile
-from flamingo_pod.lifecycle import Event, State
+from flamingo_pod.lifecycle import LifecycleEvent, PodState
 from flamingo_pod.model import checkpoint
-from flamingo_pod.served import Served
+from flamingo_pod.served_model import ServedModel
 from flamingo_pod.settings import Settings
 from flamingo_pod.telemetry.metrics import Metrics
-from flamingo_pod.telemetry.timings import Timings
+from flamingo_pod.telemetry.timings import RecentTimings
 from flamingo_pod.weights.errors import CannotLoad
-from flamingo_pod.weights.progress import Progress
+from flamingo_pod.weights.progress import LoadingProgress
 
 LOADING_RETRY_S = 5.0
-Load = Callable[[checkpoint.Source, Progress], checkpoint.Checkpoint]
+Load = Callable[[checkpoint.Source, LoadingProgress], checkpoint.Checkpoint]
 
 
 @dataclass(slots=True)
@@ -38,31 +38,31 @@ class Pod:
     """One process, one model."""
 
     settings: Settings
-    decoders: Decoders
+    decoders: DecoderPool
     fetcher: Fetcher
-    held: HeldBytes
+    held: MemoryBudget
     metrics: Metrics = field(default_factory=Metrics)
-    state: State = State.STARTING
+    state: PodState = PodState.STARTING
     exit_status: Exit = Exit.OK
     load: Load = checkpoint.load
-    progress: Progress = field(default_factory=Progress)
-    timings: Timings = field(default_factory=Timings)
+    progress: LoadingProgress = field(default_factory=LoadingProgress)
+    timings: RecentTimings = field(default_factory=RecentTimings)
     num_open: int = 0
     """Requests being answered, whatever they wait for."""
-    _served: Served | None = None
+    _served: ServedModel | None = None
     _epoch: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     _sequence: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _is_settling: bool = False
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: LifecycleEvent) -> None:
         """Let the lifecycle's table decide what `event` means."""
-        before, self.state = self.state, lifecycle.after(self.state, event)
+        before, self.state = self.state, lifecycle.next_state(self.state, event)
         if self.state is not before:
             logs.get().info("pod.changed", before=before.value, state=self.state.value)
 
     @contextlib.contextmanager
-    def serving(self, caller: Caller = NOBODY) -> Iterator[Served]:
+    def admit(self, caller: Caller = ANONYMOUS) -> Iterator[ServedModel]:
         """Count one request as open while it lasts; yield what is served to `caller`.
 
         Raises:
@@ -93,7 +93,7 @@ class Pod:
         Raises:
             Overloaded: the pod would hold more than its limit.
         """
-        num_wanted, max_held = self.num_held - 1 + num_choices, self.settings.max_held
+        num_wanted, max_held = self.num_held - 1 + num_choices, self.settings.max_concurrent_answers
         if num_choices > 1 and num_wanted > max_held:
             told = f"with {num_choices} choices this pod would hold {num_wanted}, over {max_held}"
             load = self._ready().engine.load
@@ -101,8 +101,10 @@ class Pod:
 
     def _refuse_excess(self, load: EngineLoad) -> None:
         settings, backlog_s = self.settings, load.backlog_s
-        if (num_held := self.num_held) >= settings.max_held:
-            told = f"this pod holds {num_held} answers, its limit is {settings.max_held}"
+        if (num_held := self.num_held) >= settings.max_concurrent_answers:
+            told = (
+                f"this pod holds {num_held} answers, its limit is {settings.max_concurrent_answers}"
+            )
             raise Overloaded(told, retry_after_s=backlog_s)
         if backlog_s > settings.max_backlog_s:
             told = (
@@ -110,14 +112,14 @@ class Pod:
             )
             raise Overloaded(told, retry_after_s=backlog_s - settings.max_backlog_s)
 
-    def _ready(self) -> Served:
+    def _ready(self) -> ServedModel:
         if not self._is_settling:
             self.check_ready()
         return self._check_loaded()
 
-    def _check_loaded(self) -> Served:
-        if self._served is None or self.state not in {State.READY, State.DRAINING}:
-            if self.state is State.FAILED:
+    def _check_loaded(self) -> ServedModel:
+        if self._served is None or self.state not in {PodState.READY, PodState.DRAINING}:
+            if self.state is PodState.FAILED:
                 raise ModelLoading(
                     "this pod has failed and is being replaced", retry_after_s=LOADING_RETRY_S
                 )
@@ -128,7 +130,7 @@ class Pod:
     @property
     def name(self) -> str:
         """The model's name, which is known before the model is."""
-        return self.settings.served_name or self.settings.model
+        return self.settings.served_model_name or self.settings.model
 
     def report(self) -> LoadReport:
         """Return the next load report."""
@@ -157,7 +159,7 @@ class Pod:
 
     def ready_report(self) -> ReadyReport:
         """Return whether the pod is ready, and if not, where it stands."""
-        is_loading = self.state in {State.STARTING, State.LOADING, State.WARMING}
+        is_loading = self.state in {PodState.STARTING, PodState.LOADING, PodState.WARMING}
         return ReadyReport(
             status=self.state.value,
             model=self.name,
@@ -171,14 +173,14 @@ class Pod:
         Raises:
             ModelLoading, Draining: it is not.
         """
-        if self.state in {State.DRAINING, State.STOPPED}:
+        if self.state in {PodState.DRAINING, PodState.STOPPED}:
             raise Draining("this pod is draining; another one takes the request")
         self._check_loaded()
 
     @property
     def is_alive(self) -> bool:
         """Whether the process need not be replaced."""
-        return self.state is not State.FAILED
+        return self.state is not PodState.FAILED
 
     @property
     def engine(self) -> Engine | None:
@@ -192,23 +194,23 @@ class Pod:
 
     async def bring_up(self, environ: Mapping[str, str]) -> None:
         """Load, warm up, become ready; on failure end the process with its own status."""
-        self.tell(Event.LISTENING)
+        self.tell(LifecycleEvent.LISTENING)
         try:
-            asked = served.source(self.settings, environ)
+            asked = served_model.source(self.settings, environ)
             loaded = await asyncio.to_thread(self.load, asked, self.progress)
-            self.tell(Event.LOADED)
+            self.tell(LifecycleEvent.LOADED)
             self.progress.begin("warming")
-            self._served = served.serve(loaded, self.settings)
-            await served.warm_up(self._served)
+            self._served = served_model.start_engine(loaded, self.settings)
+            await served_model.warm_up(self._served)
         except (CannotLoad, PermissionError) as error:
             logs.get().error("model.not_loaded", reason=str(error))
-            self.fail(Event.LOAD_FAILED, exit_causes.of_loading(error))
+            self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
         except Exception as error:  # noqa: BLE001 - a bug, told in full, ends the process all the same
             logs.get().exception("model.not_loaded")
-            self.fail(Event.LOAD_FAILED, exit_causes.of_loading(error))
+            self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
         else:
             self.progress.finish()
-            self.tell(Event.WARM)
+            self.tell(LifecycleEvent.WARM)
             logs.get().info(
                 "model.ready",
                 model=self._served.card.id,
@@ -222,16 +224,16 @@ class Pod:
         if engine is None:
             return None
         if engine.is_broken:
-            return exit_causes.of_engine(engine.fault)
-        return Exit.STALLED if engine.stalled_s > self.settings.stall_s else None
+            return exit_causes.from_engine_error(engine.fault)
+        return Exit.STALLED if engine.stalled_s > self.settings.stall_timeout_s else None
 
-    def fail(self, event: Event, status: Exit) -> None:
+    def fail(self, event: LifecycleEvent, status: Exit) -> None:
         """Be dead to the liveness probe; the process ends with `status`."""
         self.exit_status = status
         self.tell(event)
         self._idle.set()
         logs.get().error("pod.failed", exit_status=int(status), reason=status.says)
-        if event is Event.LOAD_FAILED:
+        if event is LifecycleEvent.LOAD_FAILED:
             self.end()
 
     def end(self) -> None:
@@ -240,7 +242,7 @@ class Pod:
 
     async def drain(self) -> None:
         """Be ready no more, then take nothing new; return when no request is open."""
-        self.tell(Event.TOLD_TO_STOP)
+        self.tell(LifecycleEvent.STOP_REQUESTED)
         try:
             await self._settle()
             while self.num_open and self.is_alive:
@@ -249,13 +251,13 @@ class Pod:
         except asyncio.CancelledError:
             logs.get().warning("pod.cut", num_open=self.num_open)
             raise
-        self.tell(Event.EMPTY)
+        self.tell(LifecycleEvent.DRAINED)
 
     async def _settle(self) -> None:
         """Take work a while longer, for balancers that have not heard yet."""
-        if self.state is State.DRAINING and self.settings.settle_s:
+        if self.state is PodState.DRAINING and self.settings.shutdown_delay_s:
             self._is_settling = True
-            await asyncio.sleep(self.settings.settle_s)
+            await asyncio.sleep(self.settings.shutdown_delay_s)
             self._is_settling = False
 
     def stop(self) -> None:
@@ -270,14 +272,14 @@ def create(settings: Settings, load: Load = checkpoint.load) -> Pod:
     return Pod(
         settings=settings,
         load=load,
-        decoders=Decoders(settings.decode_workers, settings.decode_deadline_s),
-        held=HeldBytes(settings.max_held_bytes),
+        decoders=DecoderPool(settings.audio_decode_workers, settings.audio_decode_timeout_s),
+        held=MemoryBudget(settings.max_request_memory_bytes),
         fetcher=Fetcher(
             is_on=settings.fetch == "public",
-            networks=settings.fetch_networks,
-            deadline_s=settings.fetch_deadline_s,
+            networks=settings.fetch_allowed_networks,
+            deadline_s=settings.fetch_timeout_s,
             max_bytes=settings.max_body_bytes,
             slots=asyncio.Semaphore(settings.max_fetches),
-            hosts=settings.fetch_hosts,
+            hosts=settings.fetch_allowed_hosts,
         ),
     )

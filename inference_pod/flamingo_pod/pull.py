@@ -22,7 +22,7 @@ try:
     from flamingo_pod.model.builtin.sizes import SIZES
     from flamingo_pod.weights import folder, hub
     from flamingo_pod.weights.errors import CannotLoad
-    from flamingo_pod.weights.progress import Progress
+    from flamingo_pod.weights.progress import LoadingProgress
 except ModuleNotFoundError as missing:
     print(  # noqa: T201 - said to a person
         f"flamingo pull: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
@@ -40,14 +40,14 @@ def main(argv: list[str]) -> int:
         print(f"flamingo pull: {asked.model} is built in; there is nothing to fetch")  # noqa: T201
         return Exit.OK
     logs.configure(service="pull", level="warning")
-    progress = Progress()
+    progress = LoadingProgress()
     try:
         with _told(progress, asked.model):
             found = _found(asked.model, asked.revision, progress)
     except (CannotLoad, PermissionError) as error:
         print(f"flamingo pull: {error}", file=sys.stderr)  # noqa: T201
-        return exit_causes.of_loading(error)
-    contents = folder.read(found)
+        return exit_causes.from_load_error(error)
+    contents = folder.read_contents(found)
     about = (
         f"{contents.num_parameters / 1e6:,.1f} M parameters in {contents.weight_bytes / 1e9:.2f} GB"
     )
@@ -63,15 +63,15 @@ def _parsed(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _found(model: str, revision: str | None, progress: Progress) -> Path:
+def _found(model: str, revision: str | None, progress: LoadingProgress) -> Path:
     if (local := Path(model)).is_dir():
-        folder.read(local)
+        folder.read_contents(local)
         return local
     return hub.fetch(model, revision, progress).folder
 
 
 @contextlib.contextmanager
-def _told(progress: Progress, model: str) -> Iterator[None]:
+def _told(progress: LoadingProgress, model: str) -> Iterator[None]:
     """Say how far it is: with a bar on a terminal, else a line every `LINE_S`."""
     console = Console(stderr=True)
     is_over = threading.Event()
@@ -85,7 +85,7 @@ def _told(progress: Progress, model: str) -> Iterator[None]:
         teller.join()
 
 
-def _bar(console: Console, progress: Progress, model: str, is_over: threading.Event) -> None:
+def _bar(console: Console, progress: LoadingProgress, model: str, is_over: threading.Event) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -99,7 +99,9 @@ def _bar(console: Console, progress: Progress, model: str, is_over: threading.Ev
             bar.update(task, completed=now.done_bytes, total=now.total_bytes)
 
 
-def _lines(console: Console, progress: Progress, model: str, is_over: threading.Event) -> None:
+def _lines(
+    console: Console, progress: LoadingProgress, model: str, is_over: threading.Event
+) -> None:
     while not is_over.wait(LINE_S):
         now = progress.now()
         left = "" if now.left_s is None else f", {now.left_s:.0f} s left"

@@ -7,47 +7,47 @@ import threading
 import traceback
 
 from flamingo_common.service import logs
-from flamingo_pod.lifecycle import Event, State
+from flamingo_pod.lifecycle import LifecycleEvent, PodState
 from flamingo_pod.pod import Pod
 
-NARRATE_S = 10.0
-LOOK_S = 1.0
-LAST_WORDS_S = 30.0
+PROGRESS_LOG_INTERVAL_S = 10.0
+CHECK_INTERVAL_S = 1.0
+FAILED_LINGER_S = 30.0
 """How long a pod that has failed still answers, so that probes and routers learn of it."""
-LOADING = frozenset({State.STARTING, State.LOADING, State.WARMING})
+LOADING = frozenset({PodState.STARTING, PodState.LOADING, PodState.WARMING})
 
 
-async def narrate(pod: Pod) -> None:
-    """Log where loading stands, at each new phase and every `NARRATE_S`."""
+async def log_loading_progress(pod: Pod) -> None:
+    """Log where loading stands, at each new phase and every `PROGRESS_LOG_INTERVAL_S`."""
     phase, told_s = None, 0.0
     while pod.state in LOADING:
         now = pod.progress.now()
-        if now.phase != phase or now.elapsed_s - told_s >= NARRATE_S:
+        if now.phase != phase or now.elapsed_s - told_s >= PROGRESS_LOG_INTERVAL_S:
             phase, told_s = now.phase, now.elapsed_s
             logs.get().info("model.loading", **now.model_dump(exclude_none=True))
-        await asyncio.sleep(LOOK_S / 4)
+        await asyncio.sleep(CHECK_INTERVAL_S / 4)
 
 
-async def guard(pod: Pod) -> None:
+async def watch_engine(pod: Pod) -> None:
     """Fail the pod, with all stacks in the log, when its engine is broken or makes no step.
 
     Should this very loop stand still, the interpreter's own watchdog writes the
     stacks: it needs neither the loop nor the interpreter's lock.
     """
-    look_s = min(LOOK_S, pod.settings.stall_s / 4)
+    interval_s = min(CHECK_INTERVAL_S, pod.settings.stall_timeout_s / 4)
     try:
         while (status := pod.fault()) is None or not pod.is_alive:
-            faulthandler.dump_traceback_later(pod.settings.stall_s, file=sys.stderr)
-            await asyncio.sleep(look_s)
+            faulthandler.dump_traceback_later(pod.settings.stall_timeout_s, file=sys.stderr)
+            await asyncio.sleep(interval_s)
     finally:
         faulthandler.cancel_dump_traceback_later()
-    logs.get().error("engine.failed", exit_status=int(status), stacks=stacks())
-    pod.fail(Event.FAULT, status)
-    await asyncio.sleep(LAST_WORDS_S)
+    logs.get().error("engine.failed", exit_status=int(status), stacks=thread_stacks())
+    pod.fail(LifecycleEvent.FAULT, status)
+    await asyncio.sleep(FAILED_LINGER_S)
     pod.end()
 
 
-def stacks() -> dict[str, list[str]]:
+def thread_stacks() -> dict[str, list[str]]:
     """Return what each thread is doing, innermost call last."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     frames = sys._current_frames()  # noqa: SLF001 - the documented way, whatever its name

@@ -42,7 +42,7 @@ def made(kind: str, seconds: float, rate_hz: int = RATE_HZ) -> bytes:
     """Return a tone in one of the bench's formats."""
     if kind in {"opus", "webm"}:
         rate_hz = 48_000
-    return sound_file.encoded(np.stack([sound(seconds, rate_hz)] * 2), rate_hz, kind)
+    return sound_file.encode_file(np.stack([sound(seconds, rate_hz)] * 2), rate_hz, kind)
 
 
 def wav(

@@ -128,13 +128,13 @@ def test_a_server_that_leaves_finishes_what_it_streams_and_goes_when_it_is_empty
 def test_a_roll_with_a_free_gpu_fails_no_request(fleet, clip):
     fleet.kubectl("scale", "fd", "music", "--replicas=2")
     fleet.wait_complete(2)
-    rolled_without_a_failure(fleet, clip, 2, "--max-held=64")
+    rolled_without_a_failure(fleet, clip, 2, "--max-concurrent-answers=64")
 
 
 def test_a_roll_without_a_free_gpu_fails_no_request(fleet, clip):
     fleet.kubectl("scale", "fd", "music", f"--replicas={NUM_GPUS}")
     fleet.wait_complete(NUM_GPUS)
-    rolled_without_a_failure(fleet, clip, NUM_GPUS, "--max-held=65")
+    rolled_without_a_failure(fleet, clip, NUM_GPUS, "--max-concurrent-answers=65")
 
 
 def rolled_without_a_failure(fleet, clip, num, arg):

@@ -96,12 +96,12 @@ def test_a_program_takes_the_flags_that_it_is_given_and_has_time_for_its_grace(m
 
 def test_a_server_s_grace_begins_with_the_time_in_which_it_still_takes_work(made):
     given = made.settings("server", PodSettings)
-    assert given.grace_s >= given.settle_s + 5
+    assert given.grace_s >= given.shutdown_delay_s + 5
 
 
 def test_a_router_waits_for_the_longest_answer_of_a_server(made):
     server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
-    assert router.grace_s >= router.cold_start_hold_s + server.grace_s - server.settle_s
+    assert router.grace_s >= router.cold_start_hold_s + server.grace_s - server.shutdown_delay_s
 
 
 def test_a_router_keeps_uploads_where_they_have_room(made):

@@ -98,7 +98,9 @@ def scraped(headers, *, before=(), **settings):
         made.cleanup_ctx.clear()  # no model is needed
         with serving.metrics.request("/v1/audio/captions", {"trace_id": "a" * 32}) as outcome:
             outcome.status = 200
-        serving.metrics.settle(Account(compute_s=1.0, audio_s=10.0), {"trace_id": "a" * 32})
+        serving.metrics.observe_completed(
+            Account(compute_s=1.0, audio_s=10.0), {"trace_id": "a" * 32}
+        )
         serving.metrics.tokens.labels("text").inc(5)
         serving.metrics.tokens.labels("audio").inc(7)
         serving.metrics.choices.labels("stop").inc()

@@ -17,8 +17,8 @@ SERVICES = {
 HEAD = """# Settings
 
 A flag wins over its variable, a variable over the file that `--config` names, the file over the
-default. The file is YAML and names settings as `max_held: 12`, with underscores. A name that is no
-setting is an error that says the closest one, and all faults are told at once.
+default. The file is YAML and names settings as `max_num_seqs: 12`, with underscores. A name that is
+no setting is an error that says the closest one, and all faults are told at once.
 `flamingo config show pod` (or `router`) prints what is in force and where each value comes from, as
 a file that can be used again; `flamingo config schema pod` prints the file's JSON schema.
 Written by `python tests/contract/test_settings_page.py`.

@@ -27,7 +27,7 @@ CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("replicas", (0, 1, 2, 3, 4)),
     ("replicas", (1, 2, 3)),
     ("server", tuple({"image": f"example.com/pod:{number}"} for number in range(3))),
-    ("server", ({"args": ["--max-held=9"]}, {"args": None})),
+    ("server", ({"args": ["--max-concurrent-answers=9"]}, {"args": None})),
     ("rollout", ({"strategy": "Recreate"}, {"strategy": "Auto"}, {"strategy": "RollingUpdate"})),
     ("rollout", ({"maxSurge": 1, "maxUnavailable": 0}, {"maxSurge": 0, "maxUnavailable": 1})),
     ("rollout", ({"maxSurge": 2, "maxUnavailable": 1}, {"paused": True}, {"paused": False})),

@@ -49,7 +49,7 @@ FULL = {
     "server": {
         "image": "ghcr.io/example/flamingo-pod:0.1.0",
         "imagePullSecrets": [{"name": "registry"}],
-        "args": ["--max-held=64"],
+        "args": ["--max-concurrent-answers=64"],
         "env": [
             {"name": "HF_HUB_OFFLINE", "value": "1"},
             {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},

@@ -228,11 +228,13 @@ def test_top_says_when_servers_ask_for_a_key_and_takes_another_way_with_one(clus
 
 
 def test_plan_says_what_would_change_and_changes_nothing(cluster, fleet):
-    wanted = deployment({**FULL, "mode": "Apply", "server": {"args": ["--max-held=8"]}}, name=NAME)
+    wanted = deployment(
+        {**FULL, "mode": "Apply", "server": {"args": ["--max-concurrent-answers=8"]}}, name=NAME
+    )
     before = cluster.stored(NAME)["metadata"]["generation"]
     shown = told(cluster, "plan", "-", body=wanted)
     assert "replaces every server, by rollout strategy Auto: server" in shown
-    assert "--max-held=8" in shown
+    assert "--max-concurrent-answers=8" in shown
     assert "server.resources.limits" in shown, "what the file leaves out goes"
     assert cluster.stored(NAME)["metadata"]["generation"] == before
 

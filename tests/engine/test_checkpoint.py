@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import MusicFlamingoConfig
 
 from flamingo_common.wire.requests import CaptionRequest
-from flamingo_pod.api import answer
+from flamingo_pod.api import generation
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.model.builtin.sizes import SIZES
@@ -106,10 +106,10 @@ def test_a_checkpoint_s_own_repetition_penalty_is_the_default(source_of, tmp_pat
     file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 1.3}))
     limits = checkpoint.load(source_of(id=str(folder))).limits
     assert limits.default_repetition_penalty == 1.3
-    ours = answer._params(limits, CaptionRequest(audio={"data": ""}), 8)
+    ours = generation._params(limits, CaptionRequest(audio={"data": ""}), 8)
     assert (ours.repetition_penalty, ours.temperature) == (1.3, 0.0)
     asked = CaptionRequest(audio={"data": ""}, repetition_penalty=1.0)
-    assert answer._params(limits, asked, 8).repetition_penalty == 1.0
+    assert generation._params(limits, asked, 8).repetition_penalty == 1.0
 
 
 def test_a_checkpoint_that_says_nothing_of_repetition_does_not_penalise_it(tiny):

@@ -15,7 +15,7 @@ from fakes import processes
 
 from flamingo_common.audio import windows
 from flamingo_common.wire import sse
-from flamingo_pod.audio.sound_file import decoded
+from flamingo_pod.audio.sound_file import decode_bytes
 from flamingo_pod.model import checkpoint
 from flamingo_pod.text import caption_styles
 
@@ -47,7 +47,7 @@ def token_ids(tiny, samples, text, **how):
 
 
 def samples_of(data):
-    return decoded(data, 90)
+    return decode_bytes(data, 90)
 
 
 def post_file(http, route, data, **fields):

@@ -12,16 +12,16 @@ from clips import hostile, synthesise
 from fakes import processes
 
 from flamingo_common.errors import AudioTooLong, InvalidAudio
-from flamingo_pod.audio import decode, workers
-from flamingo_pod.audio.memory_file import Gone, MemoryFile
+from flamingo_pod.audio import decode, decoder_pool
+from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileClosed
 from flamingo_pod.audio.reader import Block
-from flamingo_pod.audio.sound_file import decoded
+from flamingo_pod.audio.sound_file import decode_bytes
 
-BOUNDS = decode.Bounds(60)
+BOUNDS = decode.DecodeLimits(60)
 
 
 async def using(scenario, **changes):
-    decoders = workers.Decoders(**({"num_workers": 1, "deadline_s": 20.0} | changes))
+    decoders = decoder_pool.DecoderPool(**({"num_workers": 1, "deadline_s": 20.0} | changes))
     try:
         return await scenario(decoders)
     finally:
@@ -47,7 +47,7 @@ def test_a_clip_is_mono_at_16_khz_whatever_it_was(clips, name):
 def test_a_tone_keeps_its_pitch_at_any_rate(rate_hz):
     time_s = np.arange(rate_hz) / rate_hz
     tone = np.sin(2 * np.pi * 1000 * time_s).astype(np.float32) * 0.5
-    samples = decoded(synthesise.encoded(tone, rate_hz, "WAV", "FLOAT"), 60)
+    samples = decode_bytes(synthesise.encoded(tone, rate_hz, "WAV", "FLOAT"), 60)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert np.argmax(spectrum) * 16_000 / len(samples) == pytest.approx(1000, abs=2)
     assert np.abs(samples[2000:-2000]).max() == pytest.approx(0.5, rel=0.02)
@@ -56,14 +56,14 @@ def test_a_tone_keeps_its_pitch_at_any_rate(rate_hz):
 def test_channels_are_averaged():
     left, right = np.full(16_000, 0.5, np.float32), np.full(16_000, -0.25, np.float32)
     stereo = synthesise.encoded(np.stack([left, right], axis=1), 16_000, "WAV", "FLOAT")
-    assert np.allclose(decoded(stereo, 60), 0.125)
+    assert np.allclose(decode_bytes(stereo, 60), 0.125)
 
 
 def test_length_is_bounded_while_decoding():
     silence = synthesise.encoded(np.zeros(3600 * 16_000, np.float32), 16_000, "FLAC")
     assert len(silence) < 200_000, "an hour in a small file"
     with pytest.raises(AudioTooLong, match="60 s"):
-        decoded(silence, 60)
+        decode_bytes(silence, 60)
 
 
 def test_a_decoder_over_its_deadline_is_killed_and_the_next_clip_is_heard(clips):
@@ -73,7 +73,7 @@ def test_a_decoder_over_its_deadline_is_killed_and_the_next_clip_is_heard(clips)
         await hear(decoders, clips["notes.wav"])  # the worker is up
         decoders.deadline_s = 0.001
         with pytest.raises(InvalidAudio, match="to decode"):
-            await hear(decoders, silence, decode.Bounds(7200))
+            await hear(decoders, silence, decode.DecodeLimits(7200))
         decoders.deadline_s = 20.0
         return len(await hear(decoders, clips["notes.wav"]))
 
@@ -84,7 +84,7 @@ def test_a_decoder_that_dies_takes_only_its_own_request(clips):
     async def scenario(decoders):
         await hear(decoders, clips["notes.wav"])
         doomed = decoders._pool.schedule(os._exit, args=[11])
-        with pytest.raises(workers.ProcessExpired):
+        with pytest.raises(decoder_pool.ProcessExpired):
             await asyncio.wrap_future(doomed)
         return len(await hear(decoders, clips["notes.wav"]))
 
@@ -96,7 +96,7 @@ def test_a_decoder_that_burns_its_processor_is_ended_and_the_next_clip_is_heard(
 
     async def scenario(decoders):
         with pytest.raises(InvalidAudio, match=r"over 0\.1 s of a processor"):
-            await hear(decoders, long, decode.Bounds(7200))
+            await hear(decoders, long, decode.DecodeLimits(7200))
         decoders.max_cpu_s = 30.0
         return len(await hear(decoders, clips["notes.wav"]))
 
@@ -108,7 +108,7 @@ def test_a_worker_cannot_take_more_memory_than_a_clip_needs(clips):
         await hear(decoders, clips["notes.wav"])
         with pytest.raises(MemoryError):
             await asyncio.wrap_future(
-                decoders._pool.schedule(bytearray, args=[workers.MAX_CLIP_BYTES])
+                decoders._pool.schedule(bytearray, args=[decoder_pool.MAX_CLIP_BYTES])
             )
         return len(await hear(decoders, clips["notes.wav"]))
 
@@ -145,9 +145,9 @@ def test_a_file_that_was_closed_is_not_mistaken_for_its_descriptors_next_owner()
     with MemoryFile() as second:
         second.write(b"another tenant's")
         assert second.address.path == gone.path
-        with pytest.raises(Gone):
+        with pytest.raises(MemoryFileClosed):
             gone.open("rb")
-    with pytest.raises(Gone):
+    with pytest.raises(MemoryFileClosed):
         gone.open("rb")
 
 
@@ -163,10 +163,10 @@ def test_a_pod_that_is_killed_leaves_no_worker_behind(clips, tmp_path):
     program = textwrap.dedent(
         """
         import asyncio, os, signal, sys
-        from flamingo_pod.audio import decode, workers
+        from flamingo_pod.audio import decode, decoder_pool
 
         async def main():
-            decoders = workers.Decoders(num_workers=1, deadline_s=20)
+            decoders = decoder_pool.DecoderPool(num_workers=1, deadline_s=20)
             pid = decoders._pool.schedule(os.getpid)
             print(await asyncio.wrap_future(pid), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

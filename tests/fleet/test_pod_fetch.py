@@ -10,7 +10,7 @@ from fakes.sites import site
 
 from flamingo_common.errors import BadRequest, MediaFetchFailed, RequestTooLarge
 from flamingo_pod.audio.fetch import Fetcher
-from flamingo_pod.audio.memory_budget import HeldBytes
+from flamingo_pod.audio.memory_budget import MemoryBudget
 
 LOOPBACK = [ip_network("127.0.0.1/32")]
 METADATA = "http://169.254.169.254/latest/meta-data/"
@@ -27,7 +27,7 @@ def fetch(handler, path="/clip.mp3", *, networks=LOOPBACK, **changes):
 async def fetched(url, *, held=10**6, **changes):
     fields = {"is_on": True, "networks": [], "deadline_s": 5.0, "max_bytes": 1000}
     fetcher = Fetcher(**(fields | {"slots": asyncio.Semaphore(4)} | changes))
-    with HeldBytes(held).request() as holding:
+    with MemoryBudget(held).request() as holding:
         file = await fetcher.fetch(url, holding)
         with file.address.open("rb") as opened:
             return opened.read()

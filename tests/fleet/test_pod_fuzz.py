@@ -7,8 +7,8 @@ import numpy as np
 from clips import hostile
 
 from flamingo_common.errors import AudioTooLong, InvalidAudio
-from flamingo_pod.audio import sound_file, workers
-from flamingo_pod.audio.decode import Bounds
+from flamingo_pod.audio import decoder_pool, sound_file
+from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.memory_file import MemoryFile
 
 NUM_FILES = int(os.environ.get("FLAMINGO_FUZZED_FILES", "2000"))
@@ -43,7 +43,7 @@ async def heard(decoders, data):
     with MemoryFile() as file:
         file.write(data)
         try:
-            return len((await decoders.decode(file, Bounds(5))).samples) / 16_000
+            return len((await decoders.decode(file, DecodeLimits(5))).samples) / 16_000
         except (InvalidAudio, AudioTooLong) as error:
             return error.message
 
@@ -55,7 +55,7 @@ def test_no_broken_file_does_more_than_be_refused():
     files = [broken(random, whole[number % len(whole)]) for number in range(NUM_FILES)]
 
     async def scenario():
-        decoders = workers.Decoders(num_workers=2, deadline_s=20, max_cpu_s=5)
+        decoders = decoder_pool.DecoderPool(num_workers=2, deadline_s=20, max_cpu_s=5)
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(data):

@@ -28,8 +28,8 @@ FLAGS = {
     "--model": "flamingo-tiny",
     "--max-audio-s": str(hostile.MAX_S),
     "--max-body-bytes": str(MAX_BODY),
-    "--max-held-bytes": str(MAX_BODY + 100 * MIB),
-    "--fetch-networks": "127.0.0.1/32",
+    "--max-request-memory-bytes": str(MAX_BODY + 100 * MIB),
+    "--fetch-allowed-networks": "127.0.0.1/32",
 }
 
 

@@ -116,7 +116,7 @@ def test_a_pod_that_may_not_read_its_model_ends_with_a_status_that_says_so(hub, 
 def stuck(model_cache, tmp_path_factory):
     """A pod that was stuck; yields what it said, to whom it was asked last."""
     folder = tmp_path_factory.mktemp("stuck")
-    flags = ("--forward", "reference", "--stall-s", "2")
+    flags = ("--model-impl", "transformers", "--stall-timeout-s", "2")
     environ = {"STUCK_WHEN": str(folder / "now")}
     with processes.service(
         STUCK, *flags, log=folder / "log", environ=environ, ends_with=Exit.STALLED
@@ -161,7 +161,7 @@ def test_the_stacks_of_a_stuck_engine_are_in_the_log(stuck):
 def test_a_long_prefill_is_not_taken_for_a_stall(model_cache, tmp_path):
     # Longer than the limit altogether; some forty steps, each far below it.
     turns = [{"role": role, "content": "music " * 15_000} for role in ("system", "user")]
-    flags = ("--model", "flamingo-tiny", "--stall-s", "2")
+    flags = ("--model", "flamingo-tiny", "--stall-timeout-s", "2")
     with processes.service("flamingo_pod", *flags, log=tmp_path / "log") as running:
         processes.wait_until_ready(running)
         body = {"messages": turns, "max_tokens": 1}
@@ -174,7 +174,7 @@ def test_a_long_prefill_is_not_taken_for_a_stall(model_cache, tmp_path):
 def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
     model_cache, tmp_path
 ):
-    flags = ("--settle-s", "600", "--grace-s", "1200")
+    flags = ("--shutdown-delay-s", "600", "--grace-s", "1200")
     with (
         processes.service(
             "flamingo_pod", *flags, log=tmp_path / "log", ends_with=Exit.CUT

@@ -17,7 +17,7 @@ from fakes.sites import site
 from flamingo_common.errors import BadRequest, MediaFetchFailed, Overloaded, RequestTooLarge
 from flamingo_common.service import addresses
 from flamingo_pod.audio.fetch import Fetcher
-from flamingo_pod.audio.memory_budget import HeldBytes
+from flamingo_pod.audio.memory_budget import MemoryBudget
 
 OPEN = ip_network("127.0.0.2/32")
 REFUSALS = (BadRequest, MediaFetchFailed)
@@ -53,7 +53,7 @@ class Listener:
 async def fetched(url, *, held=10**6, **changes):
     fields = {"is_on": True, "networks": [], "deadline_s": 5.0, "max_bytes": 1000}
     fetcher = Fetcher(**(fields | {"slots": asyncio.Semaphore(4)} | changes))
-    with HeldBytes(held).request() as holding:
+    with MemoryBudget(held).request() as holding:
         file = await fetcher.fetch(url, holding)
         with file.address.open("rb") as opened:
             return opened.read()

@@ -24,12 +24,14 @@ def chunk(word):
     return responses.ChatChunk(id="a", created=0, model="m", choices=[choice])
 
 
-def streaming(events, play, *, heartbeat_s):
+def streaming(events, play, *, heartbeat_interval_s):
     """Serve what `events()` yields; return what `play(address)` returns."""
 
     async def main():
         async def handle(request):
-            return await stream.respond(request, events(), heartbeat_s=heartbeat_s)
+            return await stream.respond(
+                request, events(), heartbeat_interval_s=heartbeat_interval_s
+            )
 
         app = manners.application(max_body_bytes=2**20)
         app.router.add_post("/v1/chat/completions", handle)
@@ -63,7 +65,7 @@ def test_a_stream_that_speaks_has_no_comments():
         for word in "abc":
             yield chunk(word)
 
-    status, frames = streaming(events, ask, heartbeat_s=60)
+    status, frames = streaming(events, ask, heartbeat_interval_s=60)
     assert (status, len(frames), frames[-1]) == (200, 4, "data: [DONE]")
     assert not any(map(is_beat, frames))
 
@@ -75,7 +77,7 @@ def test_a_stream_that_thinks_first_and_between_is_kept_alive():
         await asyncio.sleep(0.3)
         yield chunk("b")
 
-    status, frames = streaming(events, ask, heartbeat_s=0.1)
+    status, frames = streaming(events, ask, heartbeat_interval_s=0.1)
     words = [number for number, frame in enumerate(frames) if not is_beat(frame)]
     assert status == 200
     assert len(words) == 3
@@ -89,7 +91,7 @@ def test_a_fault_that_comes_quickly_is_a_plain_answer(kind):
         raise kind("no")
         yield chunk("a")
 
-    status, _ = streaming(events, ask, heartbeat_s=30)
+    status, _ = streaming(events, ask, heartbeat_interval_s=30)
     assert status == (400 if kind is errors.ContextTooLong else 500)
 
 
@@ -103,7 +105,7 @@ def test_a_fault_that_comes_late_is_the_last_event(kind, code):
         raise kind("the secret of the house")
         yield chunk("a")
 
-    status, frames = streaming(events, ask, heartbeat_s=0.1)
+    status, frames = streaming(events, ask, heartbeat_interval_s=0.1)
     assert status == 200
     assert is_beat(frames[0])
     assert json.loads(frames[-1].removeprefix("data: "))["error"]["code"] == code
@@ -129,7 +131,7 @@ def test_a_client_that_leaves_before_the_first_word_ends_the_work():
         left_s = time.monotonic()
         return await ended.get() - left_s
 
-    assert streaming(events, leave, heartbeat_s=0.05) < 0.5
+    assert streaming(events, leave, heartbeat_interval_s=0.05) < 0.5
 
 
 def test_the_official_client_hears_the_words_alone():
@@ -143,7 +145,7 @@ def test_the_official_client_hears_the_words_alone():
             said = await client.chat.completions.create(model="m", stream=True, **QUESTION)
             return "".join([event.choices[0].delta.content async for event in said])
 
-    assert streaming(events, play, heartbeat_s=0.05) == "In A."
+    assert streaming(events, play, heartbeat_interval_s=0.05) == "In A."
 
 
 def late(http, body, deadline_ms):

@@ -112,9 +112,15 @@ def test_no_more_is_decoded_than_is_heard():
     with MemoryFile() as source, MemoryFile() as target:
         source.write(hostile.silence(2))
         started_s = time.process_time()
-        done = decode.decode(source.address, target.address, decode.Bounds(60, truncate=True))
+        done = decode.decode_clip(
+            source.address, target.address, decode.DecodeLimits(60, truncate=True)
+        )
         a_minute_s = time.process_time() - started_s
-        assert (done.num_samples, done.is_cut, done.told_s) == (60 * 16_000, True, 7200)
+        assert (done.num_samples, done.is_truncated, done.header_duration_s) == (
+            60 * 16_000,
+            True,
+            7200,
+        )
         started_s = time.process_time()
-        decode.decode(source.address, target.address, decode.Bounds(7200))
+        decode.decode_clip(source.address, target.address, decode.DecodeLimits(7200))
         assert a_minute_s < (time.process_time() - started_s) / 10

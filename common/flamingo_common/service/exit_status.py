@@ -34,7 +34,10 @@ class Exit(IntEnum):
     )
     HUB_UNREACHABLE = 7, "The hub did not answer, or failed; start again, which resumes."
     STALLED = 8, "The engine held work and made no step; all stacks are in the log."
-    DEVICE_MEMORY = 9, "The device's memory is too small; lower kv_tokens or cache_gib."
+    DEVICE_MEMORY = (
+        9,
+        "The device's memory is too small; lower kv_cache_tokens or encoder_cache_gib.",
+    )
     DEVICE_FAULT = 10, "The device fails whatever it is given; replace the pod, look at the GPU."
     ENGINE_BROKEN = 11, "The engine failed on everything it was given; the traceback is in the log."
     CUT = (

@@ -18,7 +18,7 @@ from aiohttp.http import HttpProcessingError
 
 from flamingo_common.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
 from flamingo_common.wire import parse, requests
-from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, HOLDING, Holding
+from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, RESERVATION, Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 
 FIELD_NAME = re.compile(requests.FORM_NAME)
@@ -44,7 +44,7 @@ class Body:
 class _Count:
     """Bytes of one body, as they come: a length may be absent, or of what is compressed."""
 
-    holding: Holding
+    holding: Reservation
     max_bytes: int
     copies: int
     num_bytes: int = 0
@@ -73,7 +73,7 @@ async def read(request: web.Request, *, max_bytes: int) -> Body:
         Overloaded: the pod holds too much already; nothing has been read.
     """
     is_json = request.content_type == "application/json"
-    count = _Count(request[HOLDING], max_bytes, COPIES_OF_JSON if is_json else 1)
+    count = _Count(request[RESERVATION], max_bytes, COPIES_OF_JSON if is_json else 1)
     count.expect(request.content_length or 0)
     match request.content_type:
         case "multipart/form-data":

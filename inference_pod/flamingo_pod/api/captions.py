@@ -11,10 +11,10 @@ from flamingo_common.service import http
 from flamingo_common.wire import openai_unsupported, parse, responses
 from flamingo_common.wire.requests import AnalyzeRequest, CaptionRequest
 from flamingo_pod import caller
-from flamingo_pod.api import answer, body, clip_intake, embedding_format, request_stats, stream
-from flamingo_pod.api.answer import Answer
+from flamingo_pod.api import body, clip_intake, embedding_format, generation, request_stats, stream
+from flamingo_pod.api.generation import Generation
 from flamingo_pod.pod import Pod
-from flamingo_pod.served import Served
+from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text import caption_styles
 from flamingo_pod.text.prompt import Turn
 
@@ -22,12 +22,14 @@ T = TypeVar("T", bound=CaptionRequest)
 
 
 async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Answer `POST /v1/audio/captions`."""
-    with pod.serving(caller.of(request)) as served:
+    """Generation `POST /v1/audio/captions`."""
+    with pod.admit(caller.from_request(request)) as served:
         asked, reply = await _hear(pod, served, request, CaptionRequest)
         if asked.stream:
             events = _events(pod, served, reply, None)
-            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
+            return await stream.respond(
+                request, events, heartbeat_interval_s=pod.settings.heartbeat_interval_s
+            )
         text = await _whole(pod, served, reply)
         return http.json_response(
             responses.Caption(
@@ -35,18 +37,20 @@ async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
                 caption=text,
                 finish_reason=reply.finish_reason,
                 usage=reply.usage,
-                metrics=answer.metrics(reply),
+                metrics=generation.request_metrics(reply),
             )
         )
 
 
 async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Answer `POST /v1/audio/analyze`."""
-    with pod.serving(caller.of(request)) as served:
+    """Generation `POST /v1/audio/analyze`."""
+    with pod.admit(caller.from_request(request)) as served:
         asked, reply = await _hear(pod, served, request, AnalyzeRequest)
         if asked.stream:
             events = _events(pod, served, reply, asked)
-            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
+            return await stream.respond(
+                request, events, heartbeat_interval_s=pod.settings.heartbeat_interval_s
+            )
         text = await _whole(pod, served, reply)
         rows = await _rows(served, reply, asked)
         analysis = responses.Analysis(
@@ -55,43 +59,49 @@ async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
             finish_reason=reply.finish_reason,
             embedding=embedding_format.outline(rows, asked),
             usage=reply.usage,
-            metrics=answer.metrics(reply),
+            metrics=generation.request_metrics(reply),
         )
         written = await asyncio.to_thread(embedding_format.encode, analysis, rows)
         return web.Response(body=written, content_type="application/json", charset="utf-8")
 
 
-async def _hear(pod: Pod, served: Served, request: web.Request, kind: type[T]) -> tuple[T, Answer]:
+async def _hear(
+    pod: Pod, served: ServedModel, request: web.Request, kind: type[T]
+) -> tuple[T, Generation]:
     """Return the request, and its answer not yet begun."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
     openai_unsupported.refuse(came.fields, own={"audio"})
     asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
     audio = came.file or asked.audio
-    heard = await clip_intake.read(pod, served, request, audio, truncate=asked.truncate)
-    turn = Turn("user", caption_styles.prompt(asked), has_audio=True)
-    reply = await answer.ask(served, [turn], heard, asked, request[request_stats.ACCOUNT])
-    request[http.FACTS] |= answer.facts(reply.question)
+    heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
+    turn = Turn("user", caption_styles.caption_prompt(asked), has_audio=True)
+    reply = await generation.prepare(
+        served, [turn], heard, asked, request[request_stats.REQUEST_STATS]
+    )
+    request[http.FACTS] |= generation.log_fields(reply.question)
     # Without its audio: base64 is not kept while the answer comes.
     return asked.model_copy(update={"audio": None}), reply
 
 
-async def _whole(pod: Pod, served: Served, reply: Answer) -> str:
-    async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
+async def _whole(pod: Pod, served: ServedModel, reply: Generation) -> str:
+    async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
         return "".join([piece.text async for piece in pieces])
 
 
-async def _rows(served: Served, reply: Answer, asked: AnalyzeRequest) -> embedding_format.Rows:
+async def _rows(
+    served: ServedModel, reply: Generation, asked: AnalyzeRequest
+) -> embedding_format.Rows:
     assert reply.question.clip is not None  # a caption is of a clip
     # The clip keeps its windows' states: nothing is encoded twice.
     return await embedding_format.rows(served, reply.question.clip.audio, asked)
 
 
 async def _events(
-    pod: Pod, served: Served, reply: Answer, asked: AnalyzeRequest | None
+    pod: Pod, served: ServedModel, reply: Generation, asked: AnalyzeRequest | None
 ) -> AsyncGenerator[responses.Answer | str, None]:
     common = served.heading("ana" if asked else "cap")
-    async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
+    async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
         async for piece in pieces:
             if piece.text:
                 yield responses.CaptionChunk(**common, delta=piece.text)
@@ -100,7 +110,7 @@ async def _events(
         delta="",
         finish_reason=reply.finish_reason,
         usage=reply.usage,
-        metrics=answer.metrics(reply),
+        metrics=generation.request_metrics(reply),
     )
     if asked is None:
         yield last

@@ -11,14 +11,14 @@ from flamingo_common.service import http
 from flamingo_common.wire import openai_unsupported, parse, requests, responses
 from flamingo_common.wire.requests import AudioInput, ChatRequest
 from flamingo_pod import caller
-from flamingo_pod.api import answer, body, clip_intake, request_stats, stream
-from flamingo_pod.api.answer import Answer, Piece
+from flamingo_pod.api import body, clip_intake, generation, request_stats, stream
 from flamingo_pod.api.body import Body
-from flamingo_pod.api.clip_intake import Clip
+from flamingo_pod.api.clip_intake import PreparedClip
+from flamingo_pod.api.generation import ChoiceDelta, Generation
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.engine.sequence import Step
 from flamingo_pod.pod import Pod
-from flamingo_pod.served import Served
+from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text import detokenize
 from flamingo_pod.text.prompt import Turn
 
@@ -27,23 +27,27 @@ IMPOSSIBLE = -9999.0
 
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Answer `POST /v1/chat/completions`."""
-    with pod.serving(caller.of(request)) as served:
+    """Generation `POST /v1/chat/completions`."""
+    with pod.admit(caller.from_request(request)) as served:
         asked, turns, heard = await _hear(pod, served, request)
-        reply = await answer.ask(served, turns, heard, asked, request[request_stats.ACCOUNT])
+        reply = await generation.prepare(
+            served, turns, heard, asked, request[request_stats.REQUEST_STATS]
+        )
         pod.check_room(len(reply.choices))
-        request[http.FACTS] |= answer.facts(reply.question)
+        request[http.FACTS] |= generation.log_fields(reply.question)
         if asked.stream:
             events = _events(pod, served, reply, asked)
-            return await stream.respond(request, events, heartbeat_s=pod.settings.heartbeat_s)
-        async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
+            return await stream.respond(
+                request, events, heartbeat_interval_s=pod.settings.heartbeat_interval_s
+            )
+        async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
             said = [piece async for piece in pieces]
         return http.json_response(_completion(served, reply, said))
 
 
 async def _hear(
-    pod: Pod, served: Served, request: web.Request
-) -> tuple[ChatRequest, list[Turn], Clip | None]:
+    pod: Pod, served: ServedModel, request: web.Request
+) -> tuple[ChatRequest, list[Turn], PreparedClip | None]:
     """Return what is asked, without its messages: base64 is not kept while the answer comes."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
     openai_unsupported.refuse(came.fields, own=openai_unsupported.CHAT_ONLY)
@@ -52,7 +56,7 @@ async def _hear(
     turns, audio = conversation(asked.messages, came.file)
     heard = None
     if audio is not None:
-        heard = await clip_intake.read(pod, served, request, audio, truncate=asked.truncate)
+        heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
     return asked.model_copy(update={"messages": []}), turns, heard
 
 
@@ -122,7 +126,9 @@ def _parts(message: requests.Message) -> tuple[str, list[AudioInput]]:
     return "".join(texts), audios
 
 
-def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> responses.ChatCompletion:
+def _completion(
+    served: ServedModel, reply: Generation, said: Sequence[ChoiceDelta]
+) -> responses.ChatCompletion:
     choices = [
         _choice(served, reply, number, [piece for piece in said if piece.index == number])
         for number in range(len(reply.choices))
@@ -131,11 +137,13 @@ def _completion(served: Served, reply: Answer, said: Sequence[Piece]) -> respons
         **served.heading("chatcmpl"),
         choices=choices,
         usage=reply.usage,
-        metrics=answer.metrics(reply),
+        metrics=generation.request_metrics(reply),
     )
 
 
-def _choice(served: Served, reply: Answer, number: int, said: Sequence[Piece]) -> responses.Choice:
+def _choice(
+    served: ServedModel, reply: Generation, number: int, said: Sequence[ChoiceDelta]
+) -> responses.Choice:
     text = "".join(piece.text for piece in said)
     return responses.Choice(
         index=number,
@@ -145,7 +153,9 @@ def _choice(served: Served, reply: Answer, number: int, said: Sequence[Piece]) -
     )
 
 
-def _logprobs(served: Served, reply: Answer, steps: Sequence[Step]) -> responses.Logprobs | None:
+def _logprobs(
+    served: ServedModel, reply: Generation, steps: Sequence[Step]
+) -> responses.Logprobs | None:
     if reply.question.params.num_logprobs is None:
         return None
     tokenizer = served.checkpoint.processor.tokenizer
@@ -174,7 +184,7 @@ def _likelihood(tokenizer: Any, token_id: int, logprob: float) -> dict[str, Any]
 
 
 async def _events(
-    pod: Pod, served: Served, reply: Answer, asked: ChatRequest
+    pod: Pod, served: ServedModel, reply: Generation, asked: ChatRequest
 ) -> AsyncGenerator[responses.Answer, None]:
     common = served.heading("chatcmpl")
 
@@ -183,7 +193,7 @@ async def _events(
         return responses.ChatChunk(**common, choices=[choice])
 
     is_begun = False
-    async with contextlib.aclosing(answer.speak(pod, served, reply)) as pieces:
+    async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
         async for piece in pieces:
             if not is_begun:  # not sooner: until there is a word, a fault is a plain answer
                 for choice in reply.choices:
@@ -196,5 +206,5 @@ async def _events(
                 yield chunk(piece.index, responses.Delta(), finish_reason=piece.finish_reason)
     if asked.stream_options and asked.stream_options.include_usage:
         yield responses.ChatChunk(
-            **common, choices=[], usage=reply.usage, metrics=answer.metrics(reply)
+            **common, choices=[], usage=reply.usage, metrics=generation.request_metrics(reply)
         )

@@ -16,7 +16,7 @@ from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_common.wire.responses import EmbeddingData
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.engine.request_stats import Account
-from flamingo_pod.served import Served
+from flamingo_pod.served_model import ServedModel
 
 Rows = NDArray[np.float32]
 HOLE = b'"embedding":""'
@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 8
 
 
 async def rows(
-    served: Served, audio: Audio, options: EmbeddingOptions, account: Account | None = None
+    served: ServedModel, audio: Audio, options: EmbeddingOptions, account: Account | None = None
 ) -> Rows:
     """Return float32 `(frames, width)`, or `(1, width)` when pooled."""
     if options.layer == "projector":

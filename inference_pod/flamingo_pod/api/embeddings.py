@@ -15,41 +15,41 @@ from flamingo_common.wire.openai_embeddings import VectorRequest
 from flamingo_common.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
 from flamingo_pod import caller
 from flamingo_pod.api import body, clip_intake, embedding_format, request_stats
-from flamingo_pod.api.clip_intake import Clip, Length
+from flamingo_pod.api.clip_intake import ClipLength, PreparedClip
 from flamingo_pod.api.embedding_format import Rows
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.pod import Pod
-from flamingo_pod.served import Served
+from flamingo_pod.served_model import ServedModel
 
 
 async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Answer `POST /v1/audio/embeddings`."""
-    with pod.serving(caller.of(request)) as served:
+    """Generation `POST /v1/audio/embeddings`."""
+    with pod.admit(caller.from_request(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
         served.check_model(asked.model)
-        account = request[request_stats.ACCOUNT]
+        account = request[request_stats.REQUEST_STATS]
         audio = came.file or asked.audio
-        heard = await clip_intake.read(pod, served, request, audio, truncate=asked.truncate)
+        heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
         rows = await _encode(served, heard, asked, account)
         request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
 
 
 async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Answer `POST /v1/embeddings`: the clips one after the other, one vector each."""
-    with pod.serving(caller.of(request)) as served:
+    """Generation `POST /v1/embeddings`: the clips one after the other, one vector each."""
+    with pod.admit(caller.from_request(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
         asked = parse.request(VectorRequest, body.with_input(came), is_form=came.is_form)
         served.check_model(asked.model)
         _check_width(served, asked)
         clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
-        account = request[request_stats.ACCOUNT]
-        lengths: list[Length] = []
+        account = request[request_stats.REQUEST_STATS]
+        lengths: list[ClipLength] = []
         data: list[responses.Vector] = []
         for number, each in enumerate(clips):  # only one is held decoded
-            heard = await clip_intake.read(pod, served, request, each, truncate=asked.truncate)
+            heard = await clip_intake.read_clip(pod, served, request, each, truncate=asked.truncate)
             rows = await _encode(served, heard, asked, account)
             data.append(
                 responses.Vector(index=number, embedding=embedding_format.vector(rows, asked))
@@ -62,7 +62,7 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         )
 
 
-def _check_width(served: Served, asked: VectorRequest) -> None:
+def _check_width(served: ServedModel, asked: VectorRequest) -> None:
     width = served.card.embedding_dimensions[asked.layer]
     if asked.dimensions not in (None, width):
         raise UnsupportedParameter(
@@ -70,14 +70,16 @@ def _check_width(served: Served, asked: VectorRequest) -> None:
         )
 
 
-async def _encode(served: Served, heard: Clip, asked: EmbeddingOptions, account: Account) -> Rows:
+async def _encode(
+    served: ServedModel, heard: PreparedClip, asked: EmbeddingOptions, account: Account
+) -> Rows:
     account.num_windows_left = heard.num_windows
     with served.engine.load.holding(account):
         async with served.caller.in_time():
             return await embedding_format.rows(served, heard.audio, asked, account)
 
 
-def _usage(lengths: Sequence[Length]) -> responses.EmbeddingUsage:
+def _usage(lengths: Sequence[ClipLength]) -> responses.EmbeddingUsage:
     num_tokens = sum(length.num_tokens for length in lengths)
     return responses.EmbeddingUsage(
         prompt_tokens=num_tokens,
@@ -87,7 +89,9 @@ def _usage(lengths: Sequence[Length]) -> responses.EmbeddingUsage:
     )
 
 
-def _response(served: Served, heard: Clip, rows: Rows, asked: EmbeddingRequest) -> web.Response:
+def _response(
+    served: ServedModel, heard: PreparedClip, rows: Rows, asked: EmbeddingRequest
+) -> web.Response:
     if asked.encoding_format == "npy":
         return web.Response(body=embedding_format.npy(rows), content_type="application/x-npy")
     answer = responses.EmbeddingList(

@@ -11,23 +11,23 @@ from aiohttp import web
 from flamingo_common.service import http, traces
 from flamingo_common.wire.report import CLIP_HEADER
 from flamingo_common.wire.responses import METRICS_HEADER
-from flamingo_pod.audio.memory_budget import HOLDING
+from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.pod import Pod
 
-ACCOUNT = web.RequestKey("account", Account)
-Story = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
+REQUEST_STATS = web.RequestKey("account", Account)
+Handler = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
 YES = frozenset({"1", "true", "yes"})
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OPERATIONS = {"/v1/audio/embeddings": "embeddings", "/v1/embeddings": "embeddings"}
 """What OpenTelemetry's GenAI conventions call a route; the others are `chat`."""
 
 
-def kept(pod: Pod, story: Story) -> http.Handler:
-    """Return `story` as a handler that keeps an account of each request."""
+def with_request_stats(pod: Pod, handle: Handler) -> http.Handler:
+    """Return `handle` as a handler that keeps an account of each request."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        account = request[ACCOUNT] = Account(
+        account = request[REQUEST_STATS] = Account(
             route=request.path,
             clip=_clip(request),
             wants_metrics=request.headers.get(METRICS_HEADER) in YES,
@@ -36,9 +36,9 @@ def kept(pod: Pod, story: Story) -> http.Handler:
         try:
             with (
                 pod.metrics.request(account.route, span.exemplar) as outcome,
-                pod.held.request() as request[HOLDING],
+                pod.held.request() as request[RESERVATION],
             ):
-                response = await story(pod, request)
+                response = await handle(pod, request)
                 outcome.status = response.status
                 outcome.error = str(facts["error"]) if "error" in facts else None
         finally:
@@ -46,7 +46,7 @@ def kept(pod: Pod, story: Story) -> http.Handler:
             facts |= _told(account)
         if outcome.error is None:
             pod.timings.add(account)
-            pod.metrics.settle(account, span.exemplar)
+            pod.metrics.observe_completed(account, span.exemplar)
         return response
 
     return handler

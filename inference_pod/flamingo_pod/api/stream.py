@@ -28,21 +28,21 @@ Event = Answer | str
 
 
 async def respond(
-    request: web.Request, events: AsyncGenerator[Event, None], *, heartbeat_s: float
+    request: web.Request, events: AsyncGenerator[Event, None], *, heartbeat_interval_s: float
 ) -> web.StreamResponse:
     """Send each event as it comes, then `[DONE]`.
 
-    What is raised before the first event, and within `heartbeat_s`, still becomes an
+    What is raised before the first event, and within `heartbeat_interval_s`, still becomes an
     ordinary error response; later, the status is out and the error becomes an event.
     """
     async with contextlib.aclosing(events), _begun(events) as first:
-        await asyncio.wait({first}, timeout=heartbeat_s)
+        await asyncio.wait({first}, timeout=heartbeat_interval_s)
         if first.done():
             first.result()
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
         voice = _Voice(request, response)
-        async with voice.beating(heartbeat_s):
+        async with voice.beating(heartbeat_interval_s):
             await _tell(voice, first, events)
     return response
 

@@ -18,7 +18,7 @@ import soxr
 from flamingo_common.audio import windows
 from flamingo_common.errors import AudioTooLong, InvalidAudio
 from flamingo_pod.audio import reader
-from flamingo_pod.audio.memory_file import Address
+from flamingo_pod.audio.memory_file import MemoryFileAddress
 from flamingo_pod.audio.reader import Block, Samples
 
 BLOCK_SAMPLES = 65_536
@@ -30,7 +30,7 @@ MAX_PEAK = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class DecodeLimits:
     """How much audio one request may hold."""
 
     max_seconds: float
@@ -39,42 +39,48 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodeResult:
     """What was written."""
 
     num_samples: int
-    is_cut: bool
-    told_s: float | None
+    is_truncated: bool
+    header_duration_s: float | None
     """How long the clip's header says the clip is; never trusted, but told."""
 
 
-def decode(source: Address, target: Address, bounds: Bounds) -> Decoded:
+def decode_clip(
+    source: MemoryFileAddress, target: MemoryFileAddress, bounds: DecodeLimits
+) -> DecodeResult:
     """Write the clip to `target` as mono float32 at 16 kHz, the mean of its channels.
 
     Raises:
         InvalidAudio: not a readable container, damaged, empty, or not finite.
         AudioTooLong: more than `bounds.max_seconds`, and not to be cut.
-        Gone: nobody waits for it any more.
+        MemoryFileClosed: nobody waits for it any more.
     """
-    with source.open("rb") as file, target.open("wb") as sink, reader.opened(file) as clip:
+    with source.open("rb") as file, target.open("wb") as sink, reader.open_clip(file) as clip:
         limit = int(bounds.max_seconds * windows.SAMPLE_RATE_HZ)
-        num_samples, is_cut = 0, False
+        num_samples, is_truncated = 0, False
         for part in _resampled(_gathered(_bounded(clip.blocks))):
             _check_level(part)
-            is_cut = num_samples + len(part) > limit
-            if is_cut and not bounds.truncate:
-                raise AudioTooLong(_too_long(bounds.max_seconds, clip.told_s))
+            is_truncated = num_samples + len(part) > limit
+            if is_truncated and not bounds.truncate:
+                raise AudioTooLong(_too_long(bounds.max_seconds, clip.header_duration_s))
             kept = part[: limit - num_samples]
             _write(sink, kept)
             num_samples += len(kept)
-            if is_cut:
+            if is_truncated:
                 break
         _check_length(num_samples)
-        return Decoded(num_samples, is_cut, clip.told_s)
+        return DecodeResult(num_samples, is_truncated, clip.header_duration_s)
 
 
-def _too_long(max_seconds: float, told_s: float | None) -> str:
-    says = f" (its header says {told_s:.0f} s)" if told_s and told_s > max_seconds else ""
+def _too_long(max_seconds: float, header_duration_s: float | None) -> str:
+    says = (
+        f" (its header says {header_duration_s:.0f} s)"
+        if header_duration_s and header_duration_s > max_seconds
+        else ""
+    )
     return (
         f"the audio is longer than {max_seconds:g} s{says}; "
         "truncate: true hears the beginning and says how much that is"

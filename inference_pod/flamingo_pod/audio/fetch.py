@@ -13,7 +13,7 @@ from yarl import URL
 
 from flamingo_common.errors import BadRequest, MediaFetchFailed, RequestTooLarge
 from flamingo_common.service import addresses, public_http
-from flamingo_pod.audio.memory_budget import Holding
+from flamingo_pod.audio.memory_budget import Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 
 MAX_REDIRECTS = 3
@@ -36,7 +36,7 @@ class Fetcher:
     resolver: AbstractResolver | None = None
     """Where names are looked up; None is the system's way."""
 
-    async def fetch(self, url: str, holding: Holding) -> MemoryFile:
+    async def fetch(self, url: str, holding: Reservation) -> MemoryFile:
         """Return what `url` holds.
 
         Raises:
@@ -69,7 +69,7 @@ class Fetcher:
             raise BadRequest(f"the audio's url {fault}", param="url")
         return target
 
-    async def _get(self, url: URL, holding: Holding) -> MemoryFile:
+    async def _get(self, url: URL, holding: Reservation) -> MemoryFile:
         async with public_http.session(self.networks, resolver=self.resolver) as session:
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(url, allow_redirects=False) as response:
@@ -81,7 +81,7 @@ class Fetcher:
                     raise _not_fetched(f"it redirects to a URL that {fault}")
         raise _not_fetched(f"it redirects over {MAX_REDIRECTS} times")
 
-    async def _read(self, response: aiohttp.ClientResponse, holding: Holding) -> MemoryFile:
+    async def _read(self, response: aiohttp.ClientResponse, holding: Reservation) -> MemoryFile:
         if response.status != 200:  # noqa: PLR2004 - HTTP's OK
             raise MediaFetchFailed(
                 f"the audio's URL answered with status {response.status}", param="url"

@@ -12,7 +12,7 @@ import pybase64
 from flamingo_common.errors import InvalidAudio
 from flamingo_common.wire.requests import AudioInput
 from flamingo_pod.audio.fetch import Fetcher
-from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, Holding
+from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 
 PIECE_CHARS = 2**20
@@ -20,7 +20,7 @@ PIECE_CHARS = 2**20
 
 
 async def clip_file(
-    audio: AudioInput | MemoryFile, fetcher: Fetcher, holding: Holding
+    audio: AudioInput | MemoryFile, fetcher: Fetcher, holding: Reservation
 ) -> MemoryFile:
     """Return the clip's file, not yet decoded.
 
@@ -41,7 +41,7 @@ def held_bytes(audio: AudioInput | MemoryFile, file: MemoryFile) -> int:
     return max(file.size, COPIES_OF_JSON * len(text))
 
 
-async def _named(audio: AudioInput, fetcher: Fetcher, holding: Holding) -> MemoryFile:
+async def _named(audio: AudioInput, fetcher: Fetcher, holding: Reservation) -> MemoryFile:
     text = audio.data if audio.data is not None else audio.url
     assert text is not None  # AudioInput has exactly one of the two
     is_data_url = text.startswith("data:")

@@ -20,16 +20,16 @@ RETRY_S = 1.0
 
 
 @dataclass(slots=True)
-class HeldBytes:
+class MemoryBudget:
     """What all requests together hold."""
 
     max_bytes: int
     num_bytes: int = 0
 
     @contextmanager
-    def request(self) -> "Iterator[Holding]":
+    def request(self) -> "Iterator[Reservation]":
         """Yield what one request holds, and let it all go at the end."""
-        holding = Holding(self)
+        holding = Reservation(self)
         try:
             yield holding
         finally:
@@ -41,10 +41,10 @@ class HeldBytes:
 
 
 @dataclass(slots=True)
-class Holding:
+class Reservation:
     """What one request holds: its body, the clip's bytes, then the clip's samples."""
 
-    total: HeldBytes
+    total: MemoryBudget
     num_bytes: int = 0
     _files: list[MemoryFile] = field(default_factory=list)
 
@@ -91,5 +91,5 @@ class Holding:
         self.keep(-self.num_bytes)
 
 
-HOLDING = web.RequestKey("holding", Holding)
+RESERVATION = web.RequestKey("holding", Reservation)
 """What a request holds."""

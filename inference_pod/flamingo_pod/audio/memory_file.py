@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Gone(Exception):
+class MemoryFileClosed(Exception):
     """The file was closed before the worker came to open it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class MemoryFileAddress:
     """Where a memory file is, for a process of the same user."""
 
     path: str
@@ -30,16 +30,16 @@ class Address:
         """Open the file.
 
         Raises:
-            Gone: it is closed; its descriptor's number may be another file's by now.
+            MemoryFileClosed: it is closed; its descriptor's number may be another file's by now.
         """
         flags = os.O_RDONLY if mode == "rb" else os.O_WRONLY
         try:
             descriptor = os.open(self.path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            raise Gone from None
+            raise MemoryFileClosed from None
         if os.fstat(descriptor).st_ino != self.inode:
             os.close(descriptor)
-            raise Gone
+            raise MemoryFileClosed
         return io.FileIO(descriptor, mode)
 
 
@@ -51,10 +51,10 @@ class MemoryFile:
         self.size = 0
 
     @property
-    def address(self) -> Address:
+    def address(self) -> MemoryFileAddress:
         """What a worker opens it by."""
         number = self._file.fileno()
-        return Address(f"/proc/{os.getpid()}/fd/{number}", os.fstat(number).st_ino)
+        return MemoryFileAddress(f"/proc/{os.getpid()}/fd/{number}", os.fstat(number).st_ino)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append `data`."""

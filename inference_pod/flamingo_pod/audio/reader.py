@@ -45,16 +45,16 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenClip:
     """A clip whose header was read."""
 
-    told_s: float | None
+    header_duration_s: float | None
     """How long its header says it is, which may be anything."""
     blocks: Iterator[Block]
 
 
 @contextlib.contextmanager
-def opened(file: io.FileIO) -> Iterator[Opened]:
+def open_clip(file: io.FileIO) -> Iterator[OpenClip]:
     """Open a clip and yield its first audio stream.
 
     Raises:
@@ -69,7 +69,7 @@ def opened(file: io.FileIO) -> Iterator[Opened]:
             raise InvalidAudio(f"the {container} file holds audio in a codec that is not read here")
         stream.codec_context.thread_count = 1
         _check_shape(stream.rate, stream.channels)
-        yield Opened(_told_s(source, stream), _blocks(source, stream))
+        yield OpenClip(_told_s(source, stream), _blocks(source, stream))
 
 
 def _container(file: io.FileIO) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flamingo_pod.audio import decode
-from flamingo_pod.audio.decode import Bounds
+from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.memory_file import MemoryFile
 
 Samples = NDArray[np.float32]
@@ -27,7 +27,7 @@ FORMATS = {
 }
 
 
-def encoded(samples: Samples, rate_hz: int, kind: str) -> bytes:
+def encode_file(samples: Samples, rate_hz: int, kind: str) -> bytes:
     """Return `(channels, samples)`, one or two of them, as a file of one of `FORMATS`."""
     container, encoder = FORMATS[kind]
     layout = "mono" if len(samples) == 1 else "stereo"
@@ -51,9 +51,9 @@ def _frame(samples: Samples, rate_hz: int, layout: str) -> Any:
     return frame
 
 
-def decoded(data: bytes, max_seconds: float) -> Samples:
+def decode_bytes(data: bytes, max_seconds: float) -> Samples:
     """Return what a decoding worker makes of `data`, done in this process."""
     with MemoryFile() as source, MemoryFile() as target:
         source.write(data)
-        decode.decode(source.address, target.address, Bounds(max_seconds))
+        decode.decode_clip(source.address, target.address, DecodeLimits(max_seconds))
         return target.floats()

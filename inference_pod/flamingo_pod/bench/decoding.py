@@ -10,7 +10,7 @@ import numpy as np
 
 from flamingo_common.audio import windows
 from flamingo_pod.audio import decode, sound_file
-from flamingo_pod.audio.memory_file import Address, MemoryFile
+from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileAddress
 from flamingo_pod.bench import machine, sound, table
 
 PROG = "flamingo bench decode"
@@ -41,7 +41,7 @@ def _file(kind: str, minutes: float) -> bytes:
     rate_hz = RATES_HZ.get(kind, USUAL_RATE_HZ)
     section = sound.clip(SECTION_S * rate_hz / windows.SAMPLE_RATE_HZ, seed=1)
     left = np.resize(section, int(minutes * 60 * rate_hz))
-    return sound_file.encoded(np.stack([left, np.roll(left, rate_hz // 50)]), rate_hz, kind)
+    return sound_file.encode_file(np.stack([left, np.roll(left, rate_hz // 50)]), rate_hz, kind)
 
 
 def _cost(data: bytes) -> tuple[float, int]:
@@ -52,11 +52,11 @@ def _cost(data: bytes) -> tuple[float, int]:
         return pool.apply(measured, [source.address, target.address])
 
 
-def measured(source: Address, target: Address) -> tuple[float, int]:
+def measured(source: MemoryFileAddress, target: MemoryFileAddress) -> tuple[float, int]:
     """Decode in this process; return CPU-seconds and what was mapped beyond what is at rest."""
     at_rest = _status_bytes("VmSize")
     started_s = time.process_time()
-    decode.decode(source, target, decode.Bounds(max_seconds=7200))
+    decode.decode_clip(source, target, decode.DecodeLimits(max_seconds=7200))
     return time.process_time() - started_s, _status_bytes("VmPeak") - at_rest
 
 

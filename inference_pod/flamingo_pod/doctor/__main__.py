@@ -19,22 +19,22 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--revision")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    asked = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     logs.configure(service="doctor", level="error")  # standard output is the answer
-    for check in checks(asked):
+    for check in checks(arguments):
         print(check.model_dump_json(), flush=True)  # noqa: T201 - read by the command
 
 
-def checks(asked: argparse.Namespace) -> Iterator[Check]:
+def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     """Yield each check when it is made."""
     yield from software.checks()
     yield from sound.checks()
-    held = device.choose(asked.device, asked.dtype)
-    yield from device.checks(held)
-    contents, found = model.look(asked.model, asked.revision)
+    placement = device.choose_placement(arguments.device, arguments.dtype)
+    yield from device.checks(placement)
+    contents, found = model.inspect(arguments.model, arguments.revision)
     yield from found
     if contents is not None:
-        yield device.memory(held, contents)
+        yield device.memory_check(placement, contents)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from flamingo_common.service.checks import Check, bad, doubtful, good
-from flamingo_pod.weights.folder import Contents
+from flamingo_pod.weights.folder import FolderContents
 
 QUERY = "name,driver_version,memory.total,compute_cap"
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -20,34 +20,34 @@ NVIDIA_SMI_S = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Placement:
     """Where the model would be, and as what."""
 
     device: str
     dtype: str
 
 
-def choose(device: str, dtype: str) -> Held:
+def choose_placement(device: str, dtype: str) -> Placement:
     """Return what `auto` means here, as the pod decides it."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
-    return Held(device, dtype)
+    return Placement(device, dtype)
 
 
-def checks(held: Held) -> Iterator[Check]:
+def checks(placement: Placement) -> Iterator[Check]:
     """Yield what the GPU is, whether torch can use it, and whether it knows the type."""
     seen = _seen_by_driver()
     if torch.cuda.is_available():
         yield good("GPU", f"{torch.cuda.get_device_name()}; {seen or 'nvidia-smi is not here'}")
-        yield _dtype(held)
+        yield _dtype(placement)
     elif seen:
         build = torch.version.cuda
         why = f"this torch is built for CUDA {build}" if build else "this torch is a CPU build"
         advice = "install a torch build that the driver can run: pytorch.org/get-started"
         yield bad("GPU", f"{seen}, but {why} and cannot use it", advice)
-    elif held.device == "cuda":
+    elif placement.device == "cuda":
         yield bad("GPU", "none is seen here", "start the container with GPUs, or use --device cpu")
     else:
         yield doubtful("GPU", "none", "the 8B model wants one; the tiny models do without")
@@ -71,28 +71,28 @@ def _seen_by_driver() -> str | None:
     return f"{many}{name}, {memory}, driver {driver}, capability {capability}"
 
 
-def _dtype(held: Held) -> Check:
+def _dtype(placement: Placement) -> Check:
     capability = torch.cuda.get_device_capability()
-    if held.dtype == "bfloat16" and capability < BFLOAT16_SINCE:
-        told = f"bfloat16 is emulated on capability {capability[0]}.{capability[1]}"
-        return doubtful("dtype", told, "--dtype float16")
-    return good("dtype", held.dtype)
+    if placement.dtype == "bfloat16" and capability < BFLOAT16_SINCE:
+        message = f"bfloat16 is emulated on capability {capability[0]}.{capability[1]}"
+        return doubtful("dtype", message, "--dtype float16")
+    return good("dtype", placement.dtype)
 
 
-def memory(held: Held, contents: Contents) -> Check:
+def memory_check(placement: Placement, contents: FolderContents) -> Check:
     """Return whether the model, and what it needs to work, fits."""
-    weights = contents.num_parameters * BYTES[held.dtype]
+    weights = contents.num_parameters * BYTES[placement.dtype]
     needed = weights + OTHERS_BYTES
-    free = torch.cuda.mem_get_info()[0] if held.device == "cuda" else _free_bytes()
-    told = (
-        f"{_gib(weights)} of weights as {held.dtype} + about {_gib(OTHERS_BYTES)};"
+    free = torch.cuda.mem_get_info()[0] if placement.device == "cuda" else _free_bytes()
+    message = (
+        f"{_gib(weights)} of weights as {placement.dtype} + about {_gib(OTHERS_BYTES)};"
         f" {_gib(free)} free"
     )
     if weights > free:
-        return bad("memory", told, "a larger GPU, or a smaller --dtype")
+        return bad("memory", message, "a larger GPU, or a smaller --dtype")
     if needed > free:
-        return doubtful("memory", told, "lower --kv-tokens and --cache-gib")
-    return good("memory", told)
+        return doubtful("memory", message, "lower --kv-cache-tokens and --encoder-cache-gib")
+    return good("memory", message)
 
 
 def _free_bytes() -> int:

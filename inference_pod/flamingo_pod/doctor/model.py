@@ -10,19 +10,19 @@ from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.weights import folder, hub
 from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
-from flamingo_pod.weights.folder import Contents
+from flamingo_pod.weights.folder import FolderContents
 
 SERVED = ("musicflamingo", "audioflamingo3")
 
 
-def look(model: str, revision: str | None) -> tuple[Contents | None, list[Check]]:
+def inspect(model: str, revision: str | None) -> tuple[FolderContents | None, list[Check]]:
     """Return what the model holds, where that is known, and what was found."""
     if model in SIZES:
         return None, list(_builtin(model))
     if Path(model).is_dir():
         return _whole(Path(model))
     try:
-        if (snapshot := hub.cached(model, revision)) is not None:
+        if (snapshot := hub.find_cached(model, revision)) is not None:
             return _whole(snapshot.folder)
         return None, list(_remote(model, revision))
     except HubUnreachable as error:
@@ -41,22 +41,22 @@ def _builtin(model: str) -> Iterator[Check]:
         )
 
 
-def _whole(place: Path) -> tuple[Contents | None, list[Check]]:
+def _whole(place: Path) -> tuple[FolderContents | None, list[Check]]:
     try:
-        contents = folder.read(place)
+        contents = folder.read_contents(place)
     except CannotLoad as error:
         return None, [bad("model", str(error), "fetch it again: flamingo pull MODEL")]
-    told = (
+    message = (
         f"{contents.num_tensors} tensors, {contents.num_parameters / 1e6:,.1f} M parameters,"
         f" {contents.weight_bytes / 1e9:.2f} GB, whole"
     )
     if contents.model_type not in SERVED:
         return None, [bad("model", f"is of type {contents.model_type!r}", f"served are {SERVED}")]
-    return contents, [good("model", told)]
+    return contents, [good("model", message)]
 
 
 def _remote(model: str, revision: str | None) -> Iterator[Check]:
-    remote = hub.look(model, revision)
+    remote = hub.list_remote(model, revision)
     size = f"{remote.num_bytes / 1e9:.1f} GB"
     yield doubtful(
         "model", f"{size} to download, commit {remote.commit[:8]}", f"flamingo pull {model}"

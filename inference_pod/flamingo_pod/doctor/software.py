@@ -40,10 +40,10 @@ def _torchaudio() -> Check:
     try:
         module = importlib.import_module("torchaudio")
     except (OSError, ImportError, RuntimeError) as error:
-        told = " ".join(str(error).split())[:120]
+        message = " ".join(str(error).split())[:120]
         return bad(
             "torchaudio",
-            f"is installed but cannot be imported: {told}",
+            f"is installed but cannot be imported: {message}",
             "pip uninstall torchaudio (it is for CUDA builds of torch; transformers fails with it)",
         )
     return good("torchaudio", str(module.__version__))

@@ -31,7 +31,7 @@ def _formats() -> Check:
     unread = []
     for kind in sound_file.FORMATS:
         try:
-            sound_file.decoded(sound_file.encoded(noise, RATE_HZ, kind), max_seconds=10)
+            sound_file.decode_bytes(sound_file.encode_file(noise, RATE_HZ, kind), max_seconds=10)
         except FlamingoError:
             unread.append(kind)
     if unread:

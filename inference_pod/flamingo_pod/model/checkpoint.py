@@ -30,7 +30,7 @@ from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.weights import folder, hub
 from flamingo_pod.weights.errors import CannotLoad
-from flamingo_pod.weights.progress import Progress
+from flamingo_pod.weights.progress import LoadingProgress
 
 CLASSES = {
     "musicflamingo": (MusicFlamingoForConditionalGeneration, MusicFlamingoProcessor),
@@ -66,17 +66,17 @@ class Source:
     """Where built-in models are built."""
 
 
-def load(source: Source, progress: Progress | None = None) -> Checkpoint:
+def load(source: Source, progress: LoadingProgress | None = None) -> Checkpoint:
     """Return the checkpoint, ready to run.
 
     Raises:
         CannotLoad: with a sentence for the person who named it.
     """
-    progress = progress or Progress()
+    progress = progress or LoadingProgress()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     place, commit = _place(source, progress)
-    contents = folder.read(place)
+    contents = folder.read_contents(place)
     model_class, processor_class = _classes(source, contents.model_type)
     progress.begin("reading")
     try:
@@ -101,7 +101,7 @@ def load(source: Source, progress: Progress | None = None) -> Checkpoint:
     )
 
 
-def _place(source: Source, progress: Progress) -> tuple[Path, str | None]:
+def _place(source: Source, progress: LoadingProgress) -> tuple[Path, str | None]:
     """Return the folder that holds the checkpoint, and the hub's commit if it is from there."""
     if source.id in SIZES:
         return build.ensure(source.id, source.cache), None
@@ -118,7 +118,7 @@ def _place(source: Source, progress: Progress) -> tuple[Path, str | None]:
     return snapshot.folder, snapshot.commit
 
 
-def _moved(model: Any, device: str, progress: Progress) -> Any:
+def _moved(model: Any, device: str, progress: LoadingProgress) -> Any:
     """Return the model on `device`, moved part by part, so that it can be said how far it is."""
     progress.expect(sum(each.numel() * each.element_size() for each in model.parameters()))
     for part in model.modules():

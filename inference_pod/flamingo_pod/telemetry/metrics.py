@@ -123,9 +123,9 @@ class Metrics:
             self.detokenize.inc(time.perf_counter() - started_s)
 
     @contextlib.contextmanager
-    def request(self, route: str, exemplar: Exemplar = None) -> Iterator["Outcome"]:
+    def request(self, route: str, exemplar: Exemplar = None) -> Iterator["RequestOutcome"]:
         """Count one request and time it, however it ends. `route` is one of a few."""
-        outcome, started_s = Outcome(), time.monotonic()
+        outcome, started_s = RequestOutcome(), time.monotonic()
         try:
             yield outcome
         except FlamingoError as error:
@@ -149,7 +149,7 @@ class Metrics:
             if outcome.error is not None:
                 self.errors.labels(outcome.error).inc()
 
-    def settle(self, account: Account, exemplar: Exemplar = None) -> None:
+    def observe_completed(self, account: Account, exemplar: Exemplar = None) -> None:
         """Count a request that was answered in full."""
         self.compute.observe(account.compute_s, exemplar=_own(exemplar))
         spans = [
@@ -166,7 +166,7 @@ class Metrics:
 
 
 @dataclass(slots=True)
-class Outcome:
+class RequestOutcome:
     """How a request ended; 499 until it has: the client went away first."""
 
     status: int = 499

@@ -9,7 +9,7 @@ from flamingo_common.wire.report import MAX_TIMINGS, Timing
 from flamingo_pod.engine.request_stats import Account
 
 
-class Timings:
+class RecentTimings:
     """See the module."""
 
     def __init__(self) -> None:

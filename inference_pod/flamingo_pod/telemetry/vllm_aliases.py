@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 
 @dataclass(frozen=True, slots=True)
-class Alias:
+class MetricAlias:
     """What one of ours is called there."""
 
     ours: str
@@ -28,29 +28,29 @@ def _of(label: str, *values: str) -> Mapping[str, frozenset[str]]:
 
 
 ALIASES = (
-    Alias("flamingo_requests_waiting", "num_requests_waiting"),
-    Alias("flamingo_requests_running", "num_requests_running"),
-    Alias("flamingo_kv_cache_usage_ratio", "kv_cache_usage_perc"),
-    Alias("flamingo_cache_queries", "prefix_cache_queries", _of("cache", "kv")),
-    Alias("flamingo_cache_hits", "prefix_cache_hits", _of("cache", "kv")),
-    Alias("flamingo_cache_queries", "mm_cache_queries", _of("cache", "states")),
-    Alias("flamingo_cache_hits", "mm_cache_hits", _of("cache", "states")),
-    Alias("flamingo_tokens", "prompt_tokens", _of("type", "audio", "text")),
-    Alias("flamingo_tokens", "generation_tokens", _of("type", "output")),
-    Alias("flamingo_choices", "request_success", kept={"finish_reason": "finished_reason"}),
-    Alias("flamingo_preemptions", "num_preemptions"),
-    Alias("flamingo_time_to_first_token_seconds", "time_to_first_token_seconds"),
-    Alias("flamingo_inter_token_latency_seconds", "inter_token_latency_seconds"),
-    Alias("flamingo_request_duration_seconds", "e2e_request_latency_seconds"),
-    Alias("flamingo_queue_time_seconds", "request_queue_time_seconds"),
-    Alias("flamingo_prefill_time_seconds", "request_prefill_time_seconds"),
-    Alias("flamingo_decode_time_seconds", "request_decode_time_seconds"),
-    Alias("flamingo_prompt_tokens", "request_prompt_tokens"),
-    Alias("flamingo_output_tokens", "request_generation_tokens"),
+    MetricAlias("flamingo_requests_waiting", "num_requests_waiting"),
+    MetricAlias("flamingo_requests_running", "num_requests_running"),
+    MetricAlias("flamingo_kv_cache_usage_ratio", "kv_cache_usage_perc"),
+    MetricAlias("flamingo_cache_queries", "prefix_cache_queries", _of("cache", "kv")),
+    MetricAlias("flamingo_cache_hits", "prefix_cache_hits", _of("cache", "kv")),
+    MetricAlias("flamingo_cache_queries", "mm_cache_queries", _of("cache", "states")),
+    MetricAlias("flamingo_cache_hits", "mm_cache_hits", _of("cache", "states")),
+    MetricAlias("flamingo_tokens", "prompt_tokens", _of("type", "audio", "text")),
+    MetricAlias("flamingo_tokens", "generation_tokens", _of("type", "output")),
+    MetricAlias("flamingo_choices", "request_success", kept={"finish_reason": "finished_reason"}),
+    MetricAlias("flamingo_preemptions", "num_preemptions"),
+    MetricAlias("flamingo_time_to_first_token_seconds", "time_to_first_token_seconds"),
+    MetricAlias("flamingo_inter_token_latency_seconds", "inter_token_latency_seconds"),
+    MetricAlias("flamingo_request_duration_seconds", "e2e_request_latency_seconds"),
+    MetricAlias("flamingo_queue_time_seconds", "request_queue_time_seconds"),
+    MetricAlias("flamingo_prefill_time_seconds", "request_prefill_time_seconds"),
+    MetricAlias("flamingo_decode_time_seconds", "request_decode_time_seconds"),
+    MetricAlias("flamingo_prompt_tokens", "request_prompt_tokens"),
+    MetricAlias("flamingo_output_tokens", "request_generation_tokens"),
 )
 
 
-class Aliases(Collector):
+class VllmAliasCollector(Collector):
     """The aliases of what `native` collects."""
 
     def __init__(self, native: Collector, model: str) -> None:
@@ -65,7 +65,7 @@ class Aliases(Collector):
                 yield _renamed(families[alias.ours], alias, self._model)
 
 
-def _renamed(family: Metric, alias: Alias, model: str) -> Metric:
+def _renamed(family: Metric, alias: MetricAlias, model: str) -> Metric:
     sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     kept = {"le": "le", **alias.kept}
     for sample in family.samples:

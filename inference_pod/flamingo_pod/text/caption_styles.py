@@ -20,6 +20,6 @@ PROMPTS: Mapping[Style, str] = {
 }
 
 
-def prompt(request: CaptionRequest) -> str:
+def caption_prompt(request: CaptionRequest) -> str:
     """Return the request's own prompt, or its style's."""
     return request.prompt or PROMPTS[request.style]

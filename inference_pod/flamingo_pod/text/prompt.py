@@ -49,7 +49,7 @@ def token_ids(processor: Processor, turns: Sequence[Turn], num_audio_tokens: int
     return _widen(processor, ids, num_audio_tokens)
 
 
-def max_tokens(
+def resolve_max_tokens(
     limits: Limits, num_prompt_tokens: int, asked: int | None, *, field: str = "max_tokens"
 ) -> int:
     """Return how many tokens the answer may have; `field` is where it was asked.

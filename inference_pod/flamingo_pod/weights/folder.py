@@ -21,7 +21,7 @@ CONFIGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class FolderContents:
     """What a folder holds."""
 
     model_type: str
@@ -31,13 +31,15 @@ class Contents:
     dtypes: frozenset[str]
 
 
-def read(folder: Path) -> Contents:
+def read_contents(folder: Path) -> FolderContents:
     """Return what `folder` holds, having read its configurations and its weights' headers.
 
     Raises:
         CannotLoad: something is missing, cut off, or would run code; says which file.
     """
-    configs = {name: parsed(folder / name) for name in CONFIGS if (folder / name).is_file()}
+    configs = {
+        name: read_json_object(folder / name) for name in CONFIGS if (folder / name).is_file()
+    }
     if "config.json" not in configs:
         raise CannotLoad(f"{folder} has no config.json: it is no checkpoint")
     for name, config in configs.items():
@@ -46,7 +48,7 @@ def read(folder: Path) -> Contents:
     headers = [_header(folder / name) for name in names]
     tensors = [tensor for header in headers for tensor in header.values()]
     _check_index(folder, {tensor for header in headers for tensor in header})
-    return Contents(
+    return FolderContents(
         model_type=str(configs["config.json"].get("model_type")),
         weight_bytes=sum((folder / name).stat().st_size for name in names),
         num_tensors=len(tensors),
@@ -55,7 +57,7 @@ def read(folder: Path) -> Contents:
     )
 
 
-def parsed(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
@@ -76,11 +78,11 @@ def weight_names(folder: Path) -> list[str]:
     Raises:
         CannotLoad: one is missing.
     """
-    if (folder / listing.WHOLE).is_file():
-        return [listing.WHOLE]
+    if (folder / listing.SINGLE_FILE).is_file():
+        return [listing.SINGLE_FILE]
     if not (folder / listing.INDEX).is_file():
-        raise CannotLoad(f"{folder} has neither {listing.WHOLE} nor {listing.INDEX}")
-    names = listing.shards(parsed(folder / listing.INDEX))
+        raise CannotLoad(f"{folder} has neither {listing.SINGLE_FILE} nor {listing.INDEX}")
+    names = listing.shard_names(read_json_object(folder / listing.INDEX))
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise CannotLoad(f"{folder} lacks {', '.join(missing)}, which its index names")
     return names
@@ -105,9 +107,9 @@ def _header(path: Path) -> dict[str, Any]:
 
 
 def _check_index(folder: Path, held: set[str]) -> None:
-    if (folder / listing.WHOLE).is_file():
+    if (folder / listing.SINGLE_FILE).is_file():
         return
-    named = set(parsed(folder / listing.INDEX)["weight_map"])
+    named = set(read_json_object(folder / listing.INDEX)["weight_map"])
     if missing := sorted(named - held):
         raise CannotLoad(f"{folder} lacks {len(missing)} tensors of its index, as {missing[0]}")
 

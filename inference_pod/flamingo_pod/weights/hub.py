@@ -27,13 +27,13 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, tqdm
 
 from flamingo_common.service import logs
-from flamingo_pod.weights import folder, listing, refusals
+from flamingo_pod.weights import folder, hub_errors, listing
 from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
 from flamingo_pod.weights.listing import RemoteFile
-from flamingo_pod.weights.progress import Progress
+from flamingo_pod.weights.progress import LoadingProgress
 
-NUM_AT_ONCE = 4
-RETRY_AFTER_S = (0.5, 1.0, 2.0)
+NUM_PARALLEL_DOWNLOADS = 4
+RETRY_WAITS_S = (0.5, 1.0, 2.0)
 TIMEOUT_S = 10.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 Result = TypeVar("Result")
@@ -48,7 +48,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteCheckpoint:
     """A checkpoint as the hub lists it."""
 
     commit: str
@@ -61,7 +61,7 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModelCache:
     """One model in the cache."""
 
     model_id: str
@@ -77,49 +77,49 @@ class Place:
         return self.root / "snapshots" / commit
 
     def ref(self, revision: str) -> Path:
-        """Return the file that says which commit a branch or tag was, when last asked."""
+        """Return the file that says which commit a branch or tag was, when last revision_name."""
         return self.root / "refs" / revision
 
 
-def fetch(model_id: str, revision: str | None, progress: Progress) -> Snapshot:
+def fetch(model_id: str, revision: str | None, progress: LoadingProgress) -> Snapshot:
     """Return the model's files, downloading what is not here.
 
     A hub that does not answer is no fault where the files are here already.
 
     Raises:
         CannotLoad: with a sentence for the person who named the model; its kinds say
-            whether asking again, or a token, would help.
+            whether request again, or a token, would help.
     """
-    place = _place(model_id)
-    asked = revision or constants.DEFAULT_REVISION
+    cache = _model_cache(model_id)
+    revision_name = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        return _cached(place, asked) or _refuse_offline(model_id, asked)
-    if _COMMIT.fullmatch(asked) and (found := _cached(place, asked)):
+        return _cached(cache, revision_name) or _refuse_offline(model_id, revision_name)
+    if _COMMIT.fullmatch(revision_name) and (found := _cached(cache, revision_name)):
         return found
     try:
-        return _download(place, asked, progress)
+        return _download(cache, revision_name, progress)
     except HubUnreachable as error:
-        if (found := _cached(place, asked)) is None:
+        if (found := _cached(cache, revision_name)) is None:
             raise
         logs.get().warning("model.hub_silent", reason=str(error), commit=found.commit)
         return found
 
 
-def cached(model_id: str, revision: str | None) -> Snapshot | None:
+def find_cached(model_id: str, revision: str | None) -> Snapshot | None:
     """Return the model's files if all are here, as far as was known when they were fetched."""
-    return _cached(_place(model_id), revision or constants.DEFAULT_REVISION)
+    return _cached(_model_cache(model_id), revision or constants.DEFAULT_REVISION)
 
 
-def look(model_id: str, revision: str | None) -> Remote:
+def list_remote(model_id: str, revision: str | None) -> RemoteCheckpoint:
     """Return what the hub has of the model.
 
     Raises:
         CannotLoad: see `fetch`.
     """
-    asked = revision or constants.DEFAULT_REVISION
+    revision_name = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        _refuse_offline(model_id, asked)
-    return _remote(_asking(model_id, asked), HfApi())
+        _refuse_offline(model_id, revision_name)
+    return _remote(_hub_request(model_id, revision_name), HfApi())
 
 
 def cache_folder() -> Path:
@@ -127,22 +127,22 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def _place(model_id: str) -> Place:
+def _model_cache(model_id: str) -> ModelCache:
     name = repo_folder_name(repo_id=model_id, repo_type="model")
-    return Place(model_id, Path(constants.HF_HUB_CACHE) / name)
+    return ModelCache(model_id, Path(constants.HF_HUB_CACHE) / name)
 
 
-def _cached(place: Place, revision: str) -> Snapshot | None:
+def _cached(cache: ModelCache, revision: str) -> Snapshot | None:
     """Return the snapshot of `revision` if it is here and whole."""
     commit = revision
     if not _COMMIT.fullmatch(revision):
         try:
-            commit = place.ref(revision).read_text(encoding="utf-8").strip()
+            commit = cache.ref(revision).read_text(encoding="utf-8").strip()
         except OSError:
             return None
-    here = place.snapshot(commit)
+    here = cache.snapshot(commit)
     try:
-        folder.read(here)
+        folder.read_contents(here)
     except CannotLoad:
         return None
     return Snapshot(here, commit)
@@ -156,40 +156,40 @@ def _refuse_offline(model_id: str, revision: str) -> Snapshot:
     )
 
 
-def _download(place: Place, revision: str, progress: Progress) -> Snapshot:
-    asking = _asking(place.model_id, revision)
-    remote = _remote(asking, HfApi())
+def _download(cache: ModelCache, revision: str, progress: LoadingProgress) -> Snapshot:
+    request = _hub_request(cache.model_id, revision)
+    remote = _remote(request, HfApi())
     commit, total = remote.commit, remote.num_bytes
-    here = place.snapshot(commit)
+    here = cache.snapshot(commit)
     missing = [file for file in remote.files if not (here / file.name).exists()]
     progress.begin("downloading", total=total, done=total - sum(f.size_bytes for f in missing))
-    _check_room(place, missing)
+    _check_disk_space(cache, missing)
     logs.get().info("model.downloading", commit=commit, files=len(missing), total_bytes=total)
     # One after the other where order matters: what says the shape, before the weights.
     weights = [file for file in missing if file.name.endswith(".safetensors")]
 
-    def bring(file: RemoteFile) -> None:
-        _again(asking, lambda: _one(place, commit, file, progress))
+    def fetch_file(file: RemoteFile) -> None:
+        _with_retries(request, lambda: _fetch_file(cache, commit, file, progress))
 
     for file in missing:
         if file not in weights:
-            bring(file)
+            fetch_file(file)
     _check_configs(here)
-    with ThreadPoolExecutor(NUM_AT_ONCE, "download") as pool:
-        list(pool.map(bring, weights))
-    _remember(place, revision, commit)
+    with ThreadPoolExecutor(NUM_PARALLEL_DOWNLOADS, "download") as pool:
+        list(pool.map(fetch_file, weights))
+    _write_ref(cache, revision, commit)
     return Snapshot(here, commit)
 
 
-def _asking(model_id: str, revision: str) -> refusals.Asked:
+def _hub_request(model_id: str, revision: str) -> hub_errors.HubRequest:
     has_token = "authorization" in build_hf_headers()
-    return refusals.Asked(model_id, revision, constants.ENDPOINT, has_token=has_token)
+    return hub_errors.HubRequest(model_id, revision, constants.ENDPOINT, has_token=has_token)
 
 
-def _remote(asking: refusals.Asked, api: HfApi) -> Remote:
-    commit = _again(asking, lambda: _commit_of(api, asking.model_id, asking.revision))
-    listed = _again(asking, lambda: _listed(api, asking.model_id, commit))
-    return Remote(commit, listing.wanted(listed, model_id=asking.model_id))
+def _remote(request: hub_errors.HubRequest, api: HfApi) -> RemoteCheckpoint:
+    commit = _with_retries(request, lambda: _commit_of(api, request.model_id, request.revision))
+    listed = _with_retries(request, lambda: _listed(api, request.model_id, commit))
+    return RemoteCheckpoint(commit, listing.files_to_download(listed, model_id=request.model_id))
 
 
 def _commit_of(api: HfApi, model_id: str, revision: str) -> str:
@@ -203,15 +203,15 @@ def _listed(api: HfApi, model_id: str, commit: str) -> list[RemoteFile]:
     return [RemoteFile(each.path, each.size) for each in tree if isinstance(each, RepoFile)]
 
 
-def _check_room(place: Place, missing: list[RemoteFile]) -> None:
+def _check_disk_space(cache: ModelCache, missing: list[RemoteFile]) -> None:
     if not missing:
         return
-    place.blobs.mkdir(parents=True, exist_ok=True)
-    parts = sum(path.stat().st_size for path in place.blobs.glob("*.part"))
+    cache.blobs.mkdir(parents=True, exist_ok=True)
+    parts = sum(path.stat().st_size for path in cache.blobs.glob("*.part"))
     needed = sum(file.size_bytes for file in missing) - parts
-    if needed > (free := shutil.disk_usage(place.blobs).free):
+    if needed > (free := shutil.disk_usage(cache.blobs).free):
         raise CannotLoad(
-            f"{place.root} has room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} GB are missing:"
+            f"{cache.root} has room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} GB are missing:"
             " make room, or point HF_HOME at a larger disk"
         )
 
@@ -220,16 +220,16 @@ def _check_configs(here: Path) -> None:
     """Refuse a checkpoint that brings code before its weights are paid for."""
     for name in folder.CONFIGS:
         if (here / name).is_file():
-            listing.check_runs_no_code(folder.parsed(here / name), file=name)
+            listing.check_runs_no_code(folder.read_json_object(here / name), file=name)
 
 
-def _again(asking: refusals.Asked, what: Callable[[], Result]) -> Result:
+def _with_retries(request: hub_errors.HubRequest, what: Callable[[], Result]) -> Result:
     """Return what `what` returns; try again where that may help."""
-    for wait_s in (*RETRY_AFTER_S, None):
+    for wait_s in (*RETRY_WAITS_S, None):
         try:
             return what()
         except (HfHubHTTPError, httpx2.TransportError, HubUnreachable) as error:
-            told = refusals.told(asking, error)
+            told = hub_errors.explain(request, error)
             if wait_s is None or not isinstance(told, HubUnreachable):
                 raise told from error
             logs.get().warning("model.hub_failed", reason=str(told), again_after_s=wait_s)
@@ -237,23 +237,25 @@ def _again(asking: refusals.Asked, what: Callable[[], Result]) -> Result:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _one(place: Place, commit: str, file: RemoteFile, progress: Progress) -> None:
+def _fetch_file(
+    cache: ModelCache, commit: str, file: RemoteFile, progress: LoadingProgress
+) -> None:
     """Bring one file into the snapshot."""
-    url = hf_hub_url(place.model_id, file.name, revision=commit)
+    url = hf_hub_url(cache.model_id, file.name, revision=commit)
     remote = get_hf_file_metadata(url, timeout=TIMEOUT_S)
     etag = _checked_etag(remote.etag, file)
-    blob = place.blobs / etag
-    place.blobs.mkdir(parents=True, exist_ok=True)
-    with _alone(place.blobs / f"{etag}.part") as raw:
+    blob = cache.blobs / etag
+    cache.blobs.mkdir(parents=True, exist_ok=True)
+    with _locked_part(cache.blobs / f"{etag}.part") as raw:
         if blob.exists():
             progress.add(blob.stat().st_size)
             Path(raw.name).unlink()
         else:
-            part = Part(raw, progress, etag, file.size_bytes)
+            part = PartialDownload(raw, progress, etag, file.size_bytes)
             _receive(part, url, remote.location, file)
             part.check(file.name)
             Path(raw.name).rename(blob)
-    link = place.snapshot(commit) / file.name
+    link = cache.snapshot(commit) / file.name
     link.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         link.symlink_to(Path("..") / ".." / "blobs" / etag)
@@ -267,7 +269,7 @@ def _checked_etag(etag: str | None, file: RemoteFile) -> str:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[BinaryIO]:
+def _locked_part(path: Path) -> Iterator[BinaryIO]:
     """Open a part that no other process writes at the same time: pods may share a cache."""
     while True:
         raw = path.open("a+b")
@@ -283,10 +285,12 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
         yield raw
 
 
-class Part:
+class PartialDownload:
     """A file on its way: counts what arrives, and knows its hash when it is whole."""
 
-    def __init__(self, raw: BinaryIO, progress: Progress, etag: str, size_bytes: int) -> None:
+    def __init__(
+        self, raw: BinaryIO, progress: LoadingProgress, etag: str, size_bytes: int
+    ) -> None:
         self._raw, self._progress, self._etag, self._size = raw, progress, etag, size_bytes
         self._start()
         raw.seek(0)
@@ -344,17 +348,17 @@ class Part:
             raise HubUnreachable(f"{name} arrived damaged: its hash is not the hub's; try again")
 
 
-class _Silent(tqdm):  # type: ignore[misc]  # the library is not followed
+class _NoProgressBar(tqdm):  # type: ignore[misc]  # the library is not followed
     """No bar: progress is counted where bytes are written."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **(options | {"disable": True}))
 
 
-def _receive(part: Part, url: str, location: str, file: RemoteFile) -> None:
+def _receive(part: PartialDownload, url: str, location: str, file: RemoteFile) -> None:
     headers = build_hf_headers()
     if urlsplit(location).netloc != urlsplit(url).netloc:
-        headers.pop("authorization", None)  # a signed address of another host is no place for it
+        headers.pop("authorization", None)  # a signed address of another host is no cache for it
     headers["Accept-Encoding"] = "identity"
     if part.num_before:
         logs.get().info("model.resuming", file=file.name, done_bytes=part.num_before)
@@ -364,13 +368,13 @@ def _receive(part: Part, url: str, location: str, file: RemoteFile) -> None:
         resume_size=part.num_bytes,
         headers=headers,
         expected_size=file.size_bytes,
-        tqdm_class=_Silent,
+        tqdm_class=_NoProgressBar,
     )
 
 
-def _remember(place: Place, revision: str, commit: str) -> None:
+def _write_ref(cache: ModelCache, revision: str, commit: str) -> None:
     """Note which commit a branch or tag is, for a start without the hub."""
-    ref = place.ref(revision)
+    ref = cache.ref(revision)
     if _COMMIT.fullmatch(revision) or (ref.is_file() and ref.read_text("utf-8") == commit):
         return
     ref.parent.mkdir(parents=True, exist_ok=True)

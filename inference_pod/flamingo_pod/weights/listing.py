@@ -10,7 +10,7 @@ from typing import Any
 
 from flamingo_pod.weights.errors import CannotLoad
 
-SMALL = frozenset(
+SMALL_FILES = frozenset(
     {
         "added_tokens.json",
         "chat_template.jinja",
@@ -27,7 +27,7 @@ SMALL = frozenset(
     }
 )
 """All that is read beside weights; nothing else is ever downloaded."""
-WHOLE = "model.safetensors"
+SINGLE_FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _RUNS_CODE = ("auto_map", "custom_pipelines")
@@ -44,15 +44,15 @@ class RemoteFile:
     size_bytes: int
 
 
-def wanted(files: Iterable[RemoteFile], *, model_id: str) -> list[RemoteFile]:
+def files_to_download(files: Iterable[RemoteFile], *, model_id: str) -> list[RemoteFile]:
     """Return what is downloaded: the small files first, so that weights are complete last.
 
     Raises:
         CannotLoad: there are no safetensors; pickled weights are never read.
     """
     at_hand = {file.name: file for file in files}
-    if WHOLE in at_hand:
-        weights = [at_hand[WHOLE]]
+    if SINGLE_FILE in at_hand:
+        weights = [at_hand[SINGLE_FILE]]
     else:
         weights = [at_hand[name] for name in sorted(at_hand) if _SHARD.fullmatch(name)]
     if not weights or "config.json" not in at_hand:
@@ -60,12 +60,12 @@ def wanted(files: Iterable[RemoteFile], *, model_id: str) -> list[RemoteFile]:
             f"model {model_id!r} has no {'safetensors' if not weights else 'config.json'}; only"
             " checkpoints of config.json and safetensors are read, never pickles"
         )
-    small = [at_hand[name] for name in sorted(at_hand) if name in SMALL]
-    index = [at_hand[INDEX]] if INDEX in at_hand and WHOLE not in at_hand else []
+    small = [at_hand[name] for name in sorted(at_hand) if name in SMALL_FILES]
+    index = [at_hand[INDEX]] if INDEX in at_hand and SINGLE_FILE not in at_hand else []
     return [*small, *index, *weights]
 
 
-def shards(index: Mapping[str, Any]) -> list[str]:
+def shard_names(index: Mapping[str, Any]) -> list[str]:
     """Return the files that an index names.
 
     Raises:

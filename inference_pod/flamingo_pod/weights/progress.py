@@ -9,7 +9,7 @@ from flamingo_common.wire.report import Loading, LoadingPhase, StartReport
 Clock = Callable[[], float]
 
 
-class Progress:
+class LoadingProgress:
     """The phase at hand, and how much of it is done."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:

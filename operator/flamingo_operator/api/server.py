@@ -17,10 +17,10 @@ OPERATOR_FLAGS = (
     "--host",
     "--model",
     "--revision",
-    "--served-name",
+    "--served-model-name",
     "--dtype",
     "--max-audio-s",
-    "--settle-s",
+    "--shutdown-delay-s",
     "--grace-s",
     "--key-file",
 )
@@ -158,7 +158,7 @@ class Server(Block):
     args: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=64)] = Field(
         default_factory=list
     )
-    """More flags of the server, such as --max-held=64."""
+    """More flags of the server, such as --max-concurrent-answers=64."""
     env: Annotated[
         list[EnvVar],
         Field(max_length=64, json_schema_extra=fields.LIST_MAP_BY_NAME),

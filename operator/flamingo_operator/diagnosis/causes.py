@@ -45,8 +45,8 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         "NodeLost": "look at the node; the server is replaced elsewhere once the node is gone",
         "GPUFault": "drain the node and reset or replace its GPU: kubectl cordon NODE",
         "OutOfMemory": "raise spec.server.resources.limits.memory",
-        "GPUOutOfMemory": "ask for a larger GPU: spec.gpu.minMemoryGiB; or lower --kv-tokens and"
-        " --cache-gib in spec.server.args",
+        "GPUOutOfMemory": "ask for a larger GPU: spec.gpu.minMemoryGiB; or lower"
+        " --kv-cache-tokens and --encoder-cache-gib in spec.server.args",
         "DiskFull": "give the cache more room: spec.cache, or the node's disk",
         "Evicted": "set spec.server.resources.requests, or spec.priorityClassName",
         "NotAdmitted": "look at the node's kubelet and its device plugin",

@@ -234,10 +234,10 @@ def _flags(spec: Spec) -> list[str]:
         "--host=0.0.0.0",
         f"--port={common.PORT}",
         f"--dtype={model.dtype}",
-        f"--settle-s={spec.drain.settle_seconds}",
+        f"--shutdown-delay-s={spec.drain.settle_seconds}",
         f"--grace-s={spec.drain.settle_seconds + spec.drain.deadline_seconds}",
     ]
-    flags += [f"--served-name={model.served_name}"] if model.served_name else []
+    flags += [f"--served-model-name={model.served_name}"] if model.served_name else []
     flags += [f"--max-audio-s={model.max_audio_seconds}"] if model.max_audio_seconds else []
     return [*flags, *auth_volumes.server_flags(spec.auth)]
 

@@ -8,25 +8,31 @@ from flamingo_pod import lifecycle
 from flamingo_pod.audio import containers, media
 from flamingo_pod.engine.load import Load
 from flamingo_pod.engine.request_stats import Account
-from flamingo_pod.lifecycle import Event, State
+from flamingo_pod.lifecycle import LifecycleEvent, PodState
 
 
 def test_every_state_and_event_is_decided():
-    assert set(lifecycle.NEXT) == set(State)
-    for state in (State.STOPPED, State.FAILED):
-        assert all(lifecycle.after(state, event) is state for event in Event)
+    assert set(lifecycle.NEXT) == set(PodState)
+    for state in (PodState.STOPPED, PodState.FAILED):
+        assert all(lifecycle.next_state(state, event) is state for event in LifecycleEvent)
 
 
 def test_a_pod_lives_from_starting_to_stopped():
-    state = State.STARTING
-    for event in (Event.LISTENING, Event.LOADED, Event.WARM, Event.TOLD_TO_STOP, Event.EMPTY):
-        state = lifecycle.after(state, event)
-    assert state is State.STOPPED
+    state = PodState.STARTING
+    for event in (
+        LifecycleEvent.LISTENING,
+        LifecycleEvent.LOADED,
+        LifecycleEvent.WARM,
+        LifecycleEvent.STOP_REQUESTED,
+        LifecycleEvent.DRAINED,
+    ):
+        state = lifecycle.next_state(state, event)
+    assert state is PodState.STOPPED
 
 
 def test_weights_alone_do_not_make_a_pod_ready():
-    assert lifecycle.after(State.LOADING, Event.LOADED) is State.WARMING
-    assert lifecycle.after(State.LOADING, Event.WARM) is State.LOADING
+    assert lifecycle.next_state(PodState.LOADING, LifecycleEvent.LOADED) is PodState.WARMING
+    assert lifecycle.next_state(PodState.LOADING, LifecycleEvent.WARM) is PodState.LOADING
 
 
 PRIVATE = addresses.ip_network("10.1.0.0/16")

@@ -38,7 +38,7 @@ async def _run(job: Task) -> Measured:
         follow_ups = await _follow_ups(job, engine)
     with meters.counted(stages_s, "decode audio"):
         for data in map(_as_file, job.clips):
-            sound_file.decoded(data, max_seconds=3600)
+            sound_file.decode_bytes(data, max_seconds=3600)
     with meters.counted(stages_s, "detokenise"):
         for answer in answers:
             job.checkpoint.processor.tokenizer.decode(answer.token_ids)
@@ -52,7 +52,7 @@ async def _run(job: Task) -> Measured:
 
 def _as_file(samples: Samples) -> bytes:
     """Return a clip as it would be uploaded: a pod's worker decodes beside the engine."""
-    return sound_file.encoded(samples[None], windows.SAMPLE_RATE_HZ, "flac")
+    return sound_file.encode_file(samples[None], windows.SAMPLE_RATE_HZ, "flac")
 
 
 # The seam, in four functions: all that changes here when the engine does.

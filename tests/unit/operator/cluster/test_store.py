@@ -131,7 +131,7 @@ def test_only_what_shapes_a_pod_makes_another_revision():
     before = pod_template.revision_hash(cluster.deployment.spec)
     cluster.change(replicas=5, router={"replicas": 3}, rollout={"maxSurge": 2}, suspend=True)
     assert pod_template.revision_hash(cluster.deployment.spec) == before
-    cluster.change(server={"args": ["--max-held=9"]})
+    cluster.change(server={"args": ["--max-concurrent-answers=9"]})
     assert pod_template.revision_hash(cluster.deployment.spec) != before
 
 

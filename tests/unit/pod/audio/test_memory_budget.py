@@ -5,11 +5,11 @@ import contextlib
 import pytest
 
 from flamingo_common.errors import Overloaded
-from flamingo_pod.audio.memory_budget import HeldBytes
+from flamingo_pod.audio.memory_budget import MemoryBudget
 
 
 def test_what_does_not_fit_is_refused_and_says_when_to_come_back():
-    held = HeldBytes(100)
+    held = MemoryBudget(100)
     with held.request() as first, held.request() as second:
         first.reserve(60)
         with pytest.raises(Overloaded, match="holds 60 bytes of audio, and 41 more") as refused:
@@ -20,7 +20,7 @@ def test_what_does_not_fit_is_refused_and_says_when_to_come_back():
 
 
 def test_a_length_that_was_announced_is_not_counted_again_as_it_comes():
-    held = HeldBytes(100)
+    held = MemoryBudget(100)
     with held.request() as holding:
         holding.reserve(50)
         holding.reach(20)
@@ -32,7 +32,7 @@ def test_a_length_that_was_announced_is_not_counted_again_as_it_comes():
 
 
 def test_what_is_there_already_counts_against_those_who_come_later():
-    held = HeldBytes(100)
+    held = MemoryBudget(100)
     with held.request() as first, held.request() as second:
         first.keep(150)
         with pytest.raises(Overloaded):
@@ -40,7 +40,7 @@ def test_what_is_there_already_counts_against_those_who_come_later():
 
 
 def test_a_request_that_fails_lets_go_of_its_files_and_its_bytes():
-    held = HeldBytes(100)
+    held = MemoryBudget(100)
     files = []
 
     def fail(holding):

@@ -16,7 +16,7 @@ from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
 from flamingo_pod.engine.shares import Share, shares
 from flamingo_pod.telemetry.metrics import Metrics
-from flamingo_pod.telemetry.timings import Timings
+from flamingo_pod.telemetry.timings import RecentTimings
 
 WHO = [
     Sequence(number, range(10), SamplingParams(max_tokens=1), arrived_s=0.0) for number in range(4)
@@ -129,7 +129,7 @@ def test_the_longest_unused_name_is_forgotten_and_its_keys_with_it():
 
 
 def test_the_last_timings_are_kept_and_numbered():
-    timings = Timings()
+    timings = RecentTimings()
     for number in range(MAX_TIMINGS + 5):
         timings.add(Account(route="/v1/audio/captions", num_output=number))
     assert [each.number for each in timings.last()] == list(range(6, MAX_TIMINGS + 6))
@@ -137,7 +137,7 @@ def test_the_last_timings_are_kept_and_numbered():
 
 
 def test_a_report_of_a_thousand_clips_is_cheap():
-    clips, timings = Clips(), Timings()
+    clips, timings = Clips(), RecentTimings()
     for number in range(MAX_CLIPS):
         key = number.to_bytes(32, "big")
         clips.note(f"{number:064d}", [key], None)

@@ -104,7 +104,7 @@ LIMITS = Limits(
     ],
 )
 def test_max_tokens(num_prompt, asked, granted):
-    assert prompt.max_tokens(LIMITS, num_prompt, asked) == granted
+    assert prompt.resolve_max_tokens(LIMITS, num_prompt, asked) == granted
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_max_tokens(num_prompt, asked, granted):
 )
 def test_what_does_not_fit_is_refused_with_the_numbers(num_prompt, asked, param):
     with pytest.raises(ContextTooLong) as caught:
-        prompt.max_tokens(LIMITS, num_prompt, asked)
+        prompt.resolve_max_tokens(LIMITS, num_prompt, asked)
     assert str(num_prompt) in str(caught.value)
     assert "1000" in str(caught.value)
     assert caught.value.param == param
@@ -124,14 +124,14 @@ def test_what_does_not_fit_is_refused_with_the_numbers(num_prompt, asked, param)
 
 def test_what_does_not_fit_is_told_by_the_name_it_was_asked_by():
     with pytest.raises(ContextTooLong) as caught:
-        prompt.max_tokens(LIMITS, 100, 901, field="max_completion_tokens")
+        prompt.resolve_max_tokens(LIMITS, 100, 901, field="max_completion_tokens")
     assert caught.value.param == "max_completion_tokens"
 
 
 def test_an_own_prompt_replaces_the_style():
     audio = requests.AudioInput(data="AAAA")
     own = requests.CaptionRequest(audio=audio, style="brief", prompt="Just the key.")
-    assert caption_styles.prompt(own) == "Just the key."
-    assert "two or three" in caption_styles.prompt(
+    assert caption_styles.caption_prompt(own) == "Just the key."
+    assert "two or three" in caption_styles.caption_prompt(
         requests.CaptionRequest(audio=audio, style="brief")
     )

@@ -11,7 +11,7 @@ from flamingo_pod import exit_causes
 from flamingo_pod.weights import folder, listing
 from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
 from flamingo_pod.weights.listing import RemoteFile
-from flamingo_pod.weights.progress import Progress
+from flamingo_pod.weights.progress import LoadingProgress
 
 LAST = "model-00002-of-00002.safetensors"
 
@@ -42,7 +42,7 @@ def checkpoint(tmp_path):
 
 
 def test_a_whole_folder_is_counted_without_reading_its_weights(checkpoint):
-    found = folder.read(checkpoint)
+    found = folder.read_contents(checkpoint)
     assert (found.num_tensors, found.num_parameters, found.dtypes) == (2, 20, frozenset({"F32"}))
     assert found.model_type == "musicflamingo"
 
@@ -75,11 +75,11 @@ def test_a_whole_folder_is_counted_without_reading_its_weights(checkpoint):
 def test_what_is_missing_is_named(checkpoint, break_it, says):
     break_it(checkpoint)
     with pytest.raises(CannotLoad, match=says):
-        folder.read(checkpoint)
+        folder.read_contents(checkpoint)
 
 
 def names(*files):
-    found = listing.wanted([RemoteFile(name, 1) for name in files], model_id="m")
+    found = listing.files_to_download([RemoteFile(name, 1) for name in files], model_id="m")
     return [file.name for file in found]
 
 
@@ -131,7 +131,7 @@ def test_an_ordinary_configuration_is_taken():
 
 def test_progress_tells_phase_pace_and_what_is_left():
     now_s = [0.0]
-    progress = Progress(clock=lambda: now_s[0])
+    progress = LoadingProgress(clock=lambda: now_s[0])
     now_s[0] = 3.0
     progress.begin("downloading", total=100, done=20)
     now_s[0] = 5.0
@@ -144,7 +144,7 @@ def test_progress_tells_phase_pace_and_what_is_left():
 
 def test_what_a_start_took_is_told_once_it_is_over():
     now_s = [0.0]
-    progress = Progress(clock=lambda: now_s[0])
+    progress = LoadingProgress(clock=lambda: now_s[0])
     for phase, at_s in (("downloading", 3.0), ("reading", 10.0), ("warming", 60.0)):
         now_s[0] = at_s
         progress.begin(phase)
@@ -155,7 +155,7 @@ def test_what_a_start_took_is_told_once_it_is_over():
 
 
 def test_nothing_is_promised_before_something_moved():
-    progress = Progress(clock=lambda: 1.0)
+    progress = LoadingProgress(clock=lambda: 1.0)
     progress.begin("downloading", total=100, done=20)
     assert progress.now().left_s is None
 
@@ -183,7 +183,7 @@ class OutOfMemoryError(RuntimeError):
     ids=lambda each: getattr(each, "name", type(each).__name__),
 )
 def test_why_a_model_was_not_loaded_is_in_the_status(error, status):
-    assert exit_causes.of_loading(error) is status
+    assert exit_causes.from_load_error(error) is status
 
 
 @pytest.mark.parametrize(
@@ -197,4 +197,4 @@ def test_why_a_model_was_not_loaded_is_in_the_status(error, status):
     ids=lambda each: getattr(each, "name", type(each).__name__),
 )
 def test_what_broke_an_engine_is_in_the_status(cause, status):
-    assert exit_causes.of_engine(caused(RuntimeError("broken"), cause)) is status
+    assert exit_causes.from_engine_error(caused(RuntimeError("broken"), cause)) is status

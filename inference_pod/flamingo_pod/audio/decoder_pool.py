@@ -22,8 +22,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from flamingo_common.errors import InvalidAudio
 from flamingo_pod.audio import decode
-from flamingo_pod.audio.decode import Bounds, Decoded
-from flamingo_pod.audio.memory_file import Address, MemoryFile
+from flamingo_pod.audio.decode import DecodeLimits, DecodeResult
+from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileAddress
 
 MAX_CLIP_BYTES = 128 * 2**20
 """What a worker may map beyond itself. Twenty minutes of any format take 2 to 6 MB of it, for
@@ -35,12 +35,12 @@ PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class DecodedClip:
     """What a clip's file held."""
 
     samples: NDArray[np.float32]
-    is_cut: bool
-    told_s: float | None
+    is_truncated: bool
+    header_duration_s: float | None
     """How long its header says it is."""
 
 
@@ -54,7 +54,7 @@ def _pool_of(num_workers: int) -> ProcessPool:
 
 
 @dataclass(slots=True)
-class Decoders:
+class DecoderPool:
     """A pool of decoding processes."""
 
     num_workers: int
@@ -66,7 +66,7 @@ class Decoders:
         """Start the pool; the workers come up on first use."""
         self._pool = _pool_of(self.num_workers)
 
-    async def decode(self, clip: MemoryFile, bounds: Bounds) -> Heard:
+    async def decode(self, clip: MemoryFile, bounds: DecodeLimits) -> DecodedClip:
         """Return mono 16 kHz samples; when cancelled, the worker stops too.
 
         Raises:
@@ -74,14 +74,18 @@ class Decoders:
         """
         with MemoryFile() as target:
             done = await self._run(clip.address, target.address, bounds)
-            return Heard(target.floats()[: done.num_samples], done.is_cut, done.told_s)
+            return DecodedClip(
+                target.floats()[: done.num_samples], done.is_truncated, done.header_duration_s
+            )
 
-    async def _run(self, source: Address, target: Address, bounds: Bounds) -> Decoded:
+    async def _run(
+        self, source: MemoryFileAddress, target: MemoryFileAddress, bounds: DecodeLimits
+    ) -> DecodeResult:
         job = self._working_pool().schedule(
             _work, args=[source, target, bounds, self.max_cpu_s], timeout=self.deadline_s
         )
         try:
-            done: Decoded = await asyncio.wrap_future(job)
+            done: DecodeResult = await asyncio.wrap_future(job)
         except DeadlinePassed:
             raise InvalidAudio(f"the audio took over {self.deadline_s:g} s to decode") from None
         except ProcessExpired as ended:
@@ -110,12 +114,14 @@ class Decoders:
         self._pool.join()
 
 
-def _work(source: Address, target: Address, bounds: Bounds, max_cpu_s: float) -> Decoded:
+def _work(
+    source: MemoryFileAddress, target: MemoryFileAddress, bounds: DecodeLimits, max_cpu_s: float
+) -> DecodeResult:
     """Decode one clip in this process, within its share of the processor."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     spent_s = time.process_time()
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(spent_s + max_cpu_s), hard))
-    return decode.decode(source, target, bounds)
+    return decode.decode_clip(source, target, bounds)
 
 
 def _prepare_worker() -> None:

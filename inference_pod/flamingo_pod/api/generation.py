@@ -1,6 +1,6 @@
 """A question about a clip → the answer's words, as they come.
 
-The story that chat, captions and analysis share: read the clip, build the
+The handler that chat, captions and analysis share: read the clip, build the
 prompt, hold the work, speak.
 """
 
@@ -14,15 +14,15 @@ from flamingo_common.errors import BadRequest
 from flamingo_common.service import traces
 from flamingo_common.wire import requests
 from flamingo_common.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
-from flamingo_pod.api.clip_intake import Clip, audio_usage
-from flamingo_pod.caller import NOBODY, Caller
+from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
+from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.grammar import Grammar, GrammarSpec
 from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.engine.sequence import SamplingParams, Step
 from flamingo_pod.model.limits import Limits
 from flamingo_pod.pod import Pod
-from flamingo_pod.served import Served
+from flamingo_pod.served_model import ServedModel
 from flamingo_pod.telemetry.metrics import Metrics
 from flamingo_pod.text import prompt
 from flamingo_pod.text.detokenize import Detokenizer
@@ -32,17 +32,17 @@ OFF_LOOP_CHARS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GenerationRequest:
     """All that decides an answer, checked and counted; nothing is computed yet."""
 
     token_ids: Sequence[int]
-    clip: Clip | None
+    clip: PreparedClip | None
     params: SamplingParams
-    stops: Sequence[str]
+    stop_strings: Sequence[str]
     num_choices: int = 1
     grammar: Grammar | None = None
     account: Account = field(default_factory=Account)
-    caller: Caller = NOBODY
+    caller: Caller = ANONYMOUS
 
     def asks(self) -> list[tuple[Prompt, SamplingParams]]:
         """Return what each choice asks of the engine: the same, but for seed and grammar."""
@@ -64,7 +64,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ChoiceDelta:
     """What one choice says next."""
 
     index: int
@@ -76,7 +76,7 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Choice:
+class GeneratedChoice:
     """What one choice has said so far."""
 
     index: int
@@ -88,7 +88,7 @@ class Choice:
     _steps: list[Step] = field(default_factory=list)
     """Said, but not yet shown."""
 
-    def take(self, step: Step) -> Piece | None:
+    def take(self, step: Step) -> ChoiceDelta | None:
         """Return what the step lets be shown, if it is anything."""
         self.num_cached = max(self.num_cached, step.num_reused)
         if step.logprob is not None:
@@ -99,7 +99,7 @@ class Choice:
         if not (text or reason):
             return None
         steps, self._steps = self._steps, []
-        return Piece(self.index, text, steps, reason)
+        return ChoiceDelta(self.index, text, steps, reason)
 
     def _text(self, step: Step) -> str:
         text = ""
@@ -110,11 +110,11 @@ class Choice:
 
 
 @dataclass(slots=True)
-class Answer:
+class Generation:
     """What has been said so far."""
 
-    question: Question
-    choices: Sequence[Choice]
+    question: GenerationRequest
+    choices: Sequence[GeneratedChoice]
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -145,7 +145,7 @@ class Answer:
         )
 
 
-def metrics(answer: Answer) -> RequestMetrics | None:
+def request_metrics(answer: Generation) -> RequestMetrics | None:
     """Return how long a finished answer took, where that was asked for."""
     account = answer.question.account
     first_s, decode_s = account.time_to_first_token_s, account.decode_s
@@ -168,13 +168,13 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-async def ask(
-    served: Served,
+async def prepare(
+    served: ServedModel,
     turns: Sequence[prompt.Turn],
-    clip: Clip | None,
+    clip: PreparedClip | None,
     asked: requests.Sampling,
     account: Account,
-) -> Answer:
+) -> Generation:
     """Return the answer, nothing said yet; or refuse the question before any work.
 
     Raises:
@@ -184,22 +184,25 @@ async def ask(
     loaded = served.checkpoint
     ids = await _token_ids(served, turns, clip.num_tokens if clip else 0)
     wanted, wanted_in = _asked_tokens(asked)
-    max_tokens = prompt.max_tokens(loaded.limits, len(ids), wanted, field=wanted_in)
+    max_tokens = prompt.resolve_max_tokens(loaded.limits, len(ids), wanted, field=wanted_in)
     _check_biases(asked, loaded.model.config.text_config.vocab_size)
     params = _params(loaded.limits, asked, max_tokens)
     num_choices = (asked.n or 1) if isinstance(asked, requests.ChatRequest) else 1
     grammar = await _grammar(served, asked.response_format)
     _expect(account, ids, clip, num_choices, max_tokens)
-    question = Question(
+    question = GenerationRequest(
         ids, clip, params, asked.stop or (), num_choices, grammar, account, served.caller
     )
     tokenizer = loaded.processor.tokenizer
-    choices = [Choice(n, Detokenizer(tokenizer, question.stops)) for n in range(num_choices)]
-    return Answer(question, choices)
+    choices = [
+        GeneratedChoice(n, Detokenizer(tokenizer, question.stop_strings))
+        for n in range(num_choices)
+    ]
+    return Generation(question, choices)
 
 
 async def _token_ids(
-    served: Served, turns: Sequence[prompt.Turn], num_audio_tokens: int
+    served: ServedModel, turns: Sequence[prompt.Turn], num_audio_tokens: int
 ) -> Sequence[int]:
     asked = (served.checkpoint.processor, turns, num_audio_tokens)
     if sum(len(turn.text) for turn in turns) < OFF_LOOP_CHARS:
@@ -207,14 +210,18 @@ async def _token_ids(
     return await asyncio.to_thread(prompt.token_ids, *asked)
 
 
-def facts(question: Question) -> dict[str, object]:
+def log_fields(question: GenerationRequest) -> dict[str, object]:
     """Return what the access line says of a question."""
     seconds = question.clip.seconds if question.clip else 0.0
     return {"audio_s": round(seconds, 3), "prompt_tokens": len(question.token_ids)}
 
 
 def _expect(
-    account: Account, ids: Sequence[int], clip: Clip | None, num_choices: int, max_tokens: int
+    account: Account,
+    ids: Sequence[int],
+    clip: PreparedClip | None,
+    num_choices: int,
+    max_tokens: int,
 ) -> None:
     account.num_choices = num_choices
     account.num_windows_left = clip.num_windows if clip else 0
@@ -261,7 +268,7 @@ def _num_logprobs(asked: requests.Sampling) -> int | None:
     return asked.top_logprobs or 0
 
 
-async def _grammar(served: Served, wanted: requests.ResponseFormat | None) -> Grammar | None:
+async def _grammar(served: ServedModel, wanted: requests.ResponseFormat | None) -> Grammar | None:
     if wanted is None or wanted.type == "text":
         return None
     # A schema may be as long as a body, until the grammar counts it.
@@ -274,8 +281,10 @@ def _spec(wanted: requests.ResponseFormat) -> GrammarSpec:
     return GrammarSpec("json_schema", json.dumps(wanted.json_schema.schema_))
 
 
-async def speak(pod: Pod, served: Served, answer: Answer) -> AsyncGenerator[Piece, None]:
-    """Yield the answer as it comes, and fill `answer`; closing it stops the engine.
+async def generate(
+    pod: Pod, served: ServedModel, answer: Generation
+) -> AsyncGenerator[ChoiceDelta, None]:
+    """Yield the answer as it comes, and fill `answer`; closing it stop_strings the engine.
 
     The choices come interleaved; the first fault in one ends all.
     """
@@ -304,7 +313,7 @@ def _time(metrics: Metrics, said_s: dict[int, float], number: int, started_s: fl
     said_s[number] = now_s
 
 
-def _count(metrics: Metrics, answer: Answer) -> None:
+def _count(metrics: Metrics, answer: Generation) -> None:
     usage, account = answer.usage, answer.question.account
     details = usage.prompt_tokens_details
     metrics.tokens.labels("audio").inc(details.audio_tokens)

@@ -6,8 +6,8 @@ import numpy as np
 
 from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_common.wire.responses import EmbeddingList, EmbeddingUsage
-from flamingo_pod.api import answer, embedding_format
-from flamingo_pod.api.answer import Answer, Choice, Question
+from flamingo_pod.api import embedding_format, generation
+from flamingo_pod.api.generation import GeneratedChoice, Generation, GenerationRequest
 from flamingo_pod.engine.request_stats import Account
 from flamingo_pod.engine.sequence import SamplingParams, Step
 from flamingo_pod.model.builtin import tokenizer
@@ -17,13 +17,13 @@ TOKENIZER = tokenizer.build()
 
 
 def question(num_choices=1, seed=None):
-    return Question([1, 2, 3], None, SamplingParams(10, seed=seed), (), num_choices)
+    return GenerationRequest([1, 2, 3], None, SamplingParams(10, seed=seed), (), num_choices)
 
 
 def choice(text, *stops, ends="length", **known):
     """Return a choice that is told `text`, and the pieces it made of it."""
     ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
-    said = Choice(0, Detokenizer(TOKENIZER, stops))
+    said = GeneratedChoice(0, Detokenizer(TOKENIZER, stops))
     steps = [Step(token_id, logprob=-1.0, **known) for token_id in ids]
     steps[-1] = Step(ids[-1], ends, -1.0, **known)
     pieces = []
@@ -63,7 +63,7 @@ def test_each_choice_has_a_seed_of_its_own():
 
 def test_the_prompt_counts_once_and_all_that_was_said_counts():
     choices = [choice("one two", num_reused=2)[0], choice("three", num_reused=3)[0]]
-    usage = Answer(question(num_choices=2), choices).usage
+    usage = Generation(question(num_choices=2), choices).usage
     assert usage.prompt_tokens == 3
     assert usage.completion_tokens == sum(choice.num_tokens for choice in choices)
     assert usage.total_tokens == 3 + usage.completion_tokens
@@ -72,7 +72,7 @@ def test_the_prompt_counts_once_and_all_that_was_said_counts():
 
 def test_what_is_expected_is_the_prompt_once_and_every_choice():
     account = Account()
-    answer._expect(account, [1, 2, 3], None, 4, 10)
+    generation._expect(account, [1, 2, 3], None, 4, 10)
     assert (account.num_choices, account.num_prompt_left, account.num_output_left) == (4, 3, 40)
 
 

@@ -19,7 +19,7 @@ BUSY = frozenset({408, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HubRequest:
     """What the hub was asked for, and as whom."""
 
     model_id: str
@@ -33,7 +33,7 @@ class Asked:
         return f"{self.endpoint}/{self.model_id}"
 
 
-def told(asked: Asked, error: Exception) -> CannotLoad:
+def explain(asked: HubRequest, error: Exception) -> CannotLoad:
     """Return `error` as a sentence that says what to do; its type says whether to ask again."""
     name = repr(asked.model_id)
     match error:
@@ -59,7 +59,7 @@ def told(asked: Asked, error: Exception) -> CannotLoad:
             )
 
 
-def _by_status(asked: Asked, error: HfHubHTTPError, name: str) -> CannotLoad:
+def _by_status(asked: HubRequest, error: HfHubHTTPError, name: str) -> CannotLoad:
     status = error.response.status_code
     if status == NOT_FOUND:
         return CannotLoad(f"{asked.endpoint} knows no model {name}; check its name")
@@ -79,7 +79,7 @@ def _by_status(asked: Asked, error: HfHubHTTPError, name: str) -> CannotLoad:
     return CannotLoad(f"{asked.endpoint} answered {status} for {name}: {_line(error)}")
 
 
-def _token(asked: Asked) -> str:
+def _token(asked: HubRequest) -> str:
     if asked.has_token:
         return "with the account whose token is given here"
     return "and give a token: HF_TOKEN, or HF_TOKEN_PATH for a file"

@@ -12,8 +12,8 @@ import torch
 from flamingo_common.audio import windows
 from flamingo_common.errors import ModelNotFound
 from flamingo_common.wire.responses import ModelCard
-from flamingo_pod.audio.decode import Bounds
-from flamingo_pod.caller import NOBODY, Caller
+from flamingo_pod.audio.decode import DecodeLimits
+from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.audio import Audio
 from flamingo_pod.engine.core import Options, Prompt
 from flamingo_pod.engine.engine import Engine
@@ -24,14 +24,14 @@ from flamingo_pod.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedModel:
     """What a ready pod answers with."""
 
     checkpoint: checkpoint.Checkpoint
     engine: Engine
     card: ModelCard
-    bounds: Bounds
-    caller: Caller = NOBODY
+    bounds: DecodeLimits
+    caller: Caller = ANONYMOUS
     """Who asks."""
 
     def heading(self, kind: str) -> dict[str, Any]:
@@ -68,14 +68,14 @@ def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.Source:
     )
 
 
-def serve(loaded: checkpoint.Checkpoint, settings: Settings) -> Served:
+def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedModel:
     """Start an engine on the checkpoint; return what it serves."""
     limits = loaded.limits
     max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
     engine = Engine(loaded, _engine_options(loaded, settings))
     engine.start()
     card = ModelCard(
-        id=settings.served_name or loaded.id,
+        id=settings.served_model_name or loaded.id,
         created=loaded.loaded_at_s,
         owned_by="flamingo-fleet" if loaded.random_weights else loaded.id.partition("/")[0],
         max_audio_seconds=max_audio_s,
@@ -84,24 +84,24 @@ def serve(loaded: checkpoint.Checkpoint, settings: Settings) -> Served:
         random_weights=loaded.random_weights,
         commit=loaded.commit,
     )
-    return Served(loaded, engine, card, Bounds(max_seconds=max_audio_s))
+    return ServedModel(loaded, engine, card, DecodeLimits(max_seconds=max_audio_s))
 
 
 def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> Options:
     options = Options.for_checkpoint(
         loaded,
-        max_cache_bytes=int(settings.cache_gib * 2**30),
-        is_reference=settings.forward == "reference",
-        max_running=settings.max_running,
+        max_cache_bytes=int(settings.encoder_cache_gib * 2**30),
+        is_reference=settings.model_impl == "transformers",
+        max_running=settings.max_num_seqs,
     )
     return (
         options
-        if settings.kv_tokens is None
-        else replace(options, num_kv_tokens=settings.kv_tokens)
+        if settings.kv_cache_tokens is None
+        else replace(options, num_kv_tokens=settings.kv_cache_tokens)
     )
 
 
-async def warm_up(served: Served) -> None:
+async def warm_up(served: ServedModel) -> None:
     """Let one second of silence go the whole way: ready means that an answer came out."""
     audio = Audio.of(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
     slots = [served.checkpoint.processor.audio_token_id] * audio.num_tokens
