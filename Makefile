@@ -12,7 +12,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format constraints images clean
+.PHONY: help up test check check-types check-tests lint format constraints images clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,20 @@ up: $(VENV)/.installed ## Run a fleet here: one router, two pods, the built-in t
 
 test: $(VENV)/.installed-dev ## Run every test that this machine can run
 	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev ## Lint, types, unit and contract tests: under a minute on two cores
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-tests
+
+check-types:
+	@$(BIN)/mypy
+
+# The import contracts are among the contract tests. torch alone would take both cores in each process.
+check-tests: export FLAMINGO_TEST_EFFORT := quick
+check-tests: export OMP_NUM_THREADS := 1
+check-tests:
+	@$(BIN)/python -m pytest --numprocesses auto --quiet tests/unit tests/contract $(ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check

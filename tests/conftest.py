@@ -5,14 +5,25 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fakes.effort import examples
 from fakes.wanted import absent
 from hypothesis import settings
 
 # How long something takes is measured where it is the point; a busy machine proves nothing.
-settings.register_profile("patient", deadline=None)
+settings.register_profile("patient", deadline=None, max_examples=examples(100))
 settings.load_profile("patient")
 
-CLIPS = Path(__file__).parent / "clips"
+HERE = Path(__file__).parent
+CLIPS = HERE / "clips"
+TIMEOUTS_S = {"cluster": 1800, "control_plane": 900}
+"""Whole clusters are built and started inside a test's setup; for all others see pyproject.toml."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in TIMEOUTS_S:
+            item.add_marker(pytest.mark.timeout(TIMEOUTS_S[folder]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from flamingo_common.service import exposition, http, logs
+from flamingo_common.service import auth, cors, exposition, http, logs
 from flamingo_operator.cluster import kopf_events
 from flamingo_operator.cluster.kube import KubeClient, load_configuration
 from flamingo_operator.cluster.store import Store
@@ -54,6 +54,8 @@ def create(settings: Settings) -> web.Application:
     app.router.add_get("/health/ready", _ready)
     exposition.add_to(app, app[LIFE].metrics.registry)
     app.cleanup_ctx.append(_living)
+    cors.add_to(app, settings.cors_origin)
+    auth.add_to(app, settings.key_file)
     return app
 
 

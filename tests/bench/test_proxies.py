@@ -1,4 +1,7 @@
-"""The router's own cost, measured as the comparison with other proxies measures it."""
+"""The comparison with other proxies works, and the router buffers no upload.
+
+What a request costs is measured by `python -m bench.proxies`, not here.
+"""
 
 import shutil
 import sys
@@ -7,10 +10,6 @@ import pytest
 from bench.proxies import __main__ as bench
 from bench.proxies import proxies
 
-# Twice what a quiet machine shows, and more: CPU-seconds of a busy one are dearer.
-MAX_REQUEST_US = 1200
-MAX_EVENT_US = 200
-MAX_UPLOAD_MS_PER_MB = 3
 MAX_UPLOAD_MB = 64
 UPLOAD_MB = 50
 
@@ -24,14 +23,8 @@ def row(needs):
         return bench.measure(router, sys.executable, ports, effort)
 
 
-def test_a_small_request_and_an_event_cost_little(row):
-    assert 0 < row.request_us < MAX_REQUEST_US
-    assert 0 < row.event_us < MAX_EVENT_US
-
-
 def test_an_upload_passes_through_without_being_held(row):
     assert float(row.upload_mb) < MAX_UPLOAD_MB
-    assert float(row.upload_ms) < MAX_UPLOAD_MS_PER_MB * UPLOAD_MB
 
 
 @pytest.mark.parametrize("name", ["nginx", "haproxy"])

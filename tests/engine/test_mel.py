@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from fakes.effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,7 +53,7 @@ def test_a_window_of_any_length_has_the_log_mel_of_transformers(extractor, log_m
     assert_equals_transformers(extractor, samples, *log_mel([samples]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(num_samples=st.integers(321, WINDOW), seed=st.integers(0, 2**32 - 1))
 def test_so_has_one_drawn_at_random(extractor, log_mel, num_samples, seed):
     samples = noise(num_samples, seed)

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
+from fakes.effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.generation import logits_process as theirs
@@ -141,7 +142,7 @@ filters = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(filters, st.integers(0, 10**6), st.sampled_from([6, 3000]))
 def test_the_filters_leave_what_transformers_leaves(fields, seed, vocabulary):
     logits = logits_of(1, vocabulary, seed=seed)[0]
@@ -239,7 +240,7 @@ def test_a_row_chooses_alike_alone_and_in_a_crowd(vocabulary, dtype):
     assert together == alone
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.permutations(range(20)), st.integers(1, 20))
 def test_neither_order_nor_company_matters(order, num_rows):
     rows, logits = crowd(20, VOCABULARY), logits_of(20)
@@ -395,7 +396,7 @@ def test_ids_outside_the_vocabulary_are_nobodys(token_id):
 # The grammar.
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.sets(st.integers(0, VOCABULARY - 1), min_size=1, max_size=12),
     filters | st.just({}),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from fakes.effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration
@@ -80,7 +81,7 @@ def test_states_are_those_of_the_padded_encoder(tiny, log_mel, num_samples):
     assert_close(states, padded_states(tiny.model, tiny.processor, samples))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(num_samples=st.integers(321, WINDOW), seed=st.integers(0, 2**32 - 1))
 def test_so_are_those_of_a_window_drawn_at_random(tiny, log_mel, num_samples, seed):
     samples = sound(num_samples, seed)

@@ -12,6 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.saturation")
     parser.add_argument("--model", default="flamingo-tiny-27m")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--check", action="store_true", help="exit with 1 if the goal is missed")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         waits = measure.measure(asked.model, seconds=asked.seconds, folder=Path(folder))
@@ -20,6 +21,11 @@ def main() -> None:
         figures = (each.quantile(part) * 1000 for part in (0.5, 0.99, 1.0))
         print(f"| {name} | {len(each.all_s)} | " + " | ".join(f"{ms:.1f}" for ms in figures) + " |")
     print(f"\nload of the machine: {os.getloadavg()[0]:.1f}")
+    missed = measure.missed(waits)
+    verdict = f"missed by {', '.join(missed)}" if missed else "met"
+    print(f"goal (p99 at most {measure.GOAL}): {verdict}")
+    if missed and asked.check:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,10 @@ from flamingo_common.service import run
 HERE = Path(__file__).parent
 PATHS = ("/health", "/health/ready", "/stats")
 IDLE = "an idle aiohttp process"
+MAX_P99_S = 0.05
+"""On a machine of its own. Where other processes want the cores, an idle one waits too."""
+TIMES_IDLE = 4
+GOAL = f"{MAX_P99_S * 1000:.0f} ms + {TIMES_IDLE} x the idle process's"
 
 
 @dataclass
@@ -39,6 +43,12 @@ def measure(model: str, *, seconds: float, folder: Path) -> dict[str, Waits]:
         stack.enter_context(_full(pod.address))
         _wait_until_full(pod.address)
         return _asked(pod.address, idle, seconds)
+
+
+def missed(waits: dict[str, Waits]) -> list[str]:
+    """Return the paths that miss the goal."""
+    allowed_s = MAX_P99_S + TIMES_IDLE * waits[IDLE].quantile(0.99)
+    return [path for path in PATHS if waits[path].quantile(0.99) >= allowed_s]
 
 
 def _asked(pod: str, idle: str, seconds: float) -> dict[str, Waits]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from fakes.clusters import RELEASE, Cluster
+from fakes.effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -98,7 +99,7 @@ def operate_within_bounds(cluster):
     return decision
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(num=st.integers(0, 4), rules=rollouts, life=moves, spare=st.integers(0, 2))
 def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules, life, spare):
     # RollingUpdate has to surge to get anywhere, so it is given the GPU for it.

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from fakes.effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -314,7 +315,7 @@ def test_no_bytes_break_it(magic, rest, total_bytes):
     check(magic + rest, total_bytes)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(data=st.data(), total_bytes=TOTALS)
 def test_no_damaged_header_breaks_it(files, data, total_bytes):
     name = data.draw(st.sampled_from(sorted(files)))

@@ -4,6 +4,7 @@ import itertools
 import os
 
 import pytest
+from fakes.effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -152,7 +153,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=STEPS, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(STEPS), deadline=None, suppress_health_check=list(HealthCheck))
 @given(actions, st.sampled_from([1, 3, 64]), st.sampled_from([0.0, 1.0, 10.0]), st.data())
 def test_any_life_leaks_nothing_overlaps_nothing_and_ends(life, max_running, patience_s, data):
     world = World(max_running=max_running, preempt_after_s=patience_s)

@@ -4,6 +4,7 @@ import math
 import random
 
 import pytest
+from fakes.effort import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -374,5 +375,7 @@ class Router(RuleBasedStateMachine):
         assert (self.balancer.queue.num, self.balancer.fleet.num_open) == (0, 0)
 
 
-Router.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Router.TestCase.settings = settings(
+    max_examples=examples(60), stateful_step_count=40, deadline=None
+)
 test_any_course_of_events_loses_no_request = Router.TestCase

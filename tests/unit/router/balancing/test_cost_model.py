@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from fakes.effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,7 +69,7 @@ SECONDS = st.one_of(
 HUGE = st.one_of(st.integers(0, 100), st.integers(0, 10**18))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.tuples(HUGE, HUGE, SECONDS), max_size=60), HUGE, HUGE)
 def test_whatever_is_reported_a_cost_is_finite_and_never_negative(reported, windows, tokens):
     learned = Regression(PRIOR)
@@ -81,7 +82,7 @@ def test_whatever_is_reported_a_cost_is_finite_and_never_negative(reported, wind
     assert 0 <= rates.cost(Work(windows % 41, tokens % 4096)).total_s < 1e6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.tuples(HUGE, HUGE, SECONDS), min_size=50, max_size=200))
 def test_after_nonsense_the_truth_is_found_again(nonsense):
     dice, learned = random.Random(1), Regression(PRIOR)

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from fakes.effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,7 +139,7 @@ SPLIT = {
 }
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 @pytest.mark.parametrize("name", SPLIT)
 def test_the_answer_does_not_depend_on_how_the_body_is_cut(name, data):
