@@ -49,7 +49,7 @@ class FlamingoError(Exception):
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
-    kind: ClassVar[str] = "server_error"
+    type: ClassVar[str] = "server_error"
     """OpenAI's `type`."""
     retryable: ClassVar[bool] = False
 
@@ -69,7 +69,7 @@ class BadRequest(FlamingoError):
 
     code = "invalid_request"
     status = 400
-    kind = "invalid_request_error"
+    type = "invalid_request_error"
 
 
 class InvalidAudio(BadRequest):
@@ -163,7 +163,7 @@ class BodyTimeout(FlamingoError):
 
     code = "request_timeout"
     status = 408
-    kind = "timeout_error"
+    type = "timeout_error"
     retryable = True
 
 
@@ -198,7 +198,7 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
     status = 429
-    kind = "rate_limit_error"
+    type = "rate_limit_error"
 
 
 class RateLimited(FlamingoError):
@@ -206,7 +206,7 @@ class RateLimited(FlamingoError):
 
     code = "rate_limit_exceeded"
     status = 429
-    kind = "rate_limit_error"
+    type = "rate_limit_error"
     retryable = True
 
 
@@ -215,7 +215,7 @@ class QuotaExceeded(FlamingoError):
 
     code = "insufficient_quota"
     status = 429
-    kind = "insufficient_quota"
+    type = "insufficient_quota"
 
 
 class UpstreamLost(FlamingoError):
@@ -231,7 +231,7 @@ class DeadlineExceeded(FlamingoError):
 
     code = "deadline_exceeded"
     status = 504
-    kind = "timeout_error"
+    type = "timeout_error"
 
 
 class InternalError(FlamingoError):
@@ -249,19 +249,19 @@ BY_CODE: Mapping[str, type[FlamingoError]] = {
 }
 
 
-def encode(error: FlamingoError) -> dict[str, Any]:
+def to_body(error: FlamingoError) -> dict[str, Any]:
     """Return the body that tells `error`, in OpenAI's shape."""
     return {
         "error": {
             "message": error.message,
-            "type": error.kind,
+            "type": error.type,
             "param": error.param,
             "code": error.code,
         }
     }
 
 
-def headers(error: FlamingoError) -> dict[str, str]:
+def response_headers(error: FlamingoError) -> dict[str, str]:
     """Return the headers that tell OpenAI's clients whether and when to come back.
 
     `Retry-After` is whole seconds, rounded up and at most `MAX_RETRY_AFTER_S`;
@@ -280,7 +280,7 @@ def headers(error: FlamingoError) -> dict[str, str]:
     }
 
 
-def parse(status: int, body: bytes, retry_after: str | None = None) -> FlamingoError:
+def from_response(status: int, body: bytes, retry_after: str | None = None) -> FlamingoError:
     """Return the error that an answer with `status` >= 400 tells.
 
     An answer in another shape (a proxy's HTML page) still becomes an error of

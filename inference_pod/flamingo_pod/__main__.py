@@ -4,7 +4,7 @@ import os
 import sys
 
 from flamingo_common.service import logs, run, settings, traces
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 
 SWITCH_S = 0.001
 """How long the event loop waits for the engine's thread to let go of the interpreter, each time
@@ -19,7 +19,7 @@ except ModuleNotFoundError as missing:
         f"flamingo serve: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
         file=sys.stderr,
     )
-    raise SystemExit(Exit.NOT_INSTALLED) from None
+    raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
 
 
 def main(argv: list[str]) -> int:

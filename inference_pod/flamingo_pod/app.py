@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from prometheus_client import ProcessCollector
 
-from flamingo_common.errors import FlamingoError, ModelNotFound, encode, headers
+from flamingo_common.errors import FlamingoError, ModelNotFound, response_headers, to_body
 from flamingo_common.service import auth, cors, docs, exposition, http, page
 from flamingo_common.wire import routes
 from flamingo_common.wire.responses import Health, ModelList
@@ -29,7 +29,7 @@ API: dict[str, request_stats.Handler] = {
 
 def create(pod: Pod) -> web.Application:
     """Return the application that serves `pod`."""
-    app = http.application(max_body_bytes=pod.settings.max_body_bytes)
+    app = http.create_app(max_body_bytes=pod.settings.max_body_bytes)
     app[POD] = pod
     registry = pod.metrics.registry
     registry.register(PodCollector(pod))
@@ -73,7 +73,7 @@ async def _health(request: web.Request) -> web.Response:
     try:
         pod.check_ready()
     except FlamingoError as error:
-        return web.json_response(told | encode(error), status=503, headers=headers(error))
+        return web.json_response(told | to_body(error), status=503, headers=response_headers(error))
     return web.json_response(told)
 
 

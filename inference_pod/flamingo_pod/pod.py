@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from flamingo_common.errors import Draining, ModelLoading, Overloaded
 from flamingo_common.service import logs
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire.report import LoadReport, ReadyReport
 from flamingo_pod import exit_causes, lifecycle, served_model
 from flamingo_pod.audio.decoder_pool import DecoderPool
@@ -43,7 +43,7 @@ class Pod:
     held: MemoryBudget
     metrics: Metrics = field(default_factory=Metrics)
     state: PodState = PodState.STARTING
-    exit_status: Exit = Exit.OK
+    exit_status: ExitStatus = ExitStatus.OK
     load: Load = checkpoint.load
     progress: LoadingProgress = field(default_factory=LoadingProgress)
     timings: RecentTimings = field(default_factory=RecentTimings)
@@ -218,21 +218,23 @@ class Pod:
                 total_s=self.progress.now().elapsed_s,
             )
 
-    def fault(self) -> Exit | None:
+    def fault(self) -> ExitStatus | None:
         """Return what is wrong with the engine, if anything is."""
         engine = self._served.engine if self._served else None
         if engine is None:
             return None
         if engine.is_broken:
             return exit_causes.from_engine_error(engine.fault)
-        return Exit.STALLED if engine.stalled_s > self.settings.stall_timeout_s else None
+        return (
+            ExitStatus.ENGINE_STALLED if engine.stalled_s > self.settings.stall_timeout_s else None
+        )
 
-    def fail(self, event: LifecycleEvent, status: Exit) -> None:
+    def fail(self, event: LifecycleEvent, status: ExitStatus) -> None:
         """Be dead to the liveness probe; the process ends with `status`."""
         self.exit_status = status
         self.tell(event)
         self._idle.set()
-        logs.get().error("pod.failed", exit_status=int(status), reason=status.says)
+        logs.get().error("pod.failed", exit_status=int(status), reason=status.meaning)
         if event is LifecycleEvent.LOAD_FAILED:
             self.end()
 
@@ -262,7 +264,7 @@ class Pod:
 
     def stop(self) -> None:
         """End the engine's thread and the workers; one that is stuck ends with the process."""
-        if self._served is not None and self.exit_status is not Exit.STALLED:
+        if self._served is not None and self.exit_status is not ExitStatus.ENGINE_STALLED:
             self._served.engine.stop()
         self.decoders.stop()
 

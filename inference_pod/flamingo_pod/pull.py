@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bar
 
 from flamingo_common.service import logs
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 
 try:
     from flamingo_pod import exit_causes
@@ -28,7 +28,7 @@ except ModuleNotFoundError as missing:
         f"flamingo pull: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
         file=sys.stderr,
     )
-    raise SystemExit(Exit.NOT_INSTALLED) from None
+    raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
 
 BAR_S, LINE_S = 0.1, 5.0
 
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     asked = _parsed(argv)
     if asked.model in SIZES:
         print(f"flamingo pull: {asked.model} is built in; there is nothing to fetch")  # noqa: T201
-        return Exit.OK
+        return ExitStatus.OK
     logs.configure(service="pull", level="warning")
     progress = LoadingProgress()
     try:
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     )
     print(f"{asked.model}: {about}", file=sys.stderr)  # noqa: T201
     print(found)  # noqa: T201
-    return Exit.OK
+    return ExitStatus.OK
 
 
 def _parsed(argv: list[str]) -> argparse.Namespace:

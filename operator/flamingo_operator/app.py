@@ -48,7 +48,7 @@ LIFE = web.AppKey("life", Life)
 
 def create(settings: Settings) -> web.Application:
     """Return the operator as an application; it begins when the application does."""
-    app = http.application(max_body_bytes=settings.max_body_bytes)
+    app = http.create_app(max_body_bytes=settings.max_body_bytes)
     app[LIFE] = Life(settings)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)

@@ -75,7 +75,7 @@ class Leading:
             for task in (resync, listening, *following):
                 task.cancel()
             # A worker that waits for a key is cancelled, one that has a key finishes it.
-            await _ended(workers, self.settings.grace_s)
+            await _ended(workers, self.settings.grace_period_s)
             await asyncio.gather(resync, listening, *following, return_exceptions=True)
             await self.source.stop()
 

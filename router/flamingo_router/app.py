@@ -48,7 +48,7 @@ POOL_S = 15.0
 
 def create(settings: Settings) -> web.Application:
     """Return the router as an application; `app[GATE].shut` drains it."""
-    app = http.application(max_body_bytes=settings.max_body_bytes)
+    app = http.create_app(max_body_bytes=settings.max_body_bytes)
     balancer = _balancer(settings)
     app[SETTINGS], app[BALANCER] = settings, balancer
     app[METRICS], app[GATE] = Metrics(balancer), Gate()
@@ -125,7 +125,7 @@ async def _relaying(app: web.Application) -> AsyncIterator[None]:
             for each in (lobby.keep_pumping(), *_sources(settings, session, Membership(on_change)))
         ]
         if (key_file := app[POD_KEY].file) is not None:
-            tasks.append(beside.create_task(key_file.keep_fresh()))
+            tasks.append(beside.create_task(key_file.watch()))
         yield
         for task in tasks:
             task.cancel()
@@ -151,7 +151,7 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         settings.max_body_bytes,
         settings.replay_buffer_bytes,
-        settings.body_idle_s,
+        settings.body_idle_timeout_s,
         Spool(settings.spool_dir, settings.spool_max_bytes),
     )
 
@@ -245,5 +245,5 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     if request.app[GATE].is_shut:  # the next request on this connection would find nobody
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
-    if request.app[SETTINGS].expose_endpoint and "endpoint" in request.get(http.FACTS, {}):
-        response.headers[ENDPOINT_HEADER] = str(request[http.FACTS]["endpoint"])
+    if request.app[SETTINGS].expose_endpoint and "endpoint" in request.get(http.LOG_FIELDS, {}):
+        response.headers[ENDPOINT_HEADER] = str(request[http.LOG_FIELDS]["endpoint"])

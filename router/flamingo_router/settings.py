@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from flamingo_common.service.settings import ServiceSettings, faults_of
+from flamingo_common.service.settings import ServiceSettings, check_file
 from flamingo_router.pods.endpoint_slices import Service
 from flamingo_router.pods.pod_key import pod_key, secret
 
@@ -79,10 +79,10 @@ class Settings(ServiceSettings):
     expose_endpoint: bool = False
     """Send the pod's address as `x-flamingo-endpoint`. Exposes internal addresses to clients."""
 
-    def file_faults(self) -> Iterator[str]:
+    def check_files(self) -> Iterator[str]:
         """Yield one message for each fault of the files that the settings name."""
-        yield from super().file_faults()
-        yield from faults_of("--pod-key-file", self.pod_key_file, pod_key)
+        yield from super().check_files()
+        yield from check_file("--pod-key-file", self.pod_key_file, pod_key)
 
     @field_validator("endpoint", "probe_allowed_networks", "probe_allowed_hosts", mode="before")
     @classmethod

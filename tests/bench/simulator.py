@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flamingo_common.errors import Unavailable
-from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, Timing
+from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, RequestTiming
 from flamingo_router.balancing.balancer import Balancer, Bounds, Dice
 from flamingo_router.balancing.fair_queue import Waiting
 from flamingo_router.balancing.fleet import Fleet
@@ -96,7 +96,7 @@ class Pod:
     prefilling: Job | None = None
     decoding: set[Job] = field(default_factory=set)
     cached: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    timings: list[Timing] = field(default_factory=list)
+    timings: list[RequestTiming] = field(default_factory=list)
     numbers: itertools.count = field(default_factory=itertools.count)
     sequence: int = 0
     prefill_until_s: float = 0.0
@@ -151,7 +151,7 @@ class Pod:
         self.decoding.remove(job)
         windows, seconds = job.computed
         self.timings.append(
-            Timing.model_construct(
+            RequestTiming.model_construct(
                 number=next(self.numbers),
                 route=ROUTE,
                 num_windows=windows,

@@ -61,7 +61,7 @@ class BreakingPod(FakePod):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         response.headers["x-request-id"] = "req-inside"
         await response.prepare(request)
-        told = errors.encode(errors.UpstreamLost("the pod went away"))
+        told = errors.to_body(errors.UpstreamLost("the pod went away"))
         await response.write(sse.encode_event(json.dumps(self._chunk(request.path, "One "))))
         await response.write(sse.encode_event(json.dumps(told)))
         return response

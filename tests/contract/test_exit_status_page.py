@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 
 PAGE = Path(__file__).parents[2] / "docs" / "exit-status.md"
-HEAD = """# Exit status
+HEAD = """# ExitStatus status
 
 Why a pod, a router or `flamingo pull` ended; Kubernetes shows it as the container's exit code. A
 shell adds 130 for ctrl-C, and 128 + the signal's number where a process was killed: 137 is SIGKILL,
@@ -17,7 +17,9 @@ most often for memory. Written by `python tests/contract/test_exit_status_page.p
 
 
 def page():
-    return HEAD + "".join(f"| {int(each)} | `{each.name}` | {each.says} |\n" for each in Exit)
+    return HEAD + "".join(
+        f"| {int(each)} | `{each.name}` | {each.meaning} |\n" for each in ExitStatus
+    )
 
 
 def test_the_page_is_what_the_table_says():
@@ -25,7 +27,7 @@ def test_the_page_is_what_the_table_says():
 
 
 def test_every_status_is_its_own_and_leaves_the_shells_alone():
-    numbers = [int(each) for each in Exit]
+    numbers = [int(each) for each in ExitStatus]
     assert numbers == sorted(set(numbers))
     assert max(numbers) < 125
 

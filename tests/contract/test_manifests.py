@@ -90,18 +90,21 @@ def made(request, tmp_path):
 def test_a_program_takes_the_flags_that_it_is_given_and_has_time_for_its_grace(made, name, kind):
     given = made.settings(name, kind)
     hook = made.container(name).get("lifecycle", {}).get("preStop", {}).get("sleep", {})
-    least_s = hook.get("seconds", 0) + given.grace_s
+    least_s = hook.get("seconds", 0) + given.grace_period_s
     assert least_s < made.pods[name]["terminationGracePeriodSeconds"] < least_s + 30
 
 
 def test_a_server_s_grace_begins_with_the_time_in_which_it_still_takes_work(made):
     given = made.settings("server", PodSettings)
-    assert given.grace_s >= given.shutdown_delay_s + 5
+    assert given.grace_period_s >= given.shutdown_delay_s + 5
 
 
 def test_a_router_waits_for_the_longest_answer_of_a_server(made):
     server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
-    assert router.grace_s >= router.cold_start_hold_s + server.grace_s - server.shutdown_delay_s
+    assert (
+        router.grace_period_s
+        >= router.cold_start_hold_s + server.grace_period_s - server.shutdown_delay_s
+    )
 
 
 def test_a_router_keeps_uploads_where_they_have_room(made):
@@ -132,7 +135,7 @@ def test_routers_and_servers_ask_for_keys_and_routers_share_the_limits(made):
     server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
     for given in (server, router):
         assert given.key_file
-        assert keys.parse(given.key_file.read_bytes()).holder(KEY.encode()).may == {"observe"}
+        assert keys.parse(given.key_file.read_bytes()).find(KEY.encode()).may == {"observe"}
     assert router.pod_key_file
     assert pod_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
     (deployment,) = (one for one in made.children if one["kind"] == "Deployment")

@@ -20,7 +20,7 @@ from flamingo_router.settings import Settings as RouterSettings
 TABLES = {"pod": routes.POD, "router": routes.ROUTER}
 EXAMPLES = [
     pytest.param(route, example, id=f"{route.path}: {name}")
-    for route in routes.WORK
+    for route in routes.INFERENCE
     for name, example in route.examples.items()
 ]
 
@@ -70,7 +70,7 @@ def test_operations_have_names_of_their_own(document):
 
 @pytest.mark.parametrize(("route", "example"), EXAMPLES)
 def test_an_example_is_taken_by_the_type_and_by_the_schema(route, example):
-    parse.request(route.request, json.loads(json.dumps(example)))
+    parse.validate_request(route.request, json.loads(json.dumps(example)))
     document = openapi.document([route], version="1")
     schema = {
         "$ref": f"#/components/schemas/{route.request.__name__}",
@@ -125,7 +125,7 @@ def test_what_can_be_streamed_says_of_what_its_events_are():
         if "text/event-stream" in json.dumps(told)
     }
     assert streamed == {
-        "/v1/chat/completions": "#/components/schemas/ChatChunk",
+        "/v1/chat/completions": "#/components/schemas/ChatCompletionChunk",
         "/v1/audio/captions": "#/components/schemas/CaptionChunk",
         "/v1/audio/analyze": "#/components/schemas/CaptionChunk",
     }

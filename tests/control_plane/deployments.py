@@ -199,7 +199,7 @@ BROKEN_RULES = [
     Case(
         "the operator's own key file",
         {"server": {"args": ["--key-file=/mine"]}},
-        says=("--grace-s, --key-file from args",),
+        says=("--grace-period-s, --key-file from args",),
     ),
     Case(
         "a key file for a key",

@@ -80,7 +80,7 @@ class FakePod:
     token_s: float | None = None
     queued_s: float | None = None
     clips: tuple[str, ...] = ()
-    timings: tuple[report.Timing, ...] = ()
+    timings: tuple[report.RequestTiming, ...] = ()
     epoch: str = "1"
     heard_s: float | None = None
     """How much audio the pod says that it heard."""
@@ -100,7 +100,7 @@ class FakePod:
         return [headers.get(header) for headers in said]
 
     def app(self) -> web.Application:
-        app = http.application(max_body_bytes=2**30)
+        app = http.create_app(max_body_bytes=2**30)
         app.router.add_get("/stats", self._stats)
         app.router.add_get("/health/ready", self._ready)
         app.router.add_get("/v1/models", self._models)
@@ -210,7 +210,7 @@ class FakePod:
         self._die(request)
         return response
 
-    def _whole(self, path: str) -> responses.Answer:
+    def _whole(self, path: str) -> responses.ResponseBody:
         text, common = "".join(self.words), {"id": "x-1", "created": 0, "model": self.model}
         match path:
             case "/v1/chat/completions":
@@ -222,8 +222,8 @@ class FakePod:
                 usage = responses.EmbeddingUsage(
                     prompt_tokens=2, total_tokens=2, audio_seconds=0.08, num_frames=2
                 )
-                vector = responses.Vector(index=0, embedding=[0.5, 0.0])
-                return responses.VectorList(data=[vector], model=self.model, usage=usage)
+                vector = responses.OpenAIEmbedding(index=0, embedding=[0.5, 0.0])
+                return responses.OpenAIEmbeddingList(data=[vector], model=self.model, usage=usage)
             case "/v1/audio/captions":
                 return responses.Caption(caption=text, finish_reason="stop", usage=USAGE, **common)
             case "/v1/audio/embeddings":
@@ -256,16 +256,16 @@ class FakePod:
         common = {"id": "x-1", "created": 0, "model": self.model}
         if path == "/v1/chat/completions":
             choice = responses.ChunkChoice(delta=responses.Delta(content=word))
-            return responses.dump(responses.ChatChunk(choices=[choice], **common))
-        return responses.dump(responses.CaptionChunk(delta=word, **common))
+            return responses.to_json_dict(responses.ChatCompletionChunk(choices=[choice], **common))
+        return responses.to_json_dict(responses.CaptionChunk(delta=word, **common))
 
     def _last_chunk(self, path: str) -> dict[str, object]:
         common = {"id": "x-1", "created": 0, "model": self.model}
         if path == "/v1/chat/completions":
             choice = responses.ChunkChoice(delta=responses.Delta(), finish_reason="stop")
-            return responses.dump(responses.ChatChunk(choices=[choice], **common))
+            return responses.to_json_dict(responses.ChatCompletionChunk(choices=[choice], **common))
         last = responses.CaptionChunk(delta="", finish_reason="stop", usage=USAGE, **common)
-        return responses.dump(last)
+        return responses.to_json_dict(last)
 
 
 @contextlib.asynccontextmanager

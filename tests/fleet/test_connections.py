@@ -6,15 +6,30 @@ import json
 import logging
 import re
 import time
+from dataclasses import replace
 
 import pytest
 import structlog
 from aiohttp import web
 
 from flamingo_common.service import connections, http, logs
-from flamingo_common.service.connection_limits import Patience
+from flamingo_common.service.connection_limits import ConnectionLimits
 
-QUICK = Patience(header_s=1, body_idle_s=1, min_body_bytes_per_s=10**9, write_s=1)
+LIMITS = ConnectionLimits(
+    header_timeout_s=10.0,
+    body_idle_timeout_s=60.0,
+    min_body_bytes_per_s=1024.0,
+    write_timeout_s=30.0,
+    max_connections=10_000,
+    max_connections_per_peer=4096,
+)
+QUICK = replace(
+    LIMITS,
+    header_timeout_s=1,
+    body_idle_timeout_s=1,
+    min_body_bytes_per_s=10**9,
+    write_timeout_s=1,
+)
 PATIENCE_S = 30.0
 WHOLE = b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 CHUNKED = b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -56,17 +71,17 @@ class App:
         raise RuntimeError("the secret of the house")
 
 
-def scenario(play, patience=QUICK):
-    """Run `play(app, connect)` against a server with little patience."""
+def scenario(play, limits=QUICK):
+    """Run `play(app, connect)` against a server with little limits."""
 
     async def main():
-        app, seen = http.application(max_body_bytes=10**6), App()
+        app, seen = http.create_app(max_body_bytes=10**6), App()
         app.router.add_post("/read", seen.read)
         app.router.add_post("/work", seen.work)
         app.router.add_get("/flood", seen.flood)
         app.router.add_get("/fail", seen.fail)
         runner = connections.Runner(
-            app, patience, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
+            app, limits, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
         )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -117,7 +132,7 @@ def test_a_connection_that_is_kept_alive_may_be_silent():
         async with connect(request) as (reader, writer):
             await reader.readuntil(b"}")
             with pytest.raises(TimeoutError):  # twice as long as a head may take
-                await asyncio.wait_for(reader.read(1), 2 * QUICK.header_s)
+                await asyncio.wait_for(reader.read(1), 2 * QUICK.header_timeout_s)
             writer.write(request)
             return json.loads((await reader.readuntil(b"}")).rpartition(b"\r\n")[2])
 
@@ -131,8 +146,7 @@ def test_a_silent_body_is_answered_408_and_its_handler_ends():
             await seen.ended.get()
             return answer
 
-    patience = Patience(body_idle_s=1)
-    result, logged = scenario(play, patience)
+    result, logged = scenario(play, replace(LIMITS, body_idle_timeout_s=1))
     assert result == [(408, "request_timeout")]
     assert [line["event"] for line in logged] == ["request.finished"]
 
@@ -155,7 +169,7 @@ def test_a_malformed_chunk_ends_its_handler_at_once(name, start):
             writer.write(BROKEN[name])
             return told(await reader.read())
 
-    result, logged = scenario(play, Patience())
+    result, logged = scenario(play, LIMITS)
     assert result == [(400, "invalid_request")]
     assert "exc_info" not in str(logged)
 
@@ -178,13 +192,13 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off():
             begun_s = time.monotonic()
             return await seen.ended.get() - begun_s
 
-    assert scenario(play)[0] >= QUICK.write_s
+    assert scenario(play)[0] >= QUICK.write_timeout_s
 
 
 def test_a_client_that_reads_slowly_but_well_is_not():
     async def play(seen, connect):
         async with connect(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n") as (reader, _):
-            until_s = time.monotonic() + 3 * QUICK.write_s
+            until_s = time.monotonic() + 3 * QUICK.write_timeout_s
             while time.monotonic() < until_s:
                 await reader.readexactly(2**16)
             return seen.ended.empty()
@@ -207,7 +221,7 @@ def test_more_connections_than_allowed_are_refused_with_a_word():
                 answer = await reader.readuntil(b"}")
         return refused, answer
 
-    refused, answer = scenario(play, Patience(max_connections_per_peer=2))[0]
+    refused, answer = scenario(play, replace(LIMITS, max_connections_per_peer=2))[0]
     assert refused == [(503, "unavailable")] * 50
     assert answer.startswith(b"HTTP/1.1 200")
 

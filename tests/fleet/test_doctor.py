@@ -85,7 +85,7 @@ def test_a_model_of_the_hub_is_looked_up_and_not_fetched(model_cache, tmp_path):
 
 def test_a_fleet_that_was_asked_for_and_does_not_answer_is_bad():
     status, found = examined("--url", "http://127.0.0.1:9")
-    assert (status, found["fleet"]["verdict"]) == (1, "bad")
+    assert (status, found["fleet"]["status"]) == (1, "failed")
 
 
 def test_an_install_without_the_pods_extra_gets_a_useful_answer(tmp_path):

@@ -581,7 +581,7 @@ def test_an_answer_names_its_request_and_not_its_software(http):
 
 def test_a_pod_that_is_told_to_stop_finishes_what_it_holds(model_cache, tmp_path, clips):
     log = tmp_path / "log"
-    flags = ("--model", "flamingo-tiny", "--grace-s", "120")  # the machine may be busy
+    flags = ("--model", "flamingo-tiny", "--grace-period-s", "120")  # the machine may be busy
     with processes.service("flamingo_pod", *flags, log=log) as running:
         processes.wait_until_ready(running)
         with httpx2.Client(base_url=running.address, timeout=60) as client:

@@ -12,7 +12,7 @@ import pytest
 from fakes import hub as hubs
 from fakes import processes
 
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod.model.builtin import build, tokenizer
 
 STUCK = str(Path(processes.__file__).parent / "stuck_pod.py")
@@ -107,7 +107,7 @@ def test_a_pod_says_where_its_download_stands_and_which_commit_it_serves(hub, fr
 
 def test_a_pod_that_may_not_read_its_model_ends_with_a_status_that_says_so(hub, from_hub):
     hub.is_gated = True
-    with from_hub(ends_with=Exit.ACCESS_REFUSED) as running:
+    with from_hub(ends_with=ExitStatus.MODEL_ACCESS_DENIED) as running:
         running.process.wait(60)
     assert "accept its licence" in event(running.log, "model.not_loaded")["reason"]
 
@@ -119,7 +119,7 @@ def stuck(model_cache, tmp_path_factory):
     flags = ("--model-impl", "transformers", "--stall-timeout-s", "2")
     environ = {"STUCK_WHEN": str(folder / "now")}
     with processes.service(
-        STUCK, *flags, log=folder / "log", environ=environ, ends_with=Exit.STALLED
+        STUCK, *flags, log=folder / "log", environ=environ, ends_with=ExitStatus.ENGINE_STALLED
     ) as running:
         processes.wait_until_ready(running)
         before = httpx2.get(f"{running.address}/health/live")
@@ -155,7 +155,7 @@ def test_a_stuck_engine_fails_liveness_and_readiness(stuck):
 def test_the_stacks_of_a_stuck_engine_are_in_the_log(stuck):
     told = event(stuck[3], "engine.failed")
     assert "stuck_pod.py" in " ".join(told["stacks"]["engine"])
-    assert told["exit_status"] == Exit.STALLED
+    assert told["exit_status"] == ExitStatus.ENGINE_STALLED
 
 
 def test_a_long_prefill_is_not_taken_for_a_stall(model_cache, tmp_path):
@@ -174,10 +174,10 @@ def test_a_long_prefill_is_not_taken_for_a_stall(model_cache, tmp_path):
 def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
     model_cache, tmp_path
 ):
-    flags = ("--shutdown-delay-s", "600", "--grace-s", "1200")
+    flags = ("--shutdown-delay-s", "600", "--grace-period-s", "1200")
     with (
         processes.service(
-            "flamingo_pod", *flags, log=tmp_path / "log", ends_with=Exit.CUT
+            "flamingo_pod", *flags, log=tmp_path / "log", ends_with=ExitStatus.INCOMPLETE_SHUTDOWN
         ) as running,
         httpx2.Client(base_url=running.address, timeout=60) as client,
     ):
@@ -189,7 +189,7 @@ def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
             draining = asyncio.run(_draining(running.address))
             late = client.post("/v1/chat/completions", json=SHORT)
             running.process.send_signal(signal.SIGTERM)
-            assert running.process.wait(30) == Exit.CUT
+            assert running.process.wait(30) == ExitStatus.INCOMPLETE_SHUTDOWN
     assert draining.status_code == 503
     assert draining.json()["error"]["code"] == "draining"
     assert late.status_code == 200, "while it settles it takes what comes"

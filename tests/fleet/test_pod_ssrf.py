@@ -361,7 +361,7 @@ def test_so_many_are_fetched_at_once_and_the_others_wait():
     ],
 )
 def test_with_a_list_of_hosts_no_other_is_asked(host, is_one):
-    fault = addresses.url_fault(
+    fault = addresses.url_error(
         addresses.URL(f"https://{host}/a.mp3"), ["clips.example.org", "*.cdn.example.org"]
     )
     assert (fault is None) == is_one

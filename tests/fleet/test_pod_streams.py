@@ -21,7 +21,7 @@ LONG = QUESTION | {"max_tokens": 3000, "temperature": 0}
 
 def chunk(word):
     choice = responses.ChunkChoice(delta=responses.Delta(content=word))
-    return responses.ChatChunk(id="a", created=0, model="m", choices=[choice])
+    return responses.ChatCompletionChunk(id="a", created=0, model="m", choices=[choice])
 
 
 def streaming(events, play, *, heartbeat_interval_s):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes import hub as hubs
 
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod.model.builtin import build
 
 PULL = [sys.executable, "-P", "-m", "flamingo_pod.pull"]
@@ -61,7 +61,7 @@ def test_what_is_pulled_is_the_checkpoint_and_nothing_else(hub, tmp_path, tiny_f
 
     status, found, said = pull(hub, tmp_path)
 
-    assert status == Exit.OK, said
+    assert status == ExitStatus.OK, said
     assert found.endswith(f"snapshots/{hubs.COMMIT}")
     assert names(found) == names(tiny_folder)
     assert set(hub.sent) == names(tiny_folder)
@@ -89,7 +89,7 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(hub, tmp_path, model_cache)
 
     status, _, said = pull(hub, tmp_path)
 
-    assert status == Exit.OK, said
+    assert status == ExitStatus.OK, said
     assert hub.sent[WEIGHTS] <= size + 2 * BLOCK_BYTES
     assert not list(tmp_path.rglob("*.part"))
 
@@ -115,33 +115,33 @@ def part_left_behind(hub, home, content):
 def test_a_hub_without_ranges_sends_the_whole_again(hub, tmp_path, tiny_folder):
     part_left_behind(hub, tmp_path, (tiny_folder / WEIGHTS).read_bytes()[:100_000])
     hub.has_ranges = False
-    assert pull(hub, tmp_path)[0] == Exit.OK
+    assert pull(hub, tmp_path)[0] == ExitStatus.OK
     assert hub.sent[WEIGHTS] == (tiny_folder / WEIGHTS).stat().st_size
 
 
 def test_a_part_that_is_wrong_is_found_by_its_hash_and_fetched_anew(hub, tmp_path, tiny_folder):
     part_left_behind(hub, tmp_path, bytes(100_000))
     status, found, _ = pull(hub, tmp_path)
-    assert status == Exit.OK
+    assert status == ExitStatus.OK
     assert (Path(found) / WEIGHTS).read_bytes() == (tiny_folder / WEIGHTS).read_bytes()
 
 
 def test_a_damaged_file_is_fetched_anew(hub, tmp_path):
     hub.damages = {"tokenizer.json", WEIGHTS}
     status, _, said = pull(hub, tmp_path)
-    assert status == Exit.OK
+    assert status == ExitStatus.OK
     assert said.count("arrived damaged") == 2
 
 
 def test_a_hub_that_fails_twice_is_asked_again(hub, tmp_path):
     hub.fails = {"/revision/": [503, 500], "/tree/": [503], "/resolve/": [500]}
-    assert pull(hub, tmp_path)[0] == Exit.OK
+    assert pull(hub, tmp_path)[0] == ExitStatus.OK
 
 
 def test_a_hub_that_keeps_failing_is_told_as_such(hub, tmp_path):
     hub.fails = {"/api/models/": [502] * 100}
     status, _, said = pull(hub, tmp_path)
-    assert status == Exit.HUB_UNREACHABLE
+    assert status == ExitStatus.HUB_UNREACHABLE
     assert "answered 502; try again later" in said.replace("\n", " ")
 
 
@@ -151,13 +151,13 @@ def test_a_hub_that_is_not_there_is_no_fault_when_the_files_are(hub, tmp_path):
         gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
     assert pull(hub, tmp_path, HF_ENDPOINT=gone)[:2] == first[:2]
     status, _, said = pull(hub, tmp_path / "empty", HF_ENDPOINT=gone)
-    assert status == Exit.HUB_UNREACHABLE
+    assert status == ExitStatus.HUB_UNREACHABLE
     assert "HF_ENDPOINT" in said
 
 
 def test_offline_without_the_files_is_a_clear_sentence(hub, tmp_path):
     status, _, said = pull(hub, tmp_path, HF_HUB_OFFLINE="1")
-    assert status == Exit.CANNOT_LOAD
+    assert status == ExitStatus.MODEL_LOAD_FAILED
     assert "HF_HUB_OFFLINE is set" in said
     assert "flamingo pull music/tiny" in said
     assert hub.asked == []
@@ -167,20 +167,20 @@ def test_offline_without_the_files_is_a_clear_sentence(hub, tmp_path):
 def test_a_private_model_needs_its_token(hub, tmp_path, name):
     hub.token = "hf_secret"
     status, _, said = pull(hub, tmp_path)
-    assert status == Exit.ACCESS_REFUSED
+    assert status == ExitStatus.MODEL_ACCESS_DENIED
     assert "HF_TOKEN" in said
 
     (tmp_path / "token").write_text("hf_secret")
     given = "hf_secret" if name == "HF_TOKEN" else str(tmp_path / "token")
     status, _, said = pull(hub, tmp_path, **{name: given})
-    assert status == Exit.OK, said
+    assert status == ExitStatus.OK, said
     assert "hf_secret" not in said
 
 
 def test_a_gated_model_says_where_its_licence_is(hub, tmp_path):
     hub.is_gated = True
     status, _, said = pull(hub, tmp_path, HF_TOKEN="hf_x")
-    assert status == Exit.ACCESS_REFUSED
+    assert status == ExitStatus.MODEL_ACCESS_DENIED
     assert f"accept its licence at {hub.address}/music/tiny" in said
 
 
@@ -193,13 +193,13 @@ def test_a_gated_model_says_where_its_licence_is(hub, tmp_path):
 )
 def test_what_the_hub_does_not_have_is_said(hub, tmp_path, args, says):
     status, _, said = pull(hub, tmp_path, *args)
-    assert status == Exit.CANNOT_LOAD
+    assert status == ExitStatus.MODEL_LOAD_FAILED
     assert says in said
 
 
 def test_a_name_that_the_hub_does_not_know_may_be_private(hub, tmp_path):
     status, _, said = pull(hub, tmp_path, model="music/typo")
-    assert status == Exit.ACCESS_REFUSED
+    assert status == ExitStatus.MODEL_ACCESS_DENIED
     assert "shows no model 'music/typo' to a stranger: check the name" in said
 
 
@@ -211,6 +211,6 @@ def test_a_checkpoint_that_brings_code_is_refused_before_its_weights_are_paid_fo
 
     status, _, said = pull(hub, tmp_path)
 
-    assert status == Exit.CANNOT_LOAD
+    assert status == ExitStatus.MODEL_LOAD_FAILED
     assert "_attn_implementation_internal" in said
     assert hub.sent[WEIGHTS] == 0

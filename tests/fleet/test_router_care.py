@@ -12,7 +12,7 @@ from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
 
 from flamingo_common import errors
-from flamingo_common.wire.report import CLIP_HEADER, Timing
+from flamingo_common.wire.report import CLIP_HEADER, RequestTiming
 
 ALONE = {"poll_interval_s": 60, "stale_after_s": 120, "unreachable_after_s": 120}
 """Nobody reports: what the router knows is what it was told once, and what it saw."""
@@ -83,7 +83,7 @@ def test_costs_are_learned_from_what_pods_report():
     async def scenario():
         pod = FakePod()
         pod.timings = tuple(
-            Timing(number=n, route=CAPTIONS, num_windows=n, num_tokens=10, compute_s=2.0 * n)
+            RequestTiming(number=n, route=CAPTIONS, num_windows=n, num_tokens=10, compute_s=2.0 * n)
             for n in range(1, 31)
         )
         async with routing(pod) as router:
@@ -172,7 +172,7 @@ def test_a_pod_far_slower_than_the_others_is_left_alone():
                 for fake in fakes:
                     seconds = 20.0 if fake is fakes[0] else 1.0
                     fake.timings = (
-                        Timing(
+                        RequestTiming(
                             number=count,
                             route=CAPTIONS,
                             num_windows=1,

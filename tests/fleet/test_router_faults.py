@@ -293,7 +293,7 @@ def test_a_slow_upload_holds_nobody_else_up(tmp_path):
 
 def test_a_router_told_to_stop_under_load_loses_no_answer(tmp_path):
     pod = {"words": WORDS, "word_s": 0.05}
-    with routing(tmp_path, pod, pod, flags=("--grace-s", "30")) as (router, _):
+    with routing(tmp_path, pod, pod, flags=("--grace-period-s", "30")) as (router, _):
 
         async def scenario(client):
             streams = [asyncio.create_task(events_of(client, router)) for _ in range(20)]

@@ -266,7 +266,10 @@ def test_a_client_that_waits_to_be_asked_for_its_body_is_asked():
 def test_a_body_that_stops_coming_is_given_up(num_bytes):
     async def scenario():
         pod, body = FakePod(), json.dumps(caption_of(400)).encode()
-        async with routing(pod, body_idle_s=0.1) as router, router.connection() as (reader, writer):
+        async with (
+            routing(pod, body_idle_timeout_s=0.1) as router,
+            router.connection() as (reader, writer),
+        ):
             head = f"POST {CAPTIONS} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body[:num_bytes])
             assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
@@ -416,7 +419,7 @@ def test_a_pods_own_error_passes_untouched_and_trips_nothing():
         async with routing(pod, other) as router:
             for _ in range(20):
                 status, answer, headers = await router.answer(CHAT, QUESTION)
-                assert (status, answer) == (400, errors.encode(told))
+                assert (status, answer) == (400, errors.to_body(told))
                 assert headers["x-should-retry"] == "false"
             assert (await router.get("/health"))[1]["ready"] == 2
         assert (len(pod.received), len(other.received)) == (20, 0)
@@ -430,7 +433,7 @@ def test_an_early_refusal_of_a_large_upload_passes_through():
         async with routing(FakePod(fails_with=told, answers_unread=True)) as router:
             sent = io.BytesIO(json.dumps(caption_of(7000)).encode())
             async with router.client.post(router.address + CAPTIONS, data=sent) as answer:
-                assert (answer.status, await answer.json()) == (413, errors.encode(told))
+                assert (answer.status, await answer.json()) == (413, errors.to_body(told))
 
     run(scenario)
 

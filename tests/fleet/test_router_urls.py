@@ -11,7 +11,7 @@ from aiohttp import web
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, clip, routing, run
 
-from flamingo_common.audio.clip import Clip
+from flamingo_common.audio.clip_info import ClipInfo
 from flamingo_router.request import url_probe
 
 SECONDS = 200
@@ -152,7 +152,7 @@ def test_of_a_clip_that_tells_its_length_at_the_end_the_end_is_read():
 def test_what_is_remembered_of_urls_is_bounded():
     probe = url_probe.UrlProbe()
     for number in range(url_probe.MAX_KEPT + 5):
-        probe._keep(str(number), "v1", Clip(1.0, "exact", "wav"))
+        probe._keep(str(number), "v1", ClipInfo(1.0, "exact", "wav"))
 
     assert len(probe._kept) == url_probe.MAX_KEPT
     assert "4" not in probe._kept

@@ -23,7 +23,7 @@ from flamingo_common import errors
 
 CHAT = "/v1/chat/completions"
 MAX_BODY_BYTES = 4_000_000
-QUICK = ("--header-s", "2", "--body-idle-s", "2", "--write-s", "2")
+QUICK = ("--header-timeout-s", "2", "--body-idle-timeout-s", "2", "--write-timeout-s", "2")
 DECLARED = {cls.status for cls in errors.BY_CODE.values()} | {200}
 UNDECLARED_BUG = 500
 SERVICES = ("pod", "router")

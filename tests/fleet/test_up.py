@@ -43,7 +43,7 @@ async def drain():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.pause()
 
-app = http.application(max_body_bytes=1024)
+app = http.create_app(max_body_bytes=1024)
 app.router.add_get("/health/ready", ready)
 sys.exit(run.run(app, told, drain=drain))
 '''

@@ -14,7 +14,7 @@ Messages = Sequence[Mapping[str, Any]]
 
 
 class Sampling(TypedDict, total=False):
-    """How the words are chosen: `flamingo_common.wire.requests.Sampling` says what each means."""
+    """Sampling parameters, documented at `flamingo_common.wire.requests.GenerationOptions`."""
 
     model: str | None
     max_tokens: int | None

@@ -82,7 +82,7 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, An
                 return
             event = _object(text)
             if "error" in event:
-                raise errors.parse(errors.InternalError.status, text.encode())
+                raise errors.from_response(errors.InternalError.status, text.encode())
             yield event
     raise errors.UpstreamLost("the stream ended before the answer was complete")
 
@@ -95,7 +95,7 @@ def caption_chunk(event: dict[str, Any]) -> Chunk:
 
 def chat_chunk(event: dict[str, Any]) -> Chunk:
     """Return one event of a chat stream; the one with the usage has no choices."""
-    chunk = responses.ChatChunk.model_validate(event)
+    chunk = responses.ChatCompletionChunk.model_validate(event)
     if not chunk.choices:
         return Chunk("", None, chunk.usage)
     choice = chunk.choices[0]

@@ -133,7 +133,7 @@ class Transport:
         location = response.headers.get("Location")
         if response.status < 400 and location:  # noqa: PLR2004 - HTTP's own classes
             return failures.foreign(self.root, f"it redirects to {location}")
-        error = errors.parse(response.status, await response.read(), _retry_after(response))
+        error = errors.from_response(response.status, await response.read(), _retry_after(response))
         error.request_id = response.headers.get(REQUEST_ID_HEADER)
         return error
 

@@ -22,7 +22,7 @@ from flamingo.client import FlamingoClient, address
 from flamingo.commands import options
 from flamingo_common.errors import FlamingoError
 from flamingo_common.service import checks, run
-from flamingo_common.service.checks import Check, Verdict, bad, doubtful, good
+from flamingo_common.service.checks import Check, Status, failed, ok, warning
 
 Model = Annotated[str, typer.Option("--model", help="Built-in name, folder or Hugging Face id.")]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")]
@@ -32,9 +32,9 @@ Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Where it wo
 
 WIDTH = 80
 MARKS = {
-    Verdict.GOOD: "[green]✓[/green]",
-    Verdict.DOUBTFUL: "[yellow]![/yellow]",
-    Verdict.BAD: "[red]✗[/red]",
+    Status.OK: "[green]✓[/green]",
+    Status.WARNING: "[yellow]![/yellow]",
+    Status.FAILED: "[red]✗[/red]",
 }
 SHARED = "/dev/shm"  # noqa: S108 - looked at, not written to
 MIN_FILES = 4096
@@ -69,7 +69,7 @@ def doctor(  # noqa: PLR0913 - a command's parameters are its options
         print(json.dumps([check.model_dump(mode="json") for check in found], ensure_ascii=False))
     else:
         _sum_up(console, found)
-    if checks.is_any_bad(found):
+    if checks.any_failed(found):
         raise typer.Exit(1)
 
 
@@ -78,15 +78,15 @@ def _show(console: Console, check: Check) -> None:
     line.add_column(width=1)
     line.add_column(width=12)
     line.add_column(width=min(console.width, WIDTH) - 16, overflow="fold")
-    line.add_row(MARKS[check.verdict], f"[bold]{check.topic}[/bold]", escape(check.says))
+    line.add_row(MARKS[check.status], f"[bold]{check.topic}[/bold]", escape(check.message))
     if check.advice:
         line.add_row("", "", f"[dim]→ {escape(check.advice)}[/dim]")
     console.print(line)
 
 
 def _sum_up(console: Console, found: list[Check]) -> None:
-    num_bad = sum(check.verdict is Verdict.BAD for check in found)
-    num_doubtful = sum(check.verdict is Verdict.DOUBTFUL for check in found)
+    num_bad = sum(check.status is Status.FAILED for check in found)
+    num_doubtful = sum(check.status is Status.WARNING for check in found)
     if num_bad:
         console.print(f"\n[red]{num_bad} to mend[/red] before it works")
     elif num_doubtful:
@@ -97,7 +97,7 @@ def _sum_up(console: Console, found: list[Check]) -> None:
 
 def _checks(pod: list[str], port: int, url: str) -> Iterator[Check]:
     python = platform.python_version()
-    yield good("flamingo", f"{metadata.version('flamingo-fleet')} on Python {python}")
+    yield ok("flamingo", f"{metadata.version('flamingo-fleet')} on Python {python}")
     yield _files()
     yield _shared_memory()
     yield _port(port)
@@ -109,24 +109,24 @@ def _files() -> Check:
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY and limit < MIN_FILES:
         told = f"{limit} at once; each request takes one or two"
-        return doubtful("open files", told, f"ulimit -n {min(most, 65536)}")
-    return good("open files", "as many as it likes" if limit < 0 else f"{limit:,} at once")
+        return warning("open files", told, f"ulimit -n {min(most, 65536)}")
+    return ok("open files", "as many as it likes" if limit < 0 else f"{limit:,} at once")
 
 
 def _shared_memory() -> Check:
     size = shutil.disk_usage(SHARED).total if Path(SHARED).is_dir() else 0
     if size < MIN_SHARED_BYTES:
         told = f"{size / 2**20:.0f} MiB"
-        return doubtful(SHARED, told, "mount an emptyDir of medium Memory there")
-    return good(SHARED, f"{size / 2**30:.1f} GiB")
+        return warning(SHARED, told, "mount an emptyDir of medium Memory there")
+    return ok(SHARED, f"{size / 2**30:.1f} GiB")
 
 
 def _port(port: int) -> Check:
     try:
         run.listen("127.0.0.1", port).close()
-    except run.PortBusy:
-        return doubtful("port", f"{port} is in use", "choose another with --port, if it isn't ours")
-    return good("port", f"{port} is free")
+    except run.PortInUse:
+        return warning("port", f"{port} is in use", "choose another with --port, if it isn't ours")
+    return ok("port", f"{port} is free")
 
 
 def _fleet(url: str) -> Check:
@@ -139,9 +139,11 @@ def _fleet(url: str) -> Check:
     except FlamingoError as error:
         told = " ".join(error.message.split())
         if is_asked:
-            return bad("fleet", told, "is it started, and FLAMINGO_URL right? see flamingo fleet")
-        return good("fleet", f"none answers at {url}; flamingo up starts one")
-    return good("fleet", f"{url} serves {names}")
+            return failed(
+                "fleet", told, "is it started, and FLAMINGO_URL right? see flamingo fleet"
+            )
+        return ok("fleet", f"none answers at {url}; flamingo up starts one")
+    return ok("fleet", f"{url} serves {names}")
 
 
 def _pod(arguments: list[str]) -> Iterator[Check]:
@@ -150,7 +152,7 @@ def _pod(arguments: list[str]) -> Iterator[Check]:
         name for name in ("torch", "transformers") if not importlib.util.find_spec(name)
     ]:
         told = f"{' and '.join(missing)} not installed: this machine can call a fleet, not be one"
-        yield doubtful("pod", told, "to serve here: pip install 'flamingo-fleet[pod]'")
+        yield warning("pod", told, "to serve here: pip install 'flamingo-fleet[pod]'")
         return
     command = [sys.executable, "-P", "-m", "flamingo_pod.doctor", *arguments]
     with subprocess.Popen(
@@ -163,4 +165,4 @@ def _pod(arguments: list[str]) -> Iterator[Check]:
         said = process.stderr.read().strip().splitlines()
     if process.returncode:
         last = said[-1] if said else f"status {process.returncode}"
-        yield bad("pod", f"its check ended early: {last}", "pip install 'flamingo-fleet[pod]'")
+        yield failed("pod", f"its check ended early: {last}", "pip install 'flamingo-fleet[pod]'")

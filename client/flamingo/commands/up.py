@@ -7,7 +7,7 @@ import typer
 
 from flamingo.local_fleet import fleet, machine
 from flamingo.local_fleet.plan import LogLevel, Options
-from flamingo_common.service.run import PortBusy
+from flamingo_common.service.run import PortInUse
 
 CLIP = Path(__file__).parent.parent / "clips" / "clip.mp3"
 
@@ -40,7 +40,7 @@ def up(
     wanted = Options(model, pods, host, port, log_level)
     try:
         status = fleet.up(wanted, machine.services(), CLIP)
-    except PortBusy as busy:
+    except PortInUse as busy:
         typer.echo(f"flamingo: {busy}", err=True)
         status = 1
     raise typer.Exit(status)

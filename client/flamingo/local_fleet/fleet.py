@@ -78,7 +78,7 @@ def up(options: plan.Options, programs: plan.Programs, clip: Path) -> int:
     """Run a fleet until it is told to stop or a child dies; return the exit status.
 
     Raises:
-        PortBusy: the router's address cannot be taken.
+        PortInUse: the router's address cannot be taken.
     """
     with run.listen(options.host, options.port) as listener:
         fleet = Fleet(

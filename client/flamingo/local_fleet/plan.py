@@ -100,4 +100,4 @@ def address(host: str, port: int) -> str:
 
 
 def _frame(options: Options, fd: int) -> tuple[str, ...]:
-    return ("--fd", str(fd), "--stop-with-parent", "--grace-s", f"{options.grace_s:g}")
+    return ("--fd", str(fd), "--stop-with-parent", "--grace-period-s", f"{options.grace_s:g}")

@@ -6,25 +6,25 @@ Pure.
 import struct
 
 from flamingo_common.audio import mpeg
-from flamingo_common.audio.clip import Clip
+from flamingo_common.audio.clip_info import ClipInfo
 
 USUAL_RATIO = 0.6
 """Compressed ÷ raw, for music (flac's own documentation says 50-70 %)."""
 
 
-def clip(head: bytes, total_bytes: int | None) -> Clip | None:
+def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
     """Return the clip of a FLAC file's first bytes; some taggers put ID3 before it."""
-    packed = _stream_info(head, mpeg.id3_bytes(head))
+    packed = _stream_info(head, mpeg.audio_offset(head))
     rate, num_samples = packed >> 44, packed & (2**36 - 1)
     if not rate:
         return None
     if num_samples:
-        return Clip(num_samples / rate, "exact", "flac")
+        return ClipInfo(num_samples / rate, "exact", "flac")
     if total_bytes is None:
         return None
     num_channels, num_bits = (packed >> 41 & 0x7) + 1, (packed >> 36 & 0x1F) + 1
     bytes_per_s = rate * num_channels * num_bits / 8 * USUAL_RATIO
-    return Clip(total_bytes / bytes_per_s, "estimate", "flac")
+    return ClipInfo(total_bytes / bytes_per_s, "estimate", "flac")
 
 
 def rate_hz(head: bytes, at: int) -> int:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 
-from flamingo_common.audio.clip import Clip
+from flamingo_common.audio.clip_info import ClipInfo
 
 MAGIC = b"\x1a\x45\xdf\xa3"
 SEGMENT = 0x18538067
@@ -22,7 +22,7 @@ Element = tuple[int, int, int]
 """Id, and the offsets of its body's start and end."""
 
 
-def clip(head: bytes, _total_bytes: int | None) -> Clip | None:
+def parse(head: bytes, _total_bytes: int | None) -> ClipInfo | None:
     """Return the clip of a WebM file's first bytes."""
     for segment, start, end in _elements(head, 0, len(head)):
         if segment != SEGMENT:
@@ -33,14 +33,14 @@ def clip(head: bytes, _total_bytes: int | None) -> Clip | None:
     return None
 
 
-def _of_info(head: bytes, start: int, end: int) -> Clip | None:
+def _of_info(head: bytes, start: int, end: int) -> ClipInfo | None:
     scale_ns, duration = DEFAULT_SCALE_NS, None
     for kind, at, stop in _elements(head, start, end):
         if kind == TIMESTAMP_SCALE:
             scale_ns = int.from_bytes(head[at : min(stop, at + 8)], "big")
         if kind == DURATION and stop - at in FLOATS:
             (duration,) = struct.unpack_from(FLOATS[stop - at], head, at)
-    return Clip(duration * scale_ns / 1e9, "exact", "webm") if duration else None
+    return ClipInfo(duration * scale_ns / 1e9, "exact", "webm") if duration else None
 
 
 def _elements(head: bytes, start: int, stop: int) -> Iterator[Element]:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 
-from flamingo_common.audio.clip import Clip
+from flamingo_common.audio.clip_info import ClipInfo
 
 FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
 MAX_BOXES = 256
@@ -18,20 +18,20 @@ Box = tuple[bytes, int, int]
 """Kind, and the offsets of its body's start and end."""
 
 
-def clip(head: bytes, _total_bytes: int | None) -> Clip | None:
+def parse(head: bytes, _total_bytes: int | None) -> ClipInfo | None:
     """Return the clip of an MP4 file's first bytes."""
     media_bytes = 0
     for kind, start, end in _boxes(head, 0, len(head)):
         if kind == b"moov":
             seconds = _seconds(head, start, end)
             # A fragmented file tells no length here, and its `mdat` holds only a part.
-            return None if seconds is None else Clip(seconds, "exact", "mp4")
+            return None if seconds is None else ClipInfo(seconds, "exact", "mp4")
         if kind == b"mdat":
             media_bytes = end - start
-    return Clip(media_bytes / AAC_BYTES_PER_S, "bytes", "mp4") if media_bytes else None
+    return ClipInfo(media_bytes / AAC_BYTES_PER_S, "bytes", "mp4") if media_bytes else None
 
 
-def moov_at(head: bytes) -> int | None:
+def moov_offset(head: bytes) -> int | None:
     """Return where `moov` must be, as the boxes before it say; None if it is in `head`."""
     if head[4:8] not in FIRST_BOXES:
         return None

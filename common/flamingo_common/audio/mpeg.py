@@ -10,7 +10,7 @@ Pure.
 import struct
 from dataclasses import dataclass
 
-from flamingo_common.audio.clip import Clip
+from flamingo_common.audio.clip_info import ClipInfo
 
 SEARCH_BYTES = 8192
 """How far after a tag the first frame may be."""
@@ -51,7 +51,7 @@ class Frame:
         return 9 if self.is_mono else 17
 
 
-def id3_bytes(head: bytes) -> int:
+def audio_offset(head: bytes) -> int:
     """Return where the audio starts, after the ID3v2 tags; it may be past `head`."""
     at = 0
     for _ in range(MAX_TAGS):
@@ -69,27 +69,27 @@ def has_frames(audio: bytes) -> bool:
     return _first_frame(audio, 0) is not None
 
 
-def mp3_clip(head: bytes, total_bytes: int | None) -> Clip | None:
+def parse_mp3(head: bytes, total_bytes: int | None) -> ClipInfo | None:
     """Return the clip of an MP3 file's first bytes."""
-    start = id3_bytes(head)
+    start = audio_offset(head)
     first = _first_frame(head, start)
     if first is None:
         return _after_tag(start, total_bytes)
     at, frame = first
     num_frames = _counted_frames(head, at, frame)
     if num_frames:
-        return Clip(num_frames * frame.seconds, "exact", "mp3")
+        return ClipInfo(num_frames * frame.seconds, "exact", "mp3")
     if total_bytes is None:
         return None
     seconds_per_byte = frame.seconds / _mean_frame_bytes(head, at)
-    return Clip((total_bytes - at) * seconds_per_byte, "estimate", "mp3")
+    return ClipInfo((total_bytes - at) * seconds_per_byte, "estimate", "mp3")
 
 
-def _after_tag(start: int, total_bytes: int | None) -> Clip | None:
+def _after_tag(start: int, total_bytes: int | None) -> ClipInfo | None:
     """Return a guess for a tag (cover art) larger than the head: what is left, at 160 kbit/s."""
     if total_bytes is None or start >= total_bytes:
         return None
-    return Clip((total_bytes - start) / 20_000, "bytes", "mp3")
+    return ClipInfo((total_bytes - start) / 20_000, "bytes", "mp3")
 
 
 def _first_frame(head: bytes, start: int) -> tuple[int, Frame] | None:
@@ -152,9 +152,9 @@ def is_adts(audio: bytes) -> bool:
     return len(audio) >= ADTS_HEADER_BYTES and audio[0] == 0xFF and audio[1] & 0xF6 == 0xF0  # noqa: PLR2004
 
 
-def adts_clip(head: bytes, total_bytes: int | None) -> Clip | None:
+def parse_adts(head: bytes, total_bytes: int | None) -> ClipInfo | None:
     """Return the clip of an ADTS file's first bytes."""
-    start = at = id3_bytes(head)
+    start = at = audio_offset(head)
     num_frames, rate_hz = 0, 0
     while num_frames < MAX_FRAMES and is_adts(head[at : at + ADTS_HEADER_BYTES]):
         rate_at = head[at + 2] >> 2 & 0xF
@@ -166,4 +166,4 @@ def adts_clip(head: bytes, total_bytes: int | None) -> Clip | None:
     if total_bytes is None or not num_frames:
         return None
     all_frames = (total_bytes - start) / ((at - start) / num_frames)
-    return Clip(all_frames * ADTS_SAMPLES / rate_hz, "estimate", "aac")
+    return ClipInfo(all_frames * ADTS_SAMPLES / rate_hz, "estimate", "aac")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flamingo_common.audio import flac
-from flamingo_common.audio.clip import Clip
+from flamingo_common.audio.clip_info import ClipInfo
 
 PAGE_HEADER_BYTES = 27
 OPUS_RATE_HZ = 48_000
@@ -30,7 +30,7 @@ class Page:
     """Samples from the start to this page's end."""
 
 
-def clip(head: bytes, total_bytes: int | None) -> Clip | None:
+def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
     """Return the clip of an Ogg file's first bytes."""
     rate_hz, skip = _rate(head)
     pages = [page for page in _pages(head) if page.granule > 0]
@@ -39,21 +39,21 @@ def clip(head: bytes, total_bytes: int | None) -> Clip | None:
     last = pages[-1]
     played_s = (last.granule - skip) / rate_hz
     if last.end >= total_bytes:
-        return Clip(played_s, "exact", "ogg")
+        return ClipInfo(played_s, "exact", "ogg")
     bytes_per_s = _bytes_per_s(pages, rate_hz)
     if bytes_per_s is None:
         return None
-    return Clip(played_s + (total_bytes - last.end) / bytes_per_s, "estimate", "ogg")
+    return ClipInfo(played_s + (total_bytes - last.end) / bytes_per_s, "estimate", "ogg")
 
 
-def ended(head: bytes, end: bytes) -> Clip | None:
+def parse_tail(head: bytes, end: bytes) -> ClipInfo | None:
     """Return the clip that begins with `head`, and whose last page begins in `end`."""
     rate_hz, skip = _rate(head)
     at = end.rfind(b"OggS")
     if not rate_hz or at < 0:
         return None
     (granule,) = struct.unpack_from("<q", end, at + 6)
-    return Clip((granule - skip) / rate_hz, "exact", "ogg")
+    return ClipInfo((granule - skip) / rate_hz, "exact", "ogg")
 
 
 def _rate(head: bytes) -> tuple[int, int]:

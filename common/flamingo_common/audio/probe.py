@@ -16,12 +16,12 @@ import struct
 from collections.abc import Callable
 
 from flamingo_common.audio import flac, matroska, mp4, mpeg, ogg, wav
-from flamingo_common.audio.clip import Clip, within_reason
+from flamingo_common.audio.clip_info import ClipInfo, clamp_to_plausible
 
 HEAD_BYTES = 64 * 1024
 """More than this says no more: what is missing then is at the file's end."""
 
-Parser = Callable[[bytes, int | None], Clip | None]
+Parser = Callable[[bytes, int | None], ClipInfo | None]
 
 USUAL_BYTES_PER_S = {
     "wav": 176_400,  # CD: 44.1 kHz, 16 bit, stereo
@@ -37,17 +37,17 @@ USUAL_BYTES_PER_S = {
 """What a second of music usually takes. Wrong by format is what hurts: WAV and MP3 are 10 apart."""
 
 PARSERS: dict[str, Parser] = {
-    "wav": wav.clip,
-    "flac": flac.clip,
-    "mp3": mpeg.mp3_clip,
-    "aac": mpeg.adts_clip,
-    "mp4": mp4.clip,
-    "ogg": ogg.clip,
-    "webm": matroska.clip,
+    "wav": wav.parse,
+    "flac": flac.parse,
+    "mp3": mpeg.parse_mp3,
+    "aac": mpeg.parse_adts,
+    "mp4": mp4.parse,
+    "ogg": ogg.parse,
+    "webm": matroska.parse,
 }
 
 
-def probe(head: bytes, *, total_bytes: int | None) -> Clip | None:
+def probe(head: bytes, *, total_bytes: int | None) -> ClipInfo | None:
     """Return the clip whose file begins with `head` and is `total_bytes` long in all.
 
     `total_bytes` is None while an upload of unknown length runs. None comes back
@@ -70,7 +70,7 @@ def _container(head: bytes) -> str:  # noqa: PLR0911 - a table of magic numbers
         return "webm"
     if head[4:8] in mp4.FIRST_BOXES:
         return "mp4"
-    audio = head[mpeg.id3_bytes(head) :]
+    audio = head[mpeg.audio_offset(head) :]
     if audio[:4] == b"fLaC":
         return "flac"
     if mpeg.is_adts(audio):
@@ -78,18 +78,18 @@ def _container(head: bytes) -> str:  # noqa: PLR0911 - a table of magic numbers
     return "mp3" if head[:3] == b"ID3" or mpeg.has_frames(audio) else "unknown"
 
 
-def _parsed(container: str, head: bytes, total_bytes: int | None) -> Clip | None:
+def _parsed(container: str, head: bytes, total_bytes: int | None) -> ClipInfo | None:
     if container not in PARSERS:
         return None
     try:
         clip = PARSERS[container](head, total_bytes)
     except (struct.error, IndexError):  # the header is cut or broken
         return None
-    return within_reason(clip, total_bytes) if clip else None
+    return clamp_to_plausible(clip, total_bytes) if clip else None
 
 
-def _by_size(container: str, total_bytes: int | None) -> Clip | None:
+def _by_size(container: str, total_bytes: int | None) -> ClipInfo | None:
     if total_bytes is None:
         return None
     seconds = total_bytes / USUAL_BYTES_PER_S[container]
-    return within_reason(Clip(seconds, "bytes", container), total_bytes)
+    return clamp_to_plausible(ClipInfo(seconds, "bytes", container), total_bytes)

@@ -8,13 +8,13 @@ Pure.
 
 import struct
 
-from flamingo_common.audio.clip import Clip, Source
+from flamingo_common.audio.clip_info import ClipInfo, LengthSource
 
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 FIRST_CHUNK = 12
 
 
-def clip(head: bytes, total_bytes: int | None) -> Clip | None:
+def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
     """Return the clip of a WAV file's first bytes."""
     bytes_per_s, long_size, at = 0, None, FIRST_CHUNK
     while at + 8 <= len(head):
@@ -52,7 +52,7 @@ def _data_bytes(size: int, at: int, total_bytes: int | None) -> int | None:
     return size if left is None else min(size, left)
 
 
-def _clip(data_bytes: int | None, bytes_per_s: int, source: Source) -> Clip | None:
+def _clip(data_bytes: int | None, bytes_per_s: int, source: LengthSource) -> ClipInfo | None:
     if data_bytes is None or not bytes_per_s:
         return None
-    return Clip(data_bytes / bytes_per_s, source, "wav")
+    return ClipInfo(data_bytes / bytes_per_s, source, "wav")

@@ -58,7 +58,7 @@ def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return mapped or address
 
 
-def url_fault(url: URL, hosts: Sequence[str]) -> str | None:
+def url_error(url: URL, hosts: Sequence[str]) -> str | None:
     """Return what is wrong with a clip's `url`, put after "the url"; None if nothing is.
 
     `hosts`, if any, are the only ones: a name, or `*.` and the domain it ends with.

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from flamingo_common import errors
 from flamingo_common.service import http, keys
 from flamingo_common.service.keys import Key, Keyring, Permission
-from flamingo_common.service.reloading_file import LiveFile
+from flamingo_common.service.reloading_file import ReloadingFile
 
 PUBLIC = frozenset(
     {
@@ -36,7 +36,7 @@ PUBLIC = frozenset(
 OBSERVING = frozenset({"/fleet", "/health", "/metrics", "/stats"})
 """Routes that tell how the fleet does, and with it of other people's work."""
 CALLER = web.RequestKey("caller", Key)
-_KEYS = web.AppKey("keys", LiveFile[Keyring])
+_KEYS = web.AppKey("keys", ReloadingFile[Keyring])
 _REFUSAL = "a valid API key is needed: Authorization: Bearer KEY"
 """The same for none, a wrong one and a withdrawn one."""
 
@@ -47,13 +47,13 @@ def add_to(app: web.Application, key_file: Path | None) -> None:
     To be called last, so that refusals too pass through what counts and logs requests.
 
     Raises:
-        OSError, BadKeys: the file cannot be read; cannot be used.
+        OSError, InvalidKeyFile: the file cannot be read; cannot be used.
     """
     if key_file is None:
         return
-    app[_KEYS] = LiveFile(key_file, keys.parse)
+    app[_KEYS] = ReloadingFile(key_file, keys.parse)
     app.middlewares.append(_admit)
-    app.cleanup_ctx.append(_keep_fresh)
+    app.cleanup_ctx.append(_watch_key_file)
 
 
 def caller(request: web.Request) -> Key | None:
@@ -67,7 +67,7 @@ async def _admit(request: web.Request, handler: http.Handler) -> web.StreamRespo
     route = resource.canonical if resource else None
     if route not in PUBLIC:
         key = _holder(request)
-        request[http.FACTS]["key"] = key.name
+        request[http.LOG_FIELDS]["key"] = key.name
         _check(key, "observe" if route in OBSERVING else "infer")
         request[CALLER] = key
     return await handler(request)
@@ -77,7 +77,7 @@ def _holder(request: web.Request) -> Key:
     scheme, _, presented = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     ring = request.app[_KEYS].value
     # Other schemes take the same way, so that they take the same time.
-    key = ring.holder(presented.strip().encode("utf-8", "surrogateescape"))
+    key = ring.find(presented.strip().encode("utf-8", "surrogateescape"))
     if key is None or scheme.lower() != "bearer":
         raise errors.InvalidApiKey(_REFUSAL)
     return key
@@ -88,8 +88,8 @@ def _check(key: Key, needed: Permission) -> None:
         raise errors.PermissionDenied(f"the key {key.name!r} may not {needed}")
 
 
-async def _keep_fresh(app: web.Application) -> AsyncIterator[None]:
-    watching = asyncio.create_task(app[_KEYS].keep_fresh(), name="keys")
+async def _watch_key_file(app: web.Application) -> AsyncIterator[None]:
+    watching = asyncio.create_task(app[_KEYS].watch(), name="keys")
     yield
     watching.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""One finding of `flamingo doctor`: what was looked at, how it is, and what to do about it.
+"""One result of `flamingo doctor`: what was checked, its status, and how to fix it.
 
 Pure.
 """
@@ -9,41 +9,41 @@ from enum import Enum
 from pydantic import BaseModel, ConfigDict
 
 
-class Verdict(Enum):
-    """How it is."""
+class Status(Enum):
+    """The outcome of a check."""
 
-    GOOD = "good"
-    DOUBTFUL = "doubtful"
-    BAD = "bad"
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
 
 
 class Check(BaseModel):
-    """One line."""
+    """One check and its outcome."""
 
     model_config = ConfigDict(frozen=True)
 
     topic: str
-    verdict: Verdict
-    says: str
+    status: Status
+    message: str
     advice: str = ""
-    """What to do; nothing where all is good, or where what it says already says so."""
+    """How to fix it; empty where the check passed or the message already says it."""
 
 
-def good(topic: str, says: str) -> Check:
-    """Return that all is as it should be."""
-    return Check(topic=topic, verdict=Verdict.GOOD, says=says)
+def ok(topic: str, message: str) -> Check:
+    """Return a check that passed."""
+    return Check(topic=topic, status=Status.OK, message=message)
 
 
-def doubtful(topic: str, says: str, advice: str) -> Check:
-    """Return that it works, but not as well as it could."""
-    return Check(topic=topic, verdict=Verdict.DOUBTFUL, says=says, advice=advice)
+def warning(topic: str, message: str, advice: str) -> Check:
+    """Return a check of something that works, but not as well as it could."""
+    return Check(topic=topic, status=Status.WARNING, message=message, advice=advice)
 
 
-def bad(topic: str, says: str, advice: str) -> Check:
-    """Return that it will not work."""
-    return Check(topic=topic, verdict=Verdict.BAD, says=says, advice=advice)
+def failed(topic: str, message: str, advice: str) -> Check:
+    """Return a check of something that does not work."""
+    return Check(topic=topic, status=Status.FAILED, message=message, advice=advice)
 
 
-def is_any_bad(checks: Sequence[Check]) -> bool:
-    """Return whether something has to be done before it works."""
-    return any(check.verdict is Verdict.BAD for check in checks)
+def any_failed(checks: Sequence[Check]) -> bool:
+    """Return whether at least one check failed."""
+    return any(check.status is Status.FAILED for check in checks)

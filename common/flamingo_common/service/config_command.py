@@ -35,7 +35,7 @@ def schema(kind: type[ServiceSettings]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def shown(resolved: ServiceSettings, given: setting_sources.Given, *, prog: str) -> str:
+def shown(resolved: ServiceSettings, given: setting_sources.GivenSettings, *, prog: str) -> str:
     """Return the settings as a YAML file, with where each comes from; secrets are masked."""
     values = resolved.model_dump(mode="json")
     file = values.pop(setting_sources.FILE_FIELD)

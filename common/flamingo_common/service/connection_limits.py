@@ -12,19 +12,19 @@ BODY_START_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ConnectionLimits:
     """Bounds of one connection, and of all."""
 
-    header_s: float = 10.0
-    body_idle_s: float = 60.0
-    min_body_bytes_per_s: float = 1024.0
-    write_s: float = 30.0
-    max_connections: int = 10_000
-    max_connections_per_peer: int = 4096
+    header_timeout_s: float
+    body_idle_timeout_s: float
+    min_body_bytes_per_s: float
+    write_timeout_s: float
+    max_connections: int
+    max_connections_per_peer: int
 
 
 @dataclass(slots=True)
-class Pace:
+class BodyRateMonitor:
     """How fast a body comes. Only time in which somebody waits for it counts."""
 
     idle_s: float = 0.0
@@ -39,18 +39,18 @@ class Pace:
         if num_bytes > self.num_bytes:
             self.num_bytes, self.idle_s = num_bytes, 0.0
 
-    def fault(self, patience: Patience) -> str | None:
+    def fault(self, limits: ConnectionLimits) -> str | None:
         """Return why the body is not waited for any longer."""
-        if self.idle_s > patience.body_idle_s:
-            return f"no byte of the body came for {patience.body_idle_s:g} s"
-        earned_s = self.num_bytes / patience.min_body_bytes_per_s
+        if self.idle_s > limits.body_idle_timeout_s:
+            return f"no byte of the body came for {limits.body_idle_timeout_s:g} s"
+        earned_s = self.num_bytes / limits.min_body_bytes_per_s
         if self.waited_s > BODY_START_S + earned_s:
-            return f"the body comes slower than {patience.min_body_bytes_per_s:g} bytes a second"
+            return f"the body comes slower than {limits.min_body_bytes_per_s:g} bytes a second"
         return None
 
 
 @dataclass(slots=True)
-class Outbox:
+class WriteMonitor:
     """What a client has not taken yet."""
 
     num_sent: int = 0
@@ -70,26 +70,26 @@ class Outbox:
         """Note that it was full, and is not any more."""
         self.full_s = 0.0
 
-    def is_given_up(self, patience: Patience) -> bool:
+    def is_stalled(self, limits: ConnectionLimits) -> bool:
         """Whether the client has stopped reading.
 
         A full outbox has to come down to a quarter, 16 KiB, in time: who takes a byte
         now and then does not read either.
         """
-        return max(self.stuck_s, self.full_s) > patience.write_s
+        return max(self.stuck_s, self.full_s) > limits.write_timeout_s
 
 
 @dataclass(slots=True)
-class Census:
+class ConnectionCounter:
     """How many connections there are, and from where."""
 
-    patience: Patience
+    limits: ConnectionLimits
     _of: Counter[str] = field(default_factory=Counter)
 
     def enter(self, peer: str) -> bool:
         """Count a connection from `peer`, unless there are too many."""
-        is_full = self._of.total() >= self.patience.max_connections
-        if is_full or self._of[peer] >= self.patience.max_connections_per_peer:
+        is_full = self._of.total() >= self.limits.max_connections
+        if is_full or self._of[peer] >= self.limits.max_connections_per_peer:
             return False
         self._of[peer] += 1
         return True
@@ -112,7 +112,7 @@ def peer_of(address: object) -> str:
 
 
 @dataclass(slots=True)
-class Allowance:
+class TokenBucket:
     """So many of something a second, and a few more at once."""
 
     per_s: float

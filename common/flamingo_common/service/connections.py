@@ -19,11 +19,11 @@ from aiohttp.streams import StreamReader
 from flamingo_common import errors
 from flamingo_common.service import http, logs
 from flamingo_common.service.connection_limits import (
-    Allowance,
-    Census,
-    Outbox,
-    Pace,
-    Patience,
+    BodyRateMonitor,
+    ConnectionCounter,
+    ConnectionLimits,
+    TokenBucket,
+    WriteMonitor,
     peer_of,
 )
 
@@ -40,13 +40,13 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_body",
+        "_body_rate",
         "_head_s",
         "_is_counted",
         "_num_bytes",
         "_num_written",
-        "_outbox",
-        "_pace",
         "_wire",
+        "_write_monitor",
     )
 
     def __init__(self, server: "Server", **options: Any) -> None:
@@ -60,14 +60,14 @@ class Connection(web.RequestHandler):
         """When the head began that has not come whole yet."""
         self._num_bytes = 0
         self._num_written = 0
-        self._pace = Pace()
-        self._outbox = Outbox()
+        self._body_rate = BodyRateMonitor()
+        self._write_monitor = WriteMonitor()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve a client, unless there are too many."""
         assert isinstance(transport, asyncio.Transport)
         self._wire = transport
-        self._is_counted = self._server.census.enter(self._peer)
+        self._is_counted = self._server.counter.enter(self._peer)
         if self._is_counted:
             super().connection_made(transport)
         else:
@@ -77,7 +77,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the client."""
         if self._is_counted:
-            self._server.census.leave(self._peer)
+            self._server.counter.leave(self._peer)
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -92,7 +92,7 @@ class Connection(web.RequestHandler):
             return
         self._head_s = None
         message, self._body = self._messages[-1]
-        self._pace, self._num_bytes = Pace(), 0
+        self._body_rate, self._num_bytes = BodyRateMonitor(), 0
         if body is not None and is_in_body and not isinstance(message, RawRequestMessage):
             # What follows the body is no request: the body itself is malformed.
             self._messages.pop()
@@ -101,7 +101,7 @@ class Connection(web.RequestHandler):
     def resume_writing(self) -> None:
         """Go on writing: the client has read."""
         super().resume_writing()
-        self._outbox.drain()
+        self._write_monitor.drain()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -126,7 +126,7 @@ class Connection(web.RequestHandler):
             logs.get().error("request.failed", exc_info=exc)
             error: errors.FlamingoError = errors.InternalError("the server failed")
         else:
-            self._server.note_malformed(request.remote)
+            self._server.log_malformed(request.remote)
             error = MALFORMED
         if request.writer.output_size > 0:
             raise ConnectionResetError("an answer is on its way already")
@@ -141,8 +141,8 @@ class Connection(web.RequestHandler):
         if self._current_request is not None:
             self._num_written = self._current_request.writer.output_size
         num_left = self._wire.get_write_buffer_size()
-        self._outbox.tick(passed_s, self._num_written, num_left, is_full=self.writing_paused)
-        if self._outbox.is_given_up(self._server.patience):
+        self._write_monitor.tick(passed_s, self._num_written, num_left, is_full=self.writing_paused)
+        if self._write_monitor.is_stalled(self._server.limits):
             self._wire.abort()
         elif self._current_request is not None:
             self._sweep_body(self._current_request.content, passed_s)
@@ -157,7 +157,7 @@ class Connection(web.RequestHandler):
 
     @property
     def _is_head_late(self) -> bool:
-        patience_s = self._server.patience.header_s
+        patience_s = self._server.limits.header_timeout_s
         return self._head_s is not None and self._loop.time() - self._head_s > patience_s
 
     @property
@@ -175,8 +175,8 @@ class Connection(web.RequestHandler):
         if body is not self._body or body.is_eof():
             return
         is_awaited = body._waiter is not None  # noqa: SLF001 - whether a handler waits for it
-        self._pace.tick(passed_s, self._num_bytes, is_awaited=is_awaited)
-        if (fault := self._pace.fault(self._server.patience)) is not None:
+        self._body_rate.tick(passed_s, self._num_bytes, is_awaited=is_awaited)
+        if (fault := self._body_rate.fault(self._server.limits)) is not None:
             self._end(body, errors.BodyTimeout(fault))
 
     def _end(self, body: StreamReader, why: Exception) -> None:
@@ -189,8 +189,8 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """All connections of a service."""
 
-    def __init__(self, plain: web.Server, patience: Patience) -> None:
-        """Serve what `plain` would serve, with patience."""
+    def __init__(self, plain: web.Server, limits: ConnectionLimits) -> None:
+        """Serve what `plain` would serve, with limits."""
         super().__init__(
             plain.request_handler,
             request_factory=plain.request_factory,
@@ -198,15 +198,15 @@ class Server(web.Server):
             loop=plain._loop,  # noqa: SLF001 - we are a server ourselves
             **plain._kwargs,  # noqa: SLF001
         )
-        self.patience = patience
-        self.census = Census(patience)
-        self._told = Allowance(per_s=2, burst=10)
+        self.limits = limits
+        self.counter = ConnectionCounter(limits)
+        self._told = TokenBucket(per_s=2, burst=10)
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
-    def note_malformed(self, remote: str | None) -> None:
+    def log_malformed(self, remote: str | None) -> None:
         """Log a malformed request in a line, now and then."""
         if self._told.take(self._loop.time()):
             unsaid = self._told.refused()
@@ -226,13 +226,13 @@ class Server(web.Server):
 class Runner(web.AppRunner):
     """Runs an application on connections that are bounded."""
 
-    def __init__(self, app: web.Application, patience: Patience, **options: Any) -> None:
+    def __init__(self, app: web.Application, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(app, **options)
-        self._patience = patience
+        self._limits = limits
         self._sweeping: asyncio.Task[None] | None = None
 
     async def _make_server(self) -> web.Server:
-        server = Server(await super()._make_server(), self._patience)
+        server = Server(await super()._make_server(), self._limits)
         self._sweeping = asyncio.create_task(server.sweep(), name="sweep")
         return server
 
@@ -251,12 +251,12 @@ def raise_file_limit() -> int:
 
 def _raw(error: errors.FlamingoError) -> bytes:
     """Return a whole answer, for where there is no request to answer."""
-    body = json.dumps(errors.encode(error))
+    body = json.dumps(errors.to_body(error))
     fields = {
         "Content-Type": "application/json",
         "Content-Length": len(body),
         "Connection": "close",
-        **errors.headers(error),
+        **errors.response_headers(error),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {error.status} \r\n{head}\r\n{body}".encode()

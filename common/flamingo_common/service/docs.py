@@ -31,10 +31,10 @@ DOCUMENT = web.AppKey("openapi_document", Asset)
 def add_to(app: web.Application, routes: Sequence[Route]) -> None:
     """Serve the document of `routes`, and the page that shows it at `/docs/`."""
     written = json.dumps(openapi.document(routes, version=version()))
-    app[DOCUMENT] = static_files.of_bytes(
+    app[DOCUMENT] = static_files.make_asset(
         written.encode(), "application/json", title="openapi.json"
     )
-    app[ASSETS] = {asset.title: asset for asset in static_files.of_folder(FOLDER)}
+    app[ASSETS] = {asset.title: asset for asset in static_files.load_folder(FOLDER)}
     app.router.add_get("/openapi.json", _document)
     app.router.add_get("/docs", _lead)
     app.router.add_get("/docs/", _index)
@@ -48,7 +48,7 @@ def version() -> str:
 
 
 async def _document(request: web.Request) -> web.Response:
-    return static_files.answer(request, request.app[DOCUMENT])
+    return static_files.respond(request, request.app[DOCUMENT])
 
 
 async def _lead(_: web.Request) -> web.Response:
@@ -56,11 +56,11 @@ async def _lead(_: web.Request) -> web.Response:
 
 
 async def _index(request: web.Request) -> web.Response:
-    return static_files.answer(request, request.app[ASSETS].get("index.html"), HEADERS)
+    return static_files.respond(request, request.app[ASSETS].get("index.html"), HEADERS)
 
 
 async def _file(request: web.Request) -> web.Response:
-    return static_files.answer(
+    return static_files.respond(
         request, request.app[ASSETS].get(request.match_info["name"]), HEADERS
     )
 

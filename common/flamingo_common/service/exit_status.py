@@ -1,46 +1,55 @@
-"""Why a process of ours ended: one table, so that whoever restarts it knows what would help.
+"""Exit statuses of every process of the fleet, so that a supervisor knows whether to restart it.
 
-`docs/exit-status.md` is written from it.
+`docs/exit-status.md` is generated from this table.
 """
 
 from enum import IntEnum
 from typing import Self
 
 
-class Exit(IntEnum):
-    """A process's exit status; each member's sentence says why, and what to do."""
+class ExitStatus(IntEnum):
+    """A process's exit status; `meaning` says why it ended and what to do about it."""
 
-    says: str
+    meaning: str
 
-    def __new__(cls, status: int, says: str) -> Self:
-        """Let a member carry its sentence."""
+    def __new__(cls, status: int, meaning: str) -> Self:
+        """Return a member that is `status` as a number and carries its meaning."""
         member = int.__new__(cls, status)
         member._value_ = status
-        member.says = says
+        member.meaning = meaning
         return member
 
-    OK = 0, "It was told to stop, and finished all it held."
-    BUG = 1, "A fault of ours; the traceback is in the log."
-    USAGE = 2, "A flag, variable or settings file is wrong; every fault was told."
-    PORT_BUSY = 3, "Somebody else listens on the port; choose another."
-    CANNOT_LOAD = (
+    OK = 0, "Stopped on request, after every request in flight was answered."
+    INTERNAL_ERROR = 1, "An unexpected error; the log has the traceback."
+    INVALID_CONFIGURATION = (
+        2,
+        "A flag, an environment variable or the settings file is invalid; standard error says why.",
+    )
+    PORT_IN_USE = 3, "Another process listens on the port; choose another port."
+    MODEL_LOAD_FAILED = (
         4,
-        "The model is not there, or none that is served here; starting again won't help.",
+        "The model does not exist, is incomplete or is not supported; a restart does not help.",
     )
-    NOT_INSTALLED = 5, "An extra is missing; install what the message names."
-    ACCESS_REFUSED = (
+    MISSING_DEPENDENCY = 5, "A required package is not installed; the message names the extra."
+    MODEL_ACCESS_DENIED = (
         6,
-        "The hub refuses the model: accept its licence, give a token that may read it.",
+        "The hub denies access to the model: accept its license and set a token with read access.",
     )
-    HUB_UNREACHABLE = 7, "The hub did not answer, or failed; start again, which resumes."
-    STALLED = 8, "The engine held work and made no step; all stacks are in the log."
-    DEVICE_MEMORY = (
+    HUB_UNREACHABLE = (
+        7,
+        "The hub did not respond or returned an error; a restart resumes the download.",
+    )
+    ENGINE_STALLED = (
+        8,
+        "The engine had work but made no progress; the log has every thread's stack.",
+    )
+    DEVICE_OUT_OF_MEMORY = (
         9,
-        "The device's memory is too small; lower kv_cache_tokens or encoder_cache_gib.",
+        "The device is out of memory; lower kv_cache_tokens or encoder_cache_gib.",
     )
-    DEVICE_FAULT = 10, "The device fails whatever it is given; replace the pod, look at the GPU."
-    ENGINE_BROKEN = 11, "The engine failed on everything it was given; the traceback is in the log."
-    CUT = (
+    DEVICE_ERROR = 10, "The device fails every request; replace the pod and check the GPU."
+    ENGINE_FAILED = 11, "The engine failed every request; the log has the traceback."
+    INCOMPLETE_SHUTDOWN = (
         12,
-        "Told to stop, but grace was over (or hurried) before all was answered; the log counts.",
+        "Shut down before all requests were answered; the log says how many were aborted.",
     )

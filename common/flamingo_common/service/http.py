@@ -17,13 +17,13 @@ from aiohttp import hdrs, web
 
 from flamingo_common import errors
 from flamingo_common.service import logs, traces
-from flamingo_common.service.connection_limits import Allowance
+from flamingo_common.service.connection_limits import TokenBucket
 from flamingo_common.wire import REQUEST_ID_HEADER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST_ID = web.RequestKey("request_id", str)
 STARTED_S = web.RequestKey("started_s", float)
-FACTS = web.RequestKey("facts", dict[str, object])
+LOG_FIELDS = web.RequestKey("facts", dict[str, object])
 """What a handler adds to the one access line of its request."""
 KEPT = (hdrs.ALLOW,)
 """What aiohttp says in an error's headers, and we in no other place."""
@@ -32,7 +32,7 @@ OPENAI_VERSION = "2020-10-01"
 SERVER = "flamingo"
 """What we say we are; which software, and in which version, is nobody's business."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_REFUSALS = web.AppKey("refusals", Allowance)
+_REFUSALS = web.AppKey("refusals", TokenBucket)
 """Refused requests that get an access line: a flood of them must not fill a disk."""
 _QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
 """Polled paths: no access line, as for the page's files. Changes are logged as they happen."""
@@ -49,27 +49,29 @@ def json_response(body: object, *, status: int = 200) -> web.Response:
 def error_response(error: errors.FlamingoError) -> web.Response:
     """Return the response that tells `error`."""
     return web.json_response(
-        errors.encode(error), status=error.status, headers=errors.headers(error)
+        errors.to_body(error), status=error.status, headers=errors.response_headers(error)
     )
 
 
-def application(*, max_body_bytes: int) -> web.Application:
+def create_app(*, max_body_bytes: int) -> web.Application:
     """Return an application with the manners of this module, and no routes."""
-    app = web.Application(client_max_size=max_body_bytes, middlewares=[_account, _tell_errors])
-    app[_REFUSALS] = Allowance(per_s=100, burst=500)
+    app = web.Application(
+        client_max_size=max_body_bytes, middlewares=[_log_and_trace, _convert_errors]
+    )
+    app[_REFUSALS] = TokenBucket(per_s=100, burst=500)
     app.on_response_prepare.append(_stamp)
     return app
 
 
 @web.middleware
-async def _account(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _log_and_trace(request: web.Request, handler: Handler) -> web.StreamResponse:
     request[STARTED_S] = time.monotonic()
     request[REQUEST_ID] = _request_id(request)
-    request[FACTS] = {}
+    request[LOG_FIELDS] = {}
     status = 499  # what nginx calls it: the client went away first
     with (
         _span(request) as span,
-        structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID], **span.ids),
+        structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID], **span.log_fields),
     ):
         try:
             response = await handler(request)
@@ -85,22 +87,22 @@ async def _account(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _span(request: web.Request) -> contextlib.AbstractContextManager[traces.Span]:
     if request.path in _QUIET:
-        return contextlib.nullcontext(traces.NOWHERE)
-    return traces.serving(f"{request.method} {_route(request)}", request.headers)
+        return contextlib.nullcontext(traces.NO_SPAN)
+    return traces.server_span(f"{request.method} {_route(request)}", request.headers)
 
 
 def _describe(span: traces.Span, request: web.Request, status: int) -> None:
     if not span.is_recording:
         return
-    span.note(
+    span.set_attributes(
         {
             "http.request.method": request.method,
             "http.route": _route(request),
             "http.response.status_code": status,
         }
     )
-    if "error" in request[FACTS] or status >= 400:  # noqa: PLR2004 - where errors begin
-        span.fail(str(request[FACTS].get("error", status)))
+    if "error" in request[LOG_FIELDS] or status >= 400:  # noqa: PLR2004 - where errors begin
+        span.set_error(str(request[LOG_FIELDS].get("error", status)))
 
 
 def _route(request: web.Request) -> str:
@@ -128,13 +130,13 @@ def _log_access(request: web.Request, status: int) -> None:
         route=_route(request),
         status=status,
         duration_s=round(time.monotonic() - request[STARTED_S], 4),
-        **request[FACTS],
+        **request[LOG_FIELDS],
         **({"unsaid": refusals.refused()} if refusals.num_refused else {}),
     )
 
 
 @web.middleware
-async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _convert_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     kept = {}
     try:
         return await handler(request)
@@ -152,7 +154,7 @@ async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except Exception:  # noqa: BLE001 - the one place that keeps a bug from a client
         logs.get().exception("request.failed")
         told = errors.InternalError("the server failed; the request id names the log line")
-    request[FACTS]["error"] = told.code
+    request[LOG_FIELDS]["error"] = told.code
     response = error_response(told)
     response.headers.update(kept)
     return response
@@ -168,7 +170,7 @@ def _of_http(request: web.Request, exception: web.HTTPException) -> errors.Flami
         case web.HTTPRequestEntityTooLarge():
             return errors.RequestTooLarge("the body is over this server's limit")
         case _:
-            return errors.parse(exception.status, exception.reason.encode())
+            return errors.from_response(exception.status, exception.reason.encode())
 
 
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:

@@ -22,7 +22,7 @@ Permission = Literal["infer", "observe"]
 """`infer`: ask the model. `observe`: read load, fleet and metrics."""
 
 
-class BadKeys(ValueError):
+class InvalidKeyFile(ValueError):
     """A key file that cannot be used; `faults` has a sentence for each reason, and no key."""
 
     def __init__(self, faults: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ class Keyring:
         """By name, the terms: those of any of its keys."""
         return {key.name: key for key in self.keys}
 
-    def holder(self, presented: bytes) -> Key | None:
+    def find(self, presented: bytes) -> Key | None:
         """Return the key that `presented` is; None when it is none of them.
 
         All are looked at, each in constant time: how long it takes says neither which
@@ -94,22 +94,22 @@ def parse(text: bytes) -> Keyring:
     """Return the keys of a file, YAML or JSON.
 
     Raises:
-        BadKeys: with all that is wrong with it, and no word of what stands there.
+        InvalidKeyFile: with all that is wrong with it, and no word of what stands there.
     """
     try:
         told = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         # Its text quotes the file; a key may have been put there in the clear.
         mark = error.problem_mark
-        raise BadKeys([f"line {mark.line + 1 if mark else '?'}: not valid YAML"]) from None
+        raise InvalidKeyFile([f"line {mark.line + 1 if mark else '?'}: not valid YAML"]) from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise BadKeys(["not valid YAML"]) from None
+        raise InvalidKeyFile(["not valid YAML"]) from None
     try:
         file = _File.model_validate(told)
     except ValidationError as error:
-        raise BadKeys([*_faults(error)]) from None
+        raise InvalidKeyFile([*_faults(error)]) from None
     if faults := [*_conflicts(file.keys)]:
-        raise BadKeys(faults)
+        raise InvalidKeyFile(faults)
     return Keyring(file.keys)
 
 

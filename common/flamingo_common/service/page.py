@@ -40,10 +40,10 @@ def add_to(app: web.Application, *, package: Traversable = PACKAGE) -> None:
 
 
 def _assets(package: Traversable) -> Iterator[tuple[str, Asset]]:
-    for asset in static_files.of_folder(package / "ui"):
+    for asset in static_files.load_folder(package / "ui"):
         yield asset.title, asset
     clips = [
-        clip for clip in static_files.of_folder(package / "clips") if clip.title.endswith(".mp3")
+        clip for clip in static_files.load_folder(package / "clips") if clip.title.endswith(".mp3")
     ]
     if clips:
         yield EXAMPLE, min(clips, key=lambda clip: clip.title)
@@ -63,7 +63,7 @@ async def _file(request: web.Request) -> web.Response:
 
 
 def _answer(request: web.Request, name: str) -> web.Response:
-    return static_files.answer(request, request.app[ASSETS].get(name), HEADERS)
+    return static_files.respond(request, request.app[ASSETS].get(name), HEADERS)
 
 
 async def _here(request: web.Request) -> web.Response:

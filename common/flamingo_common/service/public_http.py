@@ -20,7 +20,7 @@ class AddressDenied(OSError):
     """The address is not one that may be fetched from."""
 
 
-def session(
+def create_session(
     networks: Sequence[addresses.Network], *, resolver: AbstractResolver | None = None
 ) -> aiohttp.ClientSession:
     """Return a session that reaches public addresses, and private ones in `networks`."""

@@ -16,7 +16,7 @@ POLL_S = 1.0
 Trace = tuple[int, ...] | None
 
 
-class LiveFile(Generic[T]):
+class ReloadingFile(Generic[T]):
     """What a file says, now."""
 
     def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
@@ -30,7 +30,7 @@ class LiveFile(Generic[T]):
         self._trace = _trace(path)
         self.value = parse(path.read_bytes())
 
-    async def keep_fresh(self, *, poll_s: float = POLL_S) -> None:
+    async def watch(self, *, poll_s: float = POLL_S) -> None:
         """Look again and again, for ever."""
         while True:
             await asyncio.sleep(poll_s)

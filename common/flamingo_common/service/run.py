@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from flamingo_common.service import connections, logs
-from flamingo_common.service.connection_limits import Patience
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.connection_limits import ConnectionLimits
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.settings import ServiceSettings
 
 KEEPALIVE_S = 75.0
@@ -31,7 +31,7 @@ OPEN = "everybody who can reach this address may use it; --key-file asks for API
 Drain = Callable[[], Awaitable[None]]
 
 
-class PortBusy(Exception):
+class PortInUse(Exception):
     """Somebody else listens there."""
 
 
@@ -39,7 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket on `host`:`port`.
 
     Raises:
-        PortBusy: the address is taken, not ours, or does not exist; says which.
+        PortInUse: the address is taken, not ours, or does not exist; says which.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -50,23 +50,23 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         why = "is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror
-        raise PortBusy(f"{host}:{port} {why}; choose another with --port") from None
+        raise PortInUse(f"{host}:{port} {why}; choose another with --port") from None
     return listener
 
 
 def run(app: web.Application, settings: ServiceSettings, *, drain: Drain) -> int:
     """Serve `app` until told to stop; return the process's exit status.
 
-    `drain` is awaited, at most `grace_s`, between the order to stop and the
+    `drain` is awaited, at most `grace_period_s`, between the order to stop and the
     closing of the listener: it takes the service out of rotation and returns
     when the last held request is answered. A second signal ends it at once. Where
     it is ended, it is cancelled: what it held then is cut.
     """
     try:
         listener = _listener(settings)
-    except PortBusy as busy:
+    except PortInUse as busy:
         print(busy, file=sys.stderr)  # noqa: T201 - said to a person, and clearly
-        return Exit.PORT_BUSY
+        return ExitStatus.PORT_IN_USE
     return asyncio.run(_serve(app, listener, settings, drain))
 
 
@@ -78,11 +78,11 @@ def _listener(settings: ServiceSettings) -> socket.socket:
 
 async def _serve(
     app: web.Application, listener: socket.socket, settings: ServiceSettings, drain: Drain
-) -> Exit:
+) -> ExitStatus:
     # On a disconnect the handler is cancelled, so that the work behind it stops.
     runner = connections.Runner(
         app,
-        _patience(settings),
+        _limits(settings),
         handler_cancellation=True,
         keepalive_timeout=KEEPALIVE_S,
         access_log=None,
@@ -99,20 +99,20 @@ async def _serve(
             logs.get().warning("service.open", host=host, told=OPEN)
         async with _parent_watch(stop, watched=settings.stop_with_parent):
             await stop.wait()
-        logs.get().info("service.draining", grace_s=settings.grace_s)
-        is_done = await _drained(drain, hurry, settings.grace_s)
+        logs.get().info("service.draining", grace_period_s=settings.grace_period_s)
+        is_done = await _drained(drain, hurry, settings.grace_period_s)
     finally:
         await runner.cleanup()
     logs.get().info("service.stopped")
-    return Exit.OK if is_done else Exit.CUT
+    return ExitStatus.OK if is_done else ExitStatus.INCOMPLETE_SHUTDOWN
 
 
-def _patience(settings: ServiceSettings) -> Patience:
-    return Patience(
-        header_s=settings.header_s,
-        body_idle_s=settings.body_idle_s,
+def _limits(settings: ServiceSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        header_timeout_s=settings.header_timeout_s,
+        body_idle_timeout_s=settings.body_idle_timeout_s,
         min_body_bytes_per_s=settings.min_body_bytes_per_s,
-        write_s=settings.write_s,
+        write_timeout_s=settings.write_timeout_s,
         max_connections=min(settings.max_connections, connections.raise_file_limit()),
         max_connections_per_peer=settings.max_connections_per_peer,
     )
@@ -122,11 +122,13 @@ def _is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
-async def _drained(drain: Drain, hurry: asyncio.Event, grace_s: float) -> bool:
+async def _drained(drain: Drain, hurry: asyncio.Event, grace_period_s: float) -> bool:
     """Return whether `drain` came to its end within grace, and before a second signal."""
     draining = asyncio.ensure_future(drain())
     hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait({draining, hurried}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(
+        {draining, hurried}, timeout=grace_period_s, return_when=asyncio.FIRST_COMPLETED
+    )
     hurried.cancel()
     if draining.done():
         draining.result()

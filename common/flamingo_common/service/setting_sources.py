@@ -19,7 +19,7 @@ FILE_FIELD = "config"
 
 
 @dataclass(slots=True)
-class Given:
+class GivenSettings:
     """What was given, by whom, and what was wrong with it."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -47,25 +47,25 @@ class _Variables(EnvSettingsSource):
 
 def read(
     kind: type[BaseSettings], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
-) -> Given:
+) -> GivenSettings:
     """Return all that was given; a fault does not keep others from being found."""
-    given = Given()
+    given = GivenSettings()
     flags = _flags(kind, argv, prog, given.faults)
-    given.add(flags, {name: flag(name) for name in flags})
+    given.add(flags, {name: flag_name(name) for name in flags})
     variables = _Variables(kind, environ)()
-    given.add(variables, {name: variable(kind, name) for name in variables})
+    given.add(variables, {name: variable_name(kind, name) for name in variables})
     given.faults += _unknown_variables(kind, environ)
     if path := given.values.get(FILE_FIELD):
         _add_file(kind, Path(path), given)
     return given
 
 
-def flag(name: str) -> str:
+def flag_name(name: str) -> str:
     """Return a setting's flag."""
     return "--" + name.replace("_", "-")
 
 
-def variable(kind: type[BaseSettings], name: str) -> str:
+def variable_name(kind: type[BaseSettings], name: str) -> str:
     """Return a setting's environment variable."""
     return str(kind.model_config["env_prefix"]) + name.upper()
 
@@ -78,7 +78,7 @@ def _flags(
     except SettingsError as error:
         told = str(error).removeprefix("error parsing CLI: ")
         wrong = next((word for word in told.split() if word.startswith("--")), "")
-        known = [flag(name) for name in kind.model_fields]
+        known = [flag_name(name) for name in kind.model_fields]
         faults.append(told + _suggestion(wrong.partition("=")[0], known))
     with contextlib.suppress(SettingsError):  # it has been told
         return _parsed(kind, argv, prog, is_lenient=True)
@@ -101,7 +101,7 @@ def _parsed(
 def _unknown_variables(kind: type[BaseSettings], environ: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable with our prefix that is no setting: a typo."""
     prefix = str(kind.model_config["env_prefix"])
-    known = {variable(kind, name) for name in kind.model_fields}
+    known = {variable_name(kind, name) for name in kind.model_fields}
     for name in sorted(name for name in environ if name.startswith(prefix) and name not in known):
         if environ[name].startswith("tcp://") or name.endswith(("_SERVICE_HOST", "_SERVICE_PORT")):
             yield f"{name}: a Kubernetes service link; set enableServiceLinks: false in the pod"
@@ -109,7 +109,7 @@ def _unknown_variables(kind: type[BaseSettings], environ: Mapping[str, str]) -> 
             yield f"{name}: no such setting" + _suggestion(name, known)
 
 
-def _add_file(kind: type[BaseSettings], path: Path, given: Given) -> None:
+def _add_file(kind: type[BaseSettings], path: Path, given: GivenSettings) -> None:
     known = set(kind.model_fields) - {FILE_FIELD}
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}

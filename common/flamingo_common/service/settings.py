@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from flamingo_common.service import keys, setting_sources
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire import MAX_BODY_BYTES
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -51,7 +51,7 @@ class ServiceSettings(BaseSettings):
     """A listening socket inherited from the parent, instead of host and port."""
     stop_with_parent: bool = False
     """Stop when standard input closes, which it does when the parent dies."""
-    grace_s: float = Field(default=30.0, ge=0, le=14_400)
+    grace_period_s: float = Field(default=30.0, ge=0, le=14_400)
     """Seconds that held requests get to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
@@ -61,13 +61,13 @@ class ServiceSettings(BaseSettings):
     """Origin of a page that may call from a browser, or *. Repeat it, or separate with commas."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
     """Largest request body taken; a larger one is refused with 413."""
-    header_s: float = Field(default=10.0, gt=0)
+    header_timeout_s: float = Field(default=10.0, gt=0)
     """Seconds from a request's first byte to the end of its head."""
-    body_idle_s: float = Field(default=60.0, gt=0)
+    body_idle_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds without a byte of the body after which a request is given up with 408."""
     min_body_bytes_per_s: float = Field(default=1024.0, gt=0)
     """Slowest body taken, after its first 30 s; a slower one is given up with 408."""
-    write_s: float = Field(default=30.0, gt=0)
+    write_timeout_s: float = Field(default=30.0, gt=0)
     """Seconds in which a client must take some of its answer, or lose the connection."""
     max_connections: int = Field(default=10_000, ge=1)
     """Connections held at once; one more is refused with 503."""
@@ -99,9 +99,9 @@ class ServiceSettings(BaseSettings):
         """Take what `layers` found, and look nowhere else."""
         return (init_settings,)
 
-    def file_faults(self) -> Iterator[str]:
+    def check_files(self) -> Iterator[str]:
         """Yield a sentence for each fault of the files that are named here."""
-        yield from faults_of("--key-file", self.key_file, keys.parse)
+        yield from check_file("--key-file", self.key_file, keys.parse)
 
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -114,7 +114,7 @@ def load(kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog
 
 def resolve(
     kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
-) -> tuple[S, setting_sources.Given]:
+) -> tuple[S, setting_sources.GivenSettings]:
     """Return the settings and where each comes from; exit as `load` does."""
     given = setting_sources.read(kind, argv, environ, prog=prog)
     told = given.faults
@@ -123,14 +123,14 @@ def resolve(
     except ValidationError as error:
         told += [_fault(kind, fault, given) for fault in error.errors(include_url=False)]
     else:
-        told += settings.file_faults()
+        told += settings.check_files()
         if not told:
             return settings, given
     print(f"{prog}: " + f"\n{prog}: ".join(told), file=sys.stderr)  # noqa: T201 - usage goes to a person
-    raise SystemExit(Exit.USAGE)
+    raise SystemExit(ExitStatus.INVALID_CONFIGURATION)
 
 
-def faults_of(flag: str, path: Path | None, parse: Callable[[bytes], object]) -> Iterator[str]:
+def check_file(flag: str, path: Path | None, parse: Callable[[bytes], object]) -> Iterator[str]:
     """Yield a sentence for each reason why a file that `flag` names cannot be used."""
     if path is None:
         return
@@ -138,19 +138,19 @@ def faults_of(flag: str, path: Path | None, parse: Callable[[bytes], object]) ->
         parse(path.read_bytes())
     except OSError as error:
         yield f"{flag}: {path}: {error.strerror}"
-    except keys.BadKeys as bad:
+    except keys.InvalidKeyFile as bad:
         yield from (f"{flag}: {fault}" for fault in bad.faults)
     except ValueError as error:
         yield f"{flag}: {error}"
 
 
-def _fault(kind: type[ServiceSettings], fault: Any, given: setting_sources.Given) -> str:
+def _fault(kind: type[ServiceSettings], fault: Any, given: setting_sources.GivenSettings) -> str:
     name = str(fault["loc"][0]) if fault["loc"] else "settings"
     origin = given.origins.get(name, "")
     is_from_file = ":" in origin
     where = (
         f"{origin}: {name}"
         if is_from_file
-        else f"{setting_sources.flag(name)} ({setting_sources.variable(kind, name)})"
+        else f"{setting_sources.flag_name(name)} ({setting_sources.variable_name(kind, name)})"
     )
     return f"{where}: {fault['msg'].removeprefix('Value error, ')}"

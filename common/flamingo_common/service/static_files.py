@@ -41,21 +41,21 @@ class Asset:
     """The file's own name; it may be served under another."""
 
 
-def of_folder(folder: Traversable) -> Iterator[Asset]:
+def load_folder(folder: Traversable) -> Iterator[Asset]:
     """Yield the files of `folder` whose type a page has, if there is such a folder."""
     if folder.is_dir():
         for file in folder.iterdir():
             ending = file.name.rpartition(".")[2]
             if file.is_file() and ending in CONTENT_TYPES:
-                yield of_bytes(file.read_bytes(), CONTENT_TYPES[ending], title=file.name)
+                yield make_asset(file.read_bytes(), CONTENT_TYPES[ending], title=file.name)
 
 
-def of_bytes(body: bytes, content_type: str, *, title: str) -> Asset:
+def make_asset(body: bytes, content_type: str, *, title: str) -> Asset:
     """Return an asset that is made, not read."""
     return Asset(body, content_type, hashlib.sha256(body).hexdigest()[:32], title)
 
 
-def answer(
+def respond(
     request: web.Request, asset: Asset | None, headers: Mapping[str, str] = HEADERS
 ) -> web.Response:
     """Return the asset, or 304 to who has it.

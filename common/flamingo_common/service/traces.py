@@ -38,7 +38,7 @@ class Span:
     _wall_ns: int = field(default_factory=lambda: time.time_ns() - time.monotonic_ns())
 
     @property
-    def ids(self) -> dict[str, str]:
+    def log_fields(self) -> dict[str, str]:
         """What a log line says of it."""
         return {"trace_id": self.trace_id, "span_id": self.span_id} if self.trace_id else {}
 
@@ -56,14 +56,14 @@ class Span:
         """Name it, now that it is known what was asked; attributes never hold what was said."""
         if self.is_recording:
             self._otel.update_name(name)
-            self.note(attributes)
+            self.set_attributes(attributes)
 
-    def note(self, attributes: Mapping[str, Attribute]) -> None:
+    def set_attributes(self, attributes: Mapping[str, Attribute]) -> None:
         """Say more of it."""
         if self.is_recording:
             self._otel.set_attributes(attributes)
 
-    def fail(self, code: str) -> None:
+    def set_error(self, code: str) -> None:
         """Note that it ended in an error."""
         if self.is_recording:
             self._otel.set_attribute("error.type", code)
@@ -85,8 +85,8 @@ class Span:
             headers[TRACEPARENT] = f"00-{self.trace_id}-{self.span_id}-{flags}"
 
 
-NOWHERE = Span()
-_current: ContextVar[Span] = ContextVar("span", default=NOWHERE)
+NO_SPAN = Span()
+_current: ContextVar[Span] = ContextVar("span", default=NO_SPAN)
 _tracers: list[Any] = []
 """The one tracer of this process, if spans are made."""
 
@@ -127,13 +127,13 @@ def _is_installed() -> bool:
         return False
 
 
-def current() -> Span:
+def current_span() -> Span:
     """Return the span of the request at hand."""
     return _current.get()
 
 
 @contextmanager
-def serving(name: str, headers: Mapping[str, str]) -> Iterator[Span]:
+def server_span(name: str, headers: Mapping[str, str]) -> Iterator[Span]:
     """Make one request's span while the block lasts, within the trace that `headers` name."""
     parent = _PARENT.fullmatch(headers.get(TRACEPARENT, ""))
     if parent and (_ZEROS.fullmatch(parent[1]) or _ZEROS.fullmatch(parent[2])):
@@ -150,7 +150,7 @@ def serving(name: str, headers: Mapping[str, str]) -> Iterator[Span]:
 
 def _passing(parent: re.Match[str] | None) -> Span:
     if parent is None:
-        return NOWHERE
+        return NO_SPAN
     return Span(parent[1], parent[2], is_sampled=bool(int(parent[3], 16) & 1))
 
 

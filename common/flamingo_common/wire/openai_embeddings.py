@@ -14,30 +14,30 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from flamingo_common.wire.requests import (
     MAX_MESSAGES,
-    WHOLE,
+    WHOLE_NUMBER,
     AnyAudioPart,
     AudioInput,
     EmbeddingOptions,
     Message,
     Part,
     TextPart,
-    audio_of,
-    one_of,
+    audio_input_of,
+    exactly_one_of,
     parts_of,
 )
 
-MAX_CLIPS = 32
+MAX_INPUTS = 32
 """They are encoded one after the other."""
 URL_STARTS = ("data:", "http://", "https://")
 Clips = Annotated[
     list[Annotated[AnyAudioPart, Field(discriminator="type")]],
-    Field(min_length=1, max_length=MAX_CLIPS),
+    Field(min_length=1, max_length=MAX_INPUTS),
 ]
 AudioRef = (
     Annotated[str, Field(pattern="^(data:|https?://)")]
     | Annotated[AnyAudioPart, Field(discriminator="type")]
 )
-OneOrSeveral = AudioRef | Annotated[list[AudioRef], Field(min_length=1, max_length=MAX_CLIPS)]
+OneOrSeveral = AudioRef | Annotated[list[AudioRef], Field(min_length=1, max_length=MAX_INPUTS)]
 
 
 def _as_parts(value: object) -> object:
@@ -56,10 +56,10 @@ def _as_part(value: object) -> object:
     )
 
 
-class VectorRequest(EmbeddingOptions):
+class OpenAIEmbeddingRequest(EmbeddingOptions):
     """`POST /v1/embeddings`: one vector a clip, as OpenAI's clients ask for it."""
 
-    model_config = ConfigDict(json_schema_extra=one_of("input", "messages"))
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("input", "messages"))
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     input: (
@@ -68,7 +68,7 @@ class VectorRequest(EmbeddingOptions):
     """A clip or a list of them, each a `data:` or `http(s)` URL or an audio part."""
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
     """Instead of `input`, as vLLM has it: a conversation that holds one clip and no words."""
-    dimensions: Annotated[int, Field(ge=1, le=65_536), WHOLE] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=65_536), WHOLE_NUMBER] | None = None
     """Only the width that the layer has."""
     pooling: Literal["mean"] = "mean"
     encoding_format: Literal["float", "base64"] = "float"
@@ -83,7 +83,7 @@ class VectorRequest(EmbeddingOptions):
         return value
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> "VectorRequest":
+    def _exactly_one(self) -> "OpenAIEmbeddingRequest":
         if (self.input is None) == (self.messages is None):
             raise ValueError("give either input or messages")
         return self
@@ -92,4 +92,4 @@ class VectorRequest(EmbeddingOptions):
     def clips(self) -> list[AudioInput]:
         """The clips, in order."""
         told: Iterable[Part] = chain(self.input or (), *map(parts_of, self.messages or ()))
-        return [audio_of(part) for part in told if not isinstance(part, TextPart)]
+        return [audio_input_of(part) for part in told if not isinstance(part, TextPart)]

@@ -16,7 +16,7 @@ MAX_OPTIONS = 16
 Name = Annotated[str, Field(max_length=256)]
 
 
-class Accepted(BaseModel):
+class IgnoredParameters(BaseModel):
     """See the module. Bounds are OpenAI's own where it says any."""
 
     user: Name | None = None

@@ -23,7 +23,7 @@ def _not_in(*allowed: Any) -> Callable[[Any], bool]:
 
 CHAT_ONLY = frozenset({"logprobs", "n", "top_logprobs"})
 """What a chat has and the other routes have no place for in their answers."""
-ASKS_FOR_MORE: Mapping[str, Callable[[Any], bool]] = {
+NEEDS_SUPPORT: Mapping[str, Callable[[Any], bool]] = {
     "audio": _set,
     "function_call": _not_in("none", "auto"),
     "functions": _set,
@@ -42,7 +42,7 @@ ASKS_FOR_MORE: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def refuse(body: Mapping[str, Any], *, own: Collection[str] = ()) -> None:
+def reject_unsupported(body: Mapping[str, Any], *, own: Collection[str] = ()) -> None:
     """Raise for the first parameter that is not implemented.
 
     `own` are fields that the route at hand has itself.
@@ -50,8 +50,8 @@ def refuse(body: Mapping[str, Any], *, own: Collection[str] = ()) -> None:
     Raises:
         UnsupportedParameter: names the parameter and the values that are allowed.
     """
-    for name, asks_for_more in ASKS_FOR_MORE.items():
-        if name in body and name not in own and asks_for_more(body[name]):
+    for name, needs_support in NEEDS_SUPPORT.items():
+        if name in body and name not in own and needs_support(body[name]):
             raise UnsupportedParameter(
                 f"{name} is not supported by this server; leave it out", param=name
             )

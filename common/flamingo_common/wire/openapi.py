@@ -15,9 +15,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from flamingo_common import errors
 from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
 from flamingo_common.wire.deadline import MAX_DEADLINE_MS
-from flamingo_common.wire.openai_ignored import Accepted
+from flamingo_common.wire.openai_ignored import IgnoredParameters
 from flamingo_common.wire.requests import FORM_NAME, MAX_TEXT_CHARS
-from flamingo_common.wire.routes import METRICS, Faults, Route
+from flamingo_common.wire.routes import METRICS, ErrorTypes, Route
 
 Json = dict[str, Any]
 TEMPLATE = "#/components/schemas/{model}"
@@ -30,7 +30,7 @@ FILE = {
     "format": "binary",
     "description": "WAV, FLAC, MP3, Ogg, Opus, M4A, AAC, WebM or AIFF; the bytes decide.",
 }
-OWN_WORDS = {
+FORM_PROMPT = {
     "type": "string",
     "maxLength": MAX_TEXT_CHARS,
     "description": "The question. Who has a conversation puts `messages` into `request` instead.",
@@ -44,7 +44,7 @@ ERROR = {
             "required": ["message", "type", "param", "code"],
             "properties": {
                 "message": {"type": "string"},
-                "type": {"enum": sorted({kind.kind for kind in errors.BY_CODE.values()})},
+                "type": {"enum": sorted({kind.type for kind in errors.BY_CODE.values()})},
                 "param": {"type": ["string", "null"], "description": "The first faulty field."},
                 "code": {"enum": sorted(errors.BY_CODE)},
             },
@@ -87,7 +87,7 @@ def document(routes: Sequence[Route], *, version: str) -> Json:
     paths: dict[str, Json] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-    faults = {kind for route in routes for kind in route.faults}
+    faults = {kind for route in routes for kind in route.error_types}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -119,7 +119,7 @@ def _schemas(routes: Sequence[Route]) -> Json:
     told: list[tuple[Any, JsonSchemaMode]] = []
     for route in routes:
         told += [(route.request, "validation")] if route.request else []
-        told += [(kind, "serialization") for kind in (route.answer, route.events) if kind]
+        told += [(kind, "serialization") for kind in (route.response, route.event) if kind]
     _, made = models_json_schema(
         list(dict.fromkeys(told)), ref_template=TEMPLATE, schema_generator=_Schemas
     )
@@ -175,7 +175,7 @@ def _fields(route: Route, schemas: Json) -> Json:
     """Return what a form's part `request` may hold: all but the audio."""
     assert route.request is not None
     schema: Json = copy.deepcopy(schemas[route.request.__name__])
-    for name in route.file_for:
+    for name in route.file_replaces:
         del schema["properties"][name]
     title = f"{route.request.__name__}Fields"
     return {"type": "object", "title": title, "properties": schema["properties"]}
@@ -186,7 +186,7 @@ def _form(route: Route, schema: Json) -> Json:
     plain = {
         name: scalar
         for name, told in schema["properties"].items()
-        if name not in {*Accepted.model_fields, *route.file_for}
+        if name not in {*IgnoredParameters.model_fields, *route.file_replaces}
         and (scalar := _scalar(told)) is not None
     }
     rest = {"$ref": TEMPLATE.format(model=f"{route.request.__name__}Fields")}
@@ -197,9 +197,9 @@ def _form(route: Route, schema: Json) -> Json:
         "propertyNames": {"pattern": FORM_NAME},
         "properties": {"file": FILE, **plain, "request": rest},
     }
-    if route.own_words:
-        form["properties"][route.own_words] = OWN_WORDS
-        form["required"] += [route.own_words]
+    if route.form_prompt_field:
+        form["properties"][route.form_prompt_field] = FORM_PROMPT
+        form["required"] += [route.form_prompt_field]
     return form
 
 
@@ -214,8 +214,8 @@ def _scalar(schema: Mapping[str, Any]) -> Json | None:
 
 
 def _responses(route: Route) -> Iterator[tuple[str, Json]]:
-    if route.leads_to:
-        location = {"description": "Relative.", "schema": {"const": route.leads_to}}
+    if route.redirects_to:
+        location = {"description": "Relative.", "schema": {"const": route.redirects_to}}
         headers = {"Location": location, **_headers(HEADERS)}
         yield "302", {"description": route.summary, "headers": headers}
         return
@@ -227,17 +227,17 @@ def _responses(route: Route) -> Iterator[tuple[str, Json]]:
     yield "200", done
     if route.not_ready:
         yield "503", done | {"description": "Not now."}
-    for status in _statuses(route.faults):
+    for status in _statuses(route.error_types):
         yield str(status), {"$ref": f"#/components/responses/{status}"}
 
 
 def _content(route: Route) -> Iterator[tuple[str, Json]]:
-    if route.answer:
-        ref = TEMPLATE.format(model=route.answer.__name__)
+    if route.response:
+        ref = TEMPLATE.format(model=route.response.__name__)
         yield "application/json", {"schema": {"$ref": ref}}
-    if route.events:
-        yield "text/event-stream", _stream(route.events.__name__)
-    for kind in route.also:
+    if route.event:
+        yield "text/event-stream", _stream(route.event.__name__)
+    for kind in route.media_types:
         yield kind, {"schema": {}} if kind != METRICS else {"schema": {"type": "string"}}
 
 
@@ -259,7 +259,7 @@ def _stream(event: str) -> Json:
     }
 
 
-def _statuses(faults: Faults) -> list[int]:
+def _statuses(faults: ErrorTypes) -> list[int]:
     return sorted({kind.status for kind in faults})
 
 
@@ -274,7 +274,7 @@ def _refusal(status: int) -> Json:
             "application/json": {
                 "schema": {"$ref": TEMPLATE.format(model="Error")},
                 "examples": {
-                    kind.code: {"value": errors.encode(kind((kind.__doc__ or "").splitlines()[0]))}
+                    kind.code: {"value": errors.to_body(kind((kind.__doc__ or "").splitlines()[0]))}
                     for kind in kinds
                 },
             }

@@ -16,7 +16,7 @@ CONTENT_TAGS = frozenset({"text", "parts"})
 PART_TAGS = frozenset({"text", "input_audio", "audio_url", "audio"})
 
 
-def json_object(body: bytes) -> dict[str, object]:
+def parse_json_object(body: bytes) -> dict[str, object]:
     """Return the JSON object in `body`.
 
     Raises:
@@ -31,7 +31,7 @@ def json_object(body: bytes) -> dict[str, object]:
     return value
 
 
-def request(kind: type[T], fields: dict[str, object], *, is_form: bool = False) -> T:
+def validate_request(kind: type[T], fields: dict[str, object], *, is_form: bool = False) -> T:
     """Return `fields` as `kind`; those of a form are text, and `"8"` is a number there.
 
     Raises:

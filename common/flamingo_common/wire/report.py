@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FLEET_VERSION = 2
 MAX_TIMINGS = 32
-MAX_CLIPS = 1024
+MAX_REPORTED_CLIPS = 1024
 CLIP_HEADER = "x-flamingo-clip"
 """The router's name for a request's clip; what a client sends under this name goes no further."""
 PodState = Literal["starting", "loading", "warming", "ready", "draining", "stopped", "failed"]
@@ -23,7 +23,7 @@ class Report(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Timing(Report):
+class RequestTiming(Report):
     """What one finished request took of the pod: the router learns its costs from these."""
 
     number: int = Field(ge=0)
@@ -69,15 +69,15 @@ class LoadReport(Report):
     """Tokens of keys and values that the pod can hold."""
     num_kv_tokens_used: int | None = Field(default=None, ge=0)
     """Of these, tokens that belong to running sequences; what is only cached counts as free."""
-    clips: list[str] = Field(default=[], max_length=MAX_CLIPS)
+    clips: list[str] = Field(default=[], max_length=MAX_REPORTED_CLIPS)
     """Names, as the router sent them in `CLIP_HEADER`, of clips whose states are still cached."""
-    timings: list[Timing] = Field(default=[], max_length=MAX_TIMINGS)
+    timings: list[RequestTiming] = Field(default=[], max_length=MAX_TIMINGS)
     """The last finished requests, oldest first."""
     start: StartReport | None = None
     """None until it is ready."""
 
 
-class Loading(Report):
+class LoadingStatus(Report):
     """Where a pod that is not ready stands."""
 
     phase: LoadingPhase
@@ -98,7 +98,7 @@ class ReadyReport(Report):
     model: str
     commit: str | None = None
     """The hub's commit whose files are served; None for a folder or a built-in model."""
-    loading: Loading | None = None
+    loading: LoadingStatus | None = None
     """Only while it loads."""
     error: dict[str, Any] | None = None
     """What a request would get; only while it is not ready."""

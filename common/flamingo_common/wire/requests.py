@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from flamingo_common.wire.openai_ignored import Accepted
+from flamingo_common.wire.openai_ignored import IgnoredParameters
 
 MAX_MESSAGES = 256
 MAX_TEXT_CHARS = 100_000
@@ -44,7 +44,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WHOLE = BeforeValidator(_whole)
+WHOLE_NUMBER = BeforeValidator(_whole)
 """Stands last, so that the bounds stay in the schema."""
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
@@ -55,7 +55,7 @@ Pooling = Literal["none", "mean"]
 EncodingFormat = Literal["float", "base64", "npy"]
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """Base of all that comes in: wrong types are errors, unknown fields are not.
 
     Strict, so that JSON means what the OpenAPI document says: `"1"` is no number. The
@@ -71,7 +71,7 @@ class Body(BaseModel):
     )
 
 
-def one_of(this: str, that: str) -> JsonDict:
+def exactly_one_of(this: str, that: str) -> JsonDict:
     """Return, for a schema, that of two fields just one is given."""
     return {"oneOf": [_only(this, that), _only(that, this)]}
 
@@ -80,10 +80,10 @@ def _only(this: str, that: str) -> JsonDict:
     return {"required": [this], "properties": {this: {"not": NULL}, that: NULL}}
 
 
-class AudioInput(Body):
+class AudioInput(RequestBody):
     """One clip: base64 bytes (or a `data:` URL), or an `http(s)` URL; one of the two."""
 
-    model_config = ConfigDict(json_schema_extra=one_of("data", "url"))
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("data", "url"))
 
     data: str | None = None
     """Base64, standard or URL-safe alphabet."""
@@ -98,34 +98,34 @@ class AudioInput(Body):
         return self
 
 
-class AudioUrl(Body):
+class AudioUrl(RequestBody):
     """vLLM's way: `http(s)` or `data:` in one field. It may be as long as the audio."""
 
     url: str
 
 
-class TextPart(Body):
+class TextPart(RequestBody):
     """Words."""
 
     type: Literal["text"]
     text: Text
 
 
-class InputAudioPart(Body):
+class InputAudioPart(RequestBody):
     """OpenAI's audio part."""
 
     type: Literal["input_audio"]
     input_audio: AudioInput
 
 
-class AudioUrlPart(Body):
+class AudioUrlPart(RequestBody):
     """vLLM's audio part."""
 
     type: Literal["audio_url"]
     audio_url: AudioUrl
 
 
-class AudioPart(Body):
+class AudioPart(RequestBody):
     """The audio part of the first Flamingo server."""
 
     type: Literal["audio"]
@@ -148,7 +148,7 @@ Content = Annotated[
 ]
 
 
-class Message(Body):
+class Message(RequestBody):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -161,7 +161,7 @@ def parts_of(message: Message) -> list[Part]:
     return [TextPart(type="text", text=content)] if isinstance(content, str) else content
 
 
-def audio_of(part: AnyAudioPart) -> AudioInput:
+def audio_input_of(part: AnyAudioPart) -> AudioInput:
     """Return the clip of a part, whoever's way of writing it that is."""
     match part:
         case InputAudioPart():
@@ -172,7 +172,7 @@ def audio_of(part: AnyAudioPart) -> AudioInput:
             return AudioInput.model_construct(url=part.audio_url.url)
 
 
-class JsonSchema(Body):
+class JsonSchema(RequestBody):
     """OpenAI's wrapping of a schema. It is enforced to the letter, `strict` or not."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -180,7 +180,7 @@ class JsonSchema(Body):
     strict: bool | None = None
 
 
-class ResponseFormat(Body):
+class ResponseFormat(RequestBody):
     """What the answer's text must be."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -211,18 +211,18 @@ def _list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class Sampling(Body, Accepted):
+class GenerationOptions(RequestBody, IgnoredParameters):
     """How the answer's tokens are chosen. Unset means the checkpoint's own default."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Unset means the one model served."""
     truncate: bool = False
     """Hear the beginning of a clip that is too long, and say so, instead of refusing it."""
-    max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
+    top_k: Annotated[int, Field(ge=1, le=1_000_000), WHOLE_NUMBER] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
     """Of all that was read or said; 1 is none."""
@@ -242,7 +242,7 @@ class Sampling(Body, Accepted):
         | None
     ) = None
     """By token id. The pod knows which ids there are."""
-    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE_NUMBER] | None = None
     response_format: ResponseFormat | None = None
     stop: Annotated[
         Stops | None, BeforeValidator(_list, json_schema_input_type=Stop | Stops | None)
@@ -251,7 +251,7 @@ class Sampling(Body, Accepted):
     """Answer with server-sent events, as the words come."""
 
 
-class StreamOptions(Body):
+class StreamOptions(RequestBody):
     """OpenAI's `stream_options`."""
 
     include_usage: bool | None = None
@@ -260,17 +260,19 @@ class StreamOptions(Body):
     """Accepted; nothing is padded."""
 
 
-class ChatRequest(Sampling):
+class ChatRequest(GenerationOptions):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
-    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE] | None = None
+    max_completion_tokens: (
+        Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None
+    ) = None
     """Wins over `max_tokens`, its older name."""
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE_NUMBER] | None = None
     """How many answers; with a seed, each has its own: seed, seed + 1, …"""
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE_NUMBER] | None = None
 
     @field_validator("top_logprobs")
     @classmethod
@@ -280,7 +282,7 @@ class ChatRequest(Sampling):
         return value
 
 
-class CaptionRequest(Sampling):
+class CaptionRequest(GenerationOptions):
     """`POST /v1/audio/captions`. `prompt` replaces the style's words."""
 
     audio: AudioInput
@@ -288,7 +290,7 @@ class CaptionRequest(Sampling):
     prompt: Text | None = None
 
 
-class EmbeddingOptions(Body):
+class EmbeddingOptions(RequestBody):
     """Which embedding, and how it is written."""
 
     layer: Layer = "encoder"

@@ -23,13 +23,13 @@ def is_false(value: object) -> bool:
     return value is False
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     """Base: a client reads answers of a newer server too."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
-class PromptTokensDetails(Answer):
+class PromptTokensDetails(ResponseBody):
     """What the prompt's tokens are."""
 
     audio_tokens: int = 0
@@ -37,7 +37,7 @@ class PromptTokensDetails(Answer):
     cached_tokens: int = 0
 
 
-class AudioUsage(Answer):
+class AudioUsage(ResponseBody):
     """What was heard."""
 
     audio_seconds: float
@@ -57,7 +57,7 @@ class Usage(AudioUsage):
     prompt_tokens_details: PromptTokensDetails
 
 
-class RequestMetrics(Answer):
+class RequestMetrics(ResponseBody):
     """How long an answer took, for who asks for it with `METRICS_HEADER`."""
 
     time_to_first_token_ms: float
@@ -73,14 +73,14 @@ class RequestMetrics(Answer):
     """The request's share of the engine's time."""
 
 
-class AssistantMessage(Answer):
+class AssistantMessage(ResponseBody):
     """The answer's words."""
 
     role: Literal["assistant"] = "assistant"
     content: str
 
 
-class TopLogprob(Answer):
+class TopLogprob(ResponseBody):
     """A token that might have come, and how likely the model held it."""
 
     token: str
@@ -97,14 +97,14 @@ class TokenLogprob(TopLogprob):
     """Likeliest first; as many as were asked for."""
 
 
-class Logprobs(Answer):
+class Logprobs(ResponseBody):
     """One entry for each token of the answer, end-of-sequence left out."""
 
     content: list[TokenLogprob]
     refusal: None = None
 
 
-class Choice(Answer):
+class Choice(ResponseBody):
     """One of the answers."""
 
     index: int = 0
@@ -113,7 +113,7 @@ class Choice(Answer):
     logprobs: Logprobs | None = None
 
 
-class ChatCompletion(Answer):
+class ChatCompletion(ResponseBody):
     """`POST /v1/chat/completions`."""
 
     id: str
@@ -125,14 +125,14 @@ class ChatCompletion(Answer):
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
-class Delta(Answer):
+class Delta(ResponseBody):
     """What a chunk adds; what it does not add is left out, as OpenAI leaves it out."""
 
     role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
     content: str | None = Field(default=None, exclude_if=is_none)
 
 
-class ChunkChoice(Answer):
+class ChunkChoice(ResponseBody):
     """A chunk's part of one of the answers."""
 
     index: int = 0
@@ -141,7 +141,7 @@ class ChunkChoice(Answer):
     logprobs: Logprobs | None = None
 
 
-class ChatChunk(Answer):
+class ChatCompletionChunk(ResponseBody):
     """One event of a chat stream; the one with usage has no choices."""
 
     id: str
@@ -153,7 +153,7 @@ class ChatChunk(Answer):
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
-class Caption(Answer):
+class Caption(ResponseBody):
     """`POST /v1/audio/captions`."""
 
     id: str
@@ -166,7 +166,7 @@ class Caption(Answer):
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
-class CaptionChunk(Answer):
+class CaptionChunk(ResponseBody):
     """One event of a caption or analysis stream; the last one has the reason and the usage."""
 
     id: str
@@ -181,7 +181,7 @@ class CaptionChunk(Answer):
     """Only in the last event of an analysis."""
 
 
-class EmbeddingData(Answer):
+class EmbeddingData(ResponseBody):
     """One clip's embedding: rows of `shape[1]` float32 values, row-major."""
 
     object: Literal["embedding"] = "embedding"
@@ -204,7 +204,7 @@ class EmbeddingUsage(AudioUsage):
     num_frames: int
 
 
-class EmbeddingList(Answer):
+class EmbeddingList(ResponseBody):
     """`POST /v1/audio/embeddings`."""
 
     id: str
@@ -215,7 +215,7 @@ class EmbeddingList(Answer):
     usage: EmbeddingUsage
 
 
-class Vector(Answer):
+class OpenAIEmbedding(ResponseBody):
     """One clip's embedding, pooled to one row."""
 
     object: Literal["embedding"] = "embedding"
@@ -224,16 +224,16 @@ class Vector(Answer):
     """Numbers, or base64 of little-endian float32."""
 
 
-class VectorList(Answer):
+class OpenAIEmbeddingList(ResponseBody):
     """`POST /v1/embeddings`."""
 
     object: Literal["list"] = "list"
-    data: list[Vector]
+    data: list[OpenAIEmbedding]
     model: str
     usage: EmbeddingUsage
 
 
-class Analysis(Answer):
+class Analysis(ResponseBody):
     """`POST /v1/audio/analyze`."""
 
     id: str
@@ -247,7 +247,7 @@ class Analysis(Answer):
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
-class ModelCard(Answer):
+class ModelCard(ResponseBody):
     """One model served, with what a client must know of it."""
 
     id: str
@@ -263,19 +263,19 @@ class ModelCard(Answer):
     """The hub's commit that is served; None for a folder or a built-in model."""
 
 
-class ModelList(Answer):
+class ModelList(ResponseBody):
     """`GET /v1/models`."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]
 
 
-def dump(answer: Answer) -> dict[str, Any]:
-    """Return `answer` as a JSON-ready dict, `null` fields kept as OpenAI keeps them."""
-    return answer.model_dump(mode="json")
+def to_json_dict(body: ResponseBody) -> dict[str, Any]:
+    """Return `body` as a JSON-ready dict, `null` fields kept as OpenAI keeps them."""
+    return body.model_dump(mode="json")
 
 
-class Health(Answer):
+class Health(ResponseBody):
     """`GET /health`, and its two halves."""
 
     status: str
@@ -284,7 +284,7 @@ class Health(Answer):
     endpoints: int | None = Field(default=None, exclude_if=is_none)
 
 
-class Version(Answer):
+class Version(ResponseBody):
     """`GET /version`."""
 
     version: str

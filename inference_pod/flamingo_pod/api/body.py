@@ -123,8 +123,8 @@ async def _read_json(request: web.Request, count: _Count) -> dict[str, Any]:
         file.write(chunk)
     text = file.take()
     if len(text) < OFF_LOOP_BYTES:
-        return parse.json_object(text)
-    return await asyncio.to_thread(parse.json_object, text)
+        return parse.parse_json_object(text)
+    return await asyncio.to_thread(parse.parse_json_object, text)
 
 
 async def _read_multipart(request: web.Request, count: _Count) -> Body:
@@ -184,7 +184,7 @@ async def _read_fields(part: BodyPartReader, count: _Count) -> dict[str, Any]:
         if len(raw) > MAX_FIELD_BYTES:
             raise RequestTooLarge(f"the part {part.name!r} is over {MAX_FIELD_BYTES} bytes")
     if part.name == "request":
-        return parse.json_object(bytes(raw))
+        return parse.parse_json_object(bytes(raw))
     try:
         return {part.name: raw.decode()}
     except UnicodeDecodeError:

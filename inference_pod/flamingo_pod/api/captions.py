@@ -70,8 +70,8 @@ async def _hear(
 ) -> tuple[T, Generation]:
     """Return the request, and its answer not yet begun."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-    openai_unsupported.refuse(came.fields, own={"audio"})
-    asked = parse.request(kind, body.with_audio(came), is_form=came.is_form)
+    openai_unsupported.reject_unsupported(came.fields, own={"audio"})
+    asked = parse.validate_request(kind, body.with_audio(came), is_form=came.is_form)
     served.check_model(asked.model)
     audio = came.file or asked.audio
     heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
@@ -79,7 +79,7 @@ async def _hear(
     reply = await generation.prepare(
         served, [turn], heard, asked, request[request_stats.REQUEST_STATS]
     )
-    request[http.FACTS] |= generation.log_fields(reply.question)
+    request[http.LOG_FIELDS] |= generation.log_fields(reply.question)
     # Without its audio: base64 is not kept while the answer comes.
     return asked.model_copy(update={"audio": None}), reply
 
@@ -99,7 +99,7 @@ async def _rows(
 
 async def _events(
     pod: Pod, served: ServedModel, reply: Generation, asked: AnalyzeRequest | None
-) -> AsyncGenerator[responses.Answer | str, None]:
+) -> AsyncGenerator[responses.ResponseBody | str, None]:
     common = served.heading("ana" if asked else "cap")
     async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
         async for piece in pieces:

@@ -34,7 +34,7 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
             served, turns, heard, asked, request[request_stats.REQUEST_STATS]
         )
         pod.check_room(len(reply.choices))
-        request[http.FACTS] |= generation.log_fields(reply.question)
+        request[http.LOG_FIELDS] |= generation.log_fields(reply.question)
         if asked.stream:
             events = _events(pod, served, reply, asked)
             return await stream.respond(
@@ -50,8 +50,8 @@ async def _hear(
 ) -> tuple[ChatRequest, list[Turn], PreparedClip | None]:
     """Return what is asked, without its messages: base64 is not kept while the answer comes."""
     came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-    openai_unsupported.refuse(came.fields, own=openai_unsupported.CHAT_ONLY)
-    asked = parse.request(ChatRequest, _with_prompt(came), is_form=came.is_form)
+    openai_unsupported.reject_unsupported(came.fields, own=openai_unsupported.CHAT_ONLY)
+    asked = parse.validate_request(ChatRequest, _with_prompt(came), is_form=came.is_form)
     served.check_model(asked.model)
     turns, audio = conversation(asked.messages, came.file)
     heard = None
@@ -118,7 +118,7 @@ def _parts(message: requests.Message) -> tuple[str, list[AudioInput]]:
         if isinstance(part, requests.TextPart):
             texts.append(part.text)
         else:
-            audios.append(requests.audio_of(part))
+            audios.append(requests.audio_input_of(part))
     if audios and message.role != "user":
         raise BadRequest(
             f"audio in a turn of the {message.role}; only the user's have it", param="messages"
@@ -185,12 +185,12 @@ def _likelihood(tokenizer: Any, token_id: int, logprob: float) -> dict[str, Any]
 
 async def _events(
     pod: Pod, served: ServedModel, reply: Generation, asked: ChatRequest
-) -> AsyncGenerator[responses.Answer, None]:
+) -> AsyncGenerator[responses.ResponseBody, None]:
     common = served.heading("chatcmpl")
 
-    def chunk(index: int, delta: responses.Delta, **more: Any) -> responses.ChatChunk:
+    def chunk(index: int, delta: responses.Delta, **more: Any) -> responses.ChatCompletionChunk:
         choice = responses.ChunkChoice(index=index, delta=delta, **more)
-        return responses.ChatChunk(**common, choices=[choice])
+        return responses.ChatCompletionChunk(**common, choices=[choice])
 
     is_begun = False
     async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
@@ -205,6 +205,6 @@ async def _events(
             if piece.finish_reason is not None:
                 yield chunk(piece.index, responses.Delta(), finish_reason=piece.finish_reason)
     if asked.stream_options and asked.stream_options.include_usage:
-        yield responses.ChatChunk(
+        yield responses.ChatCompletionChunk(
             **common, choices=[], usage=reply.usage, metrics=generation.request_metrics(reply)
         )

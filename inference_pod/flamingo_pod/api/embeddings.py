@@ -11,7 +11,7 @@ from aiohttp import web
 from flamingo_common.errors import UnsupportedParameter
 from flamingo_common.service import http
 from flamingo_common.wire import parse, responses
-from flamingo_common.wire.openai_embeddings import VectorRequest
+from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
 from flamingo_pod import caller
 from flamingo_pod.api import body, clip_intake, embedding_format, request_stats
@@ -27,13 +27,15 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Generation `POST /v1/audio/embeddings`."""
     with pod.admit(caller.from_request(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-        asked = parse.request(EmbeddingRequest, body.with_audio(came), is_form=came.is_form)
+        asked = parse.validate_request(
+            EmbeddingRequest, body.with_audio(came), is_form=came.is_form
+        )
         served.check_model(asked.model)
         account = request[request_stats.REQUEST_STATS]
         audio = came.file or asked.audio
         heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
         rows = await _encode(served, heard, asked, account)
-        request[http.FACTS]["audio_s"] = round(heard.seconds, 3)
+        request[http.LOG_FIELDS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
 
 
@@ -41,28 +43,32 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Generation `POST /v1/embeddings`: the clips one after the other, one vector each."""
     with pod.admit(caller.from_request(request)) as served:
         came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-        asked = parse.request(VectorRequest, body.with_input(came), is_form=came.is_form)
+        asked = parse.validate_request(
+            OpenAIEmbeddingRequest, body.with_input(came), is_form=came.is_form
+        )
         served.check_model(asked.model)
         _check_width(served, asked)
         clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
         account = request[request_stats.REQUEST_STATS]
         lengths: list[ClipLength] = []
-        data: list[responses.Vector] = []
+        data: list[responses.OpenAIEmbedding] = []
         for number, each in enumerate(clips):  # only one is held decoded
             heard = await clip_intake.read_clip(pod, served, request, each, truncate=asked.truncate)
             rows = await _encode(served, heard, asked, account)
             data.append(
-                responses.Vector(index=number, embedding=embedding_format.vector(rows, asked))
+                responses.OpenAIEmbedding(
+                    index=number, embedding=embedding_format.vector(rows, asked)
+                )
             )
             lengths.append(heard.length)
         usage = _usage(lengths)
-        request[http.FACTS]["audio_s"] = usage.audio_seconds
+        request[http.LOG_FIELDS]["audio_s"] = usage.audio_seconds
         return http.json_response(
-            responses.VectorList(data=data, model=served.card.id, usage=usage)
+            responses.OpenAIEmbeddingList(data=data, model=served.card.id, usage=usage)
         )
 
 
-def _check_width(served: ServedModel, asked: VectorRequest) -> None:
+def _check_width(served: ServedModel, asked: OpenAIEmbeddingRequest) -> None:
     width = served.card.embedding_dimensions[asked.layer]
     if asked.dimensions not in (None, width):
         raise UnsupportedParameter(

@@ -172,7 +172,7 @@ async def prepare(
     served: ServedModel,
     turns: Sequence[prompt.Turn],
     clip: PreparedClip | None,
-    asked: requests.Sampling,
+    asked: requests.GenerationOptions,
     account: Account,
 ) -> Generation:
     """Return the answer, nothing said yet; or refuse the question before any work.
@@ -229,14 +229,14 @@ def _expect(
     account.num_output_left = num_choices * max_tokens
 
 
-def _asked_tokens(asked: requests.Sampling) -> tuple[int | None, str]:
+def _asked_tokens(asked: requests.GenerationOptions) -> tuple[int | None, str]:
     """Return how many tokens are asked for, and by which field."""
     if isinstance(asked, requests.ChatRequest) and asked.max_completion_tokens:
         return asked.max_completion_tokens, "max_completion_tokens"
     return asked.max_tokens, "max_tokens"
 
 
-def _check_biases(asked: requests.Sampling, vocabulary_size: int) -> None:
+def _check_biases(asked: requests.GenerationOptions, vocabulary_size: int) -> None:
     for token_id in asked.logit_bias or ():
         if token_id >= vocabulary_size:
             raise BadRequest(
@@ -245,7 +245,7 @@ def _check_biases(asked: requests.Sampling, vocabulary_size: int) -> None:
             )
 
 
-def _params(limits: Limits, asked: requests.Sampling, max_tokens: int) -> SamplingParams:
+def _params(limits: Limits, asked: requests.GenerationOptions, max_tokens: int) -> SamplingParams:
     temperature, penalty = asked.temperature, asked.repetition_penalty
     return SamplingParams(
         max_tokens=max_tokens,
@@ -262,7 +262,7 @@ def _params(limits: Limits, asked: requests.Sampling, max_tokens: int) -> Sampli
     )
 
 
-def _num_logprobs(asked: requests.Sampling) -> int | None:
+def _num_logprobs(asked: requests.GenerationOptions) -> int | None:
     if not isinstance(asked, requests.ChatRequest) or not asked.logprobs:
         return None
     return asked.top_logprobs or 0
@@ -306,7 +306,7 @@ def _time(metrics: Metrics, said_s: dict[int, float], number: int, started_s: fl
     """Time the step of a choice from the one before, and the first of all from the start."""
     now_s = time.monotonic()
     if not said_s:
-        exemplar = traces.current().exemplar
+        exemplar = traces.current_span().exemplar
         metrics.first_token.observe(now_s - started_s, exemplar=exemplar)
     elif number in said_s:
         metrics.gap.observe(now_s - said_s[number])

@@ -32,7 +32,7 @@ def with_request_stats(pod: Pod, handle: Handler) -> http.Handler:
             clip=_clip(request),
             wants_metrics=request.headers.get(METRICS_HEADER) in YES,
         )
-        span, facts = traces.current(), request[http.FACTS]
+        span, facts = traces.current_span(), request[http.LOG_FIELDS]
         try:
             with (
                 pod.metrics.request(account.route, span.exemplar) as outcome,

@@ -13,7 +13,7 @@ from aiohttp import web
 from flamingo_common import errors
 from flamingo_common.service import http, logs
 from flamingo_common.wire import sse
-from flamingo_common.wire.responses import Answer
+from flamingo_common.wire.responses import ResponseBody
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -23,7 +23,7 @@ HEADERS = {
 HEARTBEAT = sse.encode_comment("still working")
 
 
-Event = Answer | str
+Event = ResponseBody | str
 """One of the stream; a string is JSON already."""
 
 
@@ -75,8 +75,8 @@ class _Voice:
         await self._response.write(frame)
 
     async def fail(self, error: errors.FlamingoError) -> None:
-        self._request[http.FACTS]["error"] = error.code
-        await self.say(sse.encode_event(json.dumps(errors.encode(error))))
+        self._request[http.LOG_FIELDS]["error"] = error.code
+        await self.say(sse.encode_event(json.dumps(errors.to_body(error))))
 
     @contextlib.asynccontextmanager
     async def beating(self, every_s: float) -> AsyncIterator[None]:

@@ -65,19 +65,19 @@ class Fetcher:
             target = URL(url)
         except ValueError:
             target = URL()
-        if fault := addresses.url_fault(target, self.hosts):
+        if fault := addresses.url_error(target, self.hosts):
             raise BadRequest(f"the audio's url {fault}", param="url")
         return target
 
     async def _get(self, url: URL, holding: Reservation) -> MemoryFile:
-        async with public_http.session(self.networks, resolver=self.resolver) as session:
+        async with public_http.create_session(self.networks, resolver=self.resolver) as session:
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(url, allow_redirects=False) as response:
                     location = response.headers.get("Location")
                     if response.status not in REDIRECTS or location is None:
                         return await self._read(response, holding)
                 url = url.join(URL(location))
-                if fault := addresses.url_fault(url, self.hosts):
+                if fault := addresses.url_error(url, self.hosts):
                     raise _not_fetched(f"it redirects to a URL that {fault}")
         raise _not_fetched(f"it redirects over {MAX_REDIRECTS} times")
 

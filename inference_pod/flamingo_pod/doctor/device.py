@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from flamingo_common.service.checks import Check, bad, doubtful, good
+from flamingo_common.service.checks import Check, failed, ok, warning
 from flamingo_pod.weights.folder import FolderContents
 
 QUERY = "name,driver_version,memory.total,compute_cap"
@@ -40,17 +40,19 @@ def checks(placement: Placement) -> Iterator[Check]:
     """Yield what the GPU is, whether torch can use it, and whether it knows the type."""
     seen = _seen_by_driver()
     if torch.cuda.is_available():
-        yield good("GPU", f"{torch.cuda.get_device_name()}; {seen or 'nvidia-smi is not here'}")
+        yield ok("GPU", f"{torch.cuda.get_device_name()}; {seen or 'nvidia-smi is not here'}")
         yield _dtype(placement)
     elif seen:
         build = torch.version.cuda
         why = f"this torch is built for CUDA {build}" if build else "this torch is a CPU build"
         advice = "install a torch build that the driver can run: pytorch.org/get-started"
-        yield bad("GPU", f"{seen}, but {why} and cannot use it", advice)
+        yield failed("GPU", f"{seen}, but {why} and cannot use it", advice)
     elif placement.device == "cuda":
-        yield bad("GPU", "none is seen here", "start the container with GPUs, or use --device cpu")
+        yield failed(
+            "GPU", "none is seen here", "start the container with GPUs, or use --device cpu"
+        )
     else:
-        yield doubtful("GPU", "none", "the 8B model wants one; the tiny models do without")
+        yield warning("GPU", "none", "the 8B model wants one; the tiny models do without")
 
 
 def _seen_by_driver() -> str | None:
@@ -75,8 +77,8 @@ def _dtype(placement: Placement) -> Check:
     capability = torch.cuda.get_device_capability()
     if placement.dtype == "bfloat16" and capability < BFLOAT16_SINCE:
         message = f"bfloat16 is emulated on capability {capability[0]}.{capability[1]}"
-        return doubtful("dtype", message, "--dtype float16")
-    return good("dtype", placement.dtype)
+        return warning("dtype", message, "--dtype float16")
+    return ok("dtype", placement.dtype)
 
 
 def memory_check(placement: Placement, contents: FolderContents) -> Check:
@@ -89,10 +91,10 @@ def memory_check(placement: Placement, contents: FolderContents) -> Check:
         f" {_gib(free)} free"
     )
     if weights > free:
-        return bad("memory", message, "a larger GPU, or a smaller --dtype")
+        return failed("memory", message, "a larger GPU, or a smaller --dtype")
     if needed > free:
-        return doubtful("memory", message, "lower --kv-cache-tokens and --encoder-cache-gib")
-    return good("memory", message)
+        return warning("memory", message, "lower --kv-cache-tokens and --encoder-cache-gib")
+    return ok("memory", message)
 
 
 def _free_bytes() -> int:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from flamingo_common.service.checks import Check, bad, doubtful, good
+from flamingo_common.service.checks import Check, failed, ok, warning
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import SIZES
 from flamingo_pod.weights import folder, hub
@@ -26,17 +26,17 @@ def inspect(model: str, revision: str | None) -> tuple[FolderContents | None, li
             return _whole(snapshot.folder)
         return None, list(_remote(model, revision))
     except HubUnreachable as error:
-        return None, [bad("model", str(error), "reach the hub, or mount a cache that has it")]
+        return None, [failed("model", str(error), "reach the hub, or mount a cache that has it")]
     except CannotLoad as error:
-        return None, [bad("model", str(error), "")]
+        return None, [failed("model", str(error), "")]
 
 
 def _builtin(model: str) -> Iterator[Check]:
     cache = build.cache_folder(os.environ)
-    yield good("model", f"{model} is built in, with random weights")
+    yield ok("model", f"{model} is built in, with random weights")
     place = next(path for path in (cache, *cache.parents) if path.exists())
     if not os.access(place, os.W_OK):
-        yield bad(
+        yield failed(
             "cache", f"{place} cannot be written to", "set FLAMINGO_CACHE to a folder of yours"
         )
 
@@ -45,26 +45,30 @@ def _whole(place: Path) -> tuple[FolderContents | None, list[Check]]:
     try:
         contents = folder.read_contents(place)
     except CannotLoad as error:
-        return None, [bad("model", str(error), "fetch it again: flamingo pull MODEL")]
+        return None, [failed("model", str(error), "fetch it again: flamingo pull MODEL")]
     message = (
         f"{contents.num_tensors} tensors, {contents.num_parameters / 1e6:,.1f} M parameters,"
         f" {contents.weight_bytes / 1e9:.2f} GB, whole"
     )
     if contents.model_type not in SERVED:
-        return None, [bad("model", f"is of type {contents.model_type!r}", f"served are {SERVED}")]
-    return contents, [good("model", message)]
+        return None, [
+            failed("model", f"is of type {contents.model_type!r}", f"served are {SERVED}")
+        ]
+    return contents, [ok("model", message)]
 
 
 def _remote(model: str, revision: str | None) -> Iterator[Check]:
     remote = hub.list_remote(model, revision)
     size = f"{remote.num_bytes / 1e9:.1f} GB"
-    yield doubtful(
+    yield warning(
         "model", f"{size} to download, commit {remote.commit[:8]}", f"flamingo pull {model}"
     )
     cache = hub.cache_folder()
     place = next(path for path in (cache, *cache.parents) if path.exists())
     free = shutil.disk_usage(place).free
     if free < remote.num_bytes:
-        yield bad("disk", f"{cache} has {free / 1e9:.1f} GB free", "set HF_HOME to a larger disk")
+        yield failed(
+            "disk", f"{cache} has {free / 1e9:.1f} GB free", "set HF_HOME to a larger disk"
+        )
     else:
-        yield good("disk", f"{cache} has {free / 1e9:.1f} GB free")
+        yield ok("disk", f"{cache} has {free / 1e9:.1f} GB free")

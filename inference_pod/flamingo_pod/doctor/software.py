@@ -7,7 +7,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from flamingo_common.service.checks import Check, bad, good
+from flamingo_common.service.checks import Check, failed, ok
 
 WATCHED = ("torch", "transformers")
 
@@ -24,8 +24,8 @@ def _version(name: str) -> Check:
     needed = _needed(name)
     if not needed.specifier.contains(version, prereleases=True):
         advice = f"pip install '{name}{needed.specifier}'"
-        return bad(name, f"{version} is too old for this server", advice)
-    return good(name, version)
+        return failed(name, f"{version} is too old for this server", advice)
+    return ok(name, version)
 
 
 def _needed(name: str) -> Requirement:
@@ -36,14 +36,14 @@ def _needed(name: str) -> Requirement:
 def _torchaudio() -> Check:
     """Look whether transformers would trip over it: it imports what it finds."""
     if importlib.util.find_spec("torchaudio") is None:
-        return good("torchaudio", "not installed, and not needed")
+        return ok("torchaudio", "not installed, and not needed")
     try:
         module = importlib.import_module("torchaudio")
     except (OSError, ImportError, RuntimeError) as error:
         message = " ".join(str(error).split())[:120]
-        return bad(
+        return failed(
             "torchaudio",
             f"is installed but cannot be imported: {message}",
             "pip uninstall torchaudio (it is for CUDA builds of torch; transformers fails with it)",
         )
-    return good("torchaudio", str(module.__version__))
+    return ok("torchaudio", str(module.__version__))

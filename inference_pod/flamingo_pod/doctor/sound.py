@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from flamingo_common.errors import FlamingoError
-from flamingo_common.service.checks import Check, bad, good
+from flamingo_common.service.checks import Check, failed, ok
 
 RATE_HZ = 48_000
 
@@ -16,12 +16,12 @@ def checks() -> Iterator[Check]:
     try:
         av, soxr = (importlib.import_module(name) for name in ("av", "soxr"))
     except (ImportError, OSError) as error:
-        yield bad(
+        yield failed(
             "audio", f"a codec library is missing: {error}", "pip install 'flamingo-fleet[pod]'"
         )
         return
     version = ".".join(map(str, av.library_versions["libavformat"]))
-    yield good("audio", f"FFmpeg's libavformat {version}, soxr {soxr.__version__}")
+    yield ok("audio", f"FFmpeg's libavformat {version}, soxr {soxr.__version__}")
     yield _formats()
 
 
@@ -36,5 +36,5 @@ def _formats() -> Check:
             unread.append(kind)
     if unread:
         advice = "reinstall av from its wheel, which brings its codecs"
-        return bad("formats", f"cannot be decoded: {', '.join(unread)}", advice)
-    return good("formats", ", ".join(sound_file.FORMATS))
+        return failed("formats", f"cannot be decoded: {', '.join(unread)}", advice)
+    return ok("formats", ", ".join(sound_file.FORMATS))

@@ -10,7 +10,7 @@ Pure. The engine's thread writes; `names` may be read from another.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flamingo_common.wire.report import MAX_CLIPS
+from flamingo_common.wire.report import MAX_REPORTED_CLIPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class _Clip:
 class Clips:
     """At most `max_names` of them, the longest unused forgotten first."""
 
-    def __init__(self, max_names: int = MAX_CLIPS) -> None:
+    def __init__(self, max_names: int = MAX_REPORTED_CLIPS) -> None:
         self._max_names = max_names
         self._known: dict[str, _Clip] = {}
         """The longest unused first."""

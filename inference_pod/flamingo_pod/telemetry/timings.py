@@ -5,7 +5,7 @@ Pure.
 
 from collections import deque
 
-from flamingo_common.wire.report import MAX_TIMINGS, Timing
+from flamingo_common.wire.report import MAX_TIMINGS, RequestTiming
 from flamingo_pod.engine.request_stats import Account
 
 
@@ -13,14 +13,14 @@ class RecentTimings:
     """See the module."""
 
     def __init__(self) -> None:
-        self._last: deque[Timing] = deque(maxlen=MAX_TIMINGS)
+        self._last: deque[RequestTiming] = deque(maxlen=MAX_TIMINGS)
         self._num_finished = 0
 
     def add(self, account: Account) -> None:
         """Note a request that was answered in full."""
         self._num_finished += 1
         self._last.append(
-            Timing(
+            RequestTiming(
                 number=self._num_finished,
                 route=account.route,
                 num_windows=account.num_windows,
@@ -29,6 +29,6 @@ class RecentTimings:
             )
         )
 
-    def last(self) -> list[Timing]:
+    def last(self) -> list[RequestTiming]:
         """Return them, oldest first."""
         return list(self._last)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from flamingo_common.wire.report import Loading, LoadingPhase, StartReport
+from flamingo_common.wire.report import LoadingPhase, LoadingStatus, StartReport
 
 Clock = Callable[[], float]
 
@@ -57,11 +57,11 @@ class LoadingProgress:
         with self._lock:
             self._num_done += num_bytes
 
-    def now(self) -> Loading:
+    def now(self) -> LoadingStatus:
         """Return where it stands."""
         with self._lock:
             now_s = self._clock()
-            return Loading(
+            return LoadingStatus(
                 phase=self._phase,
                 phase_s=round(now_s - self._phase_started_s, 3),
                 elapsed_s=round(now_s - self._started_s, 3),

@@ -21,7 +21,7 @@ OPERATOR_FLAGS = (
     "--dtype",
     "--max-audio-s",
     "--shutdown-delay-s",
-    "--grace-s",
+    "--grace-period-s",
     "--key-file",
 )
 """What the operator itself tells a server."""

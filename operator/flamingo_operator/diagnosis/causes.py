@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 
 Cause: TypeAlias = Literal[
     "NodeLost",
@@ -69,25 +69,25 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
     }
 )
 
-CAUSE_BY_EXIT: Final[Mapping[Exit, Cause]] = MappingProxyType(
+CAUSE_BY_EXIT: Final[Mapping[ExitStatus, Cause]] = MappingProxyType(
     {
-        Exit.BUG: "CrashLoop",
-        Exit.USAGE: "BadSettings",
-        Exit.PORT_BUSY: "PortBusy",
-        Exit.CANNOT_LOAD: "CannotLoad",
-        Exit.NOT_INSTALLED: "NotInstalled",
-        Exit.ACCESS_REFUSED: "TokenRefused",
-        Exit.HUB_UNREACHABLE: "ModelHostUnreachable",
-        Exit.STALLED: "CrashLoop",
-        Exit.DEVICE_MEMORY: "GPUOutOfMemory",
-        Exit.DEVICE_FAULT: "GPUFault",
-        Exit.ENGINE_BROKEN: "CrashLoop",
-        Exit.CUT: "CrashLoop",
+        ExitStatus.INTERNAL_ERROR: "CrashLoop",
+        ExitStatus.INVALID_CONFIGURATION: "BadSettings",
+        ExitStatus.PORT_IN_USE: "PortBusy",
+        ExitStatus.MODEL_LOAD_FAILED: "CannotLoad",
+        ExitStatus.MISSING_DEPENDENCY: "NotInstalled",
+        ExitStatus.MODEL_ACCESS_DENIED: "TokenRefused",
+        ExitStatus.HUB_UNREACHABLE: "ModelHostUnreachable",
+        ExitStatus.ENGINE_STALLED: "CrashLoop",
+        ExitStatus.DEVICE_OUT_OF_MEMORY: "GPUOutOfMemory",
+        ExitStatus.DEVICE_ERROR: "GPUFault",
+        ExitStatus.ENGINE_FAILED: "CrashLoop",
+        ExitStatus.INCOMPLETE_SHUTDOWN: "CrashLoop",
     }
 )
-"""What the pod means by its exit status; what it says of it is `Exit`'s own sentence."""
+"""What the pod means by its exit status; what it says of it is `ExitStatus`'s own sentence."""
 
-AMBIGUOUS_EXITS: Final = frozenset({Exit.BUG, Exit.CANNOT_LOAD})
+AMBIGUOUS_EXITS: Final = frozenset({ExitStatus.INTERNAL_ERROR, ExitStatus.MODEL_LOAD_FAILED})
 """Statuses of many causes, of which the last words may tell more."""
 
 SIGNAL_NAMES: Final[Mapping[int, str]] = MappingProxyType(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_operator.api import names
 from flamingo_operator.api.server import Gpu
 from flamingo_operator.diagnosis import causes
@@ -251,7 +251,7 @@ def _crash(sight: DiagnosisInputs, ended: Json) -> Failure:
             if pattern.search(words):
                 return _found(sight, reason, f"{why}: {_last_line(words)}")
     if told is not None:
-        says = f"exit status {code}: {told.says.rstrip('.')}"
+        says = f"exit status {code}: {told.meaning.rstrip('.')}"
         return _found(sight, causes.CAUSE_BY_EXIT[told], _with(says, words))
     probe = re.search(r"(Liveness|Startup) probe failed", sight.warnings)
     if code in {137, 143} and probe:
@@ -260,7 +260,7 @@ def _crash(sight: DiagnosisInputs, ended: Json) -> Failure:
     return _found(sight, "CrashLoop", _with(f"exit status {code}{by}", words))
 
 
-def _told_by_status(code: int) -> Exit | None:
+def _told_by_status(code: int) -> ExitStatus | None:
     """Return what our own programs mean by a status; None where they mean nothing by it."""
     return next((one for one in causes.CAUSE_BY_EXIT if one == code), None)
 

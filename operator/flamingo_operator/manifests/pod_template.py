@@ -235,7 +235,7 @@ def _flags(spec: Spec) -> list[str]:
         f"--port={common.PORT}",
         f"--dtype={model.dtype}",
         f"--shutdown-delay-s={spec.drain.settle_seconds}",
-        f"--grace-s={spec.drain.settle_seconds + spec.drain.deadline_seconds}",
+        f"--grace-period-s={spec.drain.settle_seconds + spec.drain.deadline_seconds}",
     ]
     flags += [f"--served-model-name={model.served_name}"] if model.served_name else []
     flags += [f"--max-audio-s={model.max_audio_seconds}"] if model.max_audio_seconds else []

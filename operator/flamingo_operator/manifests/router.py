@@ -187,7 +187,7 @@ def _flags(deployment: FlamingoDeployment) -> list[str]:
         f"--endpointslice={namespace}/{names.servers_service(name)}:http",
         f"--max-queued-audio-s={admission.max_queued_audio_seconds}",
         f"--cold-start-hold-s={admission.max_hold_seconds}",
-        f"--grace-s={_grace_s(deployment)}",
+        f"--grace-period-s={_grace_s(deployment)}",
         f"--spool-dir={SPOOL_FOLDER}",
         f"--spool-max-bytes={SPOOL_GIB * 2**30}",
         *auth_volumes.router_flags(deployment.spec.auth, deployment.spec.router.replicas),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Final
 
-from flamingo_common.wire.report import LoadReport, Timing
+from flamingo_common.wire.report import LoadReport, RequestTiming
 
 WINDOW_AUDIO_S = 30.0
 PRIOR: Final = 60.0
@@ -77,7 +77,7 @@ def learned(memory: Memory, reports: Iterable[tuple[str, LoadReport]]) -> Memory
     return Memory(products, dict(kept))
 
 
-def _with(measured: Measured, timings: Sequence[Timing]) -> Measured:
+def _with(measured: Measured, timings: Sequence[RequestTiming]) -> Measured:
     # A request whose clip was cached computes no window and would say nothing of
     # audio; what it costs shows in the pods' backlog.
     for one in timings:

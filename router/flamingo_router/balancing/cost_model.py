@@ -11,7 +11,7 @@ Pure: state, but no I/O and no clock.
 import math
 from dataclasses import dataclass, field
 
-from flamingo_common.wire.report import LoadReport, Timing
+from flamingo_common.wire.report import LoadReport, RequestTiming
 from flamingo_router.balancing import cost
 from flamingo_router.balancing.cost import Rates, Work
 from flamingo_router.balancing.regression import Regression
@@ -86,7 +86,7 @@ class CostModel:
         expected = known.num_tokens if known else cost.SHAPES.get(route, cost.NO_SHAPE).num_tokens
         return expected if max_tokens is None else min(expected, max_tokens)
 
-    def _learn(self, pod: _Pod, load: LoadReport, timing: Timing) -> None:
+    def _learn(self, pod: _Pod, load: LoadReport, timing: RequestTiming) -> None:
         known = self._route(load, timing.route)
         if known is None:
             return

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import hdrs
 from pydantic import SecretStr
 
-from flamingo_common.service.reloading_file import LiveFile
+from flamingo_common.service.reloading_file import ReloadingFile
 
 _SECRET = re.compile(r"[!-~]+")
 
@@ -42,7 +42,7 @@ class PodKey:
             OSError, ValueError: it cannot be read; holds no key.
         """
         self._key = key
-        self.file = LiveFile(key_file, pod_key) if key_file else None
+        self.file = ReloadingFile(key_file, pod_key) if key_file else None
 
     @property
     def headers(self) -> Mapping[str, str]:

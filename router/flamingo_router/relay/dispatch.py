@@ -101,7 +101,7 @@ class Dispatcher:
         heartbeat.is_wanted = request_hints.is_stream
         self.metrics.audio_seconds.labels(heard.source).inc(heard.seconds)
         self.quotas.charge(ask.tenant, heard.seconds)
-        request[http.FACTS].update(audio_s=round(heard.seconds, 2), audio_source=heard.source)
+        request[http.LOG_FIELDS].update(audio_s=round(heard.seconds, 2), audio_source=heard.source)
         clip = clip_name.clip_name(scan.sample, heard.seconds, tenant=ask.tenant)
         if clip is not None:
             self._refuse_held_back(clip)
@@ -138,7 +138,7 @@ class Dispatcher:
             outcome = "broken"  # by the pod in mid-answer, or by the client
             try:
                 answer = await self._relayed(call, ask, ticket, len(tries.failures) + 1)
-                if "error" not in call.request[http.FACTS]:
+                if "error" not in call.request[http.LOG_FIELDS]:
                     outcome = "answered"
                 self._note_answer(ask, ticket, answer.status, outcome)
                 self._charge_rest(ask, answer)
@@ -163,7 +163,7 @@ class Dispatcher:
     ) -> web.StreamResponse:
         """Relay to the ticket's endpoint, given up when nothing has come by the deadline."""
         self.budget.see(self.lobby.balancer.fleet.num_open, now_s=time.monotonic())
-        call.request[http.FACTS].update(
+        call.request[http.LOG_FIELDS].update(
             endpoint=ticket.address, cost_s=round(ticket.cost_s, 3), attempts=number
         )
         sent = dataclasses.replace(

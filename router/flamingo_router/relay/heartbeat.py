@@ -38,8 +38,8 @@ class Heartbeat:
     async def end(self, error: errors.FlamingoError) -> web.StreamResponse:
         """Tell `error` as the last event of what has been begun."""
         assert self.response is not None
-        self._request[http.FACTS]["error"] = error.code
-        return await self.end_with(json.dumps(errors.encode(error)))
+        self._request[http.LOG_FIELDS]["error"] = error.code
+        return await self.end_with(json.dumps(errors.to_body(error)))
 
     async def end_with(self, payload: str) -> web.StreamResponse:
         """End with one event, which is no `[DONE]`."""

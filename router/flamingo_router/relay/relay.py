@@ -151,7 +151,7 @@ async def _short(upstream: aiohttp.ClientResponse) -> web.Response:
         body=body,
     )
     refusal = errors.Unavailable.status
-    if upstream.status == refusal and errors.parse(refusal, body).code in ELSEWHERE:
+    if upstream.status == refusal and errors.from_response(refusal, body).code in ELSEWHERE:
         raise Unanswered(Why.BUSY, answer)
     return answer
 
@@ -159,7 +159,7 @@ async def _short(upstream: aiohttp.ClientResponse) -> web.Response:
 async def _as_event(call: Call, answer: web.Response) -> web.StreamResponse:
     """Tell what a pod refused in a stream that heartbeats have begun."""
     assert isinstance(answer.body, bytes)
-    call.request[http.FACTS]["status_in_stream"] = answer.status
+    call.request[http.LOG_FIELDS]["status_in_stream"] = answer.status
     return await call.heartbeat.end_with(answer.body.decode(errors="replace").replace("\n", " "))
 
 
@@ -181,7 +181,7 @@ async def _long(call: Call, upstream: aiohttp.ClientResponse) -> web.StreamRespo
         if lines:
             await response.write(lines.rest())
     except errors.UpstreamLost as lost:
-        request[http.FACTS]["error"] = lost.code
+        request[http.LOG_FIELDS]["error"] = lost.code
         await _break_off(request, response, lines, lost)
     return response
 
@@ -211,7 +211,7 @@ async def _break_off(
     """Let the client see that the answer is not whole."""
     if lines is not None and not lines.is_cut:
         # The blank line ends an event whose lines were whole; where there is none it is nothing.
-        await response.write(b"\n" + sse.encode_event(json.dumps(errors.encode(lost))))
+        await response.write(b"\n" + sse.encode_event(json.dumps(errors.to_body(lost))))
         return
     if request.transport is not None:
         request.transport.abort()
@@ -227,7 +227,7 @@ def _request_headers(call: Call) -> CIMultiDict[str]:
     if call.deadline_s is not None:  # less what the request has waited here
         left_ms = (call.deadline_s - time.monotonic()) * 1000
         headers[DEADLINE_HEADER] = str(max(int(left_ms), 1))
-    traces.current().inject(headers)
+    traces.current_span().inject(headers)
     if hdrs.CONTENT_ENCODING in headers:  # the body has been unpacked on its way in
         del headers[hdrs.CONTENT_ENCODING]
         headers.popall(hdrs.CONTENT_LENGTH, None)

@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from flamingo_common.audio import probe, tail_probe
-from flamingo_common.audio.clip import Clip
+from flamingo_common.audio.clip_info import ClipInfo
 from flamingo_common.service import addresses, public_http
 
 WAIT_S = 0.3
@@ -43,11 +43,11 @@ class UrlProbe:
 
     networks: Sequence[addresses.Network] = ()
     hosts: Sequence[str] = ()
-    _kept: OrderedDict[str, tuple[str, Clip]] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, tuple[str, ClipInfo]] = field(default_factory=OrderedDict)
     """By URL: the ETag, and the clip that had it."""
-    _tasks: set[asyncio.Task[Clip | None]] = field(default_factory=set)
+    _tasks: set[asyncio.Task[ClipInfo | None]] = field(default_factory=set)
 
-    async def clip(self, url: str) -> Clip | None:
+    async def clip(self, url: str) -> ClipInfo | None:
         """Return the clip at `url`; None if nothing is known of it in time. Never raises."""
         if len(self._tasks) >= MAX_PROBES:
             return None
@@ -63,31 +63,34 @@ class UrlProbe:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _clip(self, text: str) -> Clip | None:
+    async def _clip(self, text: str) -> ClipInfo | None:
         try:
             url = URL(text)
-            if addresses.url_fault(url, self.hosts):
+            if addresses.url_error(url, self.hosts):
                 return None
-            async with asyncio.timeout(GIVE_UP_S), public_http.session(self.networks) as session:
+            async with (
+                asyncio.timeout(GIVE_UP_S),
+                public_http.create_session(self.networks) as session,
+            ):
                 return await self._asked(session, url)
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
 
-    async def _asked(self, session: aiohttp.ClientSession, url: URL) -> Clip | None:
+    async def _asked(self, session: aiohttp.ClientSession, url: URL) -> ClipInfo | None:
         etag, known = self._kept.get(str(url), ("", None))
         told = {"If-None-Match": etag} if known else {}
         first = await _part(session, url, 0, told)
         if first is None:
             return known
         clip = probe.probe(first.body, total_bytes=first.total_bytes)
-        end_at = tail_probe.end_at(first.body, first.total_bytes)
+        end_at = tail_probe.tail_offset(first.body, first.total_bytes)
         if end_at is not None and (last := await _part(session, url, end_at, {})):
-            clip = tail_probe.clip(first.body, last.body, first.total_bytes) or clip
+            clip = tail_probe.probe_tail(first.body, last.body, first.total_bytes) or clip
         if clip and first.etag:
             self._keep(str(url), first.etag, clip)
         return clip
 
-    def _keep(self, url: str, etag: str, clip: Clip) -> None:
+    def _keep(self, url: str, etag: str, clip: ClipInfo) -> None:
         self._kept[url] = (etag, clip)
         self._kept.move_to_end(url)
         if len(self._kept) > MAX_KEPT:

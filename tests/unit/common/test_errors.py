@@ -11,7 +11,7 @@ EVERY = sorted(errors.BY_CODE.items())
 @pytest.mark.parametrize(("code", "cls"), EVERY, ids=[code for code, _ in EVERY])
 def test_an_error_arrives_as_the_class_that_was_raised(code, cls):
     sent = cls("what was wrong", param="audio")
-    got = errors.parse(sent.status, json.dumps(errors.encode(sent)).encode())
+    got = errors.from_response(sent.status, json.dumps(errors.to_body(sent)).encode())
     assert type(got) is cls
     assert (got.message, got.param, got.code) == ("what was wrong", "audio", code)
 
@@ -41,7 +41,7 @@ def test_every_error_of_the_tree_is_drawn_in_its_docstring():
     ],
 )
 def test_an_answer_of_another_shape_is_an_error_of_the_right_family(status, body, cls):
-    assert type(errors.parse(status, body)) is cls
+    assert type(errors.from_response(status, body)) is cls
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_an_answer_of_another_shape_is_an_error_of_the_right_family(status, body
     [(0.2, "1", "200"), (3.0, "3", "3000"), (400.0, "60", "60000"), (-1.0, "0", "0")],
 )
 def test_retry_after_is_rounded_up_and_never_ignored_by_clients(wait_s, seconds, milliseconds):
-    headers = errors.headers(errors.Overloaded("full", retry_after_s=wait_s))
+    headers = errors.response_headers(errors.Overloaded("full", retry_after_s=wait_s))
     assert headers == {"Retry-After": seconds, "retry-after-ms": milliseconds}
 
 
 def test_what_cannot_succeed_is_not_retried():
-    assert errors.headers(errors.InvalidAudio("no")) == {"x-should-retry": "false"}
+    assert errors.response_headers(errors.InvalidAudio("no")) == {"x-should-retry": "false"}

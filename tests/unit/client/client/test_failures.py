@@ -164,7 +164,7 @@ def test_stream_that_is_cut_is_never_passed_off_as_whole_nor_tried_again():
 def test_error_in_a_stream_is_raised_as_its_own_class():
     class FailingPod(pods.FakePod):
         def _last_chunk(self, _):
-            return errors.encode(errors.Draining("going away"))
+            return errors.to_body(errors.Draining("going away"))
 
     text, error, _ = stream(FailingPod())
 

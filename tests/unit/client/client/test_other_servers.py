@@ -178,7 +178,7 @@ def test_refusal_while_the_clip_is_still_being_sent_is_heard(tmp_path):
     async def refuse(request):
         await request.content.readany()
         return web.json_response(
-            errors.encode(errors.Overloaded("busy")), status=429, headers={"retry-after-ms": "250"}
+            errors.to_body(errors.Overloaded("busy")), status=429, headers={"retry-after-ms": "250"}
         )
 
     with pytest.raises(errors.Overloaded, match="busy") as caught:

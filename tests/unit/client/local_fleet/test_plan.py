@@ -45,7 +45,7 @@ def test_pod_command():
     options = plan.Options(model="nvidia/music-flamingo-2601-hf", grace_s=2.5)
 
     assert plan.pod_command(("pod",), options, 7) == (
-        *("pod", "--fd", "7", "--stop-with-parent", "--grace-s", "2.5"),
+        *("pod", "--fd", "7", "--stop-with-parent", "--grace-period-s", "2.5"),
         *("--model", "nvidia/music-flamingo-2601-hf"),
     )
 
@@ -54,7 +54,7 @@ def test_router_command_names_each_pod():
     command = plan.router_command(("router",), plan.Options(), 8, [9001, 9002])
 
     assert command == (
-        *("router", "--fd", "8", "--stop-with-parent", "--grace-s", "10"),
+        *("router", "--fd", "8", "--stop-with-parent", "--grace-period-s", "10"),
         *("--endpoint", "http://127.0.0.1:9001", "--endpoint", "http://127.0.0.1:9002"),
     )
 

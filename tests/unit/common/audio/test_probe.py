@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flamingo_common.audio import tail_probe
-from flamingo_common.audio.clip import MAX_S, MIN_BYTES_PER_S
+from flamingo_common.audio.clip_info import MAX_S, MIN_BYTES_PER_S
 from flamingo_common.audio.probe import HEAD_BYTES, probe
 
 SECONDS = 20.0
@@ -128,8 +128,8 @@ def test_a_length_told_at_the_far_end_goes_by_size(files, name):
 
 def ended(data, *, end=None):
     head = data[:HEAD_BYTES]
-    at = tail_probe.end_at(head, len(data))
-    return tail_probe.clip(
+    at = tail_probe.tail_offset(head, len(data))
+    return tail_probe.probe_tail(
         head, data[at : at + tail_probe.END_BYTES] if end is None else end, len(data)
     )
 
@@ -144,7 +144,7 @@ def test_a_length_told_at_the_far_end_is_read_there(files, name):
 
 @pytest.mark.parametrize("name", ["wav", "flac", "mp3", "m4a faststart", "webm"])
 def test_of_a_file_whose_head_tells_all_the_end_is_not_asked_for(files, name):
-    assert tail_probe.end_at(files[name][:HEAD_BYTES], len(files[name])) is None
+    assert tail_probe.tail_offset(files[name][:HEAD_BYTES], len(files[name])) is None
 
 
 @given(end=st.binary(max_size=200), name=st.sampled_from(["opus", "m4a"]))

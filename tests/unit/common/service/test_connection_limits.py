@@ -4,23 +4,30 @@ import pytest
 
 from flamingo_common.service.connection_limits import (
     BODY_START_S,
-    Allowance,
-    Census,
-    Outbox,
-    Pace,
-    Patience,
+    BodyRateMonitor,
+    ConnectionCounter,
+    ConnectionLimits,
+    TokenBucket,
+    WriteMonitor,
     peer_of,
 )
 
-PATIENCE = Patience(body_idle_s=60, min_body_bytes_per_s=1000, write_s=30)
+LIMITS = ConnectionLimits(
+    header_timeout_s=10,
+    body_idle_timeout_s=60,
+    min_body_bytes_per_s=1000,
+    write_timeout_s=30,
+    max_connections=3,
+    max_connections_per_peer=2,
+)
 
 
 def body(*ticks):
     """Return the fault of a body after `(passed_s, bytes so far, is awaited)` each."""
-    pace = Pace()
+    pace = BodyRateMonitor()
     for passed_s, num_bytes, is_awaited in ticks:
         pace.tick(passed_s, num_bytes, is_awaited=is_awaited)
-    return pace.fault(PATIENCE)
+    return pace.fault(LIMITS)
 
 
 def test_a_silent_body_is_given_up_and_a_lively_one_is_not():
@@ -40,10 +47,10 @@ def test_time_in_which_nobody_waits_for_the_body_does_not_count():
 
 def outbox(*ticks):
     """Return whether a client is given up after `(written, left, is full)` each second."""
-    box = Outbox()
+    box = WriteMonitor()
     for num_written, num_left, is_full in ticks:
         box.tick(1, num_written, num_left, is_full=is_full)
-    return box.is_given_up(PATIENCE)
+    return box.is_stalled(LIMITS)
 
 
 def test_who_reads_nothing_is_given_up_whether_much_waits_or_little():
@@ -58,18 +65,18 @@ def test_who_takes_a_byte_now_and_then_is_given_up_too():
 
 def test_a_fast_writer_before_a_slow_reader_is_not_given_up():
     """It is full each time somebody looks, and was not in between."""
-    box = Outbox()
+    box = WriteMonitor()
     for n in range(100):
         box.tick(1, 70_000 + 5000 * n, 70_000, is_full=True)
         box.drain()
-    assert not box.is_given_up(PATIENCE)
+    assert not box.is_stalled(LIMITS)
 
 
 def test_connections_are_counted_by_peer_and_in_all():
-    census = Census(Patience(max_connections=3, max_connections_per_peer=2))
-    assert [census.enter(peer) for peer in ("a", "a", "a", "b", "b")] == [1, 1, 0, 1, 0]
-    census.leave("a")
-    assert [census.enter(peer) for peer in ("b", "b")] == [1, 0]
+    counter = ConnectionCounter(LIMITS)
+    assert [counter.enter(peer) for peer in ("a", "a", "a", "b", "b")] == [1, 1, 0, 1, 0]
+    counter.leave("a")
+    assert [counter.enter(peer) for peer in ("b", "b")] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +95,7 @@ def test_who_a_peer_is(address, peer):
 
 
 def test_an_allowance_is_a_burst_and_then_a_rate():
-    allowance = Allowance(per_s=2, burst=3)
+    allowance = TokenBucket(per_s=2, burst=3)
     assert [allowance.take(100.0) for _ in range(5)] == [True] * 3 + [False] * 2
     assert not allowance.take(100.4)
     assert allowance.take(100.6)

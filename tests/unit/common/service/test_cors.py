@@ -27,7 +27,7 @@ def ask(origins, method, path="/", **headers):
         return web.Response(text="hello")
 
     async def scenario():
-        app = http.application(max_body_bytes=1024)
+        app = http.create_app(max_body_bytes=1024)
         app.router.add_get("/", hello)
         app.router.add_post("/", refuse)
         cors.add_to(app, origins)

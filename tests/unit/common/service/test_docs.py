@@ -15,7 +15,7 @@ VENDORED = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 def get(path, **headers):
     async def scenario():
-        app = http.application(max_body_bytes=1024)
+        app = http.create_app(max_body_bytes=1024)
         docs.add_to(app, routes.POD)
         async with TestClient(TestServer(app)) as client:
             answer = await client.get(path, headers=headers, allow_redirects=False)

@@ -16,7 +16,7 @@ SCRIPTS = {name: source for name, source in SOURCES.items() if name.endswith(".j
 
 
 def application(package=page.PACKAGE):
-    app = http.application(max_body_bytes=1024)
+    app = http.create_app(max_body_bytes=1024)
     page.add_to(app, package=package)
     return app
 

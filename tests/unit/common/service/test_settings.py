@@ -44,11 +44,11 @@ def load(tmp_path):
 def test_a_flag_wins_over_a_variable_over_a_file_over_the_default(load):
     file = "port: 1\nhost: file\nmax_held: 3\n"
     found, given = load("--port", "4", file=file, PORT="2", HOST="variable")
-    assert (found.port, found.host, found.max_held, found.grace_s) == (4, "variable", 3, 30)
+    assert (found.port, found.host, found.max_held, found.grace_period_s) == (4, "variable", 3, 30)
     assert given.origins["port"] == "--port"
     assert given.origins["host"] == "FLAMINGO_TEST_HOST"
     assert given.origins["max_held"].endswith("s.yaml:3")
-    assert "grace_s" not in given.origins
+    assert "grace_period_s" not in given.origins
 
 
 def test_what_was_not_given_overrides_nothing(load):
@@ -72,12 +72,12 @@ def test_the_environment_of_the_process_is_not_read(load, monkeypatch):
 def test_all_faults_of_all_places_are_told_at_once(load, capsys):
     file = "port: x\nmax_hold: 3\nmax-held: 4\nhost: a\nhost: b\n"
     with pytest.raises(SystemExit) as ended:
-        load("--grace-z", "4", file=file, MAX_HELD="0", LOG_LEVL="debug")
+        load("--grace-perid-s", "4", file=file, MAX_HELD="0", LOG_LEVL="debug")
     assert ended.value.code == 2
     told = capsys.readouterr().err.splitlines()
     assert all(line.startswith("test: ") for line in told)
     for words in (
-        "unrecognized arguments: --grace-z 4; did you mean --grace-s?",
+        "unrecognized arguments: --grace-perid-s 4; did you mean --grace-period-s?",
         "FLAMINGO_TEST_LOG_LEVL: no such setting; did you mean FLAMINGO_TEST_LOG_LEVEL?",
         "s.yaml:1: port: Input should be a valid integer",
         "s.yaml:2: max_hold: no such setting; did you mean max_held?",

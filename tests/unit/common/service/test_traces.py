@@ -56,14 +56,14 @@ def test_a_collector_with_the_extra_is_used():
 
 def test_a_client_s_trace_is_named_and_goes_on_unchanged():
     given = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-    with traces.serving("POST /v1/x", given) as span:
-        assert traces.current() is span
-        assert span.ids == {"trace_id": TRACE, "span_id": PARENT}
+    with traces.server_span("POST /v1/x", given) as span:
+        assert traces.current_span() is span
+        assert span.log_fields == {"trace_id": TRACE, "span_id": PARENT}
         assert span.exemplar == {"trace_id": TRACE}
         headers = dict(given)
         span.inject(headers)
         assert headers == given
-    assert traces.current().ids == {}
+    assert traces.current_span().log_fields == {}
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_a_client_s_trace_is_named_and_goes_on_unchanged():
     ],
 )
 def test_what_is_no_traceparent_is_no_trace(given):
-    with traces.serving("POST /v1/x", {"traceparent": given}) as span:
-        assert span.ids == {}
+    with traces.server_span("POST /v1/x", {"traceparent": given}) as span:
+        assert span.log_fields == {}
         assert span.exemplar is None
 
 
 def test_a_trace_that_nobody_keeps_is_named_but_is_no_exemplar():
-    with traces.serving("POST /v1/x", {"traceparent": f"00-{TRACE}-{PARENT}-00"}) as span:
-        assert span.ids["trace_id"] == TRACE
+    with traces.server_span("POST /v1/x", {"traceparent": f"00-{TRACE}-{PARENT}-00"}) as span:
+        assert span.log_fields["trace_id"] == TRACE
         assert span.exemplar is None

@@ -104,43 +104,43 @@ def chat(**fields):
 )
 def test_a_fault_is_told_with_its_field_and_what_is_allowed(fields, param, says):
     with pytest.raises(BadRequest) as caught:
-        parse.request(requests.ChatRequest, fields)
+        parse.validate_request(requests.ChatRequest, fields)
     assert caught.value.param == param
     assert says in str(caught.value)
 
 
 def test_all_faults_are_told_at_once():
     with pytest.raises(BadRequest) as caught:
-        parse.request(requests.ChatRequest, chat(temperature=9, top_p=0, seed=-1))
+        parse.validate_request(requests.ChatRequest, chat(temperature=9, top_p=0, seed=-1))
     assert all(name in str(caught.value) for name in ("temperature", "top_p", "seed"))
 
 
 def test_a_fault_never_repeats_the_input():
     with pytest.raises(BadRequest) as caught:
-        parse.request(requests.ChatRequest, chat(temperature="sk-secret"))
+        parse.validate_request(requests.ChatRequest, chat(temperature="sk-secret"))
     assert "sk-secret" not in str(caught.value)
 
 
 def test_null_is_what_a_client_sends_for_unset():
     names = ("n", "logprobs", "top_logprobs", "logit_bias", "response_format", "frequency_penalty")
-    asked = parse.request(requests.ChatRequest, chat(**dict.fromkeys(names)))
+    asked = parse.validate_request(requests.ChatRequest, chat(**dict.fromkeys(names)))
     assert {getattr(asked, name) for name in names} == {None}
 
 
 def test_token_ids_come_as_json_keys_and_become_numbers():
-    asked = parse.request(requests.ChatRequest, chat(logit_bias={"15": -100, "7": 0.5}))
+    asked = parse.validate_request(requests.ChatRequest, chat(logit_bias={"15": -100, "7": 0.5}))
     assert asked.logit_bias == {15: -100, 7: 0.5}
 
 
 def test_a_schema_is_kept_as_it_came():
     schema = {"type": "object", "properties": {"a": {"const": None}}}
     wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema, "strict": True}}
-    asked = parse.request(requests.ChatRequest, chat(response_format=wanted))
+    asked = parse.validate_request(requests.ChatRequest, chat(response_format=wanted))
     assert asked.response_format.json_schema.schema_ == schema
 
 
 def test_unknown_fields_are_ignored_as_openai_does():
-    assert parse.request(requests.ChatRequest, chat(extra_body=1, user="me")).user == "me"
+    assert parse.validate_request(requests.ChatRequest, chat(extra_body=1, user="me")).user == "me"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_unknown_fields_are_ignored_as_openai_does():
 )
 def test_a_body_that_is_no_json_object_is_refused(body):
     with pytest.raises(BadRequest):
-        parse.json_object(body)
+        parse.parse_json_object(body)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_body_that_is_no_json_object_is_refused(body):
 )
 def test_a_parameter_that_would_change_the_answer_is_refused_by_name(name, value):
     with pytest.raises(UnsupportedParameter) as caught:
-        openai_unsupported.refuse({name: value})
+        openai_unsupported.reject_unsupported({name: value})
     assert caught.value.param == name
 
 
@@ -205,14 +205,14 @@ AT_ITS_DEFAULT = [
 
 @pytest.mark.parametrize("fields", AT_ITS_DEFAULT, ids=lambda fields: next(iter(fields)))
 def test_a_parameter_that_changes_nothing_is_taken(fields):
-    openai_unsupported.refuse(fields, own=openai_unsupported.CHAT_ONLY)
-    parse.request(requests.ChatRequest, chat(**fields))
-    parse.request(requests.ChatRequest, chat(**dict.fromkeys(fields)))
+    openai_unsupported.reject_unsupported(fields, own=openai_unsupported.CHAT_ONLY)
+    parse.validate_request(requests.ChatRequest, chat(**fields))
+    parse.validate_request(requests.ChatRequest, chat(**dict.fromkeys(fields)))
 
 
 def test_every_parameter_that_is_taken_for_nothing_is_in_the_table():
     named = {name for fields in AT_ITS_DEFAULT for name in fields}
-    assert set(openai_ignored.Accepted.model_fields) <= named
+    assert set(openai_ignored.IgnoredParameters.model_fields) <= named
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_every_parameter_that_is_taken_for_nothing_is_in_the_table():
 )
 def test_what_is_taken_for_nothing_has_bounds_too(fields):
     with pytest.raises(BadRequest) as caught:
-        parse.request(requests.ChatRequest, chat(**fields))
+        parse.validate_request(requests.ChatRequest, chat(**fields))
     assert caught.value.param.startswith(next(iter(fields)))
 
 
@@ -243,16 +243,16 @@ def test_what_is_taken_for_nothing_has_bounds_too(fields):
     ids=str,
 )
 def test_text_is_a_number_in_a_form_and_nowhere_else(fields):
-    parse.request(requests.ChatRequest, chat(**fields), is_form=True)
+    parse.validate_request(requests.ChatRequest, chat(**fields), is_form=True)
     with pytest.raises(BadRequest):
-        parse.request(requests.ChatRequest, chat(**fields))
+        parse.validate_request(requests.ChatRequest, chat(**fields))
 
 
 def test_a_whole_number_may_be_written_with_a_point():
-    asked = parse.request(requests.ChatRequest, chat(max_tokens=8.0, n=2.0))
+    asked = parse.validate_request(requests.ChatRequest, chat(max_tokens=8.0, n=2.0))
     assert (asked.max_tokens, asked.n) == (8, 2)
     with pytest.raises(BadRequest):
-        parse.request(requests.ChatRequest, chat(max_tokens=8.5))
+        parse.validate_request(requests.ChatRequest, chat(max_tokens=8.5))
 
 
 # OpenAI's way to ask for an embedding.
@@ -274,11 +274,11 @@ PARTS = [
         *(({"input": part}, 1) for part in PARTS),
         ({"input": [*PARTS, SONG]}, 4),
         *(({"messages": [{"role": "user", "content": [part]}]}, 1) for part in PARTS),
-        ({"input": [SONG] * openai_embeddings.MAX_CLIPS}, openai_embeddings.MAX_CLIPS),
+        ({"input": [SONG] * openai_embeddings.MAX_INPUTS}, openai_embeddings.MAX_INPUTS),
     ],
 )
 def test_a_clip_to_embed_is_named_in_many_ways(fields, num_clips):
-    asked = parse.request(openai_embeddings.VectorRequest, fields)
+    asked = parse.validate_request(openai_embeddings.OpenAIEmbeddingRequest, fields)
     assert len(asked.clips) == num_clips
     assert {clip.data or clip.url for clip in asked.clips} <= {
         "AAAA",
@@ -313,16 +313,16 @@ WORDS = {"type": "text", "text": "a sad song"}
 )
 def test_what_cannot_be_embedded_is_refused_with_its_reason(fields, param, says):
     with pytest.raises(BadRequest) as caught:
-        parse.request(openai_embeddings.VectorRequest, fields)
+        parse.validate_request(openai_embeddings.OpenAIEmbeddingRequest, fields)
     assert caught.value.param == param
     assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(openai_unsupported.CHAT_ONLY))
 def test_what_a_route_has_itself_is_not_refused_there(name):
-    openai_unsupported.refuse({name: 2}, own=openai_unsupported.CHAT_ONLY)
+    openai_unsupported.reject_unsupported({name: 2}, own=openai_unsupported.CHAT_ONLY)
     with pytest.raises(UnsupportedParameter):
-        openai_unsupported.refuse({name: 2}, own={"audio"})
+        openai_unsupported.reject_unsupported({name: 2}, own={"audio"})
 
 
 @given(st.lists(st.text(max_size=40), max_size=8), st.data())
@@ -343,5 +343,5 @@ def test_an_event_without_end_is_refused():
 
 
 def test_a_delta_leaves_out_what_it_does_not_add():
-    assert responses.dump(responses.Delta(content="a")) == {"content": "a"}
-    assert responses.dump(responses.Delta()) == {}
+    assert responses.to_json_dict(responses.Delta(content="a")) == {"content": "a"}
+    assert responses.to_json_dict(responses.Delta()) == {}

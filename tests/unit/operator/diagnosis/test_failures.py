@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_operator.api.server import Gpu
 from flamingo_operator.diagnosis import causes
 from flamingo_operator.diagnosis.failures import (
@@ -122,7 +122,7 @@ def test_an_exit_status_and_the_last_words_tell_the_cause(exit_code, words, reas
     assert found.reason == reason
 
 
-@pytest.mark.parametrize("status", set(Exit) - {Exit.OK})
+@pytest.mark.parametrize("status", set(ExitStatus) - {ExitStatus.OK})
 def test_every_exit_status_of_ours_has_a_cause_and_a_hint_and_says_what_the_table_says(status):
     found = diagnose(
         seen("usage", conditions=[], containerStatuses=ended(int(status)), phase="Running")
@@ -130,7 +130,7 @@ def test_every_exit_status_of_ours_has_a_cause_and_a_hint_and_says_what_the_tabl
     assert found is not None
     assert found.reason == causes.CAUSE_BY_EXIT[status]
     assert found.hint == causes.HINTS[found.reason]
-    assert status.says.rstrip(".") in found.message
+    assert status.meaning.rstrip(".") in found.message
     assert len(found.message) < MAX_MESSAGE_CHARS
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flamingo_common.wire.report import LoadReport, StartReport, Timing
+from flamingo_common.wire.report import LoadReport, RequestTiming, StartReport
 from flamingo_operator.cluster import cold_start
 from flamingo_operator.scaling import capacity
 from flamingo_operator.scaling.capacity import (
@@ -26,7 +26,9 @@ def report(*timings, epoch="e1"):
         num_running=0,
         num_waiting=0,
         timings=[
-            Timing(number=number, route="chat", num_windows=windows, num_tokens=9, compute_s=took_s)
+            RequestTiming(
+                number=number, route="chat", num_windows=windows, num_tokens=9, compute_s=took_s
+            )
             for number, windows, took_s in timings
         ],
     )

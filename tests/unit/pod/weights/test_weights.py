@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from flamingo_common.service.exit_status import Exit
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire.report import StartReport
 from flamingo_pod import exit_causes
 from flamingo_pod.weights import folder, listing
@@ -172,13 +172,13 @@ class OutOfMemoryError(RuntimeError):
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (AccessRefused("x"), Exit.ACCESS_REFUSED),
-        (HubUnreachable("x"), Exit.HUB_UNREACHABLE),
-        (CannotLoad("x"), Exit.CANNOT_LOAD),
-        (PermissionError(13, "Permission denied", "/models"), Exit.CANNOT_LOAD),
-        (OutOfMemoryError("x"), Exit.DEVICE_MEMORY),
-        (RuntimeError("CUDA error: an illegal memory access"), Exit.DEVICE_FAULT),
-        (ValueError("x"), Exit.BUG),
+        (AccessRefused("x"), ExitStatus.MODEL_ACCESS_DENIED),
+        (HubUnreachable("x"), ExitStatus.HUB_UNREACHABLE),
+        (CannotLoad("x"), ExitStatus.MODEL_LOAD_FAILED),
+        (PermissionError(13, "Permission denied", "/models"), ExitStatus.MODEL_LOAD_FAILED),
+        (OutOfMemoryError("x"), ExitStatus.DEVICE_OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: an illegal memory access"), ExitStatus.DEVICE_ERROR),
+        (ValueError("x"), ExitStatus.INTERNAL_ERROR),
     ],
     ids=lambda each: getattr(each, "name", type(each).__name__),
 )
@@ -189,10 +189,10 @@ def test_why_a_model_was_not_loaded_is_in_the_status(error, status):
 @pytest.mark.parametrize(
     ("cause", "status"),
     [
-        (OutOfMemoryError("x"), Exit.DEVICE_MEMORY),
-        (RuntimeError("device-side assert triggered"), Exit.DEVICE_FAULT),
-        (KeyError("x"), Exit.ENGINE_BROKEN),
-        (None, Exit.ENGINE_BROKEN),
+        (OutOfMemoryError("x"), ExitStatus.DEVICE_OUT_OF_MEMORY),
+        (RuntimeError("device-side assert triggered"), ExitStatus.DEVICE_ERROR),
+        (KeyError("x"), ExitStatus.ENGINE_FAILED),
+        (None, ExitStatus.ENGINE_FAILED),
     ],
     ids=lambda each: getattr(each, "name", type(each).__name__),
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from flamingo_common.errors import NoEndpointReady, Overloaded, Unavailable
-from flamingo_common.wire.report import LoadReport, Timing
+from flamingo_common.wire.report import LoadReport, RequestTiming
 from flamingo_router.balancing.balancer import NUM_LOOKED_AT, Balancer, Bounds, Dice
 from flamingo_router.balancing.fair_queue import Waiting
 from flamingo_router.balancing.fleet import Fleet
@@ -255,7 +255,7 @@ def test_a_slow_pod_gets_less_work_than_the_others():
     for number in range(200):
         for address in (A, B, C):
             slowness = 3 if address == A else 1
-            timing = Timing(
+            timing = RequestTiming(
                 number=number,
                 route=ROUTE,
                 num_windows=1 + number % 3,

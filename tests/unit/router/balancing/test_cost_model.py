@@ -7,7 +7,7 @@ from fakes.effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, Timing
+from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, RequestTiming
 from flamingo_router.balancing import cost
 from flamingo_router.balancing.cost import Rates, Work
 from flamingo_router.balancing.cost_model import CostModel
@@ -111,7 +111,7 @@ def load(timings=(), *, epoch="1", model="m"):
 
 
 def timing(number, *, seconds=1.0, windows=1, tokens=100, route=CAPTIONS):
-    return Timing(
+    return RequestTiming(
         number=number, route=route, num_windows=windows, num_tokens=tokens, compute_s=seconds
     )
 

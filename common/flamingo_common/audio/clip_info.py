@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Source = Literal["exact", "estimate", "bytes"]
+LengthSource = Literal["exact", "estimate", "bytes"]
 MAX_S = 7200.0
 """No clip counts as longer: a header may claim centuries."""
 MIN_BYTES_PER_S = 250
@@ -15,17 +15,17 @@ MIN_BYTES_PER_S = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ClipInfo:
     """One clip, undecoded."""
 
     seconds: float
-    source: Source
+    source: LengthSource
     """`exact`: the header says so. `estimate`: its bit rate and the size say so.
     `bytes`: the size and what such files usually hold say so."""
     container: str
 
 
-def within_reason(clip: Clip, total_bytes: int | None) -> Clip | None:
+def clamp_to_plausible(clip: ClipInfo, total_bytes: int | None) -> ClipInfo | None:
     """Return `clip`, no longer than its bytes could be; None when its length is no length.
 
     A header that claims more than its bytes can hold is believed no more: the
@@ -36,5 +36,5 @@ def within_reason(clip: Clip, total_bytes: int | None) -> Clip | None:
     limit_s = MAX_S if total_bytes is None else min(MAX_S, total_bytes / MIN_BYTES_PER_S)
     if clip.seconds <= limit_s:
         return clip
-    source: Source = "bytes" if clip.source == "bytes" else "estimate"
+    source: LengthSource = "bytes" if clip.source == "bytes" else "estimate"
     return replace(clip, seconds=limit_s, source=source) if limit_s > 0 else None
