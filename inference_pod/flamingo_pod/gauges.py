@@ -64,7 +64,7 @@ class PodCollector(Collector):
         }
         for name, (documentation, value) in counts.items():
             yield CounterMetricFamily(name, documentation, value=value)
-        lookups = engine.lookups() if engine else dict.fromkeys(CACHES, (0, 0))
+        lookups = engine.cache_lookups() if engine else dict.fromkeys(CACHES, (0, 0))
         for place, (name, told) in enumerate((("queries", "Looked up"), ("hits", "Found"))):
             yield _labelled(
                 CounterMetricFamily,
@@ -73,7 +73,7 @@ class PodCollector(Collector):
                 {(("cache", kind),): pair[place] for kind, pair in lookups.items()},
             )
         # A moment of the monotonic clock, told as one of the wall's.
-        ago_s = time.monotonic() - engine.progress_s if engine else 0.0
+        ago_s = time.monotonic() - engine.last_progress_s if engine else 0.0
         yield GaugeMetricFamily(
             "flamingo_engine_last_progress_timestamp_seconds",
             "When the engine last began or ended a step.",

@@ -18,8 +18,8 @@ from flamingo_pod.audio.fetch import Fetcher
 from flamingo_pod.audio.memory_budget import MemoryBudget
 from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.load import Load as EngineLoad
-from flamingo_pod.engine.profile import Profile
+from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.profile import EngineProfile
 from flamingo_pod.lifecycle import LifecycleEvent, PodState
 from flamingo_pod.model import checkpoint
 from flamingo_pod.served_model import ServedModel
@@ -30,7 +30,7 @@ from flamingo_pod.weights.errors import CannotLoad
 from flamingo_pod.weights.progress import LoadingProgress
 
 LOADING_RETRY_S = 5.0
-Load = Callable[[checkpoint.Source, LoadingProgress], checkpoint.Checkpoint]
+Load = Callable[[checkpoint.CheckpointSource, LoadingProgress], checkpoint.Checkpoint]
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Pod:
     @property
     def num_held(self) -> int:
         """Answers that are wanted: each choice of an open request is one."""
-        num_more = self._served.engine.load.num_more_choices if self._served else 0
+        num_more = self._served.engine.load.num_extra_choices if self._served else 0
         return self.num_open + num_more
 
     def check_room(self, num_choices: int) -> None:
@@ -152,7 +152,7 @@ class Pod:
             token_s=load.token_s,
             num_kv_tokens=load.num_kv_tokens,
             num_kv_tokens_used=load.num_kv_tokens_used,
-            clips=engine.clips() if engine else [],
+            clips=engine.cached_clips() if engine else [],
             timings=self.timings.last(),
             start=self.progress.start,
         )
@@ -188,9 +188,9 @@ class Pod:
         return self._served.engine if self._served else None
 
     @property
-    def profile(self) -> Profile:
+    def profile(self) -> EngineProfile:
         """What the engine has spent its time on."""
-        return self._served.engine.profile if self._served else Profile()
+        return self._served.engine.profile if self._served else EngineProfile()
 
     async def bring_up(self, environ: Mapping[str, str]) -> None:
         """Load, warm up, become ready; on failure end the process with its own status."""
@@ -224,7 +224,7 @@ class Pod:
         if engine is None:
             return None
         if engine.is_broken:
-            return exit_causes.from_engine_error(engine.fault)
+            return exit_causes.from_engine_error(engine.failure)
         return (
             ExitStatus.ENGINE_STALLED if engine.stalled_s > self.settings.stall_timeout_s else None
         )

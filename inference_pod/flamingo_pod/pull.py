@@ -19,7 +19,7 @@ from flamingo_common.service.exit_status import ExitStatus
 
 try:
     from flamingo_pod import exit_causes
-    from flamingo_pod.model.builtin.sizes import SIZES
+    from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
     from flamingo_pod.weights import folder, hub
     from flamingo_pod.weights.errors import CannotLoad
     from flamingo_pod.weights.progress import LoadingProgress
@@ -36,7 +36,7 @@ BAR_S, LINE_S = 0.1, 5.0
 def main(argv: list[str]) -> int:
     """Fetch one checkpoint; return the exit status."""
     asked = _parsed(argv)
-    if asked.model in SIZES:
+    if asked.model in BUILTIN_MODELS:
         print(f"flamingo pull: {asked.model} is built in; there is nothing to fetch")  # noqa: T201
         return ExitStatus.OK
     logs.configure(service="pull", level="warning")

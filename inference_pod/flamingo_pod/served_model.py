@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from flamingo_common.errors import ModelNotFound
 from flamingo_common.wire.responses import ModelCard
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.caller import ANONYMOUS, Caller
-from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.core import Options, Prompt
+from flamingo_pod.engine import kv
+from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.engine import Engine
+from flamingo_pod.engine.options import EngineOptions
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
@@ -54,12 +56,12 @@ class ServedModel:
             )
 
 
-def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.Source:
+def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.CheckpointSource:
     """Return which checkpoint the settings mean on this machine."""
     has_gpu = torch.cuda.is_available()
     device = settings.device if settings.device != "auto" else ("cuda" if has_gpu else "cpu")
     default_dtype = "float32" if device == "cpu" else "bfloat16"
-    return checkpoint.Source(
+    return checkpoint.CheckpointSource(
         id=settings.model,
         revision=settings.revision,
         dtype=default_dtype if settings.dtype == "auto" else settings.dtype,
@@ -87,23 +89,18 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
     return ServedModel(loaded, engine, card, DecodeLimits(max_seconds=max_audio_s))
 
 
-def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> Options:
-    options = Options.for_checkpoint(
-        loaded,
-        max_cache_bytes=int(settings.encoder_cache_gib * 2**30),
-        is_reference=settings.model_impl == "transformers",
-        max_running=settings.max_num_seqs,
-    )
-    return (
-        options
-        if settings.kv_cache_tokens is None
-        else replace(options, num_kv_tokens=settings.kv_cache_tokens)
+def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> EngineOptions:
+    return EngineOptions(
+        kv_cache_tokens=settings.kv_cache_tokens or kv.default_capacity_tokens(loaded.model),
+        encoder_cache_bytes=int(settings.encoder_cache_gib * 2**30),
+        model_impl=settings.model_impl,
+        max_num_seqs=settings.max_num_seqs,
     )
 
 
 async def warm_up(served: ServedModel) -> None:
     """Let one second of silence go the whole way: ready means that an answer came out."""
-    audio = Audio.of(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
+    audio = ClipAudio.from_samples(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
     slots = [served.checkpoint.processor.audio_token_id] * audio.num_tokens
-    async for _ in served.engine.submit(Prompt(slots, audio), SamplingParams(max_tokens=2)):
+    async for _ in served.engine.generate(Prompt(slots, audio), SamplingParams(max_tokens=2)):
         pass

@@ -13,7 +13,7 @@ import torch
 
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
-from flamingo_pod.model.builtin.sizes import SIZES
+from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
 
 STATUS = Path("/proc/self/status")
 MB = 1e6
@@ -29,13 +29,13 @@ def memory_mb(*names):
 def main(model, dtype="float32"):
     torch.set_num_threads(1)
     cache = build.cache_folder(os.environ)
-    if model in SIZES:
+    if model in BUILTIN_MODELS:
         build.ensure(model, cache)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # peak memory anew
     own, peak = memory_mb("RssAnon", "VmHWM")
     started_s = time.monotonic()
-    checkpoint.load(checkpoint.Source(model, None, dtype, device, cache))
+    checkpoint.load(checkpoint.CheckpointSource(model, None, dtype, device, cache))
     took_s = time.monotonic() - started_s
     own_after, peak_after = memory_mb("RssAnon", "VmHWM")
     print(f"{model} as {dtype} on {device}: {took_s:.2f} s,")

@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 
 from flamingo_operator.telemetry.metrics import Metrics as OperatorMetrics
 from flamingo_pod import app, pod
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_pod.telemetry import vllm_aliases
@@ -99,7 +99,7 @@ def scraped(headers, *, before=(), **settings):
         with serving.metrics.request("/v1/audio/captions", {"trace_id": "a" * 32}) as outcome:
             outcome.status = 200
         serving.metrics.observe_completed(
-            Account(compute_s=1.0, audio_s=10.0), {"trace_id": "a" * 32}
+            RequestStats(compute_s=1.0, audio_s=10.0), {"trace_id": "a" * 32}
         )
         serving.metrics.tokens.labels("text").inc(5)
         serving.metrics.tokens.labels("audio").inc(7)

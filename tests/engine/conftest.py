@@ -18,7 +18,7 @@ def source(**changes):
         "device": "cpu",
         "cache": build.cache_folder(os.environ),
     }
-    return checkpoint.Source(**(fields | changes))
+    return checkpoint.CheckpointSource(**(fields | changes))
 
 
 @pytest.fixture(scope="session")

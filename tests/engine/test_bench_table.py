@@ -6,28 +6,35 @@ import pytest
 from rich.console import Console
 
 from flamingo_pod.bench import compare, options, outcome, table
-from flamingo_pod.bench.outcome import Answer, FollowUps, LeftOut, Machine, Measured, Used
+from flamingo_pod.bench.outcome import (
+    BenchOutput,
+    BenchResult,
+    FollowUpReuse,
+    MachineInfo,
+    NoResult,
+    ResourceUsage,
+)
 
-MACHINE = Machine("A CPU", 2, 0.5, "abc1234+", "2.13.0", "5.23.0")
+MACHINE = MachineInfo("A CPU", 2, 0.5, "abc1234+", "2.13.0", "5.23.0")
 
 
 def measured(cpu_s, *tokens, first_s=0.5, **more):
-    answers = [Answer(number, ids, first_s) for number, ids in enumerate(tokens)]
-    return Measured(Used(cpu_s, cpu_s * 1.5, 500_000_000), tuple(answers), **more)
+    answers = [BenchOutput(number, ids, first_s) for number, ids in enumerate(tokens)]
+    return BenchResult(ResourceUsage(cpu_s, cpu_s * 1.5, 500_000_000), tuple(answers), **more)
 
 
 RIGHT = ((1, 2, 3), (4, 5))
 FIRST = {
     "generate": measured(10.0, *RIGHT),
     "static": measured(8.0, (1, 2, 3), (4, 9)),
-    "vllm": LeftOut("vllm is not installed", is_failure=False),
+    "vllm": NoResult("vllm is not installed", is_failure=False),
     "ours": measured(4.0, *RIGHT, stages_s={"encode": 1.0, "decode": 3.0}),
 }
 SECOND = {
     **FIRST,
     "static": measured(12.0, *RIGHT),
     "ours": measured(
-        3.0, *RIGHT, first_s=None, follow_ups=FollowUps((0.02, 0.013), (0.01, 0.0125))
+        3.0, *RIGHT, first_s=None, follow_ups=FollowUpReuse((0.02, 0.013), (0.01, 0.0125))
     ),
 }
 
@@ -54,14 +61,17 @@ def test_the_worst_repeat_counts_for_exactness():
 
 
 def test_an_answer_that_leaves_the_references_at_a_tie_is_told_apart():
-    reference = [Answer(0, (1, 2, 3), 0.5, (1.0, 0.001, 1.0)), Answer(1, (4, 5), 0.5, (1.0, 0.5))]
-    at_a_tie, at_none = Answer(0, (1, 9, 8), 0.5), Answer(1, (4, 9), 0.5)
+    reference = [
+        BenchOutput(0, (1, 2, 3), 0.5, (1.0, 0.001, 1.0)),
+        BenchOutput(1, (4, 5), 0.5, (1.0, 0.5)),
+    ]
+    at_a_tie, at_none = BenchOutput(0, (1, 9, 8), 0.5), BenchOutput(1, (4, 9), 0.5)
     assert compare.num_exact([at_a_tie, at_none], reference) == 0
     assert compare.num_tied([at_a_tie, at_none], reference) == 1
 
 
 def test_who_failed_once_has_no_row():
-    failed = LeftOut("exit status 1: KeyError: 1", is_failure=True)
+    failed = NoResult("exit status 1: KeyError: 1", is_failure=True)
     repeats = [{**FIRST, "static": failed}, SECOND]
     rows = compare.rows(repeats, FIRST)
     assert [row.engine for row in rows] == ["generate", "ours"]

@@ -7,9 +7,9 @@ import pytest
 
 from flamingo_common.audio import windows
 from flamingo_pod.bench import job, sound, workload
-from flamingo_pod.bench.workload import KINDS, Plan
+from flamingo_pod.bench.workload import KINDS, WorkloadPlan
 
-M = Plan("staggered", num_clips=16, num_questions=1, arrival_scale=1.0, seed=0, quick=False)
+M = WorkloadPlan("staggered", num_clips=16, num_questions=1, arrival_scale=1.0, seed=0, quick=False)
 REPEATED = replace(M, kind="repeated", num_clips=3, num_questions=4)
 
 
@@ -83,5 +83,5 @@ def test_sound_is_repeatable_and_not_silent():
 
 
 def test_a_job_reaches_the_child_unchanged():
-    todo = job.Job("static", M, "flamingo-tiny", "result.json")
+    todo = job.BenchJob("static", M, "flamingo-tiny", "result.json")
     assert job.parse(job.encode(todo)) == todo

@@ -6,10 +6,11 @@ import threading
 
 import numpy as np
 import pytest
+from engine.options import engine_options
 
 from flamingo_common.errors import ContextTooLong, InternalError
-from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.core import Options, Prompt
+from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.text import prompt
@@ -18,7 +19,7 @@ from flamingo_pod.text.prompt import Turn
 
 @contextlib.asynccontextmanager
 async def running(checkpoint, **options):
-    engine = Engine(checkpoint, Options(**({"num_kv_tokens": 8192} | options)))
+    engine = Engine(checkpoint, engine_options(**options))
     engine.start()
     try:
         yield engine
@@ -36,7 +37,7 @@ def sound(seconds):
 
 async def steps(engine, asked, num_tokens=4, **params):
     given = SamplingParams(max_tokens=num_tokens, **params)
-    return [step async for step in engine.submit(asked, given)]
+    return [step async for step in engine.generate(asked, given)]
 
 
 async def memory_held(engine):
@@ -66,7 +67,7 @@ def test_leaving_the_iterator_frees_the_memory_within_a_step(tiny):
     async def scenario():
         async with running(tiny) as engine:
             asked = SamplingParams(max_tokens=5000)
-            async with contextlib.aclosing(engine.submit(text(tiny), asked)) as stream:
+            async with contextlib.aclosing(engine.generate(text(tiny), asked)) as stream:
                 await anext(stream)
                 before = await memory_held(engine)
             return before, await memory_held(engine)
@@ -79,7 +80,7 @@ def test_leaving_the_iterator_frees_the_memory_within_a_step(tiny):
 def test_a_sequence_left_before_it_began_never_runs(tiny):
     async def scenario():
         async with running(tiny) as engine:
-            stream = engine.submit(text(tiny), SamplingParams(max_tokens=5000))
+            stream = engine.generate(text(tiny), SamplingParams(max_tokens=5000))
             waiting = asyncio.ensure_future(anext(stream))
             await asyncio.sleep(0)
             waiting.cancel()
@@ -91,7 +92,7 @@ def test_a_sequence_left_before_it_began_never_runs(tiny):
 
 def test_what_can_never_fit_is_refused_with_the_numbers(tiny):
     async def scenario():
-        async with running(tiny, num_kv_tokens=300) as engine:
+        async with running(tiny, kv_cache_tokens=300) as engine:
             await steps(engine, text(tiny), 400)
 
     with pytest.raises(ContextTooLong, match=r"tokens; this pod's memory holds 300"):
@@ -110,7 +111,7 @@ def test_tokens_that_the_model_does_not_know_are_refused(tiny):
 def test_a_prompt_that_cannot_be_begun_is_its_own_fault(tiny):
     async def scenario():
         async with running(tiny) as engine:
-            without_slots = Prompt([7, 8, 9], Audio.of(sound(1)))
+            without_slots = Prompt([7, 8, 9], ClipAudio.from_samples(sound(1)))
             with pytest.raises(InternalError):
                 await steps(engine, without_slots)
             return len(await steps(engine, text(tiny))), engine.is_broken
@@ -121,7 +122,7 @@ def test_a_prompt_that_cannot_be_begun_is_its_own_fault(tiny):
 def test_an_embedding_given_up_while_its_last_windows_are_encoded_breaks_nothing(tiny):
     async def scenario():
         async with running(tiny) as engine:
-            encoding = asyncio.ensure_future(engine.encode(Audio.of(sound(1))))
+            encoding = asyncio.ensure_future(engine.encode(ClipAudio.from_samples(sound(1))))
             encoder, loop = engine._core.runner.encoder, asyncio.get_running_loop()
             encode = encoder.encode
             left = threading.Event()
@@ -146,7 +147,7 @@ def test_an_embedding_is_made_between_the_steps_of_a_stream(tiny):
     async def scenario():
         async with running(tiny) as engine:
             stream = asyncio.ensure_future(steps(engine, text(tiny), 500))
-            rows = await engine.encode(Audio.of(sound(200)))
+            rows = await engine.encode(ClipAudio.from_samples(sound(200)))
             was_streaming = not stream.done()
             await stream
             return rows.shape, was_streaming
@@ -159,7 +160,7 @@ def test_an_embedding_is_made_between_the_steps_of_a_stream(tiny):
 def test_an_embedding_nobody_waits_for_is_given_up_between_windows(tiny):
     async def scenario():
         async with running(tiny) as engine:
-            encoding = asyncio.ensure_future(engine.encode(Audio.of(sound(600))))
+            encoding = asyncio.ensure_future(engine.encode(ClipAudio.from_samples(sound(600))))
             await asyncio.sleep(0)
             await steps(engine, text(tiny), 1)
             encoding.cancel()
@@ -172,8 +173,8 @@ def test_an_embedding_nobody_waits_for_is_given_up_between_windows(tiny):
 
 def test_a_clip_with_states_is_not_encoded_for_its_embedding(tiny):
     async def scenario():
-        async with running(tiny, max_cache_bytes=0) as engine:
-            audio = Audio.of(sound(3))
+        async with running(tiny, encoder_cache_bytes=0) as engine:
+            audio = ClipAudio.from_samples(sound(3))
             ids = prompt.token_ids(tiny.processor, [Turn("user", "Hi", True)], audio.num_tokens)
             await steps(engine, Prompt(ids, audio), 1)
             await engine.encode(audio)

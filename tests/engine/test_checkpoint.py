@@ -15,7 +15,7 @@ from flamingo_common.wire.requests import CaptionRequest
 from flamingo_pod.api import generation
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build, tokenizer
-from flamingo_pod.model.builtin.sizes import SIZES
+from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
 
 
 def fingerprint(folder):
@@ -122,7 +122,7 @@ def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
     assert not loaded.random_weights, "only the built-in name says so"
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", BUILTIN_MODELS)
 def test_a_full_disk_or_closed_folder_is_an_error_not_a_loop(name):
     with pytest.raises(FileNotFoundError):
         build.ensure(name, build.Path("/proc/nowhere"))

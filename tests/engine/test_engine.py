@@ -9,14 +9,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from engine.options import engine_options
 from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration
 
 from flamingo_common.audio import windows
 from flamingo_common.errors import BadRequest, ContextTooLong
-from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.core import Broken, Core, Options, Poison, Prompt
+from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.engine.core import EngineBroken, EngineCore, Prompt, SequenceFailed
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.grammar import Grammars, GrammarSpec
+from flamingo_pod.engine.grammar import GrammarCompiler, GrammarSpec
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn
@@ -34,7 +35,7 @@ class Ask:
 
     def __init__(self, checkpoint, samples, *, num_tokens=24, question=QUESTION, audio=None):
         self.checkpoint, self.samples, self.question = checkpoint, samples, question
-        self.audio = audio or (None if samples is None else Audio.of(samples))
+        self.audio = audio or (None if samples is None else ClipAudio.from_samples(samples))
         turn = Turn("user", question, has_audio=samples is not None)
         num_audio = self.audio.num_tokens if self.audio else 0
         self.ids = prompt.token_ids(checkpoint.processor, [turn], num_audio)
@@ -78,7 +79,7 @@ def tokens_of_generate(checkpoint, inputs, num_tokens):
 
 
 def core_of(checkpoint, **options):
-    return Core(checkpoint, Options(**({"num_kv_tokens": 8192} | options)))
+    return EngineCore(checkpoint, engine_options(**options))
 
 
 def drain(core):
@@ -86,16 +87,16 @@ def drain(core):
         core.step()
 
 
-@pytest.fixture(params=[False, True], ids=["lean", "reference"])
-def is_reference(request):
+@pytest.fixture(params=["fused", "transformers"])
+def model_impl(request):
     return request.param
 
 
 CLIPS_S = (None, 0.5, 3, 10, 31, 45.5)
 
 
-def test_mixed_lengths_together_say_what_each_says_alone(tiny, is_reference):
-    core = core_of(tiny, is_reference=is_reference)
+def test_mixed_lengths_together_say_what_each_says_alone(tiny, model_impl):
+    core = core_of(tiny, model_impl=model_impl)
     asks = [
         Ask(tiny, None if seconds is None else sound(seconds, seed), num_tokens=8 + 5 * seed)
         for seed, seconds in enumerate(CLIPS_S)
@@ -108,8 +109,8 @@ def test_mixed_lengths_together_say_what_each_says_alone(tiny, is_reference):
 
 
 @pytest.mark.parametrize("budget", [1, 2, 7, 33, 500])
-def test_every_budget_from_one_token_up_says_the_same(tiny, is_reference, budget):
-    core = core_of(tiny, is_reference=is_reference)
+def test_every_budget_from_one_token_up_says_the_same(tiny, model_impl, budget):
+    core = core_of(tiny, model_impl=model_impl)
     core.scheduler.budget.max_tokens = core.scheduler.budget.min_tokens = budget
     asks = [Ask(tiny, sound(seconds, seed)) for seed, seconds in enumerate((1, 2.5))]
     for ask in [ask.submit(core) for ask in asks]:
@@ -117,8 +118,8 @@ def test_every_budget_from_one_token_up_says_the_same(tiny, is_reference, budget
         assert ask.said == ask.expected()
 
 
-def test_staggered_arrivals_join_the_batch_at_any_step(tiny, is_reference):
-    core = core_of(tiny, is_reference=is_reference)
+def test_staggered_arrivals_join_the_batch_at_any_step(tiny, model_impl):
+    core = core_of(tiny, model_impl=model_impl)
     asks = [Ask(tiny, sound(2 + seed, seed), num_tokens=30) for seed in range(5)]
     for ask in asks:
         ask.submit(core)
@@ -138,15 +139,15 @@ def test_a_last_window_of_a_few_samples(tiny, tail):
 
 
 def test_twenty_minutes(tiny):
-    core = core_of(tiny, num_kv_tokens=32_000)
+    core = core_of(tiny, kv_cache_tokens=32_000)
     ask = Ask(tiny, sound(1200), num_tokens=6).submit(core)
     drain(core)
     assert len(ask.ids) > 30_000
     assert ask.said == ask.expected()
 
 
-def test_another_question_about_a_clip_reads_only_what_differs(tiny, is_reference):
-    core = core_of(tiny, is_reference=is_reference)
+def test_another_question_about_a_clip_reads_only_what_differs(tiny, model_impl):
+    core = core_of(tiny, model_impl=model_impl)
     samples = sound(35)
     first = Ask(tiny, samples).submit(core)
     drain(core)
@@ -157,7 +158,7 @@ def test_another_question_about_a_clip_reads_only_what_differs(tiny, is_referenc
     assert second.said == second.expected()
     assert core.profile.num_prefilled - computed < 0.03 * len(second.ids)
     assert core.profile.num_windows == 2, "and nothing is encoded again"
-    assert second.steps[0].num_reused > 0.97 * len(second.ids)
+    assert second.steps[0].num_cached_tokens > 0.97 * len(second.ids)
 
 
 def test_the_same_question_again_computes_one_token(tiny):
@@ -172,8 +173,8 @@ def test_the_same_question_again_computes_one_token(tiny):
     assert core.profile.num_prefilled - computed == 1
 
 
-def test_a_chat_that_goes_on_continues_its_history(tiny, is_reference):
-    core = core_of(tiny, is_reference=is_reference)
+def test_a_chat_that_goes_on_continues_its_history(tiny, model_impl):
+    core = core_of(tiny, model_impl=model_impl)
     samples = sound(4)
     first = Ask(tiny, samples).submit(core)
     drain(core)
@@ -187,7 +188,7 @@ def test_a_chat_that_goes_on_continues_its_history(tiny, is_reference):
     follow_up.ids = prompt.token_ids(tiny.processor, turns, follow_up.audio.num_tokens)
     follow_up.submit(core)
     drain(core)
-    fresh = core_of(tiny, is_reference=is_reference)
+    fresh = core_of(tiny, model_impl=model_impl)
     anew = Ask(tiny, samples)
     anew.ids = follow_up.ids
     anew.submit(fresh)
@@ -197,7 +198,7 @@ def test_a_chat_that_goes_on_continues_its_history(tiny, is_reference):
     pairs = zip(follow_up.ids, before, strict=False)
     num_same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
     # The last word of an answer is said, and never read.
-    assert follow_up.steps[0].num_reused == min(num_same, len(before) - 1) > len(first.ids)
+    assert follow_up.steps[0].num_cached_tokens == min(num_same, len(before) - 1) > len(first.ids)
 
 
 def test_questions_that_come_together_share_one_reading_of_the_clip(tiny):
@@ -218,18 +219,18 @@ def test_another_salt_shares_nothing(tiny):
     samples = sound(5)
     Ask(tiny, samples).submit(core)
     drain(core)
-    other = Ask(tiny, samples, audio=Audio.of(samples, b"other"))
+    other = Ask(tiny, samples, audio=ClipAudio.from_samples(samples, b"other"))
     steps = []
     core.submit(Prompt(other.ids, other.audio, b"other"), other.params, 0, steps.append)
     drain(core)
     assert [step.token_id for step in steps] == other.expected()
-    assert steps[0].num_reused == 0
+    assert steps[0].num_cached_tokens == 0
     assert core.profile.num_windows == 2
 
 
-def test_a_sequence_put_back_says_the_same_words(tiny, is_reference):
+def test_a_sequence_put_back_says_the_same_words(tiny, model_impl):
     one = Ask(tiny, sound(10), num_tokens=40)
-    core = core_of(tiny, is_reference=is_reference, num_kv_tokens=len(one.ids) + 100)
+    core = core_of(tiny, model_impl=model_impl, kv_cache_tokens=len(one.ids) + 100)
     core.scheduler.limits = dataclasses.replace(core.scheduler.limits, preempt_after_s=0.0)
     young = Ask(tiny, sound(9, 1), num_tokens=40)
     young.submit(core)
@@ -274,7 +275,7 @@ def test_a_neighbour_that_is_cancelled_while_it_reads_for_both_hands_the_clip_ov
 
 def test_more_than_fits_at_once_is_answered_in_turn(tiny):
     asks = [Ask(tiny, sound(20, seed), num_tokens=8) for seed in range(6)]
-    core = core_of(tiny, num_kv_tokens=2 * (len(asks[0].ids) + 8) + 10)
+    core = core_of(tiny, kv_cache_tokens=2 * (len(asks[0].ids) + 8) + 10)
     for ask in asks:
         ask.submit(core)
     drain(core)
@@ -300,8 +301,8 @@ def test_a_seeded_sample_is_the_same_alone_and_in_a_crowd(tiny):
 
 def test_lean_and_reference_give_the_same_logits(tiny):
     hidden = []
-    for is_reference in (False, True):
-        core = core_of(tiny, is_reference=is_reference)
+    for model_impl in ("fused", "transformers"):
+        core = core_of(tiny, model_impl=model_impl)
         forward = core.runner.forward
         core.runner.forward = lambda *args, kept=forward: hidden.append(kept(*args)) or hidden[-1]
         Ask(tiny, sound(12), num_tokens=3).submit(core)
@@ -322,7 +323,7 @@ def test_fused_weights_are_the_modules_own(tiny):
 
 def test_a_clip_is_read_while_its_end_is_still_being_encoded(tiny):
     core = core_of(tiny)
-    core.scheduler.limits = dataclasses.replace(core.scheduler.limits, max_windows=1)
+    core.scheduler.limits = dataclasses.replace(core.scheduler.limits, max_windows_per_step=1)
     core.scheduler.budget.max_tokens = 400
     Ask(tiny, sound(120)).submit(core)
     plans = []
@@ -341,7 +342,7 @@ def test_logits_that_are_not_finite_end_their_own_sequence_only(tiny):
     bad.submit(core)
     drain(core)
     assert good.said == good.expected()
-    assert isinstance(bad.steps[-1], Poison)
+    assert isinstance(bad.steps[-1], SequenceFailed)
     assert core.scheduler.memory.num_reserved == 0
 
 
@@ -352,7 +353,7 @@ def test_nobody_goes_on_from_what_a_failed_sequence_has_computed(tiny):
     bad.audio.windows[0].states = torch.full((75, 64), float("nan"))
     bad.submit(core)
     drain(core)
-    assert isinstance(bad.steps[-1], Poison)
+    assert isinstance(bad.steps[-1], SequenceFailed)
     core.runner.encoder.rows.__init__(0)  # the rows came of the bad states
     good = Ask(tiny, samples).submit(core)
     drain(core)
@@ -368,7 +369,7 @@ def test_a_fault_in_one_sequence_is_its_own(tiny):
     bad.submit(core)
     drain(core)
     assert good.said == good.expected()
-    assert isinstance(bad.steps[-1], Poison)
+    assert isinstance(bad.steps[-1], SequenceFailed)
 
 
 def test_an_engine_that_fails_whatever_it_is_given_says_so(tiny):
@@ -386,9 +387,9 @@ def test_an_engine_that_fails_whatever_it_is_given_says_so(tiny):
             asks.append(Ask(tiny, None).submit(core))
             core.step()
 
-    with pytest.raises(Broken):
+    with pytest.raises(EngineBroken):
         goes_on()
-    core.fail_all(Broken())
+    core.fail_all(EngineBroken())
     assert all(isinstance(ask.steps[-1], Exception) for ask in asks)
 
 
@@ -425,7 +426,7 @@ def test_an_audio_flamingo_3_checkpoint_runs_too(tiny):
 @pytest.fixture(scope="module")
 def grammars(tiny):
     vocabulary_size = tiny.model.config.text_config.vocab_size
-    return Grammars(tiny.processor.tokenizer, vocabulary_size, tiny.limits.eos_token_ids)
+    return GrammarCompiler(tiny.processor.tokenizer, vocabulary_size, tiny.limits.eos_token_ids)
 
 
 KEY = {
@@ -449,8 +450,8 @@ def submit_shaped(core, ask, grammar, num_tokens=300, **how):
     return ask
 
 
-def test_an_answer_is_of_its_shape_and_ends_when_it_is_whole(tiny, grammars, is_reference):
-    core = core_of(tiny, is_reference=is_reference)
+def test_an_answer_is_of_its_shape_and_ends_when_it_is_whole(tiny, grammars, model_impl):
+    core = core_of(tiny, model_impl=model_impl)
     plain = Ask(tiny, sound(2)).submit(core)
     shaped = [
         submit_shaped(core, Ask(tiny, sound(3)), grammars.compile(AS_KEY), temperature=heat)
@@ -476,7 +477,7 @@ def test_a_shape_that_is_whole_with_the_last_token_allowed_is_no_cut(tiny, gramm
 
 
 def test_a_sequence_put_back_goes_on_where_its_grammar_stands(tiny, grammars):
-    core = core_of(tiny, num_kv_tokens=900)
+    core = core_of(tiny, kv_cache_tokens=900)
     core.scheduler.limits = dataclasses.replace(core.scheduler.limits, preempt_after_s=0.0)
     young = submit_shaped(core, Ask(tiny, sound(9)), grammars.compile(AS_KEY))
     young.sequence.number += 10
@@ -524,7 +525,7 @@ def test_a_grammar_that_breaks_ends_its_own_sequence_only(tiny, in_mask, after, 
     if isinstance(error, BadRequest) or not in_mask:
         assert bad.steps[-1] is error
     else:
-        assert isinstance(bad.steps[-1], Poison)
+        assert isinstance(bad.steps[-1], SequenceFailed)
     assert core.scheduler.memory.num_reserved == 0
     assert core.runner._rows == {}
 
@@ -534,7 +535,7 @@ def test_a_grammar_that_breaks_ends_its_own_sequence_only(tiny, in_mask, after, 
 
 @contextlib.asynccontextmanager
 async def running(checkpoint, **options):
-    made = Engine(checkpoint, Options(**({"num_kv_tokens": 8192} | options)))
+    made = Engine(checkpoint, engine_options(**options))
     made.start()
     try:
         yield made
@@ -548,7 +549,7 @@ def test_choices_of_one_clip_read_it_once(tiny):
         said = {number: [] for number in range(6)}
         async with running(tiny) as made:
             together = [(Prompt(ask.ids, ask.audio), ask.params) for _ in said]
-            with made.submitted(together) as steps:
+            with made.generate_many(together) as steps:
                 async for number, step in steps:
                     said[number].append(step.token_id)
             return ask, said, made.profile
@@ -573,11 +574,11 @@ def test_one_that_is_left_leaves_the_others(tiny):
         async with running(tiny) as made:
             asked = Prompt(Ask(tiny, None).ids)
             asks = [(asked, SamplingParams(max_tokens=number)) for number in (40, 2000, 40)]
-            with made.submitted(asks) as steps:
+            with made.generate_many(asks) as steps:
                 async for number, _ in steps:
                     said[number] += 1
                     if number == 1 and said[1] == 5:
-                        steps.leave(1)
+                        steps.cancel(1)
             return said, made._core.has_work()
 
     assert asyncio.run(scenario()) == ({0: 40, 1: 5, 2: 40}, False)
@@ -587,10 +588,10 @@ def test_leaving_them_all_frees_their_memory(tiny):
     async def scenario():
         async with running(tiny) as made:
             asked = (Prompt(Ask(tiny, None).ids), SamplingParams(max_tokens=2000))
-            with made.submitted([asked] * 3) as steps:
+            with made.generate_many([asked] * 3) as steps:
                 async for _ in steps:
                     break
-            async for _ in made.submit(asked[0], SamplingParams(max_tokens=1)):
+            async for _ in made.generate(asked[0], SamplingParams(max_tokens=1)):
                 pass  # what was left before it is let go before it
             return made._core.scheduler.memory.num_reserved, made._core.has_work()
 
@@ -604,11 +605,13 @@ def test_a_fault_in_one_ends_all(tiny):
             breaks = Breaks(after=3, error=BadRequest("too large"), in_mask=True)
             with (
                 pytest.raises(BadRequest, match="too large"),
-                made.submitted([(Prompt(ids), params), (Prompt(ids, grammar=breaks), params)]) as s,
+                made.generate_many(
+                    [(Prompt(ids), params), (Prompt(ids, grammar=breaks), params)]
+                ) as s,
             ):
                 async for _ in s:
                     pass
-            async for _ in made.submit(Prompt(ids), SamplingParams(max_tokens=1)):
+            async for _ in made.generate(Prompt(ids), SamplingParams(max_tokens=1)):
                 pass
             return made._core.has_work()
 
@@ -617,10 +620,10 @@ def test_a_fault_in_one_ends_all(tiny):
 
 def test_one_that_can_never_fit_refuses_all_before_any_begins(tiny):
     async def scenario():
-        async with running(tiny, num_kv_tokens=300) as made:
+        async with running(tiny, kv_cache_tokens=300) as made:
             ids = Ask(tiny, None).ids
             asks = [(Prompt(ids), SamplingParams(max_tokens=number)) for number in (4, 400)]
-            with pytest.raises(ContextTooLong), made.submitted(asks):
+            with pytest.raises(ContextTooLong), made.generate_many(asks):
                 pass
             return made._core.has_work()
 

@@ -9,7 +9,7 @@ import torch
 
 from flamingo_common.errors import BadRequest
 from flamingo_pod.engine import grammar_trial
-from flamingo_pod.engine.grammar import MAX_SCHEMA_BYTES, Grammar, Grammars, GrammarSpec
+from flamingo_pod.engine.grammar import MAX_SCHEMA_BYTES, Grammar, GrammarCompiler, GrammarSpec
 from flamingo_pod.model.builtin import tokenizer as builtin
 
 VOCABULARY = 1030  # a model's is often padded over its tokenizer's
@@ -24,7 +24,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def grammars(tokenizer):
-    return Grammars(tokenizer, VOCABULARY, EOS)
+    return GrammarCompiler(tokenizer, VOCABULARY, EOS)
 
 
 def spec(schema):
@@ -304,4 +304,4 @@ def test_a_bomb_goes_off_elsewhere_and_soon(grammars, name):
 def test_a_trial_that_fails_of_itself_is_no_fault_of_the_schema(tokenizer, monkeypatch):
     monkeypatch.setattr(grammar_trial, "__name__", "flamingo_pod.no_such_module")
     with pytest.raises(RuntimeError, match="no_such_module"):
-        Grammars(tokenizer, VOCABULARY, EOS).compile(GrammarSpec("json_object"))
+        GrammarCompiler(tokenizer, VOCABULARY, EOS).compile(GrammarSpec("json_object"))

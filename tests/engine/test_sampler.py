@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers.generation import logits_process as theirs
 
 from flamingo_pod.engine import sampler
-from flamingo_pod.engine.sampler import Choice, Poisoned, Row, sample
+from flamingo_pod.engine.sampler import InvalidLogits, SampledToken, SamplingRow, sample
 from flamingo_pod.engine.sequence import SamplingParams
 
 VOCABULARY = 40
@@ -20,7 +20,7 @@ NUM_DRAWS = 20_000
 
 def row(seed=0, prompt_ids=(), output_ids=(), allowed=None, **fields):
     params = SamplingParams(max_tokens=64, **fields)
-    return Row(params, seed, list(prompt_ids), list(output_ids), allowed)
+    return SamplingRow(params, seed, list(prompt_ids), list(output_ids), allowed)
 
 
 def ids(choices):
@@ -434,7 +434,7 @@ def test_the_vocabularys_last_word_may_be_part_empty():
     assert ids(sample(logits, [row(allowed=mask_of([31, 32], 33))]))[0] in {31, 32}
 
 
-# Poison.
+# SequenceFailed.
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, None], ids=["nan", "inf", "all -inf"])
@@ -456,11 +456,11 @@ def test_a_poisoned_row_says_so_and_disturbs_no_other(poison, fields):
     healthy = sample(logits, rows)
     logits[1] = -math.inf if poison is None else logits[1]
     logits[1, 7] = -math.inf if poison is None else poison
-    assert sample(logits, rows) == [healthy[0], Poisoned(), healthy[2]]
+    assert sample(logits, rows) == [healthy[0], InvalidLogits(), healthy[2]]
 
 
 def test_a_mask_that_allows_nothing_is_poison():
-    assert sample(logits_of(1), [row(allowed=mask_of([]))]) == [Poisoned()]
+    assert sample(logits_of(1), [row(allowed=mask_of([]))]) == [InvalidLogits()]
 
 
 def test_a_token_the_model_rules_out_is_no_poison():
@@ -483,7 +483,7 @@ def test_logprobs_are_the_models_own_whatever_was_asked(dtype):
     values, places = table[0].topk(5)
     assert sorted(dict(told[0].top)) == sorted(places.tolist())
     assert [value for _, value in told[0].top] == pytest.approx(values.tolist())
-    assert told[1] == Choice(int(logits[1].argmax()))
+    assert told[1] == SampledToken(int(logits[1].argmax()))
 
 
 def test_no_alternatives_are_told_when_none_are_asked_for():

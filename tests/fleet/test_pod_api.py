@@ -24,7 +24,7 @@ FORMATS = ["notes.wav", "notes.flac", "notes.mp3", "notes.ogg", "notes.opus", "n
 
 @pytest.fixture(scope="module")
 def tiny(model_cache):
-    source = checkpoint.Source("flamingo-tiny", None, "float32", "cpu", model_cache)
+    source = checkpoint.CheckpointSource("flamingo-tiny", None, "float32", "cpu", model_cache)
     return checkpoint.load(source)
 
 

@@ -16,7 +16,7 @@ from flamingo_pod.api.body import Body
 from flamingo_pod.api.clip_intake import PreparedClip
 from flamingo_pod.api.generation import ChoiceDelta, Generation
 from flamingo_pod.audio.memory_file import MemoryFile
-from flamingo_pod.engine.sequence import Step
+from flamingo_pod.engine.sequence import TokenOutput
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text import detokenize
@@ -154,7 +154,7 @@ def _choice(
 
 
 def _logprobs(
-    served: ServedModel, reply: Generation, steps: Sequence[Step]
+    served: ServedModel, reply: Generation, steps: Sequence[TokenOutput]
 ) -> responses.Logprobs | None:
     if reply.question.params.num_logprobs is None:
         return None
@@ -164,7 +164,8 @@ def _logprobs(
             responses.TokenLogprob(
                 **_likelihood(tokenizer, step.token_id, step.logprob),
                 top_logprobs=[
-                    responses.TopLogprob(**_likelihood(tokenizer, *pair)) for pair in step.top
+                    responses.TopLogprob(**_likelihood(tokenizer, *pair))
+                    for pair in step.top_logprobs
                 ],
             )
             for step in steps

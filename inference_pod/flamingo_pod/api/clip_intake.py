@@ -16,7 +16,7 @@ from flamingo_pod.audio import media
 from flamingo_pod.audio.decoder_pool import DecodedClip
 from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.audio.memory_file import MemoryFile
-from flamingo_pod.engine.audio import Audio
+from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
@@ -39,7 +39,7 @@ class ClipLength:
 class PreparedClip:
     """DecodeResult audio, cut into windows."""
 
-    audio: Audio
+    audio: ClipAudio
     length: ClipLength
 
     @property
@@ -97,11 +97,13 @@ async def read_clip(
     pod.metrics.decode.observe(decoded_s)
     holding.swap(file, media.held_bytes(audio, file), heard.samples.nbytes)
     # Off the event loop: to hash 20 minutes takes a fifth of a second.
-    clip = _clip(heard, await asyncio.to_thread(Audio.of, heard.samples, served.caller.salt))
-    account = request[REQUEST_STATS]
-    account.decode_audio_from_s = account.decode_audio_from_s or started_s
-    account.decode_audio_s += decoded_s
-    account.audio_s += clip.seconds
+    clip = _clip(
+        heard, await asyncio.to_thread(ClipAudio.from_samples, heard.samples, served.caller.salt)
+    )
+    stats = request[REQUEST_STATS]
+    stats.audio_decode_started_s = stats.audio_decode_started_s or started_s
+    stats.audio_decode_s += decoded_s
+    stats.audio_s += clip.seconds
     pod.metrics.clip.observe(clip.seconds)
     pod.metrics.audio_seconds.inc(clip.seconds)
     if clip.length.is_truncated:
@@ -109,7 +111,7 @@ async def read_clip(
     return clip
 
 
-def _clip(heard: DecodedClip, audio: Audio) -> PreparedClip:
+def _clip(heard: DecodedClip, audio: ClipAudio) -> PreparedClip:
     seconds = len(heard.samples) / SAMPLE_RATE_HZ
     left_s = round((heard.header_duration_s or 0.0) - seconds, 3)
     truncated_s = left_s if heard.is_truncated and left_s > 0 else None

@@ -14,8 +14,8 @@ from pydantic_core import to_json
 from flamingo_common.audio import windows
 from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_common.wire.responses import EmbeddingData
-from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.served_model import ServedModel
 
 Rows = NDArray[np.float32]
@@ -26,13 +26,16 @@ ROWS_AT_ONCE = 8
 
 
 async def rows(
-    served: ServedModel, audio: Audio, options: EmbeddingOptions, account: Account | None = None
+    served: ServedModel,
+    audio: ClipAudio,
+    options: EmbeddingOptions,
+    stats: RequestStats | None = None,
 ) -> Rows:
     """Return float32 `(frames, width)`, or `(1, width)` when pooled."""
     if options.layer == "projector":
-        states = await served.engine.project(audio, account)
+        states = await served.engine.project(audio, stats)
     else:
-        states = await served.engine.encode(audio, account)
+        states = await served.engine.encode(audio, stats)
     # float32 first: numpy knows no bfloat16.
     values: Rows = states.float().cpu().numpy()
     if options.pooling == "mean":

@@ -18,7 +18,7 @@ from flamingo_pod.api import body, clip_intake, embedding_format, request_stats
 from flamingo_pod.api.clip_intake import ClipLength, PreparedClip
 from flamingo_pod.api.embedding_format import Rows
 from flamingo_pod.audio.memory_file import MemoryFile
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
@@ -31,10 +31,10 @@ async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
             EmbeddingRequest, body.with_audio(came), is_form=came.is_form
         )
         served.check_model(asked.model)
-        account = request[request_stats.REQUEST_STATS]
+        stats = request[request_stats.REQUEST_STATS]
         audio = came.file or asked.audio
         heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
-        rows = await _encode(served, heard, asked, account)
+        rows = await _encode(served, heard, asked, stats)
         request[http.LOG_FIELDS]["audio_s"] = round(heard.seconds, 3)
         return await asyncio.to_thread(_response, served, heard, rows, asked)
 
@@ -49,12 +49,12 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         served.check_model(asked.model)
         _check_width(served, asked)
         clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
-        account = request[request_stats.REQUEST_STATS]
+        stats = request[request_stats.REQUEST_STATS]
         lengths: list[ClipLength] = []
         data: list[responses.OpenAIEmbedding] = []
         for number, each in enumerate(clips):  # only one is held decoded
             heard = await clip_intake.read_clip(pod, served, request, each, truncate=asked.truncate)
-            rows = await _encode(served, heard, asked, account)
+            rows = await _encode(served, heard, asked, stats)
             data.append(
                 responses.OpenAIEmbedding(
                     index=number, embedding=embedding_format.vector(rows, asked)
@@ -77,12 +77,12 @@ def _check_width(served: ServedModel, asked: OpenAIEmbeddingRequest) -> None:
 
 
 async def _encode(
-    served: ServedModel, heard: PreparedClip, asked: EmbeddingOptions, account: Account
+    served: ServedModel, heard: PreparedClip, asked: EmbeddingOptions, stats: RequestStats
 ) -> Rows:
-    account.num_windows_left = heard.num_windows
-    with served.engine.load.holding(account):
+    stats.num_windows_left = heard.num_windows
+    with served.engine.load.in_flight(stats):
         async with served.caller.in_time():
-            return await embedding_format.rows(served, heard.audio, asked, account)
+            return await embedding_format.rows(served, heard.audio, asked, stats)
 
 
 def _usage(lengths: Sequence[ClipLength]) -> responses.EmbeddingUsage:

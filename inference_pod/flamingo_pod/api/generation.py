@@ -18,9 +18,9 @@ from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
 from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.grammar import Grammar, GrammarSpec
-from flamingo_pod.engine.request_stats import Account
-from flamingo_pod.engine.sequence import SamplingParams, Step
-from flamingo_pod.model.limits import Limits
+from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
+from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 from flamingo_pod.telemetry.metrics import Metrics
@@ -41,7 +41,7 @@ class GenerationRequest:
     stop_strings: Sequence[str]
     num_choices: int = 1
     grammar: Grammar | None = None
-    account: Account = field(default_factory=Account)
+    stats: RequestStats = field(default_factory=RequestStats)
     caller: Caller = ANONYMOUS
 
     def asks(self) -> list[tuple[Prompt, SamplingParams]]:
@@ -55,7 +55,7 @@ class GenerationRequest:
                     self.caller.salt,
                     deadline_s=self.caller.deadline_s,
                     grammar=self.grammar and self.grammar.fork(),
-                    account=self.account,
+                    stats=self.stats,
                 ),
                 replace(self.params, seed=None if seed is None else seed + number),
             )
@@ -69,7 +69,7 @@ class ChoiceDelta:
 
     index: int
     text: str
-    steps: Sequence[Step] = ()
+    steps: Sequence[TokenOutput] = ()
     """The tokens that said it, where log-probabilities were asked for."""
     finish_reason: FinishReason | None = None
     """Only in the choice's last piece."""
@@ -85,12 +85,12 @@ class GeneratedChoice:
     num_cached: int = 0
     """Prompt tokens that needed no computing."""
     finish_reason: FinishReason = "length"
-    _steps: list[Step] = field(default_factory=list)
+    _steps: list[TokenOutput] = field(default_factory=list)
     """Said, but not yet shown."""
 
-    def take(self, step: Step) -> ChoiceDelta | None:
+    def take(self, step: TokenOutput) -> ChoiceDelta | None:
         """Return what the step lets be shown, if it is anything."""
-        self.num_cached = max(self.num_cached, step.num_reused)
+        self.num_cached = max(self.num_cached, step.num_cached_tokens)
         if step.logprob is not None:
             self._steps.append(step)
         text = self._text(step)
@@ -101,7 +101,7 @@ class GeneratedChoice:
         steps, self._steps = self._steps, []
         return ChoiceDelta(self.index, text, steps, reason)
 
-    def _text(self, step: Step) -> str:
+    def _text(self, step: TokenOutput) -> str:
         text = ""
         if step.token_id is not None:
             self.num_tokens += 1
@@ -147,20 +147,20 @@ class Generation:
 
 def request_metrics(answer: Generation) -> RequestMetrics | None:
     """Return how long a finished answer took, where that was asked for."""
-    account = answer.question.account
-    first_s, decode_s = account.time_to_first_token_s, account.decode_s
-    if not account.wants_metrics or first_s is None or decode_s is None:
+    stats = answer.question.stats
+    first_s, decode_s = stats.time_to_first_token_s, stats.decode_s
+    if not stats.wants_metrics or first_s is None or decode_s is None:
         return None
     num_gaps = answer.num_tokens - len(answer.choices)
     is_timed = num_gaps > 0 and decode_s > 0
     return RequestMetrics(
         time_to_first_token_ms=_ms(first_s),
-        queue_time_ms=_ms(account.queue_s or 0.0),
+        queue_time_ms=_ms(stats.queue_s or 0.0),
         generation_time_ms=_ms(decode_s),
         mean_itl_ms=_ms(decode_s * len(answer.choices) / num_gaps) if is_timed else None,
         tokens_per_second=round(answer.num_tokens / (first_s + decode_s), 2) if is_timed else None,
-        audio_decode_ms=_ms(account.decode_audio_s),
-        compute_ms=_ms(account.compute_s),
+        audio_decode_ms=_ms(stats.audio_decode_s),
+        compute_ms=_ms(stats.compute_s),
     )
 
 
@@ -173,13 +173,13 @@ async def prepare(
     turns: Sequence[prompt.Turn],
     clip: PreparedClip | None,
     asked: requests.GenerationOptions,
-    account: Account,
+    stats: RequestStats,
 ) -> Generation:
     """Return the answer, nothing said yet; or refuse the question before any work.
 
     Raises:
         BadRequest, ContextTooLong: see `prompt`; a token that the model does not have.
-        BadRequest, Unavailable: see `Grammars.compile`.
+        BadRequest, Unavailable: see `GrammarCompiler.compile`.
     """
     loaded = served.checkpoint
     ids = await _token_ids(served, turns, clip.num_tokens if clip else 0)
@@ -189,9 +189,9 @@ async def prepare(
     params = _params(loaded.limits, asked, max_tokens)
     num_choices = (asked.n or 1) if isinstance(asked, requests.ChatRequest) else 1
     grammar = await _grammar(served, asked.response_format)
-    _expect(account, ids, clip, num_choices, max_tokens)
+    _expect(stats, ids, clip, num_choices, max_tokens)
     question = GenerationRequest(
-        ids, clip, params, asked.stop or (), num_choices, grammar, account, served.caller
+        ids, clip, params, asked.stop or (), num_choices, grammar, stats, served.caller
     )
     tokenizer = loaded.processor.tokenizer
     choices = [
@@ -217,16 +217,16 @@ def log_fields(question: GenerationRequest) -> dict[str, object]:
 
 
 def _expect(
-    account: Account,
+    stats: RequestStats,
     ids: Sequence[int],
     clip: PreparedClip | None,
     num_choices: int,
     max_tokens: int,
 ) -> None:
-    account.num_choices = num_choices
-    account.num_windows_left = clip.num_windows if clip else 0
-    account.num_prompt = account.num_prompt_left = len(ids)
-    account.num_output_left = num_choices * max_tokens
+    stats.num_choices = num_choices
+    stats.num_windows_left = clip.num_windows if clip else 0
+    stats.num_prompt_tokens = stats.num_prompt_tokens_left = len(ids)
+    stats.num_output_tokens_left = num_choices * max_tokens
 
 
 def _asked_tokens(asked: requests.GenerationOptions) -> tuple[int | None, str]:
@@ -245,7 +245,9 @@ def _check_biases(asked: requests.GenerationOptions, vocabulary_size: int) -> No
             )
 
 
-def _params(limits: Limits, asked: requests.GenerationOptions, max_tokens: int) -> SamplingParams:
+def _params(
+    limits: ModelLimits, asked: requests.GenerationOptions, max_tokens: int
+) -> SamplingParams:
     temperature, penalty = asked.temperature, asked.repetition_penalty
     return SamplingParams(
         max_tokens=max_tokens,
@@ -290,14 +292,14 @@ async def generate(
     """
     question, engine, started_s = answer.question, served.engine, time.monotonic()
     said_s: dict[int, float] = {}
-    with engine.load.holding(question.account), engine.submitted(question.asks()) as steps:
+    with engine.load.in_flight(question.stats), engine.generate_many(question.asks()) as steps:
         async for number, step in steps:
             _time(pod.metrics, said_s, number, started_s)
             with pod.metrics.detokenizing():
                 piece = answer.choices[number].take(step)
             if piece is not None:
                 if piece.finish_reason is not None:
-                    steps.leave(number)  # a stop string is not the engine's business
+                    steps.cancel(number)  # a stop string is not the engine's business
                 yield piece
     _count(pod.metrics, answer)
 
@@ -314,7 +316,7 @@ def _time(metrics: Metrics, said_s: dict[int, float], number: int, started_s: fl
 
 
 def _count(metrics: Metrics, answer: Generation) -> None:
-    usage, account = answer.usage, answer.question.account
+    usage, stats = answer.usage, answer.question.stats
     details = usage.prompt_tokens_details
     metrics.tokens.labels("audio").inc(details.audio_tokens)
     metrics.tokens.labels("text").inc(details.text_tokens)
@@ -322,7 +324,7 @@ def _count(metrics: Metrics, answer: Generation) -> None:
     metrics.tokens.labels("output").inc(usage.completion_tokens)
     metrics.prompt_tokens.observe(usage.prompt_tokens)
     metrics.output_tokens.observe(usage.completion_tokens)
-    account.num_cached = details.cached_tokens
-    account.finish_reasons = tuple(choice.finish_reason for choice in answer.choices)
-    for reason in account.finish_reasons:
+    stats.num_cached_tokens = details.cached_tokens
+    stats.finish_reasons = tuple(choice.finish_reason for choice in answer.choices)
+    for reason in stats.finish_reasons:
         metrics.choices.labels(reason).inc()

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 
 from flamingo_pod.bench import children, compare, decoding, machine, options, outcome, table
-from flamingo_pod.bench.compare import Repeat, Row
-from flamingo_pod.bench.options import OURS, PROG, Options
-from flamingo_pod.bench.outcome import LeftOut, Machine, Measured
+from flamingo_pod.bench.compare import BenchRound, BenchRow
+from flamingo_pod.bench.options import OURS, PROG, BenchOptions
+from flamingo_pod.bench.outcome import BenchResult, MachineInfo, NoResult
 
 EXIT_FAILED = 1
 EXIT_NOT_INSTALLED = 5
@@ -41,11 +41,11 @@ def main(argv: Sequence[str]) -> int:
     return _status(rows, repeats)
 
 
-def measure(wanted: Options) -> list[Repeat]:
+def measure(wanted: BenchOptions) -> list[BenchRound]:
     """Return what each engine did in each repeat; who goes first changes from one to the next."""
     if not wanted.plan.quick:
         children.run(children.PREPARE, wanted)
-    repeats: list[Repeat] = []
+    repeats: list[BenchRound] = []
     for number in range(wanted.repeats):
         turn = number % len(wanted.engines)
         order = (*wanted.engines[turn:], *wanted.engines[:turn])
@@ -53,15 +53,18 @@ def measure(wanted: Options) -> list[Repeat]:
     return repeats
 
 
-def _measured(name: str, number: int, wanted: Options) -> Measured | LeftOut:
+def _measured(name: str, number: int, wanted: BenchOptions) -> BenchResult | NoResult:
     done = children.run(name, wanted)
-    told = done.reason if isinstance(done, LeftOut) else f"{done.used.cpu_s:.1f} CPU-s"
+    told = done.reason if isinstance(done, NoResult) else f"{done.used.cpu_s:.1f} CPU-s"
     _tell(f"{name} {number}/{wanted.repeats}: {told}")
     return done
 
 
 def _show(
-    argv: Sequence[str], wanted: Options, found: tuple[list[Row], Repeat], where: Machine
+    argv: Sequence[str],
+    wanted: BenchOptions,
+    found: tuple[list[BenchRow], BenchRound],
+    where: MachineInfo,
 ) -> None:
     rows, outcomes = found
     notes = table.footnotes({name: outcomes[name] for name in wanted.engines})
@@ -76,7 +79,7 @@ def _show(
 
 
 def _report(
-    argv: Sequence[str], rows: list[Row], repeats: list[Repeat], found: Machine
+    argv: Sequence[str], rows: list[BenchRow], repeats: list[BenchRound], found: MachineInfo
 ) -> dict[str, Any]:
     return {
         "command": [*argv],
@@ -88,7 +91,7 @@ def _report(
     }
 
 
-def _status(rows: list[Row], repeats: list[Repeat]) -> int:
+def _status(rows: list[BenchRow], repeats: list[BenchRound]) -> int:
     """Return 1 when an engine that should have run did not, or ours said other tokens."""
     failed = any(out.is_failure for out in compare.left_out(repeats).values())
     is_wrong = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from flamingo_pod.bench import children, job, outcome, task
-from flamingo_pod.bench.outcome import LeftOut, Measured
+from flamingo_pod.bench.outcome import BenchResult, NoResult
 from flamingo_pod.bench.rivals import continuous, ours, transformers_generate, vllm_cpu
-from flamingo_pod.bench.task import CannotRun, Task
+from flamingo_pod.bench.task import BenchTask, EngineUnavailable
 from flamingo_pod.weights.errors import CannotLoad
 
-RUN: Mapping[str, Callable[[Task], Measured]] = {
+RUN: Mapping[str, Callable[[BenchTask], BenchResult]] = {
     "generate": transformers_generate.one_by_one,
     "static": transformers_generate.static_batches,
     "continuous": continuous.run,
@@ -31,16 +31,16 @@ def main() -> None:
     Path(todo.result).write_text(text, encoding="utf-8")
 
 
-def _done(todo: job.Job) -> Measured | LeftOut:
+def _done(todo: job.BenchJob) -> BenchResult | NoResult:
     try:
         if todo.engine == children.PREPARE:
             task.load(todo.model)
-            return LeftOut("nothing was measured", is_failure=False)
+            return NoResult("nothing was measured", is_failure=False)
         return RUN[todo.engine](task.create(todo.plan, todo.model))
-    except CannotRun as error:
-        return LeftOut(str(error), is_failure=False)
+    except EngineUnavailable as error:
+        return NoResult(str(error), is_failure=False)
     except CannotLoad as error:
-        return LeftOut(str(error), is_failure=True)
+        return NoResult(str(error), is_failure=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from flamingo_pod.bench import job as jobs
 from flamingo_pod.bench import outcome
-from flamingo_pod.bench.job import Job
-from flamingo_pod.bench.options import Options
-from flamingo_pod.bench.outcome import LeftOut, Measured
+from flamingo_pod.bench.job import BenchJob
+from flamingo_pod.bench.options import BenchOptions
+from flamingo_pod.bench.outcome import BenchResult, NoResult
 
 LIMIT_S = 3600.0
 """A rival that hangs ends its own run, not the whole benchmark."""
@@ -29,23 +29,23 @@ NEEDS = {"vllm": "vllm"}
 """The package without which an engine is left out; never installed by us."""
 
 
-def run(engine: str, options: Options) -> Measured | LeftOut:
+def run(engine: str, options: BenchOptions) -> BenchResult | NoResult:
     """Return what came of `engine`, which says so in a file: libraries write where they like."""
     if engine in NEEDS and importlib.util.find_spec(NEEDS[engine]) is None:
-        return LeftOut(f"{NEEDS[engine]} is not installed", is_failure=False)
+        return NoResult(f"{NEEDS[engine]} is not installed", is_failure=False)
     with tempfile.TemporaryDirectory(prefix="flamingo-bench-") as folder:
         result = Path(folder) / "result.json"
-        job = Job(engine, options.plan, options.model, str(result))
+        job = BenchJob(engine, options.plan, options.model, str(result))
         ended = _ended(job)
         if ended is None:
-            return LeftOut(f"not done after {LIMIT_S:.0f} s", is_failure=True)
+            return NoResult(f"not done after {LIMIT_S:.0f} s", is_failure=True)
         if ended.returncode != 0 or not result.exists():
             sys.stderr.write(ended.stderr)
-            return LeftOut(_last_words(ended), is_failure=True)
+            return NoResult(_last_words(ended), is_failure=True)
         return outcome.parse(json.loads(result.read_text(encoding="utf-8")))
 
 
-def _ended(job: Job) -> subprocess.CompletedProcess[str] | None:
+def _ended(job: BenchJob) -> subprocess.CompletedProcess[str] | None:
     command = [sys.executable, "-P", "-m", "flamingo_pod.bench.child"]
     try:
         return subprocess.run(

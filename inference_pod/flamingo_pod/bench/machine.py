@@ -6,12 +6,12 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from flamingo_pod.bench.outcome import Machine
+from flamingo_pod.bench.outcome import MachineInfo
 
 
-def look() -> Machine:
+def look() -> MachineInfo:
     """Return this machine and this code."""
-    return Machine(
+    return MachineInfo(
         cpu=_cpu(),
         num_cores=os.cpu_count() or 1,
         load_average=round(os.getloadavg()[0], 2),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flamingo_pod.bench.outcome import Used
+from flamingo_pod.bench.outcome import ResourceUsage
 
 BYTES_PER_RSS = 1 if sys.platform == "darwin" else 1024
 
@@ -19,7 +19,7 @@ def cpu_s() -> float:
 
 
 @dataclass(slots=True)
-class Meter:
+class ResourceMeter:
     """Wall and CPU time since it was made."""
 
     started_s: float = field(default_factory=time.perf_counter)
@@ -33,9 +33,9 @@ class Meter:
         """Return when `moment_s` has come: nothing has arrived before."""
         time.sleep(max(0.0, moment_s - self.now_s()))
 
-    def stop(self) -> Used:
+    def stop(self) -> ResourceUsage:
         """Return what was used."""
-        return Used(
+        return ResourceUsage(
             cpu_s=cpu_s() - self.started_cpu_s,
             wall_s=self.now_s(),
             peak_rss_bytes=_rusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_RSS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flamingo_pod.bench.workload import KINDS, Plan
+from flamingo_pod.bench.workload import KINDS, WorkloadPlan
 
 PROG = "flamingo bench"
 REFERENCE = "generate"
@@ -36,10 +36,10 @@ workloads, of 16 clips of 4 to 40 s and answers of 16 to 128 tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class BenchOptions:
     """What the person wants."""
 
-    plan: Plan
+    plan: WorkloadPlan
     model: str
     engines: tuple[str, ...]
     repeats: int
@@ -47,7 +47,7 @@ class Options:
     markdown: bool
 
 
-def parse(argv: Sequence[str]) -> Options:
+def parse(argv: Sequence[str]) -> BenchOptions:
     """Return the options, or print every fault and exit with status 2."""
     parser = _parser()
     given = parser.parse_args(argv)
@@ -55,7 +55,7 @@ def parse(argv: Sequence[str]) -> Options:
     if told := [*_faults(given, engines)]:
         print(f"{PROG}: " + f"\n{PROG}: ".join(told), file=sys.stderr)  # noqa: T201 - usage goes to a person
         raise SystemExit(2)
-    return Options(
+    return BenchOptions(
         plan=_plan(given),
         model=given.model or ("flamingo-tiny" if given.quick else "flamingo-tiny-27m"),
         engines=engines,
@@ -65,12 +65,12 @@ def parse(argv: Sequence[str]) -> Options:
     )
 
 
-def _plan(given: Any) -> Plan:
+def _plan(given: Any) -> WorkloadPlan:
     is_repeated = given.workload == "repeated"
     usual_clips = 3 if is_repeated else 9
     if not given.quick:
         usual_clips = 8 if is_repeated else 16
-    return Plan(
+    return WorkloadPlan(
         kind=given.workload,
         num_clips=given.clips or usual_clips,
         num_questions=(given.questions or 4) if is_repeated else 1,

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BenchOutput:
     """One request's tokens, and when the first of them came."""
 
     number: int
@@ -21,7 +21,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class ResourceUsage:
     """What the measured part of a run took of the machine."""
 
     cpu_s: float
@@ -30,7 +30,7 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowUps:
+class FollowUpReuse:
     """How much of its prompt each further question about a clip made the engine read again."""
 
     shares: tuple[float, ...]
@@ -39,19 +39,19 @@ class FollowUps:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class BenchResult:
     """One run of one engine."""
 
-    used: Used
-    answers: tuple[Answer, ...]
+    used: ResourceUsage
+    answers: tuple[BenchOutput, ...]
     note: str = ""
     stages_s: Mapping[str, float] = field(default_factory=dict)
     """What each stage took, where the engine tells."""
-    follow_ups: FollowUps | None = None
+    follow_ups: FollowUpReuse | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class NoResult:
     """Why an engine has no figures."""
 
     reason: str
@@ -60,7 +60,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineInfo:
     """What belongs beside a figure."""
 
     cpu: str
@@ -72,28 +72,28 @@ class Machine:
     transformers: str
 
 
-def encode(outcome: Measured | LeftOut) -> dict[str, Any]:
+def encode(outcome: BenchResult | NoResult) -> dict[str, Any]:
     """Return `outcome` as JSON's types."""
     return asdict(outcome)
 
 
-def parse(told: Mapping[str, Any]) -> Measured | LeftOut:
+def parse(told: Mapping[str, Any]) -> BenchResult | NoResult:
     """Return what `encode` was given."""
     if "reason" in told:
-        return LeftOut(**told)
+        return NoResult(**told)
     follow_ups = told["follow_ups"]
-    return Measured(
-        used=Used(**told["used"]),
+    return BenchResult(
+        used=ResourceUsage(**told["used"]),
         answers=tuple(map(_answer, told["answers"])),
         note=told["note"],
         stages_s=told["stages_s"],
         follow_ups=follow_ups
-        and FollowUps(tuple(follow_ups["shares"]), tuple(follow_ups["least"])),
+        and FollowUpReuse(tuple(follow_ups["shares"]), tuple(follow_ups["least"])),
     )
 
 
-def _answer(told: Mapping[str, Any]) -> Answer:
-    return Answer(
+def _answer(told: Mapping[str, Any]) -> BenchOutput:
+    return BenchOutput(
         told["number"],
         tuple(told["token_ids"]),
         told["first_token_s"],

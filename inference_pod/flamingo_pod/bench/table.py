@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
 
-from flamingo_pod.bench.compare import Row
+from flamingo_pod.bench.compare import BenchRow
 from flamingo_pod.bench.options import BASELINE, REFERENCE
-from flamingo_pod.bench.outcome import FollowUps, LeftOut, Machine, Measured
+from flamingo_pod.bench.outcome import BenchResult, FollowUpReuse, MachineInfo, NoResult
 
 HEADINGS = (
     "engine",
@@ -27,7 +27,7 @@ MISSING = "-"
 BYTES_PER_MB = 1_000_000
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: BenchRow) -> tuple[str, ...]:
     """Return the texts of one row, as many as there are headings."""
     return (
         row.engine,
@@ -43,7 +43,7 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def rich(rows: Iterable[Row]) -> Table:
+def rich(rows: Iterable[BenchRow]) -> Table:
     """Return the table for a terminal, or, drawn without lines, for programs."""
     table = Table(HEADINGS[0], box=None, header_style="bold", pad_edge=False)
     for heading in HEADINGS[1:]:
@@ -53,18 +53,18 @@ def rich(rows: Iterable[Row]) -> Table:
     return table
 
 
-def markdown(rows: Iterable[Row]) -> str:
+def markdown(rows: Iterable[BenchRow]) -> str:
     """Return the table in Markdown."""
     rule = ["---", *["---:"] * (len(HEADINGS) - 1)]
     lines = [HEADINGS, rule, *map(cells, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def footnotes(outcomes: Mapping[str, Measured | LeftOut]) -> list[str]:
+def footnotes(outcomes: Mapping[str, BenchResult | NoResult]) -> list[str]:
     """Return what the table has no column for: who is missing, notes, stages, follow-ups."""
     told = []
     for name, outcome in outcomes.items():
-        if isinstance(outcome, LeftOut):
+        if isinstance(outcome, NoResult):
             told.append(
                 f"{name}: {'failed' if outcome.is_failure else 'left out'}: {outcome.reason}"
             )
@@ -73,7 +73,7 @@ def footnotes(outcomes: Mapping[str, Measured | LeftOut]) -> list[str]:
     return told
 
 
-def origin(command: Sequence[str], machine: Machine) -> str:
+def origin(command: Sequence[str], machine: MachineInfo) -> str:
     """Return the line that says where the figures are from."""
     return (
         f"`flamingo bench {' '.join(command)}` on {machine.cpu}, {machine.num_cores} cores "
@@ -82,7 +82,7 @@ def origin(command: Sequence[str], machine: Machine) -> str:
     )
 
 
-def _of_run(run: Measured) -> list[str]:
+def _of_run(run: BenchResult) -> list[str]:
     told = [run.note] if run.note else []
     if run.stages_s:
         stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in run.stages_s.items())
@@ -92,7 +92,7 @@ def _of_run(run: Measured) -> list[str]:
     return told
 
 
-def _follow_ups(follow_ups: FollowUps) -> str:
+def _follow_ups(follow_ups: FollowUpReuse) -> str:
     return (
         f"further questions about a clip read {_percents(follow_ups.shares)} of their prompt; "
         f"new in it is {_percents(follow_ups.least)}"
@@ -103,13 +103,13 @@ def _percents(shares: Iterable[float]) -> str:
     return ", ".join(f"{share:.1%}" for share in shares)
 
 
-def _seconds_and_range(row: Row) -> str:
+def _seconds_and_range(row: BenchRow) -> str:
     low_s, high_s = row.cpu_range_s
     spread = f" ({low_s:.1f}-{high_s:.1f})" if low_s != high_s else ""
     return f"{row.cpu_s:.1f}{spread}"
 
 
-def _same(row: Row) -> str:
+def _same(row: BenchRow) -> str:
     tied = f" + {row.num_tied} tied" if row.num_tied else ""
     return f"{row.num_exact}/{row.num_requests}{tied}"
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flamingo_pod.bench import sound, workload
-from flamingo_pod.bench.outcome import Answer
+from flamingo_pod.bench.outcome import BenchOutput
 from flamingo_pod.bench.sound import Samples
-from flamingo_pod.bench.workload import Plan, Workload
+from flamingo_pod.bench.workload import Workload, WorkloadPlan
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.checkpoint import Checkpoint
@@ -16,12 +16,12 @@ from flamingo_pod.model.checkpoint import Checkpoint
 SEED_OF_SOUND = 1000
 
 
-class CannotRun(Exception):
+class EngineUnavailable(Exception):
     """The engine is not to be had here; says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class BenchTask:
     """The work, ready to be done."""
 
     checkpoint: Checkpoint
@@ -29,7 +29,7 @@ class Task:
     clips: tuple[Samples, ...]
 
 
-def create(plan: Plan, model: str) -> Task:
+def create(plan: WorkloadPlan, model: str) -> BenchTask:
     """Return the task: nothing of this is measured.
 
     Raises:
@@ -38,7 +38,7 @@ def create(plan: Plan, model: str) -> Task:
     work = workload.build(plan)
     first = SEED_OF_SOUND * (plan.seed + 1)
     clips = [sound.clip(seconds, first + number) for number, seconds in enumerate(work.clips_s)]
-    return Task(load(model), work, tuple(clips))
+    return BenchTask(load(model), work, tuple(clips))
 
 
 def load(model: str) -> Checkpoint:
@@ -46,7 +46,7 @@ def load(model: str) -> Checkpoint:
 
     So that every answer is as long as asked, in every engine alike.
     """
-    source = checkpoint.Source(
+    source = checkpoint.CheckpointSource(
         id=model,
         revision=None,
         dtype="float32",
@@ -59,7 +59,7 @@ def load(model: str) -> Checkpoint:
     return dataclasses.replace(loaded, limits=unending)
 
 
-def checked(answers: Sequence[Answer], work: Workload) -> tuple[Answer, ...]:
+def checked(answers: Sequence[BenchOutput], work: Workload) -> tuple[BenchOutput, ...]:
     """Return the answers in the requests' order; a request with too few tokens is a bug."""
     by_number = {answer.number: answer for answer in answers}
     for request in work.requests:

@@ -29,7 +29,7 @@ WARM_UP_CLIP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class ValueRange:
     """Both ends are included."""
 
     low: float
@@ -37,25 +37,25 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class WorkloadSize:
     """How much of it there is."""
 
-    clip_s: Range
-    answer_tokens: Range
+    clip_s: ValueRange
+    answer_tokens: ValueRange
     mean_gap_s: float
     """Between two arrivals. Far below what a request costs, so that the engines are kept busy."""
 
 
-SIZES: Mapping[bool, Size] = {
-    False: Size(Range(4, 40), Range(16, 128), mean_gap_s=0.25),
-    True: Size(Range(1, 34), Range(4, 12), mean_gap_s=0.01),
+WORKLOAD_SIZES: Mapping[bool, WorkloadSize] = {
+    False: WorkloadSize(ValueRange(4, 40), ValueRange(16, 128), mean_gap_s=0.25),
+    True: WorkloadSize(ValueRange(1, 34), ValueRange(4, 12), mean_gap_s=0.01),
 }
 """By whether it is quick."""
-EQUAL = Size(Range(30, 30), Range(64, 64), mean_gap_s=0.0)
+EQUAL = WorkloadSize(ValueRange(30, 30), ValueRange(64, 64), mean_gap_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WorkloadPlan:
     """What is chosen on the command line of a workload."""
 
     kind: Kind
@@ -68,7 +68,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WorkloadRequest:
     """One question about one clip."""
 
     number: int
@@ -86,16 +86,16 @@ class Workload:
     """`clips_s` holds the measured clips, then the follow-ups' clip, then the warm-up's."""
 
     clips_s: tuple[float, ...]
-    requests: tuple[Request, ...]
-    follow_ups: tuple[Request, ...]
+    requests: tuple[WorkloadRequest, ...]
+    follow_ups: tuple[WorkloadRequest, ...]
     """A first question and the further ones, about a clip that is in no other request."""
-    warm_up: Request
+    warm_up: WorkloadRequest
 
 
-def build(plan: Plan) -> Workload:
+def build(plan: WorkloadPlan) -> Workload:
     """Return the workload that `plan` describes."""
     random = np.random.default_rng(plan.seed)
-    size = EQUAL if plan.kind == "equal" else SIZES[plan.quick]
+    size = EQUAL if plan.kind == "equal" else WORKLOAD_SIZES[plan.quick]
     clips_s = [_length_s(random, size.clip_s) for _ in range(plan.num_clips)]
     gaps_s = random.exponential(size.mean_gap_s * plan.arrival_scale, plan.num_clips)
     arrivals_s = np.cumsum(gaps_s) - gaps_s[0] if plan.kind == "staggered" else gaps_s * 0
@@ -108,7 +108,7 @@ def build(plan: Plan) -> Workload:
         clips_s=(*clips_s, FOLLOW_UP_CLIP_S, WARM_UP_CLIP_S),
         requests=tuple(requests),
         follow_ups=_follow_ups(plan.num_clips),
-        warm_up=Request(0, plan.num_clips + 1, conversation(0, 0), num_tokens=4),
+        warm_up=WorkloadRequest(0, plan.num_clips + 1, conversation(0, 0), num_tokens=4),
     )
 
 
@@ -127,15 +127,15 @@ def conversation(first: int, num_before: int) -> tuple[Turn, ...]:
 
 def _request(
     random: np.random.Generator,
-    size: Size,
+    size: WorkloadSize,
     place: tuple[int, int],
     num_clips: int,
     arrival_s: float,
-) -> Request:
+) -> WorkloadRequest:
     clip, turn = place
     number = turn * num_clips + clip
     low, high = size.answer_tokens.low, size.answer_tokens.high
-    return Request(
+    return WorkloadRequest(
         number=number,
         clip=clip,
         turns=conversation(clip, turn),
@@ -145,11 +145,11 @@ def _request(
     )
 
 
-def _follow_ups(clip: int) -> tuple[Request, ...]:
+def _follow_ups(clip: int) -> tuple[WorkloadRequest, ...]:
     numbers = range(NUM_FOLLOW_UPS + 1)
-    return tuple(Request(n, clip, conversation(n, 0), num_tokens=4) for n in numbers)
+    return tuple(WorkloadRequest(n, clip, conversation(n, 0), num_tokens=4) for n in numbers)
 
 
-def _length_s(random: np.random.Generator, clip_s: Range) -> float:
+def _length_s(random: np.random.Generator, clip_s: ValueRange) -> float:
     """Return a length in whole tenths: transformers fails on a last window of 20 ms or less."""
     return round(float(random.uniform(clip_s.low, clip_s.high)), 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flamingo_common.service.checks import Check, failed, ok, warning
 from flamingo_pod.model.builtin import build
-from flamingo_pod.model.builtin.sizes import SIZES
+from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
 from flamingo_pod.weights import folder, hub
 from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
 from flamingo_pod.weights.folder import FolderContents
@@ -17,7 +17,7 @@ SERVED = ("musicflamingo", "audioflamingo3")
 
 def inspect(model: str, revision: str | None) -> tuple[FolderContents | None, list[Check]]:
     """Return what the model holds, where that is known, and what was found."""
-    if model in SIZES:
+    if model in BUILTIN_MODELS:
         return None, list(_builtin(model))
     if Path(model).is_dir():
         return _whole(Path(model))

@@ -14,7 +14,7 @@ Samples = NDArray[np.float32]
 
 
 @dataclass(eq=False, slots=True)
-class Window:
+class AudioWindow:
     """At most 30 s of a clip."""
 
     key: bytes
@@ -27,18 +27,18 @@ class Window:
 
 
 @dataclass(eq=False, slots=True)
-class Audio:
+class ClipAudio:
     """One clip; whoever holds it keeps its states, so that nothing is encoded twice."""
 
-    windows: abc.Sequence[Window] = field(default_factory=list)
+    windows: abc.Sequence[AudioWindow] = field(default_factory=list)
 
     @classmethod
-    def of(cls, samples: Samples, salt: bytes = b"") -> "Audio":
+    def from_samples(cls, samples: Samples, salt: bytes = b"") -> "ClipAudio":
         """Return mono 16 kHz float32 `samples` cut into windows; a tail without a token goes."""
         parts = (samples[start:stop] for start, stop in windows.spans(len(samples)))
         return cls(
             [
-                Window(window_key(salt, part), part, windows.num_tokens_of_window(len(part)))
+                AudioWindow(window_key(salt, part), part, windows.num_tokens_of_window(len(part)))
                 for part in parts
             ]
         )

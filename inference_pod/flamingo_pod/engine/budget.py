@@ -13,7 +13,7 @@ SMOOTHING = 0.2
 
 
 @dataclass(slots=True)
-class Budget:
+class TokenBudget:
     """Adapts to the pace of the machine."""
 
     target_s: float = 0.05

@@ -21,7 +21,7 @@ MAX_STALE = 64
 
 
 @dataclass(slots=True)
-class _Entry(Generic[V]):
+class _CacheEntry(Generic[V]):
     value: V
     size_bytes: int
     cost_s_per_byte: float
@@ -29,7 +29,7 @@ class _Entry(Generic[V]):
     """Of its one heap entry that counts; those with another place are outdated."""
 
 
-class Cache(Generic[V]):
+class CostAwareCache(Generic[V]):
     """At most `max_bytes` of values; the one worth least goes first.
 
     GreedyDual-Size (Cao & Irani, "Cost-Aware WWW Proxy Caching Algorithms",
@@ -58,7 +58,7 @@ class Cache(Generic[V]):
         """Told a key, and whether it is in the cache from now on."""
         self.num_evictions = 0
         """Values that made room for another; neither replaced ones nor those too large to keep."""
-        self._entries: dict[Hashable, _Entry[V]] = {}
+        self._entries: dict[Hashable, _CacheEntry[V]] = {}
         self._heap: list[tuple[float, int, Hashable]] = []
         """(worth, place, key), least first; of equal worth, the one used earlier."""
         self._clock = 0.0
@@ -95,13 +95,13 @@ class Cache(Generic[V]):
             return
         while self.size_bytes + size_bytes > self.max_bytes:
             self._evict()
-        entry = _Entry(value, size_bytes, cost_s / size_bytes)
+        entry = _CacheEntry(value, size_bytes, cost_s / size_bytes)
         self._entries[key] = entry
         self.size_bytes += size_bytes
         self._renew(key, entry)
         self.on_change(key, True)
 
-    def _renew(self, key: Hashable, entry: _Entry[V]) -> None:
+    def _renew(self, key: Hashable, entry: _CacheEntry[V]) -> None:
         """Give the entry its full worth at this hour of the clock."""
         self._last_place += 1
         entry.place = self._last_place

@@ -14,17 +14,17 @@ from flamingo_common.wire.report import MAX_REPORTED_CLIPS
 
 
 @dataclass(frozen=True, slots=True)
-class _Clip:
+class _ClipEntry:
     window_keys: frozenset[bytes]
     prefix_keys: set[bytes] = field(default_factory=set)
 
 
-class Clips:
+class ClipIndex:
     """At most `max_names` of them, the longest unused forgotten first."""
 
     def __init__(self, max_names: int = MAX_REPORTED_CLIPS) -> None:
         self._max_names = max_names
-        self._known: dict[str, _Clip] = {}
+        self._known: dict[str, _ClipEntry] = {}
         """The longest unused first."""
         self._by_key: dict[bytes, set[str]] = {}
         self._cached: set[bytes] = set()
@@ -40,7 +40,7 @@ class Clips:
         if not keys:
             return
         before = self._forget(name)
-        clip = before if before and before.window_keys == keys else _Clip(keys)
+        clip = before if before and before.window_keys == keys else _ClipEntry(keys)
         clip.prefix_keys.intersection_update(self._cached)
         if prefix_key is not None:
             clip.prefix_keys.add(prefix_key)
@@ -64,7 +64,7 @@ class Clips:
         else:
             self._held[name] = None
 
-    def _forget(self, name: str) -> _Clip | None:
+    def _forget(self, name: str) -> _ClipEntry | None:
         clip = self._known.pop(name, None)
         self._held.pop(name, None)
         for key in clip.window_keys | clip.prefix_keys if clip else ():

@@ -11,28 +11,38 @@ import math
 import time
 from collections import abc
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 
 from flamingo_common.audio.windows import TOKENS_PER_WINDOW
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire.responses import FinishReason
-from flamingo_pod.engine import forward, kv, sampler
-from flamingo_pod.engine.audio import Audio, Window
-from flamingo_pod.engine.clips import Clips
-from flamingo_pod.engine.encoder import Encoder
+from flamingo_pod.engine import forward, sampler
+from flamingo_pod.engine.audio import AudioWindow, ClipAudio
+from flamingo_pod.engine.clips import ClipIndex
+from flamingo_pod.engine.encoder import AudioEncoder
 from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.kv import KvPool
-from flamingo_pod.engine.load import Load
-from flamingo_pod.engine.profile import Profile
-from flamingo_pod.engine.request_stats import Account
-from flamingo_pod.engine.runner import Asked, Outcome, Runner
-from flamingo_pod.engine.scheduler import Limits, Plan, Scheduler, WindowJob
-from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, State, Step
+from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.options import EngineOptions, ModelImpl
+from flamingo_pod.engine.profile import EngineProfile
+from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.runner import ModelRunner, Outcome, SequenceInputs
+from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits, StepPlan, WindowJob
+from flamingo_pod.engine.sequence import (
+    Prefix,
+    SamplingParams,
+    Sequence,
+    SequenceState,
+    TokenOutput,
+)
 from flamingo_pod.engine.shares import shares
 from flamingo_pod.model.checkpoint import Checkpoint
 
+FORWARDS: abc.Mapping[ModelImpl, abc.Callable[..., forward.Forward]] = {
+    "fused": forward.FusedForward,
+    "transformers": forward.TransformersForward,
+}
 MAX_FAULTS = 3
 """So many steps in a row without one that succeeds, and the engine is broken."""
 
@@ -42,74 +52,60 @@ class Prompt:
     """Token ids with a `<sound>` slot for each of the audio's tokens."""
 
     token_ids: abc.Sequence[int]
-    audio: Audio | None = None
+    audio: ClipAudio | None = None
     salt: bytes = b""
     """Sequences share KV only with those of the same salt."""
     deadline_s: float = math.inf
     """When nobody waits for it any more; it hurries when that is near."""
     grammar: Grammar | None = None
     """What the answer must be, at its start; a sequence needs one of its own."""
-    account: Account = field(default_factory=Account)
+    stats: RequestStats = field(default_factory=RequestStats)
     """Its request's, which the engine fills in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How large the engine is."""
-
-    num_kv_tokens: int
-    max_cache_bytes: int = 2**30
-    is_reference: bool = False
-    """Run transformers' modules instead of the lean forward."""
-    max_running: int = 64
-
-    @classmethod
-    def for_checkpoint(cls, checkpoint: Checkpoint, **changes: Any) -> "Options":
-        """Return options that fit the machine: a GPU's free memory, or a share of the host's."""
-        return cls(num_kv_tokens=kv.num_tokens_that_fit(checkpoint.model), **changes)
-
-
-class Poison(Exception):
+class SequenceFailed(Exception):
     """This sequence made the model fail; others go on."""
 
 
-class Broken(Exception):
+class EngineBroken(Exception):
     """The engine fails whatever it is given."""
 
 
-Emit = abc.Callable[[Step | Exception], None]
+Emit = abc.Callable[[TokenOutput | Exception], None]
 """Takes a sequence's steps, and what ended it if that was no step."""
 
 
 @dataclass(slots=True)
 class _Client:
-    asked: Asked
+    asked: SequenceInputs
     emit: Emit
 
 
 @dataclass(slots=True)
-class Core:
+class EngineCore:
     """The engine without a thread."""
 
     checkpoint: Checkpoint
-    options: Options
+    options: EngineOptions
     scheduler: Scheduler = field(init=False)
-    runner: Runner = field(init=False)
-    profile: Profile = field(default_factory=Profile)
-    clips: Clips = field(default_factory=Clips)
+    runner: ModelRunner = field(init=False)
+    profile: EngineProfile = field(default_factory=EngineProfile)
+    clips: ClipIndex = field(default_factory=ClipIndex)
     _clients: dict[Sequence, _Client] = field(default_factory=dict)
     _numbers: abc.Iterator[int] = field(default_factory=itertools.count)
     _num_faults: int = 0
 
     def __post_init__(self) -> None:
         model = self.checkpoint.model
-        limits = Limits(self.options.num_kv_tokens, max_running=self.options.max_running)
+        limits = SchedulerLimits(
+            kv_cache_tokens=self.options.kv_cache_tokens, max_num_seqs=self.options.max_num_seqs
+        )
         self.scheduler = Scheduler(limits)
-        pool = KvPool(model.config.text_config, limits.num_kv_tokens, model.lm_head.weight)
-        kind = forward.Reference if self.options.is_reference else forward.Lean
-        cache_bytes = self.options.max_cache_bytes
-        encoder = Encoder(self.checkpoint, self.profile, max_cache_bytes=cache_bytes)
-        self.runner = Runner(self.checkpoint, pool, kind(model, pool), encoder, self.profile)
+        pool = KvPool(model.config.text_config, limits.kv_cache_tokens, model.lm_head.weight)
+        kind = FORWARDS[self.options.model_impl]
+        cache_bytes = self.options.encoder_cache_bytes
+        encoder = AudioEncoder(self.checkpoint, self.profile, max_cache_bytes=cache_bytes)
+        self.runner = ModelRunner(self.checkpoint, pool, kind(model, pool), encoder, self.profile)
         self.scheduler.memory.on_change = encoder.states.on_change = self.clips.tell
 
     def has_work(self) -> bool:
@@ -126,7 +122,7 @@ class Core:
         """Tokens of the pool that running sequences hold."""
         return self.scheduler.memory.num_reserved
 
-    def lookups(self) -> dict[str, tuple[int, int]]:
+    def cache_lookups(self) -> dict[str, tuple[int, int]]:
         """Return by cache how many windows, or in `kv` tokens, were looked up, and found."""
         encoder, profile = self.runner.encoder, self.profile
         caches = {"states": encoder.states, "rows": encoder.rows}
@@ -136,16 +132,20 @@ class Core:
         }
         return counts | {"kv": (profile.num_prompt_tokens, profile.num_reused_tokens)}
 
-    def expect(self, windows: abc.Sequence[Window], account: Account) -> None:
-        """Take off an embedding's account what the cache holds, and note under what its clip is."""
-        if account.submitted_s is None:
-            account.submitted_s = time.monotonic()
-            account.num_windows_left = self._num_missing(windows)
-        if account.clip:
-            self.clips.note(account.clip, [window.key for window in windows], None)
+    def expect(self, windows: abc.Sequence[AudioWindow], stats: RequestStats) -> None:
+        """Take off an embedding's stats what the cache holds, and note under what its clip is."""
+        if stats.submitted_s is None:
+            stats.submitted_s = time.monotonic()
+            stats.num_windows_left = self._num_missing(windows)
+        if stats.clip_name:
+            self.clips.note(stats.clip_name, [window.key for window in windows], None)
 
     def embed(
-        self, placed: abc.Sequence[tuple[Window, int]], account: Account, *, is_projected: bool
+        self,
+        placed: abc.Sequence[tuple[AudioWindow, int]],
+        stats: RequestStats,
+        *,
+        is_projected: bool,
     ) -> list[torch.Tensor]:
         """Return rows of windows at their places in a clip, `(tokens, width)` each."""
         encoder, windows, started_s = self.runner.encoder, [w for w, _ in placed], time.monotonic()
@@ -155,12 +155,12 @@ class Core:
         else:
             encoder.encode(windows)
             rows = [window.states for window in windows]
-        account.take_encoded(sum(window.is_encoded for window in fresh))
+        stats.record_encoded_windows(sum(window.is_encoded for window in fresh))
         spent_s = time.monotonic() - started_s
-        account.compute_s += spent_s
-        account.encode_s += spent_s
-        account.encoded_s = started_s + spent_s
-        account.started_s = account.started_s or started_s
+        stats.compute_s += spent_s
+        stats.encode_s += spent_s
+        stats.encoded_s = started_s + spent_s
+        stats.started_s = stats.started_s or started_s
         return rows
 
     def submit(self, prompt: Prompt, params: SamplingParams, seed: int, emit: Emit) -> Sequence:
@@ -172,11 +172,11 @@ class Core:
             arrived_s=time.monotonic(),
             prefix_of=self._prefix(prompt),
             salt=prompt.salt,
-            account=prompt.account,
+            stats=prompt.stats,
             deadline_s=prompt.deadline_s,
         )
         self._open(prompt, sequence)
-        asked = Asked(prompt.audio, seed, frozenset(prompt.token_ids), prompt.grammar)
+        asked = SequenceInputs(prompt.audio, seed, frozenset(prompt.token_ids), prompt.grammar)
         self._clients[sequence] = _Client(asked, emit)
         self.scheduler.submit(sequence)
         return sequence
@@ -189,11 +189,11 @@ class Core:
         self.scheduler.end(sequence, now_s=time.monotonic(), is_kept=True)
         self._tidy(prefix)
 
-    def step(self, load: Load | None = None) -> None:
+    def step(self, load: EngineLoad | None = None) -> None:
         """Do one step of work, and let `load` learn from it.
 
         Raises:
-            Broken: `MAX_FAULTS` steps in a row have failed altogether.
+            EngineBroken: `MAX_FAULTS` steps in a row have failed altogether.
         """
         started_s = time.monotonic()
         plan = self.scheduler.plan(started_s)
@@ -212,51 +212,51 @@ class Core:
             self._measure(load)
 
     def _open(self, prompt: Prompt, sequence: Sequence) -> None:
-        """Take off the request's account what the caches hold, and note under what its clip is."""
-        account, prefix = sequence.account, sequence.prefix_of
-        if account.submitted_s is not None:
+        """Take off the request's stats what the caches hold, and note under what its clip is."""
+        stats, prefix = sequence.stats, sequence.prefix_of
+        if stats.submitted_s is not None:
             return  # it is another choice's already
-        account.submitted_s = sequence.arrived_s
+        stats.submitted_s = sequence.arrived_s
         if prefix is None or prompt.audio is None:
             return
         windows = prompt.audio.windows
         if prefix.key in self.scheduler.memory.prefixes:
-            account.num_windows_left = 0
-            account.num_prompt_left -= prefix.num_tokens
+            stats.num_windows_left = 0
+            stats.num_prompt_tokens_left -= prefix.num_tokens
         else:
-            account.num_windows_left = self._num_missing(windows)
-        if account.clip:
-            self.clips.note(account.clip, [window.key for window in windows], prefix.key)
+            stats.num_windows_left = self._num_missing(windows)
+        if stats.clip_name:
+            self.clips.note(stats.clip_name, [window.key for window in windows], prefix.key)
 
-    def _num_missing(self, windows: abc.Sequence[Window]) -> int:
+    def _num_missing(self, windows: abc.Sequence[AudioWindow]) -> int:
         cached = self.runner.encoder.states
         return sum(window.states is None and window.key not in cached for window in windows)
 
-    def _charge(self, plan: Plan, started_s: float, *, step_s: float, hear_s: float) -> None:
-        """Write a step that has been computed into the accounts, before anybody is told of it."""
+    def _charge(self, plan: StepPlan, started_s: float, *, step_s: float, hear_s: float) -> None:
+        """Write a step that has been computed into the all_stats, before anybody is told of it."""
         self.profile.num_steps += 1
         encoded = [job for job in plan.windows if self._was_encoded(job)]
         for job in encoded:
-            job.sequence.account.take_encoded(1)
+            job.sequence.stats.record_encoded_windows(1)
         for chunk in plan.chunks:
-            account = chunk.sequence.account
-            account.num_prompt_left = max(0, len(chunk.sequence.prompt_ids) - chunk.stop)
+            stats = chunk.sequence.stats
+            stats.num_prompt_tokens_left = max(0, len(chunk.sequence.prompt_ids) - chunk.stop)
             if chunk.start < chunk.sequence.num_prefix:
-                account.num_heard += chunk.num_tokens
+                stats.num_prefix_tokens_computed += chunk.num_tokens
         for sequence, share in shares(plan, encoded, step_s=step_s, hear_s=hear_s).items():
-            sequence.account.compute_s += share.total_s
-            sequence.account.encode_s += share.hear_s
+            sequence.stats.compute_s += share.total_s
+            sequence.stats.encode_s += share.hear_s
             if share.hear_s:
-                sequence.account.encoded_s = started_s + hear_s
-            if sequence.account.started_s is None:
-                sequence.account.started_s = started_s
+                sequence.stats.encoded_s = started_s + hear_s
+            if sequence.stats.started_s is None:
+                sequence.stats.started_s = started_s
 
     def _was_encoded(self, job: WindowJob) -> bool:
         client = self._clients.get(job.sequence)
         audio = client.asked.audio if client else None
         return audio is not None and audio.windows[job.index].is_encoded
 
-    def _measure(self, load: Load) -> None:
+    def _measure(self, load: EngineLoad) -> None:
         profile = self.profile
         if profile.num_windows:
             load.encode_s = (profile.mel_s + profile.encode_s) / profile.num_windows
@@ -287,10 +287,10 @@ class Core:
             window_tokens=[window.num_tokens for window in prompt.audio.windows],
         )
 
-    def _asked(self) -> dict[Sequence, Asked]:
+    def _asked(self) -> dict[Sequence, SequenceInputs]:
         return {sequence: client.asked for sequence, client in self._clients.items()}
 
-    def _run(self, plan: Plan) -> dict[Sequence, Outcome]:
+    def _run(self, plan: StepPlan) -> dict[Sequence, Outcome]:
         try:
             choices = self.runner.run(plan, self._asked())
         except Exception as error:  # noqa: BLE001 - its cause is looked for
@@ -298,35 +298,37 @@ class Core:
         self._num_faults = 0
         return choices
 
-    def _run_apart(self, plan: Plan, error: Exception) -> dict[Sequence, Outcome]:
+    def _run_apart(self, plan: StepPlan, error: Exception) -> dict[Sequence, Outcome]:
         """Run a failed step's parts alone, and fail the sequences that fail alone."""
         choices: dict[Sequence, Outcome] = {}
-        parts = [(job.sequence, Plan(windows=[job])) for job in plan.windows]
-        parts += [(chunk.sequence, Plan(chunks=[chunk])) for chunk in plan.chunks]
+        parts = [(job.sequence, StepPlan(windows=[job])) for job in plan.windows]
+        parts += [(chunk.sequence, StepPlan(chunks=[chunk])) for chunk in plan.chunks]
         num_good = 0
         for owner, part in parts:
             try:
                 choices |= self.runner.run(part, self._asked())
                 num_good += 1
             except Exception as alone:  # noqa: BLE001 - it is told to its owner
-                self._fail(owner, Poison(str(alone)))
+                self._fail(owner, SequenceFailed(str(alone)))
         self._num_faults = 0 if num_good else self._num_faults + 1
         if self._num_faults >= MAX_FAULTS:
-            raise Broken from error
+            raise EngineBroken from error
         return choices
 
-    def _commit(self, plan: Plan, choices: abc.Mapping[Sequence, Outcome], now_s: float) -> None:
+    def _commit(
+        self, plan: StepPlan, choices: abc.Mapping[Sequence, Outcome], now_s: float
+    ) -> None:
         for sequence, choice in choices.items():
-            if isinstance(choice, sampler.Poisoned):
-                self._fail(sequence, Poison("the model's logits are not finite"))
+            if isinstance(choice, sampler.InvalidLogits):
+                self._fail(sequence, SequenceFailed("the model's logits are not finite"))
             elif isinstance(choice, BadRequest):
                 self._fail(sequence, choice)
-        lost = {s for c in plan.chunks if (s := c.sequence).state is State.OVER}
-        kept = Plan(
-            windows=[job for job in plan.windows if job.sequence.state is not State.OVER],
+        lost = {s for c in plan.chunks if (s := c.sequence).state is SequenceState.OVER}
+        kept = StepPlan(
+            windows=[job for job in plan.windows if job.sequence.state is not SequenceState.OVER],
             chunks=[chunk for chunk in plan.chunks if chunk.sequence not in lost],
         )
-        chosen = {s: c for s, c in choices.items() if isinstance(c, sampler.Choice)}
+        chosen = {s: c for s, c in choices.items() if isinstance(c, sampler.SampledToken)}
         prefixes = {s: s.prefix for s in self._clients}
         eos = self.checkpoint.limits.eos_token_ids
         tokens = {s: choice.token_id for s, choice in chosen.items()}
@@ -336,7 +338,7 @@ class Core:
         for sequence in {chunk.sequence for chunk in kept.chunks}:
             self._tidy(prefixes.get(sequence))
 
-    def _tell(self, sequence: Sequence, choice: sampler.Choice, *, is_over: bool) -> None:
+    def _tell(self, sequence: Sequence, choice: sampler.SampledToken, *, is_over: bool) -> None:
         """Hand on a committed choice; its grammar may end the answer, well or not."""
         reason: FinishReason | None = "length" if is_over else None
         if (grammar := self._clients[sequence].asked.grammar) is not None:
@@ -351,22 +353,22 @@ class Core:
         self._emit(sequence, choice, reason)
 
     def _emit(
-        self, sequence: Sequence, choice: sampler.Choice, reason: FinishReason | None
+        self, sequence: Sequence, choice: sampler.SampledToken, reason: FinishReason | None
     ) -> None:
         client = self._clients[sequence]
         if len(sequence.output_ids) == 1:
             self.profile.num_prompt_tokens += len(sequence.prompt_ids)
-            self.profile.num_reused_tokens += sequence.num_reused
+            self.profile.num_reused_tokens += sequence.num_cached_tokens
         step = _step(choice, self.checkpoint.limits.eos_token_ids, reason)
-        sequence.account.take_token(time.monotonic(), is_text=step.token_id is not None)
+        sequence.stats.record_token(time.monotonic(), is_text=step.token_id is not None)
         if step.finish_reason is not None:
             del self._clients[sequence]
             _close(sequence)
-        client.emit(replace(step, num_reused=sequence.num_reused))
+        client.emit(replace(step, num_cached_tokens=sequence.num_cached_tokens))
 
     def _fail(self, sequence: Sequence, why: Exception) -> None:
         prefix = sequence.prefix
-        if prefix is not None and isinstance(why, Poison):
+        if prefix is not None and isinstance(why, SequenceFailed):
             self.scheduler.memory.distrust(prefix)
         self.scheduler.end(sequence, now_s=time.monotonic())
         client = self._clients.pop(sequence, None)
@@ -382,10 +384,12 @@ class Core:
 
 def _close(sequence: Sequence) -> None:
     """Expect no more tokens of a sequence that is over."""
-    sequence.account.expect_less(sequence.params.max_tokens - len(sequence.output_ids))
+    sequence.stats.reduce_expected_output(sequence.params.max_tokens - len(sequence.output_ids))
 
 
-def _step(choice: sampler.Choice, eos: abc.Set[int], reason: FinishReason | None) -> Step:
+def _step(
+    choice: sampler.SampledToken, eos: abc.Set[int], reason: FinishReason | None
+) -> TokenOutput:
     if choice.token_id in eos:
-        return Step(None, "stop")
-    return Step(choice.token_id, reason, choice.logprob, choice.top)
+        return TokenOutput(None, "stop")
+    return TokenOutput(choice.token_id, reason, choice.logprob, choice.top_logprobs)

@@ -10,29 +10,31 @@ from typing import Any
 
 import torch
 
-from flamingo_pod.engine.audio import Window
-from flamingo_pod.engine.cache import Cache
-from flamingo_pod.engine.profile import Profile
+from flamingo_pod.engine.audio import AudioWindow
+from flamingo_pod.engine.cache import CostAwareCache
+from flamingo_pod.engine.profile import EngineProfile
 from flamingo_pod.model import window_encoder
 from flamingo_pod.model.checkpoint import Checkpoint
 from flamingo_pod.model.mel import LogMel
 
 
-class Encoder:
+class AudioEncoder:
     """The audio encoder, with its memory."""
 
-    def __init__(self, checkpoint: Checkpoint, profile: Profile, *, max_cache_bytes: int) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, profile: EngineProfile, *, max_cache_bytes: int
+    ) -> None:
         self._model: Any = checkpoint.model
         self._mel = LogMel(checkpoint.processor.feature_extractor, self._model.device)
         # On a CPU a batch of full windows is a fifth slower than one after the other.
         self._max_batch = (
             window_encoder.MAX_BATCH_WINDOWS if self._model.device.type != "cpu" else 1
         )
-        self.states: Cache[torch.Tensor] = Cache(max_cache_bytes // 2)
-        self.rows: Cache[torch.Tensor] = Cache(max_cache_bytes // 2)
+        self.states: CostAwareCache[torch.Tensor] = CostAwareCache(max_cache_bytes // 2)
+        self.rows: CostAwareCache[torch.Tensor] = CostAwareCache(max_cache_bytes // 2)
         self._profile = profile
 
-    def encode(self, windows: abc.Sequence[Window]) -> None:
+    def encode(self, windows: abc.Sequence[AudioWindow]) -> None:
         """Fill in each window's states: from the cache, or all the others in one go."""
         for window in windows:
             if window.states is None:
@@ -45,7 +47,7 @@ class Encoder:
             if window.states is None:
                 window.states = computed[window.key]
 
-    def heard(self, placed: abc.Sequence[tuple[Window, int]]) -> list[torch.Tensor]:
+    def heard(self, placed: abc.Sequence[tuple[AudioWindow, int]]) -> list[torch.Tensor]:
         """Return what the language model hears of each window at its place in its clip.
 
         `(num_tokens, width)` each; states are computed where they are missing.
@@ -65,7 +67,7 @@ class Encoder:
         fresh = iter(projected)
         return [next(fresh) if rows is None else rows for rows in found]
 
-    def _compute(self, windows: abc.Sequence[Window]) -> list[torch.Tensor]:
+    def _compute(self, windows: abc.Sequence[AudioWindow]) -> list[torch.Tensor]:
         started_s = time.monotonic()
         mels = self._mel([window.samples for window in windows])
         heard_s = time.monotonic()
@@ -81,6 +83,6 @@ class Encoder:
 
 
 def _keep(
-    cache: Cache[torch.Tensor], key: abc.Hashable, value: torch.Tensor, cost_s: float
+    cache: CostAwareCache[torch.Tensor], key: abc.Hashable, value: torch.Tensor, cost_s: float
 ) -> None:
     cache.put(key, value, size_bytes=value.numel() * value.element_size(), cost_s=cost_s)

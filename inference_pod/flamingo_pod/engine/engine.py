@@ -21,13 +21,14 @@ import torch
 
 from flamingo_common.errors import ContextTooLong, DeadlineExceeded, FlamingoError, InternalError
 from flamingo_common.service import logs
-from flamingo_pod.engine.audio import Audio, Window
-from flamingo_pod.engine.core import Broken, Core, Options, Prompt
-from flamingo_pod.engine.grammar import Grammar, Grammars, GrammarSpec
-from flamingo_pod.engine.load import Load
-from flamingo_pod.engine.profile import Profile
-from flamingo_pod.engine.request_stats import Account
-from flamingo_pod.engine.sequence import SamplingParams, Sequence, Step
+from flamingo_pod.engine.audio import AudioWindow, ClipAudio
+from flamingo_pod.engine.core import EngineBroken, EngineCore, Prompt
+from flamingo_pod.engine.grammar import Grammar, GrammarCompiler, GrammarSpec
+from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.options import EngineOptions
+from flamingo_pod.engine.profile import EngineProfile
+from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.sequence import SamplingParams, Sequence, TokenOutput
 from flamingo_pod.model.checkpoint import Checkpoint
 
 WINDOWS_PER_TURN = 4
@@ -45,29 +46,29 @@ class _Stream:
     """Where one prompt's steps go."""
 
     number: int
-    steps: "asyncio.Queue[tuple[int, Step | Exception]]"
+    steps: "asyncio.Queue[tuple[int, TokenOutput | Exception]]"
     """Shared by those that were submitted together."""
     loop: asyncio.AbstractEventLoop
     sequence: Sequence | None = None
     """Known to the engine's thread alone."""
     is_left: bool = False
 
-    def emit(self, step: Step | Exception) -> None:
+    def emit(self, step: TokenOutput | Exception) -> None:
         # The loop is closed only when the process ends; then nobody is left to tell.
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.steps.put_nowait, (self.number, step))
 
 
 @dataclass(slots=True)
-class Steps:
+class OutputStream:
     """The steps of prompts that were submitted together."""
 
-    _steps: "asyncio.Queue[tuple[int, Step | Exception]]"
+    _steps: "asyncio.Queue[tuple[int, TokenOutput | Exception]]"
     _open: dict[int, _Stream]
     _leave: abc.Callable[[_Stream], None]
     _deadline_s: float
 
-    async def __aiter__(self) -> abc.AsyncIterator[tuple[int, Step]]:
+    async def __aiter__(self) -> abc.AsyncIterator[tuple[int, TokenOutput]]:
         """Yield which prompt, and its next step, until all are over.
 
         Raises:
@@ -87,7 +88,7 @@ class Steps:
                 del self._open[number]
             yield number, step
 
-    async def _next(self) -> tuple[int, Step | Exception]:
+    async def _next(self) -> tuple[int, TokenOutput | Exception]:
         if self._deadline_s == math.inf:
             return await self._steps.get()
         try:
@@ -96,19 +97,19 @@ class Steps:
         except TimeoutError:
             raise DeadlineExceeded("the deadline has passed") from None
 
-    def leave(self, number: int) -> None:
+    def cancel(self, number: int) -> None:
         """Let go of one prompt, which may be over; its memory is free within one step."""
         if stream := self._open.pop(number, None):
             self._leave(stream)
 
 
 @dataclass(slots=True)
-class _Encoding:
+class _EmbeddingJob:
     """A clip on its way through the encoder, for its embedding."""
 
-    windows: deque[tuple[Window, int]]
+    windows: deque[tuple[AudioWindow, int]]
     is_projected: bool
-    account: Account
+    stats: RequestStats
     done: "Future[list[torch.Tensor]]" = field(default_factory=Future)
     rows: list[torch.Tensor] = field(default_factory=list)
 
@@ -116,22 +117,24 @@ class _Encoding:
 class Engine:
     """Owns the thread that owns the model."""
 
-    def __init__(self, checkpoint: Checkpoint, options: Options | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions) -> None:
         self._checkpoint = checkpoint
-        self._core = Core(checkpoint, options or Options.for_checkpoint(checkpoint))
+        self._core = EngineCore(checkpoint, options)
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
-        self._encodings: deque[_Encoding] = deque()
+        self._encodings: deque[_EmbeddingJob] = deque()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._compilers = ThreadPoolExecutor(MAX_COMPILING, "grammar")
-        self._grammars: Grammars | None = None
+        self._grammars: GrammarCompiler | None = None
         self._building = threading.Lock()
-        self.progress_s = time.monotonic()
+        self.last_progress_s = time.monotonic()
         """When it last began or ended something."""
         self.is_broken = False
         """Whether it fails whatever it is given."""
-        self.fault: Exception | None = None
+        self.failure: Exception | None = None
         """What broke it."""
-        self.load = Load(num_kv_tokens=self._core.options.num_kv_tokens, num_kv_tokens_used=0)
+        self.load = EngineLoad(
+            num_kv_tokens=self._core.options.kv_cache_tokens, num_kv_tokens_used=0
+        )
         """Read by the event loop, measured by the thread."""
 
     def start(self) -> None:
@@ -145,7 +148,7 @@ class Engine:
         self._thread.join()
 
     @property
-    def profile(self) -> Profile:
+    def profile(self) -> EngineProfile:
         """Seconds by stage, since the start."""
         return self._core.profile
 
@@ -154,51 +157,51 @@ class Engine:
         """Sequences that were put back for an older one."""
         return self._core.scheduler.num_preemptions
 
-    def lookups(self) -> dict[str, tuple[int, int]]:
+    def cache_lookups(self) -> dict[str, tuple[int, int]]:
         """Return by cache how often something was looked up, and how often found."""
-        return self._core.lookups()
+        return self._core.cache_lookups()
 
-    def clips(self) -> list[str]:
+    def cached_clips(self) -> list[str]:
         """Return the names of the clips that the caches hold."""
         return self._core.clips.names()
 
     @property
     def stalled_s(self) -> float:
         """Seconds for which it has held work and made no step."""
-        return time.monotonic() - self.progress_s if self._has_work() else 0.0
+        return time.monotonic() - self.last_progress_s if self._has_work() else 0.0
 
-    async def encode(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
+    async def encode(self, audio: ClipAudio, stats: RequestStats | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, width)`, before the rotation in time."""
-        return await self._encoded(audio, account or Account(), is_projected=False)
+        return await self._encoded(audio, stats or RequestStats(), is_projected=False)
 
-    async def project(self, audio: Audio, account: Account | None = None) -> torch.Tensor:
+    async def project(self, audio: ClipAudio, stats: RequestStats | None = None) -> torch.Tensor:
         """Return what the language model hears of the clip, `(tokens, width)`."""
-        return await self._encoded(audio, account or Account(), is_projected=True)
+        return await self._encoded(audio, stats or RequestStats(), is_projected=True)
 
     async def compile(self, spec: GrammarSpec) -> Grammar:
         """Return a grammar at its start; neither the loop nor the engine's thread waits for it.
 
         Raises:
-            BadRequest, Unavailable: see `Grammars.compile`.
+            BadRequest, Unavailable: see `GrammarCompiler.compile`.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._compilers, self._compile, spec)
 
-    async def submit(
+    async def generate(
         self, prompt: Prompt, params: SamplingParams
-    ) -> abc.AsyncGenerator[Step, None]:
+    ) -> abc.AsyncGenerator[TokenOutput, None]:
         """Yield the answer's steps. Closing the iterator frees its memory within one step.
 
         Raises:
             ContextTooLong: the KV pool can never hold it.
             InternalError: the engine failed on this sequence, or altogether.
         """
-        with self.submitted([(prompt, params)]) as steps:
+        with self.generate_many([(prompt, params)]) as steps:
             async for _, step in steps:
                 yield step
 
     @contextlib.contextmanager
-    def submitted(self, asks: abc.Sequence[Ask]) -> abc.Iterator[Steps]:
+    def generate_many(self, asks: abc.Sequence[Ask]) -> abc.Iterator[OutputStream]:
         """Submit prompts that are answered side by side. Leaving the block cancels all.
 
         Raises:
@@ -207,17 +210,19 @@ class Engine:
         """
         for prompt, params in asks:
             self._check(prompt, params)
-        queued: asyncio.Queue[tuple[int, Step | Exception]] = asyncio.Queue()
+        queued: asyncio.Queue[tuple[int, TokenOutput | Exception]] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         streams = {number: _Stream(number, queued, loop) for number in range(len(asks))}
         for stream, (prompt, params) in zip(streams.values(), asks, strict=True):
             self._commands.put(functools.partial(self._begin, stream, prompt, params))
-        steps = Steps(queued, streams, self._let_go, min(prompt.deadline_s for prompt, _ in asks))
+        steps = OutputStream(
+            queued, streams, self._let_go, min(prompt.deadline_s for prompt, _ in asks)
+        )
         try:
             yield steps
         finally:
             for number in list(streams):
-                steps.leave(number)
+                steps.cancel(number)
 
     def _let_go(self, stream: _Stream) -> None:
         self._commands.put(lambda: self._leave(stream))
@@ -228,10 +233,10 @@ class Engine:
                 self._grammars = self._made_grammars()
         return self._grammars.compile(spec)
 
-    def _made_grammars(self) -> Grammars:
+    def _made_grammars(self) -> GrammarCompiler:
         """Return the maker of grammars: a second for a large vocabulary, once."""
         loaded = self._checkpoint
-        return Grammars(
+        return GrammarCompiler(
             loaded.processor.tokenizer,
             loaded.model.config.text_config.vocab_size,
             loaded.limits.eos_token_ids,
@@ -245,21 +250,23 @@ class Engine:
         if not ids or min(ids) < 0 or max(ids) >= vocabulary:
             raise InternalError("the prompt holds tokens that the model does not know")
         needed = len(prompt.token_ids) + params.max_tokens
-        if needed > (room := self._core.options.num_kv_tokens):
+        if needed > (room := self._core.options.kv_cache_tokens):
             raise ContextTooLong(
                 f"prompt and answer need room for {needed} tokens; this pod's memory holds {room}"
             )
 
-    async def _encoded(self, audio: Audio, account: Account, *, is_projected: bool) -> torch.Tensor:
+    async def _encoded(
+        self, audio: ClipAudio, stats: RequestStats, *, is_projected: bool
+    ) -> torch.Tensor:
         placed = deque((window, index) for index, window in enumerate(audio.windows))
-        encoding = _Encoding(placed, is_projected, account)
+        encoding = _EmbeddingJob(placed, is_projected, stats)
         self._commands.put(functools.partial(self._take, encoding))
         rows = await asyncio.wrap_future(encoding.done)
         return torch.cat(rows)
 
     def _begin(self, stream: _Stream, prompt: Prompt, params: SamplingParams) -> None:
         if self.is_broken:
-            stream.emit(Broken())
+            stream.emit(EngineBroken())
         elif not stream.is_left:
             # Not secret: it makes one sample unlike the next.
             seed = random.getrandbits(63) if params.seed is None else params.seed
@@ -268,8 +275,8 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - a prompt that cannot be begun is its own fault
                 stream.emit(error)
 
-    def _take(self, encoding: _Encoding) -> None:
-        self._core.expect([window for window, _ in encoding.windows], encoding.account)
+    def _take(self, encoding: _EmbeddingJob) -> None:
+        self._core.expect([window for window, _ in encoding.windows], encoding.stats)
         self._encodings.append(encoding)
 
     def _leave(self, stream: _Stream) -> None:
@@ -288,9 +295,9 @@ class Engine:
                 self._turn()
             except Exception as fault:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
-                self.is_broken, self.fault = True, fault
-                self._core.fail_all(Broken())
-            self.progress_s = time.monotonic()
+                self.is_broken, self.failure = True, fault
+                self._core.fail_all(EngineBroken())
+            self.last_progress_s = time.monotonic()
         for encoding in self._encodings:
             encoding.done.cancel()
 
@@ -302,7 +309,7 @@ class Engine:
                 command = self._commands.get(block=not self._has_work())
             except queue.Empty:
                 return True
-            self.progress_s = time.monotonic()
+            self.last_progress_s = time.monotonic()
             if command is None:
                 return False
             command()
@@ -316,14 +323,14 @@ class Engine:
             self._encode_some(self._encodings.popleft())
         self._core.step(self.load)
 
-    def _encode_some(self, encoding: _Encoding) -> None:
+    def _encode_some(self, encoding: _EmbeddingJob) -> None:
         """Encode a few windows, and put what is left at the end of the line."""
         if encoding.done.cancelled():
             return
         some = [encoding.windows.popleft() for _ in range(WINDOWS_PER_TURN) if encoding.windows]
         try:
             encoding.rows += self._core.embed(
-                some, encoding.account, is_projected=encoding.is_projected
+                some, encoding.stats, is_projected=encoding.is_projected
             )
         except Exception as error:  # noqa: BLE001 - handed to the waiting side whole
             with contextlib.suppress(InvalidStateError):  # it has just been given up

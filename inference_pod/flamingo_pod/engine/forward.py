@@ -1,7 +1,7 @@
 """Two ways through the language model, over the same weights. Torch.
 
-`Reference` runs transformers' own modules with attention plugged in: the oracle,
-and the way that any future checkpoint works. `Lean` does the same arithmetic in a
+`TransformersForward` runs transformers' own modules with attention plugged in: the oracle,
+and the way that any future checkpoint works. `FusedForward` does the same arithmetic in a
 quarter of the calls: one product for queries, keys and values, one for gate and
 up, and norms and rotations without copies.
 """
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from transformers import AttentionInterface
 
-from flamingo_pod.engine.kv import KvPool, Rows
+from flamingo_pod.engine.kv import ChunkAttention, KvPool
 from flamingo_pod.model.linear import linear
 
 REFERENCE_ATTENTION = "flamingo_extents"
@@ -24,13 +24,13 @@ class Forward(Protocol):
     """Embeddings and positions of a batch's rows → their last hidden states, KV written."""
 
     def __call__(
-        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[Rows]
+        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[ChunkAttention]
     ) -> torch.Tensor:
         """Return `(rows, width)`; `embeds` is `(rows, width)`, `positions` `(rows,)`."""
         ...
 
 
-class Reference:
+class TransformersForward:
     """transformers' modules, with attention over the pool plugged in."""
 
     def __init__(self, model: Any, pool: KvPool) -> None:
@@ -38,7 +38,7 @@ class Reference:
         self._pool = pool
 
     def __call__(
-        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[Rows]
+        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[ChunkAttention]
     ) -> torch.Tensor:
         """See `Forward`."""
         config = self._language_model.config
@@ -60,7 +60,7 @@ class Reference:
 
 
 def _plugged(
-    pool: KvPool, rows: abc.Sequence[Rows], module: Any, *qkv_mask: Any, **_: Any
+    pool: KvPool, rows: abc.Sequence[ChunkAttention], module: Any, *qkv_mask: Any, **_: Any
 ) -> tuple[torch.Tensor, None]:
     """As transformers calls it: `(1, heads, rows, width)` in, `(1, rows, heads, width)` out."""
     query, key, value, *_mask = qkv_mask
@@ -68,7 +68,7 @@ def _plugged(
     return pool.attend(module.layer_idx, query[0].transpose(0, 1), rows)[None], None
 
 
-class _Layer:
+class _FusedLayer:
     """One decoder layer's weights, fused where one product can serve several."""
 
     def __init__(self, layer: Any) -> None:
@@ -79,7 +79,7 @@ class _Layer:
         self.norm_in, self.norm_mid = layer.input_layernorm, layer.post_attention_layernorm
 
 
-class Lean:
+class FusedForward:
     """Qwen2's arithmetic, written out."""
 
     def __init__(self, model: Any, pool: KvPool) -> None:
@@ -88,12 +88,12 @@ class Lean:
         self._pool = pool
         self._rotary = language_model.rotary_emb
         self._norm = language_model.norm
-        self._layers = [_Layer(layer) for layer in language_model.layers]
+        self._layers = [_FusedLayer(layer) for layer in language_model.layers]
         self._num_heads = config.num_attention_heads
         self._num_kv = config.num_key_value_heads
 
     def __call__(
-        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[Rows]
+        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[ChunkAttention]
     ) -> torch.Tensor:
         """See `Forward`."""
         cos, sin = self._rotary(embeds, positions[None])
@@ -109,10 +109,10 @@ class Lean:
     def _attend(
         self,
         number: int,
-        layer: _Layer,
+        layer: _FusedLayer,
         hidden: torch.Tensor,
         turn: tuple[torch.Tensor, torch.Tensor],
-        rows: abc.Sequence[Rows],
+        rows: abc.Sequence[ChunkAttention],
     ) -> torch.Tensor:
         packed = linear(hidden, *layer.qkv)
         heads = packed.view(len(packed), self._num_heads + 2 * self._num_kv, -1)

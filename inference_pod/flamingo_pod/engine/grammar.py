@@ -90,7 +90,7 @@ class Grammar:
         return Grammar(self._matcher.deep_copy(), self._num_words * 32)
 
 
-class Grammars:
+class GrammarCompiler:
     """Makes grammars for one tokenizer. Thread-safe; takes 1 s for 151,672 tokens."""
 
     def __init__(

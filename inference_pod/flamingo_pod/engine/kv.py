@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from flamingo_pod.engine.memory import Copy
+from flamingo_pod.engine.memory import KvCopy
 from flamingo_pod.engine.scheduler import Chunk
 
 Run = tuple[int, int]
@@ -20,7 +20,7 @@ Run = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ChunkAttention:
     """Where a chunk's rows stand in the batch, and what they see of the pool."""
 
     start: int
@@ -43,7 +43,7 @@ GPU_SHARE = 0.85
 """Of the memory that is free once the weights are there; the rest is for activations."""
 
 
-def num_tokens_that_fit(model: Any) -> int:
+def default_capacity_tokens(model: Any) -> int:
     """Return how many tokens of KV this machine has room for beside `model`."""
     config, weight = model.config.text_config, model.lm_head.weight
     bytes_per_layer = 2 * config.num_key_value_heads * _width(config) * weight.element_size()
@@ -76,8 +76,8 @@ class KvPool:
         self.values = [like.new_empty(shape) for _ in range(config.num_hidden_layers)]
         self.scale = width**-0.5
 
-    def copy(self, copies: abc.Iterable[Copy]) -> None:
-        """Copy KV within the pool, in order."""
+    def copy(self, copies: abc.Iterable[KvCopy]) -> None:
+        """KvCopy KV within the pool, in order."""
         for each in copies:
             source = slice(each.source, each.source + each.num_tokens)
             target = slice(each.target, each.target + each.num_tokens)
@@ -85,7 +85,11 @@ class KvPool:
                 tensor[:, target] = tensor[:, source].clone()
 
     def write(
-        self, layer: int, keys: torch.Tensor, values: torch.Tensor, rows: abc.Iterable[Rows]
+        self,
+        layer: int,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        rows: abc.Iterable[ChunkAttention],
     ) -> None:
         """Store new keys and values, `(rows, kv heads, head width)`, at their rows' places."""
         pool_keys, pool_values = self.keys[layer], self.values[layer]
@@ -94,7 +98,9 @@ class KvPool:
             pool_keys[:, here] = keys[chunk.start : chunk.stop].transpose(0, 1)
             pool_values[:, here] = values[chunk.start : chunk.stop].transpose(0, 1)
 
-    def attend(self, layer: int, queries: torch.Tensor, rows: abc.Iterable[Rows]) -> torch.Tensor:
+    def attend(
+        self, layer: int, queries: torch.Tensor, rows: abc.Iterable[ChunkAttention]
+    ) -> torch.Tensor:
         """Return `(rows, heads, head width)` for `queries` of the same shape."""
         out = torch.empty_like(queries)
         for chunk in rows:
@@ -103,7 +109,9 @@ class KvPool:
             )
         return out
 
-    def _attend_chunk(self, layer: int, queries: torch.Tensor, chunk: Rows) -> torch.Tensor:
+    def _attend_chunk(
+        self, layer: int, queries: torch.Tensor, chunk: ChunkAttention
+    ) -> torch.Tensor:
         num_heads, num_kv = queries.shape[1], self.keys[layer].shape[0]
         # (kv heads, group, rows, width): the heads that share keys and values.
         num_rows, _, width = queries.shape
@@ -129,7 +137,7 @@ class KvPool:
         return out.reshape(grouped.shape), lse.reshape(grouped.shape[:3])
 
 
-def layout(chunks: abc.Iterable[Chunk]) -> list[Rows]:
+def layout(chunks: abc.Iterable[Chunk]) -> list[ChunkAttention]:
     """Return where each chunk's rows stand, and what they see."""
     rows, at = [], 0
     for chunk in chunks:
@@ -137,7 +145,7 @@ def layout(chunks: abc.Iterable[Chunk]) -> list[Rows]:
         stop = at + chunk.num_tokens
         # One row is causal by itself; its place joins what stands before it.
         whole = _joined([*seen, own] if chunk.num_tokens == 1 else seen)
-        rows.append(Rows(at, stop, own, whole))
+        rows.append(ChunkAttention(at, stop, own, whole))
         at = stop
     return rows
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flamingo_common.audio.windows import TOKENS_PER_WINDOW
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.request_stats import RequestStats
 
 PRIOR_ENCODE_S = 0.02
 PRIOR_PREFILL_S = 0.03
@@ -21,7 +21,7 @@ STOPS_EARLY = 0.5
 
 
 @dataclass(slots=True)
-class Load:
+class EngineLoad:
     """The requests held, and what a window and a token have cost of late."""
 
     encode_s: float | None = None
@@ -33,21 +33,21 @@ class Load:
     """Sequences that hold memory, and clips on their way to an embedding."""
     num_kv_tokens: int | None = None
     num_kv_tokens_used: int | None = None
-    _held: set[Account] = field(default_factory=set)
+    _in_flight: set[RequestStats] = field(default_factory=set)
 
     @contextlib.contextmanager
-    def holding(self, account: Account) -> Iterator[None]:
-        """Count what `account` has left into the backlog while it lasts."""
-        self._held.add(account)
+    def in_flight(self, stats: RequestStats) -> Iterator[None]:
+        """Count what `stats` has left into the backlog while it lasts."""
+        self._in_flight.add(stats)
         try:
             yield
         finally:
-            self._held.remove(account)
+            self._in_flight.remove(stats)
 
     @property
-    def num_more_choices(self) -> int:
+    def num_extra_choices(self) -> int:
         """Choices held beyond one a request."""
-        return sum(account.num_choices - 1 for account in self._held)
+        return sum(stats.num_choices - 1 for stats in self._in_flight)
 
     @property
     def window_s(self) -> float | None:
@@ -59,18 +59,18 @@ class Load:
     @property
     def backlog_s(self) -> float:
         """Predicted seconds until what all requests held have left is done."""
-        return sum(map(self._cost_s, self._held))
+        return sum(map(self._cost_s, self._in_flight))
 
     @property
     def queued_s(self) -> float:
         """Of these, what comes before the first tokens of all."""
-        return sum(map(self._prefill_s, self._held))
+        return sum(map(self._prefill_s, self._in_flight))
 
-    def _cost_s(self, account: Account) -> float:
+    def _cost_s(self, stats: RequestStats) -> float:
         token_s = self.token_s or PRIOR_TOKEN_S
-        return self._prefill_s(account) + account.num_output_left * STOPS_EARLY * token_s
+        return self._prefill_s(stats) + stats.num_output_tokens_left * STOPS_EARLY * token_s
 
-    def _prefill_s(self, account: Account) -> float:
+    def _prefill_s(self, stats: RequestStats) -> float:
         encode_s = self.encode_s or PRIOR_ENCODE_S
         read_s = (self.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
-        return account.num_windows_left * encode_s + account.num_prompt_left * read_s
+        return stats.num_windows_left * encode_s + stats.num_prompt_tokens_left * read_s

@@ -18,7 +18,7 @@ MAX_HISTORIES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class KvCopy:
     """KV of `num_tokens` to be copied from one place of the pool to another."""
 
     source: int
@@ -27,7 +27,7 @@ class Copy:
 
 
 @dataclass(eq=False, slots=True)
-class History:
+class CachedTail:
     """The tail of a sequence that is over."""
 
     prefix_key: bytes
@@ -37,15 +37,15 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class _Same:
+class _TailMatch:
     """KV that a new tail begins with: of one that is over, or of one that still runs."""
 
     start: int = 0
     num_tokens: int = 0
-    history: History | None = None
+    history: CachedTail | None = None
 
 
-class Memory:
+class KvCacheManager:
     """The pool, and all that lies in it."""
 
     def __init__(
@@ -53,13 +53,13 @@ class Memory:
     ) -> None:
         self.pool = ExtentPool(num_tokens)
         self.prefixes: dict[bytes, Prefix] = {}
-        self.histories: list[History] = []
+        self.histories: list[CachedTail] = []
         self.held: list[Sequence] = []
         """Those that have extents."""
         self.on_change = on_change
         """Told a prefix's key, and whether it can be shared from now on."""
 
-    def admit(self, sequence: Sequence, *, now_s: float) -> list[Copy] | None:
+    def admit(self, sequence: Sequence, *, now_s: float) -> list[KvCopy] | None:
         """Give `sequence` its extents; return what is to be copied, or None if there is no room.
 
         What nobody uses is given up as far as it must be.
@@ -69,7 +69,7 @@ class Memory:
         same = self._most_same(sequence)
         run = self._take(needed, kept={id(shared), id(same.history)})
         if run is None and same.history is not None:
-            same = _Same()
+            same = _TailMatch()
             run = self._take(needed, kept={id(shared)})
         if run is None:
             return None
@@ -126,31 +126,33 @@ class Memory:
             prefix.num_users += 1
             prefix.used_s = now_s
 
-    def _reuse(self, sequence: Sequence, same: _Same, now_s: float) -> list[Copy]:
+    def _reuse(self, sequence: Sequence, same: _TailMatch, now_s: float) -> list[KvCopy]:
         if sequence.prefix is not None:
-            sequence.num_reused = sequence.prefix.num_computed
+            sequence.num_cached_tokens = sequence.prefix.num_computed
         if not same.num_tokens or sequence.tail is None:
             return []
         if same.history is not None:
             same.history.used_s = now_s
         sequence.num_tail_computed = same.num_tokens
-        sequence.num_reused += same.num_tokens
-        return [Copy(same.start, sequence.tail.start, same.num_tokens)]
+        sequence.num_cached_tokens += same.num_tokens
+        return [KvCopy(same.start, sequence.tail.start, same.num_tokens)]
 
-    def _most_same(self, sequence: Sequence) -> _Same:
+    def _most_same(self, sequence: Sequence) -> _TailMatch:
         """Return where the most tokens lie that the sequence has after its prefix."""
         shared = self._shared(sequence)
         if sequence.prefix_of is not None and (shared is None or not shared.is_computed):
-            return _Same()
+            return _TailMatch()
         # The last token is computed in any case: its logits choose the next.
         wanted = sequence.ids(sequence.num_prefix, sequence.num_tokens - 1)
         found = (
-            _Same(start, _num_same(ids, wanted), history)
+            _TailMatch(start, _num_same(ids, wanted), history)
             for ids, start, history in self._tails(sequence.context)
         )
-        return max(found, key=lambda same: same.num_tokens, default=_Same())
+        return max(found, key=lambda same: same.num_tokens, default=_TailMatch())
 
-    def _tails(self, context: bytes) -> abc.Iterator[tuple[abc.Sequence[int], int, History | None]]:
+    def _tails(
+        self, context: bytes
+    ) -> abc.Iterator[tuple[abc.Sequence[int], int, CachedTail | None]]:
         """Yield the computed tails behind `context`: their tokens, and where they lie."""
         for history in self.histories:
             if history.prefix_key == context:
@@ -173,13 +175,13 @@ class Memory:
                 return run
         return None
 
-    def _unused(self, kept: abc.Set[int]) -> list[Prefix | History]:
+    def _unused(self, kept: abc.Set[int]) -> list[Prefix | CachedTail]:
         prefixes = [prefix for prefix in self.prefixes.values() if not prefix.num_users]
-        unused: list[Prefix | History] = [*prefixes, *self.histories]
+        unused: list[Prefix | CachedTail] = [*prefixes, *self.histories]
         unused = [item for item in unused if id(item) not in kept]
         return sorted(unused, key=lambda item: item.used_s)
 
-    def _drop(self, item: Prefix | History) -> None:
+    def _drop(self, item: Prefix | CachedTail) -> None:
         if isinstance(item, Prefix):
             self._drop_prefix(item)
         elif item in self.histories:  # it may have gone with its prefix
@@ -231,7 +233,7 @@ class Memory:
         for history in [h for h in self.histories if h.prefix_key == sequence.context]:
             if history.ids == ids[: len(history.ids)]:
                 self._drop(history)
-        self.histories.append(History(sequence.context, ids, past, now_s))
+        self.histories.append(CachedTail(sequence.context, ids, past, now_s))
         if len(self.histories) > MAX_HISTORIES:
             self._drop(min(self.histories, key=lambda history: history.used_s))
 

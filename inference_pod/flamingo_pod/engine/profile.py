@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Profile:
+class EngineProfile:
     """Seconds by stage and counts, since the start."""
 
     mel_s: float = 0.0

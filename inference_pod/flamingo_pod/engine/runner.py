@@ -9,24 +9,24 @@ import torch
 
 from flamingo_common.errors import BadRequest
 from flamingo_pod.engine import kv, sampler
-from flamingo_pod.engine.audio import Audio
-from flamingo_pod.engine.encoder import Encoder
+from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.engine.encoder import AudioEncoder
 from flamingo_pod.engine.forward import Forward
 from flamingo_pod.engine.grammar import Grammar
-from flamingo_pod.engine.profile import Profile
-from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
+from flamingo_pod.engine.profile import EngineProfile
+from flamingo_pod.engine.scheduler import Chunk, StepPlan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, Sequence
 from flamingo_pod.model.checkpoint import Checkpoint
 
-Outcome = sampler.Choice | sampler.Poisoned | BadRequest
+Outcome = sampler.SampledToken | sampler.InvalidLogits | BadRequest
 """A sequence's next token, or why there is none; `BadRequest` is its grammar's word."""
 
 
 @dataclass(slots=True)
-class Asked:
+class SequenceInputs:
     """What the runner must know of a sequence, beside what the scheduler knows."""
 
-    audio: Audio | None
+    audio: ClipAudio | None
     seed: int
     prompt_set: abc.Set[int]
     grammar: Grammar | None = None
@@ -34,18 +34,20 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Runner:
+class ModelRunner:
     """The model, its KV, and the rows of audio that prompts are waiting for."""
 
     checkpoint: Checkpoint
     pool: kv.KvPool
     forward: Forward
-    encoder: Encoder
-    profile: Profile
+    encoder: AudioEncoder
+    profile: EngineProfile
     _rows: dict[Prefix, list[torch.Tensor]] = field(default_factory=dict)
 
     @torch.inference_mode()
-    def run(self, plan: Plan, asked: abc.Mapping[Sequence, Asked]) -> dict[Sequence, Outcome]:
+    def run(
+        self, plan: StepPlan, asked: abc.Mapping[Sequence, SequenceInputs]
+    ) -> dict[Sequence, Outcome]:
         """Return the choice of each chunk that chooses; all KV of the plan is then written."""
         self.pool.copy(plan.copies)
         if plan.windows:
@@ -69,7 +71,9 @@ class Runner:
         """Drop the rows of a prefix that is computed, or that nobody wants any more."""
         self._rows.pop(prefix, None)
 
-    def _hear(self, jobs: abc.Sequence[WindowJob], asked: abc.Mapping[Sequence, Asked]) -> None:
+    def _hear(
+        self, jobs: abc.Sequence[WindowJob], asked: abc.Mapping[Sequence, SequenceInputs]
+    ) -> None:
         placed = []
         for job in jobs:
             audio = asked[job.sequence].audio
@@ -102,10 +106,10 @@ class Runner:
         self,
         chunks: abc.Sequence[Chunk],
         hidden: torch.Tensor,
-        asked: abc.Mapping[Sequence, Asked],
+        asked: abc.Mapping[Sequence, SequenceInputs],
     ) -> dict[Sequence, Outcome]:
         outcomes: dict[Sequence, Outcome] = {}
-        rows: dict[Sequence, sampler.Row] = {}
+        rows: dict[Sequence, sampler.SamplingRow] = {}
         ends = _ends(chunks)
         for sequence in ends:
             try:
@@ -117,7 +121,7 @@ class Runner:
             outcomes |= zip(rows, sampler.sample(logits, list(rows.values())), strict=True)
         return outcomes
 
-    def _account(self, plan: Plan, forward_s: float, choose_s: float) -> None:
+    def _account(self, plan: StepPlan, forward_s: float, choose_s: float) -> None:
         profile = self.profile
         num_rows = plan.num_prefilled + plan.num_decoding
         share = plan.num_prefilled / num_rows
@@ -138,14 +142,16 @@ def _ends(chunks: abc.Iterable[Chunk]) -> dict[Sequence, int]:
     return ends
 
 
-def _row(sequence: Sequence, asked: Asked) -> sampler.Row:
+def _row(sequence: Sequence, asked: SequenceInputs) -> sampler.SamplingRow:
     """Return what the sampler needs.
 
     Raises:
         BadRequest: the grammar has grown over its limits.
     """
     allowed = asked.grammar.mask() if asked.grammar else None
-    return sampler.Row(sequence.params, asked.seed, asked.prompt_set, sequence.output_ids, allowed)
+    return sampler.SamplingRow(
+        sequence.params, asked.seed, asked.prompt_set, sequence.output_ids, allowed
+    )
 
 
 def _between(windows: abc.Iterable[torch.Tensor], start: int, stop: int) -> torch.Tensor:

@@ -36,11 +36,11 @@ NOTHING = -1
 """Where a token id would stand, if there were one."""
 
 Triple = tuple[int, int, float]
-"""Row, token id, amount."""
+"""SamplingRow, token id, amount."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SamplingRow:
     """One sequence's next token: how it is chosen, and what was said before."""
 
     params: SamplingParams
@@ -54,7 +54,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SampledToken:
     """The token, and how likely the model itself held it.
 
     Log-probabilities are natural, and of the model's own distribution: before
@@ -65,16 +65,16 @@ class Choice:
     token_id: int
     logprob: float | None = None
     """None unless asked for."""
-    top: tuple[tuple[int, float], ...] = ()
+    top_logprobs: tuple[tuple[int, float], ...] = ()
     """Token ids with their log-probabilities, likeliest first; empty unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Poisoned:
+class InvalidLogits:
     """No token: the row's logits held NaN or +inf, or left nothing to choose from."""
 
 
-def sample(logits: torch.Tensor, rows: Sequence[Row]) -> list[Choice | Poisoned]:
+def sample(logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[SampledToken | InvalidLogits]:
     """Return each row's next token; `logits` `(rows, vocabulary)` are not changed.
 
     A poisoned row says so and disturbs no other.
@@ -88,14 +88,16 @@ def sample(logits: torch.Tensor, rows: Sequence[Row]) -> list[Choice | Poisoned]
         chosen[changed] = picked.where(chosen[changed] != NOTHING, NOTHING)
     ids = chosen.tolist()
     told = _logprobs(logits, rows, ids)
-    return [Poisoned() if i == NOTHING else told.get(n, Choice(i)) for n, i in enumerate(ids)]
+    return [
+        InvalidLogits() if i == NOTHING else told.get(n, SampledToken(i)) for n, i in enumerate(ids)
+    ]
 
 
 def _is_greedy(params: SamplingParams) -> bool:
     return params.temperature < MIN_TEMPERATURE or params.top_k == 1
 
 
-def _is_plain(row: Row) -> bool:
+def _is_plain(row: SamplingRow) -> bool:
     """Return whether the row takes the likeliest token as the model has it."""
     params = row.params
     is_edited = params.logit_bias or params.frequency_penalty or params.presence_penalty
@@ -103,7 +105,7 @@ def _is_plain(row: Row) -> bool:
     return is_free and _is_greedy(params)
 
 
-def _pick(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+def _pick(scores: torch.Tensor, rows: Sequence[SamplingRow]) -> torch.Tensor:
     """Return token ids, or `NOTHING` where nothing is left to choose; `scores` are used up."""
     _bias(scores, rows)
     _penalize(scores, rows)
@@ -141,7 +143,7 @@ def _at(
     return places, torch.tensor(amounts, dtype=scores.dtype, device=device)
 
 
-def _bias(scores: torch.Tensor, rows: Sequence[Row]) -> None:
+def _bias(scores: torch.Tensor, rows: Sequence[SamplingRow]) -> None:
     found = _at(
         scores,
         ((n, i, bias) for n, row in enumerate(rows) for i, bias in row.params.logit_bias.items()),
@@ -151,7 +153,7 @@ def _bias(scores: torch.Tensor, rows: Sequence[Row]) -> None:
         scores[places] += amounts
 
 
-def _penalize(scores: torch.Tensor, rows: Sequence[Row]) -> None:
+def _penalize(scores: torch.Tensor, rows: Sequence[SamplingRow]) -> None:
     """Apply the three penalties, each only to rows that have it."""
     if found := _at(scores, _repeated(rows)):
         places, factors = found
@@ -162,7 +164,7 @@ def _penalize(scores: torch.Tensor, rows: Sequence[Row]) -> None:
         scores[places] -= amounts
 
 
-def _repeated(rows: Sequence[Row]) -> Iterable[Triple]:
+def _repeated(rows: Sequence[SamplingRow]) -> Iterable[Triple]:
     """Yield transformers' penalty: a factor for all that was read or said."""
     for n, row in enumerate(rows):
         if (penalty := row.params.repetition_penalty) != 1.0:
@@ -170,7 +172,7 @@ def _repeated(rows: Sequence[Row]) -> Iterable[Triple]:
             yield from ((n, i, factor) for i in {*row.prompt_ids, *row.output_ids})
 
 
-def _counted(rows: Sequence[Row]) -> Iterable[Triple]:
+def _counted(rows: Sequence[SamplingRow]) -> Iterable[Triple]:
     """Yield OpenAI's penalties: so much a time and so much at all, for what was said."""
     for n, row in enumerate(rows):
         frequency, presence = row.params.frequency_penalty, row.params.presence_penalty
@@ -179,7 +181,7 @@ def _counted(rows: Sequence[Row]) -> Iterable[Triple]:
             yield from ((n, i, count * frequency + presence) for i, count in counts.items())
 
 
-def _forbid(scores: torch.Tensor, rows: Sequence[Row]) -> None:
+def _forbid(scores: torch.Tensor, rows: Sequence[SamplingRow]) -> None:
     """Take out what the grammars do not allow: before the filters, so that it wins."""
     bound = [n for n, row in enumerate(rows) if row.allowed is not None]
     if not bound:
@@ -208,7 +210,7 @@ class _Filters:
     """Min-p as a score below the best: log(p / p_best) is their difference."""
 
     @classmethod
-    def of(cls, rows: Sequence[Row], device: torch.device) -> "_Filters":
+    def of(cls, rows: Sequence[SamplingRow], device: torch.device) -> "_Filters":
         table = torch.tensor([_numbers(row.params) for row in rows], dtype=torch.float64)
         top_k, top_p, floor = table.to(device).unsqueeze(-1).unbind(1)
         return cls(top_k.long(), top_p, floor.float())
@@ -221,7 +223,7 @@ def _numbers(params: SamplingParams) -> tuple[float, float, float]:
     return params.top_k or 0, top_p, floor
 
 
-def _draw(below: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+def _draw(below: torch.Tensor, rows: Sequence[SamplingRow]) -> torch.Tensor:
     """Return one token id a row, drawn from scores that are at most 0."""
     warmth = [[row.params.temperature] for row in rows]
     scores = below.div_(torch.tensor(warmth, dtype=below.dtype, device=below.device))
@@ -240,7 +242,7 @@ def _is_ranked(params: SamplingParams) -> bool:
     return bool(params.top_k) or (params.top_p is not None and params.top_p < 1)
 
 
-def _draw_free(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+def _draw_free(scores: torch.Tensor, rows: Sequence[SamplingRow]) -> torch.Tensor:
     """Draw where at most min-p filters: its cutoff is known without sorting."""
     floor, keys = _Filters.of(rows, scores.device).floor, _keys(rows, scores.device)
     ids = torch.arange(scores.shape[1], device=scores.device)
@@ -250,7 +252,7 @@ def _draw_free(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
 
 
 def _draw_ranked(
-    scores: torch.Tensor, rows: Sequence[Row], width: int = MAX_CANDIDATES
+    scores: torch.Tensor, rows: Sequence[SamplingRow], width: int = MAX_CANDIDATES
 ) -> torch.Tensor:
     """Draw among the `width` best; rows whose filters let more pass are drawn again from all."""
     vocabulary = scores.shape[1]
@@ -301,7 +303,7 @@ _MIXES = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _BITS = 2**64 - 1
 
 
-def _keys(rows: Sequence[Row], device: torch.device) -> torch.Tensor:
+def _keys(rows: Sequence[SamplingRow], device: torch.device) -> torch.Tensor:
     """Return where each row's SplitMix64 starts, `(rows, 1)`."""
     keys = [[_signed(_key(row.seed, len(row.output_ids)))] for row in rows]
     return torch.tensor(keys, dtype=torch.long, device=device)
@@ -344,7 +346,9 @@ def noise(keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 # What is told of it.
 
 
-def _logprobs(logits: torch.Tensor, rows: Sequence[Row], ids: Sequence[int]) -> dict[int, Choice]:
+def _logprobs(
+    logits: torch.Tensor, rows: Sequence[SamplingRow], ids: Sequence[int]
+) -> dict[int, SampledToken]:
     """Return the choices of the sound rows that asked for log-probabilities."""
     asked = [
         n for n, row in enumerate(rows) if row.params.num_logprobs is not None and ids[n] != NOTHING
@@ -357,7 +361,7 @@ def _logprobs(logits: torch.Tensor, rows: Sequence[Row], ids: Sequence[int]) -> 
     # Always as many, so that what ties leave out does not depend on the others' wishes.
     values, places = (found.tolist() for found in table.topk(min(MAX_LOGPROBS, table.shape[1])))
     return {
-        n: Choice(ids[n], own[at], _likeliest(rows[n].params, places[at], values[at]))
+        n: SampledToken(ids[n], own[at], _likeliest(rows[n].params, places[at], values[at]))
         for at, n in enumerate(asked)
     }
 

@@ -15,24 +15,25 @@ Pure: time is an argument; what was computed is told by `commit`.
 from collections import abc
 from dataclasses import dataclass, field
 
-from flamingo_pod.engine.budget import Budget
-from flamingo_pod.engine.memory import Copy, Memory
-from flamingo_pod.engine.sequence import Prefix, Sequence, State
+from flamingo_pod.engine.budget import TokenBudget
+from flamingo_pod.engine.memory import KvCacheManager, KvCopy
+from flamingo_pod.engine.sequence import Prefix, Sequence, SequenceState
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SchedulerLimits:
     """How much runs at once, and how long waiting is fair."""
 
-    num_kv_tokens: int
-    max_running: int = 64
-    max_windows: int = 8
+    kv_cache_tokens: int
+    max_num_seqs: int
+    """Sequences in one batch."""
+    max_windows_per_step: int = 8
     """Windows encoded in one step: what a stream must wait for."""
     ageing_s: float = 5.0
     """Having waited this long halves what remains, in the order of prompts."""
     preempt_after_s: float = 10.0
     """Having waited this long for room, a sequence may take a younger one's."""
-    patience_s: float = 30.0
+    priority_after_s: float = 30.0
     """Having waited this long, it comes before all that have not."""
 
 
@@ -51,7 +52,7 @@ class Chunk:
 
     @property
     def num_tokens(self) -> int:
-        """Rows of the batch."""
+        """ChunkAttention of the batch."""
         return self.stop - self.start
 
 
@@ -65,10 +66,10 @@ class WindowJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StepPlan:
     """One step."""
 
-    copies: abc.Sequence[Copy] = ()
+    copies: abc.Sequence[KvCopy] = ()
     windows: abc.Sequence[WindowJob] = ()
     chunks: abc.Sequence[Chunk] = ()
     num_decoding: int = 0
@@ -88,26 +89,26 @@ class Plan:
 class Scheduler:
     """All sequences that are not over."""
 
-    limits: Limits
-    budget: Budget = field(default_factory=Budget)
+    limits: SchedulerLimits
+    budget: TokenBudget = field(default_factory=TokenBudget)
     waiting: list[Sequence] = field(default_factory=list)
     running: list[Sequence] = field(default_factory=list)
-    memory: Memory = field(init=False)
+    memory: KvCacheManager = field(init=False)
     num_preemptions: int = 0
 
     def __post_init__(self) -> None:
-        self.memory = Memory(self.limits.num_kv_tokens)
+        self.memory = KvCacheManager(self.limits.kv_cache_tokens)
 
     def can_ever_run(self, sequence: Sequence) -> bool:
         """Whether an empty pool would have room for it."""
-        return sequence.num_prefix + sequence.num_tail <= self.limits.num_kv_tokens
+        return sequence.num_prefix + sequence.num_tail <= self.limits.kv_cache_tokens
 
     def submit(self, sequence: Sequence) -> None:
         """Take a sequence that `can_ever_run`."""
         assert self.can_ever_run(sequence)
         self.waiting.append(sequence)
 
-    def plan(self, now_s: float) -> Plan:
+    def plan(self, now_s: float) -> StepPlan:
         """Return the next step, and hold what it needs."""
         copies = self._admit(now_s)
         decoding = [s for s in self.running if s.num_pending == 1 and s.output_ids]
@@ -116,10 +117,10 @@ class Scheduler:
         room = self.budget.tokens(len(chunks))
         prefills = self._prefills(prompts, room)
         windows = self._windows(prompts, is_idle=not (chunks or prefills), room=room)
-        return Plan(copies, windows, [*chunks, *prefills], num_decoding=len(chunks))
+        return StepPlan(copies, windows, [*chunks, *prefills], num_decoding=len(chunks))
 
     def commit(
-        self, plan: Plan, chosen: abc.Mapping[Sequence, int], eos: abc.Set[int], *, now_s: float
+        self, plan: StepPlan, chosen: abc.Mapping[Sequence, int], eos: abc.Set[int], *, now_s: float
     ) -> list[Sequence]:
         """Write a computed step into its sequences; return those that are over.
 
@@ -136,16 +137,16 @@ class Scheduler:
 
     def end(self, sequence: Sequence, *, now_s: float, is_kept: bool = False) -> None:
         """Let go of a sequence, whatever it is doing; again does nothing."""
-        if sequence.state is State.OVER:
+        if sequence.state is SequenceState.OVER:
             return
-        (self.waiting if sequence.state is State.WAITING else self.running).remove(sequence)
-        sequence.state = State.OVER
+        (self.waiting if sequence.state is SequenceState.WAITING else self.running).remove(sequence)
+        sequence.state = SequenceState.OVER
         self.memory.release(sequence, now_s=now_s, is_kept=is_kept)
 
-    def _admit(self, now_s: float) -> list[Copy]:
-        copies: list[Copy] = []
+    def _admit(self, now_s: float) -> list[KvCopy]:
+        copies: list[KvCopy] = []
         for sequence in self._in_order(self.waiting, now_s):
-            if len(self.running) >= self.limits.max_running:
+            if len(self.running) >= self.limits.max_num_seqs:
                 break
             if self._is_being_read(sequence):
                 continue
@@ -157,7 +158,7 @@ class Scheduler:
             copies += taken
             self.waiting.remove(sequence)
             self.running.append(sequence)
-            sequence.state = State.RUNNING
+            sequence.state = SequenceState.RUNNING
         return copies
 
     def _is_being_read(self, sequence: Sequence) -> bool:
@@ -172,7 +173,7 @@ class Scheduler:
             for running in self.running
         )
 
-    def _room_for(self, sequence: Sequence, now_s: float) -> list[Copy] | None:
+    def _room_for(self, sequence: Sequence, now_s: float) -> list[KvCopy] | None:
         taken = self.memory.admit(sequence, now_s=now_s)
         while taken is None and self._has_waited(sequence, now_s):
             if not self._preempt_younger(sequence, now_s):
@@ -194,7 +195,7 @@ class Scheduler:
             return False
         self.running.remove(victim)
         self.memory.release(victim, now_s=now_s, is_kept=False)
-        victim.state = State.WAITING
+        victim.state = SequenceState.WAITING
         victim.num_preempted += 1
         self.num_preemptions += 1
         self.waiting.append(victim)
@@ -205,7 +206,7 @@ class Scheduler:
             waited_s = now_s - sequence.arrived_s
             is_late = sequence.deadline_s - now_s < self.limits.ageing_s
             return (
-                not is_late and waited_s < self.limits.patience_s,
+                not is_late and waited_s < self.limits.priority_after_s,
                 sequence.num_pending / (1 + waited_s / self.limits.ageing_s),
                 sequence.number,
             )
@@ -244,7 +245,7 @@ class Scheduler:
             ahead += prefix.num_ready - prefix.num_computed
             for index in range(prefix.num_windows_ready, len(prefix.window_tokens)):
                 is_enough = ahead >= 2 * room and not is_idle
-                if len(jobs) >= self.limits.max_windows or is_enough:
+                if len(jobs) >= self.limits.max_windows_per_step or is_enough:
                     return jobs
                 jobs.append(WindowJob(sequence, prefix, index))
                 ahead += prefix.window_tokens[index]

@@ -9,7 +9,7 @@ from enum import Enum
 
 from flamingo_common.wire.responses import FinishReason
 from flamingo_pod.engine.extents import Extent
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.request_stats import RequestStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TokenOutput:
     """One token of a sequence, and whether it was the last.
 
     `token_id` is None when the sequence ended without a token of text: the
@@ -42,13 +42,13 @@ class Step:
     token_id: int | None
     finish_reason: FinishReason | None = None
     logprob: float | None = None
-    top: abc.Sequence[tuple[int, float]] = ()
+    top_logprobs: abc.Sequence[tuple[int, float]] = ()
     """`(token id, logprob)`, likeliest first."""
-    num_reused: int = 0
+    num_cached_tokens: int = 0
     """Prompt tokens that were computed before, for somebody else."""
 
 
-class State(Enum):
+class SequenceState(Enum):
     """Waiting for room, holding its extents, or over."""
 
     WAITING = "waiting"
@@ -68,7 +68,7 @@ class Prefix:
     audio_start: int
     """Where the first `<sound>` slot is."""
     window_tokens: abc.Sequence[int]
-    """Audio tokens of each window."""
+    """ClipAudio tokens of each window."""
     extent: Extent | None = None
     num_computed: int = 0
     """Tokens whose KV is in the pool."""
@@ -104,14 +104,14 @@ class Sequence:
     """Who may share its KV: sequences without audio share by this alone."""
     deadline_s: float = float("inf")
     output_ids: list[int] = field(default_factory=list)
-    state: State = State.WAITING
+    state: SequenceState = SequenceState.WAITING
     prefix: Prefix | None = None
     tail: Extent | None = None
     num_tail_computed: int = 0
-    num_reused: int = 0
+    num_cached_tokens: int = 0
     """Prompt tokens that were in the pool already."""
     num_preempted: int = 0
-    account: Account = field(default_factory=Account)
+    stats: RequestStats = field(default_factory=RequestStats)
     """Its request's."""
 
     @property

@@ -13,11 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from flamingo_pod.engine import sequence
-from flamingo_pod.engine.scheduler import Plan, WindowJob
+from flamingo_pod.engine.scheduler import StepPlan, WindowJob
 
 
 @dataclass(slots=True)
-class Share:
+class StepShare:
     """One sequence's part of a step."""
 
     hear_s: float = 0.0
@@ -30,17 +30,17 @@ class Share:
 
 
 def shares(
-    plan: Plan, encoded: Sequence[WindowJob], *, step_s: float, hear_s: float
-) -> Mapping[sequence.Sequence, Share]:
+    plan: StepPlan, encoded: Sequence[WindowJob], *, step_s: float, hear_s: float
+) -> Mapping[sequence.Sequence, StepShare]:
     """Return each sequence's part of `step_s`, of which hearing windows took `hear_s`."""
     hearers = [(job.sequence, 1) for job in encoded or plan.windows]
     rows = [(chunk.sequence, chunk.num_tokens) for chunk in plan.chunks]
     heard_s = (hear_s if rows else step_s) if hearers else 0.0
-    parts: dict[sequence.Sequence, Share] = {}
+    parts: dict[sequence.Sequence, StepShare] = {}
     for each, share_s in _split(heard_s, hearers):
-        parts.setdefault(each, Share()).hear_s += share_s
+        parts.setdefault(each, StepShare()).hear_s += share_s
     for each, share_s in _split(step_s - heard_s, rows):
-        parts.setdefault(each, Share()).rows_s += share_s
+        parts.setdefault(each, StepShare()).rows_s += share_s
     return parts
 
 

@@ -26,8 +26,8 @@ from transformers.utils import logging as transformers_logging
 
 from flamingo_common.audio import windows
 from flamingo_pod.model.builtin import build
-from flamingo_pod.model.builtin.sizes import SIZES
-from flamingo_pod.model.limits import Limits
+from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
+from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.weights import folder, hub
 from flamingo_pod.weights.errors import CannotLoad
 from flamingo_pod.weights.progress import LoadingProgress
@@ -46,7 +46,7 @@ class Checkpoint:
     id: str
     model: Any
     processor: Any
-    limits: Limits
+    limits: ModelLimits
     random_weights: bool
     loaded_at_s: int
     """Unix time, for `/v1/models`."""
@@ -55,7 +55,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CheckpointSource:
     """Which checkpoint, and how to hold it."""
 
     id: str
@@ -66,7 +66,7 @@ class Source:
     """Where built-in models are built."""
 
 
-def load(source: Source, progress: LoadingProgress | None = None) -> Checkpoint:
+def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> Checkpoint:
     """Return the checkpoint, ready to run.
 
     Raises:
@@ -95,22 +95,22 @@ def load(source: Source, progress: LoadingProgress | None = None) -> Checkpoint:
         model=model,
         processor=processor,
         limits=limits_of(model, processor),
-        random_weights=source.id in SIZES,
+        random_weights=source.id in BUILTIN_MODELS,
         loaded_at_s=int(time.time()),
         commit=commit,
     )
 
 
-def _place(source: Source, progress: LoadingProgress) -> tuple[Path, str | None]:
+def _place(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path, str | None]:
     """Return the folder that holds the checkpoint, and the hub's commit if it is from there."""
-    if source.id in SIZES:
+    if source.id in BUILTIN_MODELS:
         return build.ensure(source.id, source.cache), None
     if (local := Path(source.id)).is_dir():
         return local, None
     try:
         validate_repo_id(source.id)
     except HFValidationError:
-        builtin = ", ".join(SIZES)
+        builtin = ", ".join(BUILTIN_MODELS)
         raise CannotLoad(
             f"model {source.id!r} is neither built in ({builtin}), nor a folder here, nor a hub id"
         ) from None
@@ -128,13 +128,13 @@ def _moved(model: Any, device: str, progress: LoadingProgress) -> Any:
     return model.to(device)
 
 
-def limits_of(model: Any, processor: Any) -> Limits:
+def limits_of(model: Any, processor: Any) -> ModelLimits:
     """Return the limits that the checkpoint states of itself."""
     text, audio = model.config.text_config, model.config.audio_config
     defaults: GenerationConfig = model.generation_config
     eos = defaults.eos_token_id
     samples = bool(defaults.do_sample)
-    return Limits(
+    return ModelLimits(
         max_audio_s=float(processor.max_audio_len),
         context_tokens=min(
             int(text.max_position_embeddings), int(processor.tokenizer.model_max_length)
@@ -149,7 +149,7 @@ def limits_of(model: Any, processor: Any) -> Limits:
     )
 
 
-def _classes(source: Source, model_type: str) -> tuple[Any, Any]:
+def _classes(source: CheckpointSource, model_type: str) -> tuple[Any, Any]:
     if model_type not in CLASSES:
         raise CannotLoad(
             f"model {source.id!r} is of type {model_type!r}; served are {list(CLASSES)}"

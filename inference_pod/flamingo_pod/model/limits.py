@@ -10,7 +10,7 @@ from flamingo_common.wire.requests import Layer
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ModelLimits:
     """The model's bounds, and the widths of what it hands out."""
 
     max_audio_s: float

@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from flamingo_common.errors import BadRequest, FlamingoError, InternalError, RequestTooLarge
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.request_stats import RequestStats
 
 DURATIONS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 GAPS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10)
@@ -149,20 +149,20 @@ class Metrics:
             if outcome.error is not None:
                 self.errors.labels(outcome.error).inc()
 
-    def observe_completed(self, account: Account, exemplar: Exemplar = None) -> None:
+    def observe_completed(self, stats: RequestStats, exemplar: Exemplar = None) -> None:
         """Count a request that was answered in full."""
-        self.compute.observe(account.compute_s, exemplar=_own(exemplar))
+        self.compute.observe(stats.compute_s, exemplar=_own(exemplar))
         spans = [
-            (self.queue, account.queue_s),
-            (self.prefill, account.prefill_s),
-            (self.writing, account.decode_s),
-            (self.encoder, account.encode_s or None),
+            (self.queue, stats.queue_s),
+            (self.prefill, stats.prefill_s),
+            (self.writing, stats.decode_s),
+            (self.encoder, stats.encode_s or None),
         ]
         for histogram, seconds in spans:
             if seconds is not None:
                 histogram.observe(seconds, exemplar=_own(exemplar))
-        if account.audio_s:
-            self.real_time.observe(account.compute_s / account.audio_s, exemplar=_own(exemplar))
+        if stats.audio_s:
+            self.real_time.observe(stats.compute_s / stats.audio_s, exemplar=_own(exemplar))
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ Pure.
 from collections import deque
 
 from flamingo_common.wire.report import MAX_TIMINGS, RequestTiming
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.request_stats import RequestStats
 
 
 class RecentTimings:
@@ -16,16 +16,16 @@ class RecentTimings:
         self._last: deque[RequestTiming] = deque(maxlen=MAX_TIMINGS)
         self._num_finished = 0
 
-    def add(self, account: Account) -> None:
+    def add(self, stats: RequestStats) -> None:
         """Note a request that was answered in full."""
         self._num_finished += 1
         self._last.append(
             RequestTiming(
                 number=self._num_finished,
-                route=account.route,
-                num_windows=account.num_windows,
-                num_tokens=account.num_output,
-                compute_s=account.compute_s,
+                route=stats.route,
+                num_windows=stats.num_windows_computed,
+                num_tokens=stats.num_output_tokens,
+                compute_s=stats.compute_s,
             )
         )
 

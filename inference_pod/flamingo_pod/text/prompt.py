@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flamingo_common.errors import BadRequest, ContextTooLong
-from flamingo_pod.model.limits import Limits
+from flamingo_pod.model.limits import ModelLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def token_ids(processor: Processor, turns: Sequence[Turn], num_audio_tokens: int
 
 
 def resolve_max_tokens(
-    limits: Limits, num_prompt_tokens: int, asked: int | None, *, field: str = "max_tokens"
+    limits: ModelLimits, num_prompt_tokens: int, asked: int | None, *, field: str = "max_tokens"
 ) -> int:
     """Return how many tokens the answer may have; `field` is where it was asked.
 

@@ -6,8 +6,8 @@ from flamingo_common.errors import InvalidAudio
 from flamingo_common.service import addresses
 from flamingo_pod import lifecycle
 from flamingo_pod.audio import containers, media
-from flamingo_pod.engine.load import Load
-from flamingo_pod.engine.request_stats import Account
+from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.lifecycle import LifecycleEvent, PodState
 
 
@@ -140,20 +140,20 @@ def test_any_bytes_can_be_sniffed(head):
 
 
 def test_the_backlog_is_what_is_held():
-    load = Load(encode_s=1.0, prefill_s=1.0, token_s=0.1)
-    first = Account(num_windows_left=2, num_prompt_left=1500, num_output_left=10)
-    with load.holding(first):
+    load = EngineLoad(encode_s=1.0, prefill_s=1.0, token_s=0.1)
+    first = RequestStats(num_windows_left=2, num_prompt_tokens_left=1500, num_output_tokens_left=10)
+    with load.in_flight(first):
         assert load.backlog_s == pytest.approx(2 * 2.0 + 10 * 0.5 * 0.1)
         assert load.queued_s == pytest.approx(2 * 2.0)
-        with load.holding(Account(num_windows_left=1, num_prompt_left=750)):
+        with load.in_flight(RequestStats(num_windows_left=1, num_prompt_tokens_left=750)):
             assert load.backlog_s == pytest.approx(4.5 + 2.0)
-        first.take_encoded(1)
-        first.take_token(1.0, is_text=True)
+        first.record_encoded_windows(1)
+        first.record_token(1.0, is_text=True)
         assert load.backlog_s == pytest.approx(1.0 + 2.0 + 9 * 0.5 * 0.1)
     assert load.backlog_s == 0
 
 
 def test_a_request_with_three_choices_is_three_answers_to_hold():
-    load = Load()
-    with load.holding(Account(num_choices=3)), load.holding(Account()):
-        assert load.num_more_choices == 2
+    load = EngineLoad()
+    with load.in_flight(RequestStats(num_choices=3)), load.in_flight(RequestStats()):
+        assert load.num_extra_choices == 2

@@ -17,11 +17,11 @@ import transformers
 
 from flamingo_common.audio import windows
 from flamingo_pod.bench import task
-from flamingo_pod.bench.meter import Meter
-from flamingo_pod.bench.outcome import Answer, Measured
+from flamingo_pod.bench.meter import ResourceMeter
+from flamingo_pod.bench.outcome import BenchOutput, BenchResult
 from flamingo_pod.bench.rivals import transformers_generate
-from flamingo_pod.bench.task import CannotRun, Task
-from flamingo_pod.bench.workload import Request, Workload
+from flamingo_pod.bench.task import BenchTask, EngineUnavailable
+from flamingo_pod.bench.workload import Workload, WorkloadRequest
 from flamingo_pod.text import prompt
 
 PAGE_TOKENS = 256
@@ -31,7 +31,7 @@ LONGEST_WAIT_S = 1.0
 """Between two looks at whether its thread still lives."""
 
 
-class _Hearing(torch.nn.Module):
+class _AudioEmbedding(torch.nn.Module):
     """An embedding layer whose ids from `num_words` upwards are audio."""
 
     def __init__(self, words: torch.nn.Embedding, num_audio_tokens: int) -> None:
@@ -54,14 +54,14 @@ class _Hearing(torch.nn.Module):
 class _Engine:
     """The manager, with the clips it has heard."""
 
-    job: Task
+    job: BenchTask
     manager: Any
-    hearing: _Hearing
+    hearing: _AudioEmbedding
     first_ids: dict[int, int] = field(default_factory=dict)
     """Of each clip heard."""
     num_heard: int = 0
 
-    def add(self, request: Request) -> None:
+    def add(self, request: WorkloadRequest) -> None:
         """Give it the request."""
         if request.clip not in self.first_ids:
             self._hear(request)
@@ -79,7 +79,7 @@ class _Engine:
         )
 
     @torch.inference_mode()
-    def _hear(self, request: Request) -> None:
+    def _hear(self, request: WorkloadRequest) -> None:
         """Put the clip's embeddings, as transformers' own code makes them, into the table."""
         inputs = transformers_generate.prepared(self.job, [request])
         heard = self.job.checkpoint.model.get_audio_features(
@@ -104,34 +104,36 @@ class _Engine:
         return result if result is not None and result.is_finished() else None
 
 
-def run(job: Task) -> Measured:
+def run(job: BenchTask) -> BenchResult:
     """Measure continuous batching on the workload.
 
     Raises:
-        CannotRun: these transformers have none.
+        EngineUnavailable: these transformers have none.
     """
     engine = _started(job)
     try:
         engine.add(job.work.warm_up)
         while engine.finished(LONGEST_WAIT_S) is None:
             pass
-        meter = Meter()
+        meter = ResourceMeter()
         answers = list(_answers(engine, job.work, meter))
         used = meter.stop()
     finally:
         engine.manager.stop(block=True)
     note = f"pages of {PAGE_TOKENS}, {BATCH_TOKENS} tokens a pass; each clip encoded once"
-    return Measured(used=used, answers=task.checked(answers, job.work), note=note)
+    return BenchResult(used=used, answers=task.checked(answers, job.work), note=note)
 
 
-def _started(job: Task) -> _Engine:
+def _started(job: BenchTask) -> _Engine:
     settings = getattr(transformers, "ContinuousBatchingConfig", None)
     if settings is None:
-        raise CannotRun(f"transformers {transformers.__version__} has no ContinuousBatchingConfig")
+        raise EngineUnavailable(
+            f"transformers {transformers.__version__} has no ContinuousBatchingConfig"
+        )
     logging.getLogger("ContinuousBatchingLogger").setLevel(logging.CRITICAL)
     model = job.checkpoint.model
     num_audio_tokens = sum(windows.num_tokens(len(samples)) for samples in job.clips)
-    hearing = _Hearing(model.get_input_embeddings(), num_audio_tokens)
+    hearing = _AudioEmbedding(model.get_input_embeddings(), num_audio_tokens)
     model.set_input_embeddings(hearing)
     manager = model.init_continuous_batching(
         generation_config=transformers.GenerationConfig(
@@ -149,7 +151,7 @@ def _started(job: Task) -> _Engine:
     return _Engine(job, manager, hearing)
 
 
-def _num_pages(job: Task) -> int:
+def _num_pages(job: BenchTask) -> int:
     """Return enough that no request ever waits for a page."""
     longest = max(len(samples) for samples in job.clips)
     answer = max(request.num_tokens for request in job.work.requests)
@@ -157,7 +159,7 @@ def _num_pages(job: Task) -> int:
     return len(job.work.requests) * -(-tokens // PAGE_TOKENS)
 
 
-def _answers(engine: _Engine, work: Workload, meter: Meter) -> Iterator[Answer]:
+def _answers(engine: _Engine, work: Workload, meter: ResourceMeter) -> Iterator[BenchOutput]:
     """Yield each answer as it ends; requests are added as they arrive."""
     by_number = {request.number: request for request in work.requests}
     next_of = {request.after: request for request in work.requests if request.after is not None}
@@ -175,7 +177,7 @@ def _answers(engine: _Engine, work: Workload, meter: Meter) -> Iterator[Answer]:
         num_left -= 1
         number = int(done.request_id)
         came_s = done.timestamps[0] - meter.started_s - arrived_s[number]
-        yield Answer(by_number[number].number, tuple(done.generated_tokens), came_s)
+        yield BenchOutput(by_number[number].number, tuple(done.generated_tokens), came_s)
         if number in next_of:
             arrived_s[next_of[number].number] = meter.now_s()
             engine.add(next_of[number])

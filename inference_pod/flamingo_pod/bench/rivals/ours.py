@@ -10,27 +10,29 @@ from flamingo_common.audio import windows
 from flamingo_pod.audio import sound_file
 from flamingo_pod.bench import meter as meters
 from flamingo_pod.bench import task
-from flamingo_pod.bench.meter import Meter
-from flamingo_pod.bench.outcome import Answer, FollowUps, Measured
-from flamingo_pod.bench.task import Task
-from flamingo_pod.bench.workload import Request
-from flamingo_pod.engine.audio import Audio, Samples
+from flamingo_pod.bench.meter import ResourceMeter
+from flamingo_pod.bench.outcome import BenchOutput, BenchResult, FollowUpReuse
+from flamingo_pod.bench.task import BenchTask
+from flamingo_pod.bench.workload import WorkloadRequest
+from flamingo_pod.engine import kv
+from flamingo_pod.engine.audio import ClipAudio, Samples
 from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.engine import Engine
+from flamingo_pod.engine.options import EngineOptions
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.text import prompt
 
 
-def run(job: Task) -> Measured:
+def run(job: BenchTask) -> BenchResult:
     """Measure our engine on the workload, then its stages and further questions about a clip."""
     return asyncio.run(_run(job))
 
 
-async def _run(job: Task) -> Measured:
+async def _run(job: BenchTask) -> BenchResult:
     async with _running(job) as engine:
-        await _Asking(job, engine).answer(job.work.warm_up)
+        await _RequestRunner(job, engine).answer(job.work.warm_up)
         before_s = told_stages_s(engine)
-        asking = _Asking(job, engine)
+        asking = _RequestRunner(job, engine)
         answers = await asyncio.gather(*map(asking.answer, job.work.requests))
         used = asking.meter.stop()
         after_s = told_stages_s(engine)
@@ -42,7 +44,7 @@ async def _run(job: Task) -> Measured:
     with meters.counted(stages_s, "detokenise"):
         for answer in answers:
             job.checkpoint.processor.tokenizer.decode(answer.token_ids)
-    return Measured(
+    return BenchResult(
         used=used,
         answers=task.checked(answers, job.work),
         stages_s=stages_s,
@@ -58,13 +60,13 @@ def _as_file(samples: Samples) -> bytes:
 # The seam, in four functions: all that changes here when the engine does.
 
 
-def hear(job: Task, request: Request) -> Prompt:
+def hear(job: BenchTask, request: WorkloadRequest) -> Prompt:
     """Return the request's prompt with its audio, as if the clip had never been seen."""
     samples = job.clips[request.clip]
     ids = prompt.token_ids(
         job.checkpoint.processor, request.turns, windows.num_tokens(len(samples))
     )
-    return Prompt(ids, Audio.of(samples))
+    return Prompt(ids, ClipAudio.from_samples(samples))
 
 
 def told_stages_s(engine: Engine) -> dict[str, float]:
@@ -79,8 +81,14 @@ def told_prompt_tokens(engine: Engine) -> tuple[int, int]:
 
 
 @contextlib.asynccontextmanager
-async def _running(job: Task) -> AsyncIterator[Engine]:
-    engine = Engine(job.checkpoint)
+async def _running(job: BenchTask) -> AsyncIterator[Engine]:
+    options = EngineOptions(
+        kv_cache_tokens=kv.default_capacity_tokens(job.checkpoint.model),
+        encoder_cache_bytes=2**30,
+        model_impl="fused",
+        max_num_seqs=64,
+    )
+    engine = Engine(job.checkpoint, options)
     engine.start()
     try:
         yield engine
@@ -89,15 +97,15 @@ async def _running(job: Task) -> AsyncIterator[Engine]:
 
 
 @dataclass(slots=True)
-class _Asking:
+class _RequestRunner:
     """Asks each request when it arrives."""
 
-    job: Task
+    job: BenchTask
     engine: Engine
-    meter: Meter = field(default_factory=Meter)
+    meter: ResourceMeter = field(default_factory=ResourceMeter)
     answered: dict[int, asyncio.Event] = field(default_factory=dict)
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: WorkloadRequest) -> BenchOutput:
         """Return the answer; a further question waits for the answer before it."""
         if request.after is None:
             await asyncio.sleep(request.arrival_s - self.meter.now_s())
@@ -107,22 +115,24 @@ class _Asking:
             arrived_s = self.meter.now_s()
         tokens, first_s = [], None
         asked = hear(self.job, request)
-        async for step in self.engine.submit(asked, SamplingParams(max_tokens=request.num_tokens)):
+        async for step in self.engine.generate(
+            asked, SamplingParams(max_tokens=request.num_tokens)
+        ):
             first_s = self.meter.now_s() if first_s is None else first_s
             if step.token_id is not None:
                 tokens.append(step.token_id)
         self._answered(request.number).set()
-        return Answer(request.number, tuple(tokens), (first_s or 0.0) - arrived_s)
+        return BenchOutput(request.number, tuple(tokens), (first_s or 0.0) - arrived_s)
 
     def _answered(self, number: int) -> asyncio.Event:
         return self.answered.setdefault(number, asyncio.Event())
 
 
-async def _follow_ups(job: Task, engine: Engine) -> FollowUps:
+async def _follow_ups(job: BenchTask, engine: Engine) -> FollowUpReuse:
     """Return how much of each further prompt about one clip was computed."""
     read = [await _read(job, engine, request) for request in job.work.follow_ups]
     further = range(1, len(read))
-    return FollowUps(
+    return FollowUpReuse(
         shares=tuple(read[at].share for at in further),
         least=tuple(_new_share(read[at], read[:at]) for at in further),
     )
@@ -136,10 +146,10 @@ class _Read:
     share: float
 
 
-async def _read(job: Task, engine: Engine, request: Request) -> _Read:
+async def _read(job: BenchTask, engine: Engine, request: WorkloadRequest) -> _Read:
     before = told_prompt_tokens(engine)
     asked = hear(job, request)
-    async for _ in engine.submit(asked, SamplingParams(max_tokens=request.num_tokens)):
+    async for _ in engine.generate(asked, SamplingParams(max_tokens=request.num_tokens)):
         pass
     after = told_prompt_tokens(engine)
     return _Read(asked.token_ids, (after[1] - before[1]) / (after[0] - before[0]))

@@ -12,20 +12,20 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from flamingo_pod.bench import task
-from flamingo_pod.bench.meter import Meter
-from flamingo_pod.bench.outcome import Answer, Measured
-from flamingo_pod.bench.task import Task
-from flamingo_pod.bench.workload import Request
+from flamingo_pod.bench.meter import ResourceMeter
+from flamingo_pod.bench.outcome import BenchOutput, BenchResult
+from flamingo_pod.bench.task import BenchTask
+from flamingo_pod.bench.workload import WorkloadRequest
 
 BATCH = 8
 
 
-def one_by_one(job: Task) -> Measured:
+def one_by_one(job: BenchTask) -> BenchResult:
     """Measure `generate` on one request after the other."""
     return _run(job, 1)
 
 
-def static_batches(job: Task) -> Measured:
+def static_batches(job: BenchTask) -> BenchResult:
     """Measure `generate` on batches of 8, padded on the left, as long as the longest answer.
 
     A batch waits until it is full: that is its best in CPU-seconds, its worst in waiting.
@@ -36,7 +36,7 @@ def static_batches(job: Task) -> Measured:
 class _FirstToken(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped here
     """Notes when the first token was there; stops nothing."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: ResourceMeter) -> None:
         self._meter = meter
         self.came_s: float | None = None
 
@@ -50,17 +50,17 @@ class _FirstToken(StoppingCriteria):  # type: ignore[misc]  # transformers is un
 class _Run:
     """The state of one measured run."""
 
-    job: Task
-    meter: Meter = field(default_factory=Meter)
-    answers: list[Answer] = field(default_factory=list)
+    job: BenchTask
+    meter: ResourceMeter = field(default_factory=ResourceMeter)
+    answers: list[BenchOutput] = field(default_factory=list)
     ended_s: dict[int, float] = field(default_factory=dict)
     """When each request was answered: a further question about its clip arrives then."""
 
-    def arrived_s(self, request: Request) -> float:
+    def arrived_s(self, request: WorkloadRequest) -> float:
         """Return when it came; its predecessor is answered."""
         return request.arrival_s if request.after is None else self.ended_s[request.after]
 
-    def answer(self, batch: Sequence[Request]) -> None:
+    def answer(self, batch: Sequence[WorkloadRequest]) -> None:
         """Wait until all have arrived, and answer them together."""
         self.meter.wait_until(max(map(self.arrived_s, batch)))
         first = _FirstToken(self.meter)
@@ -68,23 +68,23 @@ class _Run:
         for request, (ids, margins) in zip(batch, said, strict=True):
             self.ended_s[request.number] = self.meter.now_s()
             came_s = (first.came_s or 0.0) - self.arrived_s(request)
-            self.answers.append(Answer(request.number, ids, came_s, margins))
+            self.answers.append(BenchOutput(request.number, ids, came_s, margins))
 
 
-def _run(job: Task, size: int) -> Measured:
-    generate(job, [job.work.warm_up], _FirstToken(Meter()))
+def _run(job: BenchTask, size: int) -> BenchResult:
+    generate(job, [job.work.warm_up], _FirstToken(ResourceMeter()))
     run = _Run(job)
     waiting = list(job.work.requests)
     while waiting:
         batch = [one for one in waiting if one.after is None or one.after in run.ended_s][:size]
         run.answer(batch)
         waiting = [one for one in waiting if one.number not in run.ended_s]
-    return Measured(used=run.meter.stop(), answers=task.checked(run.answers, job.work))
+    return BenchResult(used=run.meter.stop(), answers=task.checked(run.answers, job.work))
 
 
 @torch.inference_mode()
 def generate(
-    job: Task, batch: Sequence[Request], first: StoppingCriteria
+    job: BenchTask, batch: Sequence[WorkloadRequest], first: StoppingCriteria
 ) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
     """Return the tokens of each, cut to what it asked for, and their margins over the next."""
     inputs = prepared(job, batch)
@@ -106,14 +106,14 @@ def generate(
     ]
 
 
-def prepared(job: Task, batch: Sequence[Request]) -> Any:
+def prepared(job: BenchTask, batch: Sequence[WorkloadRequest]) -> Any:
     """Return what the checkpoint's processor makes of the requests."""
     texts = [text_of(job, request) for request in batch]
     audio = [job.clips[request.clip] for request in batch]
     return job.checkpoint.processor(text=texts, audio=audio)
 
 
-def text_of(job: Task, request: Request) -> str:
+def text_of(job: BenchTask, request: WorkloadRequest) -> str:
     """Return what the chat template writes, one `<sound>` for the clip."""
     written: str = job.checkpoint.processor.apply_chat_template(
         _messages(request), add_generation_prompt=True, tokenize=False
@@ -121,7 +121,7 @@ def text_of(job: Task, request: Request) -> str:
     return written
 
 
-def _messages(request: Request) -> list[dict[str, Any]]:
+def _messages(request: WorkloadRequest) -> list[dict[str, Any]]:
     audio = [{"type": "audio"}]
     return [
         {

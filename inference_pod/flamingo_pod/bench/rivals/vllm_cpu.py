@@ -20,17 +20,17 @@ from transformers import (
 
 from flamingo_common.audio import windows
 from flamingo_pod.bench import task
-from flamingo_pod.bench.meter import Meter
-from flamingo_pod.bench.outcome import Answer, Measured
+from flamingo_pod.bench.meter import ResourceMeter
+from flamingo_pod.bench.outcome import BenchOutput, BenchResult
 from flamingo_pod.bench.rivals import transformers_generate
-from flamingo_pod.bench.task import Task
-from flamingo_pod.bench.workload import Request
+from flamingo_pod.bench.task import BenchTask
+from flamingo_pod.bench.workload import WorkloadRequest
 
 SPARE_TOKENS = 512
 """For the words of a prompt."""
 
 
-def run(job: Task) -> Measured:
+def run(job: BenchTask) -> BenchResult:
     """Measure vLLM on the workload."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # else its CPU-seconds are another process's
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB, as ours; else all that is free
@@ -45,14 +45,14 @@ def run(job: Task) -> Measured:
             limit_mm_per_prompt={"audio": 1},
         )
         ask(vllm, engine, job, [job.work.warm_up])
-        meter = Meter()
+        meter = ResourceMeter()
         answers = _answers(vllm, engine, job)
         used = meter.stop()
     note = f"vllm {vllm.__version__}, AudioFlamingo3 of the same size, all requests at once"
-    return Measured(used=used, answers=task.checked(answers, job.work), note=note)
+    return BenchResult(used=used, answers=task.checked(answers, job.work), note=note)
 
 
-def write(job: Task, folder: str) -> None:
+def write(job: BenchTask, folder: str) -> None:
     """Write an AudioFlamingo3 with the job's dimensions and weights, without the time rotation."""
     ours, processor = job.checkpoint.model, job.checkpoint.processor
     config = AudioFlamingo3Config(
@@ -83,7 +83,9 @@ def _published(name: str) -> str:
     return name
 
 
-def ask(vllm: Any, engine: Any, job: Task, requests: Sequence[Request]) -> list[tuple[int, ...]]:
+def ask(
+    vllm: Any, engine: Any, job: BenchTask, requests: Sequence[WorkloadRequest]
+) -> list[tuple[int, ...]]:
     """Return the tokens of each."""
     prompts = [
         {
@@ -100,18 +102,18 @@ def ask(vllm: Any, engine: Any, job: Task, requests: Sequence[Request]) -> list[
     return [tuple(output.outputs[0].token_ids) for output in outputs]
 
 
-def _answers(vllm: Any, engine: Any, job: Task) -> list[Answer]:
+def _answers(vllm: Any, engine: Any, job: BenchTask) -> list[BenchOutput]:
     """Ask all first questions, then all second ones, as those need the answers before them."""
-    answers: dict[int, Answer] = {}
+    answers: dict[int, BenchOutput] = {}
     waiting = list(job.work.requests)
     while waiting:
         batch = [one for one in waiting if one.after is None or one.after in answers]
         both = zip(batch, ask(vllm, engine, job, batch), strict=True)
-        answers |= {one.number: Answer(one.number, ids, None) for one, ids in both}
+        answers |= {one.number: BenchOutput(one.number, ids, None) for one, ids in both}
         waiting = [one for one in waiting if one.number not in answers]
     return list(answers.values())
 
 
-def _max_tokens(job: Task) -> int:
+def _max_tokens(job: BenchTask) -> int:
     longest = max(windows.num_tokens(len(samples)) for samples in job.clips)
     return longest + max(request.num_tokens for request in job.work.requests) + SPARE_TOKENS

@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from flamingo_pod.model.builtin import tokenizer as builtin_tokenizer
-from flamingo_pod.model.builtin.sizes import SIZES, Size
+from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS, BuiltinDimensions
 
 RECIPE = 1
 """Raised when the same name would mean other weights, so that an old cache is not read."""
@@ -54,7 +54,7 @@ def ensure(name: str, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
     try:
-        write(SIZES[name], scratch)
+        write(BUILTIN_MODELS[name], scratch)
         scratch.rename(folder)
     except OSError:
         if not folder.is_dir():
@@ -64,7 +64,7 @@ def ensure(name: str, cache: Path) -> Path:
     return folder
 
 
-def write(size: Size, folder: Path) -> None:
+def write(size: BuiltinDimensions, folder: Path) -> None:
     """Write model, processor and generation defaults of `size` as a checkpoint."""
     tokenizer = builtin_tokenizer.build()
     model = MusicFlamingoForConditionalGeneration(_config(size, tokenizer)).eval()
@@ -79,7 +79,7 @@ def write(size: Size, folder: Path) -> None:
     os.chmod(folder, 0o755)  # noqa: PTH101, S103 - mkdtemp made it private
 
 
-def _config(size: Size, tokenizer: Qwen2Tokenizer) -> MusicFlamingoConfig:
+def _config(size: BuiltinDimensions, tokenizer: Qwen2Tokenizer) -> MusicFlamingoConfig:
     ids = dict(zip(builtin_tokenizer.CONTROL_TOKENS, range(6), strict=True))
     audio = AudioFlamingo3EncoderConfig(
         num_mel_bins=128,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class BuiltinDimensions:
     """The dimensions of one built-in model; all else is as in the published checkpoint."""
 
     hidden: int
@@ -22,9 +22,9 @@ class Size:
     encoder_intermediate: int
 
 
-SIZES: Mapping[str, Size] = {
+BUILTIN_MODELS: Mapping[str, BuiltinDimensions] = {
     # 0.5 M parameters: a caption in a tenth of a second on one core.
-    "flamingo-tiny": Size(
+    "flamingo-tiny": BuiltinDimensions(
         hidden=64,
         layers=2,
         heads=4,
@@ -36,7 +36,7 @@ SIZES: Mapping[str, Size] = {
         encoder_intermediate=128,
     ),
     # 27 M parameters: large enough that matrix products, not Python, take the time.
-    "flamingo-tiny-27m": Size(
+    "flamingo-tiny-27m": BuiltinDimensions(
         hidden=512,
         layers=8,
         heads=4,

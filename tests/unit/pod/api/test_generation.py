@@ -8,8 +8,8 @@ from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_common.wire.responses import EmbeddingList, EmbeddingUsage
 from flamingo_pod.api import embedding_format, generation
 from flamingo_pod.api.generation import GeneratedChoice, Generation, GenerationRequest
-from flamingo_pod.engine.request_stats import Account
-from flamingo_pod.engine.sequence import SamplingParams, Step
+from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
 from flamingo_pod.model.builtin import tokenizer
 from flamingo_pod.text.detokenize import Detokenizer
 
@@ -24,8 +24,8 @@ def choice(text, *stops, ends="length", **known):
     """Return a choice that is told `text`, and the pieces it made of it."""
     ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
     said = GeneratedChoice(0, Detokenizer(TOKENIZER, stops))
-    steps = [Step(token_id, logprob=-1.0, **known) for token_id in ids]
-    steps[-1] = Step(ids[-1], ends, -1.0, **known)
+    steps = [TokenOutput(token_id, logprob=-1.0, **known) for token_id in ids]
+    steps[-1] = TokenOutput(ids[-1], ends, -1.0, **known)
     pieces = []
     for step in steps:
         pieces.append(said.take(step))
@@ -62,7 +62,7 @@ def test_each_choice_has_a_seed_of_its_own():
 
 
 def test_the_prompt_counts_once_and_all_that_was_said_counts():
-    choices = [choice("one two", num_reused=2)[0], choice("three", num_reused=3)[0]]
+    choices = [choice("one two", num_cached_tokens=2)[0], choice("three", num_cached_tokens=3)[0]]
     usage = Generation(question(num_choices=2), choices).usage
     assert usage.prompt_tokens == 3
     assert usage.completion_tokens == sum(choice.num_tokens for choice in choices)
@@ -71,9 +71,13 @@ def test_the_prompt_counts_once_and_all_that_was_said_counts():
 
 
 def test_what_is_expected_is_the_prompt_once_and_every_choice():
-    account = Account()
-    generation._expect(account, [1, 2, 3], None, 4, 10)
-    assert (account.num_choices, account.num_prompt_left, account.num_output_left) == (4, 3, 40)
+    stats = RequestStats()
+    generation._expect(stats, [1, 2, 3], None, 4, 10)
+    assert (stats.num_choices, stats.num_prompt_tokens_left, stats.num_output_tokens_left) == (
+        4,
+        3,
+        40,
+    )
 
 
 def test_an_embedding_s_numbers_are_put_where_its_outline_has_none():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_pod.engine.cache import MAX_STALE, Cache, window_key
+from flamingo_pod.engine.cache import MAX_STALE, CostAwareCache, window_key
 
 keys = st.integers(0, 9)
 sizes_bytes = st.integers(1, 60)
@@ -43,7 +43,7 @@ class Model:
 
 @given(st.integers(1, 100), st.lists(gets | puts, max_size=80))
 def test_it_keeps_what_the_rule_keeps_within_its_bound(max_bytes, operations):
-    cache, model = Cache(max_bytes), Model(max_bytes)
+    cache, model = CostAwareCache(max_bytes), Model(max_bytes)
     for number, (verb, key, *rest) in enumerate(operations):
         if verb == "put":
             size_bytes, cost_s = rest
@@ -59,14 +59,14 @@ def test_it_keeps_what_the_rule_keeps_within_its_bound(max_bytes, operations):
 
 @given(st.lists(puts, min_size=1, max_size=40))
 def test_what_was_put_last_is_there_if_it_fits(operations):
-    cache = Cache(50)
+    cache = CostAwareCache(50)
     for number, (_, key, size_bytes, cost_s) in enumerate(operations):
         cache.put(key, number, size_bytes=size_bytes, cost_s=cost_s)
         assert cache.get(key) == (number if size_bytes <= 50 else None)
 
 
 def filled(*items, max_bytes):
-    cache = Cache(max_bytes)
+    cache = CostAwareCache(max_bytes)
     for key, size_bytes, cost_s in items:
         cache.put(key, f"value of {key}", size_bytes=size_bytes, cost_s=cost_s)
     return cache
@@ -154,7 +154,7 @@ def test_many_hits_do_not_make_its_bookkeeping_grow():
 )
 def test_a_size_or_cost_that_means_nothing_is_refused(size_bytes, cost_s):
     with pytest.raises(ValueError, match="no worth"):
-        Cache(10).put("a", 1, size_bytes=size_bytes, cost_s=cost_s)
+        CostAwareCache(10).put("a", 1, size_bytes=size_bytes, cost_s=cost_s)
 
 
 SAMPLES = np.linspace(-1, 1, 321, dtype=np.float32)

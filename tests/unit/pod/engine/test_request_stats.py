@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from flamingo_common.errors import InternalError, Overloaded, RequestTooLarge
 from flamingo_common.wire.report import MAX_REPORTED_CLIPS, MAX_TIMINGS, LoadReport
-from flamingo_pod.engine.clips import Clips
-from flamingo_pod.engine.request_stats import Account
-from flamingo_pod.engine.scheduler import Chunk, Plan, WindowJob
+from flamingo_pod.engine.clips import ClipIndex
+from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.scheduler import Chunk, StepPlan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
-from flamingo_pod.engine.shares import Share, shares
+from flamingo_pod.engine.shares import StepShare, shares
 from flamingo_pod.telemetry.metrics import Metrics
 from flamingo_pod.telemetry.timings import RecentTimings
 
@@ -25,7 +25,7 @@ PREFIX = Prefix(b"", 0, 0, [])
 
 
 def plan(windows, rows):
-    return Plan(
+    return StepPlan(
         windows=[WindowJob(WHO[who], PREFIX, index) for index, who in enumerate(windows)],
         chunks=[Chunk(WHO[who], 0, num_rows) for who, num_rows in rows],
     )
@@ -50,23 +50,30 @@ def test_the_shares_of_a_step_add_up_to_its_time(windows, is_encoded, rows, hear
 def test_hearing_is_paid_for_by_windows_and_the_rest_by_rows():
     step = plan([0, 0, 1, 2], [(0, 300), (3, 100)])
     parts = shares(step, step.windows[:3], step_s=7.0, hear_s=3.0)
-    assert parts == {WHO[0]: Share(2.0, 3.0), WHO[1]: Share(1.0), WHO[3]: Share(0.0, 1.0)}
+    assert parts == {
+        WHO[0]: StepShare(2.0, 3.0),
+        WHO[1]: StepShare(1.0),
+        WHO[3]: StepShare(0.0, 1.0),
+    }
 
 
 def test_who_only_asked_a_cache_pays_where_nobody_encoded():
     step = plan([0, 1], [])
-    assert shares(step, [], step_s=2.0, hear_s=1.0) == {WHO[0]: Share(1.0), WHO[1]: Share(1.0)}
+    assert shares(step, [], step_s=2.0, hear_s=1.0) == {
+        WHO[0]: StepShare(1.0),
+        WHO[1]: StepShare(1.0),
+    }
 
 
 def test_a_window_read_anew_from_cached_states_was_computed_too():
-    account = Account(num_heard=751)
-    assert account.num_windows == 2
-    account.take_encoded(3)
-    assert account.num_windows == 3
+    stats = RequestStats(num_prefix_tokens_computed=751)
+    assert stats.num_windows_computed == 2
+    stats.record_encoded_windows(3)
+    assert stats.num_windows_computed == 3
 
 
 def test_a_clip_is_held_while_all_its_states_or_one_prefix_are():
-    clips = Clips()
+    clips = ClipIndex()
     clips.note("song", [b"one", b"two"], b"prefix")
     told = [(b"one", True), (b"two", True), (b"one", False), (b"prefix", True), (b"prefix", False)]
     seen = []
@@ -77,7 +84,7 @@ def test_a_clip_is_held_while_all_its_states_or_one_prefix_are():
 
 
 def test_a_clip_noted_after_its_states_came_is_held_at_once():
-    clips = Clips()
+    clips = ClipIndex()
     clips.tell(b"one", True)
     clips.note("song", [b"one"], None)
     clips.note("the same song under another name", [b"one"], None)
@@ -88,7 +95,7 @@ def test_a_clip_noted_after_its_states_came_is_held_at_once():
 
 
 def test_a_name_given_to_another_clip_means_that_one():
-    clips = Clips()
+    clips = ClipIndex()
     clips.tell(b"old", True)
     clips.note("song", [b"old"], None)
     clips.note("song", [b"new"], None)
@@ -104,7 +111,7 @@ def test_a_name_given_to_another_clip_means_that_one():
     )
 )
 def test_whatever_comes_and_goes_the_names_are_those_whose_keys_are_cached(life):
-    clips, cached, known = Clips(max_names=3), set(), {}
+    clips, cached, known = ClipIndex(max_names=3), set(), {}
     for what, number, more in life:
         if what == "tell":
             clips.tell(bytes([number]), more)
@@ -120,7 +127,7 @@ def test_whatever_comes_and_goes_the_names_are_those_whose_keys_are_cached(life)
 
 
 def test_the_longest_unused_name_is_forgotten_and_its_keys_with_it():
-    clips = Clips(max_names=2)
+    clips = ClipIndex(max_names=2)
     for number in (1, 2, 1, 3):
         clips.tell(bytes([number]), True)
         clips.note(str(number), [bytes([number])], None)
@@ -131,18 +138,18 @@ def test_the_longest_unused_name_is_forgotten_and_its_keys_with_it():
 def test_the_last_timings_are_kept_and_numbered():
     timings = RecentTimings()
     for number in range(MAX_TIMINGS + 5):
-        timings.add(Account(route="/v1/audio/captions", num_output=number))
+        timings.add(RequestStats(route="/v1/audio/captions", num_output_tokens=number))
     assert [each.number for each in timings.last()] == list(range(6, MAX_TIMINGS + 6))
     assert timings.last()[-1].num_tokens == MAX_TIMINGS + 4
 
 
 def test_a_report_of_a_thousand_clips_is_cheap():
-    clips, timings = Clips(), RecentTimings()
+    clips, timings = ClipIndex(), RecentTimings()
     for number in range(MAX_REPORTED_CLIPS):
         key = number.to_bytes(32, "big")
         clips.note(f"{number:064d}", [key], None)
         clips.tell(key, True)
-        timings.add(Account(route="/v1/audio/captions"))
+        timings.add(RequestStats(route="/v1/audio/captions"))
 
     def report():
         return LoadReport(

@@ -8,9 +8,9 @@ from fakes.effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flamingo_pod.engine.budget import Budget
-from flamingo_pod.engine.scheduler import Limits, Scheduler
-from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, State
+from flamingo_pod.engine.budget import TokenBudget
+from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits
+from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, SequenceState
 
 EOS = 0
 POOL = 600
@@ -38,8 +38,9 @@ class World:
     """A scheduler, and the KV that a model would have written: which token stands where."""
 
     def __init__(self, **limits):
-        self.scheduler = Scheduler(Limits(**({"num_kv_tokens": POOL, "max_windows": 2} | limits)))
-        self.scheduler.budget = Budget(min_tokens=1, max_tokens=50)
+        fields = {"kv_cache_tokens": POOL, "max_num_seqs": 64, "max_windows_per_step": 2}
+        self.scheduler = Scheduler(SchedulerLimits(**(fields | limits)))
+        self.scheduler.budget = TokenBudget(min_tokens=1, max_tokens=50)
         self.kv = [None] * POOL
         self.now_s = 0.0
         self.numbers = itertools.count()
@@ -155,8 +156,8 @@ actions = st.lists(
 
 @settings(max_examples=examples(STEPS), deadline=None, suppress_health_check=list(HealthCheck))
 @given(actions, st.sampled_from([1, 3, 64]), st.sampled_from([0.0, 1.0, 10.0]), st.data())
-def test_any_life_leaks_nothing_overlaps_nothing_and_ends(life, max_running, patience_s, data):
-    world = World(max_running=max_running, preempt_after_s=patience_s)
+def test_any_life_leaks_nothing_overlaps_nothing_and_ends(life, max_seqs, wait_s, data):
+    world = World(max_num_seqs=max_seqs, preempt_after_s=wait_s)
     made: list[Sequence] = []
     for action in life:
         world.live(action, made, data)
@@ -164,7 +165,7 @@ def test_any_life_leaks_nothing_overlaps_nothing_and_ends(life, max_running, pat
     world.check_extents()
     assert world.scheduler.memory.num_reserved == 0
     for ended in world.over:
-        assert ended.state is State.OVER
+        assert ended.state is SequenceState.OVER
         assert len(ended.output_ids) == ended.params.max_tokens or ended.output_ids[-1] == EOS
 
 
@@ -181,7 +182,7 @@ def test_but_not_for_ever():
     world = World()
     long = world.submit(num_prompt=300, max_tokens=1)
     for _ in range(400):
-        if long.state is State.OVER:
+        if long.state is SequenceState.OVER:
             return
         world.submit(num_prompt=40, max_tokens=1)
         world.step()
@@ -195,7 +196,7 @@ def test_a_long_one_without_room_is_let_in_in_the_end():
     world.step()
     long = world.submit(num_prompt=560, max_tokens=10)
     for _ in range(2000):
-        if long.state is State.OVER:
+        if long.state is SequenceState.OVER:
             return
         world.submit(num_prompt=50, max_tokens=30)
         world.step()
@@ -218,7 +219,7 @@ def test_sequences_on_one_clip_are_read_by_one():
     plan = world.step()
     assert [chunk.sequence for chunk in plan.chunks] == [first]
     world.drain()
-    assert second.num_reused >= 0
+    assert second.num_cached_tokens >= 0
     assert len(second.output_ids) == 5
 
 
@@ -229,7 +230,7 @@ def test_the_same_prompt_is_read_once_and_forks():
     plan = world.step()
     assert [copy.num_tokens for copy in plan.copies] == [39]
     assert [chunk.num_tokens for chunk in plan.chunks] == [1, 1]
-    assert second.num_reused == 39
+    assert second.num_cached_tokens == 39
     world.drain()
 
 
@@ -253,12 +254,12 @@ def test_a_step_decodes_all_that_run_and_prefills_what_the_budget_leaves():
     ],
 )
 def test_the_budget(token_s, decode_s, num_decoding, tokens):
-    budget = Budget(target_s=0.05, token_s=token_s, decode_s=decode_s)
+    budget = TokenBudget(target_s=0.05, token_s=token_s, decode_s=decode_s)
     assert budget.tokens(num_decoding) == tokens
 
 
 def test_the_budget_learns_the_pace():
-    budget = Budget()
+    budget = TokenBudget()
     for _ in range(50):
         budget.observe(0.02, num_decoding=4, num_prefilled=0)
         budget.observe(0.12, num_decoding=4, num_prefilled=100)

@@ -4,7 +4,7 @@ from flamingo_common.errors import BadRequest, ContextTooLong
 from flamingo_common.wire import requests
 from flamingo_pod.api import chat
 from flamingo_pod.model.builtin import build, tokenizer
-from flamingo_pod.model.limits import Limits
+from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.text import caption_styles, prompt
 from flamingo_pod.text.prompt import Turn
 
@@ -90,7 +90,7 @@ def test_a_file_belongs_to_the_first_turn_of_the_user():
     assert turns[0].role == "system"
 
 
-LIMITS = Limits(
+LIMITS = ModelLimits(
     1200.0, 1000, 64, 0.0, None, None, 1.0, {"encoder": 1, "projector": 1}, frozenset({2})
 )
 
