@@ -1,1 +1,1 @@
-"""The operator: makes a cluster what its FlamingoDeployments say. So far, what they may say."""
+"""The operator: reconciles FlamingoDeployments in a Kubernetes cluster."""

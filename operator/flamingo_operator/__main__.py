@@ -1,4 +1,4 @@
-"""`python -m flamingo_operator`: settings, application, life."""
+"""`python -m flamingo_operator`: read the settings and run the operator."""
 
 import os
 import sys
@@ -10,12 +10,12 @@ from flamingo_operator.settings import Settings
 
 
 def main(argv: Sequence[str]) -> int:
-    """Look after FlamingoDeployments until told to stop; return the exit status."""
+    """Reconcile FlamingoDeployments until signalled to stop; return the exit status."""
     given = settings.load(Settings, argv, os.environ, prog="flamingo operator")
     logs.configure(service="operator", level=given.log_level)
-    operating = app.create(given)
-    status = run.run(operating, given, drain=lambda: app.drain(operating))
-    return status or int(operating[app.LIFE].is_lost)
+    application = app.create(given)
+    status = run.run(application, given, drain=lambda: app.drain(application))
+    return status or int(application[app.STATE].has_failed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The operator's process: its life as leader or in waiting, and three addresses.
+"""The operator's process: leader election, the leader's work, and three endpoints.
 
-`/health/live`: it makes progress. `/health/ready`: it leads and has seen
-everything, or it waits for the Lease. `/metrics`.
+`/health/live`: it makes progress. `/health/ready`: it is the leader and its watches
+have synced, or it waits for the Lease. `/metrics`.
 """
 
 import asyncio
@@ -32,99 +32,104 @@ from flamingo_operator.work_queue import WorkQueue
 
 
 @dataclass(slots=True)
-class Life:
-    """What becomes of the process."""
+class OperatorState:
+    """The state of the process."""
 
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     leading: Leading | None = None
-    is_lost: bool = False
-    """Stopped leading against its will: the process ends with status 1."""
+    has_failed: bool = False
+    """Leadership was lost, or a bug ended it: the process exits with status 1."""
 
 
-LIFE = web.AppKey("life", Life)
+STATE = web.AppKey("state", OperatorState)
 
 
 def create(settings: Settings) -> web.Application:
-    """Return the operator as an application; it begins when the application does."""
+    """Return the operator as an application; it runs while the application does."""
     app = http.create_app(max_body_bytes=settings.max_body_bytes)
-    app[LIFE] = Life(settings)
+    app[STATE] = OperatorState(settings)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", _ready)
-    exposition.add_to(app, app[LIFE].metrics.registry)
-    app.cleanup_ctx.append(_living)
+    exposition.add_to(app, app[STATE].metrics.registry)
+    app.cleanup_ctx.append(_operating)
     cors.add_to(app, settings.cors_origin)
     auth.add_to(app, settings.key_file)
     return app
 
 
 async def drain(app: web.Application) -> None:
-    """Finish what is under way; `_living` waits for it."""
-    app[LIFE].stop.set()
+    """Ask the operator to stop; `_operating` waits for reconciliations that are under way."""
+    app[STATE].stop.set()
 
 
 async def _live(request: web.Request) -> web.Response:
-    life = request.app[LIFE]
-    is_live = not life.is_lost and (life.leading is None or life.leading.is_live())
+    state = request.app[STATE]
+    is_live = not state.has_failed and (state.leading is None or state.leading.is_live())
     return web.json_response({"live": is_live}, status=200 if is_live else 503)
 
 
 async def _ready(request: web.Request) -> web.Response:
-    leading = request.app[LIFE].leading
+    leading = request.app[STATE].leading
     is_ready = leading is None or leading.is_synced
     body = {"ready": is_ready, "leading": leading is not None}
     return web.json_response(body, status=200 if is_ready else 503)
 
 
-async def _living(app: web.Application) -> AsyncIterator[None]:
-    life = asyncio.create_task(_live_long(app[LIFE]))
+async def _operating(app: web.Application) -> AsyncIterator[None]:
+    operating = asyncio.create_task(_operate(app[STATE]))
     yield
-    app[LIFE].stop.set()
-    await asyncio.gather(life, return_exceptions=True)
+    app[STATE].stop.set()
+    await asyncio.gather(operating, return_exceptions=True)
 
 
-async def _live_long(life: Life) -> None:
-    settings = life.settings
+async def _operate(state: OperatorState) -> None:
+    settings = state.settings
     identity = settings.identity or f"{socket.gethostname()}-{os.getpid()}"
     try:
         configuration = await load_configuration(settings.kubeconfig)
-        # The Lease has connections of its own: it must not wait behind a crowd of writes.
+        writes = state.metrics.api_writes
+        # The Lease has connections of its own: renewing it must not wait for a burst of writes.
         async with (
-            contextlib.aclosing(KubeClient(configuration)) as kube,
-            contextlib.aclosing(KubeClient(configuration)) as aside,
+            contextlib.aclosing(KubeClient(configuration, on_write=writes.inc)) as kube,
+            contextlib.aclosing(KubeClient(configuration)) as lease_client,
         ):
             login = kopf_events.login_from(configuration if settings.kubeconfig else None)
-            lease = Lease(aside, settings.operator_namespace, identity, settings.lease_duration_s)
-            await _elected(life, kube, login, lease)
+            lease = Lease(
+                lease_client, settings.operator_namespace, identity, settings.lease_duration_s
+            )
+            await _run_elected(state, kube, login, lease)
     except Exception:  # noqa: BLE001 - a bug ends the process, with its traceback
         logs.get().exception("operator.failed")
-        life.is_lost = True
-    if not life.stop.is_set():
+        state.has_failed = True
+    if not state.stop.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _elected(life: Life, kube: KubeClient, login: kopf_events.Login, lease: Lease) -> None:
-    if not life.settings.leader_election:
-        await _lead(life, kube, login, asyncio.create_task(life.stop.wait()))
+async def _run_elected(
+    state: OperatorState, kube: KubeClient, login: kopf_events.Login, lease: Lease
+) -> None:
+    if not state.settings.leader_election:
+        await _lead(state, kube, login, asyncio.create_task(state.stop.wait()))
         return
-    if not await _unless_stopped(life, lease.acquire()):
+    if not await _unless_stopped(state, lease.acquire()):
         return
-    losing = asyncio.create_task(lease.keep())
+    renewing = asyncio.create_task(lease.renew_until_lost())
     try:
-        await _lead(life, kube, login, losing)
+        await _lead(state, kube, login, renewing)
     finally:
-        is_lost = losing.done()
-        losing.cancel()
-        life.is_lost = life.is_lost or is_lost
+        is_lost = renewing.done()
+        renewing.cancel()
+        state.has_failed = state.has_failed or is_lost
         if not is_lost:
             await lease.release()
 
 
 async def _lead(
-    life: Life, kube: KubeClient, login: kopf_events.Login, ending: "asyncio.Task[object]"
+    state: OperatorState, kube: KubeClient, login: kopf_events.Login, ending: "asyncio.Task[object]"
 ) -> None:
-    settings, queue = life.settings, WorkQueue()
+    settings, queue = state.settings, WorkQueue()
     store = Store(changed=queue.add)
     key = settings.observe_key.get_secret_value() if settings.observe_key else None
     async with (
@@ -132,7 +137,7 @@ async def _lead(
         contextlib.aclosing(RoutersLoad(key)) as routers_load,
     ):
         listening = Listening(
-            store, routers_load, life.metrics, queue.add, settings.router_poll_interval_s
+            store, routers_load, state.metrics, queue.add, settings.router_poll_interval_s
         )
         release = Release(settings.server_image, settings.router_image, settings.operator_namespace)
         reconciler = Reconciler(
@@ -141,27 +146,26 @@ async def _lead(
             release,
             pods_load,
             listening,
-            life.metrics,
+            state.metrics,
             settings.identity or "operator",
         )
-        life.leading = Leading(kube, settings, store, queue, reconciler, life.metrics, login)
-        life.metrics.fleets.statuses = store.statuses
-        life.metrics.is_leader.set(1)
-        _show(life.metrics, life.leading)
+        state.leading = Leading(kube, settings, store, queue, reconciler, state.metrics, login)
+        state.metrics.fleets.statuses = store.statuses
+        state.metrics.is_leader.set(1)
+        _bind_gauges(state.metrics, state.leading)
         try:
-            if not await _unless_stopped(life, life.leading.prepare()):
+            if not await _unless_stopped(state, state.leading.prepare()):
                 return
-            async with life.leading.running():
-                await _first(life.stop.wait(), ending)
+            async with state.leading.running():
+                await _first(state.stop.wait(), ending)
         finally:
-            life.metrics.is_leader.set(0)
-            life.metrics.fleets.statuses = tuple
-            life.leading = None
+            state.metrics.is_leader.set(0)
+            state.metrics.fleets.statuses = tuple
+            state.leading = None
 
 
-def _show(metrics: Metrics, leading: Leading) -> None:
+def _bind_gauges(metrics: Metrics, leading: Leading) -> None:
     metrics.queue_depth.set_function(lambda: len(leading.queue))
-    metrics.writes.set_function(lambda: leading.kube.num_writes)
     metrics.watch_age_s.set_function(
         lambda: (
             time.monotonic()
@@ -170,10 +174,10 @@ def _show(metrics: Metrics, leading: Leading) -> None:
     )
 
 
-async def _unless_stopped(life: Life, waiting: object) -> bool:
-    """Wait, unless told to stop before; return whether that for which was waited came."""
+async def _unless_stopped(state: OperatorState, waiting: object) -> bool:
+    """Wait, unless asked to stop before; return whether `waiting` completed."""
     task = asyncio.ensure_future(waiting)  # type: ignore[call-overload]
-    await _first(life.stop.wait(), task)
+    await _first(state.stop.wait(), task)
     if task.done():
         task.result()
         return True

@@ -24,6 +24,7 @@ from flamingo_operator.cluster.observed import AvoidedNode, Observed, OwnedObjec
 from flamingo_operator.cluster.projection import digest_of_manifest
 from flamingo_operator.manifests import owned_objects, pod_template, preload, revisions
 from flamingo_operator.manifests.common import Manifest, Release, owner_reference
+from flamingo_operator.manifests.revisions import RevisionInputs
 from flamingo_operator.rollout import drain, node_avoidance, rollout
 from flamingo_operator.rollout.node_avoidance import Avoidance
 from flamingo_operator.rollout.rollout import Step, Wanted
@@ -73,7 +74,7 @@ def decide(
     cache = _cache_state(deployment, observed)
     avoided = node_avoidance.avoidance(deployment, observed, now_s)
     step, pods, wakes = _pods(deployment, observed, goal, desired, (cache, avoided, now_s))
-    kept = revisions.actions(deployment, observed, goal, step, (release, now_s))
+    kept = revisions.actions(RevisionInputs(deployment, observed, release, now_s), goal, step)
     wakes += [desired.wake_s, kept.wake_s, avoided.wake_s]
     return Decision(
         actions=(
@@ -172,7 +173,7 @@ def _pods(
     ordinals = rollout.next_ordinals(observed, goal.target.hash, num_new)
     names = node_avoidance.names_of(avoided.nodes)
     made = [
-        Apply(pod_template.pod(deployment, goal.target, one, names), is_new=True)
+        Apply(pod_template.build_pod(deployment, goal.target, one, names), is_new=True)
         for one in ordinals
     ]
     held, holds = _drained(deployment, observed, step, now_s)

@@ -46,7 +46,7 @@ class Leading:
         """Wait until the API server answers."""
         while True:
             try:
-                self.watches = await watches.watches(
+                self.watches = await watches.create_watches(
                     self.kube, self.store, self.settings.namespaces
                 )
             except ApiError as error:
@@ -100,7 +100,7 @@ class Leading:
             self.store.put_resource(body)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        await watches.synced(self.watches)
+        await watches.wait_until_synced(self.watches)
         self.is_synced = True
         while not stop.is_set():
             taking = asyncio.ensure_future(self.queue.take())

@@ -1,18 +1,20 @@
-"""One replica leads: who holds the Lease.
+"""Leader election: the replica that holds the Lease is the leader.
 
-A holder renews it every few seconds. Who waits believes no clock but its own: a
-Lease whose version has not changed for its whole term has lost its holder. A
-leader that could not renew for two thirds of the term stops leading, before
-anybody can have taken over.
+How it works: the holder renews the Lease every eighth of its duration. Waiting
+replicas trust only their own clock: when the Lease's resource version has not
+changed for the whole duration, its holder is gone and the Lease may be acquired. A
+leader that could not renew for two thirds of the duration stops leading, which is
+before any other replica can have acquired the Lease. On a regular stop the holder
+releases the Lease, so that the next leader does not have to wait.
 """
 
 import asyncio
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from flamingo_common.service import logs
+from flamingo_operator.api import timestamps
 from flamingo_operator.cluster import kinds
 from flamingo_operator.cluster.kube import ApiError, KubeClient
 
@@ -22,35 +24,35 @@ CONFLICT = 409
 
 @dataclass(slots=True)
 class Lease:
-    """The Lease, as this replica sees it."""
+    """The Lease, as this replica last read it."""
 
     kube: KubeClient
     namespace: str
     identity: str
     duration_s: float
     _body: dict[str, Any] = field(default_factory=dict)
-    _seen_s: float = 0.0
-    """When the version was first seen, monotonic."""
+    _changed_s: float = 0.0
+    """When the Lease's resource version was first read; monotonic time."""
 
     async def acquire(self) -> None:
-        """Return when the Lease is ours."""
+        """Wait until this replica holds the Lease."""
         while True:
             try:
-                if await self._take():
-                    logs.get().info("lease.taken", identity=self.identity)
+                if await self._try_acquire():
+                    logs.get().info("lease.acquired", identity=self.identity)
                     return
             except ApiError as error:
                 logs.get().warning("lease.unreachable", error=error.message)
             await asyncio.sleep(self.duration_s / 8)
 
-    async def keep(self) -> None:
-        """Renew the Lease; return when it is lost."""
+    async def renew_until_lost(self) -> None:
+        """Keep renewing the Lease; return when it is lost."""
         renewed_s = time.monotonic()
         while time.monotonic() - renewed_s < self.duration_s * 2 / 3:
             await asyncio.sleep(self.duration_s / 8)
             try:
                 async with asyncio.timeout(self.duration_s / 4):
-                    if not await self._take():
+                    if not await self._try_acquire():
                         break
                 renewed_s = time.monotonic()
             except (ApiError, TimeoutError) as error:
@@ -58,7 +60,7 @@ class Lease:
         logs.get().error("lease.lost", identity=self.identity)
 
     async def release(self) -> None:
-        """Leave the Lease to the next at once."""
+        """Release the Lease, so that another replica can acquire it at once."""
         if self._holder() != self.identity:
             return
         try:
@@ -66,11 +68,11 @@ class Lease:
         except ApiError as error:
             logs.get().warning("lease.not_released", error=error.message)
 
-    async def _take(self) -> bool:
-        """Try once to have the Lease for another term."""
-        await self._look()
+    async def _try_acquire(self) -> bool:
+        """Try once to acquire or renew the Lease; return whether this replica holds it."""
+        await self._read()
         is_free = self._holder() in ("", self.identity)
-        if not is_free and time.monotonic() - self._seen_s < self.duration_s:
+        if not is_free and time.monotonic() - self._changed_s < self.duration_s:
             return False
         try:
             await self._write(holder=self.identity)
@@ -80,17 +82,17 @@ class Lease:
             raise
         return True
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         found = await self.kube.find(kinds.LEASE, self.namespace, NAME) or {}
         if _version(found) != _version(self._body):
-            self._seen_s = time.monotonic()
+            self._changed_s = time.monotonic()
         self._body = found
 
     def _holder(self) -> str:
         return self._body.get("spec", {}).get("holderIdentity") or ""
 
     async def _write(self, *, holder: str) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = timestamps.encode_micro(time.time())
         spec = dict(self._body.get("spec", {}))
         if holder != self._holder():
             spec["acquireTime"] = now
@@ -109,7 +111,7 @@ class Lease:
         }
         write = self.kube.replace if self._body else self.kube.create
         self._body = await write(kinds.LEASE, body)
-        self._seen_s = time.monotonic()
+        self._changed_s = time.monotonic()
 
 
 def _version(body: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ class Reconciler:
         try:
             deployment = spec.parse(resource.body)
         except spec.SpecError as error:
-            await self._refuse(resource, error.faults)
+            await self._refuse(resource, error.errors)
             return None
         return await self._pass(key, resource, deployment)
 

@@ -179,10 +179,10 @@ async def bench(folder: Path, args: argparse.Namespace) -> None:
         f" {second.cpu_s():.1f} CPU-s, {second.rss_mb():.0f} MB (peak {second.peak_mb():.0f})"
     )
     await asyncio.sleep(3)
-    writes, cpu_s = second.metric("flamingo_operator_writes"), second.cpu_s()
+    writes, cpu_s = second.metric("flamingo_operator_api_writes_total"), second.cpu_s()
     await asyncio.sleep(REST_S)
     print(
-        f"rest: {second.metric('flamingo_operator_writes') - writes:.0f} writes"
+        f"rest: {second.metric('flamingo_operator_api_writes_total') - writes:.0f} writes"
         f" ({writes:.0f} since the start),"
         f" {100 * (second.cpu_s() - cpu_s) / REST_S:.1f} % of a core, {second.rss_mb():.0f} MB"
     )
@@ -202,7 +202,7 @@ async def at_rest(process: Process) -> None:
     before, now = -1.0, 0.0
     while now != before:
         await asyncio.sleep(QUIET_S)
-        before, now = now, process.metric("flamingo_operator_writes")
+        before, now = now, process.metric("flamingo_operator_api_writes_total")
 
 
 def num_made(process: Process) -> int:

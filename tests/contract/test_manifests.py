@@ -82,7 +82,7 @@ def made(request, tmp_path):
     deployment = Cluster.of(GIVEN[request.param]).deployment
     around = owned_objects.build_manifests(deployment, RELEASE, has_pod_monitors=True)
     (router,) = (one["spec"]["template"]["spec"] for one in around if one["kind"] == "Deployment")
-    server = pod_template.template(deployment, RELEASE)["spec"]
+    server = pod_template.build_template(deployment, RELEASE)["spec"]
     return Made({"router": router, "server": server}, around, tmp_path)
 
 
@@ -154,9 +154,9 @@ def test_without_keys_everybody_may_ask(made):
 
 def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     deployment = Cluster.of(FULL).deployment
-    data = pod_template.template(deployment, RELEASE)
+    data = pod_template.build_template(deployment, RELEASE)
     ref = ObjectRef("ControllerRevision", "default", "r", "u", 1, "music")
-    server = pod_template.pod(deployment, Revision(ref, "abc", 1, json.dumps(data)), 0)
+    server = pod_template.build_pod(deployment, Revision(ref, "abc", 1, json.dumps(data)), 0)
     assert server["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "audio"
     assert server["metadata"]["labels"]["flamingo.dev/serving"] == "true"
     assert server["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
@@ -175,7 +175,7 @@ def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     assert router_pod["spec"]["nodeSelector"] == {"pool": "system"}
     assert router_pod["spec"]["tolerations"] == [{"key": "system", "operator": "Exists"}]
     assert router_pod["spec"]["priorityClassName"] == "routers"
-    assert "metadata" not in pod_template.template(Cluster.of({}).deployment, RELEASE)
+    assert "metadata" not in pod_template.build_template(Cluster.of({}).deployment, RELEASE)
 
 
 def test_a_preload_has_what_servers_are_told_but_for_being_offline():
@@ -185,14 +185,14 @@ def test_a_preload_has_what_servers_are_told_but_for_being_offline():
     deployment = Cluster.of(spec).deployment
     (job,) = (one for one in preload.cache_manifests(deployment, RELEASE) if one["kind"] == "Job")
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    (server,) = pod_template.template(deployment, RELEASE)["spec"]["containers"]
+    (server,) = pod_template.build_template(deployment, RELEASE)["spec"]["containers"]
     assert mirror in container["env"]
     assert container["env"] == [one for one in server["env"] if one != offline]
 
 
 def test_a_node_s_folder_is_not_made_by_the_kubelet_who_would_own_it():
     deployment = Cluster.of({"cache": {"type": "HostPath", "hostPath": {"path": "/m"}}}).deployment
-    volumes = pod_template.template(deployment, RELEASE)["spec"]["volumes"]
+    volumes = pod_template.build_template(deployment, RELEASE)["spec"]["volumes"]
     (models,) = (volume for volume in volumes if volume["name"] == "models")
     assert models["hostPath"] == {"path": "/m", "type": "Directory"}
 

@@ -67,7 +67,7 @@ class Operator:
         return float(found[1]) if found else 0.0
 
     def is_leading(self) -> bool:
-        return self.metric("flamingo_operator_leading") == 1
+        return self.metric("flamingo_operator_leader") == 1
 
     def has_looked(self) -> bool:
         """Whether it has seen everything and has nothing to do."""

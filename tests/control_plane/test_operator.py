@@ -52,7 +52,7 @@ def test_at_rest_nothing_is_written_also_not_by_a_new_operator(here):
     # Several looks at everything, not only the first.
     passes = "flamingo_operator_reconcile_seconds_count"
     wait_until(lambda: operator.metric(passes) >= 4, "it has looked again")
-    assert operator.metric("flamingo_operator_writes") == 0
+    assert operator.metric("flamingo_operator_api_writes_total") == 0
     assert here.written() == before
 
 

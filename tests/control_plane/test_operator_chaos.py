@@ -91,7 +91,10 @@ def is_settled(game):
 def rests(game):
     """Check that nothing is written any more, at look after look."""
     operator = game.operator
-    passes, writes = "flamingo_operator_reconcile_seconds_count", "flamingo_operator_writes"
+    passes, writes = (
+        "flamingo_operator_reconcile_seconds_count",
+        "flamingo_operator_api_writes_total",
+    )
     before = operator.metric(writes)
     end = operator.metric(passes) + REST_S
     wait_until(lambda: operator.metric(passes) >= end, "it has looked", within_s=60 + 2 * REST_S)

@@ -22,7 +22,7 @@ def test_they_take_turns_and_one_that_was_away_too_long_ends_without_another_act
     assert second.get("/health/ready")[0] == 200
     here.create({"replicas": 1})
     here.wait_complete(1)
-    assert second.metric("flamingo_operator_leading") == 0
+    assert second.metric("flamingo_operator_leader") == 0
     first.process.send_signal(signal.SIGSTOP)
     here.change({"replicas": 2})
     here.wait_complete(2)

@@ -128,7 +128,7 @@ def test_the_number_follows_the_demand_is_held_without_it_and_outlives_the_opera
         assert operator.stop() == 0
         operator = place.start(*OFTEN)
         asked_again(fake)
-        assert operator.metric("flamingo_operator_writes") == 0
+        assert operator.metric("flamingo_operator_api_writes_total") == 0
         assert place.written() == before
 
         fake.asked_for(0.5)

@@ -72,7 +72,7 @@ class Cluster:
             revisions=tuple(
                 sorted(
                     (
-                        observed.revision(raw)
+                        observed.parse_revision(raw)
                         for (kind, _), raw in self.raw.items()
                         if kind == "ControllerRevision"
                     ),
@@ -126,11 +126,13 @@ class Cluster:
         if kind == "Pod":
             assert name not in self.pods, "a pod was made twice"
             made["creationTimestamp"] = encode(self.now_s)
-            self.pods[name] = observed.pod(manifest | {"metadata": manifest["metadata"] | made})
+            self.pods[name] = observed.parse_pod(
+                manifest | {"metadata": manifest["metadata"] | made}
+            )
         elif kind == "ControllerRevision":
             self.raw[kind, name] = manifest | {"metadata": manifest["metadata"] | made}
         else:
-            ref = observed.ref(manifest | {"metadata": manifest["metadata"] | made}, kind)
+            ref = observed.parse_ref(manifest | {"metadata": manifest["metadata"] | made}, kind)
             self.owned[kind, name] = observed.OwnedObject(
                 ref, digest_of_manifest(manifest), num_ready=2
             )

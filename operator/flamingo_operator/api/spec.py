@@ -30,7 +30,7 @@ class SpecError(ValueError):
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
-        self.faults = faults
+        self.errors = faults
 
 
 class Spec(Block):

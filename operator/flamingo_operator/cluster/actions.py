@@ -71,7 +71,7 @@ class Delete:
 
     ref: ObjectRef
     why: str
-    grace_s: int | None = None
+    grace_period_s: int | None = None
     """None: what the object itself says."""
 
     def __str__(self) -> str:

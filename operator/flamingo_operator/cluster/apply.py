@@ -182,7 +182,9 @@ async def _mark(kube: KubeClient, store: Store, pod: Pod, metadata: dict[str, An
 
 async def _delete(kube: KubeClient, store: Store, action: Delete) -> None:
     try:
-        raw = await kube.delete(kinds.BY_NAME[action.ref.kind], action.ref, grace_s=action.grace_s)
+        raw = await kube.delete(
+            kinds.BY_NAME[action.ref.kind], action.ref, grace_period_s=action.grace_period_s
+        )
     except ApiError as error:
         if error.status != NOT_FOUND:
             raise

@@ -1,14 +1,14 @@
-"""kopf tells of FlamingoDeployments, and of nothing else.
+"""Events of FlamingoDeployments, and of nothing else, received through kopf.
 
-It runs on a thread and a loop of its own, because it takes over its loop: it
-handles its signals and, in the end, cancels every task there.
+kopf runs on a thread and an event loop of its own, because it takes over its loop:
+it handles signals there and, at the end, cancels every task.
 
-It ends when the API server refuses it once, as while the CustomResourceDefinition or our
-rights are being replaced; then it is begun again. It tells nothing, for ever, of a kind
-that is not served when it begins, so that is waited for.
+kopf ends when the API server refuses it once, as while the CRD or our RBAC rules are
+being replaced; it is then started again. It never reports objects of a kind that is
+not served when it starts, so the kind is waited for first.
 
-Only `on.event`: it writes nothing, no finalizer, no annotation. Never an index:
-its start takes time with the square of the number of objects.
+Only `on.event` is used, with which kopf writes neither finalizers nor annotations.
+No index is used: its startup time grows with the square of the number of objects.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from flamingo_common.service import logs
 from flamingo_operator.api import names
 
 OnEvent = Callable[[str | None, Mapping[str, Any]], None]
-"""Takes the type of an event (None: it was listed) and the object."""
+"""Receives the type of an event (None: it was listed) and the object."""
 CheckServed = Callable[[], Coroutine[Any, Any, None]]
-"""Returns if the API server serves our kind; raises if not."""
+"""Returns if the API server serves FlamingoDeployments; raises if it does not."""
 Login = Callable[..., kopf.ConnectionInfo | None]
 
 
 class EndlessBackoff:
-    """Waits between tries: an API server that is away for an hour is waited for."""
+    """Waits between attempts, without an end: an API server may be down for an hour."""
 
     def __iter__(self) -> Iterator[float]:
         wait_s = 0.5
@@ -41,34 +41,34 @@ class EndlessBackoff:
 
 
 class KopfWatcher:
-    """The thread that follows FlamingoDeployments."""
+    """The thread in which kopf watches FlamingoDeployments."""
 
     def __init__(
-        self, told: OnEvent, served: CheckServed, namespaces: Sequence[str], login: Login
+        self, on_event: OnEvent, check_served: CheckServed, namespaces: Sequence[str], login: Login
     ) -> None:
-        self._told = told
-        self._served = served
+        self._on_event = on_event
+        self._check_served = check_served
         self._namespaces = namespaces
         self._login = login
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._end = threading.Event()
-        """Ends kopf's present run."""
+        """Ends the current run of kopf."""
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still follows."""
+        """Whether the thread still runs."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to follow."""
-        # It tells of every object that it passes on.
+        """Start watching."""
+        # On lower levels kopf logs every object that it passes on.
         logging.getLogger("kopf").setLevel(logging.WARNING)
         self._thread.start()
 
     async def stop(self) -> None:
-        """End it, and wait for it."""
+        """Stop watching, and wait for the thread to end."""
         self._stop.set()
         self._end.set()
         await asyncio.to_thread(self._thread.join, 10.0)
@@ -79,23 +79,23 @@ class KopfWatcher:
             if self._stop.is_set():
                 return
             try:
-                asyncio.run_coroutine_threadsafe(self._served(), self._loop).result()
-                asyncio.run(self._follow())
+                asyncio.run_coroutine_threadsafe(self._check_served(), self._loop).result()
+                asyncio.run(self._run_kopf())
             except Exception as error:  # noqa: BLE001 - kopf's own errors have no common type
-                logs.get().warning("source.failed", error=str(error))
+                logs.get().warning("kopf.failed", error=str(error))
             self._stop.wait(wait_s)
 
-    async def _follow(self) -> None:
+    async def _run_kopf(self) -> None:
         try:
             await self._operate()
         finally:
-            # Else a thread of kopf's would wait for it, and this loop for that thread.
+            # Otherwise a thread of kopf would wait for it, and this loop for that thread.
             self._end.set()
 
     async def _operate(self) -> None:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._login)
-        kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)(self._heard)
+        kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)(self._receive)
         await kopf.operator(
             registry=registry,
             settings=_settings(),
@@ -103,17 +103,17 @@ class KopfWatcher:
             clusterwide=not self._namespaces,
             namespaces=list(self._namespaces),
             stop_flag=self._end,
-            # For peers, of which there are none; by itself it asks who runs it, and in a
-            # container nobody does: the user has a number and no name.
+            # Only for kopf's peering, which is off. Without it kopf looks up the name of its
+            # user, and in the container the user has a number but no name.
             identity=names.FIELD_MANAGER,  # type: ignore[arg-type]  # its type is not public
         )
 
-    async def _heard(self, event: Mapping[str, Any], **_: Any) -> None:
-        self._loop.call_soon_threadsafe(self._told, event["type"], event["object"])
+    async def _receive(self, event: Mapping[str, Any], **_: Any) -> None:
+        self._loop.call_soon_threadsafe(self._on_event, event["type"], event["object"])
 
 
 def login_from(configuration: client.Configuration | None) -> Login:
-    """Return how kopf connects: as the official client does, or by the pod's own account."""
+    """Return how kopf connects: like the official client, or by the pod's service account."""
     if configuration is None:
         return kopf.login_with_service_account
     token = configuration.api_key.get("BearerToken", "").removeprefix("Bearer ")
@@ -136,6 +136,6 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout, settings.watching.client_timeout = 300, 330
     settings.networking.connect_timeout, settings.networking.request_timeout = 5, 30
     settings.networking.error_backoffs = EndlessBackoff()
-    # No handler of ours writes; there is no version to wait for.
+    # Our handler writes nothing, so there is no version to wait for.
     settings.persistence.consistency_timeout = 0
     return settings

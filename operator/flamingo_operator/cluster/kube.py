@@ -1,4 +1,4 @@
-"""The one file that talks to the Kubernetes API.
+"""The one module that talks to the Kubernetes API.
 
 The official client's asynchronous half brings configuration, certificates and
 tokens; requests are made by path, because its typed models cost ten times the
@@ -8,7 +8,8 @@ CPU of the JSON and keep objects whole.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -20,17 +21,18 @@ from flamingo_operator.cluster.observed import ObjectRef
 
 Json = dict[str, Any]
 
-CALL_S = 30.0
-CONNECT_S = 5.0
-MAX_CALLS = 32
-"""Requests under way at once: a crowd waits here and not in the API server's queues."""
+REQUEST_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5.0
+MAX_IN_FLIGHT = 32
+"""Requests in flight at once: a burst waits here and not in the API server's queues."""
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-_QUIET_STATUSES = range(400)
+_OK_STATUSES = range(400)
+_MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
 
 class ApiError(Exception):
-    """The API server answered with a refusal, or not at all (status 0)."""
+    """The API server rejected the request, or did not respond (status 0)."""
 
     def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -40,13 +42,32 @@ class ApiError(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the same request would be refused again, until somebody changes something."""
+        """Whether the same request would be rejected again, until somebody changes something."""
         is_webhook = self.status == 500 and "failed calling webhook" in self.message  # noqa: PLR2004
         return self.status in (400, 403, 405, 422) or is_webhook
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One HTTP request to the API server."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Timeouts:
+    """Limits of one request; a watch has no total."""
+
+    total_s: float | None = REQUEST_TIMEOUT_S
+    read_s: float = REQUEST_TIMEOUT_S
+
+
 async def load_configuration(kubeconfig: str | None) -> client.Configuration:
-    """Return where the API server is, by a file or by the pod's own account."""
+    """Return the address and credentials, from a kubeconfig file or the pod's service account."""
     found = client.Configuration()
     if kubeconfig:
         await config.load_kube_config(  # type: ignore[no-untyped-call]
@@ -57,16 +78,25 @@ async def load_configuration(kubeconfig: str | None) -> client.Configuration:
     return found
 
 
-class KubeClient:
-    """The API server, by path. `aclose` it in the end."""
+def _ignore() -> None:
+    """Do nothing: nobody counts the writes."""
 
-    def __init__(self, configuration: client.Configuration) -> None:
-        # No bound on connections: each watch keeps one, and there are as many as namespaces and
-        # kinds; what else is under way at once is bounded by `MAX_CALLS`.
+
+class KubeClient:
+    """A client of the API server; call `aclose` at the end.
+
+    `on_write` is called before each request that may change something.
+    """
+
+    def __init__(
+        self, configuration: client.Configuration, *, on_write: Callable[[], None] = _ignore
+    ) -> None:
+        # No limit on connections: each watch keeps one, for each namespace and kind. Other
+        # requests are limited by `MAX_IN_FLIGHT`.
         configuration.connection_pool_maxsize = 0
         self._api = client.ApiClient(configuration)
-        self._room = asyncio.Semaphore(MAX_CALLS)
-        self.num_writes = 0
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._on_write = on_write
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -76,12 +106,12 @@ class KubeClient:
         """Return an object or a list.
 
         Raises:
-            ApiError: there is none, or it is refused, or nobody answers.
+            ApiError: it does not exist, is not permitted, or the API server did not respond.
         """
-        return await self._call("GET", path, query)
+        return await self._send(_Request("GET", path, query or {}))
 
     async def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
-        """Return an object, or None if there is none."""
+        """Return an object, or None if it does not exist."""
         try:
             return await self.get(kind.path(namespace, name))
         except ApiError as error:
@@ -90,125 +120,109 @@ class KubeClient:
             raise
 
     async def apply(self, kind: Kind, manifest: Json, *, subresource: str = "") -> Json:
-        """Make an object what `manifest` says of it; return it as it is then."""
+        """Apply `manifest` server-side, by force; return the object as it is then."""
         metadata = manifest["metadata"]
         path = kind.path(metadata.get("namespace", ""), metadata["name"])
-        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+        query = {**_MANAGER, "force": "true"}
         path += f"/{subresource}" if subresource else ""
-        return await self._write("PATCH", path, query, manifest, APPLY)
+        return await self._write(_Request("PATCH", path, query, manifest, APPLY))
 
     async def merge(self, kind: Kind, ref: ObjectRef, patch: Json) -> Json:
-        """Change some fields of exactly this object, at exactly this version."""
-        which = {"uid": ref.uid, "resourceVersion": str(ref.resource_version)}
-        body = {**patch, "metadata": {**patch.get("metadata", {}), **which}}
-        query = {"fieldManager": names.FIELD_MANAGER}
-        path = kind.path(ref.namespace, ref.name)
-        return await self._write("PATCH", path, query, body, MERGE)
+        """Merge-patch exactly this object, at exactly this version."""
+        metadata = {**patch.get("metadata", {}), **_preconditions(ref)}
+        path, body = kind.path(ref.namespace, ref.name), {**patch, "metadata": metadata}
+        return await self._write(_Request("PATCH", path, _MANAGER, body, MERGE))
 
     async def create(self, kind: Kind, body: Json) -> Json:
         """Create an object."""
-        query = {"fieldManager": names.FIELD_MANAGER}
-        return await self._write("POST", kind.path(body["metadata"]["namespace"]), query, body)
+        path = kind.path(body["metadata"]["namespace"])
+        return await self._write(_Request("POST", path, _MANAGER, body))
 
     async def replace(self, kind: Kind, body: Json) -> Json:
         """Replace an object, at the version that `body` names."""
-        metadata = body["metadata"]
-        path = kind.path(metadata["namespace"], metadata["name"])
-        return await self._write("PUT", path, {"fieldManager": names.FIELD_MANAGER}, body)
+        path = kind.path(body["metadata"]["namespace"], body["metadata"]["name"])
+        return await self._write(_Request("PUT", path, _MANAGER, body))
 
-    async def delete(self, kind: Kind, ref: ObjectRef, *, grace_s: int | None = None) -> Json:
+    async def delete(
+        self, kind: Kind, ref: ObjectRef, *, grace_period_s: int | None = None
+    ) -> Json:
         """Delete exactly this object, at exactly this version."""
-        which = {"uid": ref.uid, "resourceVersion": str(ref.resource_version)}
-        body: Json = {"preconditions": which, "propagationPolicy": "Background"}
-        if grace_s is not None:
-            body["gracePeriodSeconds"] = grace_s
-        return await self._write("DELETE", kind.path(ref.namespace, ref.name), {}, body)
+        body: Json = {"preconditions": _preconditions(ref), "propagationPolicy": "Background"}
+        if grace_period_s is not None:
+            body["gracePeriodSeconds"] = grace_period_s
+        path = kind.path(ref.namespace, ref.name)
+        return await self._write(_Request("DELETE", path, body=body))
 
-    async def _write(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: Json,
-        content_type: str = "application/json",
-    ) -> Json:
-        self.num_writes += 1
-        return await self._call(method, path, query, body=body, content_type=content_type)
+    async def _write(self, request: _Request) -> Json:
+        self._on_write()
+        return await self._send(request)
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        *,
-        body: Json | None = None,
-        content_type: str = "application/json",
-    ) -> Json:
-        content, waits_s = (body, content_type), (CALL_S, CALL_S)
-        async with self._room, self._answer((method, path), query, content, waits_s) as response:
+    async def _send(self, request: _Request) -> Json:
+        async with self._slots, self._respond(request, _Timeouts()) as response:
             text = await response.read()
         return json.loads(text)  # type: ignore[no-any-return]
 
     @contextlib.asynccontextmanager
     async def lines(
-        self, path: str, query: Mapping[str, str], *, silence_s: float
+        self, path: str, query: Mapping[str, str], *, read_timeout_s: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Yield the lines of a watch, as they come.
+        """Yield the lines of a watch, as they arrive.
 
         Raises:
-            ApiError: it is refused, breaks, or says nothing for `silence_s`.
+            ApiError: it is rejected, breaks, or sends nothing for `read_timeout_s`.
         """
-        waits_s = (None, silence_s)
-        async with self._answer(("GET", path), query, (None, ""), waits_s) as response:
-            yield _lines(response)
+        timeouts = _Timeouts(total_s=None, read_s=read_timeout_s)
+        async with self._respond(_Request("GET", path, query), timeouts) as response:
+            yield _split_lines(response)
 
     @contextlib.asynccontextmanager
-    async def _answer(
-        self,
-        where: tuple[str, str],
-        query: Mapping[str, str] | None,
-        content: tuple[Json | None, str],
-        waits_s: tuple[float | None, float],
+    async def _respond(
+        self, request: _Request, timeouts: _Timeouts
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        (method, path), (body, content_type), (total_s, silence_s) = where, content, waits_s
         headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = content_type
-        timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=CONNECT_S, sock_read=silence_s)
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        timeout = aiohttp.ClientTimeout(
+            total=timeouts.total_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=timeouts.read_s
+        )
         try:
-            request = await self._api.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
+            parts = await self._api.param_serialize(
+                request.method,
+                request.path,
+                query_params=list(request.query.items()),
                 header_params=headers,
-                body=body,
+                body=request.body,
                 auth_settings=["BearerToken"],
             )
-            answer = await self._api.call_api(*request, _request_timeout=timeout)
-            async with answer.response as response:
-                if response.status not in _QUIET_STATUSES:
-                    raise _refusal(response, await response.read())
+            reply = await self._api.call_api(*parts, _request_timeout=timeout)
+            async with reply.response as response:
+                if response.status not in _OK_STATUSES:
+                    raise _error_of(response, await response.read())
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiError(0, f"no answer: {type(error).__name__} {error}") from error
+            raise ApiError(0, f"no response: {type(error).__name__} {error}") from error
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield whole lines: aiohttp's own reader refuses long ones."""
+def _preconditions(ref: ObjectRef) -> Json:
+    return {"uid": ref.uid, "resourceVersion": str(ref.resource_version)}
+
+
+async def _split_lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield whole lines: aiohttp's own reader rejects long ones."""
     parts: list[bytes] = []
     async for chunk in response.content.iter_any():
         *ended, rest = chunk.split(b"\n")
-        for piece in ended:
-            yield b"".join([*parts, piece])
+        for end in ended:
+            yield b"".join([*parts, end])
             parts = []
         parts.append(rest)
 
 
-def _refusal(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
-    wait = response.headers.get("Retry-After", "")
+def _error_of(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
+    retry_after = response.headers.get("Retry-After", "")
     try:
         message = json.loads(text).get("message", "")
     except (ValueError, AttributeError):
         message = text.decode(errors="replace")[:500]
-    retry_after_s = float(wait) if wait.isdigit() else None
+    retry_after_s = float(retry_after) if retry_after.isdigit() else None
     return ApiError(response.status, message or str(response.reason), retry_after_s)

@@ -184,7 +184,7 @@ class Observed:
     being deleted, or to nobody, because a person took our labels off."""
 
 
-def ref(raw: Object, kind: str) -> ObjectRef:
+def parse_ref(raw: Object, kind: str) -> ObjectRef:
     """Return which object `raw` is."""
     metadata = raw["metadata"]
     return ObjectRef(
@@ -204,7 +204,7 @@ def controller_uid(raw: Object) -> str:
     return next((str(one["uid"]) for one in owners if one.get("controller")), "")
 
 
-def pod(raw: Object) -> Pod:
+def parse_pod(raw: Object) -> Pod:
     """Return a server's pod."""
     metadata, status = raw["metadata"], raw.get("status", {})
     conditions = {one["type"]: one for one in status.get("conditions", ())}
@@ -213,7 +213,7 @@ def pod(raw: Object) -> Pod:
     is_scheduled = scheduled.get("status") == "True"
     containers = status.get("containerStatuses") or ()
     return Pod(
-        ref=ref(raw, "Pod"),
+        ref=parse_ref(raw, "Pod"),
         revision=sys.intern(metadata["labels"].get(names.REVISION_LABEL, "")),
         created_s=timestamps.parse(metadata["creationTimestamp"]),
         ip=status.get("podIP", ""),
@@ -261,23 +261,23 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def router(raw: Object) -> ObservedRouter:
+def parse_router(raw: Object) -> ObservedRouter:
     """Return a router's pod; one that leaves is not ready."""
     status = raw.get("status", {})
     conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
     is_leaving = "deletionTimestamp" in raw["metadata"]
     return ObservedRouter(
-        ref=ref(raw, ROUTER_KIND),
+        ref=parse_ref(raw, ROUTER_KIND),
         ip=status.get("podIP", ""),
         is_ready=conditions.get("Ready") == "True" and not is_leaving,
     )
 
 
-def revision(raw: Object) -> Revision:
+def parse_revision(raw: Object) -> Revision:
     """Return a revision."""
     annotations = raw["metadata"].get("annotations", {})
     return Revision(
-        ref=ref(raw, "ControllerRevision"),
+        ref=parse_ref(raw, "ControllerRevision"),
         hash=raw["metadata"].get("labels", {}).get(names.REVISION_LABEL, ""),
         number=raw["revision"],
         template=_text(raw["data"]),
@@ -287,12 +287,12 @@ def revision(raw: Object) -> Revision:
     )
 
 
-def child(raw: Object, kind: str) -> OwnedObject:
+def parse_owned_object(raw: Object, kind: str) -> OwnedObject:
     """Return any other object of ours."""
     status = raw.get("status") or {}
     conditions = {one["type"] for one in status.get("conditions", ()) if one["status"] == "True"}
     return OwnedObject(
-        ref=ref(raw, kind),
+        ref=parse_ref(raw, kind),
         digest=projection.digest_of_live(raw),
         num_ready=status.get("readyReplicas", 0),
         is_complete="Complete" in conditions or status.get("phase") == "Bound",
@@ -301,7 +301,7 @@ def child(raw: Object, kind: str) -> OwnedObject:
     )
 
 
-def node(raw: Object) -> Node:
+def parse_node(raw: Object) -> Node:
     """Return a node."""
     conditions = {one["type"]: one["status"] for one in raw["status"].get("conditions", ())}
     return Node(

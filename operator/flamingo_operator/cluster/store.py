@@ -136,7 +136,7 @@ class Store:
 
     def put(self, raw: Mapping[str, Any], kind: str, *, applied: str = "") -> None:
         """See an object; `applied` is the digest of what we just made of it."""
-        item = parse(raw, kind)
+        item = parse_object(raw, kind)
         if item.ref.resource_version <= self._graves.get(item.ref.uid, -1):
             return
         self._move(item.ref, kind)
@@ -250,17 +250,17 @@ def _is_same_or_newer(ref: ObjectRef, known: ObjectRef) -> bool:
     return known.uid == ref.uid and known.resource_version <= ref.resource_version
 
 
-def parse(raw: Mapping[str, Any], kind: str) -> Item:
+def parse_object(raw: Mapping[str, Any], kind: str) -> Item:
     """Return an object, cut down."""
     match kind:
         case "Pod":
-            return observed.pod(raw)
+            return observed.parse_pod(raw)
         case observed.ROUTER_KIND:
-            return observed.router(raw)
+            return observed.parse_router(raw)
         case "ControllerRevision":
-            return observed.revision(raw)
+            return observed.parse_revision(raw)
         case _:
-            return observed.child(raw, kind)
+            return observed.parse_owned_object(raw, kind)
 
 
 def _remembering(item: Item, known: Item) -> Item:

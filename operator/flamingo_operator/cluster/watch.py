@@ -1,11 +1,11 @@
-"""List a kind, then follow it, for ever.
+"""List and watch one kind of object, until cancelled.
 
-kopf follows the resources; their many children are followed here, because kopf
-keeps, queues and copies whole objects: 10,000 pods cost it 350 MB.
+kopf watches the FlamingoDeployments; the many objects they own are watched here,
+because kopf keeps, queues and copies whole objects: 10,000 pods cost it 350 MB.
 
-A list comes in pages, so that it is never in memory as a whole. A watch ends
-every few minutes and goes on where it was; when the API server no longer knows
-that place (410), all is listed anew.
+A list is read in pages, so that it is never in memory as a whole. A watch ends
+every few minutes and resumes from the last resource version; when the API server
+no longer has that version (410 Gone), everything is listed again.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from flamingo_operator.cluster.kinds import Kind
 from flamingo_operator.cluster.kube import ApiError, KubeClient
 
 PAGE = 250
-WATCH_S = 300
-SILENCE_S = 90.0
-"""Bookmarks come about once a minute, as a rule; a watch that says nothing may be broken."""
+WATCH_TIMEOUT_S = 300
+READ_TIMEOUT_S = 90.0
+"""Bookmarks arrive about once a minute, so a watch that sends nothing may be broken."""
 GONE = 410
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 30.0
 
@@ -31,21 +31,21 @@ Object = Mapping[str, Any]
 
 
 class Sink(Protocol):
-    """Who is told what a watch sees."""
+    """What receives the objects of a watch."""
 
-    def seen(self, raw: Object) -> str:
-        """Take an object that is there; return its uid."""
+    def put(self, raw: Object) -> str:
+        """Add or update an object; return its uid."""
 
-    def gone(self, raw: Object) -> None:
-        """Take an object that is gone."""
+    def delete(self, raw: Object) -> None:
+        """Remove an object that was deleted."""
 
-    def listed(self, uids: set[str], version: int) -> None:
-        """Take a whole list."""
+    def retain(self, uids: set[str], version: int) -> None:
+        """Remove what a complete list as of `version` does not contain."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """One kind, in one namespace or in all."""
+    """The list and watch of one kind, in one namespace or (empty) in all."""
 
     kube: KubeClient
     kind: Kind
@@ -54,14 +54,14 @@ class Watch:
     sink: Sink
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     last_event_s: float = 0.0
-    """Monotonic."""
+    """Monotonic time."""
     version: str = ""
-    """Where to go on; empty when all has to be listed."""
+    """Resource version to watch from; empty when everything has to be listed."""
     _num_failures: int = 0
     clock: Callable[[], float] = time.monotonic
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """List and watch until cancelled."""
         while True:
             try:
                 if not self.version:
@@ -70,33 +70,33 @@ class Watch:
             except ApiError as error:
                 if error.status == GONE:
                     self.version = ""
-                # Otherwise where we were is still right: ten thousand objects are not listed
-                # for a connection that broke.
+                # Otherwise the version is still good: ten thousand objects are not listed again
+                # for a broken connection.
                 wait_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._num_failures, 10))
                 self._num_failures += 1
                 logs.get().warning("watch.failed", kind=self.kind.name, error=error.message)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
     async def _list(self) -> str:
-        """List everything; return the version from which to follow."""
+        """List everything; return the version from which to watch."""
         uids: set[str] = set()
         query = {"limit": str(PAGE), "labelSelector": self.selector}
         while True:
             path = self.kind.path(self.namespace)
-            version, more = self._taken(await self.kube.get(path, query), uids)
+            version, more = self._add_page(await self.kube.get(path, query), uids)
             if not more:
                 break
             query["continue"] = more
-            # A long list must not keep reconciling from its turn.
+            # A long list must not block the reconcilers.
             await asyncio.sleep(0)
-        self.sink.listed(uids, int(version))
+        self.sink.retain(uids, int(version))
         self.last_event_s = self.clock()
         self.synced.set()
         return version
 
-    def _taken(self, page: dict[str, Any], uids: set[str]) -> tuple[str, str]:
-        """Take a page, which is gone before the next is asked for; return its version and more."""
-        uids.update(self.sink.seen(raw) for raw in page["items"])
+    def _add_page(self, page: dict[str, Any], uids: set[str]) -> tuple[str, str]:
+        """Add a page, freed before the next is requested; return its version and `continue`."""
+        uids.update(self.sink.put(raw) for raw in page["items"])
         metadata = page["metadata"]
         return metadata["resourceVersion"], metadata.get("continue", "")
 
@@ -107,23 +107,23 @@ class Watch:
                 "allowWatchBookmarks": "true",
                 "resourceVersion": self.version,
                 "labelSelector": self.selector,
-                "timeoutSeconds": str(WATCH_S),
+                "timeoutSeconds": str(WATCH_TIMEOUT_S),
             }
             path = self.kind.path(self.namespace)
-            async with self.kube.lines(path, query, silence_s=SILENCE_S) as lines:
+            async with self.kube.lines(path, query, read_timeout_s=READ_TIMEOUT_S) as lines:
                 self._num_failures = 0
                 async for line in lines:
-                    self.version = self._told(json.loads(line))
+                    self.version = self._handle_event(json.loads(line))
 
-    def _told(self, event: Mapping[str, Any]) -> str:
-        """Take one event; return the version that it brings."""
+    def _handle_event(self, event: Mapping[str, Any]) -> str:
+        """Pass one event to the sink; return its resource version."""
         self.last_event_s = self.clock()
         raw = event["object"]
         match event["type"]:
             case "ADDED" | "MODIFIED":
-                self.sink.seen(raw)
+                self.sink.put(raw)
             case "DELETED":
-                self.sink.gone(raw)
+                self.sink.delete(raw)
             case "ERROR":
-                raise ApiError(raw.get("code", 0), raw.get("message", "the watch failed"))
+                raise ApiError(raw.get("code", 0), raw.get("message", "watch failed"))
         return str(raw["metadata"]["resourceVersion"])

@@ -1,4 +1,4 @@
-"""The watches that keep a store up to date."""
+"""The watches that keep a store up to date, and the sinks through which they do."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -16,23 +16,23 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ObjectSink:
-    """A sink for what we made."""
+    """A sink for objects that the operator created."""
 
     store: Store
     kind: str
     namespace: str
 
-    def seen(self, raw: Object) -> str:
-        """Take an object that is there."""
+    def put(self, raw: Object) -> str:
+        """Add or update an object; return its uid."""
         self.store.put(raw, self.kind)
         return str(raw["metadata"]["uid"])
 
-    def gone(self, raw: Object) -> None:
-        """Take an object that is gone."""
-        self.store.drop(observed.ref(raw, self.kind))
+    def delete(self, raw: Object) -> None:
+        """Remove an object that was deleted."""
+        self.store.drop(observed.parse_ref(raw, self.kind))
 
-    def listed(self, uids: set[str], version: int) -> None:
-        """Take a whole list."""
+    def retain(self, uids: set[str], version: int) -> None:
+        """Remove what a complete list does not contain."""
         self.store.retain(self.kind, self.namespace, uids, version)
 
 
@@ -42,44 +42,50 @@ class NodeSink:
 
     store: Store
 
-    def seen(self, raw: Object) -> str:
-        """Take a node that is there."""
-        node = observed.node(raw)
+    def put(self, raw: Object) -> str:
+        """Add or update a node; return its name."""
+        node = observed.parse_node(raw)
         self.store.put_node(node)
         return node.name
 
-    def gone(self, raw: Object) -> None:
-        """Take a node that is gone."""
+    def delete(self, raw: Object) -> None:
+        """Remove a node that was deleted."""
         self.store.drop_node(raw["metadata"]["name"])
 
-    def listed(self, uids: set[str], version: int) -> None:
-        """Take a whole list."""
+    def retain(self, uids: set[str], version: int) -> None:
+        """Remove what a complete list does not contain."""
         del version
         for name in self.store.nodes.keys() - uids:
             self.store.drop_node(name)
 
 
-async def watches(kube: KubeClient, store: Store, namespaces: Iterable[str]) -> list[Watch]:
-    """Return what has to be followed; nodes only where the whole cluster is ours to see."""
+async def create_watches(kube: KubeClient, store: Store, namespaces: Iterable[str]) -> list[Watch]:
+    """Return the watches to run; nodes are watched only without a list of namespaces.
+
+    Raises:
+        ApiError: the API server did not list its API groups.
+    """
     groups = await kube.get("/apis")
     store.has_pod_monitors = any(
         group["name"] == kinds.POD_MONITOR.group for group in groups["groups"]
     )
-    others = [*kinds.OWNED_KINDS, *([kinds.POD_MONITOR] if store.has_pod_monitors else [])]
-    followed: list[tuple[Kind, str, str]] = [
+    owned_kinds = [*kinds.OWNED_KINDS, *([kinds.POD_MONITOR] if store.has_pod_monitors else [])]
+    watched: list[tuple[Kind, str, str]] = [
         (kinds.POD, kinds.SERVER_SELECTOR, kinds.POD.name),
         (kinds.POD, kinds.ROUTER_SELECTOR, observed.ROUTER_KIND),
-        *((kind, kinds.OWNED_SELECTOR, kind.name) for kind in others),
+        *((kind, kinds.OWNED_SELECTOR, kind.name) for kind in owned_kinds),
     ]
-    within = list(namespaces) or [""]
-    made = [
+    scopes = list(namespaces) or [""]
+    created = [
         Watch(kube, kind, namespace, selector, ObjectSink(store, name, namespace))
-        for namespace in within
-        for kind, selector, name in followed
+        for namespace in scopes
+        for kind, selector, name in watched
     ]
-    return made if within != [""] else [*made, Watch(kube, kinds.NODE, "", "", NodeSink(store))]
+    return (
+        created if scopes != [""] else [*created, Watch(kube, kinds.NODE, "", "", NodeSink(store))]
+    )
 
 
-async def synced(made: Iterable[Watch]) -> None:
-    """Return when everything has been listed once."""
-    await asyncio.gather(*(watch.synced.wait() for watch in made))
+async def wait_until_synced(watches: Iterable[Watch]) -> None:
+    """Return when every watch has listed its objects once."""
+    await asyncio.gather(*(watch.synced.wait() for watch in watches))

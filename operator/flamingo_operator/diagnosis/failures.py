@@ -9,11 +9,10 @@ Pure.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeAlias
 
 from flamingo_common.service.exit_status import ExitStatus
-from flamingo_operator.api import names
+from flamingo_operator.api import names, timestamps
 from flamingo_operator.api.server import Gpu
 from flamingo_operator.diagnosis import causes
 from flamingo_operator.diagnosis.causes import HINTS, Cause
@@ -138,7 +137,7 @@ def _lost(sight: DiagnosisInputs) -> Failure | None:
 
 def _leaving(sight: DiagnosisInputs) -> Failure | None:
     leave_by = sight.pod.get("metadata", {}).get("deletionTimestamp")
-    if leave_by is None or sight.now_s - _unix_s(leave_by) < OVERDUE_S:
+    if leave_by is None or sight.now_s - timestamps.parse(leave_by) < OVERDUE_S:
         return None
     held = sight.pod["metadata"].get("finalizers")
     why = f"finalizers hold it: {', '.join(held)}" if held else "its node does not end it"
@@ -282,7 +281,7 @@ def _unready(sight: DiagnosisInputs) -> Failure | None:
     if sight.pod.get("metadata", {}).get("deletionTimestamp"):
         return None
     started = [
-        _unix_s(running["startedAt"])
+        timestamps.parse(running["startedAt"])
         for container in sight.containers()
         if (running := container.get("state", {}).get("running")) and running.get("startedAt")
     ]
@@ -308,7 +307,3 @@ _CAUSES: Sequence[Callable[[DiagnosisInputs], Failure | None]] = (
 def _condition(body: Json, kind: str) -> Json:
     found: Iterable[Json] = (body.get("status") or {}).get("conditions") or ()
     return next((one for one in found if one["type"] == kind), {})
-
-
-def _unix_s(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

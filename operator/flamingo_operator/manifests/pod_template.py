@@ -53,13 +53,17 @@ def revision_hash(spec: Spec) -> str:
     return projection.digest(said)[:REVISION_CHARS]
 
 
-def controller_revision(
+def new_revision_manifest(
     deployment: FlamingoDeployment, release: Release, *, number: int, annotations: Manifest
 ) -> Manifest:
     """Return the object that keeps the template of what is now wanted."""
     wanted = revision_hash(deployment.spec)
     return revision_manifest(
-        deployment, wanted, template(deployment, release), number=number, annotations=annotations
+        deployment,
+        wanted,
+        build_template(deployment, release),
+        number=number,
+        annotations=annotations,
     )
 
 
@@ -86,7 +90,7 @@ def revision_manifest(
     }
 
 
-def pod(
+def build_pod(
     deployment: FlamingoDeployment, revision: Revision, ordinal: int, avoided: Sequence[str] = ()
 ) -> Manifest:
     """Return a server's pod of a revision, for any node but those that are avoided."""
@@ -115,7 +119,7 @@ def _avoiding(spec: Manifest, nodes: Sequence[str]) -> Manifest:
     return {**spec, "affinity": {**affinity, "nodeAffinity": {**of_nodes, REQUIRED: required}}}
 
 
-def template(deployment: FlamingoDeployment, release: Release) -> Manifest:
+def build_template(deployment: FlamingoDeployment, release: Release) -> Manifest:
     """Return what a server's pod is."""
     name, spec = deployment.metadata.name, deployment.spec
     made: Manifest = {"spec": common.without_empty(_pod_spec(name, spec, release))}
@@ -206,7 +210,7 @@ def _server(spec: Spec, release: Release) -> Manifest:
         "imagePullPolicy": server.image_pull_policy,
         "command": ["flamingo", "serve"],
         "args": [*_flags(spec), *server.args],
-        "env": env(spec),
+        "env": server_env(spec),
         "ports": [{"name": "http", "containerPort": common.PORT, "protocol": "TCP"}],
         "resources": {
             "requests": common.quantity_strings(server.resources.requests) | gpu,
@@ -242,7 +246,7 @@ def _flags(spec: Spec) -> list[str]:
     return [*flags, *auth_volumes.server_flags(spec.auth)]
 
 
-def env(spec: Spec) -> list[Manifest]:
+def server_env(spec: Spec) -> list[Manifest]:
     """Return a server's variables."""
     given = [var.model_dump(by_alias=True, exclude_none=True) for var in spec.server.env]
     return [*_model_env(spec), *given]

@@ -90,7 +90,7 @@ def _container(spec: Spec, release: Release) -> Manifest:
         "command": ["flamingo", "pull"],
         "args": [spec.model.id, f"--revision={spec.model.revision}"],
         # A mirror, a proxy, its certificates: the Job needs them more than any server.
-        "env": [one for one in pod_template.env(spec) if one["name"] not in OFFLINE],
+        "env": [one for one in pod_template.server_env(spec) if one["name"] not in OFFLINE],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": common.container_security(),
         "volumeMounts": [

@@ -1,7 +1,13 @@
-"""The life of a revision: wanted, under way, carried the load or given up, forgotten.
+"""The ControllerRevisions of a deployment: created, rolled out, completed or failed, deleted.
 
-A rollout's memory is in the annotations of its ControllerRevision, because a
-status may be lost and an operator killed.
+How it works: a revision is a pod template under the hash of what the user wrote
+about the pod. The progress of its rollout is kept in annotations of the
+ControllerRevision itself, because a status may be lost and an operator killed.
+`rollout-moved` is the time of the last progress, which starts the progress
+deadline; `rollout-complete` says that all servers once ran the revision;
+`rollout-failed` says that the deadline passed. A revision that becomes the
+spec's again gets the highest number and starts over. While a rollout is paused,
+or no server is wanted, the deadline does not run.
 
 Pure.
 """
@@ -20,110 +26,115 @@ from flamingo_operator.rollout import rollout
 from flamingo_operator.rollout.rollout import Step
 from flamingo_operator.rollout.target_revision import Goal
 
-MAX_KEPT = 5
-"""Revisions kept beside those in use, for going back to."""
+MAX_UNUSED = 5
+"""Revisions kept although no pod uses them, so that a rollback finds its template."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionInputs:
+    """What the life of a deployment's revisions is decided on."""
+
+    deployment: FlamingoDeployment
+    observed: Observed
+    release: Release
+    now_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class RevisionActions:
-    """What to do about the revisions, and when to look again."""
+    """What to write to the revisions, and when to reconcile again."""
 
     actions: tuple[Action, ...]
     wake_s: float | None = None
 
 
-def actions(
-    deployment: FlamingoDeployment,
-    observed: Observed,
-    goal: Goal | None,
-    step: Step,
-    context: tuple[Release, float],
-) -> RevisionActions:
-    """Return what to write down."""
-    release, now_s = context
+def actions(inputs: RevisionInputs, goal: Goal | None, step: Step) -> RevisionActions:
+    """Return the revisions to create, update and delete.
+
+    `goal` is None until the spec has a revision; then that is created first.
+    """
+    deployment, observed = inputs.deployment, inputs.observed
     if goal is None:
-        return RevisionActions((_first(deployment, observed, release, now_s),))
-    update, wake_s = _noted(deployment, observed, goal, step, now_s)
-    kept: list[Action] = []
+        return RevisionActions((_create_first(inputs),))
+    update, wake_s = _with_progress(inputs, goal, step)
+    written: list[Action] = []
     if update != goal.update or not update.ref.owner_uid:
-        kept.append(_written(deployment, update))
-    kept += [
-        _written(deployment, replace(one, failed_s=None))
+        written.append(_apply_revision(deployment, update))
+    written += [
+        _apply_revision(deployment, replace(one, failed_s=None))
         for one in observed.revisions
         if one is not goal.update and (one.failed_s is not None or not one.ref.owner_uid)
     ]
-    kept += _forgotten(observed, goal)
-    return RevisionActions(tuple(kept), wake_s)
+    written += _delete_unused(observed, goal)
+    return RevisionActions(tuple(written), wake_s)
 
 
-def _first(
-    deployment: FlamingoDeployment, observed: Observed, release: Release, now_s: float
-) -> Apply:
-    moved = {names.ROLLOUT_MOVED: timestamps.encode(now_s)}
-    number = _newest(observed) + 1
-    manifest = pod_template.controller_revision(
-        deployment, release, number=number, annotations=moved
+def _create_first(inputs: RevisionInputs) -> Apply:
+    progressed = {names.ROLLOUT_MOVED: timestamps.encode(inputs.now_s)}
+    manifest = pod_template.new_revision_manifest(
+        inputs.deployment,
+        inputs.release,
+        number=_newest_number(inputs.observed) + 1,
+        annotations=progressed,
     )
     return Apply(manifest, is_new=True)
 
 
-def _newest(observed: Observed) -> int:
+def _newest_number(observed: Observed) -> int:
     return max((one.number for one in observed.revisions), default=0)
 
 
-def _noted(
-    deployment: FlamingoDeployment, observed: Observed, goal: Goal, step: Step, now_s: float
-) -> tuple[Revision, float | None]:
-    """Return the spec's revision as it should be written, and when it may be given up."""
-    update, newest = goal.update, _newest(observed)
+def _with_progress(inputs: RevisionInputs, goal: Goal, step: Step) -> tuple[Revision, float | None]:
+    """Return the spec's revision with its progress, and when the rollout may have failed."""
+    update, newest, now_s = goal.update, _newest_number(inputs.observed), inputs.now_s
     if update.number < newest:
-        # Wanted again: it has to prove itself again.
+        # Wanted again after another one: its earlier completion does not count any more.
         return replace(update, number=newest + 1, progressed_s=now_s, failed_s=None), None
     if is_complete(update):
         return update, None
-    # While no server is wanted, none can prove that it works.
-    is_untried = step.is_complete and not any(pod.is_active for pod in observed.pods)
-    is_held = deployment.spec.rollout.paused or is_untried
-    if is_held or update.progressed_s is None:
-        return replace(update, progressed_s=None if is_held else now_s), None
+    # While no server is wanted, none can show that the revision works.
+    is_untried = step.is_complete and not any(pod.is_active for pod in inputs.observed.pods)
+    is_paused = inputs.deployment.spec.rollout.paused or is_untried
+    if is_paused or update.progressed_s is None:
+        return replace(update, progressed_s=None if is_paused else now_s), None
     if step.is_complete and not goal.is_rolled_back:
-        return replace(update, completed_s=max(now_s, update.progressed_s), failed_s=None), None
+        completed_s = max(now_s, update.progressed_s)
+        return replace(update, completed_s=completed_s, failed_s=None), None
     if update.failed_s is not None:
         return update, None
-    return _judged(deployment, observed, update, step, now_s)
+    return _check_deadline(inputs, update, step)
 
 
-def _judged(
-    deployment: FlamingoDeployment, observed: Observed, update: Revision, step: Step, now_s: float
+def _check_deadline(
+    inputs: RevisionInputs, update: Revision, step: Step
 ) -> tuple[Revision, float | None]:
-    """Return a revision under way: it moves, or is given up, or when it will be."""
-    drain = deployment.spec.drain
+    """Return a revision that is rolling out: progressed, failed, or with its deadline ahead."""
+    spec, now_s = inputs.deployment.spec, inputs.now_s
     if any(pod.is_ready and pod.revision != update.hash for pod in step.leave):
         # The next server may have to wait for this one's GPU.
-        return replace(
-            update, progressed_s=now_s + drain.settle_seconds + drain.deadline_seconds
-        ), None
-    sight = rollout.fleet(observed, update.hash, now_s)
-    deadline_s = rollout.deadline_s(deployment.spec, sight, update.progressed_s or now_s)
+        drain_ends_s = now_s + spec.drain.settle_seconds + spec.drain.deadline_seconds
+        return replace(update, progressed_s=drain_ends_s), None
+    fleet = rollout.fleet(inputs.observed, update.hash, now_s)
+    deadline_s = rollout.deadline_s(spec, fleet, update.progressed_s or now_s)
     if now_s < deadline_s:
         return update, deadline_s
     return replace(update, failed_s=now_s), None
 
 
 def is_complete(revision: Revision) -> bool:
-    """Whether the revision has carried the load since it was last wanted."""
+    """Whether the revision has carried the load since it was last the spec's."""
     completed_s, progressed_s = revision.completed_s, revision.progressed_s
     return completed_s is not None and progressed_s is not None and completed_s >= progressed_s
 
 
-def _written(deployment: FlamingoDeployment, revision: Revision) -> Apply:
-    moments_of = {
+def _apply_revision(deployment: FlamingoDeployment, revision: Revision) -> Apply:
+    times_s = {
         names.ROLLOUT_MOVED: revision.progressed_s,
         names.ROLLOUT_COMPLETE: revision.completed_s,
         names.ROLLOUT_FAILED: revision.failed_s,
     }
     annotations = {
-        name: timestamps.encode(moment) for name, moment in moments_of.items() if moment is not None
+        name: timestamps.encode(time_s) for name, time_s in times_s.items() if time_s is not None
     }
     manifest = pod_template.revision_manifest(
         deployment,
@@ -135,10 +146,10 @@ def _written(deployment: FlamingoDeployment, revision: Revision) -> Apply:
     return Apply(manifest, is_new=False)
 
 
-def _forgotten(observed: Observed, goal: Goal) -> Iterator[Delete]:
+def _delete_unused(observed: Observed, goal: Goal) -> Iterator[Delete]:
     in_use = {pod.revision for pod in observed.pods}
     in_use |= {one.hash for one in (goal.update, goal.target, goal.stable) if one is not None}
-    spare = [one for one in observed.revisions if one.hash not in in_use]
-    spare.sort(key=lambda one: one.number, reverse=True)
-    for one in spare[MAX_KEPT:]:
-        yield Delete(one.ref, "an old template that no pod has")
+    unused = [one for one in observed.revisions if one.hash not in in_use]
+    unused.sort(key=lambda one: one.number, reverse=True)
+    for one in unused[MAX_UNUSED:]:
+        yield Delete(one.ref, "no pod uses this revision any more")

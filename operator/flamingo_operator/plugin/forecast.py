@@ -51,7 +51,7 @@ def actions(
 
 def _as_stored(manifest: Json) -> observed.Revision:
     metadata = {**manifest["metadata"], "uid": "new", "resourceVersion": "0"}
-    return observed.revision({**manifest, "metadata": metadata})
+    return observed.parse_revision({**manifest, "metadata": metadata})
 
 
 def _observed(
@@ -62,7 +62,7 @@ def _observed(
         for raw in items:
             store.put(raw, kind)
     for raw in nodes:
-        store.put_node(observed.node(raw))
+        store.put_node(observed.parse_node(raw))
     store.has_pod_monitors = kinds.POD_MONITOR.name in raws
     metadata = deployment.metadata
     return store.observed(

@@ -213,7 +213,7 @@ def _manifests(file: Path) -> list[Any]:
         try:
             specs.parse(body)
         except specs.SpecError as error:
-            raise PluginError(f"{file}: {'; '.join(error.faults)}") from None
+            raise PluginError(f"{file}: {'; '.join(error.errors)}") from None
     return ours
 
 

@@ -5,7 +5,6 @@ Pure.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias
 
 from rich.console import Group, RenderableType
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flamingo_common.wire.report import LoadReport
-from flamingo_operator.api import names
+from flamingo_operator.api import names, timestamps
 from flamingo_operator.diagnosis.failures import FailureCount
 from flamingo_operator.plugin.spec_diff import Change
 from flamingo_operator.reporting.conditions import GOOD_WHEN_FALSE
@@ -45,7 +44,7 @@ def age(moment: str | None, *, now_s: float) -> str:
     """Return how long ago a moment was, in its largest unit, as kubectl does."""
     if not moment:
         return "-"
-    seconds = max(0, int(now_s - datetime.fromisoformat(moment).timestamp()))
+    seconds = max(0, int(now_s - timestamps.parse(moment)))
     size, unit = next((one for one in UNITS if seconds >= 2 * one[0]), UNITS[-1])
     return f"{seconds // size}{unit}"
 

@@ -1,1 +1,1 @@
-"""What the operator counts, for Prometheus."""
+"""The operator's Prometheus metrics."""

@@ -1,4 +1,4 @@
-"""What Prometheus is told of each deployment: its status, read when somebody asks.
+"""Metrics of each FlamingoDeployment, read from its status at every scrape.
 
 A thousand deployments are 15,000 samples. Kept as gauges they would take 10 MB.
 """
@@ -18,13 +18,16 @@ REPLICAS = {
     "draining": "drainingReplicas",
     "updated": "updatedReplicas",
 }
-"""By the metric's label: the status's field."""
-TRUTH = {"True": 1, "False": 0, "Unknown": -1}
+"""The label's value, and the status field that it shows."""
+CONDITION_VALUES = {"True": 1, "False": 0, "Unknown": -1}
 LABELS = ("namespace", "name")
 
 
 class FleetMetrics(Collector):
-    """Reads `statuses`: each deployment's key and status. It is called from another thread."""
+    """A collector that reads each deployment's key and status from `statuses`.
+
+    `collect` is called from another thread.
+    """
 
     def __init__(self) -> None:
         self.statuses: Callable[[], Iterable[tuple[str, Status]]] = tuple
@@ -35,32 +38,36 @@ class FleetMetrics(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Return the metrics."""
-        replicas, desired, avoided, condition = found = _families()
+        replicas, desired, avoided, condition = families = _families()
         for key, status in self.statuses():
             if "scaling" not in status:
-                continue  # nothing was decided yet
-            where = key.split("/")
+                continue  # not reconciled yet
+            labels = key.split("/")
             for state, field in REPLICAS.items():
-                replicas.add_metric([*where, state], status.get(field, 0))
-            desired.add_metric(where, status["scaling"]["desiredReplicas"])
-            avoided.add_metric(where, len(status.get("avoidedNodes", ())))
+                replicas.add_metric([*labels, state], status.get(field, 0))
+            desired.add_metric(labels, status["scaling"]["desiredReplicas"])
+            avoided.add_metric(labels, len(status.get("avoidedNodes", ())))
             for one in status["conditions"]:
-                condition.add_metric([*where, one["type"]], TRUTH[one["status"]])
-        return found
+                condition.add_metric([*labels, one["type"]], CONDITION_VALUES[one["status"]])
+        return families
 
 
 def _families() -> tuple[GaugeMetricFamily, ...]:
     return (
-        GaugeMetricFamily("flamingo_operator_replicas", "Servers.", labels=[*LABELS, "state"]),
-        GaugeMetricFamily("flamingo_operator_desired_replicas", "Servers wanted.", labels=LABELS),
+        GaugeMetricFamily(
+            "flamingo_operator_replicas", "Server pods, by state.", labels=[*LABELS, "state"]
+        ),
+        GaugeMetricFamily(
+            "flamingo_operator_desired_replicas", "Desired number of server pods.", labels=LABELS
+        ),
         GaugeMetricFamily(
             "flamingo_operator_avoided_nodes",
-            "Nodes that get no more servers, because GPUs of theirs failed.",
+            "Nodes that no server pod is placed on, because a GPU there failed.",
             labels=LABELS,
         ),
         GaugeMetricFamily(
             "flamingo_operator_condition",
-            "1: True, 0: False, -1: Unknown.",
+            "Status of a condition: 1 if True, 0 if False, -1 if Unknown.",
             labels=[*LABELS, "type"],
         ),
     )

@@ -1,4 +1,4 @@
-"""What Prometheus is told of what happened: decisions, starts and drains."""
+"""Counters and histograms of what happened: scaling decisions, starts and drains."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,67 +10,71 @@ from flamingo_operator.telemetry.server_lifecycle import EndedDrain
 
 BUCKETS_S = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 PHASES = {"schedule": "schedule_s", "image_pull": "image_pull_s", "total": "total_s"}
-"""By the metric's label: the field of a start."""
+"""Phases that the pod's object shows: the label's value, and the field of a start."""
 PROCESS_PHASES = {"fetch": "fetch_s", "load": "load_s", "warmup": "warm_s"}
-"""Those that only the process knows."""
+"""Phases that only the pod's process knows and reports."""
 
 
 class LifecycleMetrics:
-    """Counters and histograms. They know only what this process saw."""
+    """Metrics of events that this process observed itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         of: dict[str, Any] = {"registry": registry}
         labels = ["namespace", "name"]
         self.scale_decisions = Counter(
             "flamingo_operator_scale_decisions",
-            "Changes of the number wanted, or of what keeps it from the need; in mode Internal.",
+            "Changes of the desired number of server pods or of the limit that applies to it;"
+            " in scaling mode Internal.",
             [*labels, "bound"],
             **of,
         )
-        # By fleet they would be a hundred series each: the status has the starts of a fleet.
+        # Labelled by deployment this would be a hundred series each; the status has the
+        # cold starts of each deployment.
         self.cold_start_s = Histogram(
             "flamingo_operator_cold_start_seconds",
-            "From a server's creation to its first readiness, by part; `total` is all of it."
-            " `fetch`, `load` and `warmup` come when a router was asked.",
+            "Time from a server pod's creation until it is ready for the first time, by phase;"
+            " `total` is the sum. `fetch`, `load` and `warmup` are known once a router"
+            " reported them.",
             ["phase"],
             buckets=BUCKETS_S,
             **of,
         )
         self.drain_s = Histogram(
             "flamingo_operator_drain_seconds",
-            "From the beginning of a drain until the server is gone.",
+            "Time from the start of a drain until the server pod is gone.",
             buckets=BUCKETS_S,
             **of,
         )
         self.drains = Counter(
             "flamingo_operator_drains",
-            "Drains that ended: `finished`, cut at their `deadline`, or `taken_back`.",
+            "Drains that ended, by result: `finished`, `deadline` (requests were still in"
+            " flight) or `cancelled` (the pod serves again).",
             [*labels, "result"],
             **of,
         )
 
     def count_scale_decision(self, key: str, bound: str) -> None:
-        """Count that scaling decided something new."""
+        """Count a new desired number, or a new limit of it."""
         self.scale_decisions.labels(*key.split("/"), bound).inc()
 
     def observe_starts(
-        self, starts: Iterable[ColdStartPhases], parts: Iterable[ColdStartPhases]
+        self, starts: Iterable[ColdStartPhases], process_phases: Iterable[ColdStartPhases]
     ) -> None:
-        """Count servers that became ready, and what processes told of it."""
-        for told, fields in ((starts, PHASES), (parts, PROCESS_PHASES)):
-            for one in told:
+        """Observe the phases of starts, and of starts whose process reported its own phases."""
+        for observed, fields in ((starts, PHASES), (process_phases, PROCESS_PHASES)):
+            for one in observed:
                 for phase, field in fields.items():
                     self.cold_start_s.labels(phase).observe(getattr(one, field))
 
     def count_drains(self, key: str, drains: Iterable[EndedDrain]) -> None:
-        """Count drains that ended."""
+        """Count drains that ended; the duration of a cancelled one is not observed."""
         for one in drains:
-            self.drains.labels(*key.split("/"), one.end).inc()
-            if one.end != "taken_back":
-                self.drain_s.observe(one.took_s)
+            self.drains.labels(*key.split("/"), one.result).inc()
+            if one.result != "cancelled":
+                self.drain_s.observe(one.duration_s)
 
     def remove(self, key: str) -> None:
-        """Show nothing more of a deployment that is gone."""
+        """Remove the series of a deployment that was deleted."""
         namespace, name = key.split("/")
         for counter in (self.scale_decisions, self.drains):
             counter.remove_by_labels({"namespace": namespace, "name": name})

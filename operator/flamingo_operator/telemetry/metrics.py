@@ -1,4 +1,4 @@
-"""What Prometheus is told of the operator."""
+"""The operator's metrics, in a registry of their own."""
 
 import contextlib
 from typing import Any
@@ -12,7 +12,7 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 
 
 class Metrics:
-    """The operator's metrics, in a registry of their own."""
+    """All metrics that `/metrics` of the operator shows."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -21,47 +21,69 @@ class Metrics:
         self.registry.register(self.fleets)
         of: dict[str, Any] = {"registry": self.registry}
         self.reconcile_s = Histogram(
-            "flamingo_operator_reconcile_seconds", "One pass.", buckets=BUCKETS_S, **of
+            "flamingo_operator_reconcile_seconds",
+            "Duration of a reconciliation.",
+            buckets=BUCKETS_S,
+            **of,
         )
         self.errors = Counter(
-            "flamingo_operator_reconcile_errors", "Passes that failed.", ["reason"], **of
+            "flamingo_operator_reconcile_errors",
+            "Reconciliations that failed and are retried, by reason.",
+            ["reason"],
+            **of,
         )
-        self.queue_depth = Gauge("flamingo_operator_queue_depth", "Deployments due.", **of)
-        self.writes = Gauge("flamingo_operator_writes", "Writes to the API since the start.", **of)
-        self.is_leader = Gauge("flamingo_operator_leading", "1 while this replica leads.", **of)
+        self.queue_depth = Gauge(
+            "flamingo_operator_queue_depth",
+            "FlamingoDeployments that are due to be reconciled.",
+            **of,
+        )
+        self.api_writes = Counter(
+            "flamingo_operator_api_writes",
+            "Write requests to the Kubernetes API server, without those for the Lease.",
+            **of,
+        )
+        self.is_leader = Gauge(
+            "flamingo_operator_leader", "1 if this replica is the leader, else 0.", **of
+        )
         self.watch_age_s = Gauge(
             "flamingo_operator_watch_last_event_age_seconds",
-            "Since the quietest watch was last heard.",
+            "Time since the last event of the watch that has been silent the longest.",
             **of,
         )
         self.demand_servers = Gauge(
-            "flamingo_operator_demand_servers", "Servers that the demand would take.", LABELS, **of
+            "flamingo_operator_demand_servers",
+            "Server pods that the demand needs, before limits; in scaling mode Internal.",
+            LABELS,
+            **of,
         )
         self.capacity = Gauge(
             "flamingo_operator_capacity_audio_seconds_per_second",
-            "Audio that a mean server takes.",
+            "Seconds of audio that one server pod handles per second, on average.",
             LABELS,
             **of,
         )
         self.router_reads = Counter(
-            "flamingo_operator_router_reads", "Routers asked for the demand.", ["result"], **of
+            "flamingo_operator_router_reads",
+            "Requests to router pods for their load report, by result.",
+            ["result"],
+            **of,
         )
 
-    def set_demand(self, key: str, needed: float | None, audio_s_per_s: float | None) -> None:
-        """Show what the demand calls for; None where it decides nothing."""
+    def set_demand(self, key: str, demand: float | None, audio_s_per_s: float | None) -> None:
+        """Show what a deployment's demand needs; None removes the series."""
         namespace, name = key.split("/")
-        for gauge, figure in ((self.demand_servers, needed), (self.capacity, audio_s_per_s)):
-            if figure is None:
-                _remove(gauge, namespace, name)
+        for gauge, value in ((self.demand_servers, demand), (self.capacity, audio_s_per_s)):
+            if value is None:
+                _remove_labels(gauge, namespace, name)
             else:
-                gauge.labels(namespace, name).set(figure)
+                gauge.labels(namespace, name).set(value)
 
     def remove(self, key: str) -> None:
-        """Show nothing more of a deployment that is gone."""
+        """Remove the series of a deployment that was deleted."""
         self.lifecycle.remove(key)
         self.set_demand(key, None, None)
 
 
-def _remove(gauge: Gauge, *labels: str) -> None:
+def _remove_labels(gauge: Gauge, *labels: str) -> None:
     with contextlib.suppress(KeyError):
         gauge.remove(*labels)

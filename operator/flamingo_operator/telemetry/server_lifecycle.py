@@ -1,7 +1,7 @@
-"""What became of servers from one look to the next, for who counts it: starts and drains.
+"""Server pods that started, and drains that ended, between two reconciliations.
 
-Only what one process saw itself: a server that it first sees ready is no start of
-its time; of a drain that it first sees under way, the end is.
+Only what this process observed itself is counted: a pod that is ready when it is
+first observed is not a start; of a drain that was under way, only the end counts.
 
 Pure.
 """
@@ -14,36 +14,36 @@ from flamingo_operator.cluster.actions import Action, Delete
 from flamingo_operator.cluster.cold_start import ColdStartPhases
 from flamingo_operator.cluster.observed import Observed
 
-End: TypeAlias = Literal["finished", "deadline", "taken_back"]
+DrainResult: TypeAlias = Literal["finished", "deadline", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A server, as it was at the last look."""
+    """A server pod, as of the last reconciliation."""
 
     has_started: bool
-    owes_parts: bool = False
-    """Its start was counted before its process had told what it did in it."""
+    lacks_process_phases: bool = False
+    """Its start was counted before its process reported the phases of its own part."""
     drain_started_s: float | None = None
-    is_late: bool = False
-    """Its drain's deadline passed before it was empty."""
+    is_past_deadline: bool = False
+    """Its drain's deadline passed while requests were still in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedDrain:
     """The end of a drain."""
 
-    end: End
-    took_s: float
+    result: DrainResult
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class LifecycleEvents:
-    """What happened since the last look."""
+    """What happened since the last reconciliation."""
 
     starts: list[ColdStartPhases] = field(default_factory=list)
     process_phases: list[ColdStartPhases] = field(default_factory=list)
-    """Of starts, told now or before: what the process says of its own part."""
+    """Of starts whose process has now reported its own phases."""
     drains: list[EndedDrain] = field(default_factory=list)
 
 
@@ -52,42 +52,45 @@ def lifecycle_events(
     observed: Observed,
     actions: Iterable[Action],
     now_s: float,
-    longest_s: float,
+    longest_start_s: float,
 ) -> tuple[dict[str, ServerState], LifecycleEvents]:
-    """Return the servers' lives by uid, and what happened.
+    """Return the state of each server pod by uid, and what happened since `before`.
 
-    `actions` are about to be done. No start takes more than `longest_s`: a server that
-    is ready again after a fault looks like one to who began between the two.
+    `actions` are about to be done. A "start" of more than `longest_start_s` is not
+    counted: a pod that becomes ready again after a failure looks like one when the
+    operator started in between.
     """
-    cut = {one.ref.uid for one in actions if isinstance(one, Delete) and one.grace_s is not None}
+    cut_off = {
+        one.ref.uid for one in actions if isinstance(one, Delete) and one.grace_period_s is not None
+    }
     after: dict[str, ServerState] = {}
-    told = LifecycleEvents()
+    events = LifecycleEvents()
     for pod in observed.pods:
         known, start = before.get(pod.ref.uid), pod.start
         is_new = start is not None and known is not None and not known.has_started
-        owes_parts = known is not None and known.owes_parts
-        if start is not None and is_new and start.total_s <= longest_s:
-            told.starts.append(start)
-            owes_parts = True
-        if start is not None and owes_parts and start.is_split:
-            told.process_phases.append(start)
-            owes_parts = False
-        is_late = pod.ref.uid in cut or (known is not None and known.is_late)
+        lacks_phases = known is not None and known.lacks_process_phases
+        if start is not None and is_new and start.total_s <= longest_start_s:
+            events.starts.append(start)
+            lacks_phases = True
+        if start is not None and lacks_phases and start.is_split:
+            events.process_phases.append(start)
+            lacks_phases = False
+        is_late = pod.ref.uid in cut_off or (known is not None and known.is_past_deadline)
         after[pod.ref.uid] = ServerState(
-            start is not None, owes_parts, pod.drain_started_s, is_late
+            start is not None, lacks_phases, pod.drain_started_s, is_late
         )
-    told.drains.extend(_ends(before, after, now_s))
-    return after, told
+    events.drains.extend(_ended_drains(before, after, now_s))
+    return after, events
 
 
-def _ends(
+def _ended_drains(
     before: Mapping[str, ServerState], after: Mapping[str, ServerState], now_s: float
 ) -> Iterable[EndedDrain]:
-    for uid, life in before.items():
-        if life.drain_started_s is None:
+    for uid, state in before.items():
+        if state.drain_started_s is None:
             continue
-        took_s = max(0.0, now_s - life.drain_started_s)
+        duration_s = max(0.0, now_s - state.drain_started_s)
         if uid not in after:
-            yield EndedDrain("deadline" if life.is_late else "finished", took_s)
+            yield EndedDrain("deadline" if state.is_past_deadline else "finished", duration_s)
         elif after[uid].drain_started_s is None:
-            yield EndedDrain("taken_back", took_s)
+            yield EndedDrain("cancelled", duration_s)

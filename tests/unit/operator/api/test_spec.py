@@ -18,8 +18,8 @@ def test_a_good_deployment_is_read(case):
 def test_a_bad_deployment_is_refused_with_each_fault_named(case):
     with pytest.raises(SpecError) as refusal:
         spec.parse(case.body)
-    assert len(refusal.value.faults) == len(case.says)
-    for fault, said in zip(refusal.value.faults, case.says, strict=True):
+    assert len(refusal.value.errors) == len(case.says)
+    for fault, said in zip(refusal.value.errors, case.says, strict=True):
         assert said in fault
 
 
@@ -27,7 +27,7 @@ def test_a_bad_deployment_is_refused_with_each_fault_named(case):
 def test_a_fault_begins_with_its_path(case):
     with pytest.raises(SpecError) as refusal:
         spec.parse(case.body)
-    assert refusal.value.faults[0].startswith(f"{case.says[0]}: ")
+    assert refusal.value.errors[0].startswith(f"{case.says[0]}: ")
 
 
 def test_what_is_not_given_has_a_default():
@@ -64,7 +64,7 @@ def test_what_the_cluster_added_is_not_ours_to_judge():
 def test_something_else_is_no_deployment(change, path):
     with pytest.raises(SpecError) as refusal:
         spec.parse(deployment() | change)
-    assert [fault.split(":")[0] for fault in refusal.value.faults] == [path]
+    assert [fault.split(":")[0] for fault in refusal.value.errors] == [path]
 
 
 def test_an_input_is_not_told_back():

@@ -99,7 +99,7 @@ def test_what_is_older_than_what_is_known_changes_nothing(store):
 
 def test_what_is_gone_stays_gone_whatever_a_slow_answer_says(store):
     store.put(pod(), "Pod")
-    store.drop(observed.ref(pod(version=6), "Pod"))
+    store.drop(observed.parse_ref(pod(version=6), "Pod"))
     store.put(pod(version=5), "Pod")
     assert names_in(store) == []
     store.put(pod(uid="u-10", version=7), "Pod")
@@ -121,9 +121,9 @@ def test_pods_of_somebody_else_are_not_ours_but_their_names_are_taken(store):
 
 
 def test_a_pod_that_works_is_kept_without_its_statuses():
-    assert isinstance(observed.pod(pod(ready=True)), Pod)
-    assert observed.pod(pod(ready=True)).diagnosis_json == ""
-    assert json.loads(observed.pod(pod()).diagnosis_json)["status"]["conditions"]
+    assert isinstance(observed.parse_pod(pod(ready=True)), Pod)
+    assert observed.parse_pod(pod(ready=True)).diagnosis_json == ""
+    assert json.loads(observed.parse_pod(pod()).diagnosis_json)["status"]["conditions"]
 
 
 def test_only_what_shapes_a_pod_makes_another_revision():

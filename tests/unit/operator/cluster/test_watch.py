@@ -1,4 +1,4 @@
-"""Following an API server that breaks off, forgets and refuses."""
+"""A watch of an API server that closes connections, expires versions and returns errors."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,14 @@ class Sink:
         self.there = set()
         self.lists = []
 
-    def seen(self, raw):
+    def put(self, raw):
         self.there.add(raw["metadata"]["name"])
         return raw["metadata"]["name"]
 
-    def gone(self, raw):
+    def delete(self, raw):
         self.there.remove(raw["metadata"]["name"])
 
-    def listed(self, uids, version):
+    def retain(self, uids, version):
         self.lists.append((uids, version))
 
 
@@ -56,7 +56,7 @@ async def until(holds):
 
 
 @contextlib.asynccontextmanager
-async def asking(objects):
+async def connected(objects):
     async with contextlib.AsyncExitStack() as stack:
         api, url = await stack.enter_async_context(serving(objects))
         kube = KubeClient(client.Configuration(host=url))
@@ -64,10 +64,10 @@ async def asking(objects):
 
 
 @contextlib.asynccontextmanager
-async def watching(objects, tell=lambda api: None):
-    """Follow the pods; `tell` tells the server beforehand how to answer some requests."""
-    async with asking(objects) as (api, kube):
-        tell(api)
+async def watching(objects, prepare=lambda api: None):
+    """Watch the pods of an API server whose responses `prepare` may override."""
+    async with connected(objects) as (api, kube):
+        prepare(api)
         sink = Sink()
         task = asyncio.create_task(Watch(kube, kinds.POD, "", "a=b", sink).run())
         try:
@@ -77,8 +77,8 @@ async def watching(objects, tell=lambda api: None):
             await asyncio.gather(task, return_exceptions=True)
 
 
-def test_a_list_comes_in_pages_and_a_watch_goes_on_from_it():
-    def tell(api):
+def test_a_list_is_read_in_pages_and_the_watch_starts_at_its_version():
+    def prepare(api):
         bookmark = event("BOOKMARK", "", "700")
         first = (event("DELETED", "0", "698"), event("ADDED", "new", "699"), bookmark)
         api.override[WATCHES][:1] << first
@@ -87,7 +87,7 @@ def test_a_list_comes_in_pages_and_a_watch_goes_on_from_it():
         names = {str(number) for number in range(2 * PAGE + 1)}
         objects = with_pods(names)
         version = objects.version
-        async with watching(objects, tell) as (api, sink):
+        async with watching(objects, prepare) as (api, sink):
             await until(lambda: len(api[WATCHES]) == 2)
             assert sink.lists == [(names, version)]
             assert sink.there == names - {"0"} | {"new"}
@@ -97,7 +97,7 @@ def test_a_list_comes_in_pages_and_a_watch_goes_on_from_it():
     asyncio.run(scenario())
 
 
-def test_a_server_that_forgot_where_we_were_is_asked_for_everything():
+def test_everything_is_listed_again_when_the_version_has_expired():
     async def scenario():
         objects = with_pods("a")
         async with watching(objects, lambda api: api.override[WATCHES][1:2] << 410) as (api, sink):
@@ -112,8 +112,8 @@ def test_a_server_that_forgot_where_we_were_is_asked_for_everything():
     asyncio.run(scenario())
 
 
-def test_a_server_that_fails_is_asked_again_from_where_we_were():
-    def tell(api):
+def test_a_failed_watch_resumes_from_its_version():
+    def prepare(api):
         api.override[LISTS][:1] << 500
         api.override[LISTS][1:2] << 429
         api.override[WATCHES][:1] << (b"",)
@@ -121,7 +121,7 @@ def test_a_server_that_fails_is_asked_again_from_where_we_were():
 
     async def scenario():
         objects = with_pods("a")
-        async with watching(objects, tell) as (api, sink):
+        async with watching(objects, prepare) as (api, sink):
             await until(lambda: len(api[WATCHES]) == 3)
             create(objects, "b")
             await until(lambda: "b" in sink.there)
@@ -130,9 +130,9 @@ def test_a_server_that_fails_is_asked_again_from_where_we_were():
     asyncio.run(scenario())
 
 
-def test_a_refusal_says_why_and_when_to_come_back():
+def test_an_error_has_the_message_and_the_time_to_retry_after():
     async def scenario():
-        async with asking(Objects()) as (api, kube):
+        async with connected(Objects()) as (api, kube):
             busy = api.override[LISTS][:1] << 429 << {"Retry-After": "7"}
             busy << {"message": "too many requests"}
             api.override[LISTS][1:] << 422 << {"message": "spec.x: invalid"}

@@ -254,8 +254,8 @@ def test_a_pod_is_kept_from_nodes_beside_what_keeps_it_from_others():
     cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "gpu": gpu, "server": server})
     cluster.live(3)
     goal = cluster.decide().goal.target
-    plain = pod_template.pod(cluster.deployment, goal, 0)
-    made = pod_template.pod(cluster.deployment, goal, 0, ("a", "b"))
+    plain = pod_template.build_pod(cluster.deployment, goal, 0)
+    made = pod_template.build_pod(cluster.deployment, goal, 0, ("a", "b"))
     before, after = (one["spec"]["affinity"]["nodeAffinity"] for one in (plain, made))
     (term,) = after[pod_template.REQUIRED]["nodeSelectorTerms"]
     assert [(one["operator"], one["values"]) for one in term.pop("matchFields")] == [
@@ -285,12 +285,12 @@ def test_a_pod_and_a_node_are_read_as_kubernetes_writes_them():
         "spec": {"containers": [{"name": "server"}]},
         "status": {"containerStatuses": [waiting]},
     }
-    pod = observed.pod(raw)
+    pod = observed.parse_pod(raw)
     assert (pod.num_restarts, pod.is_in_backoff, pod.avoided_nodes) == (4, True, ("n-1", "n-2"))
     assert json.loads(pod.diagnosis_json)["metadata"]["annotations"] == {
         "flamingo.dev/avoids": "n-1,n-2"
     }
-    node = observed.node(
+    node = observed.parse_node(
         {
             "metadata": {"name": "n-1"},
             "spec": {},

@@ -12,7 +12,7 @@ from fakes.scripted_routers import FakeRouter
 from flamingo_common.wire.report import StartReport
 from flamingo_operator.api import names, spec
 from flamingo_operator.cluster.cold_start import ColdStartPhases
-from flamingo_operator.cluster.observed import ObjectRef, Pod, node
+from flamingo_operator.cluster.observed import ObjectRef, Pod, parse_node
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.manifests import router
 from flamingo_operator.plugin import forecast
@@ -278,7 +278,7 @@ def test_routers_are_asked_with_the_key_and_what_they_pass_on_teaches_the_capaci
                 }
             )
             raw = {"metadata": {"name": "node-1", "labels": {names.PRODUCT_LABEL: "L40S"}}}
-            store.put_node(node({**raw, "spec": {}, "status": {}}))
+            store.put_node(parse_node({**raw, "spec": {}, "status": {}}))
             for number, fake in enumerate(fakes):
                 store.put(router_pod(f"r{number}", fake.address), "Router")
             store.put(router_pod("r9", "127.90.0.9", ready="False"), "Router")
