@@ -1,11 +1,12 @@
-"""Flamingo: call a fleet that serves NVIDIA's Music Flamingo.
+"""Flamingo: the Python client for a Flamingo fleet, which serves NVIDIA's Music Flamingo.
 
     from flamingo import FlamingoClient
 
     with FlamingoClient("http://127.0.0.1:8000") as client:
         print(client.caption("song.mp3").caption)
 
-What a server refuses is raised as its own class of `flamingo.errors`.
+Every error that the client raises is a `FlamingoError`; `flamingo.errors` has one class
+for each error code that a server returns.
 """
 
 from importlib import import_module
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         Reply,
         TextStream,
         TimedOut,
-        UnexpectedAnswer,
+        UnexpectedResponse,
     )
     from flamingo_common.wire.responses import Caption
 
@@ -41,17 +42,17 @@ __all__ = [
     "Reply",
     "TextStream",
     "TimedOut",
-    "UnexpectedAnswer",
+    "UnexpectedResponse",
     "errors",
 ]
 
 
 def __getattr__(name: str) -> object:
-    # Services live in this package too, and none of them should carry the client and NumPy.
+    # Imported on first use: the command line and `import flamingo` start without NumPy.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "flamingo_common.wire.responses" if name == "Caption" else "flamingo.client"
-    return getattr(import_module(home), name)
+    module = "flamingo_common.wire.responses" if name == "Caption" else "flamingo.client"
+    return getattr(import_module(module), name)
 
 
 def __dir__() -> list[str]:

@@ -1,3 +1,3 @@
-"""The errors that a server answers with, as classes to catch: `except errors.RateLimited`."""
+"""The errors that a server returns, as exception classes: `except errors.RateLimited: …`."""
 
-from flamingo_common.errors import *  # noqa: F403 - the public name of the same module
+from flamingo_common.errors import *  # noqa: F403 - re-exported under the package's public name

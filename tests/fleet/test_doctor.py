@@ -44,7 +44,7 @@ def test_this_machine_is_fit_to_serve_the_tiny_model(here):
     assert here.returncode == 0, here.stdout
     for words in ("mp3", "opus", "m4a", "FFmpeg", "built in, with random weights"):
         assert words in here.stdout
-    assert "It works" in here.stdout or "All is well" in here.stdout
+    assert here.stdout.splitlines()[-1].startswith("no problems found")
 
 
 def test_its_lines_fit_a_narrow_terminal_and_say_what_to_do(here):
@@ -95,7 +95,7 @@ def test_an_install_without_the_pods_extra_gets_a_useful_answer(tmp_path):
             is_left_out = entry.name.partition("-")[0] in {"torch", "transformers"}
             if not is_left_out and not (tmp_path / entry.name).exists():
                 (tmp_path / entry.name).symlink_to(entry)
-    ours = [str(ROOT / folder) for folder in ("client", "router", "inference_pod")]
+    ours = [str(ROOT / folder) for folder in ("common", "client", "router", "inference_pod")]
     program = [sys.executable, "-S", "-P", *FLAMINGO[2:]]
     environ = {"PYTHONPATH": ":".join([str(tmp_path), *ours]), "PATH": "/usr/bin:/bin"}
 

@@ -1,12 +1,12 @@
-"""Call a fleet: `AsyncFlamingoClient`, and `FlamingoClient` for code without an event loop.
+"""The client library: `AsyncFlamingoClient`, and `FlamingoClient` for synchronous code.
 
-`sources` opens what a caller has, `bodies` puts it on the wire, `transport`
-exchanges it, `streams` and `results` are what comes back; `fields`, `address`,
-`retries` and `failures` are pure.
+`sources` opens the caller's audio, `bodies` encodes it, `transport` sends the request,
+`streams` and `results` hold the response. `fields`, `address`, `retries` and `failures`
+do no I/O.
 """
 
 from flamingo.client.async_client import AsyncFlamingoClient
-from flamingo.client.failures import CannotConnect, TimedOut, UnexpectedAnswer
+from flamingo.client.failures import CannotConnect, TimedOut, UnexpectedResponse
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.streams import AsyncTextStream
 from flamingo.client.sync_client import FlamingoClient, TextStream
@@ -21,5 +21,5 @@ __all__ = [
     "Reply",
     "TextStream",
     "TimedOut",
-    "UnexpectedAnswer",
+    "UnexpectedResponse",
 ]

@@ -1,4 +1,4 @@
-"""A fleet's address, as people write it → as the client uses it.
+"""URLs: a fleet's base URL in its normal form, and URLs that are safe to show.
 
 Pure.
 """
@@ -7,18 +7,21 @@ from urllib.parse import urlsplit
 
 from flamingo_common.errors import BadRequest
 
-DEFAULT = "http://127.0.0.1:8000"
+DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-def root(base_url: str) -> str:
-    """Return `base_url` without trailing slashes and without `/v1`, which paths bring along.
+def normalize_base_url(base_url: str) -> str:
+    """Return `base_url` without trailing slashes and without `/v1`, which request paths include.
 
     Raises:
-        BadRequest: it is no http(s) address.
+        BadRequest: `base_url` is not a valid http or https URL.
     """
     parts = urlsplit(base_url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname or not _has_valid_port(base_url):
-        raise BadRequest(f"{base_url!r} is no address; write it like {DEFAULT}", param="base_url")
+        raise BadRequest(
+            f"{base_url!r} is not a valid base URL; expected a form like {DEFAULT_URL}",
+            param="base_url",
+        )
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
@@ -31,11 +34,11 @@ def _has_valid_port(base_url: str) -> bool:
 
 
 def is_url(audio: str) -> bool:
-    """Return whether `audio` is to be downloaded, not opened."""
+    """Return whether `audio` is an http or https URL; anything else is a path."""
     return audio.lower().startswith(("http://", "https://"))
 
 
-def shown(url: str) -> str:
-    """Return `url` without password and query: in a presigned one that is the key."""
+def redact_url(url: str) -> str:
+    """Return `url` without credentials, query and fragment: presigned URLs carry secrets there."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

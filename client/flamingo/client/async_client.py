@@ -1,7 +1,7 @@
-"""Call a fleet from asyncio: `async with AsyncFlamingoClient(address) as client: …`.
+"""The asyncio client: `async with AsyncFlamingoClient(base_url) as client: …`.
 
-What a method takes goes to the server as it is; what comes back is the server's
-answer, typed. `FlamingoClient` is the same for code without an event loop.
+Arguments are sent to the server as given, and the server validates them; responses come
+back as typed objects. `FlamingoClient` has the same methods for synchronous code.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from importlib import metadata
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from flamingo.client import address, fields, results, sources, streams
-from flamingo.client.fields import Fields, Messages, Sampling
+from flamingo.client.fields import Messages, RequestFields, SamplingOptions
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.sources import Audio
-from flamingo.client.streams import AsyncTextStream, Chunk
-from flamingo.client.transport import Call, Manners, Sleep, Transport
+from flamingo.client.streams import AsyncTextStream, TextChunk
+from flamingo.client.transport import ApiRequest, RetryOptions, Sleep, Transport
 from flamingo_common.wire import report, responses
 from flamingo_common.wire.requests import Layer, Pooling, Style
 
@@ -29,8 +29,8 @@ ANALYZE = "/v1/audio/analyze"
 T = TypeVar("T")
 
 
-class Options(TypedDict, total=False):
-    """How a client connects, beside where to."""
+class ClientOptions(TypedDict, total=False):
+    """The keyword arguments of a client's constructor."""
 
     api_key: str | None
     timeout_s: float
@@ -39,10 +39,17 @@ class Options(TypedDict, total=False):
 
 
 class AsyncFlamingoClient:
-    """A fleet, or one pod, at one address.
+    """An asyncio client for a fleet (a router) or a single pod.
 
-    Use it within one event loop. Every method raises `flamingo_common.errors`' classes
-    as the server raised them, with `request_id` set.
+    Use each instance within one event loop. Every method raises a `FlamingoError`: the
+    class in `flamingo.errors` that matches the server's error code, or `CannotConnect`,
+    `TimedOut` or `UnexpectedResponse`. `error.request_id` identifies the request in the
+    server's log.
+
+    Example:
+        async with AsyncFlamingoClient("http://127.0.0.1:8000") as client:
+            caption = await client.caption("song.mp3", style="brief")
+            print(caption.caption)
     """
 
     def __init__(
@@ -54,25 +61,32 @@ class AsyncFlamingoClient:
         max_retries: int = 2,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """Take where the fleet is and how to treat it; nothing is sent yet.
+        """Configure a client; it connects on the first request.
 
         Args:
-            base_url: with or without `/v1`; else `FLAMINGO_URL`, else port 8000 here.
-            api_key: else `FLAMINGO_API_KEY`, else none is sent.
-            timeout_s: seconds without a byte from the server before giving up.
-            max_retries: how often to send again what failed before an answer began.
-            sleep: waits between attempts.
+            base_url: URL of the fleet, with or without `/v1`. Default: `FLAMINGO_URL`, or
+                `http://127.0.0.1:8000`.
+            api_key: sent as a bearer token. Default: `FLAMINGO_API_KEY`, or none.
+            timeout_s: read timeout: seconds without a byte from the server after which a
+                request fails with `TimedOut`.
+            max_retries: how many times to resend a request that failed before its response
+                began and may succeed later.
+            sleep: awaited with the number of seconds between attempts.
 
         Raises:
-            BadRequest: `base_url` is no http(s) address.
+            BadRequest: `base_url` is not a valid http or https URL.
         """
-        root = address.root(base_url or os.environ.get("FLAMINGO_URL") or address.DEFAULT)
+        root = address.normalize_base_url(
+            base_url or os.environ.get("FLAMINGO_URL") or address.DEFAULT_URL
+        )
         key = api_key or os.environ.get("FLAMINGO_API_KEY")
-        self._transport = Transport(root, _headers(key), Manners(timeout_s, max_retries, sleep))
+        self._transport = Transport(
+            root, _default_headers(key), RetryOptions(timeout_s, max_retries, sleep)
+        )
 
     @property
     def base_url(self) -> str:
-        """Where the fleet is."""
+        """The fleet's base URL, without `/v1`."""
         return self._transport.root
 
     async def caption(
@@ -81,12 +95,31 @@ class AsyncFlamingoClient:
         *,
         style: Style = "detailed",
         prompt: str | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[SamplingOptions],
     ) -> responses.Caption:
-        """Return `audio` in words; `prompt` replaces the style's own."""
-        asked = fields.given(style=style, prompt=prompt, **sampling)
+        """Describe `audio` in words.
+
+        Args:
+            audio: a path, an http(s) URL, bytes, or a file opened in binary mode. A URL is
+                downloaded by this client, not by the server.
+            style: which built-in prompt to use: `detailed`, `brief` or `technical`.
+            prompt: a prompt of your own instead of the style's.
+            **sampling: see `SamplingOptions`.
+
+        Returns:
+            The caption, with `finish_reason` (`length` if `max_tokens` was reached) and
+            `usage` (tokens, and seconds of audio).
+
+        Raises:
+            InvalidAudio: the file cannot be read, is empty, or is not in a supported format.
+            AudioTooLong: the clip exceeds the model's limit; see `models()` and `truncate`.
+
+        Example:
+            client.caption("song.mp3", style="brief", max_tokens=200)
+        """
+        body = fields.without_unset(style=style, prompt=prompt, **sampling)
         parse = responses.Caption.model_validate_json
-        return await self._sent(CAPTIONS, asked, audio, parse)
+        return await self._post(CAPTIONS, body, audio, parse)
 
     def stream_caption(
         self,
@@ -94,11 +127,15 @@ class AsyncFlamingoClient:
         *,
         style: Style = "detailed",
         prompt: str | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[SamplingOptions],
     ) -> AsyncTextStream:
-        """Return `audio` in words, as they come."""
-        asked = fields.given(style=style, prompt=prompt, stream=True, **sampling)
-        return AsyncTextStream(self._chunks(CAPTIONS, asked, audio, streams.caption_chunk))
+        """Describe `audio` in words, as a stream of text deltas.
+
+        Takes the arguments of `caption`. The request is sent, and errors are raised, when
+        the stream is first read.
+        """
+        body = fields.without_unset(style=style, prompt=prompt, stream=True, **sampling)
+        return AsyncTextStream(self._stream(CAPTIONS, body, audio, streams.parse_caption_chunk))
 
     async def embed(
         self,
@@ -109,10 +146,31 @@ class AsyncFlamingoClient:
         model: str | None = None,
         truncate: bool | None = None,
     ) -> Embedding:
-        """Return `audio` as numbers: a row a frame, or one row with `pooling="mean"`."""
-        which = fields.given(layer=layer, pooling=pooling, model=model, truncate=truncate)
-        asked = fields.given(**which, encoding_format="base64")
-        return await self._sent(EMBEDDINGS, asked, audio, results.parse_embedding)
+        """Embed `audio`.
+
+        Args:
+            audio: as for `caption`.
+            layer: `encoder` for the audio encoder's hidden states, `projector` for the
+                audio tokens that the language model receives.
+            pooling: `none` for one row per 40 ms frame, `mean` for one row per clip.
+            model: fail unless this model is served.
+            truncate: embed the beginning of a clip that is too long, instead of failing.
+
+        Returns:
+            A float32 array of shape (frames, dimensions), with the time of each frame in
+            seconds.
+
+        Example:
+            client.embed("song.mp3", pooling="mean").embedding[0]
+        """
+        body = fields.without_unset(
+            layer=layer,
+            pooling=pooling,
+            model=model,
+            truncate=truncate,
+            encoding_format="base64",
+        )
+        return await self._post(EMBEDDINGS, body, audio, results.parse_embedding)
 
     async def analyze(
         self,
@@ -122,39 +180,58 @@ class AsyncFlamingoClient:
         prompt: str | None = None,
         layer: Layer = "encoder",
         pooling: Pooling = "none",
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[SamplingOptions],
     ) -> Analysis:
-        """Return `audio` in words and as numbers, from one listening."""
-        embedding = fields.given(layer=layer, pooling=pooling, encoding_format="base64")
-        asked = fields.given(style=style, prompt=prompt, **embedding, **sampling)
-        return await self._sent(ANALYZE, asked, audio, results.parse_analysis)
+        """Caption and embed `audio` in one request, which encodes it once.
+
+        Takes the arguments of `caption` and `embed`.
+        """
+        embedding = {"layer": layer, "pooling": pooling, "encoding_format": "base64"}
+        body = fields.without_unset(style=style, prompt=prompt, **embedding, **sampling)
+        return await self._post(ANALYZE, body, audio, results.parse_analysis)
 
     async def chat(
         self,
         messages: Messages,
         *,
         audio: Audio | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[SamplingOptions],
     ) -> Reply:
-        """Return the answer to `messages`, in OpenAI's form.
+        """Return the model's reply to a conversation.
 
-        `audio` joins the first user message; messages may also hold audio parts
-        of their own.
+        Args:
+            messages: OpenAI's chat messages. They may contain one audio part.
+            audio: added to the first user message; as for `caption`.
+            **sampling: see `SamplingOptions`.
+
+        Returns:
+            OpenAI's chat completion; its text is `reply.text`.
+
+        Example:
+            client.chat([{"role": "user", "content": "What key is it in?"}], audio="song.mp3")
         """
-        asked = fields.given(messages=list(messages), **sampling)
-        return await self._sent(CHAT, asked, audio, Reply.model_validate_json)
+        body = fields.without_unset(messages=list(messages), **sampling)
+        return await self._post(CHAT, body, audio, Reply.model_validate_json)
 
     def stream_chat(
         self,
         messages: Messages,
         *,
         audio: Audio | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[SamplingOptions],
     ) -> AsyncTextStream:
-        """Return the answer to `messages`, as it comes."""
-        usage = {"include_usage": True}
-        asked = fields.given(messages=list(messages), stream=True, stream_options=usage, **sampling)
-        return AsyncTextStream(self._chunks(CHAT, asked, audio, streams.chat_chunk))
+        """Return the model's reply to a conversation, as a stream of text deltas.
+
+        Takes the arguments of `chat`. The request is sent, and errors are raised, when the
+        stream is first read.
+        """
+        body = fields.without_unset(
+            messages=list(messages),
+            stream=True,
+            stream_options={"include_usage": True},
+            **sampling,
+        )
+        return AsyncTextStream(self._stream(CHAT, body, audio, streams.parse_chat_chunk))
 
     async def ask(
         self,
@@ -162,23 +239,31 @@ class AsyncFlamingoClient:
         question: str,
         *,
         system: str | None = None,
-        **sampling: Unpack[Sampling],
+        **sampling: Unpack[SamplingOptions],
     ) -> Reply:
-        """Return the answer to one question about `audio`."""
-        return await self.chat(fields.question(question, system=system), audio=audio, **sampling)
+        """Return the model's reply to one question about `audio`.
+
+        A shortcut for `chat` with one user message and, if given, a `system` message.
+
+        Example:
+            client.ask("song.mp3", "Which instruments do you hear?").text
+        """
+        messages = fields.question_messages(question, system=system)
+        return await self.chat(messages, audio=audio, **sampling)
 
     async def models(self) -> list[responses.ModelCard]:
-        """Return the models served, with what they take."""
+        """Return the models served, with the limits of each (seconds of audio, context)."""
         parse = responses.ModelList.model_validate_json
-        return (await self._transport.read(Call("/v1/models"), parse)).data
+        return (await self._transport.fetch(ApiRequest("/v1/models"), parse)).data
 
     async def fleet(self) -> report.FleetReport:
-        """Return the router's view of its pods.
+        """Return a router's view of its pods: state, backlog in seconds, queue, arrival rates.
 
         Raises:
-            NotFound: a pod answers at this address, not a router.
+            NotFound: the server is a pod, not a router.
         """
-        return await self._transport.read(Call("/fleet"), report.FleetReport.model_validate_json)
+        parse = report.FleetReport.model_validate_json
+        return await self._transport.fetch(ApiRequest("/fleet"), parse)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -190,39 +275,39 @@ class AsyncFlamingoClient:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _sent(
-        self, path: str, asked: Fields, audio: Audio | None, parse: Callable[[bytes], T]
+    async def _post(
+        self, path: str, body: RequestFields, audio: Audio | None, parse: Callable[[bytes], T]
     ) -> T:
-        async with self._clip(audio) as clip:
-            return await self._transport.read(Call(path, asked, clip), parse)
+        async with self._open_clip(audio) as clip:
+            return await self._transport.fetch(ApiRequest(path, body, clip), parse)
 
-    async def _chunks(
+    async def _stream(
         self,
         path: str,
-        asked: Fields,
+        body: RequestFields,
         audio: Audio | None,
-        parse: Callable[[dict[str, Any]], Chunk],
-    ) -> AsyncGenerator[Chunk, None]:
+        parse: Callable[[dict[str, Any]], TextChunk],
+    ) -> AsyncGenerator[TextChunk, None]:
         async with (
-            self._clip(audio) as clip,
-            self._transport.answer(Call(path, asked, clip)) as response,
+            self._open_clip(audio) as clip,
+            self._transport.open_response(ApiRequest(path, body, clip)) as response,
         ):
-            async for event in streams.events(response):
+            async for event in streams.read_events(response):
                 yield parse(event)
 
-    def _clip(
+    def _open_clip(
         self, audio: Audio | None
     ) -> contextlib.AbstractAsyncContextManager[sources.Clip | None]:
         if audio is None:
             return contextlib.nullcontext()
-        return sources.opened(audio, self._transport.fetch)
+        return sources.open_clip(audio, self._transport.download)
 
 
 @functools.cache
-def _version() -> str:
+def _package_version() -> str:
     return metadata.version("flamingo-fleet")
 
 
-def _headers(api_key: str | None) -> dict[str, str]:
-    headers = {"User-Agent": f"flamingo-fleet/{_version()}"}
+def _default_headers(api_key: str | None) -> dict[str, str]:
+    headers = {"User-Agent": f"flamingo-fleet/{_package_version()}"}
     return {**headers, "Authorization": f"Bearer {api_key}"} if api_key else headers

@@ -1,7 +1,7 @@
-"""A clip's URL → its bytes, fetched from where the client stands.
+"""Download a clip from a URL, on the client's side.
 
-So presigned URLs and addresses that only the caller's network reaches work, and
-the fleet fetches nothing.
+Presigned URLs and hosts that only the caller's network can reach work, and the fleet needs
+no outbound access.
 """
 
 import asyncio
@@ -17,23 +17,23 @@ from flamingo_common.wire import MAX_BODY_BYTES
 CHUNK_BYTES = 2**18
 
 
-async def fetch(session: aiohttp.ClientSession, url: str, file: BinaryIO) -> None:
-    """Write what `url` holds to `file`.
+async def download_url(session: aiohttp.ClientSession, url: str, file: BinaryIO) -> None:
+    """Write the contents of `url` to `file`.
 
     Raises:
-        MediaFetchFailed: it cannot be fetched; the message has no query string.
-        RequestTooLarge: it is over `MAX_BODY_BYTES`.
+        MediaFetchFailed: the download failed; the message omits the query string.
+        RequestTooLarge: the file exceeds `MAX_BODY_BYTES`.
     """
     try:
         async with session.get(url) as response:
-            if response.status != 200:  # noqa: PLR2004 - any other holds no clip
-                raise MediaFetchFailed(f"{address.shown(url)} answered {response.status}")
+            if response.status != 200:  # noqa: PLR2004 - only a 200 has the clip as its body
+                raise MediaFetchFailed(f"{address.redact_url(url)} returned HTTP {response.status}")
             await _save(response, file)
     except (aiohttp.ClientError, TimeoutError) as error:
         number = error.errno if isinstance(error, OSError) else None
-        why = os.strerror(number).lower() if number else type(error).__name__
-        told = f"{address.shown(url)} cannot be fetched: {why}"
-        raise MediaFetchFailed(told) from None
+        reason = os.strerror(number).lower() if number else type(error).__name__
+        message = f"cannot download {address.redact_url(url)}: {reason}"
+        raise MediaFetchFailed(message) from None
 
 
 async def _save(response: aiohttp.ClientResponse, file: BinaryIO) -> None:
@@ -42,6 +42,7 @@ async def _save(response: aiohttp.ClientResponse, file: BinaryIO) -> None:
         num_bytes += len(chunk)
         if num_bytes > MAX_BODY_BYTES:
             raise RequestTooLarge(
-                f"{address.shown(str(response.url))} is over {MAX_BODY_BYTES} bytes"
+                f"{address.redact_url(str(response.url))} exceeds the limit of"
+                f" {MAX_BODY_BYTES} bytes"
             )
         await asyncio.to_thread(file.write, chunk)

@@ -1,7 +1,7 @@
-"""What can go wrong between this client and a fleet, beside what the fleet itself tells.
+"""Errors of the connection between client and server, beside those that the server returns.
 
-These never cross the wire, so they have no row in the table of `flamingo_common.errors`;
-they share its base, so that `except FlamingoError` catches all there is to catch.
+They never cross the wire, so the table in `flamingo_common.errors` does not list them. They
+share its base class: `except FlamingoError` catches every error of this client.
 
 Pure.
 """
@@ -10,7 +10,7 @@ from flamingo_common.errors import FlamingoError
 
 
 class CannotConnect(FlamingoError):
-    """No answer at all: nobody listens there, or the connection ended before one came."""
+    """The connection failed, or was closed before a response began."""
 
     code = "cannot_connect"
     status = 503
@@ -19,38 +19,38 @@ class CannotConnect(FlamingoError):
 
 
 class TimedOut(FlamingoError):
-    """The server said nothing for `timeout_s`."""
+    """The server sent no data for `timeout_s` seconds."""
 
     code = "timed_out"
     status = 504
     kind = "timeout_error"
 
 
-class UnexpectedAnswer(FlamingoError):
-    """Something answered, but not as a Flamingo server does."""
+class UnexpectedResponse(FlamingoError):
+    """The response is not one that a Flamingo server sends."""
 
-    code = "unexpected_answer"
+    code = "unexpected_response"
     status = 502
 
 
-def unreachable(address: str, why: str) -> CannotConnect:
-    """Return the error for an `address` where nobody listens."""
+def connection_failed(address: str, reason: str) -> CannotConnect:
+    """Return the error for a server that cannot be reached."""
     return CannotConnect(
-        f"no fleet answers at {address} ({why}); start one with `flamingo up`, "
-        "or give its address (--url, base_url or FLAMINGO_URL)"
+        f"cannot connect to {address} ({reason}); start a fleet with `flamingo up`, "
+        "or set its URL (--url, base_url or FLAMINGO_URL)"
     )
 
 
-def hung_up(address: str) -> CannotConnect:
-    """Return the error for a connection that ended before the first byte of an answer."""
-    return CannotConnect(f"{address} closed the connection before it answered")
+def connection_closed(address: str) -> CannotConnect:
+    """Return the error for a connection that ended before the first byte of a response."""
+    return CannotConnect(f"{address} closed the connection before sending a response")
 
 
-def silent(address: str, timeout_s: float) -> TimedOut:
-    """Return the error for a server that says nothing."""
-    return TimedOut(f"{address} sent nothing for {timeout_s:g} s")
+def read_timed_out(address: str, timeout_s: float) -> TimedOut:
+    """Return the error for a server that sends no data."""
+    return TimedOut(f"{address} sent no data for {timeout_s:g} s")
 
 
-def foreign(address: str, why: str) -> UnexpectedAnswer:
-    """Return the error for an answer this client cannot read."""
-    return UnexpectedAnswer(f"{address} does not answer as a Flamingo server does: {why}")
+def unexpected_response(address: str, reason: str) -> UnexpectedResponse:
+    """Return the error for a response that this client cannot parse."""
+    return UnexpectedResponse(f"unexpected response from {address}: {reason}")

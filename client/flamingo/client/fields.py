@@ -1,7 +1,7 @@
-"""What a caller may ask for, as keywords, and the JSON it becomes.
+"""The request parameters that callers pass as keyword arguments.
 
-A keyword left out, or None, is not sent: the server's default holds. The server
-judges the values; it lists every fault in one answer.
+A parameter that is omitted, or None, is not sent, and the server's default applies. The
+server validates the values and reports every invalid one in a single error.
 
 Pure.
 """
@@ -9,35 +9,49 @@ Pure.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-Fields = Mapping[str, Any]
+RequestFields = Mapping[str, Any]
 Messages = Sequence[Mapping[str, Any]]
 
 
-class Sampling(TypedDict, total=False):
-    """Sampling parameters, documented at `flamingo_common.wire.requests.GenerationOptions`."""
+class SamplingOptions(TypedDict, total=False):
+    """How tokens are sampled, for captions, chats and analyses.
+
+    Ranges are those of the HTTP API; what is unset takes the checkpoint's own value.
+    """
 
     model: str | None
+    """Fail unless this model is served."""
     max_tokens: int | None
+    """Stop after this many tokens; `finish_reason` is then `length`."""
     temperature: float | None
+    """0 to 2; 0 is greedy."""
     top_p: float | None
     top_k: int | None
     min_p: float | None
     repetition_penalty: float | None
+    """Above 0, up to 2; 1 is none. Covers the prompt and the output."""
     frequency_penalty: float | None
+    """-2 to 2, for each time that a token has been generated."""
     presence_penalty: float | None
+    """-2 to 2, once for a token that has been generated."""
     logit_bias: Mapping[str, float] | None
+    """Token id → -100 to 100; up to 300 entries."""
     response_format: Mapping[str, Any] | None
+    """OpenAI's: text, any JSON object, or a JSON schema, which is enforced."""
     seed: int | None
+    """Makes sampling reproducible."""
     stop: str | list[str] | None
+    """Up to 4 strings before which the text ends."""
     truncate: bool | None
+    """Process the beginning of a clip that is too long, instead of failing."""
 
 
-def given(**fields: Any) -> dict[str, Any]:
-    """Return the fields that were given."""
+def without_unset(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def question(words: str, *, system: str | None) -> list[dict[str, str]]:
-    """Return the messages that ask `words` once."""
-    turns = [{"role": "user", "content": words}]
-    return [{"role": "system", "content": system}, *turns] if system is not None else turns
+def question_messages(question: str, *, system: str | None) -> list[dict[str, str]]:
+    """Return a conversation of one user message, after the system message if there is one."""
+    messages = [{"role": "user", "content": question}]
+    return [{"role": "system", "content": system}, *messages] if system is not None else messages

@@ -1,28 +1,28 @@
-"""Whether a failed request is sent again, and after how long.
+"""Whether to retry a failed request, and how long to wait before.
 
-Pure: the dice are thrown by the caller.
+Pure: the caller draws the random number.
 """
 
 from flamingo_common.errors import MAX_RETRY_AFTER_S, FlamingoError
 
-FIRST_BACKOFF_S = 0.5
+INITIAL_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 8.0
 JITTER = 0.25
-"""Up to this share of the wait is taken off, so that clients refused together return apart."""
+"""Up to this fraction of a wait is removed, so that clients do not retry in lockstep."""
 
 
-def is_worth_it(error: FlamingoError, *, num_failed: int, max_retries: int) -> bool:
-    """Return whether to try again after `num_failed` failures."""
-    return error.retryable and num_failed <= max_retries
+def should_retry(error: FlamingoError, *, num_failures: int, max_retries: int) -> bool:
+    """Return whether to send the request again after `num_failures` failed attempts."""
+    return error.retryable and num_failures <= max_retries
 
 
-def wait_s(error: FlamingoError, *, num_failed: int, dice: float) -> float:
-    """Return how long to stay away; `dice` is in [0, 1).
+def retry_delay_s(error: FlamingoError, *, num_failures: int, random_fraction: float) -> float:
+    """Return the seconds to wait before the next attempt; `random_fraction` is in [0, 1).
 
-    The server's own word counts, up to `MAX_RETRY_AFTER_S`; without one the
+    A `Retry-After` from the server is followed, up to `MAX_RETRY_AFTER_S`. Without one the
     wait doubles with each failure.
     """
     if error.retry_after_s is not None:
         return min(max(error.retry_after_s, 0.0), MAX_RETRY_AFTER_S)
-    backoff_s = min(FIRST_BACKOFF_S * 2.0 ** (num_failed - 1), MAX_BACKOFF_S)
-    return backoff_s * (1 - JITTER * dice)
+    backoff_s = min(INITIAL_BACKOFF_S * 2.0 ** (num_failures - 1), MAX_BACKOFF_S)
+    return backoff_s * (1 - JITTER * random_fraction)

@@ -1,7 +1,7 @@
-"""A streamed answer: server-sent events → words, as they come.
+"""Streamed responses: server-sent events, parsed into text deltas.
 
-Whatever ends a stream before its `[DONE]` is an error: half an answer is never
-passed off as a whole one.
+A stream that ends before its `[DONE]` raises an error: an incomplete response is never
+returned as a complete one.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from typing import Any, Self
 
 import aiohttp
 
-from flamingo.client.failures import UnexpectedAnswer
+from flamingo.client.failures import UnexpectedResponse
 from flamingo_common import errors
 from flamingo_common.wire import responses, sse
 
-END_S = 1.0
-"""How long a server may take from `[DONE]` to the end of its answer."""
+END_TIMEOUT_S = 1.0
+"""How long the server may take from `[DONE]` to the end of the response."""
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """One event, chat's and caption's alike."""
+class TextChunk:
+    """One event of a caption stream or a chat stream."""
 
     text: str
     finish_reason: responses.FinishReason | None
@@ -31,18 +31,18 @@ class Chunk:
 
 
 class AsyncTextStream:
-    """The words of one answer: `async for words in stream: …`.
+    """The text of one response, as deltas: `async for text in stream: …`.
 
-    Leaving early is allowed: `async with` (or `aclose`) ends the request, and
-    the fleet stops working on it.
+    The iterator may be abandoned at any point: `async with` (or `aclose`) cancels the
+    request, and the fleet stops generating.
     """
 
-    def __init__(self, chunks: AsyncGenerator[Chunk, None]) -> None:
+    def __init__(self, chunks: AsyncGenerator[TextChunk, None]) -> None:
         self._chunks = chunks
         self.finish_reason: responses.FinishReason | None = None
-        """`length` when the answer was cut at `max_tokens`; None before the end."""
+        """`stop`, or `length` when `max_tokens` was reached; None before the end."""
         self.usage: responses.Usage | None = None
-        """What the request took; None before the end."""
+        """Tokens and seconds of audio; None before the end."""
 
     def __aiter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class AsyncTextStream:
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """End the request."""
+        """Cancel the request."""
         await self._chunks.aclose()
 
     async def __aenter__(self) -> Self:
@@ -66,61 +66,61 @@ class AsyncTextStream:
         await self.aclose()
 
 
-async def events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-    """Yield each event's JSON object.
+async def read_events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+    """Yield the JSON object of each event.
 
     Raises:
-        UpstreamLost: the stream ended early.
-        UnexpectedAnswer: an event never ends.
-        FlamingoError: what the server told in the stream.
+        UpstreamLost: the stream ended before `[DONE]`.
+        UnexpectedResponse: an event is too long, or is not a JSON object.
+        FlamingoError: the server sent an error event.
     """
     decoder = sse.EventDecoder()
     async for data in response.content.iter_any():
-        for text in _fed(decoder, data):
+        for text in _decode_events(decoder, data):
             if text == "[DONE]":
                 await _read_to_end(response)
                 return
-            event = _object(text)
+            event = _parse_object(text)
             if "error" in event:
                 raise errors.from_response(errors.InternalError.status, text.encode())
             yield event
-    raise errors.UpstreamLost("the stream ended before the answer was complete")
+    raise errors.UpstreamLost("the stream ended before the response was complete")
 
 
-def caption_chunk(event: dict[str, Any]) -> Chunk:
-    """Return one event of a caption stream."""
+def parse_caption_chunk(event: dict[str, Any]) -> TextChunk:
+    """Parse one event of a caption stream."""
     chunk = responses.CaptionChunk.model_validate(event)
-    return Chunk(chunk.delta, chunk.finish_reason, chunk.usage)
+    return TextChunk(chunk.delta, chunk.finish_reason, chunk.usage)
 
 
-def chat_chunk(event: dict[str, Any]) -> Chunk:
-    """Return one event of a chat stream; the one with the usage has no choices."""
+def parse_chat_chunk(event: dict[str, Any]) -> TextChunk:
+    """Parse one event of a chat stream; the event with the usage has no choices."""
     chunk = responses.ChatCompletionChunk.model_validate(event)
     if not chunk.choices:
-        return Chunk("", None, chunk.usage)
+        return TextChunk("", None, chunk.usage)
     choice = chunk.choices[0]
-    return Chunk(choice.delta.content or "", choice.finish_reason, chunk.usage)
+    return TextChunk(choice.delta.content or "", choice.finish_reason, chunk.usage)
 
 
 async def _read_to_end(response: aiohttp.ClientResponse) -> None:
-    """Let the server finish: to leave right after `[DONE]` looks to it like giving up."""
+    """Let the server end the response: closing right after `[DONE]` counts as a disconnect."""
     with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(END_S):
+        async with asyncio.timeout(END_TIMEOUT_S):
             await response.read()
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parse_object(text: str) -> dict[str, Any]:
     try:
         event = json.loads(text)
     except ValueError:
         event = None
     if not isinstance(event, dict):
-        raise UnexpectedAnswer(f"an event of the stream is no JSON object: {text[:80]!r}")
+        raise UnexpectedResponse(f"a stream event is not a JSON object: {text[:80]!r}")
     return event
 
 
-def _fed(decoder: sse.EventDecoder, data: bytes) -> list[str]:
+def _decode_events(decoder: sse.EventDecoder, data: bytes) -> list[str]:
     try:
         return decoder.feed(data)
     except ValueError as error:
-        raise UnexpectedAnswer(str(error)) from None
+        raise UnexpectedResponse(str(error)) from None

@@ -1,8 +1,8 @@
-"""The client for code without an event loop.
+"""The synchronous client.
 
-It holds an `AsyncFlamingoClient` and a thread with a loop, and nothing else:
-each method *is* the asynchronous one, waited for. `_waited` and `_iterated`
-carry the signature over, so editors and mypy know it too.
+It wraps an `AsyncFlamingoClient` and a thread that runs its event loop. Each method is the
+asynchronous one, run to completion; `_blocking` and `_blocking_stream` preserve signatures
+and docstrings for editors and mypy.
 """
 
 import functools
@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
-from flamingo.client.async_client import AsyncFlamingoClient, Options
+from flamingo.client.async_client import AsyncFlamingoClient, ClientOptions
 from flamingo.client.loop_thread import LoopThread
 from flamingo.client.streams import AsyncTextStream
 from flamingo_common.wire import responses
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class TextStream:
-    """The words of one answer: `for words in stream: …`.
+    """The text of one response, as deltas: `for text in stream: …`.
 
-    Leaving early is allowed: `with` (or `close`) ends the request, and the fleet
-    stops working on it.
+    The iterator may be abandoned at any point: `with` (or `close`) cancels the request, and
+    the fleet stops generating.
     """
 
     def __init__(self, stream: AsyncTextStream, thread: LoopThread) -> None:
@@ -32,26 +32,26 @@ class TextStream:
 
     @property
     def finish_reason(self) -> responses.FinishReason | None:
-        """`length` when the answer was cut at `max_tokens`; None before the end."""
+        """`stop`, or `length` when `max_tokens` was reached; None before the end."""
         return self._stream.finish_reason
 
     @property
     def usage(self) -> responses.Usage | None:
-        """What the request took; None before the end."""
+        """Tokens and seconds of audio; None before the end."""
         return self._stream.usage
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
-        words = self._thread.wait(functools.partial(_next, self._stream))
-        if words is None:
+        text = self._thread.run(functools.partial(_next_text, self._stream))
+        if text is None:
             raise StopIteration
-        return words
+        return text
 
     def close(self) -> None:
-        """End the request."""
-        self._thread.wait(self._stream.aclose)
+        """Cancel the request."""
+        self._thread.run(self._stream.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -60,56 +60,61 @@ class TextStream:
         self.close()
 
 
-def _waited(
+def _blocking(
     method: Callable[Concatenate[AsyncFlamingoClient, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate["FlamingoClient", P], T]:
     @functools.wraps(method, assigned=("__name__", "__doc__"))
-    def waited(self: "FlamingoClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._thread.wait(lambda: method(self._client, *args, **kwargs))
+    def run(self: "FlamingoClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._thread.run(lambda: method(self._client, *args, **kwargs))
 
-    return waited
+    return run
 
 
-def _iterated(
+def _blocking_stream(
     method: Callable[Concatenate[AsyncFlamingoClient, P], AsyncTextStream],
 ) -> Callable[Concatenate["FlamingoClient", P], TextStream]:
     @functools.wraps(method, assigned=("__name__", "__doc__"))
-    def iterated(self: "FlamingoClient", /, *args: P.args, **kwargs: P.kwargs) -> TextStream:
+    def stream(self: "FlamingoClient", /, *args: P.args, **kwargs: P.kwargs) -> TextStream:
         return TextStream(method(self._client, *args, **kwargs), self._thread)
 
-    return iterated
+    return stream
 
 
 class FlamingoClient:
-    """A fleet, or one pod, at one address: `with FlamingoClient(address) as client: …`.
+    """A client for a fleet (a router) or a single pod; safe to share between threads.
 
-    Takes what `AsyncFlamingoClient` takes, and raises what it raises. Several
-    threads may share one.
+    Takes the arguments of `AsyncFlamingoClient` and raises the same errors.
+
+    Example:
+        with FlamingoClient("http://127.0.0.1:8000") as client:
+            print(client.caption("song.mp3", style="brief").caption)
+            for text in client.stream_caption("song.mp3"):
+                print(text, end="", flush=True)
     """
 
-    def __init__(self, base_url: str | None = None, **options: Unpack[Options]) -> None:
+    def __init__(self, base_url: str | None = None, **options: Unpack[ClientOptions]) -> None:
         self._client = AsyncFlamingoClient(base_url, **options)
         self._thread = LoopThread(self._client.aclose)
-        # Also runs when the client is forgotten, and at the end of the program.
+        # Also runs when the client is garbage-collected, and at interpreter exit.
         self._finalizer = weakref.finalize(self, self._thread.stop)
 
     @property
     def base_url(self) -> str:
-        """Where the fleet is."""
+        """The fleet's base URL, without `/v1`."""
         return self._client.base_url
 
-    caption = _waited(AsyncFlamingoClient.caption)
-    stream_caption = _iterated(AsyncFlamingoClient.stream_caption)
-    embed = _waited(AsyncFlamingoClient.embed)
-    analyze = _waited(AsyncFlamingoClient.analyze)
-    chat = _waited(AsyncFlamingoClient.chat)
-    stream_chat = _iterated(AsyncFlamingoClient.stream_chat)
-    ask = _waited(AsyncFlamingoClient.ask)
-    models = _waited(AsyncFlamingoClient.models)
-    fleet = _waited(AsyncFlamingoClient.fleet)
+    caption = _blocking(AsyncFlamingoClient.caption)
+    stream_caption = _blocking_stream(AsyncFlamingoClient.stream_caption)
+    embed = _blocking(AsyncFlamingoClient.embed)
+    analyze = _blocking(AsyncFlamingoClient.analyze)
+    chat = _blocking(AsyncFlamingoClient.chat)
+    stream_chat = _blocking_stream(AsyncFlamingoClient.stream_chat)
+    ask = _blocking(AsyncFlamingoClient.ask)
+    models = _blocking(AsyncFlamingoClient.models)
+    fleet = _blocking(AsyncFlamingoClient.fleet)
 
     def close(self) -> None:
-        """Close all connections and end the thread; again is no error."""
+        """Close all connections and end the thread; idempotent."""
         self._finalizer()
 
     def __enter__(self) -> Self:
@@ -119,6 +124,6 @@ class FlamingoClient:
         self.close()
 
 
-async def _next(stream: AsyncTextStream) -> str | None:
-    """Return the next words; None at the end, for StopIteration cannot cross a future."""
+async def _next_text(stream: AsyncTextStream) -> str | None:
+    """Return the next delta; None at the end, as a future cannot raise StopIteration."""
     return await anext(stream, None)

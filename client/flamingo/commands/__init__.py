@@ -1,1 +1,1 @@
-"""What `flamingo` does, one verb a file; `flamingo.cli` names them."""
+"""The commands of `flamingo`, one per file; `flamingo.cli` registers them."""

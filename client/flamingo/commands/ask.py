@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from flamingo.client import FlamingoClient, address, fields
-from flamingo.client.fields import Sampling
+from flamingo.client.fields import SamplingOptions
 from flamingo.commands import clips, options, output
 
 Question = Annotated[
-    str, typer.Argument(metavar="QUESTION", help="What to answer; quote it for the shell.")
+    str, typer.Argument(metavar="QUESTION", help="The question, quoted for the shell.")
 ]
 
 
@@ -20,26 +20,30 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     truncate: options.Truncate = False,
-    url: options.Url = address.DEFAULT,
+    url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
     no_stream: options.NoStream = False,
 ) -> None:
-    """Answer a question about a piece of music."""
-    sampling: Sampling = {
+    """Ask a question about an audio clip.
+
+    The answer is printed as it is generated.
+    """
+    sampling: SamplingOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
         "truncate": truncate or None,
     }
-    audio, about = clips.audio(file), f"listening to {clips.title(file)}"
+    audio, status = clips.open_argument(file), f"processing {clips.display_name(file)}"
     with FlamingoClient(url, api_key=api_key) as client:
         if not (as_json or no_stream):
-            messages = fields.question(question, system=None)
-            output.words(client.stream_chat(messages, audio=audio, **sampling), about=about)
+            messages = fields.question_messages(question, system=None)
+            stream = client.stream_chat(messages, audio=audio, **sampling)
+            output.print_stream(stream, status=status)
             return
-        with output.waiting(about):
+        with output.spinner(status):
             reply = client.ask(audio, question, **sampling)
     if as_json:
-        output.answer(reply, file=file)
+        output.print_json(reply, file=file)
     else:
-        output.whole(reply.text, reply.finish_reason, reply.usage)
+        output.print_text(reply.text, reply.finish_reason, reply.usage)

@@ -1,4 +1,4 @@
-"""`flamingo bench`: become the benchmark, which reads every argument itself."""
+"""`flamingo bench`: replaces this process with the benchmark, which parses the arguments."""
 
 import os
 import sys
@@ -6,10 +6,10 @@ from typing import NoReturn
 
 import typer
 
-HELP = "Measure the engine, or decoding, on this machine: flamingo bench --help."
+HELP = "Benchmark the engine or audio decoding on this machine; see flamingo bench --help."
 
 
 def bench(ctx: typer.Context) -> NoReturn:
-    """Replace this process by the benchmark's."""
+    """Replace this process with the benchmark."""
     command = [sys.executable, "-P", "-m", "flamingo_pod.bench", *ctx.args]
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter

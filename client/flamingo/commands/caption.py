@@ -1,4 +1,4 @@
-"""`flamingo caption`: clips in words."""
+"""`flamingo caption`: descriptions of clips."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -6,31 +6,34 @@ from typing import Annotated
 import typer
 
 from flamingo.client import CannotConnect, FlamingoClient, address
-from flamingo.client.fields import Sampling
+from flamingo.client.fields import SamplingOptions
 from flamingo.commands import clips, options, output
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire.requests import Style
 
 StyleOption = Annotated[
-    Style, typer.Option("--style", help="How to say it.", rich_help_panel=options.ANSWER)
+    Style,
+    typer.Option("--style", help="Built-in prompt to use.", rich_help_panel=options.GENERATION),
 ]
 Prompt = Annotated[
     str | None,
     typer.Option(
-        "--prompt", help="Your own words instead of a style's.", rich_help_panel=options.ANSWER
+        "--prompt",
+        help="Custom prompt, instead of a style's.",
+        rich_help_panel=options.GENERATION,
     ),
 ]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked of every clip."""
+class CaptionOptions:
+    """What to request for each clip, and how to print it."""
 
     style: Style
     prompt: str | None
-    sampling: Sampling
+    sampling: SamplingOptions
     as_json: bool
-    streams: bool
+    stream: bool
 
 
 def caption(  # noqa: PLR0913 - a command's parameters are its options
@@ -41,54 +44,55 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     truncate: options.Truncate = False,
-    url: options.Url = address.DEFAULT,
+    url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
     no_stream: options.NoStream = False,
 ) -> None:
-    """Say what music is like.
+    """Describe audio clips in words.
 
-    The words appear as they come. Several clips are answered in turn; one that
-    fails does not stop the others.
+    Captions are printed as they are generated. With several clips, a clip that fails is
+    reported and the others are still captioned; the exit status is then 1.
     """
-    sampling: Sampling = {
+    sampling: SamplingOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
         "truncate": truncate or None,
     }
-    wish = Wish(style, prompt, sampling, as_json=as_json, streams=not no_stream)
+    chosen = CaptionOptions(style, prompt, sampling, as_json=as_json, stream=not no_stream)
     with FlamingoClient(url, api_key=api_key) as client:
         if len(files) == 1:
-            _answer(client, files[0], wish)
-        elif not _are_answered(client, files, wish):
+            _caption_clip(client, files[0], chosen)
+        elif _caption_clips(client, files, chosen):
             raise typer.Exit(1)
 
 
-def _are_answered(client: FlamingoClient, files: list[str], wish: Wish) -> bool:
-    """Answer each of several clips; return whether all could be."""
+def _caption_clips(client: FlamingoClient, files: list[str], chosen: CaptionOptions) -> int:
+    """Caption several clips; return the number of clips that failed."""
     num_failed = 0
     for number, clip in enumerate(files):
-        if not wish.as_json:
-            output.heading(clip, is_first=number == 0)
+        if not chosen.as_json:
+            output.print_heading(clip, is_first=number == 0)
         try:
-            _answer(client, clip, wish)
+            _caption_clip(client, clip, chosen)
         except CannotConnect:
-            raise  # nor would the others get through
+            raise  # the remaining clips would fail in the same way
         except FlamingoError as error:
-            output.failure(error, about=clip)
+            output.print_error(error, clip=clip)
             num_failed += 1
-    return num_failed == 0
+    return num_failed
 
 
-def _answer(client: FlamingoClient, clip: str, wish: Wish) -> None:
-    audio, about = clips.audio(clip), f"listening to {clips.title(clip)}"
-    if wish.streams and not wish.as_json:
-        stream = client.stream_caption(audio, style=wish.style, prompt=wish.prompt, **wish.sampling)
-        output.words(stream, about=about)
+def _caption_clip(client: FlamingoClient, clip: str, chosen: CaptionOptions) -> None:
+    audio, status = clips.open_argument(clip), f"processing {clips.display_name(clip)}"
+    style, prompt, sampling = chosen.style, chosen.prompt, chosen.sampling
+    if chosen.stream and not chosen.as_json:
+        stream = client.stream_caption(audio, style=style, prompt=prompt, **sampling)
+        output.print_stream(stream, status=status)
         return
-    with output.waiting(about):
-        told = client.caption(audio, style=wish.style, prompt=wish.prompt, **wish.sampling)
-    if wish.as_json:
-        output.answer(told, file=clip)
+    with output.spinner(status):
+        result = client.caption(audio, style=style, prompt=prompt, **sampling)
+    if chosen.as_json:
+        output.print_json(result, file=clip)
     else:
-        output.whole(told.caption, told.finish_reason, told.usage)
+        output.print_text(result.caption, result.finish_reason, result.usage)

@@ -1,15 +1,15 @@
-"""What stands on a command line → audio for the client."""
+"""The CLIP arguments of the command line, as audio for the client."""
 
 import sys
 
-from flamingo.client.sources import Audio, name_of
+from flamingo.client.sources import Audio, clip_name
 
 
-def audio(clip: str) -> Audio:
-    """Return `clip`, or what comes in through standard input for `-`."""
+def open_argument(clip: str) -> Audio:
+    """Return standard input for `-`, and `clip` itself, a path or URL, for anything else."""
     return sys.stdin.buffer if clip == "-" else clip
 
 
-def title(clip: str) -> str:
-    """Return what to call `clip` in a sentence."""
-    return "standard input" if clip == "-" else name_of(clip)
+def display_name(clip: str) -> str:
+    """Return the name of `clip` for progress messages."""
+    return "standard input" if clip == "-" else clip_name(clip)

@@ -1,4 +1,4 @@
-"""`flamingo config show | schema pod | router`: asks the service, which knows its settings."""
+"""`flamingo config show | schema pod | router`: replaces this process with the service's own."""
 
 import os
 import sys
@@ -8,19 +8,20 @@ import typer
 
 HELP = "Show a service's effective settings and where each comes from."
 USAGE = """\
-usage: flamingo config show pod|router [the service's own flags]
+usage: flamingo config show pod|router [FLAG...]
        flamingo config schema pod|router
 
-show prints every setting as a YAML file, each with its origin: a flag, a
-variable, a line of the file given with --config, or the default.
-schema prints the JSON schema of such a file.
+show    prints every effective setting as YAML, with its source: a flag, an
+        environment variable, a line of the file given with --config, or the
+        default. FLAG is any flag of the service.
+schema  prints the JSON schema of that file.
 """
 MODULES = {"pod": "flamingo_pod.config", "router": "flamingo_router.config"}
 EXIT_USAGE = 2
 
 
 def config(ctx: typer.Context) -> NoReturn:
-    """Become the service's own answer."""
+    """Replace this process with the service's config command."""
     match ctx.args:
         case ["show" | "schema" as verb, "pod" | "router" as service, *flags]:
             command = [sys.executable, "-P", "-m", MODULES[service], verb, *flags]

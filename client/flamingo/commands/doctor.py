@@ -1,4 +1,4 @@
-"""`flamingo doctor`: whether this machine can do what is asked of it, and what to do if not."""
+"""`flamingo doctor`: checks whether this machine can serve or query a model, with fixes."""
 
 import importlib.util
 import json
@@ -24,11 +24,15 @@ from flamingo_common.errors import FlamingoError
 from flamingo_common.service import checks, run
 from flamingo_common.service.checks import Check, Status, failed, ok, warning
 
-Model = Annotated[str, typer.Option("--model", help="Built-in name, folder or Hugging Face id.")]
+Model = Annotated[
+    str, typer.Option("--model", help="Built-in model, directory, or Hugging Face model id.")
+]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Where it would listen.")]
+Port = Annotated[
+    int, typer.Option("--port", min=1, max=65535, help="Port that the service would listen on.")
+]
 
 WIDTH = 80
 MARKS = {
@@ -36,10 +40,10 @@ MARKS = {
     Status.WARNING: "[yellow]![/yellow]",
     Status.FAILED: "[red]✗[/red]",
 }
-SHARED = "/dev/shm"  # noqa: S108 - looked at, not written to
-MIN_FILES = 4096
-MIN_SHARED_BYTES = 64 * 2**20
-POD_S = 300
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - inspected, not written to
+MIN_OPEN_FILES = 4096
+MAX_ADVISED_OPEN_FILES = 65536
+MIN_SHARED_MEMORY_BYTES = 64 * 2**20
 
 
 def doctor(  # noqa: PLR0913 - a command's parameters are its options
@@ -49,31 +53,30 @@ def doctor(  # noqa: PLR0913 - a command's parameters are its options
     dtype: Dtype = "auto",
     port: Port = 8000,
     *,
-    url: options.Url = address.DEFAULT,
+    url: options.Url = address.DEFAULT_URL,
     as_json: options.Json = False,
 ) -> None:
-    """Check this machine, and say what to do where something is missing.
+    """Check this machine for problems, and suggest fixes.
 
-    ✓ is good, ! works but could be better, ✗ will not work; ends with status 1
-    where there is a ✗.
+    ✓ passed, ! warning, ✗ problem. The exit status is 1 if there is any problem.
     """
-    pod = [model, "--device", device, "--dtype", dtype]
-    pod += ["--revision", revision] if revision else []
+    pod_flags = [model, "--device", device, "--dtype", dtype]
+    pod_flags += ["--revision", revision] if revision else []
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
-    found = []
-    for check in _checks(pod, port, url):
-        found.append(check)
+    results = []
+    for check in _run_checks(pod_flags, port, url):
+        results.append(check)
         if not as_json:
-            _show(console, check)
+            _print_check(console, check)
     if as_json:
-        print(json.dumps([check.model_dump(mode="json") for check in found], ensure_ascii=False))
+        print(json.dumps([check.model_dump(mode="json") for check in results], ensure_ascii=False))
     else:
-        _sum_up(console, found)
-    if checks.any_failed(found):
+        console.print(f"\n{_summary(results)}")
+    if checks.any_failed(results):
         raise typer.Exit(1)
 
 
-def _show(console: Console, check: Check) -> None:
+def _print_check(console: Console, check: Check) -> None:
     line = Table.grid(padding=(0, 1))
     line.add_column(width=1)
     line.add_column(width=12)
@@ -84,77 +87,91 @@ def _show(console: Console, check: Check) -> None:
     console.print(line)
 
 
-def _sum_up(console: Console, found: list[Check]) -> None:
-    num_bad = sum(check.status is Status.FAILED for check in found)
-    num_doubtful = sum(check.status is Status.WARNING for check in found)
-    if num_bad:
-        console.print(f"\n[red]{num_bad} to mend[/red] before it works")
-    elif num_doubtful:
-        console.print(f"\n[green]It works[/green]; {num_doubtful} to think about")
-    else:
-        console.print("\n[green]All is well[/green]")
+def _summary(results: list[Check]) -> str:
+    num_problems = sum(check.status is Status.FAILED for check in results)
+    num_warnings = sum(check.status is Status.WARNING for check in results)
+    warnings = f"{num_warnings} warning{'' if num_warnings == 1 else 's'}"
+    if num_problems:
+        problems = f"{num_problems} problem{'' if num_problems == 1 else 's'} to fix"
+        return f"[red]{problems}[/red]" + (f", {warnings}" if num_warnings else "")
+    return "[green]no problems found[/green]" + (f"; {warnings}" if num_warnings else "")
 
 
-def _checks(pod: list[str], port: int, url: str) -> Iterator[Check]:
+def _run_checks(pod_flags: list[str], port: int, url: str) -> Iterator[Check]:
     python = platform.python_version()
     yield ok("flamingo", f"{metadata.version('flamingo-fleet')} on Python {python}")
-    yield _files()
-    yield _shared_memory()
-    yield _port(port)
-    yield _fleet(url)
-    yield from _pod(pod)
+    yield _check_open_files()
+    yield _check_shared_memory()
+    yield _check_port(port)
+    yield _check_fleet(url)
+    yield from _check_pod(pod_flags)
 
 
-def _files() -> Check:
-    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit != resource.RLIM_INFINITY and limit < MIN_FILES:
-        told = f"{limit} at once; each request takes one or two"
-        return warning("open files", told, f"ulimit -n {min(most, 65536)}")
-    return ok("open files", "as many as it likes" if limit < 0 else f"{limit:,} at once")
+def _check_open_files() -> Check:
+    limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return ok("open files", "unlimited")
+    if limit < MIN_OPEN_FILES:
+        message = f"limit is {limit}; each request needs one or two"
+        return warning("open files", message, f"ulimit -n {_advised_limit(hard_limit)}")
+    return ok("open files", f"limit is {limit:,}")
 
 
-def _shared_memory() -> Check:
-    size = shutil.disk_usage(SHARED).total if Path(SHARED).is_dir() else 0
-    if size < MIN_SHARED_BYTES:
-        told = f"{size / 2**20:.0f} MiB"
-        return warning(SHARED, told, "mount an emptyDir of medium Memory there")
-    return ok(SHARED, f"{size / 2**30:.1f} GiB")
+def _advised_limit(hard_limit: int) -> int:
+    if hard_limit == resource.RLIM_INFINITY:
+        return MAX_ADVISED_OPEN_FILES
+    return min(hard_limit, MAX_ADVISED_OPEN_FILES)
 
 
-def _port(port: int) -> Check:
+def _check_shared_memory() -> Check:
+    is_mounted = Path(SHARED_MEMORY).is_dir()
+    size_bytes = shutil.disk_usage(SHARED_MEMORY).total if is_mounted else 0
+    if size_bytes < MIN_SHARED_MEMORY_BYTES:
+        message = f"{size_bytes / 2**20:.0f} MiB; at least {MIN_SHARED_MEMORY_BYTES / 2**20:.0f}"
+        advice = "in Kubernetes, mount an emptyDir with medium: Memory there"
+        return warning(SHARED_MEMORY, f"{message} MiB are recommended", advice)
+    return ok(SHARED_MEMORY, f"{size_bytes / 2**30:.1f} GiB")
+
+
+def _check_port(port: int) -> Check:
     try:
         run.listen("127.0.0.1", port).close()
     except run.PortInUse:
-        return warning("port", f"{port} is in use", "choose another with --port, if it isn't ours")
+        return warning(
+            "port", f"{port} is in use", "if not by your fleet, choose another with --port"
+        )
     return ok("port", f"{port} is free")
 
 
-def _fleet(url: str) -> Check:
-    is_asked = url != address.DEFAULT
+def _check_fleet(url: str) -> Check:
+    is_requested = url != address.DEFAULT_URL
     try:
         with FlamingoClient(
             url, api_key=os.environ.get("FLAMINGO_API_KEY"), max_retries=0
         ) as client:
             names = ", ".join(card.id for card in client.models())
     except FlamingoError as error:
-        told = " ".join(error.message.split())
-        if is_asked:
+        message = " ".join(error.message.split())
+        if is_requested:
             return failed(
-                "fleet", told, "is it started, and FLAMINGO_URL right? see flamingo fleet"
+                "fleet", message, "check that the fleet is running and FLAMINGO_URL is right"
             )
-        return ok("fleet", f"none answers at {url}; flamingo up starts one")
+        return ok("fleet", f"none running at {url}; flamingo up starts one")
     return ok("fleet", f"{url} serves {names}")
 
 
-def _pod(arguments: list[str]) -> Iterator[Check]:
-    """Yield what the pod's own half finds, in a process that may fail to import."""
+def _check_pod(flags: list[str]) -> Iterator[Check]:
+    """Yield the pod's own checks, which run in a process of their own: imports may crash."""
     if missing := [
         name for name in ("torch", "transformers") if not importlib.util.find_spec(name)
     ]:
-        told = f"{' and '.join(missing)} not installed: this machine can call a fleet, not be one"
-        yield warning("pod", told, "to serve here: pip install 'flamingo-fleet[pod]'")
+        message = (
+            f"{' and '.join(missing)} not installed: this machine can query a fleet,"
+            " but not serve a model"
+        )
+        yield warning("pod", message, "to serve: pip install 'flamingo-fleet[pod]'")
         return
-    command = [sys.executable, "-P", "-m", "flamingo_pod.doctor", *arguments]
+    command = [sys.executable, "-P", "-m", "flamingo_pod.doctor", *flags]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -162,7 +179,7 @@ def _pod(arguments: list[str]) -> Iterator[Check]:
         assert process.stderr is not None
         for line in process.stdout:
             yield Check.model_validate_json(line)
-        said = process.stderr.read().strip().splitlines()
+        log = process.stderr.read().strip().splitlines()
     if process.returncode:
-        last = said[-1] if said else f"status {process.returncode}"
-        yield failed("pod", f"its check ended early: {last}", "pip install 'flamingo-fleet[pod]'")
+        reason = log[-1] if log else f"exit status {process.returncode}"
+        yield failed("pod", f"the checks crashed: {reason}", "pip install 'flamingo-fleet[pod]'")

@@ -1,4 +1,4 @@
-"""`flamingo embed`: a clip as numbers."""
+"""`flamingo embed`: the embedding of a clip."""
 
 import os
 import tempfile
@@ -14,20 +14,23 @@ from flamingo.client import Embedding, FlamingoClient, address
 from flamingo.commands import clips, options, output
 from flamingo_common.wire.requests import Layer, Pooling
 
-NUM_SHOWN = 4
+NUM_VALUES_SHOWN = 4
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Write the numbers there, as NumPy's .npy.", dir_okay=False),
+    typer.Option("--out", "-o", help="Save the embedding as a NumPy .npy file.", dir_okay=False),
 ]
 LayerOption = Annotated[
     Layer,
     typer.Option(
-        "--layer", help="encoder: what the ear says; projector: what the language model hears."
+        "--layer",
+        help="encoder: hidden states of the audio encoder; projector: audio tokens as the"
+        " language model receives them.",
     ),
 ]
 PoolingOption = Annotated[
-    Pooling, typer.Option("--pooling", help="none: a row a frame; mean: one row a clip.")
+    Pooling,
+    typer.Option("--pooling", help="none: one row per frame; mean: one row per clip."),
 ]
 
 
@@ -38,32 +41,34 @@ def embed(  # noqa: PLR0913 - a command's parameters are its options
     layer: LayerOption = "encoder",
     pooling: PoolingOption = "none",
     truncate: options.Truncate = False,
-    url: options.Url = address.DEFAULT,
+    url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
 ) -> None:
-    """Turn music into numbers: 25 rows a second, or one a clip."""
+    """Compute the embedding of an audio clip: 25 rows per second, or one per clip."""
     if out is not None and not out.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
+        raise typer.BadParameter(
+            f"directory {out.parent} does not exist; create it first", param_hint="--out"
+        )
     with (
         FlamingoClient(url, api_key=api_key) as client,
-        output.waiting(f"listening to {clips.title(file)}"),
+        output.spinner(f"processing {clips.display_name(file)}"),
     ):
-        audio = clips.audio(file)
+        audio = clips.open_argument(file)
         result = client.embed(audio, layer=layer, pooling=pooling, truncate=truncate or None)
     if out is not None:
-        _save(result.embedding, out)
-    output.table(_summary(result, out))
-    output.tell_if_cut(None, result.usage)
+        _save_atomically(result.embedding, out)
+    output.print_table(_summary(result, out))
+    output.warn_if_incomplete(None, result.usage)
 
 
-def _save(embedding: NDArray[np.float32], out: Path) -> None:
-    """Write all of it or nothing: a reader never sees half a file."""
+def _save_atomically(embedding: NDArray[np.float32], out: Path) -> None:
+    """Write `out` through a temporary file, so that no reader ever sees part of it."""
     with tempfile.NamedTemporaryFile(dir=out.absolute().parent, delete=False) as file:
         try:
             np.save(file, embedding)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).chmod(0o666 & ~_umask())  # a temporary file is its owner's alone
+            Path(file.name).chmod(0o666 & ~_umask())  # temporary files are private
             Path(file.name).replace(out)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
@@ -71,7 +76,7 @@ def _save(embedding: NDArray[np.float32], out: Path) -> None:
 
 
 def _umask() -> int:
-    """Return the process's mask, which can only be read by setting it."""
+    """Return the process's umask, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -80,15 +85,16 @@ def _umask() -> int:
 def _summary(result: Embedding, out: Path | None) -> Table:
     table = Table.grid(padding=(0, 2))
     num_frames, num_dimensions = result.embedding.shape
-    first = ", ".join(f"{value:.4g}" for value in result.embedding[0, :NUM_SHOWN])
+    first = ", ".join(f"{value:.4g}" for value in result.embedding[0, :NUM_VALUES_SHOWN])
+    is_pooled = result.pooling != "none"
     rows = {
-        "frames": f"{num_frames:,}" if result.pooling == "none" else f"{num_frames} (mean of all)",
+        "frames": f"{num_frames} (mean)" if is_pooled else f"{num_frames:,}",
         "dimensions": f"{num_dimensions:,}",
-        "seconds": f"{result.usage.audio_seconds:.2f}",
-        "first values": f"{first}, …" if num_dimensions > NUM_SHOWN else first,
+        "audio": f"{result.usage.audio_seconds:.2f} s",
+        "first values": f"{first}, …" if num_dimensions > NUM_VALUES_SHOWN else first,
         "layer": result.layer,
         "model": result.model,
-        **({} if out is None else {"written to": str(out)}),
+        **({} if out is None else {"saved to": str(out)}),
     }
     for name, value in rows.items():
         table.add_row(name, value)

@@ -11,32 +11,38 @@ from flamingo_common.service import keys
 
 KEY_BYTES = 32
 
-app = typer.Typer(name="keys", help="Make API keys for a fleet.", no_args_is_help=True)
+app = typer.Typer(name="keys", help="Create API keys for a fleet.", no_args_is_help=True)
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="Whose key it is: letters, digits, . _ and -.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="Owner of the key: up to 63 letters, digits, dots, _ and -."
+    ),
 ]
 
 
 @app.callback()
 def _keys() -> None:
-    """Make API keys for a fleet."""
+    """Create API keys for a fleet."""
 
 
 @app.command()
 def new(name: Name) -> None:
-    """Make a key: the key itself goes to standard error, its entry to standard output.
+    """Create an API key.
 
-    flamingo keys new alice >> keys.yaml      # whose first line is: keys:
+    The key is printed to standard error, and its entry for the key file (--key-file) to
+    standard output:
 
-    Nobody can find the key again: the file holds its hash.
+    flamingo keys new alice >> keys.yaml      # the file's first line is: keys:
+
+    The file stores only a hash: a lost key cannot be recovered.
     """
     key = keys.PREFIX + secrets.token_urlsafe(KEY_BYTES)
     try:
         entry = keys.Key(name=name, sha256=keys.digest_of(key))
     except ValueError:
         raise typer.BadParameter(
-            "a name is up to 63 letters, digits, . _ and -", param_hint="NAME"
+            "a name has up to 63 letters, digits, dots, _ and -", param_hint="NAME"
         ) from None
-    print(f"The key of {name}, shown this once:\n{key}", file=sys.stderr)
-    # Quoted: YAML would take a name like 007 or `no` for something else.
+    print(f"API key of {name}; it will not be shown again:\n{key}", file=sys.stderr)
+    # Quoted: YAML would read a name like 007 or `no` as a number or a boolean.
     print(f"- name: {json.dumps(entry.name)}\n  sha256: {json.dumps(entry.sha256)}")

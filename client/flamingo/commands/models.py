@@ -1,4 +1,4 @@
-"""`flamingo models`: what a fleet serves."""
+"""`flamingo models`: the models that a fleet serves."""
 
 import typer
 from rich.table import Table
@@ -12,24 +12,24 @@ LAYERS: tuple[Layer, ...] = ("encoder", "projector")
 
 
 def models(
-    url: options.Url = address.DEFAULT,
+    url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the models a fleet serves."""
+    """List the models that a fleet serves, with their limits."""
     with FlamingoClient(url, api_key=api_key) as client:
         cards = client.models()
     if as_json:
-        output.answer(ModelList(data=cards))
+        output.print_json(ModelList(data=cards))
         return
-    output.table(_table(cards))
+    output.print_table(_table(cards))
     if any(card.random_weights for card in cards):
-        typer.echo("* has random weights: its words mean nothing", err=True)
+        typer.echo("* random weights, for testing: the output is meaningless", err=True)
 
 
 def _table(cards: list[ModelCard]) -> Table:
     table = Table("model", box=None, header_style="bold", pad_edge=False)
-    for name in ("longest clip", "context", "encoder", "projector"):
+    for name in ("max audio", "context", "encoder dims", "projector dims"):
         table.add_column(name, justify="right")
     for card in cards:
         dimensions = card.embedding_dimensions

@@ -1,41 +1,51 @@
-"""The options that several commands share, worded once."""
+"""The options and arguments that several commands share."""
 
 from typing import Annotated
 
 import typer
 
-FLEET = "Which fleet"
-ANSWER = "What the answer is like"
+CONNECTION = "Connection"
+GENERATION = "Generation"
 
 Url = Annotated[
     str,
-    typer.Option("--url", envvar="FLAMINGO_URL", help="Its address.", rich_help_panel=FLEET),
+    typer.Option(
+        "--url",
+        envvar="FLAMINGO_URL",
+        help="URL of the fleet's router, or of a pod.",
+        rich_help_panel=CONNECTION,
+    ),
 ]
 ApiKey = Annotated[
     str | None,
     typer.Option(
         "--api-key",
         envvar="FLAMINGO_API_KEY",
-        help="The key it asks for, if it asks for one.",
+        help="API key, if the fleet requires one.",
         show_default=False,
-        rich_help_panel=FLEET,
+        rich_help_panel=CONNECTION,
     ),
 ]
 Clips = Annotated[
     list[str],
     typer.Argument(
         metavar="CLIP",
-        help="Audio files or http(s) URLs; - is standard input.",
+        help="Audio files or http(s) URLs; - reads standard input.",
         show_default=False,
     ),
 ]
 OneClip = Annotated[
     str,
-    typer.Argument(metavar="CLIP", help="An audio file or http(s) URL; - is standard input."),
+    typer.Argument(metavar="CLIP", help="Audio file or http(s) URL; - reads standard input."),
 ]
 MaxTokens = Annotated[
     int | None,
-    typer.Option("--max-tokens", min=1, help="Stop after so many tokens.", rich_help_panel=ANSWER),
+    typer.Option(
+        "--max-tokens",
+        min=1,
+        help="Maximum number of tokens to generate.",
+        rich_help_panel=GENERATION,
+    ),
 ]
 Temperature = Annotated[
     float | None,
@@ -43,19 +53,19 @@ Temperature = Annotated[
         "--temperature",
         min=0,
         max=2,
-        help="0 always takes the likeliest word.",
-        rich_help_panel=ANSWER,
+        help="Sampling temperature; 0 is greedy.",
+        rich_help_panel=GENERATION,
     ),
 ]
 Truncate = Annotated[
     bool,
     typer.Option(
         "--truncate",
-        help="Of a clip that is too long, hear the beginning.",
-        rich_help_panel=ANSWER,
+        help="Process the beginning of a clip that exceeds the model's limit, instead of failing.",
+        rich_help_panel=GENERATION,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the server's whole answer as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the full response as JSON.")]
 NoStream = Annotated[
-    bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
+    bool, typer.Option("--no-stream", help="Wait for the complete response before printing it.")
 ]

@@ -1,6 +1,6 @@
-"""How answers are printed: words as they come, JSON whole, and waiting shown on a terminal.
+"""Printing responses: text as it streams in, JSON, tables, and a spinner on a terminal.
 
-Answers go to standard output; all that is about them goes to standard error.
+Responses go to standard output; warnings, errors and progress go to standard error.
 """
 
 import contextlib
@@ -17,68 +17,71 @@ from flamingo.client import TextStream
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire.responses import AudioUsage
 
-UNBOUNDED_WIDTH = 1000
+UNLIMITED_WIDTH = 1000
 
 
-def words(stream: TextStream, *, about: str) -> None:
-    """Print `stream` as it comes, and a newline; say so when it was cut short."""
+def print_stream(stream: TextStream, *, status: str) -> None:
+    """Print `stream` as it arrives, and a newline; warn if it is incomplete.
+
+    `status` is shown beside a spinner until the first text arrives.
+    """
     with stream:
-        with waiting(about):
+        with spinner(status):
             first = next(stream, "")
         print(first, end="", flush=True)
         for text in stream:
             print(text, end="", flush=True)
     print()
-    tell_if_cut(stream.finish_reason, stream.usage)
+    warn_if_incomplete(stream.finish_reason, stream.usage)
 
 
-def whole(text: str, finish_reason: str | None, usage: AudioUsage) -> None:
-    """Print a complete answer; say so when it was cut short."""
+def print_text(text: str, finish_reason: str | None, usage: AudioUsage) -> None:
+    """Print a complete response; warn if it is incomplete."""
     print(text)
-    tell_if_cut(finish_reason, usage)
+    warn_if_incomplete(finish_reason, usage)
 
 
-def tell_if_cut(finish_reason: str | None, usage: AudioUsage | None) -> None:
-    """Say on standard error that an answer, or what it is about, is not complete."""
+def warn_if_incomplete(finish_reason: str | None, usage: AudioUsage | None) -> None:
+    """Warn on standard error about output cut off at the token limit, and truncated audio."""
     if finish_reason == "length":
-        print("flamingo: cut off at the token limit; see --max-tokens", file=sys.stderr)
+        print("flamingo: output cut off at the token limit; see --max-tokens", file=sys.stderr)
     if usage is not None and usage.audio_truncated:
-        left = usage.truncated_seconds
-        rest = "the rest" if left is None else f"{left:,.0f} s more"
-        heard = f"heard the first {usage.audio_seconds:,.0f} s; {rest} were left out"
-        print(f"flamingo: {heard}", file=sys.stderr)
+        rest_s = usage.truncated_seconds
+        rest = "the rest was" if rest_s is None else f"{rest_s:,.0f} s were"
+        processed = f"audio truncated: the first {usage.audio_seconds:,.0f} s were processed"
+        print(f"flamingo: {processed}, {rest} skipped", file=sys.stderr)
 
 
-def answer(body: BaseModel, **more: Any) -> None:
-    """Print `body` as JSON: indented on a terminal, one line for programs."""
-    told = {**more, **body.model_dump(mode="json")}
-    print(json.dumps(told, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+def print_json(response: BaseModel, **more: Any) -> None:
+    """Print `response`, after the fields `more`, as JSON: indented only on a terminal."""
+    fields = {**more, **response.model_dump(mode="json")}
+    print(json.dumps(fields, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
-def heading(clip: str, *, is_first: bool) -> None:
-    """Print which of several clips the next answer is about, as `head` does."""
+def print_heading(clip: str, *, is_first: bool) -> None:
+    """Print the name of the clip that the next output belongs to, as `head` does."""
     print(f"{'' if is_first else chr(10)}==> {clip} <==", flush=True)
 
 
-def failure(error: FlamingoError, *, about: str | None = None) -> None:
-    """Print one line that tells `error`, with the request id that finds it in the server's log."""
-    is_named = about is None or error.message.startswith(about)
-    start = "flamingo: " if is_named else f"flamingo: {about}: "
+def print_error(error: FlamingoError, *, clip: str | None = None) -> None:
+    """Print one line with the clip, the message, and the request id to look for in the log."""
+    is_named = clip is None or error.message.startswith(clip)
+    start = "flamingo: " if is_named else f"flamingo: {clip}: "
     request = f" [{error.request_id}]" if error.request_id else ""
     print(start + " ".join(error.message.split()) + request, file=sys.stderr)
 
 
-def table(rows: Table) -> None:
-    """Print a table: as wide as the terminal, or, for programs, as wide as it likes."""
-    Console(width=None if sys.stdout.isatty() else UNBOUNDED_WIDTH).print(rows)
+def print_table(table: Table) -> None:
+    """Print a table: as wide as the terminal, and never wrapped where there is none."""
+    Console(width=None if sys.stdout.isatty() else UNLIMITED_WIDTH).print(table)
 
 
 @contextlib.contextmanager
-def waiting(about: str) -> Iterator[None]:
-    """Show on a terminal that something is on its way."""
+def spinner(status: str) -> Iterator[None]:
+    """Show `status` with a spinner while the block runs, if standard error is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield
         return
-    with console.status(about):
+    with console.status(status):
         yield

@@ -1,7 +1,7 @@
-"""`flamingo serve`, `router`, `pull` and `operator`: become that program.
+"""`flamingo serve`, `router`, `pull` and `operator`: replace this process with the service.
 
-The command line's process is replaced, so signals reach the service itself, and
-every argument, `--help` too, is the service's to read.
+Signals then reach the service itself, and the service parses all arguments, `--help`
+included.
 """
 
 import os
@@ -11,35 +11,36 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-HELP = {
-    "serve": ("flamingo_pod", "Serve a model with this machine's GPU, or its CPU."),
-    "router": ("flamingo_router", "Send each clip to the pod where it waits least."),
-    "pull": ("flamingo_pod.pull", "Fetch a model ahead of its pods."),
-    "operator": ("flamingo_operator", "Run fleets in Kubernetes."),
+SERVICES = {
+    "serve": ("flamingo_pod", "Serve a model on a GPU or the CPU of this machine."),
+    "router": ("flamingo_router", "Balance requests over pods by their remaining work."),
+    "pull": ("flamingo_pod.pull", "Download a model before its pods start."),
+    "operator": ("flamingo_operator", "Run the Kubernetes operator for FlamingoDeployments."),
 }
+"""Command → its module and help text."""
 
 
 class PassThrough(TyperCommand):
-    """A command that reads none of its arguments."""
+    """A command that parses none of its arguments."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Leave all arguments where the command finds them."""
+        """Leave all arguments in `ctx.args`."""
         ctx.args = list(args)
         return []
 
 
-def add_to(app: typer.Typer) -> None:
+def add_to(app: typer.Typer, *, panel: str) -> None:
     """Add these commands to `app`."""
-    for name, (module, text) in HELP.items():
-        command = app.command(name, cls=PassThrough, help=text, rich_help_panel="Run")
-        command(_becoming(module))
+    for name, (module, text) in SERVICES.items():
+        command = app.command(name, cls=PassThrough, help=text, rich_help_panel=panel)
+        command(_exec_module(module))
 
 
-def _becoming(module: str) -> Any:
-    def become(ctx: typer.Context) -> NoReturn:
-        # -P keeps the current folder off the module path, where a folder called
-        # `operator` would hide the standard library's module of that name.
+def _exec_module(module: str) -> Any:
+    def execute(ctx: typer.Context) -> NoReturn:
+        # -P keeps the current directory off the module path: a directory called `operator`
+        # would shadow the standard library's module of that name.
         command = [sys.executable, "-P", "-m", module, *ctx.args]
         os.execv(sys.executable, command)  # noqa: S606 - our own interpreter
 
-    return become
+    return execute

@@ -1,46 +1,54 @@
-"""`flamingo up`: a whole fleet on this machine."""
+"""`flamingo up`: a fleet on this machine."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flamingo.local_fleet import fleet, machine
-from flamingo.local_fleet.plan import LogLevel, Options
+import flamingo_common
+from flamingo.local_fleet import fleet, hardware
+from flamingo.local_fleet.plan import LOOPBACK, FleetOptions, LogLevel
 from flamingo_common.service.run import PortInUse
 
-CLIP = Path(__file__).parent.parent / "clips" / "clip.mp3"
+EXAMPLE_CLIP = Path(flamingo_common.__path__[0]) / "clips" / "clip.mp3"
+GRACE_PERIOD_S = 10.0
 
 Model = Annotated[
-    str, typer.Option("--model", help="A built-in model, a folder, or a Hugging Face id.")
+    str, typer.Option("--model", help="Built-in model, directory, or Hugging Face model id.")
 ]
 Pods = Annotated[
     int | None,
-    typer.Option("--pods", min=1, max=64, help="How many; default: one for each GPU, or 2."),
+    typer.Option(
+        "--pods", min=1, max=64, help="Number of pods; default: one per GPU, or 2 without a GPU."
+    ),
 ]
-Host = Annotated[str, typer.Option("--host", help="Where to listen; 0.0.0.0 opens it to all.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")]
+Host = Annotated[
+    str, typer.Option("--host", help="Address to listen on; 0.0.0.0 listens on all interfaces.")
+]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+]
 Level = Annotated[
-    LogLevel, typer.Option("--log-level", help="Which of the services' log lines to show.")
+    LogLevel, typer.Option("--log-level", help="Minimum level of the services' logs to show.")
 ]
 
 
 def up(
     model: Model = "flamingo-tiny",
     pods: Pods = None,
-    host: Host = "127.0.0.1",
+    host: Host = LOOPBACK,
     port: Port = 8000,
     log_level: Level = "warning",
 ) -> None:
-    """Start a whole fleet here: pods and a router.
+    """Start a local fleet: pods and a router.
 
-    Without a GPU too: flamingo-tiny has the real model's shape and random
-    weights. ctrl-C stops it all.
+    Runs in the foreground; ctrl-C stops it. The default model needs no GPU: it has the
+    architecture of the real model and random weights.
     """
-    wanted = Options(model, pods, host, port, log_level)
+    options = FleetOptions(model, pods, host, port, log_level, GRACE_PERIOD_S)
     try:
-        status = fleet.up(wanted, machine.services(), CLIP)
-    except PortInUse as busy:
-        typer.echo(f"flamingo: {busy}", err=True)
+        status = fleet.up(options, hardware.service_commands(), EXAMPLE_CLIP)
+    except PortInUse as error:
+        typer.echo(f"flamingo: {error}", err=True)
         status = 1
     raise typer.Exit(status)

@@ -1,4 +1,4 @@
-"""`flamingo version`."""
+"""`flamingo version`: the installed version."""
 
 from importlib import metadata
 

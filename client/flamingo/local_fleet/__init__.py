@@ -1,6 +1,6 @@
-"""A whole fleet on one machine: pods and a router as child processes.
+"""`flamingo up`: a fleet on one machine, with its pods and router as child processes.
 
-`plan` and `messages` decide and word, and are pure; `machine` looks at the
-hardware, `processes` starts and stops children, `terminal` prints; `fleet` is
-the story.
+`fleet` runs it from start to stop. `plan` and `messages` hold the decisions and the texts
+and do no I/O; `hardware` detects GPUs and cores, `processes` starts and stops the services,
+`terminal` prints.
 """

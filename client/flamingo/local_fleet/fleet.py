@@ -1,7 +1,7 @@
-"""`flamingo up`: take the ports, start the children, watch them, stop them.
+"""`flamingo up`: bind the ports, start the services, watch them, stop them.
 
-The listening sockets are bound here and handed down, so that a busy port is told
-before anything starts, and nobody can take a port between its choice and its use.
+The listening sockets are bound here and passed to the services. A port that is in use is
+thus reported before anything starts, and no other program can take a port in between.
 """
 
 import asyncio
@@ -17,194 +17,203 @@ from typing import NoReturn
 
 import aiohttp
 
-from flamingo.local_fleet import machine, messages, plan, processes, terminal
-from flamingo.local_fleet.processes import Child, Launch
+from flamingo.local_fleet import hardware, messages, plan, processes, terminal
+from flamingo.local_fleet.processes import ProcessSpec, ServiceProcess
 from flamingo_common.service import run
 
-POLL_S = 0.2
+POLL_INTERVAL_S = 0.2
 POLL_TIMEOUT_S = 5.0
-MARGIN_S = 5.0
-"""How much longer than their own grace children get before they are killed."""
-EXIT_DIED = 1
+KILL_MARGIN_S = 5.0
+"""How much longer than their own grace period the services get before they are killed."""
+EXIT_SERVICE_FAILED = 1
 EXIT_INTERRUPTED = 130
-"""Stopped before it was ready; once it is ready, ctrl-C is how it ends well."""
+"""Stopped before the fleet was ready; afterwards ctrl-C is the regular way to stop it."""
 
 
-class ChildDied(Exception):
-    """A child ended uninvited."""
+class UnexpectedExit(Exception):
+    """A service exited by itself."""
 
-    def __init__(self, child: Child, returncode: int) -> None:
-        super().__init__(child.name)
-        self.child = child
+    def __init__(self, service: ServiceProcess, returncode: int) -> None:
+        super().__init__(service.name)
+        self.service = service
         self.returncode = returncode
 
 
-class Stopped(Exception):
-    """Somebody told the fleet to stop."""
+class StopRequested(Exception):
+    """The fleet received a signal to stop."""
 
 
 @dataclass(frozen=True)
-class Signals:
-    """What the terminal has asked for."""
+class StopSignals:
+    """The signals to stop that have been received."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-    """Asked for a second time."""
+    """Set by the first signal."""
+    force: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the second: stop without waiting for requests in flight."""
 
     def receive(self) -> None:
-        """Take one more signal to stop."""
-        (self.hurry if self.stop.is_set() else self.stop).set()
+        """Record one more signal."""
+        (self.force if self.stop.is_set() else self.stop).set()
 
 
 @dataclass(frozen=True)
-class Fleet:
-    """A fleet to be."""
+class LocalFleet:
+    """What to start, and where it listens."""
 
-    options: plan.Options
-    programs: plan.Programs
-    machine: plan.Machine
+    options: plan.FleetOptions
+    commands: plan.ServiceCommands
+    hardware: plan.Hardware
     address: str
     clip: Path
-    """For the commands shown when it is ready."""
+    """An audio file for the example commands."""
     logs: Path
 
     @property
     def num_pods(self) -> int:
-        """How many pods it has."""
-        return plan.num_pods(self.options, self.machine)
+        """The number of pods."""
+        return plan.num_pods(self.options, self.hardware)
 
 
-def up(options: plan.Options, programs: plan.Programs, clip: Path) -> int:
-    """Run a fleet until it is told to stop or a child dies; return the exit status.
+def up(options: plan.FleetOptions, commands: plan.ServiceCommands, clip: Path) -> int:
+    """Run a fleet until it is stopped or a service exits; return the exit status.
 
     Raises:
-        PortInUse: the router's address cannot be taken.
+        PortInUse: the router's address is in use or not available.
     """
     with run.listen(options.host, options.port) as listener:
-        fleet = Fleet(
+        fleet = LocalFleet(
             options,
-            programs,
-            machine.here(os.environ),
-            address=plan.address(*listener.getsockname()[:2]),
+            commands,
+            hardware.detect_hardware(os.environ),
+            address=plan.listener_url(*listener.getsockname()[:2]),
             clip=clip,
             logs=Path(tempfile.mkdtemp(prefix="flamingo-up-")),
         )
-        return asyncio.run(_run(fleet, listener))
+        return asyncio.run(_run_fleet(fleet, listener))
 
 
-async def _run(fleet: Fleet, listener: socket.socket) -> int:
-    terminal.note(messages.starting(fleet.options.model, fleet.num_pods, fleet.machine.gpus))
-    children: list[Child] = []
-    with _signals() as signals, processes.lifeline() as lifeline:
+async def _run_fleet(fleet: LocalFleet, listener: socket.socket) -> int:
+    starting = messages.starting(fleet.options.model, fleet.num_pods, fleet.hardware.gpus)
+    terminal.print_status(starting)
+    services: list[ServiceProcess] = []
+    with _handle_stop_signals() as signals, processes.parent_death_pipe() as pipe:
         try:
-            await _start(fleet, listener, lifeline, children)
-            return await _watch(fleet, children, signals)
+            await _start_services(fleet, listener, pipe, services)
+            return await _watch_services(fleet, services, signals)
         finally:
-            await _stop(fleet, children, signals)
+            await _stop_services(fleet, services, signals)
 
 
-async def _start(
-    fleet: Fleet, listener: socket.socket, lifeline: int, children: list[Child]
+async def _start_services(
+    fleet: LocalFleet, listener: socket.socket, pipe: int, services: list[ServiceProcess]
 ) -> None:
-    """Start all, router last; `children` grows with each, so that a failure leaves none behind."""
+    """Start the pods, then the router.
+
+    Each is appended to `services` at once, so that a failure in between leaves none behind.
+    """
     ports = []
     for number in range(fleet.num_pods):
         pod_listener = run.listen(plan.LOOPBACK, 0)
         ports.append(pod_listener.getsockname()[1])
-        children.append(await processes.start(_pod(fleet, number), pod_listener, lifeline))
-    children.append(await processes.start(_router(fleet, ports), listener, lifeline))
+        services.append(await processes.start(_pod_spec(fleet, number), pod_listener, pipe))
+    services.append(await processes.start(_router_spec(fleet, ports), listener, pipe))
 
 
-def _pod(fleet: Fleet, number: int) -> Launch:
+def _pod_spec(fleet: LocalFleet, number: int) -> ProcessSpec:
     name = f"pod-{number + 1}"
-    return Launch(
+    return ProcessSpec(
         name,
-        lambda fd: plan.pod_command(fleet.programs.pod, fleet.options, fd),
-        plan.pod_environ(number, fleet.num_pods, fleet.machine, os.environ),
+        lambda fd: plan.pod_command(fleet.commands.pod, fleet.options, fd),
+        plan.pod_environ(number, fleet.num_pods, fleet.hardware, os.environ),
         fleet.logs / f"{name}.log",
     )
 
 
-def _router(fleet: Fleet, ports: list[int]) -> Launch:
-    return Launch(
+def _router_spec(fleet: LocalFleet, ports: list[int]) -> ProcessSpec:
+    return ProcessSpec(
         "router",
-        lambda fd: plan.router_command(fleet.programs.router, fleet.options, fd, ports),
+        lambda fd: plan.router_command(fleet.commands.router, fleet.options, fd, ports),
         os.environ,
         fleet.logs / "router.log",
     )
 
 
-async def _watch(fleet: Fleet, children: list[Child], signals: Signals) -> int:
-    """Say when the fleet is ready; return the exit status once it has to stop."""
+async def _watch_services(
+    fleet: LocalFleet, services: list[ServiceProcess], signals: StopSignals
+) -> int:
+    """Announce the fleet when it is ready; return the exit status once it has to stop."""
     is_ready = asyncio.Event()
     status = 0
     try:
         async with asyncio.TaskGroup() as group:
-            for child in children:
-                group.create_task(_until_dead(child))
-            group.create_task(_until_stopped(signals))
-            group.create_task(_follow(fleet, children))
-            await _until_ready(fleet)
+            for service in services:
+                group.create_task(_raise_on_exit(service))
+            group.create_task(_raise_on_stop(signals))
+            group.create_task(_follow_logs(fleet, services))
+            await _wait_until_ready(fleet)
             is_ready.set()
-            terminal.announce(_ready_message(fleet))
-    except* ChildDied as deaths:
-        for death in deaths.exceptions:
-            terminal.note(_death_message(death))
-        status = EXIT_DIED
-    except* Stopped:
+            terminal.print_result(_ready_message(fleet))
+    except* UnexpectedExit as exits:
+        for error in exits.exceptions:
+            terminal.print_status(_exit_message(error))
+        status = EXIT_SERVICE_FAILED
+    except* StopRequested:
         status = status or (0 if is_ready.is_set() else EXIT_INTERRUPTED)
     return status
 
 
-async def _until_dead(child: Child) -> NoReturn:
-    raise ChildDied(child, await child.ended())
+async def _raise_on_exit(service: ServiceProcess) -> NoReturn:
+    raise UnexpectedExit(service, await service.wait())
 
 
-async def _until_stopped(signals: Signals) -> NoReturn:
+async def _raise_on_stop(signals: StopSignals) -> NoReturn:
     await signals.stop.wait()
-    raise Stopped
+    raise StopRequested
 
 
-async def _follow(fleet: Fleet, children: list[Child]) -> NoReturn:
+async def _follow_logs(fleet: LocalFleet, services: list[ServiceProcess]) -> NoReturn:
     follower = terminal.LogFollower(fleet.options.log_level)
     while True:
-        follower.show([(child.name, child.log) for child in children])
-        await asyncio.sleep(POLL_S)
+        follower.print_new_lines([(service.name, service.log) for service in services])
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
-async def _until_ready(fleet: Fleet) -> None:
+async def _wait_until_ready(fleet: LocalFleet) -> None:
     timeout = aiohttp.ClientTimeout(total=POLL_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        with terminal.progress() as progress:
-            while (num_ready := await _num_ready(session, fleet)) < fleet.num_pods:
-                progress.tell(num_ready, fleet.num_pods)
-                await asyncio.sleep(POLL_S)
-            progress.tell(num_ready, fleet.num_pods)
+        with terminal.show_progress() as progress:
+            while (num_ready := await _num_ready_pods(session, fleet)) < fleet.num_pods:
+                progress.update(num_ready, fleet.num_pods)
+                await asyncio.sleep(POLL_INTERVAL_S)
+            progress.update(num_ready, fleet.num_pods)
 
 
-async def _num_ready(session: aiohttp.ClientSession, fleet: Fleet) -> int:
+async def _num_ready_pods(session: aiohttp.ClientSession, fleet: LocalFleet) -> int:
     try:
         async with session.get(f"{fleet.address}/health/ready") as response:
-            return messages.num_ready(response.status, await response.read(), fleet.num_pods)
+            return messages.num_ready_pods(response.status, await response.read(), fleet.num_pods)
     except (aiohttp.ClientError, TimeoutError):
-        return 0  # it is starting; should it have died, its own task says so
+        return 0  # the router is starting; if it has exited, `_raise_on_exit` reports it
 
 
-async def _stop(fleet: Fleet, children: list[Child], signals: Signals) -> None:
+async def _stop_services(
+    fleet: LocalFleet, services: list[ServiceProcess], signals: StopSignals
+) -> None:
     if signals.stop.is_set():
-        terminal.note(messages.STOPPING)
-    grace_s = fleet.options.grace_s + MARGIN_S
-    killed = await processes.stop(children, grace_s=grace_s, hurry=signals.hurry)
-    if killed and not signals.hurry.is_set():
-        terminal.note(messages.left_over([child.name for child in killed], grace_s))
+        terminal.print_status(messages.STOPPING)
+    timeout_s = fleet.options.grace_period_s + KILL_MARGIN_S
+    killed = await processes.stop(services, timeout_s=timeout_s, force=signals.force)
+    if killed and not signals.force.is_set():
+        terminal.print_status(messages.killed([service.name for service in killed], timeout_s))
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[Signals]:
-    """Yield what the terminal asks for, while this block lasts."""
-    signals, loop = Signals(), asyncio.get_running_loop()
+def _handle_stop_signals() -> Iterator[StopSignals]:
+    """Yield the signals received while the block runs."""
+    signals, loop = StopSignals(), asyncio.get_running_loop()
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, signals.receive)
@@ -215,12 +224,12 @@ def _signals() -> Iterator[Signals]:
             loop.remove_signal_handler(number)
 
 
-def _ready_message(fleet: Fleet) -> str:
+def _ready_message(fleet: LocalFleet) -> str:
     return messages.ready(fleet.address, fleet.options.model, str(fleet.clip), str(fleet.logs))
 
 
-def _death_message(death: ChildDied | ExceptionGroup[ChildDied]) -> str:
-    assert isinstance(death, ChildDied)  # the group is flat: its tasks raise nothing but these
-    log = death.child.log
+def _exit_message(error: UnexpectedExit | ExceptionGroup[UnexpectedExit]) -> str:
+    assert isinstance(error, UnexpectedExit)  # the group is flat: no task raises a group
+    log = error.service.log
     text = log.read_text("utf-8", "replace")
-    return messages.death(death.child.name, death.returncode, text, str(log))
+    return messages.unexpected_exit(error.service.name, error.returncode, text, str(log))

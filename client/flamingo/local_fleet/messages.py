@@ -1,4 +1,4 @@
-"""What `flamingo up` says.
+"""The texts that `flamingo up` prints.
 
 Pure.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from flamingo.local_fleet.plan import LogLevel
 
-NUM_LAST_LINES = 20
-STOPPING = "stopping; ctrl-C again stops at once"
+NUM_LOG_LINES = 20
+STOPPING = "stopping; press ctrl-C again to stop immediately"
 LEVELS: tuple[str, ...] = ("debug", "info", "warning", "error", "critical")
 _HIDDEN = frozenset({"event", "level", "timestamp", "service", "exception"})
 
@@ -27,31 +27,31 @@ class LogLine:
 
 
 def parse_log_line(raw: str) -> LogLine:
-    """Return a service's JSON line as a person reads it; any other line as it is, at `info`."""
+    """Return a service's JSON log line in readable form; any other line as is, at `info`."""
     try:
-        facts = json.loads(raw)
-        level, event = str(facts["level"]), str(facts["event"])
+        fields = json.loads(raw)
+        level, event = str(fields["level"]), str(fields["event"])
     except (ValueError, KeyError, TypeError):
         return LogLine("info", raw)
-    told = [f"{key}={value}" for key, value in facts.items() if key not in _HIDDEN]
-    trace = [str(facts["exception"])] if "exception" in facts else []
-    return LogLine(level, "\n".join([" ".join([f"{level:<7}", event, *told]), *trace]))
+    details = [f"{key}={value}" for key, value in fields.items() if key not in _HIDDEN]
+    traceback = [str(fields["exception"])] if "exception" in fields else []
+    return LogLine(level, "\n".join([" ".join([f"{level:<7}", event, *details]), *traceback]))
 
 
 def is_shown(line: LogLine, threshold: LogLevel) -> bool:
-    """Return whether `line` is at or above `threshold`; an unknown level always is."""
+    """Return whether `line` is at or above `threshold`; unknown levels are always shown."""
     if line.level not in LEVELS:
         return True
     return LEVELS.index(line.level) >= LEVELS.index(threshold)
 
 
-def prefixed(name: str, text: str) -> str:
-    """Return each line of `text` with the name of the child that wrote it."""
+def prefix_lines(name: str, text: str) -> str:
+    """Return `text` with the name of the service before each line."""
     return "\n".join(f"{name:<7}| {line}" for line in text.splitlines())
 
 
-def ending(returncode: int) -> str:
-    """Return how a process ended, in words; a signal by its name."""
+def exit_phrase(returncode: int) -> str:
+    """Return how a process ended: its exit status, or the name of the signal."""
     if returncode >= 0:
         return f"exited with status {returncode}"
     try:
@@ -60,60 +60,60 @@ def ending(returncode: int) -> str:
         return f"was killed by signal {-returncode}"
 
 
-def death(name: str, returncode: int, log: str, log_path: str) -> str:
-    """Return what to say of a child that ended uninvited."""
-    lines = log.splitlines()[-NUM_LAST_LINES:]
-    said = f"{name} {ending(returncode)}"
+def unexpected_exit(name: str, returncode: int, log: str, log_path: str) -> str:
+    """Return the message for a service that exited by itself, with the end of its log."""
+    lines = log.splitlines()[-NUM_LOG_LINES:]
+    summary = f"{name} {exit_phrase(returncode)}"
     if not lines:
-        return f"{said}; it wrote nothing"
-    last = "\n".join(prefixed(name, parse_log_line(line).text) for line in lines)
-    return f"{said}; its last lines ({log_path} has them all):\n{last}"
+        return f"{summary}; its log is empty"
+    tail = "\n".join(prefix_lines(name, parse_log_line(line).text) for line in lines)
+    return f"{summary}; last lines of {log_path}:\n{tail}"
 
 
 def progress(num_ready: int, total: int, elapsed_s: float) -> str:
-    """Return how far the start is."""
-    pods = "pod is" if total == 1 else "pods are"
-    return f"{num_ready} of {total} {pods} ready after {elapsed_s:.0f} s"
+    """Return the progress of the start."""
+    return f"{num_ready} of {total} {'pod' if total == 1 else 'pods'} ready after {elapsed_s:.0f} s"
 
 
-def num_ready(status: int, body: bytes, total: int) -> int:
-    """Return how many pods are ready, by the router's answer to `/health/ready`.
+def num_ready_pods(status: int, body: bytes, total: int) -> int:
+    """Return the number of ready pods in the router's response to `/health/ready`.
 
-    An answer without numbers counts for all or nothing.
+    A response without that number counts as all pods, or none, by its status.
     """
     try:
-        told = json.loads(body)["ready"]
+        num_ready = json.loads(body)["ready"]
     except (ValueError, KeyError, TypeError):
-        told = None
-    if isinstance(told, int) and not isinstance(told, bool):
-        return told
+        num_ready = None
+    if isinstance(num_ready, int) and not isinstance(num_ready, bool):
+        return num_ready
     return total if status == http.HTTPStatus.OK else 0
 
 
-def left_over(names: Sequence[str], grace_s: float) -> str:
-    """Return what to say of children that had to be killed."""
-    return f"{' and '.join(names)} did not stop within {grace_s:g} s and got SIGKILL"
+def killed(names: Sequence[str], timeout_s: float) -> str:
+    """Return the message for services that had to be killed."""
+    return f"{' and '.join(names)} did not stop within {timeout_s:g} s: sent SIGKILL"
 
 
 def starting(model: str, total: int, gpus: Sequence[str]) -> str:
-    """Return what is about to happen."""
+    """Return the message before anything starts."""
     pods = "1 pod" if total == 1 else f"{total} pods"
-    where = f"on GPU {', '.join(gpus[:total])}" if gpus else "on the CPU"
-    return f"starting {pods} of {model} {where}, and a router"
+    gpu = "GPU" if len(gpus[:total]) == 1 else "GPUs"
+    device = f"on {gpu} {', '.join(gpus[:total])}" if gpus else "on the CPU"
+    return f"starting a router and {pods} of {model} {device}"
 
 
 def ready(address: str, model: str, clip: str, log_folder: str) -> str:
-    """Return what to do with a fleet that is ready."""
+    """Return the message for a fleet that is ready: how to use it."""
     lines = [
         f"The fleet is ready at {address}",
         "",
-        f"  page       {address}/ui",
+        f"  web page   {address}/ui",
         f"  caption    curl -s {address}/v1/audio/captions -F {shlex.quote('file=@' + clip)}",
         f"  embedding  curl -s {address}/v1/audio/embeddings -F {shlex.quote('file=@' + clip)}",
         f"  logs       {log_folder}",
         "",
-        "ctrl-C stops it",
+        "Press ctrl-C to stop.",
     ]
     if model.startswith("flamingo-tiny"):
-        lines[1:1] = [f"({model} has random weights: its words mean nothing)"]
+        lines[1:1] = [f"({model} is a test model with random weights: its output is meaningless)"]
     return "\n".join(lines)

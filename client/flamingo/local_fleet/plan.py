@@ -1,6 +1,6 @@
-"""What to start: how many pods, on which GPU, with which command and environment.
+"""What `flamingo up` starts: how many pods, on which GPUs, with which commands and environment.
 
-Pure: the machine is described by the caller.
+Pure: the caller describes the hardware.
 """
 
 import re
@@ -12,92 +12,99 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 LOOPBACK = "127.0.0.1"
 NUM_PODS_WITHOUT_GPU = 2
-"""Two is the least that shows a router choosing."""
+"""With two pods there is something to balance."""
 
 _GPU_LINE = re.compile(r"^GPU (\d+):", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the user wants."""
+class FleetOptions:
+    """The options of `flamingo up`."""
 
-    model: str = "flamingo-tiny"
-    num_pods: int | None = None
-    """None: one for each GPU, or `NUM_PODS_WITHOUT_GPU`."""
-    host: str = LOOPBACK
-    port: int = 8000
-    log_level: LogLevel = "warning"
-    """The services' own log lines from this level on are shown."""
-    grace_s: float = 10.0
-    """Seconds the services get to finish what they hold."""
+    model: str
+    num_pods: int | None
+    """None: one per GPU, or `NUM_PODS_WITHOUT_GPU`."""
+    host: str
+    port: int
+    log_level: LogLevel
+    """Minimum level of the services' log lines to show."""
+    grace_period_s: float
+    """Seconds that the services get to finish requests in flight."""
 
 
 @dataclass(frozen=True)
-class Machine:
+class Hardware:
     """What the fleet may use."""
 
     gpus: tuple[str, ...]
-    """As CUDA_VISIBLE_DEVICES names them."""
+    """Identifiers as in CUDA_VISIBLE_DEVICES."""
     num_cores: int
 
 
 @dataclass(frozen=True)
-class Programs:
-    """How each service is started; its flags follow."""
+class ServiceCommands:
+    """The command of each service, without its flags."""
 
     pod: tuple[str, ...]
     router: tuple[str, ...]
 
 
 def visible_gpus(listing: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the GPUs in `nvidia-smi -L`'s `listing` that `environ` leaves visible.
+    """Return the GPUs in the output of `nvidia-smi -L` that CUDA_VISIBLE_DEVICES allows.
 
-    `nvidia-smi` itself does not heed CUDA_VISIBLE_DEVICES; what the user has
-    narrowed stays so.
+    `nvidia-smi` itself ignores that variable.
     """
-    found = tuple(_GPU_LINE.findall(listing))
+    installed = tuple(_GPU_LINE.findall(listing))
     allowed = environ.get("CUDA_VISIBLE_DEVICES")
-    if not found or allowed is None:
-        return found
+    if not installed or allowed is None:
+        return installed
     return tuple(device for name in allowed.split(",") if (device := name.strip()))
 
 
-def num_pods(options: Options, machine: Machine) -> int:
-    """Return how many pods to start."""
-    return options.num_pods or len(machine.gpus) or NUM_PODS_WITHOUT_GPU
+def num_pods(options: FleetOptions, hardware: Hardware) -> int:
+    """Return the number of pods to start."""
+    return options.num_pods or len(hardware.gpus) or NUM_PODS_WITHOUT_GPU
 
 
-def pod_command(program: Sequence[str], options: Options, fd: int) -> tuple[str, ...]:
+def pod_command(program: Sequence[str], options: FleetOptions, fd: int) -> tuple[str, ...]:
     """Return the command of a pod, which inherits the listening socket `fd`."""
-    return (*program, *_frame(options, fd), "--model", options.model)
+    return (*program, *_common_flags(options, fd), "--model", options.model)
 
 
 def router_command(
-    program: Sequence[str], options: Options, fd: int, pod_ports: Sequence[int]
+    program: Sequence[str], options: FleetOptions, fd: int, pod_ports: Sequence[int]
 ) -> tuple[str, ...]:
     """Return the command of the router, which inherits the listening socket `fd`."""
-    endpoints = [flag for port in pod_ports for flag in ("--endpoint", address(LOOPBACK, port))]
-    return (*program, *_frame(options, fd), *endpoints)
+    endpoints = [
+        flag for port in pod_ports for flag in ("--endpoint", listener_url(LOOPBACK, port))
+    ]
+    return (*program, *_common_flags(options, fd), *endpoints)
 
 
 def pod_environ(
-    number: int, total: int, machine: Machine, environ: Mapping[str, str]
+    number: int, total: int, hardware: Hardware, environ: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the environment of pod `number` (from 0) of `total`: its GPU, or its share of cores.
 
-    More pods than GPUs share them in turn.
+    With more pods than GPUs, GPUs are assigned round robin.
     """
-    if machine.gpus:
-        return {**environ, "CUDA_VISIBLE_DEVICES": machine.gpus[number % len(machine.gpus)]}
-    # Every torch process takes all cores unless told; N of them would trample each other.
-    return {"OMP_NUM_THREADS": str(max(1, machine.num_cores // total)), **environ}
+    if hardware.gpus:
+        return {**environ, "CUDA_VISIBLE_DEVICES": hardware.gpus[number % len(hardware.gpus)]}
+    # torch uses every core by default; several processes would oversubscribe the CPU.
+    return {"OMP_NUM_THREADS": str(max(1, hardware.num_cores // total)), **environ}
 
 
-def address(host: str, port: int) -> str:
-    """Return where to reach a listener on `host`: itself, or loopback for "any address"."""
+def listener_url(host: str, port: int) -> str:
+    """Return the URL of a listener on `host`; loopback where `host` means all interfaces."""
     reachable = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}.get(host, host)  # noqa: S104
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _frame(options: Options, fd: int) -> tuple[str, ...]:
-    return ("--fd", str(fd), "--stop-with-parent", "--grace-period-s", f"{options.grace_s:g}")
+def _common_flags(options: FleetOptions, fd: int) -> tuple[str, ...]:
+    return (
+        "--fd",
+        str(fd),
+        "--stop-with-parent",
+        "--grace-period-s",
+        f"{options.grace_period_s:g}",
+    )

@@ -1,10 +1,9 @@
-"""Child processes that listen on an inherited socket and never outlive their parent.
+"""Child processes that serve an inherited listening socket and never outlive their parent.
 
-Each child has a process group of its own, so that ctrl-C in the terminal reaches
-the parent alone and the parent decides who stops when. Its standard input is a
-pipe whose only writer is the parent: were the parent killed outright, the child
-reads the end of its input and stops. Its output goes to a file, not to a pipe
-that somebody must keep reading.
+Each has a process group of its own: ctrl-C in the terminal reaches only the parent, which
+decides who stops when. Its standard input is a pipe whose write end only the parent holds:
+should the parent be killed, the child reads end-of-file and stops. Its output goes to a
+file rather than a pipe, which would block the child if nobody read it.
 """
 
 import asyncio
@@ -19,43 +18,43 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Launch:
-    """One child to be."""
+class ProcessSpec:
+    """How to start one service."""
 
     name: str
     command: Callable[[int], Sequence[str]]
-    """The number of the inherited socket → the command."""
+    """File descriptor of the inherited socket → command."""
     environ: Mapping[str, str]
     log: Path
 
 
 @dataclass(frozen=True)
-class Child:
-    """One running child."""
+class ServiceProcess:
+    """One running service."""
 
     name: str
     process: asyncio.subprocess.Process
     log: Path
 
-    async def ended(self) -> int:
-        """Return the exit status, once there is one; negative is a signal."""
+    async def wait(self) -> int:
+        """Return the exit status once the process has ended; negative for a signal."""
         return await self.process.wait()
 
-    def tell(self, number: signal.Signals) -> None:
-        """Send a signal, unless the child has ended."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
         if self.process.returncode is None:
             self.process.send_signal(number)
 
-    def kill(self) -> None:
-        """End the child and all it has started, at once."""
+    def kill_group(self) -> None:
+        """Kill the process and all that it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
-def lifeline() -> Iterator[int]:
-    """Yield the reading end of a pipe that ends when this block, or this process, does."""
-    reader, writer = os.pipe()  # neither is inherited but by name
+def parent_death_pipe() -> Iterator[int]:
+    """Yield the read end of a pipe that reaches end-of-file when the block or process ends."""
+    reader, writer = os.pipe()  # children inherit neither end, unless it is passed to them
     try:
         yield reader
     finally:
@@ -63,45 +62,48 @@ def lifeline() -> Iterator[int]:
         os.close(writer)
 
 
-async def start(launch: Launch, listener: socket.socket, lifeline: int) -> Child:
-    """Start a child that takes `listener` over and reads `lifeline` as its standard input."""
-    with launch.log.open("wb") as output, listener:
+async def start(spec: ProcessSpec, listener: socket.socket, stdin: int) -> ServiceProcess:
+    """Start a service that takes over `listener` and reads `stdin`, a `parent_death_pipe`."""
+    with spec.log.open("wb") as output, listener:
         process = await asyncio.create_subprocess_exec(
-            *launch.command(listener.fileno()),
-            stdin=lifeline,
+            *spec.command(listener.fileno()),
+            stdin=stdin,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
-            env=launch.environ,
+            env=spec.environ,
             pass_fds=(listener.fileno(),),
             start_new_session=True,
         )
-    return Child(launch.name, process, launch.log)
+    return ServiceProcess(spec.name, process, spec.log)
 
 
-async def stop(children: Sequence[Child], *, grace_s: float, hurry: asyncio.Event) -> list[Child]:
-    """Tell all to stop; kill what is left after `grace_s`, or at once when `hurry` is set.
+async def stop(
+    services: Sequence[ServiceProcess], *, timeout_s: float, force: asyncio.Event
+) -> list[ServiceProcess]:
+    """Send SIGTERM to all; kill what remains after `timeout_s`, or as soon as `force` is set.
 
-    Return the children that had to be killed.
+    Returns:
+        The services that had to be killed.
     """
-    for child in children:
-        child.tell(signal.SIGTERM)
+    for service in services:
+        service.send_signal(signal.SIGTERM)
     async with asyncio.TaskGroup() as group:
-        endings = {group.create_task(child.ended()) for child in children}
-        await _first(_all(endings), hurry.wait(), timeout_s=grace_s)
-        left = [child for child in children if child.process.returncode is None]
-        for child in children:
-            child.kill()  # also what a child that ended has left behind
-    return left
+        exits = {group.create_task(service.wait()) for service in services}
+        await _wait_for_first(_wait_for_all(exits), force.wait(), timeout_s=timeout_s)
+        remaining = [service for service in services if service.process.returncode is None]
+        for service in services:
+            service.kill_group()  # also processes that an ended service has left behind
+    return remaining
 
 
-async def _all(tasks: set[asyncio.Task[int]]) -> None:
+async def _wait_for_all(tasks: set[asyncio.Task[int]]) -> None:
     if tasks:
         await asyncio.wait(tasks)
 
 
-async def _first(*work: Coroutine[Any, Any, object], timeout_s: float) -> None:
-    """Return when one of `work` is done or the time is over; the rest is cancelled."""
-    tasks = [asyncio.ensure_future(each) for each in work]
+async def _wait_for_first(*coroutines: Coroutine[Any, Any, object], timeout_s: float) -> None:
+    """Return when one of `coroutines` is done or the time is over; the others are cancelled."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()

@@ -1,6 +1,6 @@
-"""Print what the fleet does: plain lines, and on a terminal a line that moves while it starts.
+"""Print what `flamingo up` does: plain lines, and a spinner if standard error is a terminal.
 
-What the user may pipe on goes to standard output; how it goes, to standard error.
+Results go to standard output; progress, logs and errors go to standard error.
 """
 
 import contextlib
@@ -14,53 +14,53 @@ from rich.status import Status
 from flamingo.local_fleet import messages
 from flamingo.local_fleet.plan import LogLevel
 
-PLAIN_EVERY_S = 10.0
-"""Without a terminal, progress is told so often even when there is none."""
+PLAIN_INTERVAL_S = 10.0
+"""Without a terminal, progress is printed this often even if there is none."""
 
 
-class Progress:
-    """How the start goes."""
+class StartupProgress:
+    """The number of pods that are ready, shown in a spinner or in plain lines."""
 
     def __init__(self, status: Status | None) -> None:
         self._status = status
         self._started_s = time.monotonic()
-        self._told: tuple[int, float] = (0, 0.0)
+        self._last_printed: tuple[int, float] = (0, 0.0)
 
-    def tell(self, num_ready: int, total: int) -> None:
+    def update(self, num_ready: int, total: int) -> None:
         """Show that `num_ready` of `total` pods are ready."""
         elapsed_s = time.monotonic() - self._started_s
         line = messages.progress(num_ready, total, elapsed_s)
         if self._status is not None:
             self._status.update(line)
             return
-        told_ready, told_s = self._told
-        if num_ready != told_ready or elapsed_s - told_s >= PLAIN_EVERY_S:
-            self._told = (num_ready, elapsed_s)
-            note(line)
+        last_ready, last_s = self._last_printed
+        if num_ready != last_ready or elapsed_s - last_s >= PLAIN_INTERVAL_S:
+            self._last_printed = (num_ready, elapsed_s)
+            print_status(line)
 
 
 class LogFollower:
-    """New lines of the children's logs, as they come."""
+    """Prints new lines of the services' logs."""
 
     def __init__(self, threshold: LogLevel) -> None:
         self._threshold = threshold
         self._offsets: dict[Path, int] = {}
 
-    def show(self, logs: Sequence[tuple[str, Path]]) -> None:
-        """Print what was written since the last call and is worth showing."""
+    def print_new_lines(self, logs: Sequence[tuple[str, Path]]) -> None:
+        """Print the lines at or above the threshold that were written since the last call."""
         for name, path in logs:
-            for raw in self._new_lines(path):
+            for raw in self._read_new_lines(path):
                 line = messages.parse_log_line(raw)
                 if messages.is_shown(line, self._threshold):
-                    note(messages.prefixed(name, line.text))
+                    print_status(messages.prefix_lines(name, line.text))
 
-    def _new_lines(self, path: Path) -> list[str]:
+    def _read_new_lines(self, path: Path) -> list[str]:
         offset = self._offsets.get(path, 0)
         with path.open("rb") as file:
             file.seek(offset)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._offsets[path] = offset + len(whole) + len(newline)
-        return whole.decode("utf-8", "replace").splitlines()
+            complete, newline, _ = file.read().rpartition(b"\n")
+        self._offsets[path] = offset + len(complete) + len(newline)
+        return complete.decode("utf-8", "replace").splitlines()
 
 
 _OUT = Console()
@@ -68,25 +68,25 @@ _ERR = Console(stderr=True)
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Progress]:
-    """Yield where to tell progress."""
+def show_progress() -> Iterator[StartupProgress]:
+    """Show the progress of the start while the block runs."""
     if not _ERR.is_terminal:
-        yield Progress(None)
+        yield StartupProgress(None)
         return
     with _ERR.status("starting") as status:
-        yield Progress(status)
+        yield StartupProgress(status)
 
 
-def announce(text: str) -> None:
+def print_result(text: str) -> None:
     """Print `text` to standard output."""
-    _say(_OUT, text)
+    _print_verbatim(_OUT, text)
 
 
-def note(text: str) -> None:
+def print_status(text: str) -> None:
     """Print `text` to standard error."""
-    _say(_ERR, text)
+    _print_verbatim(_ERR, text)
 
 
-def _say(console: Console, text: str) -> None:
-    """Print `text` as it is: no markup, no wrapping, so that a curl can be copied."""
+def _print_verbatim(console: Console, text: str) -> None:
+    """Print `text` without markup or wrapping, so that commands can be copied."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

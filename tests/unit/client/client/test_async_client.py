@@ -2,32 +2,31 @@
 
 import asyncio
 import base64
-import io
 import json
 import re
 
 import numpy as np
 import pytest
+from aiohttp import web
 from fakes import pods
 
 from flamingo import AsyncFlamingoClient
-from flamingo_common import errors
 from flamingo_common.wire import responses
 
 AUDIO = b"RIFF....WAVE, let us say"
 
 
 class Base64Pod(pods.FakePod):
-    """A pod that writes embeddings as a real one does when asked for base64."""
+    """A pod that encodes embeddings as base64, as a real one does on request."""
 
     def _whole(self, path):
         answer = super()._whole(path)
         numbers = np.array(pods.EMBEDDING.embedding, dtype="<f4")
         text = base64.b64encode(numbers.tobytes()).decode()
-        told = pods.EMBEDDING.model_copy(update={"embedding": text})
+        embedding = pods.EMBEDDING.model_copy(update={"embedding": text})
         if isinstance(answer, responses.EmbeddingList):
-            return answer.model_copy(update={"data": [told]})
-        return answer.model_copy(update={"embedding": told})
+            return answer.model_copy(update={"data": [embedding]})
+        return answer.model_copy(update={"embedding": embedding})
 
 
 def call(method, *args, pod=None, options=None, **kwargs):
@@ -45,7 +44,7 @@ def call(method, *args, pod=None, options=None, **kwargs):
 
 
 def parts(received):
-    """Return the body's parts as (name, headers, bytes), in the order of the wire."""
+    """Return the body's parts as (name, headers, bytes), in their order."""
     boundary = re.search(r"boundary=(\S+)", received.headers["Content-Type"])[1].encode()
     whole = received.body.split(b"--" + boundary)
     assert (whole[0], whole[-1].strip()) == (b"", b"--")
@@ -56,11 +55,11 @@ def parts(received):
     ]
 
 
-def asked(received):
+def sent_fields(received):
     return json.loads(parts(received)[0][2])
 
 
-def test_request_goes_before_the_file_and_the_length_is_told():
+def test_parameters_precede_the_file_and_the_length_is_sent():
     _, [received] = call("caption", AUDIO, style="brief", max_tokens=9)
 
     [(first, head, request), (second, _, file)] = parts(received)
@@ -71,7 +70,7 @@ def test_request_goes_before_the_file_and_the_length_is_told():
     assert int(received.headers["Content-Length"]) == len(received.body)
 
 
-def test_caption_is_the_servers_own_answer():
+def test_caption_is_the_response_of_the_server():
     result, [received] = call("caption", AUDIO)
 
     assert received.path == "/v1/audio/captions"
@@ -80,11 +79,11 @@ def test_caption_is_the_servers_own_answer():
 
 
 @pytest.mark.parametrize("pod", [pods.FakePod(), Base64Pod()], ids=["numbers", "base64"])
-def test_embedding_is_asked_for_as_base64_and_comes_back_as_float32(pod):
+def test_embedding_is_requested_as_base64_and_returned_as_float32(pod):
     result, [received] = call("embed", AUDIO, layer="projector", pod=pod)
 
     assert received.path == "/v1/audio/embeddings"
-    assert asked(received) == {
+    assert sent_fields(received) == {
         "layer": "projector",
         "pooling": "none",
         "encoding_format": "base64",
@@ -95,19 +94,19 @@ def test_embedding_is_asked_for_as_base64_and_comes_back_as_float32(pod):
     assert result.usage.num_frames == 2
 
 
-def test_analysis_is_words_and_numbers_from_one_request():
+def test_analysis_has_caption_and_embedding_from_one_request():
     result, [received] = call("analyze", AUDIO, pooling="mean", seed=3, pod=Base64Pod())
 
     assert received.path == "/v1/audio/analyze"
-    assert asked(received)["encoding_format"] == "base64"
+    assert sent_fields(received)["encoding_format"] == "base64"
     assert (result.caption, result.embedding.shape) == ("a quiet song", (2, 2))
 
 
-def test_question_about_a_clip_is_the_last_user_message_beside_the_file():
+def test_question_is_the_last_user_message_beside_the_file():
     result, [received] = call("ask", AUDIO, "Which key?", system="Be brief.", temperature=0)
 
     assert received.path == "/v1/chat/completions"
-    assert asked(received) == {
+    assert sent_fields(received) == {
         "messages": [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "Which key?"},
@@ -129,62 +128,31 @@ def test_chat_without_a_clip_is_plain_json():
     assert result.text == "a quiet song"
 
 
-def test_models_say_what_they_take():
+def test_models_have_their_limits():
     [card], _ = call("models")
 
     assert (card.id, card.max_audio_seconds) == ("fake", 1200)
 
 
-def test_key_is_sent_as_bearer():
+def test_api_key_is_sent_as_bearer_token():
     _, [received] = call("caption", AUDIO, options={"api_key": "sk-1"})
 
     assert received.headers["Authorization"] == "Bearer sk-1"
 
 
-def test_path_bytes_and_file_object_send_the_same_bytes(tmp_path):
-    path = tmp_path / "a song, ünïcode.wav"
-    path.write_bytes(AUDIO)
+def test_fleet_report_of_a_router_is_parsed():
+    endpoint = {"address": "http://a", "ready": True, "backlog_s": 1.5, "num_open": 2}
+    body = {"endpoints": [{**endpoint, "load": None, "from_a_newer_router": 1}]}
 
-    with path.open("rb") as file:
-        sources = [path, str(path), AUDIO, bytearray(AUDIO), io.BytesIO(AUDIO), file]
-        sent = [parts(call("caption", source)[1][0])[1][2] for source in sources]
+    class Router(pods.FakePod):
+        def app(self):
+            app = super().app()
+            app.router.add_get("/fleet", self._fleet)
+            return app
 
-    assert sent == [AUDIO] * len(sources)
+        async def _fleet(self, _):
+            return web.json_response(body)
 
+    fleet, _ = call("fleet", pod=Router())
 
-def test_callers_file_stays_open(tmp_path):
-    path = tmp_path / "a.wav"
-    path.write_bytes(AUDIO)
-
-    with path.open("rb") as file:
-        call("caption", file)
-        assert not file.closed
-
-
-@pytest.mark.parametrize(
-    ("make", "why"),
-    [
-        pytest.param(lambda folder: folder / "none.mp3", "none.mp3: no such file", id="missing"),
-        pytest.param(lambda folder: folder, "is a directory", id="a folder"),
-        pytest.param(lambda folder: _file(folder / "e.mp3", b""), "e.mp3: it is empty", id="empty"),
-        pytest.param(lambda _: b"", "it is empty", id="no bytes"),
-        pytest.param(lambda _: io.BytesIO(), "it is empty", id="an empty file object"),
-    ],
-)
-def test_audio_that_is_not_there_is_told_before_any_request(tmp_path, make, why):
-    pod = pods.FakePod()
-
-    with pytest.raises(errors.InvalidAudio, match=why):
-        call("caption", make(tmp_path), pod=pod)
-
-    assert pod.received == []
-
-
-def test_file_open_as_text_is_a_mistake_of_the_program():
-    with pytest.raises(TypeError, match="'rb'"):
-        call("caption", io.StringIO("la la la"))
-
-
-def _file(path, content):
-    path.write_bytes(content)
-    return path
+    assert fleet.endpoints[0].backlog_s == 1.5

@@ -1,4 +1,4 @@
-"""The client for code without an event loop."""
+"""The synchronous client."""
 
 import asyncio
 import gc
@@ -37,18 +37,18 @@ def test_each_method_returns_what_the_asynchronous_one_does():
 
 def test_stream_is_an_ordinary_iterator():
     with served(pods.FakePod()) as address, FlamingoClient(address) as client:
-        words = client.stream_caption(AUDIO)
+        stream = client.stream_caption(AUDIO)
 
-        assert list(words) == ["a ", "quiet ", "song"]
-        assert (words.finish_reason, words.usage) == ("stop", pods.USAGE)
+        assert list(stream) == ["a ", "quiet ", "song"]
+        assert (stream.finish_reason, stream.usage) == ("stop", pods.USAGE)
 
 
-def test_leaving_a_stream_early_leaves_the_client_usable():
+def test_closing_a_stream_early_leaves_the_client_usable():
     pod = pods.FakePod(words=("word ",) * 100_000)
 
     with served(pod) as address, FlamingoClient(address) as client:
-        with client.stream_caption(AUDIO) as words:
-            assert next(words) == "word "
+        with client.stream_caption(AUDIO) as stream:
+            assert next(stream) == "word "
         pod.words = ("done",)
         assert client.caption(AUDIO).caption == "done"
 
@@ -82,7 +82,7 @@ def test_client_made_in_another_thread_works_there():
         client.close()
 
 
-def test_closed_client_leaves_no_thread_and_says_that_it_is_closed():
+def test_closed_client_leaves_no_thread_and_raises():
     client = FlamingoClient("http://127.0.0.1:1")
 
     client.close()
@@ -93,26 +93,26 @@ def test_closed_client_leaves_no_thread_and_says_that_it_is_closed():
         client.models()
 
 
-def test_forgotten_client_closes_itself():
+def test_garbage_collected_client_closes_itself():
     client = FlamingoClient("http://127.0.0.1:1")
-    forgotten = weakref.ref(client)
+    dropped = weakref.ref(client)
 
     del client
     gc.collect()
 
-    assert forgotten() is None
+    assert dropped() is None
     assert client_threads() == []
 
 
-def test_closing_ends_what_another_thread_waits_for():
-    class TellingPod(pods.FakePod):
+def test_closing_cancels_the_requests_of_other_threads():
+    class SilentPod(pods.FakePod):
         arrived = threading.Event()
 
         async def _answer(self, request):
             self.arrived.set()
             await asyncio.Event().wait()
 
-    pod = TellingPod()
+    pod = SilentPod()
     with served(pod) as address, ThreadPoolExecutor(1) as thread:
         client = FlamingoClient(address)
         waiting = thread.submit(client.caption, AUDIO)
@@ -130,8 +130,8 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_no_method_is_missing_and_signatures_and_docstrings_are_carried_over(name):
-    there, here = getattr(AsyncFlamingoClient, name), getattr(FlamingoClient, name)
+def test_every_method_exists_with_its_signature_and_docstring(name):
+    original, blocking = getattr(AsyncFlamingoClient, name), getattr(FlamingoClient, name)
 
-    assert inspect.signature(here) == inspect.signature(there)
-    assert here.__doc__ == there.__doc__
+    assert inspect.signature(blocking) == inspect.signature(original)
+    assert blocking.__doc__ == original.__doc__

@@ -1,0 +1,120 @@
+"""What `flamingo caption` requests and prints."""
+
+import json
+import re
+
+import pytest
+from fakes import pods
+
+from flamingo_common import errors
+from flamingo_common.wire import responses
+
+
+class LimitedPod(pods.FakePod):
+    """A pod whose output reaches the token limit."""
+
+    def _last_chunk(self, path):
+        return {**super()._last_chunk(path), "finish_reason": "length"}
+
+
+class TruncatingPod(pods.FakePod):
+    """A pod that processed the first 1,200 s of 1,560."""
+
+    def _last_chunk(self, path):
+        last = super()._last_chunk(path)
+        usage = {"audio_seconds": 1200, "audio_truncated": True, "truncated_seconds": 360}
+        return {**last, "usage": {**last["usage"], **usage}}
+
+
+def test_caption_prints_the_text_and_nothing_else(flamingo, song):
+    result = flamingo("caption", song)
+
+    assert (result.stdout, result.stderr, result.exit_code) == ("a quiet song\n", "", 0)
+
+
+def test_caption_streams_by_default(flamingo, song):
+    pod = pods.FakePod()
+
+    results = [flamingo("caption", song, *flags, pod=pod) for flags in ([], ["--no-stream"])]
+
+    assert [b'"stream": true' in received.body for received in pod.received] == [True, False]
+    assert [result.stdout for result in results] == ["a quiet song\n"] * 2
+
+
+def test_flags_become_request_parameters(flamingo, song):
+    pod = pods.FakePod()
+
+    flags = ["--style", "brief", "--max-tokens", "7", "--temperature", "0", "--api-key", "sk-1"]
+    flamingo("caption", song, *flags, "--prompt", "Only the tempo.", pod=pod)
+
+    [received] = pod.received
+    for part in (b'"style": "brief"', b'"max_tokens": 7', b'"temperature": 0', b"the tempo"):
+        assert part in received.body
+    assert received.headers["Authorization"] == "Bearer sk-1"
+
+
+def test_dash_reads_standard_input(flamingo):
+    pod = pods.FakePod()
+
+    result = flamingo("caption", "-", pod=pod, stdin=b"RIFF through a pipe")
+
+    assert result.stdout == "a quiet song\n"
+    assert b"RIFF through a pipe" in pod.received[0].body
+
+
+def test_each_of_several_clips_has_a_heading_and_a_failure_does_not_stop_the_rest(flamingo, song):
+    result = flamingo("caption", song, "gone.mp3", song)
+
+    section = f"==> {song} <==\na quiet song\n"
+    assert result.stdout == f"{section}\n==> gone.mp3 <==\n\n{section}"
+    assert result.stderr == "flamingo: gone.mp3: no such file or directory\n"
+    assert result.exit_code == 1
+
+
+def test_json_is_the_full_response_on_one_line_per_clip(flamingo, song):
+    result = flamingo("caption", "--json", song, song)
+
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["caption"] for answer in answers] == ["a quiet song"] * 2
+    assert answers[0]["file"] == song
+    assert responses.Usage(**answers[0]["usage"]) == pods.USAGE
+
+
+def test_output_cut_off_at_the_token_limit_is_reported(flamingo, song):
+    result = flamingo("caption", song, pod=LimitedPod())
+
+    assert result.stdout == "a quiet song\n"
+    assert result.stderr == "flamingo: output cut off at the token limit; see --max-tokens\n"
+
+
+def test_truncation_needs_a_flag_and_is_reported(flamingo, song):
+    pod = TruncatingPod()
+
+    plain, truncated = (
+        flamingo("caption", song, pod=pod),
+        flamingo("caption", "--truncate", song, pod=pod),
+    )
+
+    assert truncated.stdout == "a quiet song\n"
+    warning = "audio truncated: the first 1,200 s were processed, 360 s were skipped"
+    assert truncated.stderr == f"flamingo: {warning}\n"
+    assert plain.exit_code == truncated.exit_code == 0
+    assert [b'"truncate": true' in each.body for each in pod.received] == [False, True]
+
+
+def test_error_names_the_clip_and_the_request(flamingo, song):
+    pod = pods.FakePod(fails_with=errors.InvalidAudio("no audio in it"))
+
+    result = flamingo("caption", song, song, pod=pod)
+
+    first, _ = result.stderr.splitlines()
+    assert re.fullmatch(f"flamingo: {re.escape(song)}: no audio in it \\[req-[0-9a-f]+\\]", first)
+
+
+@pytest.mark.parametrize("command", [["ask", "{}", "why?"], ["embed", "{}"]])
+def test_other_commands_have_the_truncate_flag_too(flamingo, song, command):
+    pod = pods.FakePod()
+
+    flamingo(*[word.format(song) for word in command], "--truncate", pod=pod)
+
+    assert b'"truncate": true' in pod.received[-1].body
