@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 
 import pytest
 import torch
@@ -288,14 +287,15 @@ BOMBS = {
 }
 
 
+# Without the trial's limits one takes six minutes.
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_goes_off_elsewhere_and_soon(grammars, name):
     tried = grammars._refusal.cache_info
-    before, started_s = tried(), time.monotonic()
+    before = tried()
     with pytest.raises(BadRequest):
         grammars.compile(spec(BOMBS[name]))
     first = tried()
-    assert time.monotonic() - started_s < 15, "the trial's limits hold, on a busy machine, too"
     with pytest.raises(BadRequest):
         grammars.compile(spec(BOMBS[name]))
     assert tried().misses == first.misses <= before.misses + 1, "a verdict is remembered"

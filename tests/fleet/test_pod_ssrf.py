@@ -6,7 +6,6 @@ A listener waits where each of them leads, and counts who comes.
 import asyncio
 import contextlib
 import socket
-import time
 from ipaddress import ip_network
 
 import pytest
@@ -316,10 +315,8 @@ def test_a_body_that_drips_is_left_at_the_deadline():
             await response.write(b"x")
             await asyncio.sleep(0.05)
 
-    started_s = time.monotonic()
     with pytest.raises(MediaFetchFailed, match=r"over 0\.3 s"):
         from_site(drip, deadline_s=0.3)
-    assert time.monotonic() - started_s < 5
 
 
 def test_so_many_are_fetched_at_once_and_the_others_wait():

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 
 import httpx2
 import pytest
@@ -122,7 +121,5 @@ def test_a_collector_that_is_gone_costs_no_answer_and_no_shutdown(model_cache, t
         with processes.service("flamingo_router", *flags, log=log) as r:
             with httpx2.Client(base_url=r.address, timeout=60) as client:
                 assert client.post("/v1/chat/completions", json={}).status_code == 503
-            started_s = time.monotonic()
             r.process.terminate()
-            r.process.wait(30)
-            assert time.monotonic() - started_s < 15  # 3 s, and a busy machine
+            r.process.wait(30)  # the exporter alone would go on for a minute
