@@ -1,4 +1,4 @@
-"""Every error that crosses the wire, and how it is told.
+"""Every error that a server returns, and its HTTP representation.
 
     FlamingoError                    code                      HTTP  retry
     ├── BadRequest                   invalid_request           400   no
@@ -27,30 +27,64 @@
     ├── DeadlineExceeded             deadline_exceeded         504   no
     └── InternalError                internal_error            500   no
 
-The body is OpenAI's, always with all four keys:
+The body is OpenAI's error object, always with all four keys:
 `{"error": {"message", "type", "param", "code"}}`.
 
-A bug is not raised as any of these: it stays an ordinary exception, is logged
-with its traceback, and reaches the client as `InternalError` without its text.
+An unexpected exception is not one of these: it is logged with its traceback and
+reaches the client as `InternalError`, without its text.
 
-Pure: builds and reads values; sends nothing.
+Pure: converts errors to and from values; sends nothing.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+__all__ = [
+    "BY_CODE",
+    "MAX_RETRY_AFTER_S",
+    "AudioTooLong",
+    "BadRequest",
+    "BodyTimeout",
+    "ClipQuarantined",
+    "ContextTooLong",
+    "DeadlineExceeded",
+    "Draining",
+    "FlamingoError",
+    "InternalError",
+    "InvalidApiKey",
+    "InvalidAudio",
+    "MediaFetchFailed",
+    "MethodNotAllowed",
+    "ModelLoading",
+    "ModelNotFound",
+    "NoEndpointReady",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "QuotaExceeded",
+    "RateLimited",
+    "RequestTooLarge",
+    "Unavailable",
+    "UnsupportedMediaType",
+    "UnsupportedParameter",
+    "UpstreamLost",
+    "from_response",
+    "response_headers",
+    "to_body",
+]
+
 MAX_RETRY_AFTER_S = 60
 """OpenAI's clients before version 3 ignore a longer `Retry-After`."""
 
 
 class FlamingoError(Exception):
-    """Base of all errors a client may see."""
+    """Base of all errors that a server returns."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
-    """OpenAI's `type`."""
+    """`type` in OpenAI's error object."""
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -61,11 +95,11 @@ class FlamingoError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.request_id: str | None = None
-        """The server's `x-request-id`, where an answer brought one."""
+        """`x-request-id` of the response that carried this error, if it had one."""
 
 
 class BadRequest(FlamingoError):
-    """The request cannot succeed as it is."""
+    """The request is invalid; it fails again if it is retried unchanged."""
 
     code = "invalid_request"
     status = 400
@@ -73,93 +107,93 @@ class BadRequest(FlamingoError):
 
 
 class InvalidAudio(BadRequest):
-    """The bytes are no audio this server reads, or hold none."""
+    """The audio is corrupt, empty or in an unsupported format."""
 
     code = "invalid_audio"
 
 
 class AudioTooLong(BadRequest):
-    """The clip is longer than the model takes."""
+    """The clip is longer than the model's maximum audio length."""
 
     code = "audio_too_long"
 
 
 class ContextTooLong(BadRequest):
-    """Prompt and answer together exceed the model's context."""
+    """The prompt and the tokens to generate exceed the model's context length."""
 
     code = "context_length_exceeded"
 
 
 class UnsupportedParameter(BadRequest):
-    """A parameter of OpenAI's API that this server does not implement."""
+    """The request sets a parameter of OpenAI's API that this server does not support."""
 
     code = "unsupported_parameter"
 
 
 class InvalidApiKey(BadRequest):
-    """No API key came, or none that this server knows."""
+    """The API key is missing or unknown."""
 
     code = "invalid_api_key"
     status = 401
 
 
 class PermissionDenied(BadRequest):
-    """The API key is known, and may not do this."""
+    """The API key is valid but lacks the permission for this route."""
 
     code = "permission_denied"
     status = 403
 
 
 class NotFound(BadRequest):
-    """No such route."""
+    """The path does not exist."""
 
     code = "not_found"
     status = 404
 
 
 class ModelNotFound(NotFound):
-    """This server serves another model."""
+    """The requested model is not served here."""
 
     code = "model_not_found"
 
 
 class MethodNotAllowed(BadRequest):
-    """The route exists, with other methods."""
+    """The path does not support this HTTP method."""
 
     code = "method_not_allowed"
     status = 405
 
 
 class RequestTooLarge(BadRequest):
-    """The body is over the limit."""
+    """The request body exceeds the size limit."""
 
     code = "request_too_large"
     status = 413
 
 
 class UnsupportedMediaType(BadRequest):
-    """The body is neither JSON nor multipart/form-data."""
+    """The request body is neither JSON nor multipart/form-data."""
 
     code = "unsupported_media_type"
     status = 415
 
 
 class MediaFetchFailed(BadRequest):
-    """The audio's URL could not be fetched."""
+    """The audio could not be fetched from its URL."""
 
     code = "media_fetch_failed"
     status = 422
 
 
 class ClipQuarantined(BadRequest):
-    """Two pods broke off while they had this clip; it is not sent to a third for a while."""
+    """The clip crashed two pods and is blocked for a while."""
 
     code = "clip_quarantined"
     status = 422
 
 
 class BodyTimeout(FlamingoError):
-    """The body did not arrive in time."""
+    """The request body did not arrive in time."""
 
     code = "request_timeout"
     status = 408
@@ -168,7 +202,7 @@ class BodyTimeout(FlamingoError):
 
 
 class Unavailable(FlamingoError):
-    """Nothing is wrong with the request; the fleet cannot take it now."""
+    """The server cannot take the request at the moment."""
 
     code = "unavailable"
     status = 503
@@ -176,25 +210,25 @@ class Unavailable(FlamingoError):
 
 
 class NoEndpointReady(Unavailable):
-    """No pod is ready."""
+    """No pod is ready to serve requests."""
 
     code = "no_endpoint_ready"
 
 
 class ModelLoading(Unavailable):
-    """The pod is up, its weights are not."""
+    """The pod is still loading its model."""
 
     code = "model_loading"
 
 
 class Draining(Unavailable):
-    """The pod finishes what it holds and takes nothing new."""
+    """The pod is shutting down and takes no new requests."""
 
     code = "draining"
 
 
 class Overloaded(Unavailable):
-    """Every ready pod would make the request wait too long."""
+    """All pods are at capacity; the queue is too long."""
 
     code = "overloaded"
     status = 429
@@ -202,7 +236,7 @@ class Overloaded(Unavailable):
 
 
 class RateLimited(FlamingoError):
-    """The API key has used up its share of this minute."""
+    """The API key has exceeded its rate limit."""
 
     code = "rate_limit_exceeded"
     status = 429
@@ -211,7 +245,7 @@ class RateLimited(FlamingoError):
 
 
 class QuotaExceeded(FlamingoError):
-    """The API key has used up all it may; to wait does not help."""
+    """The API key has exhausted its quota; retrying does not help."""
 
     code = "insufficient_quota"
     status = 429
@@ -219,7 +253,7 @@ class QuotaExceeded(FlamingoError):
 
 
 class UpstreamLost(FlamingoError):
-    """The pod went away before it answered."""
+    """The pod failed before it responded."""
 
     code = "upstream_lost"
     status = 502
@@ -227,7 +261,7 @@ class UpstreamLost(FlamingoError):
 
 
 class DeadlineExceeded(FlamingoError):
-    """The answer would come later than the request said it may."""
+    """The request cannot be completed before its deadline."""
 
     code = "deadline_exceeded"
     status = 504
@@ -235,22 +269,22 @@ class DeadlineExceeded(FlamingoError):
 
 
 class InternalError(FlamingoError):
-    """A bug of ours; its text stays in the log."""
+    """The server failed unexpectedly; its log has the details."""
 
 
-def _tree(cls: type[FlamingoError]) -> Iterator[type[FlamingoError]]:
+def _with_subclasses(cls: type[FlamingoError]) -> Iterator[type[FlamingoError]]:
     yield cls
-    for child in cls.__subclasses__():
-        yield from _tree(child)
+    for subclass in cls.__subclasses__():
+        yield from _with_subclasses(subclass)
 
 
 BY_CODE: Mapping[str, type[FlamingoError]] = {
-    cls.code: cls for cls in _tree(FlamingoError) if cls is not FlamingoError
+    cls.code: cls for cls in _with_subclasses(FlamingoError) if cls is not FlamingoError
 }
 
 
 def to_body(error: FlamingoError) -> dict[str, Any]:
-    """Return the body that tells `error`, in OpenAI's shape."""
+    """Return the response body of `error`, as OpenAI's error object."""
     return {
         "error": {
             "message": error.message,
@@ -262,10 +296,10 @@ def to_body(error: FlamingoError) -> dict[str, Any]:
 
 
 def response_headers(error: FlamingoError) -> dict[str, str]:
-    """Return the headers that tell OpenAI's clients whether and when to come back.
+    """Return the headers by which OpenAI's clients decide whether and when to retry.
 
     `Retry-After` is whole seconds, rounded up and at most `MAX_RETRY_AFTER_S`;
-    `retry-after-ms` is exact. Both clients obey `x-should-retry`.
+    `retry-after-ms` is exact. OpenAI's clients honor `x-should-retry` first.
     """
     if isinstance(error, InvalidApiKey):
         return {"x-should-retry": "false", "WWW-Authenticate": "Bearer"}
@@ -281,30 +315,30 @@ def response_headers(error: FlamingoError) -> dict[str, str]:
 
 
 def from_response(status: int, body: bytes, retry_after: str | None = None) -> FlamingoError:
-    """Return the error that an answer with `status` >= 400 tells.
+    """Return the error that a response with `status` >= 400 carries.
 
-    An answer in another shape (a proxy's HTML page) still becomes an error of
-    the right family, with the start of its text as message.
+    A body in another format (a proxy's HTML page) still becomes an error of a class
+    with that status, with the start of the body as its message.
     """
     try:
-        told = json.loads(body)["error"]
-        message, code, param = str(told["message"]), told.get("code"), told.get("param")
+        fields = json.loads(body)["error"]
+        message, code, param = str(fields["message"]), fields.get("code"), fields.get("param")
     except (ValueError, KeyError, TypeError, AttributeError):
         text = body[:200].decode("utf-8", "replace").strip()
-        message, code, param = f"HTTP {status}: {text or 'no body'}", None, None
-    cls = BY_CODE.get(str(code)) or _by_status(status)
-    return cls(message, param=param, retry_after_s=_seconds(retry_after))
+        message, code, param = f"HTTP {status}: {text or 'empty body'}", None, None
+    cls = BY_CODE.get(str(code)) or _class_of_status(status)
+    return cls(message, param=param, retry_after_s=_parse_seconds(retry_after))
 
 
-def _by_status(status: int) -> type[FlamingoError]:
+def _class_of_status(status: int) -> type[FlamingoError]:
     for cls in BY_CODE.values():
         if cls.status == status:
             return cls
     return BadRequest if status < InternalError.status else InternalError
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _parse_seconds(retry_after: str | None) -> float | None:
     try:
         return float(retry_after) if retry_after else None
-    except ValueError:  # the HTTP-date form; no server of ours sends it
+    except ValueError:  # an HTTP date, which no server of the fleet sends
         return None

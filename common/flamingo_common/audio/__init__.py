@@ -1,1 +1,1 @@
-"""What can be said of a clip without decoding it: its container, seconds and windows."""
+"""A clip's container format, duration and number of windows, without decoding it."""

@@ -1,6 +1,6 @@
-"""What a container's header says of a clip: how long it is, and how sure that is.
+"""A clip's duration as read from its container's header, and how reliable it is.
 
-Pure: bytes and integers in, values out.
+Pure: computes on values only.
 """
 
 import math
@@ -9,27 +9,27 @@ from typing import Literal
 
 LengthSource = Literal["exact", "estimate", "bytes"]
 MAX_S = 7200.0
-"""No clip counts as longer: a header may claim centuries."""
+"""Upper bound of every duration: a corrupt header may claim centuries."""
 MIN_BYTES_PER_S = 250
-"""Nothing that sounds is smaller: speech in Opus at its lowest, 6 kbit/s, is three times this."""
+"""Lowest plausible bit rate: Opus speech at its minimum, 6 kbit/s, is three times this."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """One clip, undecoded."""
+    """Duration and container format of one clip that has not been decoded."""
 
     seconds: float
     source: LengthSource
-    """`exact`: the header says so. `estimate`: its bit rate and the size say so.
-    `bytes`: the size and what such files usually hold say so."""
+    """`exact`: the header states the duration. `estimate`: computed from its bit rate and the
+    file size. `bytes`: guessed from the file size and the format's usual bit rate."""
     container: str
 
 
 def clamp_to_plausible(clip: ClipInfo, total_bytes: int | None) -> ClipInfo | None:
-    """Return `clip`, no longer than its bytes could be; None when its length is no length.
+    """Return `clip`, shortened to what `total_bytes` can hold; None for an invalid duration.
 
-    A header that claims more than its bytes can hold is believed no more: the
-    clip comes back shortened, as an estimate.
+    A header that claims more than its bytes can hold is not trusted: the returned
+    clip is an estimate.
     """
     if not math.isfinite(clip.seconds) or clip.seconds <= 0:
         return None

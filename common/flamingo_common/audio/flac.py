@@ -1,4 +1,4 @@
-"""FLAC: STREAMINFO counts the samples, unless the encoder could not seek back.
+"""FLAC: STREAMINFO has the number of samples, unless the encoder could not seek back.
 
 Pure.
 """
@@ -9,11 +9,11 @@ from flamingo_common.audio import mpeg
 from flamingo_common.audio.clip_info import ClipInfo
 
 USUAL_RATIO = 0.6
-"""Compressed ÷ raw, for music (flac's own documentation says 50-70 %)."""
+"""Compressed size ÷ raw size, for music (flac's documentation says 50-70 %)."""
 
 
 def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
-    """Return the clip of a FLAC file's first bytes; some taggers put ID3 before it."""
+    """Return the clip whose FLAC file begins with `head`; some taggers put ID3 tags before it."""
     packed = _stream_info(head, mpeg.audio_offset(head))
     rate, num_samples = packed >> 44, packed & (2**36 - 1)
     if not rate:
@@ -28,13 +28,13 @@ def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
 
 
 def rate_hz(head: bytes, at: int) -> int:
-    """Return the sample rate of the stream whose `fLaC` mark is at `at`."""
+    """Return the sample rate of the stream whose `fLaC` marker is at `at`."""
     return _stream_info(head, at) >> 44
 
 
 def _stream_info(head: bytes, at: int) -> int:
-    """Return 64 bits: rate 20, channels - 1: 3, bits - 1: 5, samples 36.
+    """Return 64 bits of STREAMINFO: 20 rate, 3 channels - 1, 5 bits - 1, 36 samples.
 
-    They stand behind the mark (4), a block header (4), block and frame sizes (10).
+    They follow the marker (4 bytes), a block header (4), block and frame sizes (10).
     """
     return int(struct.unpack_from(">Q", head, at + 18)[0])

@@ -1,4 +1,4 @@
-"""WebM and Matroska: `Duration` in `Info` in `Segment`. A browser's live recording leaves it out.
+"""WebM and Matroska: `Segment` / `Info` / `Duration`, which live recordings leave out.
 
 Pure.
 """
@@ -19,21 +19,21 @@ MAX_ELEMENTS = 256
 FLOATS = {4: ">f", 8: ">d"}
 
 Element = tuple[int, int, int]
-"""Id, and the offsets of its body's start and end."""
+"""ID, and the offsets of the body's start and end."""
 
 
 def parse(head: bytes, _total_bytes: int | None) -> ClipInfo | None:
-    """Return the clip of a WebM file's first bytes."""
+    """Return the clip whose WebM file begins with `head`; None without a duration."""
     for segment, start, end in _elements(head, 0, len(head)):
         if segment != SEGMENT:
             continue
         for kind, info_start, info_end in _elements(head, start, end):
             if kind == INFO:
-                return _of_info(head, info_start, info_end)
+                return _parse_info(head, info_start, info_end)
     return None
 
 
-def _of_info(head: bytes, start: int, end: int) -> ClipInfo | None:
+def _parse_info(head: bytes, start: int, end: int) -> ClipInfo | None:
     scale_ns, duration = DEFAULT_SCALE_NS, None
     for kind, at, stop in _elements(head, start, end):
         if kind == TIMESTAMP_SCALE:
@@ -55,12 +55,12 @@ def _all_elements(head: bytes, at: int, stop: int) -> Iterator[Element]:
         size_bytes = _width(head[at])
         size = int.from_bytes(head[at : at + size_bytes], "big") & ~(1 << 7 * size_bytes)
         at += size_bytes
-        is_open_ended = size == (1 << 7 * size_bytes) - 1  # a live stream's Segment
+        is_open_ended = size == (1 << 7 * size_bytes) - 1  # the Segment of a live stream
         end = stop if is_open_ended else at + size
         yield kind, at, end
         at = end
 
 
 def _width(first: int) -> int:
-    """Return the bytes of a variable-length integer: its leading zeros and one."""
+    """Return the size in bytes of a variable-length integer: its leading zero bits, plus one."""
     return 9 - first.bit_length()

@@ -1,4 +1,4 @@
-"""MP4 and M4A: boxes. `moov` knows the length; where it comes last, only the size is left.
+"""MP4 and M4A: the `moov` box has the duration; it may come after the media data.
 
 Pure.
 """
@@ -15,16 +15,16 @@ AAC_BYTES_PER_S = 16_000
 UNKNOWN_DURATIONS = (0, 2**32 - 1, 2**64 - 1)
 
 Box = tuple[bytes, int, int]
-"""Kind, and the offsets of its body's start and end."""
+"""Type, and the offsets of the body's start and end."""
 
 
 def parse(head: bytes, _total_bytes: int | None) -> ClipInfo | None:
-    """Return the clip of an MP4 file's first bytes."""
+    """Return the clip whose MP4 file begins with `head`; by its size if `moov` comes later."""
     media_bytes = 0
     for kind, start, end in _boxes(head, 0, len(head)):
         if kind == b"moov":
             seconds = _seconds(head, start, end)
-            # A fragmented file tells no length here, and its `mdat` holds only a part.
+            # A fragmented file has no duration here, and its `mdat` is only one fragment.
             return None if seconds is None else ClipInfo(seconds, "exact", "mp4")
         if kind == b"mdat":
             media_bytes = end - start
@@ -32,7 +32,7 @@ def parse(head: bytes, _total_bytes: int | None) -> ClipInfo | None:
 
 
 def moov_offset(head: bytes) -> int | None:
-    """Return where `moov` must be, as the boxes before it say; None if it is in `head`."""
+    """Return the offset of `moov`, after the boxes in `head`; None if it is in `head`."""
     if head[4:8] not in FIRST_BOXES:
         return None
     at = 0
@@ -62,7 +62,7 @@ def _all_boxes(head: bytes, at: int, stop: int) -> Iterator[Box]:
 
 
 def _seconds(head: bytes, start: int, end: int) -> float | None:
-    """Return the length that a `moov` tells, though its own end may be past the head."""
+    """Return the duration in a `moov` box, whose end may be past the head."""
     timescale, duration = 0, 0
     for kind, at, stop in _boxes(head, start, end):
         if kind == b"mvhd":
@@ -75,7 +75,7 @@ def _seconds(head: bytes, start: int, end: int) -> float | None:
 
 
 def _times(head: bytes, at: int) -> tuple[int, int]:
-    """Return timescale and duration of a `mvhd`, after two dates; version 1 has 64-bit ones."""
+    """Return timescale and duration of an `mvhd` box; in version 1 its dates are 64-bit."""
     timescale, duration = (
         struct.unpack_from(">IQ", head, at + 20)
         if head[at] == 1
@@ -85,7 +85,7 @@ def _times(head: bytes, at: int) -> tuple[int, int]:
 
 
 def _fragments_duration(head: bytes, start: int, end: int) -> int:
-    """Return what `mehd` says of all fragments together; 0 when it says nothing."""
+    """Return the duration of all fragments, from `mehd`; 0 without one."""
     for kind, at, _ in _boxes(head, start, end):
         if kind == b"mehd":
             form = ">Q" if head[at] == 1 else ">I"

@@ -1,8 +1,8 @@
-"""Ogg: Vorbis, Opus and FLAC in pages, each of which says how far the sound has come.
+"""Ogg: Vorbis, Opus and FLAC in pages, each with the position of its last sample.
 
-The last page knows the length, and is at the far end. From the head we take the
-rate of its *audio* pages, which leaves out the headers (Vorbis's codebooks, a cover
-in the comments), and assume that the rest is like them.
+The duration is the position of the last page, which the head does not have. The
+estimate is the bit rate of the head's *audio* pages (without Vorbis codebooks and
+cover art), applied to the rest of the file.
 
 Pure.
 """
@@ -16,7 +16,7 @@ from flamingo_common.audio.clip_info import ClipInfo
 
 PAGE_HEADER_BYTES = 27
 OPUS_RATE_HZ = 48_000
-"""Opus counts at 48 kHz, whatever went in."""
+"""Opus positions count 48 kHz samples, whatever the input's rate was."""
 FIRST_PACKET = slice(0, 128)
 
 
@@ -31,7 +31,7 @@ class Page:
 
 
 def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
-    """Return the clip of an Ogg file's first bytes."""
+    """Return the clip whose Ogg file begins with `head`."""
     rate_hz, skip = _rate(head)
     pages = [page for page in _pages(head) if page.granule > 0]
     if not rate_hz or not pages or total_bytes is None:
@@ -47,7 +47,7 @@ def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
 
 
 def parse_tail(head: bytes, end: bytes) -> ClipInfo | None:
-    """Return the clip that begins with `head`, and whose last page begins in `end`."""
+    """Return the clip whose file begins with `head` and whose last page starts in `end`."""
     rate_hz, skip = _rate(head)
     at = end.rfind(b"OggS")
     if not rate_hz or at < 0:
@@ -57,7 +57,7 @@ def parse_tail(head: bytes, end: bytes) -> ClipInfo | None:
 
 
 def _rate(head: bytes) -> tuple[int, int]:
-    """Return the granules of one second, and how many to skip at the start."""
+    """Return granules per second, and the number of granules to skip at the start."""
     start = head[FIRST_PACKET]
     at = start.find(b"OpusHead")
     if at >= 0:
@@ -75,11 +75,11 @@ def _pages(head: bytes) -> Iterator[Page]:
         (granule,) = struct.unpack_from("<q", head, at + 6)
         lacing = head[at + PAGE_HEADER_BYTES : at + PAGE_HEADER_BYTES + head[at + 26]]
         at += PAGE_HEADER_BYTES + len(lacing) + sum(lacing)
-        yield Page(at, granule)  # its header tells the whole page, though the head may cut it
+        yield Page(at, granule)  # the page may reach past the head
 
 
 def _bytes_per_s(pages: list[Page], rate_hz: int) -> float | None:
-    """Return the mean of the pages after the first, which follows the headers."""
+    """Return the mean rate of the pages after the first one, which follows the headers."""
     first, last = pages[0], pages[-1]
     if len(pages) == 1:
         first = Page(0, 0)

@@ -1,13 +1,13 @@
-"""The first bytes of an audio file → its length, without decoding any of it.
+"""Duration of an audio file from its first bytes, without decoding it.
 
-A router that reads the first 64 KiB of an upload knows the seconds of nearly
-every clip: exactly where the header counts samples, closely
-where it tells a bit rate, and by size where it tells nothing. A wrong answer
-costs a little waiting; the pod, which decodes, decides what is true.
+From the first 64 KiB of an upload the router knows the duration of nearly every clip:
+exactly where the header has the number of samples, closely where it has a bit rate, and
+roughly by file size otherwise. A wrong value only makes the load balancing less accurate;
+the pod decodes the clip and applies the limits.
 
-Each container's family has its file. A parser reads as if the header were whole
-and well-formed; where it is not, `struct.error` or `IndexError` ends it and the
-size alone decides. Every loop in them is bounded by the head's length.
+Each container family has its module. A parser assumes a complete, well-formed header;
+otherwise it ends with `struct.error` or `IndexError` and the file size decides. Every
+loop in a parser is bounded by the length of the head.
 
 Pure.
 """
@@ -19,7 +19,7 @@ from flamingo_common.audio import flac, matroska, mp4, mpeg, ogg, wav
 from flamingo_common.audio.clip_info import ClipInfo, clamp_to_plausible
 
 HEAD_BYTES = 64 * 1024
-"""More than this says no more: what is missing then is at the file's end."""
+"""More bytes do not help: what is still missing is at the end of the file."""
 
 Parser = Callable[[bytes, int | None], ClipInfo | None]
 
@@ -34,7 +34,7 @@ USUAL_BYTES_PER_S = {
     "webm": 12_000,
     "unknown": 16_000,
 }
-"""What a second of music usually takes. Wrong by format is what hurts: WAV and MP3 are 10 apart."""
+"""Usual bytes per second of music; WAV and MP3 differ by a factor of 10."""
 
 PARSERS: dict[str, Parser] = {
     "wav": wav.parse,
@@ -50,16 +50,16 @@ PARSERS: dict[str, Parser] = {
 def probe(head: bytes, *, total_bytes: int | None) -> ClipInfo | None:
     """Return the clip whose file begins with `head` and is `total_bytes` long in all.
 
-    `total_bytes` is None while an upload of unknown length runs. None comes back
-    when neither header nor size says anything. Never raises.
+    `total_bytes` is None for an upload of unknown length. Returns None if neither the
+    header nor the size gives a duration. Never raises.
     """
-    container = _container(head)
-    parsed = _parsed(container, head[:HEAD_BYTES], total_bytes)
-    return parsed or _by_size(container, total_bytes)
+    container = _detect_container(head)
+    parsed = _parse_header(container, head[:HEAD_BYTES], total_bytes)
+    return parsed or _guess_by_size(container, total_bytes)
 
 
-def _container(head: bytes) -> str:  # noqa: PLR0911 - a table of magic numbers
-    """Return the container's family by its first bytes; no name or type is trusted."""
+def _detect_container(head: bytes) -> str:  # noqa: PLR0911 - a table of magic numbers
+    """Return the container family by magic number; file names and media types are ignored."""
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
@@ -78,17 +78,17 @@ def _container(head: bytes) -> str:  # noqa: PLR0911 - a table of magic numbers
     return "mp3" if head[:3] == b"ID3" or mpeg.has_frames(audio) else "unknown"
 
 
-def _parsed(container: str, head: bytes, total_bytes: int | None) -> ClipInfo | None:
+def _parse_header(container: str, head: bytes, total_bytes: int | None) -> ClipInfo | None:
     if container not in PARSERS:
         return None
     try:
         clip = PARSERS[container](head, total_bytes)
-    except (struct.error, IndexError):  # the header is cut or broken
+    except (struct.error, IndexError):  # the header is truncated or corrupt
         return None
     return clamp_to_plausible(clip, total_bytes) if clip else None
 
 
-def _by_size(container: str, total_bytes: int | None) -> ClipInfo | None:
+def _guess_by_size(container: str, total_bytes: int | None) -> ClipInfo | None:
     if total_bytes is None:
         return None
     seconds = total_bytes / USUAL_BYTES_PER_S[container]

@@ -1,7 +1,7 @@
 """WAV: a RIFF (or, over 4 GiB, RF64) file of PCM samples.
 
-A streamed WAV does not know its length and writes 0 or 0xFFFFFFFF; then the
-rest of the file is the audio.
+A streamed WAV has a data size of 0 or 0xFFFFFFFF; the audio is then the rest of the
+file.
 
 Pure.
 """
@@ -15,7 +15,7 @@ FIRST_CHUNK = 12
 
 
 def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
-    """Return the clip of a WAV file's first bytes."""
+    """Return the clip whose WAV file begins with `head`."""
     bytes_per_s, long_size, at = 0, None, FIRST_CHUNK
     while at + 8 <= len(head):
         kind, size = struct.unpack_from("<4sI", head, at)
@@ -27,17 +27,17 @@ def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
                 bytes_per_s = _bytes_per_s(head, body)
             case b"data":
                 size = long_size if size in UNKNOWN_SIZES and long_size else size
-                return _clip(_data_bytes(size, body, total_bytes), bytes_per_s, "exact")
+                return _clip_info(_data_bytes(size, body, total_bytes), bytes_per_s, "exact")
         at = body + size + (size & 1)  # chunks start at even offsets
-    # Tags longer than the head come before the data.
-    return _clip(_data_bytes(0, at, total_bytes), bytes_per_s, "estimate")
+    # Tags longer than the head precede the data.
+    return _clip_info(_data_bytes(0, at, total_bytes), bytes_per_s, "estimate")
 
 
 def _bytes_per_s(head: bytes, at: int) -> int:
     """Return the bytes of one second, from the `fmt ` chunk at `at`.
 
-    The same fields in WAVE_FORMAT_EXTENSIBLE. For PCM they are computed, since
-    some writers leave the average out; block codecs (ADPCM) have only the average.
+    WAVE_FORMAT_EXTENSIBLE has the same fields. For PCM the value is computed, since some
+    writers omit the average; block codecs (ADPCM) have only the average.
     """
     tag, _, rate_hz, average, block, bits = struct.unpack_from("<HHIIHH", head, at)
     is_adpcm = tag not in (1, 3, 0xFFFE) or bits == 0
@@ -45,14 +45,14 @@ def _bytes_per_s(head: bytes, at: int) -> int:
 
 
 def _data_bytes(size: int, at: int, total_bytes: int | None) -> int | None:
-    """Return the audio's bytes: as declared, unless it declares none or more than there are."""
+    """Return the size of the audio: as declared, but at most what the file has left."""
     left = None if total_bytes is None else max(total_bytes - at, 0)
     if size in UNKNOWN_SIZES:
         return left
     return size if left is None else min(size, left)
 
 
-def _clip(data_bytes: int | None, bytes_per_s: int, source: LengthSource) -> ClipInfo | None:
+def _clip_info(data_bytes: int | None, bytes_per_s: int, source: LengthSource) -> ClipInfo | None:
     if data_bytes is None or not bytes_per_s:
         return None
     return ClipInfo(data_bytes / bytes_per_s, source, "wav")

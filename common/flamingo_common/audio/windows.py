@@ -1,11 +1,11 @@
-"""Samples, windows, frames and audio tokens: the arithmetic of Music Flamingo's ear.
+"""Samples, windows, frames and audio tokens of Music Flamingo's audio encoder.
 
-The model hears 16 kHz mono in windows of 30 s. A window becomes 3,000 mel
+The encoder takes 16 kHz mono audio in windows of 30 s. A window becomes 3,000 mel
 frames (one per 10 ms), which a convolution of stride 2 and a pooling of 2 turn
-into 750 audio tokens: 25 a second, 40 ms each.
+into 750 audio tokens: 25 per second, 40 ms each.
 
-These are the values of every published Music Flamingo checkpoint; a pod checks
-them against the checkpoint it loads.
+All published Music Flamingo checkpoints have these values; a pod checks them against
+the checkpoint that it loads.
 
 Pure: integers in, integers out.
 """
@@ -18,25 +18,25 @@ WINDOW_SAMPLES = WINDOW_S * SAMPLE_RATE_HZ
 HOP_SAMPLES = 160
 """Samples per mel frame."""
 FRAME_S = 0.04
-"""Seconds between two encoder output positions, and so between two audio tokens."""
+"""Seconds between two encoder output positions, which is also one audio token."""
 TOKENS_PER_WINDOW = 750
 MIN_TAIL_SAMPLES = 321
-"""The fewest samples that yield a token: 1-2 mel frames yield none."""
+"""Fewest samples that yield a token: 1-2 mel frames yield none."""
 
 
 def num_windows(seconds: float) -> int:
-    """Return how many windows a clip of `seconds` takes; at least one."""
+    """Return the number of windows of a clip of `seconds`; at least one."""
     return max(1, math.ceil(seconds / WINDOW_S))
 
 
 def num_tokens_of_window(num_samples: int) -> int:
-    """Return the audio tokens of one window holding `num_samples` (at most 480,000)."""
+    """Return the number of audio tokens of a window of `num_samples` (at most 480,000)."""
     num_frames = -(-num_samples // HOP_SAMPLES)
     return (num_frames + 1) // 2 // 2
 
 
 def num_tokens(num_samples: int) -> int:
-    """Return the audio tokens of a clip of `num_samples` at 16 kHz."""
+    """Return the number of audio tokens of a clip of `num_samples` at 16 kHz."""
     full, tail = divmod(num_samples, WINDOW_SAMPLES)
     return full * TOKENS_PER_WINDOW + num_tokens_of_window(tail)
 
@@ -44,9 +44,9 @@ def num_tokens(num_samples: int) -> int:
 def spans(num_samples: int) -> list[tuple[int, int]]:
     """Return the `(start, stop)` samples of each window, in order.
 
-    A last window of fewer than `MIN_TAIL_SAMPLES` is left out: it holds no
-    token, and transformers' own pipeline fails on it or, in a batch, shifts the
-    time of its neighbour by 30 s.
+    A last window of fewer than `MIN_TAIL_SAMPLES` is left out: it has no token, and
+    transformers' pipeline fails on it or, in a batch, shifts the timestamps of the
+    next clip by 30 s.
     """
     starts = range(0, num_samples, WINDOW_SAMPLES)
     all_spans = [(start, min(start + WINDOW_SAMPLES, num_samples)) for start in starts]

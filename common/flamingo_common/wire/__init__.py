@@ -1,13 +1,15 @@
-"""What travels between client, router and pod, as types that check themselves.
+"""The HTTP API of routers and pods, as types that validate themselves.
 
-`requests` and `responses` are the bodies, `sse` the stream, `report` what a pod
-tells the router. All pure: bytes and dicts in, values out.
+`requests` and `responses` are the bodies, `sse` the streams, `report` the load reports,
+`routes` the table of all routes and `openapi` its document. All pure: bytes and dicts in,
+values out.
 """
 
 REQUEST_ID_HEADER = "x-request-id"
+"""ID of the request, in requests, responses and logs."""
 DEADLINE_HEADER = "x-flamingo-deadline-ms"
+"""Milliseconds from now after which the client no longer needs the response."""
 AUDIO_HEADER = "x-flamingo-audio-seconds"
-"""Decoded seconds of audio, in an answer: what a caller is charged for."""
-"""Milliseconds from now after which an answer is of no use to whoever asks."""
+"""Response header with the decoded seconds of audio, which count against quotas."""
 MAX_BODY_BYTES = 256 * 2**20
-"""A 20-minute stereo WAV at 44.1 kHz (212 MB) fits as multipart; in base64 (282 MB) it does not."""
+"""A 20-minute stereo WAV at 44.1 kHz (212 MB) fits as multipart; as base64 (282 MB) it does not."""

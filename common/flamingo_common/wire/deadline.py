@@ -1,4 +1,4 @@
-"""How long an answer is of use: the header `x-flamingo-deadline-ms`.
+"""The deadline of a request: the header `x-flamingo-deadline-ms`.
 
 Pure.
 """
@@ -14,17 +14,17 @@ _MILLISECONDS = re.compile(r"[0-9]{1,8}")
 
 
 def deadline_s(headers: Mapping[str, str], *, now_s: float) -> float | None:
-    """Return the moment that the header names, by the clock of `now_s`; None where it is not.
+    """Return the deadline in seconds on the clock of `now_s`; None without the header.
 
     Raises:
-        BadRequest: it is no number of milliseconds.
+        BadRequest: the header is not a valid number of milliseconds.
     """
     text = headers.get(DEADLINE_HEADER)
     if text is None:
         return None
     if not _MILLISECONDS.fullmatch(text) or not 1 <= int(text) <= MAX_DEADLINE_MS:
         raise BadRequest(
-            f"{DEADLINE_HEADER} is a number of milliseconds, 1 to {MAX_DEADLINE_MS}",
+            f"{DEADLINE_HEADER} must be a number of milliseconds from 1 to {MAX_DEADLINE_MS}",
             param=DEADLINE_HEADER,
         )
     return now_s + int(text) / 1000

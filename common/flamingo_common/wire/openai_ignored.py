@@ -1,15 +1,15 @@
-"""Parameters of OpenAI's API that are taken, checked, and change nothing here.
+"""Parameters of OpenAI's API that are validated and then ignored.
 
-A client that sets them gets what it asked for: they label a request, or choose
-among things of which this server has one. Those that would change the answer
-are in `flamingo_common.wire.openai_unsupported`.
+They label a request, or choose between options of which this server has only one, so
+ignoring them does not change the response. Parameters that would change it are in
+`flamingo_common.wire.openai_unsupported`.
 
 Pure.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 MAX_METADATA = 16
 MAX_OPTIONS = 16
@@ -17,14 +17,20 @@ Name = Annotated[str, Field(max_length=256)]
 
 
 class IgnoredParameters(BaseModel):
-    """See the module. Bounds are OpenAI's own where it says any."""
+    """Parameters that have no effect; their limits are OpenAI's, where it documents any."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     user: Name | None = None
-    """Accepted; changes nothing. So do the ones below."""
+    """Accepted for compatibility; has no effect."""
     safety_identifier: Name | None = None
+    """Accepted for compatibility; has no effect."""
     prompt_cache_key: Name | None = None
+    """Accepted for compatibility; prefixes are cached automatically."""
     prompt_cache_retention: Name | None = None
+    """Accepted for compatibility; has no effect."""
     prompt_cache_options: Annotated[dict[str, Any], Field(max_length=MAX_OPTIONS)] | None = None
+    """Accepted for compatibility; has no effect."""
     metadata: (
         Annotated[
             dict[
@@ -35,15 +41,24 @@ class IgnoredParameters(BaseModel):
         ]
         | None
     ) = None
+    """Accepted for compatibility; has no effect."""
     service_tier: Literal["auto", "default"] | None = None
+    """Accepted for compatibility; there is only one tier."""
     verbosity: Literal["low", "medium", "high"] | None = None
+    """Accepted for compatibility; has no effect."""
     parallel_tool_calls: bool | None = None
+    """Accepted for compatibility; has no effect."""
     store: Annotated[bool, Field(json_schema_extra={"const": False})] | None = None
-    """Nothing is stored, whatever is said; `true` is refused."""
+    """Responses are never stored; `true` is rejected."""
     modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
+    """The model generates text only."""
     reasoning_effort: Literal["none"] | None = None
+    """The model does not reason before it answers."""
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    """Only the empty list, as for `functions`."""
+    """Tools are not supported: only an empty list is accepted."""
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
+    """Functions are not supported: only an empty list is accepted."""
     tool_choice: Literal["none", "auto"] | None = None
+    """Accepted for compatibility; there are no tools."""
     function_call: Literal["none", "auto"] | None = None
+    """Accepted for compatibility; there are no functions."""

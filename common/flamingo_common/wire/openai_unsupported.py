@@ -1,8 +1,8 @@
-"""Parameters of OpenAI's chat API that change the answer and are not implemented.
+"""Parameters of OpenAI's chat API that would change the response but are not supported.
 
-Some are on one route and not on another. Ignoring one of these would hand back
-something other than what was asked for, so a request that sets it to more than
-its default is refused, by name. What may be ignored is in `flamingo_common.wire.openai_ignored`.
+Some are supported on one route only. Ignoring one of these would return something other
+than the client requested, so a request that sets one to a value other than its default is
+rejected, naming the parameter. Ignored ones are in `flamingo_common.wire.openai_ignored`.
 
 Pure.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from flamingo_common.errors import UnsupportedParameter
 
 
-def _set(value: Any) -> bool:
+def _is_set(value: Any) -> bool:
     return value not in (None, [], {}, "", False)
 
 
@@ -22,36 +22,36 @@ def _not_in(*allowed: Any) -> Callable[[Any], bool]:
 
 
 CHAT_ONLY = frozenset({"logprobs", "n", "top_logprobs"})
-"""What a chat has and the other routes have no place for in their answers."""
-NEEDS_SUPPORT: Mapping[str, Callable[[Any], bool]] = {
-    "audio": _set,
+"""Supported for chat only: the responses of the other routes have no fields for them."""
+IS_UNSUPPORTED: Mapping[str, Callable[[Any], bool]] = {
+    "audio": _is_set,
     "function_call": _not_in("none", "auto"),
-    "functions": _set,
-    "logprobs": _set,
+    "functions": _is_set,
+    "logprobs": _is_set,
     "modalities": _not_in([], ["text"]),
-    "moderation": _set,
+    "moderation": _is_set,
     "n": _not_in(1),
-    "prediction": _set,
+    "prediction": _is_set,
     "reasoning_effort": _not_in("none"),
     "service_tier": _not_in("auto", "default"),
-    "store": _set,
+    "store": _is_set,
     "tool_choice": _not_in("none", "auto"),
-    "tools": _set,
-    "top_logprobs": _set,
+    "tools": _is_set,
+    "top_logprobs": _is_set,
     "web_search_options": lambda value: value is not None,
 }
 
 
 def reject_unsupported(body: Mapping[str, Any], *, own: Collection[str] = ()) -> None:
-    """Raise for the first parameter that is not implemented.
+    """Reject a request that sets an unsupported parameter to other than its default.
 
-    `own` are fields that the route at hand has itself.
+    `own` are the parameters that the route supports.
 
     Raises:
-        UnsupportedParameter: names the parameter and the values that are allowed.
+        UnsupportedParameter: for the first such parameter; names it.
     """
-    for name, needs_support in NEEDS_SUPPORT.items():
-        if name in body and name not in own and needs_support(body[name]):
+    for name, is_unsupported in IS_UNSUPPORTED.items():
+        if name in body and name not in own and is_unsupported(body[name]):
             raise UnsupportedParameter(
-                f"{name} is not supported by this server; leave it out", param=name
+                f"{name} is not supported by this server; remove it from the request", param=name
             )

@@ -1,7 +1,7 @@
-"""The table of routes → an OpenAPI 3.1 document.
+"""Generates the OpenAPI 3.1 document from the table of routes.
 
-Request and answer types are described by pydantic, from the same classes that
-validate; so the document cannot promise what the server does not do.
+Pydantic describes the request and response types from the same classes that validate
+them, so the document cannot differ from what the server does.
 
 Pure.
 """
@@ -20,20 +20,20 @@ from flamingo_common.wire.requests import FORM_NAME, MAX_TEXT_CHARS
 from flamingo_common.wire.routes import METRICS, ErrorTypes, Route
 
 Json = dict[str, Any]
-TEMPLATE = "#/components/schemas/{model}"
-DESCRIPTION = """Serves NVIDIA's Music Flamingo: captions, answers and embeddings of up to 20
-minutes of music. OpenAI's clients can be pointed here; unknown fields are ignored, as OpenAI
-ignores them. Audio goes in as base64, as a URL, or as the part `file` of a form."""
+SCHEMA_REF = "#/components/schemas/{model}"
+DESCRIPTION = """NVIDIA's Music Flamingo: captions, answers to questions and embeddings for up to
+20 minutes of music. The API is compatible with OpenAI's clients; unknown fields are ignored, as
+in OpenAI's API. Audio is sent as base64, as a URL, or as the `file` part of a form."""
 SCALARS = frozenset({"boolean", "integer", "number", "string"})
 FILE = {
     "type": "string",
     "format": "binary",
-    "description": "WAV, FLAC, MP3, Ogg, Opus, M4A, AAC, WebM or AIFF; the bytes decide.",
+    "description": "WAV, FLAC, MP3, Ogg, Opus, M4A, AAC, WebM or AIFF; the format is detected.",
 }
 FORM_PROMPT = {
     "type": "string",
     "maxLength": MAX_TEXT_CHARS,
-    "description": "The question. Who has a conversation puts `messages` into `request` instead.",
+    "description": "Question about the file. For a conversation, set `messages` in `request`.",
 }
 ERROR = {
     "type": "object",
@@ -45,49 +45,55 @@ ERROR = {
             "properties": {
                 "message": {"type": "string"},
                 "type": {"enum": sorted({kind.type for kind in errors.BY_CODE.values()})},
-                "param": {"type": ["string", "null"], "description": "The first faulty field."},
+                "param": {"type": ["string", "null"], "description": "The first invalid field."},
                 "code": {"enum": sorted(errors.BY_CODE)},
             },
         }
     },
 }
-HEADERS = {
+REQUEST_ID_HEADERS = {
     REQUEST_ID_HEADER: {
-        "description": "Names the request in the log; one that you send is kept.",
+        "description": "Request ID, as in the server's log; a client can set it.",
         "required": True,
         "schema": {"type": "string"},
     }
 }
-WAITS = {
-    "Retry-After": {"description": "Whole seconds.", "schema": {"type": "string"}},
-    "retry-after-ms": {"description": "The same, exactly.", "schema": {"type": "string"}},
+RETRY_HEADERS = {
+    "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "string"}},
+    "retry-after-ms": {
+        "description": "Milliseconds to wait before a retry.",
+        "schema": {"type": "string"},
+    },
 }
 DEADLINE = {
     "name": DEADLINE_HEADER,
     "in": "header",
-    "description": "Milliseconds after which the answer is of no use.",
+    "description": "Milliseconds after which the client no longer needs the response.",
     "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
 }
-NO_RETRY = {
-    "x-should-retry": {"description": "Stops OpenAI's clients.", "schema": {"const": "false"}}
+NO_RETRY_HEADERS = {
+    "x-should-retry": {
+        "description": "`false`: OpenAI's clients do not retry.",
+        "schema": {"const": "false"},
+    }
 }
-FORM_LIMIT = "Plain fields of a form are text; `request` holds what is not, as JSON."
+FORM_DESCRIPTION = "Form fields are text; `request` has all other fields, as a JSON object."
 
 
 class _Schemas(GenerateJsonSchema):
-    """Pydantic's schemas, without a title that only repeats a field's name."""
+    """Pydantic's schemas, without titles that repeat a field's name."""
 
     def field_title_should_be_set(self, _: Any) -> bool:
         return False
 
 
 def document(routes: Sequence[Route], *, version: str) -> Json:
-    """Return the OpenAPI document of a server with these routes."""
+    """Return the OpenAPI document of a server with `routes`."""
     schemas = _schemas(routes)
     paths: dict[str, Json] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-    faults = {kind for route in routes for kind in route.error_types}
+    statuses = _statuses({kind for route in routes for kind in route.error_types})
     return {
         "openapi": "3.1.0",
         "info": {
@@ -102,13 +108,13 @@ def document(routes: Sequence[Route], *, version: str) -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas | {"Error": ERROR},
-            "responses": {str(status): _refusal(status) for status in _statuses(faults)},
-            "headers": HEADERS | WAITS | NO_RETRY,
+            "responses": {str(status): _error_response(status) for status in statuses},
+            "headers": REQUEST_ID_HEADERS | RETRY_HEADERS | NO_RETRY_HEADERS,
             "securitySchemes": {
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key, where the server asks for one.",
+                    "description": "API key, if the server requires one.",
                 }
             },
         },
@@ -116,12 +122,12 @@ def document(routes: Sequence[Route], *, version: str) -> Json:
 
 
 def _schemas(routes: Sequence[Route]) -> Json:
-    told: list[tuple[Any, JsonSchemaMode]] = []
+    models: list[tuple[Any, JsonSchemaMode]] = []
     for route in routes:
-        told += [(route.request, "validation")] if route.request else []
-        told += [(kind, "serialization") for kind in (route.response, route.event) if kind]
+        models += [(route.request, "validation")] if route.request else []
+        models += [(kind, "serialization") for kind in (route.response, route.event) if kind]
     _, made = models_json_schema(
-        list(dict.fromkeys(told)), ref_template=TEMPLATE, schema_generator=_Schemas
+        list(dict.fromkeys(models)), ref_template=SCHEMA_REF, schema_generator=_Schemas
     )
     schemas: Json = made["$defs"]
     for route in routes:
@@ -160,7 +166,7 @@ def _request_body(route: Route, schemas: Json) -> Json:
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"$ref": TEMPLATE.format(model=name)},
+                "schema": {"$ref": SCHEMA_REF.format(model=name)},
                 "examples": {key: {"value": value} for key, value in route.examples.items()},
             },
             "multipart/form-data": {
@@ -172,7 +178,7 @@ def _request_body(route: Route, schemas: Json) -> Json:
 
 
 def _fields(route: Route, schemas: Json) -> Json:
-    """Return what a form's part `request` may hold: all but the audio."""
+    """Return the schema of a form's part `request`: all fields except the audio."""
     assert route.request is not None
     schema: Json = copy.deepcopy(schemas[route.request.__name__])
     for name in route.file_replaces:
@@ -185,14 +191,14 @@ def _form(route: Route, schema: Json) -> Json:
     assert route.request is not None
     plain = {
         name: scalar
-        for name, told in schema["properties"].items()
+        for name, field in schema["properties"].items()
         if name not in {*IgnoredParameters.model_fields, *route.file_replaces}
-        and (scalar := _scalar(told)) is not None
+        and (scalar := _scalar(field)) is not None
     }
-    rest = {"$ref": TEMPLATE.format(model=f"{route.request.__name__}Fields")}
+    rest = {"$ref": SCHEMA_REF.format(model=f"{route.request.__name__}Fields")}
     form: Json = {
         "type": "object",
-        "description": FORM_LIMIT,
+        "description": FORM_DESCRIPTION,
         "required": ["file"],
         "propertyNames": {"pattern": FORM_NAME},
         "properties": {"file": FILE, **plain, "request": rest},
@@ -204,7 +210,7 @@ def _form(route: Route, schema: Json) -> Json:
 
 
 def _scalar(schema: Mapping[str, Any]) -> Json | None:
-    """Return the part of a field's schema that text can say; None when there is none."""
+    """Return the branch of a field's schema that a form's text can set; None without one."""
     options = schema.get("anyOf", [schema])
     scalars = [option for option in options if option.get("type") in SCALARS]
     if not scalars:
@@ -215,25 +221,25 @@ def _scalar(schema: Mapping[str, Any]) -> Json | None:
 
 def _responses(route: Route) -> Iterator[tuple[str, Json]]:
     if route.redirects_to:
-        location = {"description": "Relative.", "schema": {"const": route.redirects_to}}
-        headers = {"Location": location, **_headers(HEADERS)}
-        yield "302", {"description": route.summary, "headers": headers}
+        location = {"description": "Relative URL.", "schema": {"const": route.redirects_to}}
+        headers = {"Location": location, **_headers(REQUEST_ID_HEADERS)}
+        yield "302", {"description": "Redirect.", "headers": headers}
         return
     done: Json = {
-        "description": route.summary,
-        "headers": _headers(HEADERS),
+        "description": "Successful response.",
+        "headers": _headers(REQUEST_ID_HEADERS),
         "content": dict(_content(route)),
     }
     yield "200", done
     if route.not_ready:
-        yield "503", done | {"description": "Not now."}
+        yield "503", done | {"description": "Service unavailable."}
     for status in _statuses(route.error_types):
         yield str(status), {"$ref": f"#/components/responses/{status}"}
 
 
 def _content(route: Route) -> Iterator[tuple[str, Json]]:
     if route.response:
-        ref = TEMPLATE.format(model=route.response.__name__)
+        ref = SCHEMA_REF.format(model=route.response.__name__)
         yield "application/json", {"schema": {"$ref": ref}}
     if route.event:
         yield "text/event-stream", _stream(route.event.__name__)
@@ -242,37 +248,37 @@ def _content(route: Route) -> Iterator[tuple[str, Json]]:
 
 
 def _stream(event: str) -> Json:
-    """Describe one event; 3.1 has no word for the sequence of them."""
-    said = {
+    """Return the media type of a stream: OpenAPI 3.1 can describe only a single event."""
+    payload = {
         "contentMediaType": "application/json",
-        "contentSchema": {"$ref": TEMPLATE.format(model=event)},
+        "contentSchema": {"$ref": SCHEMA_REF.format(model=event)},
     }
     done = {"const": "[DONE]"}
     return {
         "schema": {
             "type": "object",
-            "description": "With `stream: true`: one event. The last one says `[DONE]`; an error"
-            " after the first comes as an Error, and no `[DONE]`. Comments are heartbeats.",
-            "properties": {"data": {"type": "string", "anyOf": [said, done]}},
+            "description": "One server-sent event, with `stream: true`. The last event is `[DONE]`;"
+            " an error ends the stream with an Error instead. Comments are heartbeats.",
+            "properties": {"data": {"type": "string", "anyOf": [payload, done]}},
         },
         "example": f"data: {{…}}\n\n{sse.DONE.decode()}",
     }
 
 
-def _statuses(faults: ErrorTypes) -> list[int]:
-    return sorted({kind.status for kind in faults})
+def _statuses(error_types: ErrorTypes) -> list[int]:
+    return sorted({kind.status for kind in error_types})
 
 
-def _refusal(status: int) -> Json:
+def _error_response(status: int) -> Json:
     kinds = [kind for kind in errors.BY_CODE.values() if kind.status == status]
     lines = [f"`{kind.code}`: {(kind.__doc__ or '').splitlines()[0]}" for kind in kinds]
     retried = any(kind.retryable for kind in kinds)
     return {
         "description": "\n\n".join(lines),
-        "headers": _headers(HEADERS | (WAITS if retried else NO_RETRY)),
+        "headers": _headers(REQUEST_ID_HEADERS | (RETRY_HEADERS if retried else NO_RETRY_HEADERS)),
         "content": {
             "application/json": {
-                "schema": {"$ref": TEMPLATE.format(model="Error")},
+                "schema": {"$ref": SCHEMA_REF.format(model="Error")},
                 "examples": {
                     kind.code: {"value": errors.to_body(kind((kind.__doc__ or "").splitlines()[0]))}
                     for kind in kinds

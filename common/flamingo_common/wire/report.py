@@ -1,4 +1,4 @@
-"""What a pod tells the router of its load (`GET /stats`), and the router of the fleet.
+"""Load reports of a pod (`GET /stats`), and the router's report of the fleet (`GET /fleet`).
 
 Pure.
 """
@@ -11,158 +11,175 @@ FLEET_VERSION = 2
 MAX_TIMINGS = 32
 MAX_REPORTED_CLIPS = 1024
 CLIP_HEADER = "x-flamingo-clip"
-"""The router's name for a request's clip; what a client sends under this name goes no further."""
+"""The router's name for a request's clip; the router drops the header if a client sends it."""
 PodState = Literal["starting", "loading", "warming", "ready", "draining", "stopped", "failed"]
 
 LoadingPhase = Literal["resolving", "downloading", "reading", "warming"]
 
 
 class Report(BaseModel):
-    """Base: a newer pod may say more than this router understands."""
+    """Base of all reports: fields of a newer server are ignored."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 class RequestTiming(Report):
-    """What one finished request took of the pod: the router learns its costs from these."""
+    """Compute time of one finished request, from which the router learns its cost model."""
 
     number: int = Field(ge=0)
-    """Counts the pod's finished requests, so that each report may repeat the last few."""
+    """Serial number of the request, since consecutive reports repeat timings."""
     route: str
+    """Path of the request."""
     num_windows: int = Field(ge=0)
-    """30 s windows that were computed; those that a cache held are not counted."""
+    """30 s windows that were encoded, without the cached ones."""
     num_tokens: int = Field(ge=0)
-    """Tokens written, by all choices."""
+    """Generated tokens, all choices together."""
     compute_s: float = Field(ge=0, allow_inf_nan=False)
-    """Its share of the pod's steps: seconds as if it had run alone."""
+    """Its share of the engine's time: seconds as if it had run alone."""
 
 
 class StartReport(Report):
-    """What the process took, in seconds, to become ready."""
+    """Seconds that the pod took to become ready, by phase."""
 
     fetch_s: float = Field(ge=0, allow_inf_nan=False)
-    """Finding the model's files, and downloading what was missing."""
+    """Resolving the model's files and downloading the missing ones."""
     load_s: float = Field(ge=0, allow_inf_nan=False)
-    """Reading them into the device's memory."""
+    """Loading the weights into the device's memory."""
     warm_s: float = Field(ge=0, allow_inf_nan=False)
-    """Until a warm-up clip was answered."""
+    """Answering a warm-up request."""
 
 
 class LoadReport(Report):
-    """One pod, now. `epoch` changes when the process restarts, `sequence` counts reports."""
+    """The current load of one pod."""
 
     model: str
+    """Id of the served model."""
     state: PodState
     epoch: str
+    """Identifies the process: it changes when the pod restarts."""
     sequence: int = Field(ge=0)
+    """Serial number of the report within an epoch."""
     backlog_s: float = Field(ge=0, allow_inf_nan=False)
-    """Predicted seconds until the pod has finished all it holds."""
+    """Predicted seconds until all requests in flight are finished."""
     queued_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Of these, encoding and prefill: what one more request waits for. None: it does not tell."""
+    """The part of the backlog that a new request waits for: encoding and prefill; null: unknown."""
     num_running: int = Field(ge=0)
+    """Sequences that are running in the engine."""
     num_waiting: int = Field(ge=0)
+    """Sequences that wait in the engine's queue."""
     window_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Measured seconds to encode and prefill one 30 s window; None before the first."""
+    """Measured seconds to encode and prefill one 30 s window; null before the first."""
     token_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Measured seconds per generated token; None before the first."""
+    """Measured seconds per generated token; null before the first."""
     num_kv_tokens: int | None = Field(default=None, ge=0)
-    """Tokens of keys and values that the pod can hold."""
+    """Size of the KV cache in tokens."""
     num_kv_tokens_used: int | None = Field(default=None, ge=0)
-    """Of these, tokens that belong to running sequences; what is only cached counts as free."""
+    """KV cache tokens of running sequences; cached prefixes count as free."""
     clips: list[str] = Field(default=[], max_length=MAX_REPORTED_CLIPS)
-    """Names, as the router sent them in `CLIP_HEADER`, of clips whose states are still cached."""
+    """Clips whose states are cached, by the names that the router sent in `x-flamingo-clip`."""
     timings: list[RequestTiming] = Field(default=[], max_length=MAX_TIMINGS)
-    """The last finished requests, oldest first."""
+    """Timings of the last finished requests, oldest first."""
     start: StartReport | None = None
-    """None until it is ready."""
+    """Start-up times; null until the pod is ready."""
 
 
 class LoadingStatus(Report):
-    """Where a pod that is not ready stands."""
+    """Loading progress of a pod that is not ready."""
 
     phase: LoadingPhase
     phase_s: float = Field(ge=0)
+    """Seconds since the phase began."""
     elapsed_s: float = Field(ge=0)
-    """Since the process began to load."""
+    """Seconds since loading began."""
     done_bytes: int = 0
+    """Bytes of this phase that are done."""
     total_bytes: int | None = None
-    """None where the phase is not counted in bytes."""
+    """Bytes of this phase; null if it is not measured in bytes."""
     left_s: float | None = Field(default=None, ge=0)
-    """Of this phase, at the pace it had; None where nothing can be said."""
+    """Estimated seconds until the phase ends; null if unknown."""
 
 
 class ReadyReport(Report):
-    """`GET /health/ready` of a pod: 200 when `ready`, else 503 with `Retry-After` and an error."""
+    """Readiness of a pod: status 200 if ready, otherwise 503 with `Retry-After` and an error."""
 
     status: PodState
     model: str
     commit: str | None = None
-    """The hub's commit whose files are served; None for a folder or a built-in model."""
+    """Commit of the Hugging Face repository; null for a local directory or a built-in model."""
     loading: LoadingStatus | None = None
-    """Only while it loads."""
+    """Only while the pod is loading."""
     error: dict[str, Any] | None = None
-    """What a request would get; only while it is not ready."""
+    """Error that a request would get; only while the pod is not ready."""
 
 
 class EndpointReport(Report):
-    """One pod as the router sees it."""
+    """One pod, as seen by the router."""
 
     address: str
     ready: bool
+    """Whether requests are sent to this pod."""
     backlog_s: float
+    """Predicted seconds until all requests sent to the pod are finished."""
     queued_s: float = 0.0
-    """Of the backlog, the prefill that one more request would wait for."""
+    """The part of the backlog that a new request waits for: encoding and prefill."""
     num_open: int
-    """Requests sent there and not yet settled."""
+    """Requests in flight to this pod."""
     speed: float = 1.0
-    """How many times as long as the usual pod of its model it takes."""
+    """Slowdown factor: compute time relative to the usual pod of the same model."""
     ejected: bool = False
-    """Whether the router leaves it alone for a while: it failed, or it is far too slow."""
+    """Whether the pod gets no requests for a while, because it failed or is far too slow."""
     reason: str = ""
     """Why it gets no work: the pod's own state, or `silent`, `set aside`, `leaving`, `ejected`."""
     num_clips: int = 0
-    """Clips whose states it holds."""
+    """Number of clips whose states the pod has cached."""
     load: LoadReport | None
-    """The pod's last word, without the clips' names; None when it is unknown or stale."""
+    """The pod's last load report, without the names of clips; null if there is no recent one."""
 
 
 class QueueReport(Report):
-    """What waits in this router, for a free pod or for a first one."""
+    """The router's queue: requests that wait for capacity, or for the first ready pod."""
 
     num: int = 0
+    """Number of queued requests."""
     audio_s: float = 0.0
+    """Seconds of audio in the queued requests."""
     work_s: float = 0.0
-    """Predicted seconds of one pod."""
+    """Predicted compute seconds of the queued requests on one pod."""
     oldest_s: float = 0.0
-    """How long the oldest has waited."""
+    """Seconds that the oldest request has waited."""
 
 
 class ArrivalReport(Report):
-    """What came in, per second, refused requests included."""
+    """Request arrivals per second, including rejected requests."""
 
     window_s: float
-    """Over how many seconds."""
+    """Seconds that the averages cover."""
     num: float
+    """Requests per second."""
     audio_s: float
+    """Seconds of audio per second."""
     work_s: float
-    """Predicted seconds of one pod: 3.0 keeps three pods busy."""
+    """Predicted compute seconds per second: 3.0 keeps three pods busy."""
 
 
 class FleetReport(Report):
-    """`GET /fleet`: all the pods of this router, and what they have to do.
+    """The pods that a router knows, their load, and the router's queue and arrivals.
 
-    An autoscaler adds up the routers' `queue` and `arrivals`; the endpoints are the same
-    in each. Fields are added, and never change their meaning within one `version`.
+    An autoscaler adds up `queue` and `arrivals` over all routers; the endpoints are the
+    same in each. Within a `version`, fields are added but never change their meaning.
     """
 
     version: int = FLEET_VERSION
+    """Version of this format."""
     endpoints: list[EndpointReport]
+    """The known pods."""
     queue: QueueReport = QueueReport()
+    """Requests queued in the router."""
     arrivals: list[ArrivalReport] = []
-    """Over the last minute, and over the last five."""
+    """Arrival rates over the last minute and over the last five minutes."""
     cold: bool = False
-    """Whether no pod is ready: then what waits is held for a first one."""
+    """Whether no pod is ready, so that requests are held for a cold start."""
     holding_s: float = 0.0
-    """For how long requests have been held with no pod ready; 0: none is."""
+    """Seconds since requests are held without a ready pod; 0 if none are."""
     completed_audio_s: float = 0.0
-    """Seconds of audio answered since this router started."""
+    """Seconds of audio in completed requests since the router started."""

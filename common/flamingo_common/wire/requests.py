@@ -1,8 +1,8 @@
-"""What a client may ask, field by field, with every bound.
+"""Request bodies, with the limits of every field.
 
-Unknown top-level fields are ignored, as OpenAI's own servers do: SDKs send
-`extra_body` keys there. A known field with a value this server does not
-implement is refused by name (`flamingo_common.wire.openai_unsupported`), never ignored.
+Unknown top-level fields are ignored, as OpenAI's servers do: SDKs send `extra_body`
+keys there. A field of OpenAI's API with an unsupported value is never ignored but
+rejected by name (`flamingo_common.wire.openai_unsupported`).
 
 Pure.
 """
@@ -35,17 +35,17 @@ MAX_TOKEN_ID_DIGITS = 9
 MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
 FORM_NAME = "^[a-zA-Z0-9_.-]{1,64}$"
-"""What a form's field may be called."""
+"""Pattern of a form field's name."""
 NULL: JsonDict = {"type": "null"}
 
 
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 8.0 is a whole one."""
+def _to_int(value: object) -> object:
+    """Return 8.0 as the integer 8: JSON has only one type of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WHOLE_NUMBER = BeforeValidator(_whole)
-"""Stands last, so that the bounds stay in the schema."""
+WHOLE_NUMBER = BeforeValidator(_to_int)
+"""Comes last in an annotation, so that the limits stay in the schema."""
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
@@ -56,10 +56,10 @@ EncodingFormat = Literal["float", "base64", "npy"]
 
 
 class RequestBody(BaseModel):
-    """Base of all that comes in: wrong types are errors, unknown fields are not.
+    """Base of all request bodies: wrong types are errors, unknown fields are ignored.
 
-    Strict, so that JSON means what the OpenAPI document says: `"1"` is no number. The
-    fields of a form are text and are read as what they say (`flamingo_common.wire.parse`).
+    Strict, as the OpenAPI document says: `"1"` is not a number. The fields of a form are
+    text and are converted (`flamingo_common.wire.parse`).
     """
 
     model_config = ConfigDict(
@@ -72,7 +72,7 @@ class RequestBody(BaseModel):
 
 
 def exactly_one_of(this: str, that: str) -> JsonDict:
-    """Return, for a schema, that of two fields just one is given."""
+    """Return the JSON schema keywords that require exactly one of two fields."""
     return {"oneOf": [_only(this, that), _only(that, this)]}
 
 
@@ -81,52 +81,54 @@ def _only(this: str, that: str) -> JsonDict:
 
 
 class AudioInput(RequestBody):
-    """One clip: base64 bytes (or a `data:` URL), or an `http(s)` URL; one of the two."""
+    """One clip: either `data` (base64 or a `data:` URL) or `url` (an `http(s)` URL)."""
 
     model_config = ConfigDict(json_schema_extra=exactly_one_of("data", "url"))
 
     data: str | None = None
-    """Base64, standard or URL-safe alphabet."""
+    """Base64 in the standard or URL-safe alphabet, or a `data:` URL."""
     url: Annotated[str, Field(max_length=8192)] | None = None
+    """`http(s)` URL that the server fetches the audio from."""
     format: Annotated[str, Field(max_length=64)] | None = None
-    """A hint; the bytes decide."""
+    """Ignored: the format is detected from the data."""
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> "AudioInput":
+    def _has_data_or_url(self) -> "AudioInput":
         if (self.data is None) == (self.url is None):
-            raise ValueError("give either data (base64) or url")
+            raise ValueError("exactly one of data (base64) and url is required")
         return self
 
 
 class AudioUrl(RequestBody):
-    """vLLM's way: `http(s)` or `data:` in one field. It may be as long as the audio."""
+    """An `http(s)` or `data:` URL, as in vLLM's API."""
 
     url: str
+    """A `data:` URL may be as long as the audio in base64."""
 
 
 class TextPart(RequestBody):
-    """Words."""
+    """Text of a message."""
 
     type: Literal["text"]
     text: Text
 
 
 class InputAudioPart(RequestBody):
-    """OpenAI's audio part."""
+    """An audio clip, in OpenAI's format."""
 
     type: Literal["input_audio"]
     input_audio: AudioInput
 
 
 class AudioUrlPart(RequestBody):
-    """vLLM's audio part."""
+    """An audio clip, in vLLM's format."""
 
     type: Literal["audio_url"]
     audio_url: AudioUrl
 
 
 class AudioPart(RequestBody):
-    """The audio part of the first Flamingo server."""
+    """An audio clip, in the format of the first Flamingo server."""
 
     type: Literal["audio"]
     audio: AudioInput
@@ -136,33 +138,33 @@ AnyAudioPart = InputAudioPart | AudioUrlPart | AudioPart
 Part = Annotated[TextPart | AnyAudioPart, Field(discriminator="type")]
 
 
-def _shape(content: object) -> str:
-    """Pick one branch of the union, so that a fault is told once, not once a branch."""
+def _content_tag(content: object) -> str:
+    """Return the union branch of `content`, so that an error is reported once, not per branch."""
     return "parts" if isinstance(content, list) else "text"
 
 
 Content = Annotated[
     Annotated[Text, Tag("text")]
     | Annotated[list[Part], Field(min_length=1, max_length=MAX_PARTS), Tag("parts")],
-    Discriminator(_shape),
+    Discriminator(_content_tag),
 ]
 
 
 class Message(RequestBody):
-    """One turn."""
+    """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
 
 
 def parts_of(message: Message) -> list[Part]:
-    """Return the parts of a turn; words alone are one part."""
+    """Return the parts of a message; a plain string is one text part."""
     content = message.content
     return [TextPart(type="text", text=content)] if isinstance(content, str) else content
 
 
 def audio_input_of(part: AnyAudioPart) -> AudioInput:
-    """Return the clip of a part, whoever's way of writing it that is."""
+    """Return the clip of an audio part of any format."""
     match part:
         case InputAudioPart():
             return part.input_audio
@@ -173,33 +175,36 @@ def audio_input_of(part: AnyAudioPart) -> AudioInput:
 
 
 class JsonSchema(RequestBody):
-    """OpenAI's wrapping of a schema. It is enforced to the letter, `strict` or not."""
+    """A JSON schema, as OpenAI wraps it. It is always enforced strictly."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    """Required by OpenAI's API; has no effect."""
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    """The JSON schema that the generated text conforms to."""
     strict: bool | None = None
+    """Has no effect: the schema is always enforced."""
 
 
 class ResponseFormat(RequestBody):
-    """What the answer's text must be."""
+    """Format of the generated text."""
 
     type: Literal["text", "json_object", "json_schema"]
+    """`text`: unconstrained. `json_object`: a JSON object. `json_schema`: JSON of that schema."""
     json_schema: Annotated[JsonSchema | None, Field(validate_default=True)] = None
+    """Required with the type `json_schema`."""
 
     @field_validator("json_schema")
     @classmethod
-    def _is_there_when_named(
-        cls, value: JsonSchema | None, info: ValidationInfo
-    ) -> JsonSchema | None:
+    def _required_by_type(cls, value: JsonSchema | None, info: ValidationInfo) -> JsonSchema | None:
         if value is None and info.data.get("type") == "json_schema":
-            raise ValueError("is required with type json_schema")
+            raise ValueError("is required if type is json_schema")
         return value
 
 
-def _number_keys(value: object) -> object:
-    """Refuse keys that are no token ids in one sentence, which repeats none of them."""
+def _check_token_ids(value: object) -> object:
+    """Reject keys that are not token ids with one message, which repeats none of them."""
     if isinstance(value, dict) and not all(_is_token_id(str(key)) for key in value):
-        raise ValueError("each key is a token id, digits in quotes")
+        raise ValueError("each key must be a token id: up to 9 digits, as a string")
     return value
 
 
@@ -207,29 +212,33 @@ def _is_token_id(key: str) -> bool:
     return key.isascii() and key.isdecimal() and len(key) <= MAX_TOKEN_ID_DIGITS
 
 
-def _list(value: object) -> object:
+def _to_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
 class GenerationOptions(RequestBody, IgnoredParameters):
-    """How the answer's tokens are chosen. Unset means the checkpoint's own default."""
+    """Options of text generation. An unset one has the checkpoint's default."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """Unset means the one model served."""
+    """Model id; default: the model that is served."""
     truncate: bool = False
-    """Hear the beginning of a clip that is too long, and say so, instead of refusing it."""
+    """Use the beginning of a clip that exceeds the maximum length, instead of rejecting it."""
     max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None = None
+    """Maximum number of tokens to generate."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """0 is greedy."""
+    """Sampling temperature; 0 is greedy decoding."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Sample from the most likely tokens whose probabilities add up to `top_p`."""
     top_k: Annotated[int, Field(ge=1, le=1_000_000), WHOLE_NUMBER] | None = None
+    """Sample from the `top_k` most likely tokens."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Exclude tokens less likely than `min_p` times the most likely one."""
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
-    """Of all that was read or said; 1 is none."""
+    """Penalty on tokens of the prompt and of the generated text; 1 is off."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    """For each time that a token was said."""
+    """Penalty on each occurrence of a token in the generated text; 0 is off."""
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    """For a token that was said at all."""
+    """Penalty on tokens that occur in the generated text; 0 is off."""
     logit_bias: (
         Annotated[
             dict[Annotated[int, Strict(strict=False)], Annotated[float, Field(ge=-100, le=100)]],
@@ -237,79 +246,91 @@ class GenerationOptions(RequestBody, IgnoredParameters):
                 max_length=MAX_BIASES,
                 json_schema_extra={"propertyNames": {"pattern": "^[0-9]{1,9}$"}},
             ),
-            BeforeValidator(_number_keys),
+            BeforeValidator(_check_token_ids),
         ]
         | None
     ) = None
-    """By token id. The pod knows which ids there are."""
+    """Bias added to the logits, by token id (a string of digits)."""
     seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE_NUMBER] | None = None
+    """Seed of the random number generator, for reproducible sampling."""
     response_format: ResponseFormat | None = None
+    """Constrain the generated text to JSON."""
     stop: Annotated[
-        Stops | None, BeforeValidator(_list, json_schema_input_type=Stop | Stops | None)
+        Stops | None, BeforeValidator(_to_list, json_schema_input_type=Stop | Stops | None)
     ] = None
+    """Up to 4 strings that end the generation; they are not part of the text."""
     stream: bool | None = None
-    """Answer with server-sent events, as the words come."""
+    """Stream the response as server-sent events while it is generated."""
 
 
 class StreamOptions(RequestBody):
-    """OpenAI's `stream_options`."""
+    """Options of a streamed response, as in OpenAI's API."""
 
     include_usage: bool | None = None
-    """End with an event that has no choices and the `usage`."""
+    """Send a last event with the `usage` and an empty list of choices."""
     include_obfuscation: bool | None = None
-    """Accepted; nothing is padded."""
+    """Accepted for compatibility; events are never padded."""
 
 
 class ChatRequest(GenerationOptions):
-    """`POST /v1/chat/completions`."""
+    """Request body of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    """The conversation so far."""
     max_completion_tokens: (
         Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None
     ) = None
-    """Wins over `max_tokens`, its older name."""
+    """Maximum number of tokens to generate; takes precedence over `max_tokens`."""
     stream_options: StreamOptions | None = None
+    """Options for `stream: true`."""
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES), WHOLE_NUMBER] | None = None
-    """How many answers; with a seed, each has its own: seed, seed + 1, …"""
+    """Number of choices to generate. With a seed they have the seeds seed, seed + 1, …"""
     logprobs: bool | None = None
+    """Return the log probability of each generated token."""
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE_NUMBER] | None = None
+    """Number of alternative tokens per position; requires `logprobs`."""
 
     @field_validator("top_logprobs")
     @classmethod
     def _needs_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value and not info.data.get("logprobs"):
-            raise ValueError("needs logprobs: true")
+            raise ValueError("requires logprobs: true")
         return value
 
 
 class CaptionRequest(GenerationOptions):
-    """`POST /v1/audio/captions`. `prompt` replaces the style's words."""
+    """Request body of `POST /v1/audio/captions`."""
 
     audio: AudioInput
     style: Style = "detailed"
+    """Level of detail of the caption."""
     prompt: Text | None = None
+    """Prompt to use instead of the style's."""
 
 
 class EmbeddingOptions(RequestBody):
-    """Which embedding, and how it is written."""
+    """Options of embeddings."""
 
     layer: Layer = "encoder"
-    """`encoder`: the audio encoder's own states. `projector`: what the language model hears."""
+    """`encoder`: output of the audio encoder. `projector`: input of the language model."""
     pooling: Pooling = "none"
-    """`none`: one row a frame (25 a second). `mean`: one row a clip."""
+    """`none`: one row per frame (25 per second). `mean`: one row per clip."""
     encoding_format: EncodingFormat = "float"
+    """`float`: lists of numbers. `base64`: little-endian float32. `npy`: a NumPy file."""
     truncate: bool = False
-    """Hear the beginning of a clip that is too long, and say so, instead of refusing it."""
+    """Use the beginning of a clip that exceeds the maximum length, instead of rejecting it."""
 
 
 class EmbeddingRequest(EmbeddingOptions):
-    """`POST /v1/audio/embeddings`."""
+    """Request body of `POST /v1/audio/embeddings`."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Model id; default: the model that is served."""
     audio: AudioInput
 
 
 class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
-    """`POST /v1/audio/analyze`: a caption and an embedding from one encoding of the clip."""
+    """Request body of `POST /v1/audio/analyze`: caption and embed a clip that is encoded once."""
 
     encoding_format: Literal["float", "base64"] = "float"
+    """`float`: lists of numbers. `base64`: little-endian float32."""

@@ -1,4 +1,4 @@
-"""What a pod answers. OpenAI's shapes where OpenAI has one.
+"""Response bodies, in OpenAI's format where OpenAI has one.
 
 Pure.
 """
@@ -10,46 +10,48 @@ from pydantic import BaseModel, ConfigDict, Field
 from flamingo_common.wire.requests import Layer, Pooling
 
 METRICS_HEADER = "x-flamingo-metrics"
+"""Request header that adds `metrics` to the response."""
 FinishReason = Literal["stop", "length"]
 
 
 def is_none(value: object) -> bool:
-    """Return whether a field has nothing to say."""
+    """Return whether a field is unset, so that it is omitted."""
     return value is None
 
 
 def is_false(value: object) -> bool:
-    """Return whether a field says only that nothing unusual happened."""
+    """Return whether a flag is unset, so that it is omitted."""
     return value is False
 
 
 class ResponseBody(BaseModel):
-    """Base: a client reads answers of a newer server too."""
+    """Base of all response bodies: a client ignores the fields of a newer server."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
 class PromptTokensDetails(ResponseBody):
-    """What the prompt's tokens are."""
+    """Prompt tokens by kind."""
 
     audio_tokens: int = 0
     text_tokens: int = 0
     cached_tokens: int = 0
+    """Tokens whose KV states were cached."""
 
 
 class AudioUsage(ResponseBody):
-    """What was heard."""
+    """Seconds of audio that were processed."""
 
     audio_seconds: float
     """Decoded seconds of audio."""
     audio_truncated: bool = Field(default=False, exclude_if=is_false)
-    """Whether there was more, left out because the request said `truncate`."""
+    """Whether the end of the clip was cut off, because the request sets `truncate`."""
     truncated_seconds: float | None = Field(default=None, exclude_if=is_none)
-    """How much more, by the file's header: it is not decoded. None if that cannot be right."""
+    """Seconds that were cut off, by the file's header; null if the header is implausible."""
 
 
 class Usage(AudioUsage):
-    """What a request took."""
+    """Tokens and audio that a request used."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -58,54 +60,57 @@ class Usage(AudioUsage):
 
 
 class RequestMetrics(ResponseBody):
-    """How long an answer took, for who asks for it with `METRICS_HEADER`."""
+    """Timings of a request, returned if it has the header `x-flamingo-metrics`."""
 
     time_to_first_token_ms: float
-    """From a decoded clip to the first token."""
+    """From the decoded clip to the first token."""
     queue_time_ms: float
+    """Time that the request waited in the engine's queue."""
     generation_time_ms: float
-    """From the first token to the last."""
+    """From the first token to the last one."""
     mean_itl_ms: float | None
-    """Between two tokens of a choice, on average; null for fewer than two."""
+    """Mean inter-token latency of a choice; null for fewer than two tokens."""
     tokens_per_second: float | None
+    """Generated tokens per second from the decoded clip on; null for fewer than two tokens."""
     audio_decode_ms: float
+    """Time to decode the audio."""
     compute_ms: float
-    """The request's share of the engine's time."""
+    """The request's share of the engine's compute time."""
 
 
 class AssistantMessage(ResponseBody):
-    """The answer's words."""
+    """The generated message."""
 
     role: Literal["assistant"] = "assistant"
     content: str
 
 
 class TopLogprob(ResponseBody):
-    """A token that might have come, and how likely the model held it."""
+    """A candidate token and its log probability."""
 
     token: str
-    """Its own text; bytes that are no whole character read as U+FFFD."""
+    """Text of the token; an incomplete character is U+FFFD."""
     logprob: float
     bytes: list[int] | None
-    """None for an id that the tokenizer has no token for."""
+    """UTF-8 bytes of the token; null for an id without a token."""
 
 
 class TokenLogprob(TopLogprob):
-    """A token that came."""
+    """A generated token, its log probability and the alternatives."""
 
     top_logprobs: list[TopLogprob]
-    """Likeliest first; as many as were asked for."""
+    """The most likely tokens at this position, most likely first."""
 
 
 class Logprobs(ResponseBody):
-    """One entry for each token of the answer, end-of-sequence left out."""
+    """Log probabilities of the generated tokens, without the end-of-sequence token."""
 
     content: list[TokenLogprob]
     refusal: None = None
 
 
 class Choice(ResponseBody):
-    """One of the answers."""
+    """One of the generated choices."""
 
     index: int = 0
     message: AssistantMessage
@@ -114,7 +119,7 @@ class Choice(ResponseBody):
 
 
 class ChatCompletion(ResponseBody):
-    """`POST /v1/chat/completions`."""
+    """Response of `POST /v1/chat/completions`."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -126,14 +131,14 @@ class ChatCompletion(ResponseBody):
 
 
 class Delta(ResponseBody):
-    """What a chunk adds; what it does not add is left out, as OpenAI leaves it out."""
+    """What a chunk adds to the message; other fields are omitted, as in OpenAI's API."""
 
     role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
     content: str | None = Field(default=None, exclude_if=is_none)
 
 
 class ChunkChoice(ResponseBody):
-    """A chunk's part of one of the answers."""
+    """A chunk of one of the choices."""
 
     index: int = 0
     delta: Delta
@@ -142,7 +147,7 @@ class ChunkChoice(ResponseBody):
 
 
 class ChatCompletionChunk(ResponseBody):
-    """One event of a chat stream; the one with usage has no choices."""
+    """One event of a chat stream; the event with the usage has no choices."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -154,7 +159,7 @@ class ChatCompletionChunk(ResponseBody):
 
 
 class Caption(ResponseBody):
-    """`POST /v1/audio/captions`."""
+    """Response of `POST /v1/audio/captions`."""
 
     id: str
     object: Literal["audio.caption"] = "audio.caption"
@@ -167,7 +172,7 @@ class Caption(ResponseBody):
 
 
 class CaptionChunk(ResponseBody):
-    """One event of a caption or analysis stream; the last one has the reason and the usage."""
+    """One event of a caption or analysis stream; the last has `finish_reason` and `usage`."""
 
     id: str
     object: Literal["audio.caption.chunk"] = "audio.caption.chunk"
@@ -178,26 +183,26 @@ class CaptionChunk(ResponseBody):
     usage: Usage | None = None
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
     embedding: "EmbeddingData | None" = Field(default=None, exclude_if=is_none)
-    """Only in the last event of an analysis."""
+    """Only in the last event of an analysis stream."""
 
 
 class EmbeddingData(ResponseBody):
-    """One clip's embedding: rows of `shape[1]` float32 values, row-major."""
+    """The embedding of one clip: `shape[0]` rows of `shape[1]` float32 values."""
 
     object: Literal["embedding"] = "embedding"
     index: int = 0
     embedding: list[list[float]] | str
-    """Rows of numbers, or base64 of little-endian float32."""
+    """Rows of numbers, or base64 of little-endian float32 in row-major order."""
     shape: tuple[int, int]
     dtype: Literal["float32"] = "float32"
     layer: Layer
     pooling: Pooling
     frame_timestamps: list[float] | None = None
-    """Where each frame starts, in seconds; None when pooled."""
+    """Start of each frame in seconds; null for a pooled embedding."""
 
 
 class EmbeddingUsage(AudioUsage):
-    """What an embedding took."""
+    """Tokens and audio that an embedding used."""
 
     prompt_tokens: int
     total_tokens: int
@@ -205,7 +210,7 @@ class EmbeddingUsage(AudioUsage):
 
 
 class EmbeddingList(ResponseBody):
-    """`POST /v1/audio/embeddings`."""
+    """Response of `POST /v1/audio/embeddings`."""
 
     id: str
     object: Literal["list"] = "list"
@@ -216,16 +221,16 @@ class EmbeddingList(ResponseBody):
 
 
 class OpenAIEmbedding(ResponseBody):
-    """One clip's embedding, pooled to one row."""
+    """The embedding of one clip, pooled to one vector."""
 
     object: Literal["embedding"] = "embedding"
     index: int
     embedding: list[float] | str
-    """Numbers, or base64 of little-endian float32."""
+    """A list of numbers, or base64 of little-endian float32."""
 
 
 class OpenAIEmbeddingList(ResponseBody):
-    """`POST /v1/embeddings`."""
+    """Response of `POST /v1/embeddings`."""
 
     object: Literal["list"] = "list"
     data: list[OpenAIEmbedding]
@@ -234,7 +239,7 @@ class OpenAIEmbeddingList(ResponseBody):
 
 
 class Analysis(ResponseBody):
-    """`POST /v1/audio/analyze`."""
+    """Response of `POST /v1/audio/analyze`."""
 
     id: str
     object: Literal["audio.analysis"] = "audio.analysis"
@@ -248,43 +253,47 @@ class Analysis(ResponseBody):
 
 
 class ModelCard(ResponseBody):
-    """One model served, with what a client must know of it."""
+    """A served model and its limits."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
     max_audio_seconds: float
+    """Longest clip that is accepted without `truncate`."""
     context_tokens: int
+    """Maximum number of prompt and generated tokens together."""
     embedding_dimensions: dict[Layer, int]
+    """Embedding size by layer."""
     random_weights: bool = False
-    """True for the built-in models: their words mean nothing."""
+    """Whether the weights are random, as those of the built-in models: the text is meaningless."""
     commit: str | None = None
-    """The hub's commit that is served; None for a folder or a built-in model."""
+    """Commit of the Hugging Face repository; null for a local directory or a built-in model."""
 
 
 class ModelList(ResponseBody):
-    """`GET /v1/models`."""
+    """Response of `GET /v1/models`."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]
 
 
 def to_json_dict(body: ResponseBody) -> dict[str, Any]:
-    """Return `body` as a JSON-ready dict, `null` fields kept as OpenAI keeps them."""
+    """Return `body` as a JSON-compatible dict, with `null` fields as in OpenAI's API."""
     return body.model_dump(mode="json")
 
 
 class Health(ResponseBody):
-    """`GET /health`, and its two halves."""
+    """Response of the health checks."""
 
     status: str
     ready: int | None = Field(default=None, exclude_if=is_none)
-    """Only of a router: how many of its endpoints take work."""
+    """Number of endpoints that are ready; only from a router."""
     endpoints: int | None = Field(default=None, exclude_if=is_none)
+    """Number of known endpoints; only from a router."""
 
 
 class Version(ResponseBody):
-    """`GET /version`."""
+    """Response of `GET /version`."""
 
     version: str

@@ -1,6 +1,6 @@
-"""Every route of a pod and of a router, once: what it takes, and what it answers.
+"""The table of all routes of pods and routers, with their request and response types.
 
-The OpenAPI document is written from this table, with the types that validate.
+The OpenAPI document is generated from it.
 
 Pure.
 """
@@ -25,13 +25,13 @@ from flamingo_common.wire.requests import (
 Tag = Literal["Music", "OpenAI", "Service", "Pages"]
 ErrorTypes = Collection[type[errors.FlamingoError]]
 UNDOCUMENTED_ERRORS = frozenset({errors.NotFound, errors.MethodNotAllowed})
-"""What no documented route says of itself."""
+"""Errors of paths and methods that do not exist, which no route documents."""
 INFERENCE_ERRORS: ErrorTypes = [
     kind for kind in errors.BY_CODE.values() if kind not in UNDOCUMENTED_ERRORS
 ]
-"""What work may be refused with."""
+"""Errors of the inference routes."""
 AUTH_ERRORS: ErrorTypes = [kind for kind in INFERENCE_ERRORS if kind.status in {401, 403}]
-"""What a caller is told who has no key, or one that may not do this."""
+"""Errors of routes that require an API key."""
 MODELS_ERRORS: ErrorTypes = [
     *AUTH_ERRORS,
     *(kind for kind in INFERENCE_ERRORS if not issubclass(kind, errors.BadRequest)),
@@ -40,36 +40,36 @@ HTML = "text/html"
 NPY = "application/x-npy"
 METRICS = "text/plain"
 SILENCE = "UklGRrQBAABXQVZFZm10IBAAAAABAAEAoA8AAKAPAAABAAgAZGF0YZABAACA" + "gICA" * 133
-"""A tenth of a second of nothing as WAV, in base64: so that every example can be tried."""
+"""A WAV file of 0.1 s of silence in base64, so that every example can be tried."""
 AUDIO = {"data": SILENCE}
 INPUT_AUDIO = {"type": "input_audio", "input_audio": {"data": SILENCE, "format": "wav"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One method of one path."""
+    """One method of one path, with its request, responses and errors."""
 
     path: str
     tag: Tag
     summary: str
     method: Literal["GET", "POST"] = "GET"
     response: type[BaseModel] | None = None
-    """JSON of this type; None where `media_types` says it all."""
+    """Type of the JSON response; None if only `media_types` are returned."""
     media_types: Collection[str] = ()
-    """Other media types that a client can ask for, or the only one."""
+    """Media types that the route returns instead of JSON, or that a client can request."""
     event: type[BaseModel] | None = None
-    """What each event of a stream holds."""
+    """Type of each event of a streamed response."""
     request: type[RequestBody] | None = None
     file_replaces: Collection[str] = ()
-    """The fields that a form's part `file` stands in for."""
+    """Fields that the `file` part of a form replaces."""
     form_prompt_field: str | None = None
-    """A field that only a form has: what to ask about the file."""
+    """Field with the prompt about the file, which only a form has."""
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     error_types: ErrorTypes = ()
     not_ready: type[BaseModel] | None = None
-    """The body of 503 that is no error: the same as of 200."""
+    """Type of the 503 response of a health check, which is not an error object."""
     redirects_to: str | None = None
-    """Where it redirects to, instead of answering."""
+    """Target of a redirect."""
 
 
 INFERENCE = (
@@ -77,14 +77,14 @@ INFERENCE = (
         method="POST",
         path="/v1/chat/completions",
         tag="OpenAI",
-        summary="Answer a conversation, about one clip or about none",
+        summary="Create a chat completion about a clip, or about text only",
         request=ChatRequest,
         response=responses.ChatCompletion,
         event=responses.ChatCompletionChunk,
         file_replaces=("messages",),
         form_prompt_field="prompt",
         examples={
-            "a question about a clip": {
+            "question about a clip": {
                 "messages": [
                     {
                         "role": "user",
@@ -93,7 +93,7 @@ INFERENCE = (
                 ],
                 "max_completion_tokens": 8,
             },
-            "a stream": {
+            "stream": {
                 "messages": [{"role": "user", "content": "Name a genre."}],
                 "stream": True,
                 "stream_options": {"include_usage": True},
@@ -106,13 +106,13 @@ INFERENCE = (
         method="POST",
         path="/v1/embeddings",
         tag="OpenAI",
-        summary="Embed clips, one vector each, as OpenAI's clients ask for it",
+        summary="Create one embedding vector per clip (OpenAI-compatible)",
         request=OpenAIEmbeddingRequest,
         response=responses.OpenAIEmbeddingList,
         file_replaces=("input", "messages"),
         examples={
-            "a data: URL": {"input": f"data:audio/wav;base64,{SILENCE}"},
-            "a list of parts": {"input": [INPUT_AUDIO], "encoding_format": "base64"},
+            "data: URL": {"input": f"data:audio/wav;base64,{SILENCE}"},
+            "list of audio parts": {"input": [INPUT_AUDIO], "encoding_format": "base64"},
         },
         error_types=INFERENCE_ERRORS,
     ),
@@ -120,19 +120,19 @@ INFERENCE = (
         method="POST",
         path="/v1/audio/captions",
         tag="Music",
-        summary="Describe a clip",
+        summary="Caption a clip",
         request=CaptionRequest,
         response=responses.Caption,
         event=responses.CaptionChunk,
         file_replaces=("audio",),
-        examples={"a short one": {"audio": AUDIO, "style": "brief", "max_tokens": 8}},
+        examples={"brief caption": {"audio": AUDIO, "style": "brief", "max_tokens": 8}},
         error_types=INFERENCE_ERRORS,
     ),
     Route(
         method="POST",
         path="/v1/audio/embeddings",
         tag="Music",
-        summary="Embed a clip, 25 rows a second, or one",
+        summary="Embed a clip: 25 rows per second, or one row",
         request=EmbeddingRequest,
         response=responses.EmbeddingList,
         media_types=(NPY,),
@@ -144,12 +144,12 @@ INFERENCE = (
         method="POST",
         path="/v1/audio/analyze",
         tag="Music",
-        summary="Describe and embed a clip that is encoded once",
+        summary="Caption and embed a clip in one request",
         request=AnalyzeRequest,
         response=responses.Analysis,
         event=responses.CaptionChunk,
         file_replaces=("audio",),
-        examples={"both": {"audio": AUDIO, "pooling": "mean", "max_tokens": 8}},
+        examples={"caption and embedding": {"audio": AUDIO, "pooling": "mean", "max_tokens": 8}},
         error_types=INFERENCE_ERRORS,
     ),
 )
@@ -157,14 +157,14 @@ MODELS = (
     Route(
         path="/v1/models",
         tag="OpenAI",
-        summary="The model that is served, with its limits",
+        summary="List the served model and its limits",
         response=responses.ModelList,
         error_types=MODELS_ERRORS,
     ),
     Route(
         path="/v1/models/{id}",
         tag="OpenAI",
-        summary="One model; an id may contain a slash",
+        summary="Get one model; the id may contain a slash",
         response=responses.ModelCard,
         error_types=[*MODELS_ERRORS, errors.ModelNotFound],
     ),
@@ -175,12 +175,12 @@ HEALTH: Mapping[str, ErrorTypes] = {"/health": AUTH_ERRORS, "/health/ready": ()}
 
 
 def _health(response: type[BaseModel]) -> tuple[Route, ...]:
-    """Return the two paths that say whether work is taken; of a pod also where loading stands."""
+    """Return the two readiness routes; `response` is the type of both statuses."""
     return tuple(
         Route(
             path=path,
             tag="Service",
-            summary="Whether work is taken",
+            summary="Readiness: whether requests are accepted",
             response=response,
             not_ready=response,
             error_types=faults,
@@ -193,60 +193,59 @@ STATUS = (
     Route(
         path="/health/live",
         tag="Service",
-        summary="Fails when the process must be replaced",
+        summary="Liveness: fails if the process must be restarted",
         response=responses.Health,
         not_ready=responses.Health,
     ),
     Route(
         path="/version",
         tag="Service",
-        summary="The release",
+        summary="Version of the server",
         response=responses.Version,
         error_types=AUTH_ERRORS,
     ),
     Route(
         path="/metrics",
         tag="Service",
-        summary="For Prometheus",
+        summary="Metrics for Prometheus",
         media_types=(METRICS,),
         error_types=AUTH_ERRORS,
     ),
     Route(
         path="/openapi.json",
         tag="Service",
-        summary="This document",
+        summary="This OpenAPI document",
         media_types=("application/json",),
     ),
 )
 PAGES = (
-    Route(path="/", tag="Pages", summary="Leads to the page", redirects_to="ui/"),
-    Route(path="/ui", tag="Pages", summary="Leads to the page", redirects_to="ui/"),
-    Route(
-        path="/ui/", tag="Pages", summary="The page: drop a song, ask about it", media_types=(HTML,)
-    ),
+    Route(path="/", tag="Pages", summary="Redirects to the web page", redirects_to="ui/"),
+    Route(path="/ui", tag="Pages", summary="Redirects to the web page", redirects_to="ui/"),
+    Route(path="/ui/", tag="Pages", summary="Web page to try the API", media_types=(HTML,)),
     Route(
         path="/ui/here.json",
         tag="Pages",
-        summary="What else this server has",
+        summary="Features of this server, for the web page",
         media_types=("application/json",),
     ),
     Route(
         path="/ui/{name}",
         tag="Pages",
-        summary="The page's files",
+        summary="Files of the web page",
         media_types=("*/*",),
         error_types=[errors.NotFound],
     ),
     Route(
-        path="/docs", tag="Pages", summary="Leads to this document, to read", redirects_to="docs/"
+        path="/docs",
+        tag="Pages",
+        summary="Redirects to the API documentation",
+        redirects_to="docs/",
     ),
-    Route(
-        path="/docs/", tag="Pages", summary="This document, to read and to try", media_types=(HTML,)
-    ),
+    Route(path="/docs/", tag="Pages", summary="Interactive API documentation", media_types=(HTML,)),
     Route(
         path="/docs/{name}",
         tag="Pages",
-        summary="The files of the document's page",
+        summary="Files of the API documentation",
         media_types=("*/*",),
         error_types=[errors.NotFound],
     ),
@@ -258,7 +257,7 @@ POD = (
     Route(
         path="/stats",
         tag="Service",
-        summary="The pod's load, as the router asks for it",
+        summary="Load report of the pod, as polled by the router",
         response=report.LoadReport,
         error_types=AUTH_ERRORS,
     ),
@@ -269,14 +268,14 @@ ROUTER = (
     Route(
         path="/stats",
         tag="Service",
-        summary="The same as /fleet",
+        summary="Same as /fleet",
         response=report.FleetReport,
         error_types=AUTH_ERRORS,
     ),
     Route(
         path="/fleet",
         tag="Service",
-        summary="The pods and what they have left to do",
+        summary="State of the fleet: pods, their load, queue and arrivals",
         response=report.FleetReport,
         error_types=AUTH_ERRORS,
     ),
