@@ -19,12 +19,12 @@ from flamingo_common.service import auth, cors, exposition, http, logs
 from flamingo_operator.cluster import kopf_events
 from flamingo_operator.cluster.kube import KubeClient, load_configuration
 from flamingo_operator.cluster.store import Store
-from flamingo_operator.leader import Leading
+from flamingo_operator.leader import Leader
 from flamingo_operator.lease import Lease
 from flamingo_operator.manifests.common import Release
-from flamingo_operator.polling.pods_load import PodsLoad
-from flamingo_operator.polling.router_polling import Listening
-from flamingo_operator.polling.routers_load import RoutersLoad
+from flamingo_operator.polling.pod_load_client import PodLoadClient
+from flamingo_operator.polling.router_load_client import RouterLoadClient
+from flamingo_operator.polling.router_poller import RouterPoller
 from flamingo_operator.reconcile import Reconciler
 from flamingo_operator.settings import Settings
 from flamingo_operator.telemetry.metrics import Metrics
@@ -38,7 +38,7 @@ class OperatorState:
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    leading: Leading | None = None
+    leader: Leader | None = None
     has_failed: bool = False
     """Leadership was lost, or a bug ended it: the process exits with status 1."""
 
@@ -66,14 +66,14 @@ async def drain(app: web.Application) -> None:
 
 async def _live(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    is_live = not state.has_failed and (state.leading is None or state.leading.is_live())
+    is_live = not state.has_failed and (state.leader is None or state.leader.is_live())
     return web.json_response({"live": is_live}, status=200 if is_live else 503)
 
 
 async def _ready(request: web.Request) -> web.Response:
-    leading = request.app[STATE].leading
-    is_ready = leading is None or leading.is_synced
-    body = {"ready": is_ready, "leading": leading is not None}
+    leader = request.app[STATE].leader
+    is_ready = leader is None or leader.is_synced
+    body = {"ready": is_ready, "leading": leader is not None}
     return web.json_response(body, status=200 if is_ready else 503)
 
 
@@ -133,43 +133,43 @@ async def _lead(
     store = Store(changed=queue.add)
     key = settings.observe_key.get_secret_value() if settings.observe_key else None
     async with (
-        contextlib.aclosing(PodsLoad(key)) as pods_load,
-        contextlib.aclosing(RoutersLoad(key)) as routers_load,
+        contextlib.aclosing(PodLoadClient(key)) as pod_load_client,
+        contextlib.aclosing(RouterLoadClient(key)) as router_load_client,
     ):
-        listening = Listening(
-            store, routers_load, state.metrics, queue.add, settings.router_poll_interval_s
+        router_poller = RouterPoller(
+            store, router_load_client, state.metrics, queue.add, settings.router_poll_interval_s
         )
         release = Release(settings.server_image, settings.router_image, settings.operator_namespace)
         reconciler = Reconciler(
             kube,
             store,
             release,
-            pods_load,
-            listening,
+            pod_load_client,
+            router_poller,
             state.metrics,
             settings.identity or "operator",
         )
-        state.leading = Leading(kube, settings, store, queue, reconciler, state.metrics, login)
+        state.leader = Leader(kube, settings, store, queue, reconciler, state.metrics, login)
         state.metrics.fleets.statuses = store.statuses
         state.metrics.is_leader.set(1)
-        _bind_gauges(state.metrics, state.leading)
+        _bind_gauges(state.metrics, state.leader)
         try:
-            if not await _unless_stopped(state, state.leading.prepare()):
+            if not await _unless_stopped(state, state.leader.prepare()):
                 return
-            async with state.leading.running():
+            async with state.leader.running():
                 await _first(state.stop.wait(), ending)
         finally:
             state.metrics.is_leader.set(0)
             state.metrics.fleets.statuses = tuple
-            state.leading = None
+            state.leader = None
 
 
-def _bind_gauges(metrics: Metrics, leading: Leading) -> None:
-    metrics.queue_depth.set_function(lambda: len(leading.queue))
+def _bind_gauges(metrics: Metrics, leader: Leader) -> None:
+    metrics.queue_depth.set_function(lambda: len(leader.queue))
     metrics.watch_age_s.set_function(
         lambda: (
             time.monotonic()
-            - min((watch.last_event_s for watch in leading.watches), default=time.monotonic())
+            - min((watch.last_event_s for watch in leader.watches), default=time.monotonic())
         )
     )
 

@@ -1,14 +1,24 @@
-"""Spec, what was seen and the time → what to do now, and when to look again.
+"""Decides what to do about one deployment: from its spec, what was observed and the time.
 
-Level-triggered: it knows what is, never what changed. What it has done before it
-reads from the objects themselves, so a killed operator's successor goes on where
-it stopped.
+How it works. `decide` is level-triggered: it compares what is with what should be and never
+asks what changed, so a missed event or a second call does no harm. It plans, in this order:
+
+1. the owned objects (Services, router Deployment, policies, ...), applied where they are
+   missing or differ from their manifests, and deleted when the spec no longer asks for them;
+   objects of the same name that another owner controls are left alone and reported;
+2. the ControllerRevisions, whose annotations are the rollout's memory (`revisions`);
+3. the server pods: `rollout` says how many to create and which to remove, `drain` how long
+   a removed pod is kept, `node_avoidance` which nodes to keep away from.
+
+All earlier decisions are read from the objects themselves, so the operator may be killed at
+any point and its successor continues there. `requeue_at_s` is when time alone will change
+the decision.
 
 Pure.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.cluster.actions import (
@@ -26,15 +36,14 @@ from flamingo_operator.manifests import owned_objects, pod_template, preload, re
 from flamingo_operator.manifests.common import Manifest, Release, owner_reference
 from flamingo_operator.manifests.revisions import RevisionInputs
 from flamingo_operator.rollout import drain, node_avoidance, rollout
-from flamingo_operator.rollout.node_avoidance import Avoidance
-from flamingo_operator.rollout.rollout import Step, Wanted
-from flamingo_operator.rollout.target_revision import Goal, choose
-from flamingo_operator.scaling.replicas import Desired
+from flamingo_operator.rollout.node_avoidance import NodeAvoidance
+from flamingo_operator.rollout.rollout import DesiredPods, RolloutStep
+from flamingo_operator.rollout.target_revision import RolloutTarget, choose_target
+from flamingo_operator.scaling.replicas import DesiredReplicas
 
-APPLIED_ONCE = frozenset({"Job"})
-"""Kinds whose objects cannot be changed."""
-KEPT = frozenset({"PersistentVolumeClaim"})
-"""Kinds that hold what cannot be made again: never deleted but by their owner's deletion."""
+IMMUTABLE_KINDS = frozenset({"Job"})
+RETAINED_KINDS = frozenset({"PersistentVolumeClaim"})
+"""Kinds that hold data: only the garbage collector deletes them, with their owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +51,87 @@ class Decision:
     """What to do now, and why."""
 
     actions: tuple[Action, ...]
-    wake_s: float | None
-    """Look again then, though nothing happens."""
-    desired: Desired
-    goal: Goal | None
-    step: Step
+    requeue_at_s: float | None
+    """When to reconcile again though nothing happens."""
+    desired: DesiredReplicas
+    target: RolloutTarget | None
+    step: RolloutStep
     cache: str = "NotConfigured"
-    """Ready, Preloading or PreloadFailed, when the model is fetched first."""
+    """Ready, Preloading or PreloadFailed, when the model is preloaded."""
     conflicts: tuple[str, ...] = ()
-    """Names of ours that belong to somebody else."""
-    avoided: tuple[AvoidedNode, ...] = ()
-    """Nodes that get no more servers."""
-    takes_over: bool = False
-    """Something that nobody owns becomes ours."""
-    asks: tuple[Pod, ...] = ()
-    """Pods whose load should be known before this is done."""
+    """Objects of our names that another owner controls."""
+    avoided_nodes: tuple[AvoidedNode, ...] = ()
+    """Nodes that get no more server pods."""
+    adopts: bool = False
+    """Some action makes us the owner of an object that has none."""
+    pods_to_query: tuple[Pod, ...] = ()
+    """Pods whose load should be known before the actions are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PodInputs:
+    """All that the actions on server pods depend on."""
+
+    deployment: FlamingoDeployment
+    observed: Observed
+    target: RolloutTarget
+    desired: DesiredReplicas
+    cache: str
+    avoidance: NodeAvoidance
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _PodActions:
+    step: RolloutStep = field(default_factory=RolloutStep)
+    actions: tuple[Action, ...] = ()
+    requeues_at_s: tuple[float | None, ...] = ()
 
 
 def decide(
     deployment: FlamingoDeployment,
     observed: Observed,
     release: Release,
-    desired: Desired,
+    desired: DesiredReplicas,
     now_s: float,
 ) -> Decision:
     """Return what to do now."""
-    goal = choose(deployment.spec, observed, pod_template.revision_hash(deployment.spec))
+    target = choose_target(deployment.spec, observed, pod_template.revision_hash(deployment.spec))
     manifests = owned_objects.build_manifests(
         deployment, release, has_pod_monitors=observed.has_pod_monitors
     )
     cache = _cache_state(deployment, observed)
-    avoided = node_avoidance.avoidance(deployment, observed, now_s)
-    step, pods, wakes = _pods(deployment, observed, goal, desired, (cache, avoided, now_s))
-    kept = revisions.actions(RevisionInputs(deployment, observed, release, now_s), goal, step)
-    wakes += [desired.wake_s, kept.wake_s, avoided.wake_s]
+    avoidance = node_avoidance.current_avoidance(deployment, observed, now_s)
+    pods = _PodActions()
+    if target is not None:
+        pods = _pod_actions(
+            _PodInputs(deployment, observed, target, desired, cache, avoidance, now_s)
+        )
+    kept = revisions.actions(
+        RevisionInputs(deployment, observed, release, now_s), target, pods.step
+    )
+    requeues_at_s = (
+        *pods.requeues_at_s,
+        desired.requeue_at_s,
+        kept.requeue_at_s,
+        avoidance.requeue_at_s,
+    )
     return Decision(
         actions=(
-            *_applied(deployment, observed, manifests),
+            *_to_apply(deployment, observed, manifests),
             *kept.actions,
-            *pods,
-            *_obsolete(deployment, observed, manifests),
+            *pods.actions,
+            *_to_delete(deployment, observed, manifests),
         ),
-        wake_s=min((wake for wake in wakes if wake is not None), default=None),
+        requeue_at_s=min((at_s for at_s in requeues_at_s if at_s is not None), default=None),
         desired=desired,
-        goal=goal,
-        step=step,
+        target=target,
+        step=pods.step,
         cache=cache,
-        conflicts=tuple(sorted(_taken(deployment, observed, manifests))),
-        avoided=avoided.nodes,
-        takes_over=_takes_over(deployment, observed),
-        asks=_asks(observed, pods),
+        conflicts=tuple(sorted(_name_conflicts(deployment, observed, manifests))),
+        avoided_nodes=avoidance.nodes,
+        adopts=_adopts(deployment, observed),
+        pods_to_query=_pods_to_query(observed, pods.actions),
     )
 
 
@@ -108,138 +148,149 @@ def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
 
 
-def _applied(
+def _to_apply(
     deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
-) -> Iterable[Apply]:
+) -> Iterator[Apply]:
     for manifest in manifests:
-        child = observed.owned.get(_key(manifest))
-        if child is None:
+        existing = observed.owned.get(_key(manifest))
+        if existing is None:
             yield Apply(manifest, is_new=True)
-        elif _is_ours(deployment, child) and _has_drifted(child, manifest):
+        elif _is_ours(deployment, existing) and _has_drifted(existing, manifest):
             yield Apply(manifest, is_new=False)
 
 
-def _takes_over(deployment: FlamingoDeployment, observed: Observed) -> bool:
-    made = (one for one in observed.owned.values() if one.ref.kind not in KEPT)
-    refs = [one.ref for one in made if _is_ours(deployment, one)]
+def _adopts(deployment: FlamingoDeployment, observed: Observed) -> bool:
+    owned = (one for one in observed.owned.values() if one.ref.kind not in RETAINED_KINDS)
+    refs = [one.ref for one in owned if _is_ours(deployment, one)]
     refs += [one.ref for one in observed.pods]
     refs += [one.ref for one in observed.revisions]
     return any(not ref.owner_uid for ref in refs)
 
 
-def _has_drifted(child: OwnedObject, manifest: Manifest) -> bool:
-    if child.is_terminating or manifest["kind"] in APPLIED_ONCE:
+def _has_drifted(existing: OwnedObject, manifest: Manifest) -> bool:
+    if existing.is_terminating or manifest["kind"] in IMMUTABLE_KINDS:
         return False
-    return digest_of_manifest(manifest) not in (child.digest, child.applied)
+    return digest_of_manifest(manifest) not in (existing.digest, existing.applied)
 
 
-def _is_ours(deployment: FlamingoDeployment, child: OwnedObject) -> bool:
-    """Whether we own it; what nobody owns is ours if we made it: `--cascade=orphan` leaves such."""
-    is_left = not child.ref.owner_uid and (child.ref.kind in KEPT or bool(child.digest))
-    return is_left or child.ref.owner_uid == deployment.metadata.uid
+def _is_ours(deployment: FlamingoDeployment, existing: OwnedObject) -> bool:
+    """Whether we control the object, or may adopt it.
+
+    An object without an owner is ours if we made it: `--cascade=orphan` leaves such.
+    """
+    is_orphan = not existing.ref.owner_uid
+    is_adoptable = is_orphan and (existing.ref.kind in RETAINED_KINDS or bool(existing.digest))
+    return is_adoptable or existing.ref.owner_uid == deployment.metadata.uid
 
 
-def _taken(
+def _name_conflicts(
     deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
-) -> Iterable[str]:
+) -> Iterator[str]:
     for kind, name in map(_key, manifests):
-        child = observed.owned.get((kind, name))
-        if child is not None and not _is_ours(deployment, child):
+        existing = observed.owned.get((kind, name))
+        if existing is not None and not _is_ours(deployment, existing):
             yield f"{kind} {name}"
 
 
-def _obsolete(
+def _to_delete(
     deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
-) -> Iterable[Delete]:
-    wanted = {_key(manifest) for manifest in manifests}
-    for key, child in sorted(observed.owned.items()):
-        is_spare = key not in wanted and not child.is_terminating and child.ref.kind not in KEPT
-        if is_spare and _is_ours(deployment, child):
-            yield Delete(child.ref, "the spec wants it no more")
+) -> Iterator[Delete]:
+    desired = {_key(manifest) for manifest in manifests}
+    for key, one in sorted(observed.owned.items()):
+        is_kept = key in desired or one.is_terminating or one.ref.kind in RETAINED_KINDS
+        if not is_kept and _is_ours(deployment, one):
+            yield Delete(one.ref, "the spec no longer asks for it")
 
 
-def _pods(
-    deployment: FlamingoDeployment,
-    observed: Observed,
-    goal: Goal | None,
-    desired: Desired,
-    seen: tuple[str, Avoidance, float],
-) -> tuple[Step, list[Action], list[float | None]]:
-    cache, avoided, now_s = seen
-    if goal is None:
-        return Step(), [], []
-    step = rollout.step(deployment.spec, observed, Wanted(desired.num, goal.target.hash), now_s)
-    num_new = step.num_new if cache in ("Ready", "NotConfigured") else 0
-    ordinals = rollout.next_ordinals(observed, goal.target.hash, num_new)
-    names = node_avoidance.names_of(avoided.nodes)
-    made = [
-        Apply(pod_template.build_pod(deployment, goal.target, one, names), is_new=True)
-        for one in ordinals
+def _pod_actions(inputs: _PodInputs) -> _PodActions:
+    """Return what to do about the server pods: undrain, drain, extend, delete, create, repair."""
+    observed, now_s = inputs.observed, inputs.now_s
+    spec, revision = inputs.deployment.spec, inputs.target.revision
+    step = rollout.next_step(spec, observed, DesiredPods(inputs.desired.num, revision.hash), now_s)
+    draining, requeues_at_s = _drain_progress(inputs, step)
+    changed: list[Undrain | Drain | ExtendDrain | Delete] = [
+        *(Undrain(pod) for pod in step.to_undrain),
+        *(_removal(inputs, pod) for pod in step.to_remove),
+        *draining,
+        *_failed_pods(observed, now_s),
+        *_relocations(inputs.avoidance, step),
     ]
-    held, holds = _drained(deployment, observed, step, now_s)
-    left = [_left(deployment, observed, pod, now_s) for pod in step.leave]
-    failed = [
-        Delete(pod.ref, "it failed") for pod in observed.pods if rollout.is_old_news(pod, now_s)
-    ]
-    wakes = [step.wake_s, rollout.replace_failed_s(observed, now_s), *holds]
-    back = [Undrain(pod) for pod in step.undrain]
-    moved: list[Undrain | Drain | ExtendDrain | Delete] = [*back, *left, *held, *failed]
-    moved += _moved(avoided, step)
-    return step, [*moved, *made, *_mended(deployment, observed, moved)], wakes
+    return _PodActions(
+        step,
+        (*changed, *_new_pods(inputs, step), *_repairs(inputs, changed)),
+        (step.requeue_at_s, rollout.next_replacement_s(observed, now_s), *requeues_at_s),
+    )
 
 
-def _moved(avoided: Avoidance, step: Step) -> list[Delete]:
-    """Return who leaves because of its node; none of them serves, and the next pass replaces it."""
-    why = [(pod, f"the GPU of its node {pod.node} fails") for pod in avoided.faulty]
-    why += [(pod, "the nodes that are avoided are others now") for pod in avoided.misplaced]
-    return [Delete(pod.ref, told) for pod, told in why if pod not in step.leave]
+def _new_pods(inputs: _PodInputs, step: RolloutStep) -> Iterator[Apply]:
+    revision = inputs.target.revision
+    num = step.num_new if inputs.cache in ("Ready", "NotConfigured") else 0
+    avoided = node_avoidance.node_names(inputs.avoidance.nodes)
+    for ordinal in rollout.next_ordinals(inputs.observed, revision.hash, num):
+        pod = pod_template.build_pod(inputs.deployment, revision, ordinal, avoided)
+        yield Apply(pod, is_new=True)
 
 
-def _mended(
-    deployment: FlamingoDeployment,
-    observed: Observed,
-    moved: Iterable[Undrain | Drain | ExtendDrain | Delete],
-) -> Iterable[Repair]:
-    """Yield what ties pods to us again that somebody untied; who leaves is not held."""
+def _failed_pods(observed: Observed, now_s: float) -> Iterator[Delete]:
+    for pod in observed.pods:
+        if rollout.is_replacement_due(pod, now_s):
+            yield Delete(pod.ref, "it failed")
+
+
+def _relocations(avoidance: NodeAvoidance, step: RolloutStep) -> Iterator[Delete]:
+    """Yield pods that are deleted because of their node.
+
+    None of them serves, and the next reconciliation replaces it.
+    """
+    reasons = [(pod, f"a GPU of its node {pod.node} keeps failing") for pod in avoidance.faulty]
+    reasons += [(pod, "the nodes to avoid have changed") for pod in avoidance.misplaced]
+    for pod, reason in reasons:
+        if pod not in step.to_remove:
+            yield Delete(pod.ref, reason)
+
+
+def _repairs(
+    inputs: _PodInputs, changed: Iterable[Undrain | Drain | ExtendDrain | Delete]
+) -> Iterator[Repair]:
+    """Yield pods that lost their owner or their serving label, unless they are being changed."""
     names = {
-        action.ref.name if isinstance(action, Delete) else action.pod.ref.name for action in moved
+        action.ref.name if isinstance(action, Delete) else action.pod.ref.name for action in changed
     }
-    for pod in observed.pods:
-        is_untied = not pod.ref.owner_uid or pod.is_serving == pod.is_draining
-        if is_untied and not (pod.is_terminating or pod.is_finished or pod.ref.name in names):
-            yield Repair(pod, owner_reference(deployment))
+    for pod in inputs.observed.pods:
+        is_damaged = not pod.ref.owner_uid or pod.is_serving == pod.is_draining
+        if is_damaged and not (pod.is_terminating or pod.is_finished or pod.ref.name in names):
+            yield Repair(pod, owner_reference(inputs.deployment))
 
 
-def _left(
-    deployment: FlamingoDeployment, observed: Observed, pod: Pod, now_s: float
-) -> Drain | Delete:
+def _removal(inputs: _PodInputs, pod: Pod) -> Drain | Delete:
     if not pod.is_ready:
-        return Delete(pod.ref, "it is not wanted, and serves nobody")
-    load = observed.loads.get(pod.ref.name)
-    return Drain(pod, now_s, drain.deadline_s(load, deployment.spec.drain, now_s))
+        return Delete(pod.ref, "it is surplus and not ready")
+    load, now_s = inputs.observed.loads.get(pod.ref.name), inputs.now_s
+    return Drain(pod, now_s, drain.deadline_s(load, inputs.deployment.spec.drain, now_s))
 
 
-def _drained(
-    deployment: FlamingoDeployment, observed: Observed, step: Step, now_s: float
-) -> tuple[list[ExtendDrain | Delete], list[float | None]]:
-    done: list[ExtendDrain | Delete] = []
-    holds: list[float | None] = []
-    for pod in observed.pods:
-        if not pod.is_draining or pod in step.undrain:
+def _drain_progress(
+    inputs: _PodInputs, step: RolloutStep
+) -> tuple[list[ExtendDrain | Delete], list[float]]:
+    """Return what to do about draining pods, and when to look at the others again."""
+    actions: list[ExtendDrain | Delete] = []
+    requeues_at_s: list[float] = []
+    for pod in inputs.observed.pods:
+        if not pod.is_draining or pod in step.to_undrain:
             continue
-        load = observed.loads.get(pod.ref.name)
-        match drain.verdict(pod, load, deployment.spec.drain, now_s):
-            case drain.Hold(until_s):
-                holds.append(until_s)
-            case drain.Extend(until_s):
-                done.append(ExtendDrain(pod, until_s))
-            case drain.Leave(why, grace_s):
-                done.append(Delete(pod.ref, why, grace_s))
-    return done, holds
+        load = inputs.observed.loads.get(pod.ref.name)
+        match drain.next_drain_step(pod, load, inputs.deployment.spec.drain, inputs.now_s):
+            case drain.KeepDraining(until_s):
+                requeues_at_s.append(until_s)
+            case drain.ExtendDeadline(until_s):
+                actions.append(ExtendDrain(pod, until_s))
+            case drain.DeletePod(why, grace_s):
+                actions.append(Delete(pod.ref, why, grace_s))
+    return actions, requeues_at_s
 
 
-def _asks(observed: Observed, pods: Iterable[Action]) -> tuple[Pod, ...]:
+def _pods_to_query(observed: Observed, actions: Iterable[Action]) -> tuple[Pod, ...]:
     draining = [pod for pod in observed.pods if pod.is_draining and pod.is_ready]
-    if not any(isinstance(action, Drain) for action in pods):
+    if not any(isinstance(action, Drain) for action in actions):
         return tuple(draining)
     return tuple(draining + [pod for pod in observed.pods if pod.is_active and pod.is_ready])

@@ -1,4 +1,4 @@
-"""What the leader does: follow, queue, reconcile, until told to stop."""
+"""What the leader runs: watches, the queue, workers that reconcile, a resync and router polling."""
 
 import asyncio
 import contextlib
@@ -21,15 +21,15 @@ from flamingo_operator.settings import Settings
 from flamingo_operator.telemetry.metrics import Metrics
 from flamingo_operator.work_queue import WorkQueue
 
-PASS_S = 120.0
-"""Longest pass; each of its requests has a shorter limit of its own."""
+RECONCILE_TIMEOUT_S = 120.0
+"""Longest reconciliation; each of its requests has a shorter timeout of its own."""
 STUCK_S = 180.0
-"""A deployment that is due for longer is due for ever."""
+"""When a deployment has been due for longer, the process counts as stuck."""
 
 
 @dataclass(slots=True)
-class Leading:
-    """The leader's parts, which live and end together."""
+class Leader:
+    """The parts that run while this replica leads."""
 
     kube: KubeClient
     settings: Settings
@@ -39,11 +39,11 @@ class Leading:
     metrics: Metrics
     login: Login
     watches: list[Watch] = field(default_factory=list)
-    source: KopfWatcher | None = None
+    resource_watch: KopfWatcher | None = None
     is_synced: bool = False
 
     async def prepare(self) -> None:
-        """Wait until the API server answers."""
+        """Wait until the API server answers, and choose what to watch."""
         while True:
             try:
                 self.watches = await watches.create_watches(
@@ -57,30 +57,32 @@ class Leading:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Lead for as long as the block lasts; passes under way are finished."""
-        self.source = KopfWatcher(self._told, self._served, self.settings.namespaces, self.login)
-        self.source.start()
-        following = [asyncio.create_task(watch.run()) for watch in self.watches]
+        """Lead while the block lasts; reconciliations in progress are finished."""
+        self.resource_watch = KopfWatcher(
+            self._on_resource_event, self._check_crd, self.settings.namespaces, self.login
+        )
+        self.resource_watch.start()
         stop = asyncio.Event()
         workers = [
             asyncio.create_task(self._work(stop))
             for _ in range(self.settings.max_concurrent_reconciles)
         ]
-        resync = asyncio.create_task(self._resync())
-        listening = asyncio.create_task(self.reconciler.listening.run())
+        background = [asyncio.create_task(watch.run()) for watch in self.watches]
+        background.append(asyncio.create_task(self._resync()))
+        background.append(asyncio.create_task(self.reconciler.router_poller.run()))
         try:
             yield
         finally:
             stop.set()
-            for task in (resync, listening, *following):
+            for task in background:
                 task.cancel()
             # A worker that waits for a key is cancelled, one that has a key finishes it.
-            await _ended(workers, self.settings.grace_period_s)
-            await asyncio.gather(resync, listening, *following, return_exceptions=True)
-            await self.source.stop()
+            await _finish(workers, self.settings.grace_period_s)
+            await asyncio.gather(*background, return_exceptions=True)
+            await self.resource_watch.stop()
 
-    async def _served(self) -> None:
-        """Return if the API server knows our kind.
+    async def _check_crd(self) -> None:
+        """Return if the API server serves our kind.
 
         Raises:
             ApiError: it does not, or does not answer.
@@ -89,12 +91,12 @@ class Leading:
             await self.kube.get(f"/apis/{kinds.RESOURCE.version}")
         except ApiError as error:
             if error.status == NOT_FOUND:
-                told = f"there is no CustomResourceDefinition {names.CRD}"
-                raise ApiError(NOT_FOUND, told) from error
+                message = f"CustomResourceDefinition {names.CRD} is not installed"
+                raise ApiError(NOT_FOUND, message) from error
             raise
 
-    def _told(self, kind: str | None, body: Mapping[str, Any]) -> None:
-        if kind == "DELETED":
+    def _on_resource_event(self, event_type: str | None, body: Mapping[str, Any]) -> None:
+        if event_type == "DELETED":
             self.store.drop_resource(body)
         else:
             self.store.put_resource(body)
@@ -103,47 +105,48 @@ class Leading:
         await watches.wait_until_synced(self.watches)
         self.is_synced = True
         while not stop.is_set():
-            taking = asyncio.ensure_future(self.queue.take())
+            getting = asyncio.ensure_future(self.queue.get())
             stopping = asyncio.ensure_future(stop.wait())
-            await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
-            if not taking.done():
-                taking.cancel()
+            if not getting.done():
+                getting.cancel()
                 return
-            await self._pass(taking.result())
+            await self._reconcile(getting.result())
 
-    async def _pass(self, key: str) -> None:
+    async def _reconcile(self, key: str) -> None:
         started_s = time.perf_counter()
         try:
-            async with asyncio.timeout(PASS_S):
-                wake_s = await self.reconciler.reconcile(key)
-        except StaleError as stale:
-            self._failed(key, "stale", str(stale), 0.0)
+            async with asyncio.timeout(RECONCILE_TIMEOUT_S):
+                requeue_s = await self.reconciler.reconcile(key)
+        except StaleError as error:
+            self._retry(key, "stale", str(error))
         except ApiError as error:
             reason = str(error.status or "refused")
-            self._failed(key, reason, error.message, error.retry_after_s or 0.0)
+            self._retry(key, reason, error.message, min_wait_s=error.retry_after_s or 0.0)
         except Exception:  # noqa: BLE001 - the one place that keeps a bug from ending the loop
             logs.get().exception("reconcile.failed", key=key)
-            self._failed(key, "bug", "see the traceback above", 0.0)
+            self._retry(key, "bug", "see the traceback above")
         else:
             self.queue.done(key)
-            if wake_s is not None:
-                self.queue.add(key, after_s=wake_s)
+            if requeue_s is not None:
+                self.queue.add(key, after_s=requeue_s)
         self.metrics.reconcile_s.observe(time.perf_counter() - started_s)
 
-    def _failed(self, key: str, reason: str, message: str, at_least_s: float) -> None:
-        wait_s = self.queue.failed(key, at_least_s=at_least_s)
+    def _retry(self, key: str, reason: str, message: str, *, min_wait_s: float = 0.0) -> None:
+        wait_s = self.queue.failed(key, min_wait_s=min_wait_s)
         self.metrics.errors.labels(reason).inc()
         logs.get().warning(
-            "reconcile.again", key=key, reason=reason, message=message, wait_s=round(wait_s, 2)
+            "reconcile.retry", key=key, reason=reason, message=message, wait_s=round(wait_s, 2)
         )
 
     async def _resync(self) -> None:
-        """Look at everything now and then, also at what was made or deleted unseen."""
+        """Reconcile everything now and then, including what a watch may have missed."""
         while True:
-            await asyncio.sleep(self.settings.resync_interval_s * random.uniform(0.9, 1.1))  # noqa: S311
+            interval_s = self.settings.resync_interval_s * random.uniform(0.9, 1.1)  # noqa: S311
+            await asyncio.sleep(interval_s)
             try:
-                uids = await self._seen()
+                uids = await self._list_resources()
             except ApiError as error:
                 logs.get().warning("resync.failed", error=error.message)
                 continue
@@ -153,8 +156,8 @@ class Leading:
                     self.store.drop_resource(resource.body)
                 self.queue.add(key)
 
-    async def _seen(self) -> set[str]:
-        """See every deployment; return their uids."""
+    async def _list_resources(self) -> set[str]:
+        """Put every deployment into the store; return their uids."""
         uids: set[str] = set()
         for namespace in self.settings.namespaces or [""]:
             query = {"limit": "250"}
@@ -169,13 +172,13 @@ class Leading:
         return uids
 
     def is_live(self) -> bool:
-        """Whether deployments that are due get their turn, and are heard of."""
-        is_heard = self.source is None or self.source.is_alive
-        return is_heard and self.queue.oldest_s() < STUCK_S
+        """Whether due deployments are reconciled in time, and the kopf thread is running."""
+        is_watching = self.resource_watch is None or self.resource_watch.is_alive
+        return is_watching and self.queue.longest_overdue_s() < STUCK_S
 
 
-async def _ended(tasks: list["asyncio.Task[None]"], grace_s: float) -> None:
-    done, late = await asyncio.wait(tasks, timeout=grace_s)
+async def _finish(tasks: list["asyncio.Task[None]"], grace_period_s: float) -> None:
+    done, late = await asyncio.wait(tasks, timeout=grace_period_s)
     for task in late:
         task.cancel()
     await asyncio.gather(*done, *late, return_exceptions=True)

@@ -1,8 +1,18 @@
-"""Make the cluster what one FlamingoDeployment says: observe, decide, apply, report.
+"""Reconciles one FlamingoDeployment: observe, decide, apply, report.
 
-This file asks and acts; every decision is made by the pure modules that it calls.
-It is level-triggered: it looks at what is, never at what changed. So a second
-pass does nothing, and a missed event costs time but never correctness.
+How it works. One call of `Reconciler.reconcile`:
+
+1. reads the deployment and its objects from the store, which watches keep up to date, and
+   the last reports of its routers; a spec that is invalid only gets a status;
+2. asks the pure `decide` what to do; if pods are to be drained, their load is queried first
+   and `decide` is asked again;
+3. before it adopts an object, reads the deployment from the API server once more;
+4. persists in the status what cannot be observed again (`_checkpoint`), then does the actions;
+5. writes the status if it differs, and posts an event for each transition.
+
+It is level-triggered: it looks at what is, not at what changed. A second call in a row
+writes nothing, and a missed event costs time but never correctness. All decisions are made
+in pure modules; this one does the I/O around them.
 """
 
 import asyncio
@@ -21,13 +31,18 @@ from flamingo_operator.cluster.observed import Observed
 from flamingo_operator.cluster.store import Resource, Store
 from flamingo_operator.decide import Decision, decide
 from flamingo_operator.manifests.common import Release
-from flamingo_operator.polling.pods_load import PodsLoad
-from flamingo_operator.polling.router_polling import Listening
+from flamingo_operator.polling.pod_load_client import PodLoadClient
+from flamingo_operator.polling.router_poller import RouterPoller
 from flamingo_operator.reporting import status
-from flamingo_operator.reporting.status import Event
+from flamingo_operator.reporting.status import Event, StatusInputs
 from flamingo_operator.rollout import node_avoidance
-from flamingo_operator.scaling.autoscale import Servers
-from flamingo_operator.scaling.replicas import Desired, Memory, desired_replicas, remembered
+from flamingo_operator.scaling.autoscale import PodCounts
+from flamingo_operator.scaling.replicas import (
+    DesiredReplicas,
+    ScalingState,
+    desired_replicas,
+    from_status,
+)
 from flamingo_operator.telemetry import server_lifecycle
 from flamingo_operator.telemetry.metrics import Metrics
 from flamingo_operator.telemetry.server_lifecycle import ServerState
@@ -35,72 +50,75 @@ from flamingo_operator.telemetry.server_lifecycle import ServerState
 
 @dataclass(slots=True)
 class Reconciler:
-    """What a pass needs."""
+    """What a reconciliation needs."""
 
     kube: KubeClient
     store: Store
     release: Release
-    pods_load: PodsLoad
-    listening: Listening
+    pod_load_client: PodLoadClient
+    router_poller: RouterPoller
     metrics: Metrics
     identity: str
     now: Callable[[], float] = time.time
-    _memories: dict[str, tuple[str, Memory]] = field(default_factory=dict)
-    """What scaling remembers of each deployment, and which uid it had."""
+    _scaling: dict[str, tuple[str, ScalingState]] = field(default_factory=dict)
+    """The scaling state of each deployment, and the uid that it belongs to."""
     _lives: dict[str, dict[str, ServerState]] = field(default_factory=dict)
-    """Each deployment's servers at the last look, to count what becomes of them."""
+    """Each deployment's pods at the last reconciliation, for the metrics of what changes."""
 
     async def reconcile(self, key: str) -> float | None:
-        """Do one pass; return in how many seconds to look again, if at all.
+        """Reconcile one deployment; return in how many seconds to do so again, if at all.
 
         Raises:
-            Stale: something changed meanwhile; look again.
-            ApiError: the API server failed; look again later.
+            StaleError: something changed meanwhile; reconcile again.
+            ApiError: the API server failed or refused an object; reconcile again later.
         """
         resource = self.store.resource(key)
         if resource is None or resource.is_terminating:
-            # The garbage collector removes what is owned; we must not make it anew.
+            # The garbage collector deletes what is owned; we must not recreate it.
             self.metrics.remove(key)
-            self._memories.pop(key, None)
+            self._scaling.pop(key, None)
             self._lives.pop(key, None)
             return None
         try:
             deployment = spec.parse(resource.body)
         except spec.SpecError as error:
-            await self._refuse(resource, error.errors)
+            await self._report_invalid_spec(resource, error.errors)
             return None
-        return await self._pass(key, resource, deployment)
+        return await self._reconcile(key, resource, deployment)
 
-    async def _pass(
+    async def _reconcile(
         self, key: str, resource: Resource, deployment: FlamingoDeployment
     ) -> float | None:
         now_s = self.now()
-        avoided = node_avoidance.remembered(resource.body.get("status", {}))
+        avoided = node_avoidance.from_status(resource.body.get("status", {}))
         observed = replace(self.store.observed(key, resource.uid), avoided=avoided)
-        desired = self._desired(key, resource, deployment, observed)
+        desired = self._desired_replicas(key, resource, deployment, observed)
         decision = decide(deployment, observed, self.release, desired, now_s)
-        if decision.asks:
-            observed = replace(observed, loads=await self.pods_load.read(decision.asks))
+        if decision.pods_to_query:
+            loads = await self.pod_load_client.read(decision.pods_to_query)
+            observed = replace(observed, loads=loads)
             decision = decide(deployment, observed, self.release, desired, now_s)
-        if decision.takes_over and not await self._stands(resource):
+        if decision.adopts and not await self._may_adopt(resource):
             return None
-        self._count(key, deployment, observed, decision)
+        self._count_pod_changes(key, deployment, observed, decision)
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
-            resource = await self._promise(key, resource, decision)
+            resource = await self._checkpoint(key, resource, decision)
             refusals = await apply(self.kube, self.store, decision.actions)
-        old = resource.body.get("status", {})
-        new = status.status(deployment, observed, decision, refusals, (old, now_s))
-        await self._tell(resource, new)
+        previous = resource.body.get("status", {})
+        inputs = StatusInputs(deployment, observed, decision, refusals, previous, now_s)
+        await self._write_status(resource, status.build_status(inputs))
         if refusals:
             raise ApiError(0, "; ".join(refusals))
-        return None if decision.wake_s is None else max(0.0, decision.wake_s - self.now())
+        return (
+            None if decision.requeue_at_s is None else max(0.0, decision.requeue_at_s - self.now())
+        )
 
-    async def _stands(self, resource: Resource) -> bool:
-        """Ask whether a deployment is there still and stays, before it takes anything over.
+    async def _may_adopt(self, resource: Resource) -> bool:
+        """Whether the deployment still exists and is not being deleted, read from the API server.
 
-        While it is deleted with `--cascade=orphan`, its objects lose their owner, and we
-        may hear of that first: tied to it again, they would be deleted with it.
+        While it is deleted with `--cascade=orphan`, its objects lose their owner, and that
+        may be seen first: adopted again, they would be deleted with it.
         """
         metadata = resource.metadata
         found = await self.kube.find(kinds.RESOURCE, metadata["namespace"], metadata["name"])
@@ -111,26 +129,26 @@ class Reconciler:
             return False
         return "deletionTimestamp" not in found["metadata"]
 
-    def _desired(
+    def _desired_replicas(
         self, key: str, resource: Resource, deployment: FlamingoDeployment, observed: Observed
-    ) -> Desired:
-        uid, memory = self._memories.get(key, ("", Memory()))
+    ) -> DesiredReplicas:
+        uid, state = self._scaling.get(key, ("", ScalingState()))
         if uid != resource.uid:
-            memory = remembered(resource.body.get("status", {}))
+            state = from_status(resource.body.get("status", {}))
         now_s = self.now()
-        signals = self.listening.signals(key, resource, observed, now_s)
-        desired = desired_replicas(deployment.spec, signals, memory, _servers(observed), now_s)
-        self._memories[key] = (resource.uid, desired.memory)
-        bound = _new_bound(desired, memory)
+        current = self.router_poller.demand_and_capacity(key, resource, observed, now_s)
+        desired = desired_replicas(deployment.spec, current, state, _pod_counts(observed), now_s)
+        self._scaling[key] = (resource.uid, desired.state)
+        bound = _changed_bound(desired, state)
         if bound is not None and deployment.spec.mode == "Apply":
             self.metrics.lifecycle.count_scale_decision(key, bound)
         self.metrics.set_demand(key, desired.needed, desired.audio_s_per_s)
         return desired
 
-    def _count(
+    def _count_pod_changes(
         self, key: str, deployment: FlamingoDeployment, observed: Observed, decision: Decision
     ) -> None:
-        """Count what became of servers since the last look; what is planned becomes of none."""
+        """Count pods that started or were drained; a plan's actions are not done."""
         actions = decision.actions if deployment.spec.mode == "Apply" else ()
         longest_s = deployment.spec.server.startup_deadline_seconds
         self._lives[key], news = server_lifecycle.lifecycle_events(
@@ -139,25 +157,27 @@ class Reconciler:
         self.metrics.lifecycle.observe_starts(news.starts, news.process_phases)
         self.metrics.lifecycle.count_drains(key, news.drains)
 
-    async def _promise(self, key: str, resource: Resource, decision: Decision) -> Resource:
-        """Write down what a successor could not find out anew, before it is acted upon.
+    async def _checkpoint(self, key: str, resource: Resource, decision: Decision) -> Resource:
+        """Persist what a successor could not observe, before acting on it.
 
-        A number that the demand chose: it would take servers away that were made a
-        moment ago. A node that is avoided: the server that told of it is about to go.
+        That is the number of replicas that autoscaling chose: a successor would remove pods
+        that were just created. And the avoided nodes: the pod that showed the fault is about
+        to be deleted.
         """
         old = resource.body.get("status", {})
-        promised = status.promised(old, decision)
-        if promised == old:
+        checkpoint = status.checkpoint(old, decision)
+        if checkpoint == old:
             return resource
-        await self._tell(resource, promised)
+        await self._write_status(resource, checkpoint)
         return self.store.resource(key) or resource
 
-    async def _refuse(self, resource: Resource, faults: list[str]) -> None:
+    async def _report_invalid_spec(self, resource: Resource, faults: list[str]) -> None:
         generation, old = resource.metadata["generation"], resource.body.get("status", {})
-        await self._tell(resource, status.unreadable(generation, faults, old, self.now()))
+        new = status.status_of_invalid_spec(generation, faults, old, self.now())
+        await self._write_status(resource, new)
 
-    async def _tell(self, resource: Resource, new: dict[str, Any]) -> None:
-        """Write the status and its events, if there is anything new in it."""
+    async def _write_status(self, resource: Resource, new: dict[str, Any]) -> None:
+        """Write the status and post its events, if anything in it is new."""
         old: Mapping[str, Any] = resource.body.get("status", {})
         if new == old:
             return
@@ -176,11 +196,12 @@ class Reconciler:
             self.store.drop_resource(resource.body)
             return
         self.store.put_resource(raw)
-        told = [self._post(resource, event) for event in status.events(old, new)]
-        await asyncio.gather(*told)
+        await asyncio.gather(
+            *(self._post_event(resource, event) for event in status.events(old, new))
+        )
 
-    async def _post(self, resource: Resource, event: Event) -> None:
-        """Post an event; one that is lost is no reason to fail a pass that did its work."""
+    async def _post_event(self, resource: Resource, event: Event) -> None:
+        """Post an event; failing to is no reason to fail a reconciliation that did its work."""
         moment = timestamps.encode(self.now())
         about = {key: resource.metadata[key] for key in ("name", "namespace", "uid")}
         body = {
@@ -207,20 +228,21 @@ class Reconciler:
         try:
             await self.kube.create(kinds.EVENT, body)
         except ApiError as error:
-            logs.get().warning("event.lost", reason=event.reason, error=error.message)
+            logs.get().warning("event.not_posted", reason=event.reason, error=error.message)
 
 
-def _new_bound(desired: Desired, before: Memory) -> str | None:
-    """Return what bounds a number, if scaling told another number or bound before."""
-    if desired.told is None:
+def _changed_bound(desired: DesiredReplicas, before: ScalingState) -> str | None:
+    """Return the bound of a decision whose number or bound differs from the reported ones."""
+    if desired.reported is None:
         return None
-    num = before.scaling.desired if before.scaling else None
-    bound = before.told.bound if before.told else None
-    return desired.told.bound if (desired.num, desired.told.bound) != (num, bound) else None
+    num = before.autoscaler.desired if before.autoscaler else None
+    bound = before.reported.bound if before.reported else None
+    is_same = (desired.num, desired.reported.bound) == (num, bound)
+    return None if is_same else desired.reported.bound
 
 
-def _servers(observed: Observed) -> Servers:
-    return Servers(
+def _pod_counts(observed: Observed) -> PodCounts:
+    return PodCounts(
         num_ready=sum(pod.is_active and pod.is_ready for pod in observed.pods),
         num_draining=sum(pod.is_draining or pod.is_terminating for pod in observed.pods),
     )

@@ -1,8 +1,8 @@
-"""Which deployments to look at, and when: each is with one worker at a time.
+"""Which deployments to reconcile, and when; each by one task at a time.
 
-A key that is added while a worker has it is looked at once more afterwards. A
-key that failed comes back later and later, with jitter, so that an API server
-that comes up again is not met by all at once.
+A key that is added while it is being reconciled is reconciled once more afterwards. A key
+that failed is retried with exponential backoff and jitter, so that an API server that
+comes back is not met by all of them at once.
 """
 
 import asyncio
@@ -17,41 +17,41 @@ FIRST_WAIT_S, MAX_WAIT_S = 0.5, 60.0
 
 @dataclass(slots=True)
 class WorkQueue:
-    """Keys, soonest first."""
+    """Keys of deployments, the soonest due first."""
 
     clock: Callable[[], float] = time.monotonic
     _due_s: dict[str, float] = field(default_factory=dict)
-    """When each waiting key is due; what the heap says otherwise is out of date."""
+    """When each queued key is due; heap entries that differ are out of date."""
     _heap: list[tuple[float, str]] = field(default_factory=list)
-    _held: set[str] = field(default_factory=set)
+    _processing: set[str] = field(default_factory=set)
     _num_failures: dict[str, int] = field(default_factory=dict)
     _not_before_s: dict[str, float] = field(default_factory=dict)
-    """Of keys that failed: news does not shorten their wait."""
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    """The backoff of keys that failed: adding them again does not shorten it."""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __len__(self) -> int:
         return sum(due_s <= self.clock() for due_s in self._due_s.values())
 
     def add(self, key: str, *, after_s: float = 0.0) -> None:
-        """Look at `key` after some time, or sooner if that was asked before."""
+        """Enqueue `key` for after some time; an earlier time that is queued already wins."""
         due_s = max(self.clock() + after_s, self._not_before_s.get(key, 0.0))
         if due_s >= self._due_s.get(key, float("inf")):
             return
         self._due_s[key] = due_s
         heapq.heappush(self._heap, (due_s, key))
-        self._news.set()
+        self._changed.set()
 
-    async def take(self) -> str:
-        """Return the next key that is due; it is the caller's until `done` or `failed`."""
+    async def get(self) -> str:
+        """Wait for a key that is due, and return it; give it back with `done` or `failed`."""
         while True:
             key, wait_s = self._next()
             if key is not None:
-                self._held.add(key)
+                self._processing.add(key)
                 del self._due_s[key]
                 return key
-            self._news.clear()
+            self._changed.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), wait_s)
+                await asyncio.wait_for(self._changed.wait(), wait_s)
             except TimeoutError:
                 continue
 
@@ -66,7 +66,7 @@ class WorkQueue:
             elif due_s > self.clock():
                 wait_s = due_s - self.clock()
                 break
-            elif key in self._held:
+            elif key in self._processing:
                 put_back.append(heapq.heappop(self._heap))
             else:
                 heapq.heappop(self._heap)
@@ -77,25 +77,25 @@ class WorkQueue:
         return found, wait_s
 
     def done(self, key: str) -> None:
-        """Give a key back; all went well."""
-        self._held.discard(key)
+        """Give back a key that was reconciled."""
+        self._processing.discard(key)
         self._num_failures.pop(key, None)
         self._not_before_s.pop(key, None)
-        self._news.set()
+        self._changed.set()
 
-    def failed(self, key: str, *, at_least_s: float = 0.0) -> float:
-        """Give a key back to be tried again; return in how many seconds."""
+    def failed(self, key: str, *, min_wait_s: float = 0.0) -> float:
+        """Give back a key to be retried; return in how many seconds it is due."""
         num = self._num_failures.get(key, 0)
         self._num_failures[key] = num + 1
         wait_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2.0 ** min(num, 10))
-        wait_s = max(at_least_s, wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-        self._held.discard(key)
+        wait_s = max(min_wait_s, wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        self._processing.discard(key)
         self._not_before_s[key] = self.clock() + wait_s
         self._due_s.pop(key, None)
         self.add(key)
         return wait_s
 
-    def oldest_s(self) -> float:
-        """Return for how long the longest-waiting key has been due."""
+    def longest_overdue_s(self) -> float:
+        """Return for how long the key that is due longest has been due."""
         now_s = self.clock()
         return max((now_s - due_s for due_s in self._due_s.values() if due_s <= now_s), default=0.0)

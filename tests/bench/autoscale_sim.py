@@ -19,10 +19,15 @@ from math import ceil
 from statistics import mean
 
 from flamingo_operator.api.scaling import Scaling
-from flamingo_operator.scaling.autoscale import Memory, Servers, Sight, desired_replicas
-from flamingo_operator.scaling.capacity import Measured, rate
-from flamingo_operator.scaling.schedule import bounds
-from flamingo_operator.scaling.signals import Flow, RouterSignal, demand
+from flamingo_operator.scaling.autoscale import (
+    AutoscalerState,
+    PodCounts,
+    ScalingInputs,
+    scaling_decision,
+)
+from flamingo_operator.scaling.capacity import MeasuredThroughput, pod_rate
+from flamingo_operator.scaling.demand import AudioDemand, DemandReport, fleet_demand
+from flamingo_operator.scaling.schedule import replica_limits
 
 AUDIO_S_PER_S, OVERHEAD_S = 12.0, 0.8
 COLD_START_S, TICK_S, HOURS = 180.0, 10.0, 3
@@ -60,7 +65,7 @@ class Fleet:
     """When each busy pod began, and the audio that it was given."""
     queue: deque[tuple[float, float]] = field(default_factory=deque)
     arrived: deque[tuple[float, float]] = field(default_factory=deque)
-    measured: Measured = field(default_factory=Measured)
+    measured: MeasuredThroughput = field(default_factory=MeasuredThroughput)
 
     @property
     def current(self) -> int:
@@ -74,17 +79,17 @@ class Fleet:
         since_s = self.now_s - window_s
         return sum(audio_s for at_s, audio_s in self.arrived if at_s > since_s) / window_s
 
-    def signal(self) -> RouterSignal:
+    def signal(self) -> DemandReport:
         left = {
             str(pod): max(0.0, begun_s + compute_s(audio_s) - self.now_s)
             for pod, (begun_s, audio_s) in self.busy.items()
         }
-        return RouterSignal(
-            seen_s=self.now_s,
-            arriving=Flow(self.arriving_audio_s_per_s(300)),
-            burst=Flow(self.arriving_audio_s_per_s(60)),
-            queued=Flow(sum(audio_s for _, audio_s in self.queue)),
-            is_asked=bool(self.arrived or self.queue),
+        return DemandReport(
+            received_s=self.now_s,
+            arriving=AudioDemand(self.arriving_audio_s_per_s(300)),
+            burst=AudioDemand(self.arriving_audio_s_per_s(60)),
+            queued=AudioDemand(sum(audio_s for _, audio_s in self.queue)),
+            has_requests=bool(self.arrived or self.queue),
             backlogs_s=left,
         )
 
@@ -118,19 +123,19 @@ def by_audio(utilization_percent: int, wait_s: int = 60) -> Rule:
             "objective": {"utilizationPercent": utilization_percent, "queueWaitSeconds": wait_s},
         }
     )
-    memory = Memory(desired=FEWEST)
+    state = AutoscalerState(desired=FEWEST)
 
     def rule(fleet: Fleet) -> int:
-        nonlocal memory
-        sight = Sight(
+        nonlocal state
+        sight = ScalingInputs(
             now_s=fleet.now_s,
-            demand=demand({"router": fleet.signal()}, num_routers=1, now_s=fleet.now_s),
-            servers=Servers(fleet.num_ready - len(fleet.draining), len(fleet.draining)),
-            audio_s_per_s=rate(fleet.measured, prior=AUDIO_S_PER_S),
+            demand=fleet_demand({"router": fleet.signal()}, num_routers=1, now_s=fleet.now_s),
+            pods=PodCounts(fleet.num_ready - len(fleet.draining), len(fleet.draining)),
+            audio_s_per_s=pod_rate(fleet.measured, prior=AUDIO_S_PER_S),
         )
-        held = bounds(scaling, (), now_s=fleet.now_s)
-        decision = desired_replicas(scaling, held, sight, memory)
-        memory = decision.memory
+        held = replica_limits(scaling, (), now_s=fleet.now_s)
+        decision = scaling_decision(scaling, held, sight, state)
+        state = decision.state
         return decision.replicas
 
     return rule
@@ -197,7 +202,9 @@ class Simulation:
         fleet = self.fleet
         _, audio_s = fleet.busy.pop(pod)
         seen = fleet.measured
-        fleet.measured = Measured(seen.audio_s + audio_s, seen.compute_s + compute_s(audio_s))
+        fleet.measured = MeasuredThroughput(
+            seen.audio_s + audio_s, seen.compute_s + compute_s(audio_s)
+        )
         if pod in fleet.draining:
             fleet.draining.remove(pod)
             fleet.num_ready -= 1

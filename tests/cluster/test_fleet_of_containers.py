@@ -153,7 +153,7 @@ def test_a_server_that_is_killed_costs_no_request_and_comes_back(fleet, clip):
     victim = fleet.pods()[0]
     with traffic(fleet.cluster, fleet.address, clip) as asked:
         os.kill(process_of(victim), signal.SIGKILL)
-        wait_until(lambda: fleet.reason("Ready") == "MinimumReady", "it is told")
+        wait_until(lambda: fleet.reason("Ready") == "PartiallyReady", "it is told")
         wait_until(lambda: fleet.is_complete(2), "the server is back")
     assert asked.failures == []
     assert asked.num_answered > 0

@@ -83,7 +83,7 @@ def test_a_dead_gpu_s_node_is_avoided_until_it_is_booted_anew(here, pair, whole_
     here.wait_complete(2)
     assert here.status()["avoidedNodes"] == []
     assert {pod["spec"]["nodeName"] for pod in here.pods()} == set(pair)
-    assert {"NodeAvoided", "NodeTrusted"} <= here.event_reasons()
+    assert {"NodeAvoided", "NodeReadmitted"} <= here.event_reasons()
 
 
 def test_where_nodes_cannot_be_seen_a_person_ends_it(here):

@@ -125,8 +125,8 @@ def test_a_service_of_somebody_else_is_not_taken_over(place):
     place.cluster.create(place.namespace, THEIR_SERVICE)
     before = place.get("services", "music")
     place.create({"replicas": 1})
-    wait_until(lambda: place.reason("SpecValid") == "Rejected", "it says so")
-    told = next(one for one in place.status()["conditions"] if one["type"] == "SpecValid")
+    wait_until(lambda: place.reason("Accepted") == "Rejected", "it says so")
+    told = next(one for one in place.status()["conditions"] if one["type"] == "Accepted")
     assert "Service music exists and belongs to somebody else" in told["message"]
     assert place.get("services", "music")["metadata"]["uid"] == before["metadata"]["uid"]
     assert place.get("services", "music")["spec"] == before["spec"]

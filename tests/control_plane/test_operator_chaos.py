@@ -80,7 +80,7 @@ def is_settled(game):
         return False
     num = num_wanted(spec, status)
     ready = "Suspended" if spec["suspend"] else "AllReady" if num else "ScaledToZero"
-    wanted = {"Progressing": "Complete", "SpecValid": "Valid", "Ready": ready}
+    wanted = {"Progressing": "Complete", "Accepted": "Accepted", "Ready": ready}
     return (
         wanted.items() <= told.items()
         and len(pods) == sum(map(is_serving, pods)) == num

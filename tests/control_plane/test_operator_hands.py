@@ -84,9 +84,9 @@ def test_a_webhook_that_does_not_answer_is_named_in_the_status(place):
     place.kubectl("create", "-f", "-", body={**body, "webhooks": [{**HOOK, **where}]})
     try:
         place.create({"replicas": 1})
-        wait_until(lambda: place.reason("SpecValid") == "Rejected", "it says so")
+        wait_until(lambda: place.reason("Accepted") == "Rejected", "it says so")
         told = {one["type"]: one["message"] for one in place.status()["conditions"]}
-        assert "down.example.com" in told["SpecValid"]
+        assert "down.example.com" in told["Accepted"]
     finally:
         place.kubectl("delete", kind, "down")
     place.wait_complete(1)

@@ -88,10 +88,10 @@ def test_a_drained_node_may_take_one_server_at_a_time(fleet):
 
 def test_what_the_api_server_does_not_take_is_said_in_its_words(place):
     place.create({"replicas": 1, "priorityClassName": "no-such-class"})
-    wait_until(lambda: place.reason("SpecValid") == "Rejected", "it says so")
+    wait_until(lambda: place.reason("Accepted") == "Rejected", "it says so")
     conditions = {one["type"]: one for one in place.status()["conditions"]}
-    assert "no-such-class" in conditions["SpecValid"]["message"]
-    assert conditions["Ready"]["reason"] == "SpecRejected"
+    assert "no-such-class" in conditions["Accepted"]["message"]
+    assert conditions["Ready"]["reason"] == "NotAccepted"
 
 
 def test_the_server_on_a_cordoned_node_leaves_first(here, whole_cluster):

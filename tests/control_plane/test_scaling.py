@@ -89,7 +89,7 @@ def awake(places):
         assert place.reason("Ready") == "ScaledToZero"
         fake.asked_for(0.0, held=1)
         place.wait_complete(1)
-        assert scaling(place)["reason"] == "Waking"
+        assert scaling(place)["reason"] == "ScaleFromZero"
         fake.asked_for(0.0)
         yield place
 
@@ -110,7 +110,9 @@ def test_the_number_follows_the_demand_is_held_without_it_and_outlives_the_opera
         place.wait_complete(4)
         steps = [(one["fromReplicas"], one["toReplicas"]) for one in scaling(place)["history"]]
         assert steps == [(1, 3), (3, 4)]
-        assert "from 1 to 3 servers: five minutes' arrivals would take 4.0 servers" in events(place)
+        assert "scaled from 1 to 3 replicas: 5-minute arrival rate requires 4.0 replicas" in events(
+            place
+        )
         assert operator.metric(f"flamingo_operator_demand_servers{_labels(place)}") == 4.0
         assert num_decisions(operator, place) >= num_before + 2
         starts = 'flamingo_operator_cold_start_seconds_count{phase="total"}'

@@ -19,9 +19,10 @@ from flamingo_operator.cluster.projection import digest_of_manifest
 from flamingo_operator.decide import decide
 from flamingo_operator.manifests.common import Release
 from flamingo_operator.reporting import status
+from flamingo_operator.reporting.status import StatusInputs
 from flamingo_operator.rollout import node_avoidance
-from flamingo_operator.scaling.autoscale import Servers
-from flamingo_operator.scaling.replicas import Memory, Signals, desired_replicas
+from flamingo_operator.scaling.autoscale import PodCounts
+from flamingo_operator.scaling.replicas import DemandAndCapacity, ScalingState, desired_replicas
 
 RELEASE = Release("pod:1", "router:1", "flamingo-system")
 UID = "u-1"
@@ -82,12 +83,12 @@ class Cluster:
             owned=self.owned,
             nodes=self.nodes,
             loads=self.loads,
-            avoided=node_avoidance.remembered(self.status),
+            avoided=node_avoidance.from_status(self.status),
         )
 
     def decide(self):
         desired = desired_replicas(
-            self.deployment.spec, Signals(), Memory(), Servers(0), self.now_s
+            self.deployment.spec, DemandAndCapacity(), ScalingState(), PodCounts(0), self.now_s
         )
         return decide(self.deployment, self.observed, self.release, desired, self.now_s)
 
@@ -97,8 +98,8 @@ class Cluster:
         if self.deployment.spec.mode == "Apply":
             for action in decision.actions:
                 self._do(action)
-        seen = (self.status, self.now_s)
-        self.status = status.status(self.deployment, self.observed, decision, [], seen)
+        inputs = StatusInputs(self.deployment, self.observed, decision, [], self.status, self.now_s)
+        self.status = status.build_status(inputs)
         return decision
 
     def _do(self, action) -> None:

@@ -23,8 +23,8 @@ from flamingo_operator.cluster.observed import Observed, Revision
 from flamingo_operator.manifests import pod_template
 from flamingo_operator.manifests.common import Release
 from flamingo_operator.rollout import rollout
-from flamingo_operator.rollout.rollout import Step
-from flamingo_operator.rollout.target_revision import Goal
+from flamingo_operator.rollout.rollout import RolloutStep
+from flamingo_operator.rollout.target_revision import RolloutTarget
 
 MAX_UNUSED = 5
 """Revisions kept although no pod uses them, so that a rollback finds its template."""
@@ -45,28 +45,30 @@ class RevisionActions:
     """What to write to the revisions, and when to reconcile again."""
 
     actions: tuple[Action, ...]
-    wake_s: float | None = None
+    requeue_at_s: float | None = None
 
 
-def actions(inputs: RevisionInputs, goal: Goal | None, step: Step) -> RevisionActions:
+def actions(
+    inputs: RevisionInputs, target: RolloutTarget | None, step: RolloutStep
+) -> RevisionActions:
     """Return the revisions to create, update and delete.
 
-    `goal` is None until the spec has a revision; then that is created first.
+    `target` is None until the spec has a revision; then that is created first.
     """
     deployment, observed = inputs.deployment, inputs.observed
-    if goal is None:
+    if target is None:
         return RevisionActions((_create_first(inputs),))
-    update, wake_s = _with_progress(inputs, goal, step)
+    update, requeue_at_s = _with_progress(inputs, target, step)
     written: list[Action] = []
-    if update != goal.update or not update.ref.owner_uid:
+    if update != target.update or not update.ref.owner_uid:
         written.append(_apply_revision(deployment, update))
     written += [
         _apply_revision(deployment, replace(one, failed_s=None))
         for one in observed.revisions
-        if one is not goal.update and (one.failed_s is not None or not one.ref.owner_uid)
+        if one is not target.update and (one.failed_s is not None or not one.ref.owner_uid)
     ]
-    written += _delete_unused(observed, goal)
-    return RevisionActions(tuple(written), wake_s)
+    written += _delete_unused(observed, target)
+    return RevisionActions(tuple(written), requeue_at_s)
 
 
 def _create_first(inputs: RevisionInputs) -> Apply:
@@ -84,9 +86,11 @@ def _newest_number(observed: Observed) -> int:
     return max((one.number for one in observed.revisions), default=0)
 
 
-def _with_progress(inputs: RevisionInputs, goal: Goal, step: Step) -> tuple[Revision, float | None]:
+def _with_progress(
+    inputs: RevisionInputs, target: RolloutTarget, step: RolloutStep
+) -> tuple[Revision, float | None]:
     """Return the spec's revision with its progress, and when the rollout may have failed."""
-    update, newest, now_s = goal.update, _newest_number(inputs.observed), inputs.now_s
+    update, newest, now_s = target.update, _newest_number(inputs.observed), inputs.now_s
     if update.number < newest:
         # Wanted again after another one: its earlier completion does not count any more.
         return replace(update, number=newest + 1, progressed_s=now_s, failed_s=None), None
@@ -97,7 +101,7 @@ def _with_progress(inputs: RevisionInputs, goal: Goal, step: Step) -> tuple[Revi
     is_paused = inputs.deployment.spec.rollout.paused or is_untried
     if is_paused or update.progressed_s is None:
         return replace(update, progressed_s=None if is_paused else now_s), None
-    if step.is_complete and not goal.is_rolled_back:
+    if step.is_complete and not target.is_rolled_back:
         completed_s = max(now_s, update.progressed_s)
         return replace(update, completed_s=completed_s, failed_s=None), None
     if update.failed_s is not None:
@@ -106,16 +110,16 @@ def _with_progress(inputs: RevisionInputs, goal: Goal, step: Step) -> tuple[Revi
 
 
 def _check_deadline(
-    inputs: RevisionInputs, update: Revision, step: Step
+    inputs: RevisionInputs, update: Revision, step: RolloutStep
 ) -> tuple[Revision, float | None]:
     """Return a revision that is rolling out: progressed, failed, or with its deadline ahead."""
     spec, now_s = inputs.deployment.spec, inputs.now_s
-    if any(pod.is_ready and pod.revision != update.hash for pod in step.leave):
+    if any(pod.is_ready and pod.revision != update.hash for pod in step.to_remove):
         # The next server may have to wait for this one's GPU.
         drain_ends_s = now_s + spec.drain.settle_seconds + spec.drain.deadline_seconds
         return replace(update, progressed_s=drain_ends_s), None
-    fleet = rollout.fleet(inputs.observed, update.hash, now_s)
-    deadline_s = rollout.deadline_s(spec, fleet, update.progressed_s or now_s)
+    pods = rollout.pod_sets(inputs.observed, update.hash, now_s)
+    deadline_s = rollout.deadline_s(spec, pods, update.progressed_s or now_s)
     if now_s < deadline_s:
         return update, deadline_s
     return replace(update, failed_s=now_s), None
@@ -146,9 +150,11 @@ def _apply_revision(deployment: FlamingoDeployment, revision: Revision) -> Apply
     return Apply(manifest, is_new=False)
 
 
-def _delete_unused(observed: Observed, goal: Goal) -> Iterator[Delete]:
+def _delete_unused(observed: Observed, target: RolloutTarget) -> Iterator[Delete]:
     in_use = {pod.revision for pod in observed.pods}
-    in_use |= {one.hash for one in (goal.update, goal.target, goal.stable) if one is not None}
+    in_use |= {
+        one.hash for one in (target.update, target.revision, target.stable) if one is not None
+    }
     unused = [one for one in observed.revisions if one.hash not in in_use]
     unused.sort(key=lambda one: one.number, reverse=True)
     for one in unused[MAX_UNUSED:]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from flamingo_operator.api import names
 from flamingo_operator.cluster import kinds
 from flamingo_operator.cluster.kinds import Kind
-from flamingo_operator.plugin import tunnel
+from flamingo_operator.plugin import port_forward
 
 Json: TypeAlias = dict[str, Any]
 
@@ -21,11 +21,11 @@ class PluginError(Exception):
     """Why a command cannot be done, in a sentence for the person at the terminal."""
 
 
-class Missing(PluginError):
+class NotFound(PluginError):
     """There is no such object."""
 
 
-class Unknown(PluginError):
+class Unauthorized(PluginError):
     """Who asks is not known."""
 
 
@@ -70,13 +70,13 @@ class Cluster:
         what = f"the load of {pod}"
         try:
             if key:
-                place = tunnel.Port(self.namespace, pod, port)
-                return _parsed(tunnel.get(self.api, place, "/stats", key), what)
+                place = port_forward.PodPort(self.namespace, pod, port)
+                return _parsed(port_forward.get(self.api, place, "/stats", key), what)
             return self._asked("GET", f"{self._core}/pods/{pod}:{port}/proxy/stats", what=what)
-        except Unknown:  # to the pod: the API server has let us this far
+        except Unauthorized:  # to the pod: the API server has let us this far
             told = "it asks for a key; let FLAMINGO_API_KEY be one that may observe"
             raise PluginError(told) from None
-        except tunnel.TunnelError as error:
+        except port_forward.PortForwardError as error:
             raise PluginError(str(error)) from None
 
     def made_for(self, deployment: str, kind: Kind) -> list[Json] | None:
@@ -233,7 +233,7 @@ def _refusal(status: int, text: str, what: str) -> PluginError:
         told = {}
     message = str(told.get("message") or text).strip()
     if status == 401:  # noqa: PLR2004
-        return Unknown("the cluster does not know you: log in again")
+        return Unauthorized("the cluster does not know you: log in again")
     if status == 403:  # noqa: PLR2004
         return PluginError(f"you may not do that: {message}")
     if status == 404 and not told.get("details", {}).get("name"):  # noqa: PLR2004
@@ -242,5 +242,5 @@ def _refusal(status: int, text: str, what: str) -> PluginError:
             " kubectl apply --server-side -f crds/"
         )
     if status == 404:  # noqa: PLR2004
-        return Missing(f"there is no {what}")
+        return NotFound(f"there is no {what}")
     return PluginError(message or f"{what}: HTTP status {status}")

@@ -19,8 +19,8 @@ from flamingo_operator.cluster.store import Store
 from flamingo_operator.decide import Decision, decide
 from flamingo_operator.manifests.common import Release
 from flamingo_operator.rollout import node_avoidance
-from flamingo_operator.scaling.autoscale import Servers
-from flamingo_operator.scaling.replicas import Signals, desired_replicas, remembered
+from flamingo_operator.scaling.autoscale import PodCounts
+from flamingo_operator.scaling.replicas import DemandAndCapacity, desired_replicas, from_status
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -35,9 +35,9 @@ def actions(
     """Return what the operator's next pass would do; `there` has the objects by kind."""
     raws = {kind: list(items) for kind, items in there.items()}
     seen = _observed(deployment, raws, nodes)
-    seen = replace(seen, avoided=node_avoidance.remembered(status))
+    seen = replace(seen, avoided=node_avoidance.from_status(status))
     decision = _decided(deployment, status, seen, _release(deployment, raws), now_s)
-    made = [one for one in decision.actions if isinstance(one, Apply) and decision.goal is None]
+    made = [one for one in decision.actions if isinstance(one, Apply) and decision.target is None]
     new = [one.manifest for one in made if one.manifest["kind"] == kinds.REVISION.name]
     if not new:
         return [str(one) for one in decision.actions]
@@ -78,8 +78,10 @@ def _ignore(key: str) -> None:
 def _decided(
     deployment: FlamingoDeployment, status: Json, seen: Observed, release: Release, now_s: float
 ) -> Decision:
-    servers = Servers(sum(pod.is_active and pod.is_ready for pod in seen.pods))
-    desired = desired_replicas(deployment.spec, Signals(), remembered(status), servers, now_s)
+    servers = PodCounts(sum(pod.is_active and pod.is_ready for pod in seen.pods))
+    desired = desired_replicas(
+        deployment.spec, DemandAndCapacity(), from_status(status), servers, now_s
+    )
     return decide(deployment, seen, release, desired, now_s)
 
 

@@ -29,9 +29,9 @@ from flamingo_operator.diagnosis.failures import (
     diagnose,
 )
 from flamingo_operator.plugin import forecast, log_lines, spec_diff, views
-from flamingo_operator.plugin.cluster import Cluster, Missing, PluginError, connect
-from flamingo_operator.plugin.following import Following
-from flamingo_operator.plugin.views import Server
+from flamingo_operator.plugin.cluster import Cluster, NotFound, PluginError, connect
+from flamingo_operator.plugin.log_follower import LogFollower
+from flamingo_operator.plugin.views import ServerRow
 
 DEFAULT_PORT = 8000
 UNBOUNDED_WIDTH = 1000
@@ -121,7 +121,7 @@ def top(
     if not pods:
         _show(Text(f"{name} has no servers"))
         return
-    servers = [Server(pod, _load(cluster, pod), _gpu(cluster, pod)) for pod in pods]
+    servers = [ServerRow(pod, _load(cluster, pod), _gpu(cluster, pod)) for pod in pods]
     _show(views.top(name, servers, now_s=time.time()))
 
 
@@ -169,7 +169,7 @@ def _plan(cluster: Cluster, body: Any) -> RenderableType:
     name = body["metadata"]["name"]
     try:
         stored = cluster.deployment(name)
-    except Missing:
+    except NotFound:
         stored = None
     before = stored["spec"] if stored is not None else None
     if before is not None and "replicas" not in body["spec"]:
@@ -243,13 +243,13 @@ def logs(  # noqa: PLR0913 - a command's parameters are its options
         raise PluginError(f"{name} has no servers")
     start = {one: "" if pod else f"{one.removeprefix(f'{name}-')} " for one in chosen}
     if follow:
-        _follow(Following(cluster, chosen, tail), start)
+        _follow(LogFollower(cluster, chosen, tail), start)
         return
     for one, text in log_lines.merged(_logs(cluster, chosen, tail, is_previous=previous)):
         _show(Text.assemble((start[one], "magenta"), text))
 
 
-def _follow(following: Following, start: Mapping[str, str]) -> None:
+def _follow(following: LogFollower, start: Mapping[str, str]) -> None:
     for one, line in following.lines():
         _show(Text.assemble((start[one], "magenta"), log_lines.readable(line)))
     for one, why in following.failed.items():

@@ -21,7 +21,7 @@ SPARED = ("cache.preload", "auth.observeKeySecretRef")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """One field: its path, and its two values as JSON; empty where it is not there."""
 
     path: str
@@ -29,24 +29,24 @@ class Change:
     after: str
 
 
-def changes(before: Json, after: Json) -> list[Change]:
+def changes(before: Json, after: Json) -> list[FieldChange]:
     """Return what differs, in the order of the fields' paths."""
     return sorted(_differing("", before, after), key=lambda change: change.path)
 
 
-def _differing(path: str, before: Any, after: Any) -> Iterator[Change]:
+def _differing(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in {*before, *after}:
             yield from _differing(f"{path}.{name}", before.get(name), after.get(name))
     elif before != after:
-        yield Change(path.removeprefix("."), _told(before), _told(after))
+        yield FieldChange(path.removeprefix("."), _told(before), _told(after))
 
 
 def _told(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def effects(before: Json | None, after: Json, found: list[Change]) -> Iterator[str]:
+def effects(before: Json | None, after: Json, found: list[FieldChange]) -> Iterator[str]:
     """Yield what the changes do, in sentences."""
     fewest, most = _servers(after)
     if before is None:
@@ -66,7 +66,7 @@ def effects(before: Json | None, after: Json, found: list[Change]) -> Iterator[s
         yield f"GPUs: {_span(*_servers(before))} → {_span(fewest, most)}"
 
 
-def _top(change: Change) -> str:
+def _top(change: FieldChange) -> str:
     return change.path.partition(".")[0]
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from flamingo_common.wire.report import LoadReport
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.diagnosis.failures import FailureCount
-from flamingo_operator.plugin.spec_diff import Change
+from flamingo_operator.plugin.spec_diff import FieldChange
 from flamingo_operator.reporting.conditions import GOOD_WHEN_FALSE
 
 Json: TypeAlias = Mapping[str, Any]
@@ -32,7 +32,7 @@ UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerRow:
     """A pod, and what could be learned about it."""
 
     pod: Json
@@ -205,7 +205,7 @@ def _avoided(told: Json, now_s: float) -> Iterator[RenderableType]:
         yield Padding(Text.assemble(("→ ", "green"), ends, told_by), (0, 0, 0, 4), expand=False)
 
 
-def top(deployment: str, servers: Sequence[Server], *, now_s: float) -> Table:
+def top(deployment: str, servers: Sequence[ServerRow], *, now_s: float) -> Table:
     """Return one row for each server: what it does, and how much it has to do."""
     table = _table("pod", "phase", "gpu")
     for name in ("backlog", "run", "wait", "kv", "age"):
@@ -221,7 +221,7 @@ def top(deployment: str, servers: Sequence[Server], *, now_s: float) -> Table:
     return table
 
 
-def _phase(server: Server) -> Text:
+def _phase(server: ServerRow) -> Text:
     if _is_leaving(server.pod):
         return Text("leaving", "yellow")
     if not _is_true(server.pod, "PodScheduled"):
@@ -242,7 +242,7 @@ def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
 
 
 def plan(
-    name: str, found: Sequence[Change], effects: Iterable[str], actions: Sequence[str]
+    name: str, found: Sequence[FieldChange], effects: Iterable[str], actions: Sequence[str]
 ) -> RenderableType:
     """Return what a change of the spec does, which fields it changes, and what follows at once."""
     parts: list[RenderableType] = [Text(name, "bold")]

@@ -1,1 +1,1 @@
-"""Asking routers and draining servers for their load."""
+"""Clients that read the load of router pods and server pods, and the loop that polls routers."""

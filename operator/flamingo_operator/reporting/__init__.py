@@ -1,4 +1,4 @@
-"""What the status of a FlamingoDeployment says.
+"""The status of a FlamingoDeployment, its conditions and its events.
 
 All pure.
 """

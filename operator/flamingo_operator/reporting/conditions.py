@@ -1,7 +1,7 @@
-"""What is claimed of a deployment, and why: each condition is one function of what was seen.
+"""The conditions of a FlamingoDeployment: one function for each type.
 
-A message holds nothing that differs from one look to the next, because a status
-is written only when it changes.
+A message contains nothing that differs from one reconciliation to the next without a
+reason, because a status is written only when it changes.
 
 Pure.
 """
@@ -18,10 +18,11 @@ from flamingo_operator.diagnosis.failures import FailureCount
 from flamingo_operator.manifests import revisions
 
 GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
+"""Condition types of which True is bad news."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ComputedCondition:
     """One condition, without its times."""
 
     type: str
@@ -31,177 +32,197 @@ class Claim:
 
     @property
     def is_good(self) -> bool:
-        """Whether nobody need look."""
+        """Whether it needs no attention."""
         return (self.status == "True") != (self.type in GOOD_WHEN_FALSE)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """All that the claims are about."""
+class ConditionInputs:
+    """All that the conditions depend on."""
 
     deployment: FlamingoDeployment
     observed: Observed
     decision: Decision
     failures: Sequence[FailureCount]
     refusals: Sequence[str]
-    """What the API server would not take."""
+    """What the API server refused."""
 
     @property
-    def alive(self) -> list[Pod]:
-        """Servers that serve or will."""
+    def active_pods(self) -> list[Pod]:
+        """Server pods that are neither draining nor finished."""
         return [pod for pod in self.observed.pods if pod.is_active]
 
     @property
     def num_ready(self) -> int:
-        """Servers that answer."""
-        return sum(pod.is_ready for pod in self.alive)
+        """How many of them are ready."""
+        return sum(pod.is_ready for pod in self.active_pods)
+
+    @property
+    def num_ready_routers(self) -> int:
+        """How many router pods are ready."""
+        name = names.router(self.deployment.metadata.name)
+        router = self.observed.owned.get(("Deployment", name))
+        return router.num_ready if router is not None else 0
 
 
-def claims(sight: Sight) -> Iterator[Claim]:
-    """Yield the conditions of a deployment whose spec could be read."""
-    yield _ready(sight)
-    yield _progressing(sight)
-    yield _degraded(sight)
-    yield _scaling_active(sight)
-    yield _spec_valid(sight)
-    if sight.deployment.spec.router.enabled:
-        yield _router_ready(sight)
-    if sight.decision.cache != "NotConfigured":
-        yield _model_cached(sight)
-    if sight.deployment.spec.scaling.mode == "Internal":
-        yield _scaling_limited(sight)
+def compute_conditions(inputs: ConditionInputs) -> Iterator[ComputedCondition]:
+    """Yield the conditions of a deployment whose spec is valid."""
+    yield _ready(inputs)
+    yield _progressing(inputs)
+    yield _degraded(inputs)
+    yield _scaling_active(inputs)
+    yield _accepted(inputs)
+    if inputs.deployment.spec.router.enabled:
+        yield _router_ready(inputs)
+    if inputs.decision.cache != "NotConfigured":
+        yield _model_cached(inputs)
+    if inputs.deployment.spec.scaling.mode == "Internal":
+        yield _scaling_limited(inputs)
 
 
-def unreadable(faults: Sequence[str]) -> Iterator[Claim]:
-    """Yield the conditions of a deployment whose spec says nothing that can be done."""
+def conditions_of_invalid_spec(faults: Sequence[str]) -> Iterator[ComputedCondition]:
+    """Yield the conditions of a deployment whose spec is invalid."""
     message = "; ".join(faults)
-    yield Claim("Ready", "Unknown", "InvalidSpec", message)
-    yield Claim("SpecValid", "False", "InvalidSpec", message)
+    yield ComputedCondition("Ready", "Unknown", "InvalidSpec", message)
+    yield ComputedCondition("Accepted", "False", "InvalidSpec", message)
 
 
-def _ready(sight: Sight) -> Claim:
-    num, num_ready = sight.decision.desired.num, sight.num_ready
-    told = f"{num_ready} of {num} servers are ready"
-    if sight.deployment.spec.suspend:
-        return Claim("Ready", "False", "Suspended", "spec.suspend is set")
-    if sight.deployment.spec.router.enabled and not _num_routers(sight):
-        return _refused(sight) or Claim("Ready", "False", "RouterNotReady", "no router is ready")
+def _ready(inputs: ConditionInputs) -> ComputedCondition:
+    num, num_ready = inputs.decision.desired.num, inputs.num_ready
+    message = f"{min(num_ready, num)} of {num} server pods are ready"
+    if inputs.deployment.spec.suspend:
+        return ComputedCondition("Ready", "False", "Suspended", "spec.suspend is true")
+    if inputs.deployment.spec.router.enabled and not inputs.num_ready_routers:
+        return _not_accepted(inputs) or ComputedCondition(
+            "Ready", "False", "RouterNotReady", "no router pod is ready"
+        )
     if num == 0:
-        return Claim("Ready", "True", "ScaledToZero", "no server is wanted")
+        return ComputedCondition("Ready", "True", "ScaledToZero", "0 replicas are desired")
     if num_ready >= num:
-        return Claim("Ready", "True", "AllReady", f"all {num} servers are ready")
+        return ComputedCondition("Ready", "True", "AllReady", message)
     if num_ready:
-        return Claim("Ready", "True", "MinimumReady", told)
-    return _not_ready(sight, told)
+        return ComputedCondition("Ready", "True", "PartiallyReady", message)
+    return _not_ready(inputs, message)
 
 
-def _not_ready(sight: Sight, told: str) -> Claim:
-    refused = _refused(sight)
-    if refused is not None:
-        return refused
-    if sight.failures:
-        first = sight.failures[0]
-        return Claim("Ready", "False", first.reason, f"{told}; {_told(first)}")
-    if sight.decision.cache in ("Preloading", "PreloadFailed"):
-        return Claim("Ready", "False", sight.decision.cache, "see the condition ModelCached")
-    return Claim("Ready", "False", "Loading", told)
+def _not_ready(inputs: ConditionInputs, message: str) -> ComputedCondition:
+    not_accepted = _not_accepted(inputs)
+    if not_accepted is not None:
+        return not_accepted
+    if inputs.failures:
+        first = inputs.failures[0]
+        message = f"{message}; {_failure_message(first)}"
+        return ComputedCondition("Ready", "False", first.reason, message)
+    if inputs.decision.cache in ("Preloading", "PreloadFailed"):
+        message = "the model is not preloaded; see condition ModelCached"
+        return ComputedCondition("Ready", "False", inputs.decision.cache, message)
+    return ComputedCondition("Ready", "False", "Loading", message)
 
 
-def _refused(sight: Sight) -> Claim | None:
-    if sight.refusals or sight.decision.conflicts:
-        return Claim("Ready", "False", "SpecRejected", "see the condition SpecValid")
+def _not_accepted(inputs: ConditionInputs) -> ComputedCondition | None:
+    if inputs.refusals or inputs.decision.conflicts:
+        message = "some objects were not applied; see condition Accepted"
+        return ComputedCondition("Ready", "False", "NotAccepted", message)
     return None
 
 
-def _told(failure: FailureCount) -> str:
-    return f"{failure.count} {failure.reason}: {failure.message}"
+def _failure_message(failure: FailureCount) -> str:
+    return f"{failure.reason} ({failure.count} pod(s)): {failure.message}"
 
 
-def _progressing(sight: Sight) -> Claim:
-    goal, spec = sight.decision.goal, sight.deployment.spec
-    if goal is None:
-        return Claim(
-            "Progressing", "True", "RolloutInProgress", "pods of a new revision are being made"
-        )
-    update, target = goal.update.hash, goal.target.hash
-    if goal.is_rolled_back and not spec.rollout.paused:
-        told = f"revision {update} did not become ready in time; the servers are of {target} again"
-        return Claim("Progressing", "False", "RolledBack", told)
-    if goal.update.failed_s is not None:
-        told = f"revision {update} did not become ready in time"
-        return Claim("Progressing", "False", "DeadlineExceeded", told)
-    old = [pod for pod in sight.alive if pod.revision != update]
-    is_settled = revisions.is_complete(goal.update)
-    if spec.rollout.paused and (old or not is_settled):
-        return Claim("Progressing", "False", "Paused", "spec.rollout.paused is set")
-    if old or not (is_settled or sight.decision.desired.num == 0):
-        return Claim("Progressing", "True", "RolloutInProgress", f"revision {update} is coming")
-    return _sizing(sight)
+def _progressing(inputs: ConditionInputs) -> ComputedCondition:
+    target, spec = inputs.decision.target, inputs.deployment.spec
+    if target is None:
+        message = "creating a new revision"
+        return ComputedCondition("Progressing", "True", "RolloutInProgress", message)
+    update, revision = target.update.hash, target.revision.hash
+    missed = f"revision {update} did not become ready within spec.rollout.progressDeadlineSeconds"
+    if target.is_rolled_back and not spec.rollout.paused:
+        message = f"{missed}; rolled back to revision {revision}"
+        return ComputedCondition("Progressing", "False", "RolledBack", message)
+    if target.update.failed_s is not None:
+        return ComputedCondition("Progressing", "False", "ProgressDeadlineExceeded", missed)
+    is_outdated = any(pod.revision != update for pod in inputs.active_pods)
+    is_complete = revisions.is_complete(target.update)
+    if spec.rollout.paused and (is_outdated or not is_complete):
+        return ComputedCondition("Progressing", "False", "Paused", "spec.rollout.paused is true")
+    if is_outdated or not (is_complete or inputs.decision.desired.num == 0):
+        message = f"rolling out revision {update}"
+        return ComputedCondition("Progressing", "True", "RolloutInProgress", message)
+    return _scaling_progress(inputs)
 
 
-def _sizing(sight: Sight) -> Claim:
-    num = sight.decision.desired.num
-    if len(sight.alive) < num or sight.num_ready < num:
-        return Claim("Progressing", "True", "ScalingUp", f"up to {num} servers")
-    if any(pod.is_draining or pod.is_terminating for pod in sight.observed.pods):
-        return Claim("Progressing", "True", "Draining", f"down to {num} servers")
-    return Claim("Progressing", "True", "Complete", "every server is what the spec says")
+def _scaling_progress(inputs: ConditionInputs) -> ComputedCondition:
+    num = inputs.decision.desired.num
+    if len(inputs.active_pods) < num or inputs.num_ready < num:
+        message = f"scaling up to {num} replicas"
+        return ComputedCondition("Progressing", "True", "ScalingUp", message)
+    if any(pod.is_draining or pod.is_terminating for pod in inputs.observed.pods):
+        message = f"draining pods, down to {num} replicas"
+        return ComputedCondition("Progressing", "True", "Draining", message)
+    message = "all server pods run the desired revision"
+    return ComputedCondition("Progressing", "True", "Complete", message)
 
 
-def _degraded(sight: Sight) -> Claim:
-    if not sight.failures:
-        return Claim("Degraded", "False", "AsExpected", "no server fails")
-    told = "; ".join(_told(failure) for failure in sight.failures)
-    return Claim("Degraded", "True", sight.failures[0].reason, told)
+def _degraded(inputs: ConditionInputs) -> ComputedCondition:
+    if not inputs.failures:
+        return ComputedCondition("Degraded", "False", "AsExpected", "no server pod is failing")
+    message = "; ".join(_failure_message(failure) for failure in inputs.failures)
+    return ComputedCondition("Degraded", "True", inputs.failures[0].reason, message)
 
 
-def _scaling_active(sight: Sight) -> Claim:
-    if sight.deployment.spec.suspend:
-        return Claim("ScalingActive", "False", "Suspended", "spec.suspend is set")
-    if sight.deployment.spec.scaling.mode == "External":
-        return Claim("ScalingActive", "True", "External", "spec.replicas is what is wanted")
-    told = sight.decision.desired.told
-    if told is None or told.reason == "SignalLost":
-        return Claim("ScalingActive", "False", "SignalLost", "no router was heard")
-    return Claim("ScalingActive", "True", "Internal", "the routers tell the demand")
+def _scaling_active(inputs: ConditionInputs) -> ComputedCondition:
+    if inputs.deployment.spec.suspend:
+        return ComputedCondition("ScalingActive", "False", "Suspended", "spec.suspend is true")
+    if inputs.deployment.spec.scaling.mode == "External":
+        message = "the number of replicas is set in spec.replicas"
+        return ComputedCondition("ScalingActive", "True", "External", message)
+    reported = inputs.decision.desired.reported
+    if reported is None or reported.reason == "SignalLost":
+        message = "no load report received from any router"
+        return ComputedCondition("ScalingActive", "False", "SignalLost", message)
+    message = "scaling on demand reported by the routers"
+    return ComputedCondition("ScalingActive", "True", "Internal", message)
 
 
-def _spec_valid(sight: Sight) -> Claim:
-    if sight.decision.conflicts:
-        told = ", ".join(sight.decision.conflicts)
-        return Claim("SpecValid", "False", "NameTaken", f"belongs to somebody else: {told}")
-    if sight.refusals:
-        return Claim("SpecValid", "False", "Rejected", "; ".join(sight.refusals))
-    return Claim("SpecValid", "True", "Valid", "the API server takes all that it asks for")
+def _accepted(inputs: ConditionInputs) -> ComputedCondition:
+    if inputs.decision.conflicts:
+        conflicts = ", ".join(inputs.decision.conflicts)
+        message = f"exists and is not controlled by this {names.KIND}: {conflicts}"
+        return ComputedCondition("Accepted", "False", "NameConflict", message)
+    if inputs.refusals:
+        return ComputedCondition("Accepted", "False", "Rejected", "; ".join(inputs.refusals))
+    message = "all objects were accepted by the API server"
+    return ComputedCondition("Accepted", "True", "Accepted", message)
 
 
-def _num_routers(sight: Sight) -> int:
-    name = names.router(sight.deployment.metadata.name)
-    router = sight.observed.owned.get(("Deployment", name))
-    return router.num_ready if router is not None else 0
+def _router_ready(inputs: ConditionInputs) -> ComputedCondition:
+    if not inputs.num_ready_routers:
+        return ComputedCondition("RouterReady", "False", "NotReady", "no router pod is ready")
+    return ComputedCondition("RouterReady", "True", "Ready", "at least one router pod is ready")
 
 
-def _router_ready(sight: Sight) -> Claim:
-    if not _num_routers(sight):
-        return Claim("RouterReady", "False", "NotReady", "no router is ready")
-    return Claim("RouterReady", "True", "Ready", "a router answers")
-
-
-def _model_cached(sight: Sight) -> Claim:
-    match sight.decision.cache:
+def _model_cached(inputs: ConditionInputs) -> ComputedCondition:
+    match inputs.decision.cache:
         case "Ready":
-            return Claim("ModelCached", "True", "Ready", "the claim holds the model")
+            message = "the model files are in the cache volume"
+            return ComputedCondition("ModelCached", "True", "Preloaded", message)
         case "PreloadFailed":
-            told = "the preload Job failed; see its pods, then delete it to try again"
-            return Claim("ModelCached", "False", "PreloadFailed", told)
+            message = "the preload Job failed; check its pods, then delete the Job to retry"
+            return ComputedCondition("ModelCached", "False", "PreloadFailed", message)
         case _:
-            return Claim("ModelCached", "False", "Preloading", "the preload Job runs")
+            message = "the preload Job is running"
+            return ComputedCondition("ModelCached", "False", "Preloading", message)
 
 
-def _scaling_limited(sight: Sight) -> Claim:
-    told, scaling = sight.decision.desired.told, sight.deployment.spec.scaling
-    is_most = sight.decision.desired.num >= scaling.max_replicas
-    if told is not None and (told.bound == "Max" or (told.bound == "Schedule" and is_most)):
-        message = f"{told.message}, and there may be {sight.decision.desired.num}"
-        return Claim("ScalingLimited", "True", "AtMax", message)
-    return Claim("ScalingLimited", "False", "WithinBounds", "the bounds keep no server away")
+def _scaling_limited(inputs: ConditionInputs) -> ComputedCondition:
+    desired, scaling = inputs.decision.desired, inputs.deployment.spec.scaling
+    reported = desired.reported
+    is_at_max = desired.num >= scaling.max_replicas
+    if reported is not None and (
+        reported.bound == "Max" or (reported.bound == "Schedule" and is_at_max)
+    ):
+        message = f"{reported.message}, limited to {desired.num}"
+        return ComputedCondition("ScalingLimited", "True", "TooManyReplicas", message)
+    message = "desired replicas are within bounds"
+    return ComputedCondition("ScalingLimited", "False", "DesiredWithinRange", message)

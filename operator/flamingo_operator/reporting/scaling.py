@@ -1,4 +1,4 @@
-"""What was seen and decided → what the status says of scaling, capacity, starts and cost.
+"""The parts of the status about scaling, capacity, cold starts and cost.
 
 Pure.
 """
@@ -20,29 +20,29 @@ from flamingo_operator.api.scaling_status import (
 from flamingo_operator.api.spec import Spec
 from flamingo_operator.cluster import cold_start
 from flamingo_operator.cluster.observed import Observed
-from flamingo_operator.scaling.autoscale import Change
-from flamingo_operator.scaling.replicas import Desired
+from flamingo_operator.scaling.autoscale import ReplicaChange
+from flamingo_operator.scaling.replicas import DesiredReplicas
 
 Json: TypeAlias = Mapping[str, Any]
 
 MAX_PRODUCTS = 32
 
 
-def scaling(desired: Desired) -> ScalingStatus:
-    """Return how many servers are wanted, and why."""
-    told = desired.told
-    if told is None:
+def scaling_status(desired: DesiredReplicas) -> ScalingStatus:
+    """Return how many replicas are desired, and why."""
+    reported = desired.reported
+    if reported is None:
         return ScalingStatus(desired_replicas=desired.num)
     return ScalingStatus(
         desired_replicas=desired.num,
-        reason=told.reason,
-        bound=told.bound,
-        message=told.message,
-        history=[_change(one) for one in desired.history],
+        reason=reported.reason,
+        bound=reported.bound,
+        message=reported.message,
+        history=[_scaling_change(one) for one in desired.history],
     )
 
 
-def _change(change: Change) -> ScalingChange:
+def _scaling_change(change: ReplicaChange) -> ScalingChange:
     return ScalingChange(
         time=timestamps.encode(change.at_s),
         from_replicas=change.before,
@@ -52,30 +52,32 @@ def _change(change: Change) -> ScalingChange:
     )
 
 
-def capacity(desired: Desired) -> CapacityStatus | None:
-    """Return what servers take; None before it was measured."""
-    rates = sorted(desired.memory.rates.items())[:MAX_PRODUCTS]
+def capacity_status(desired: DesiredReplicas) -> CapacityStatus | None:
+    """Return what a pod can process; None before it was measured."""
+    rates = sorted(desired.state.rates.items())[:MAX_PRODUCTS]
     if not rates:
         return None
     products = [
-        ProductStatus(product=one, audio_seconds_per_second=_two(rate)) for one, rate in rates
+        ProductStatus(product=one, audio_seconds_per_second=_two_digits(rate))
+        for one, rate in rates
     ]
-    # The slowest: what is promised of a fleet whose next server may be any of them.
+    # The slowest product's: the next pod may start on any of them.
     return CapacityStatus(
-        audio_seconds_per_second=_two(min(rate for _, rate in rates)), per_product=products
+        audio_seconds_per_second=_two_digits(min(rate for _, rate in rates)),
+        per_product=products,
     )
 
 
-def cold_starts(spec: Spec, observed: Observed, old: Json) -> ColdStartStatus | None:
-    """Return how long the servers that are up took to become ready; `old` is what was told."""
+def cold_start_status(spec: Spec, observed: Observed, previous: Json) -> ColdStartStatus | None:
+    """Return how long the ready pods took to start; `previous` is the block that stands."""
     longest_s = spec.server.startup_deadline_seconds
-    seen = (pod.start for pod in observed.pods if pod.is_active)
-    # Ready again after a fault, as somebody sees it who has not seen the first time, is no start.
-    summary = cold_start.summarize([one for one in seen if one and one.total_s <= longest_s])
+    starts = (pod.start for pod in observed.pods if pod.is_active)
+    # A pod that is ready again after a fault looks like a very long start; it is none.
+    summary = cold_start.summarize([one for one in starts if one and one.total_s <= longest_s])
     if summary is None:
         return None
     mean = summary.mean
-    told = ColdStartStatus(
+    new = ColdStartStatus(
         num_starts=summary.num_starts,
         p50_seconds=round(summary.p50_s),
         p95_seconds=round(summary.p95_s),
@@ -87,25 +89,25 @@ def cold_starts(spec: Spec, observed: Observed, old: Json) -> ColdStartStatus | 
             warmup_seconds=round(mean.warm_s) if mean.is_split else None,
         ),
     )
-    return told if mean.is_split else _as_before(told, old)
+    return new if mean.is_split else _more_detailed(new, previous)
 
 
-def _as_before(told: ColdStartStatus, old: Json) -> ColdStartStatus:
-    """Return what was told before of the same starts: an operator that begins knows less."""
-    if not old:
-        return told
-    before = ColdStartStatus.model_validate(old)
-    return before if before.model_copy(update={"phases": told.phases}) == told else told
+def _more_detailed(new: ColdStartStatus, previous: Json) -> ColdStartStatus:
+    """Return the previous block if it is about the same starts: a new operator knows less."""
+    if not previous:
+        return new
+    before = ColdStartStatus.model_validate(previous)
+    return before if before.model_copy(update={"phases": new.phases}) == new else new
 
 
-def cost(spec: Spec, observed: Observed, desired: Desired) -> CostStatus | None:
-    """Return what the servers cost; None where no price is given."""
+def cost_status(spec: Spec, observed: Observed, desired: DesiredReplicas) -> CostStatus | None:
+    """Return what the pods cost; None where the spec gives no price."""
     if spec.cost is None:
         return None
     price = Decimal(spec.cost.gpu_per_hour)
     num = sum(bool(pod.node) and not pod.is_finished for pod in observed.pods)
-    told = capacity(desired)
-    rate = Decimal(told.audio_seconds_per_second) if told else None
+    capacity = capacity_status(desired)
+    rate = Decimal(capacity.audio_seconds_per_second) if capacity else None
     return CostStatus(
         per_hour=f"{price * num:.2f}",
         per_audio_hour=f"{price / rate:.4f}" if rate else None,
@@ -113,6 +115,6 @@ def cost(spec: Spec, observed: Observed, desired: Desired) -> CostStatus | None:
     )
 
 
-def _two(figure: float) -> str:
-    """Return a figure to two digits that count, without an exponent."""
+def _two_digits(figure: float) -> str:
+    """Return a figure with two significant digits, without an exponent."""
     return f"{float(f'{figure:.2g}'):g}"

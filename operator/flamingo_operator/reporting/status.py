@@ -1,4 +1,4 @@
-"""What was seen and decided → the status to write, and the events of what changed.
+"""The status to write, and the events for what changed in it.
 
 Pure.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.api.scaling_status import StatusBlock
-from flamingo_operator.api.spec import FlamingoDeployment, Spec
+from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.api.status import (
     AvoidedNodeStatus,
     Condition,
@@ -25,7 +25,7 @@ from flamingo_operator.diagnosis import failures, pod_failure
 from flamingo_operator.diagnosis.failures import FailureCount
 from flamingo_operator.manifests import common
 from flamingo_operator.reporting import conditions, scaling
-from flamingo_operator.reporting.conditions import Claim
+from flamingo_operator.reporting.conditions import ComputedCondition, ConditionInputs
 
 MAX_PLANNED = 100
 MAX_DRAINING = 100
@@ -33,7 +33,7 @@ MAX_DRAINING = 100
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What `kubectl describe` shows."""
+    """A Kubernetes event about the deployment."""
 
     reason: str
     message: str
@@ -43,38 +43,51 @@ class Event:
 Json = dict[str, Any]
 
 
-def status(
-    deployment: FlamingoDeployment,
-    observed: Observed,
-    decision: Decision,
-    refusals: Sequence[str],
-    seen: tuple[Mapping[str, Any], float],
-) -> Json:
-    """Return the status; `seen` is the one that stands, and the time."""
-    old, now_s = seen
-    counted = _failures(deployment.spec, observed, now_s)
-    sight = conditions.Sight(deployment, observed, decision, counted, refusals)
-    goal, name = decision.goal, deployment.metadata.name
-    told = Status(
+@dataclass(frozen=True, slots=True)
+class StatusInputs:
+    """All that a status depends on."""
+
+    deployment: FlamingoDeployment
+    observed: Observed
+    decision: Decision
+    refusals: Sequence[str]
+    """What the API server refused."""
+    previous: Mapping[str, Any]
+    """The status that stands."""
+    now_s: float
+
+
+def build_status(inputs: StatusInputs) -> Json:
+    """Return the status of a deployment whose spec is valid."""
+    deployment, observed, decision = inputs.deployment, inputs.observed, inputs.decision
+    failing = _failure_counts(inputs)
+    target, previous = decision.target, inputs.previous
+    about = ConditionInputs(deployment, observed, decision, failing, inputs.refusals)
+    status = Status(
         observed_generation=deployment.metadata.generation,
-        selector=names.selector_string(name, "server"),
+        selector=names.selector_string(deployment.metadata.name, "server"),
         url=_url(deployment),
-        scaling=scaling.scaling(decision.desired),
-        capacity=scaling.capacity(decision.desired),
-        cold_start=scaling.cold_starts(deployment.spec, observed, old.get("coldStart", {})),
-        cost=scaling.cost(deployment.spec, observed, decision.desired),
-        current_revision=_current(decision),
-        update_revision=goal.update.hash if goal else None,
-        failures=[_failure(one) for one in counted],
-        draining=[_draining(pod) for pod in observed.pods if pod.is_draining][:MAX_DRAINING],
-        avoided_nodes=[_avoided(one) for one in _held(deployment, observed, decision)],
-        plan=_plan(decision) if deployment.spec.mode == "Plan" else None,
-        conditions=_conditions(
-            conditions.claims(sight), deployment.metadata.generation, old, now_s
+        scaling=scaling.scaling_status(decision.desired),
+        capacity=scaling.capacity_status(decision.desired),
+        cold_start=scaling.cold_start_status(
+            deployment.spec, observed, previous.get("coldStart", {})
         ),
-        **_counts(observed, goal.update.hash if goal else ""),
+        cost=scaling.cost_status(deployment.spec, observed, decision.desired),
+        current_revision=_current_revision(decision),
+        update_revision=target.update.hash if target else None,
+        failures=[_failure_status(one) for one in failing],
+        draining=[_drain_status(pod) for pod in observed.pods if pod.is_draining][:MAX_DRAINING],
+        avoided_nodes=[_avoided_node_status(one) for one in _avoided_nodes(inputs)],
+        plan=_plan(decision) if deployment.spec.mode == "Plan" else None,
+        conditions=_with_times(
+            conditions.compute_conditions(about),
+            deployment.metadata.generation,
+            previous,
+            inputs.now_s,
+        ),
+        **_replica_counts(observed, target.update.hash if target else ""),
     )
-    return _dumped(told)
+    return _dump(status)
 
 
 def _url(deployment: FlamingoDeployment) -> str:
@@ -85,66 +98,71 @@ def _url(deployment: FlamingoDeployment) -> str:
     return names.service_url(names.servers_service(name), namespace, common.PORT)
 
 
-def unreadable(
-    generation: int, faults: Sequence[str], old: Mapping[str, Any], now_s: float
+def status_of_invalid_spec(
+    generation: int, faults: Sequence[str], previous: Mapping[str, Any], now_s: float
 ) -> Json:
-    """Return the status of a deployment that cannot be read; the rest of it stays as it was."""
-    claims = conditions.unreadable(faults)
-    told = Status(
-        observed_generation=generation, conditions=_conditions(claims, generation, old, now_s)
+    """Return the status of a deployment whose spec is invalid; most of it stays as it was."""
+    computed = conditions.conditions_of_invalid_spec(faults)
+    new = Status(
+        observed_generation=generation,
+        conditions=_with_times(computed, generation, previous, now_s),
     )
-    kept = {key: value for key, value in old.items() if key not in ("conditions", "plan")}
-    return kept | told.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    kept = {key: value for key, value in previous.items() if key not in ("conditions", "plan")}
+    return kept | new.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def promised(old: Mapping[str, Any], decision: Decision) -> Json:
-    """Return the status with what is written down before it is acted upon: number and nodes."""
-    told = dict(old)
-    scaling_status = scaling.scaling(decision.desired)
-    was = old.get("scaling", {}).get("desiredReplicas")
-    if decision.desired.told is not None and was not in (None, decision.desired.num):
-        told["scaling"] = _dumped(scaling_status)
-    nodes = [_dumped(_avoided(one)) for one in decision.avoided]
-    # A status without conditions was lost; it is made anew when all is done.
-    if "conditions" in old and nodes != old.get("avoidedNodes", []):
-        told["avoidedNodes"] = nodes
-    return told
+def checkpoint(previous: Mapping[str, Any], decision: Decision) -> Json:
+    """Return the status with what must be persisted before it is acted on.
+
+    That is the desired number of replicas and the avoided nodes.
+    """
+    new = dict(previous)
+    scaling_status = scaling.scaling_status(decision.desired)
+    before = previous.get("scaling", {}).get("desiredReplicas")
+    if decision.desired.reported is not None and before not in (None, decision.desired.num):
+        new["scaling"] = _dump(scaling_status)
+    nodes = [_dump(_avoided_node_status(one)) for one in decision.avoided_nodes]
+    # A status without conditions was lost; it is rebuilt when all is done.
+    if "conditions" in previous and nodes != previous.get("avoidedNodes", []):
+        new["avoidedNodes"] = nodes
+    return new
 
 
-def _dumped(seen: StatusBlock) -> Json:
-    return seen.model_dump(mode="json", by_alias=True, exclude_none=True)
+def _dump(block: StatusBlock) -> Json:
+    return block.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _current(decision: Decision) -> str | None:
-    goal = decision.goal
-    if goal is None:
+def _current_revision(decision: Decision) -> str | None:
+    target = decision.target
+    if target is None:
         return None
-    if goal.update.completed_s is not None and not goal.is_rolled_back:
-        return goal.update.hash
-    return goal.stable.hash if goal.stable else None
+    if target.update.completed_s is not None and not target.is_rolled_back:
+        return target.update.hash
+    return target.stable.hash if target.stable else None
 
 
-def _counts(observed: Observed, update: str) -> dict[str, int]:
-    alive = [pod for pod in observed.pods if pod.is_active]
+def _replica_counts(observed: Observed, update: str) -> dict[str, int]:
+    active = [pod for pod in observed.pods if pod.is_active]
     return {
-        "replicas": len(alive),
-        "ready_replicas": sum(pod.is_ready for pod in alive),
-        "updated_replicas": sum(pod.revision == update for pod in alive),
-        "pending_replicas": sum(not pod.node for pod in alive),
-        "loading_replicas": sum(bool(pod.node) and not pod.is_ready for pod in alive),
+        "replicas": len(active),
+        "ready_replicas": sum(pod.is_ready for pod in active),
+        "updated_replicas": sum(pod.revision == update for pod in active),
+        "pending_replicas": sum(not pod.node for pod in active),
+        "loading_replicas": sum(bool(pod.node) and not pod.is_ready for pod in active),
         "draining_replicas": sum(pod.is_draining or pod.is_terminating for pod in observed.pods),
     }
 
 
-def _failures(spec: Spec, observed: Observed, now_s: float) -> list[FailureCount]:
+def _failure_counts(inputs: StatusInputs) -> list[FailureCount]:
+    spec, observed = inputs.deployment.spec, inputs.observed
     found = (
-        (pod.ref.name, pod_failure.diagnose_pod(spec, observed, pod, now_s))
+        (pod.ref.name, pod_failure.diagnose_pod(spec, observed, pod, inputs.now_s))
         for pod in observed.pods
     )
     return failures.count_by_cause([(name, cause) for name, cause in found if cause is not None])
 
 
-def _failure(count: FailureCount) -> FailureStatus:
+def _failure_status(count: FailureCount) -> FailureStatus:
     return FailureStatus(
         reason=count.reason,
         count=count.count,
@@ -155,21 +173,21 @@ def _failure(count: FailureCount) -> FailureStatus:
     )
 
 
-def _draining(pod: Pod) -> DrainStatus:
+def _drain_status(pod: Pod) -> DrainStatus:
     until_s = pod.drain_until_s
     return DrainStatus(
         pod=pod.ref.name, deadline=None if until_s is None else timestamps.encode(until_s)
     )
 
 
-def _held(
-    deployment: FlamingoDeployment, observed: Observed, decision: Decision
-) -> Sequence[AvoidedNode]:
-    """Return the nodes that are avoided: in mode Plan nobody acts on what was decided."""
-    return observed.avoided if deployment.spec.mode == "Plan" else decision.avoided
+def _avoided_nodes(inputs: StatusInputs) -> Sequence[AvoidedNode]:
+    """Return the nodes that are avoided: in mode Plan those decided on are not."""
+    if inputs.deployment.spec.mode == "Plan":
+        return inputs.observed.avoided
+    return inputs.decision.avoided_nodes
 
 
-def _avoided(one: AvoidedNode) -> AvoidedNodeStatus:
+def _avoided_node_status(one: AvoidedNode) -> AvoidedNodeStatus:
     return AvoidedNodeStatus(
         node=one.node,
         reason=one.reason,
@@ -180,34 +198,37 @@ def _avoided(one: AvoidedNode) -> AvoidedNodeStatus:
 
 
 def _plan(decision: Decision) -> PlanStatus:
-    made = sum(
+    num_created = sum(
         isinstance(one, Apply) and one.is_new and one.manifest["kind"] == "Pod"
         for one in decision.actions
     )
-    left = sum(
+    num_removed = sum(
         isinstance(one, Drain) or (isinstance(one, Delete) and one.ref.kind == "Pod")
         for one in decision.actions
     )
-    told = [str(action) for action in decision.actions]
-    return PlanStatus(num_gpus=made - left, actions=told[:MAX_PLANNED])
+    actions = [str(action) for action in decision.actions]
+    return PlanStatus(num_gpus=num_created - num_removed, actions=actions[:MAX_PLANNED])
 
 
-def _conditions(
-    claims: Iterable[Claim], generation: int, old: Mapping[str, Any], now_s: float
+def _with_times(
+    computed: Iterable[ComputedCondition],
+    generation: int,
+    previous: Mapping[str, Any],
+    now_s: float,
 ) -> list[Condition]:
-    before = {one["type"]: one for one in old.get("conditions", ())}
-    return [_condition(claim, generation, before.get(claim.type), now_s) for claim in claims]
+    before = {one["type"]: one for one in previous.get("conditions", ())}
+    return [_with_time(one, generation, before.get(one.type), now_s) for one in computed]
 
 
-def _condition(
-    claim: Claim, generation: int, before: Mapping[str, Any] | None, now_s: float
+def _with_time(
+    computed: ComputedCondition, generation: int, before: Mapping[str, Any] | None, now_s: float
 ) -> Condition:
-    is_same = before is not None and before["status"] == claim.status
+    is_same = before is not None and before["status"] == computed.status
     return Condition(
-        type=claim.type,
-        status=claim.status,
-        reason=claim.reason,
-        message=claim.message,
+        type=computed.type,
+        status=computed.status,
+        reason=computed.reason,
+        message=computed.message,
         last_transition_time=(
             before["lastTransitionTime"] if before and is_same else timestamps.encode(now_s)
         ),
@@ -216,55 +237,57 @@ def _condition(
 
 
 def events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield what is told of the way from one status to the next: transitions only."""
-    yield from _scaled(old, new)
+    """Yield the events for the change from one status to the next: transitions only."""
+    yield from _scaling_events(old, new)
     before = {one["type"]: one for one in old.get("conditions", ())}
     for one in new["conditions"]:
         known = before.get(one["type"])
-        claim = Claim(one["type"], one["status"], one["reason"], one["message"])
-        if _is_news(claim, known):
-            yield Event(claim.reason, claim.message or claim.reason, not claim.is_good)
-    yield from _drains(old, new)
-    yield from _avoidances(old, new)
+        condition = ComputedCondition(one["type"], one["status"], one["reason"], one["message"])
+        if _is_transition(condition, known):
+            message = condition.message or condition.reason
+            yield Event(condition.reason, message, not condition.is_good)
+    yield from _drain_events(old, new)
+    yield from _node_events(old, new)
 
 
-def _is_news(claim: Claim, known: Mapping[str, Any] | None) -> bool:
-    """Whether a claim is told: what turned good or bad, why it is bad, and where a rollout is."""
+def _is_transition(condition: ComputedCondition, known: Mapping[str, Any] | None) -> bool:
+    """Whether a condition gets an event: it changed status, or its reason matters."""
     if known is None:
-        return not claim.is_good
-    if known["status"] != claim.status:
+        return not condition.is_good
+    if known["status"] != condition.status:
         return True
-    is_milestone = claim.reason in ("RolloutInProgress", "Complete")
-    return known["reason"] != claim.reason and (is_milestone or not claim.is_good)
+    is_milestone = condition.reason in ("RolloutInProgress", "Complete")
+    return known["reason"] != condition.reason and (is_milestone or not condition.is_good)
 
 
-def _scaled(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield that the number changed; in mode Plan only what is wanted does."""
-    if "plan" in new or not _is_readable(new):
+def _scaling_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield that the number of replicas changed; in mode Plan only the desired one does."""
+    if "plan" in new or not _is_valid(new):
         return
     now = new.get("scaling", {}).get("desiredReplicas")
-    was = old.get("replicas") if "plan" in old else old.get("scaling", {}).get("desiredReplicas")
-    if was is not None and was != now:
+    before = old.get("replicas") if "plan" in old else old.get("scaling", {}).get("desiredReplicas")
+    if before is not None and before != now:
         why = new.get("scaling", {}).get("message")
-        yield Event("Scaled", f"from {was} to {now} servers" + (f": {why}" if why else ""))
+        message = f"scaled from {before} to {now} replicas" + (f": {why}" if why else "")
+        yield Event("Scaled", message)
 
 
-def _is_readable(status: Mapping[str, Any]) -> bool:
+def _is_valid(status: Mapping[str, Any]) -> bool:
     return all(one["reason"] != "InvalidSpec" for one in status["conditions"])
 
 
-def _drains(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+def _drain_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
     known = {one["pod"] for one in old.get("draining", ())}
     for one in new.get("draining", ()):
         if one["pod"] not in known:
-            yield Event("DrainStarted", f"{one['pod']} finishes what it holds")
+            yield Event("DrainStarted", f"draining pod {one['pod']}")
 
 
-def _avoidances(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+def _node_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
     before = {one["node"]: one for one in old.get("avoidedNodes", ())}
     after = {one["node"]: one for one in new.get("avoidedNodes", ())}
     for node in sorted(after.keys() - before.keys()):
-        told = f"node {node} gets no more servers: {after[node]['message']}"
-        yield Event("NodeAvoided", told, is_warning=True)
+        message = f"no more server pods are placed on node {node}: {after[node]['message']}"
+        yield Event("NodeAvoided", message, is_warning=True)
     for node in sorted(before.keys() - after.keys()):
-        yield Event("NodeTrusted", f"node {node} may get servers again")
+        yield Event("NodeReadmitted", f"server pods may be placed on node {node} again")

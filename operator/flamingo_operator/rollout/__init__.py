@@ -1,4 +1,4 @@
-"""Which servers are created and removed, and when.
+"""Which server pods are created and removed, and when.
 
 All pure.
 """

@@ -1,12 +1,13 @@
-"""How long a pod that leaves is waited for.
+"""How long a draining pod is kept.
 
-A pod that serves is first taken out of its Service and held: it finishes what it
-has, and can be put back if it is wanted again. It is deleted when it is empty, or
-at its deadline, which follows from the work that it holds. Such a forecast may be
-too low, and a stream that is cut is lost: a pod that still works then gets another,
-up to the time that the user gave. What has not begun by then is asked again elsewhere
-by the router. A pod that does not say what it holds is deleted once its endpoints
-have settled: it drains by itself on SIGTERM, within its grace period.
+A ready pod that is to be removed is first taken out of its Service: it finishes its
+requests in flight, and can be put back into rotation if it is needed again. It is
+deleted once it has none left, or at its deadline, which is predicted from its backlog.
+A prediction may be too low, and deleting the pod would abort its streams: a pod that is
+still busy gets an extension, up to spec.drain.deadlineSeconds. Requests that have not
+started a response by then are retried by the router on another pod. A pod that does not
+report its load is deleted once it has left its endpoints: on SIGTERM it drains by
+itself, within its grace period.
 
 Pure.
 """
@@ -17,64 +18,68 @@ from flamingo_operator.api.rollout import DrainSpec
 from flamingo_operator.cluster.observed import Load, Pod
 
 POLL_S = 1.0
+"""How often a draining pod is looked at."""
 MARGIN = 1.5
-"""Over the pod's own prediction."""
-LEAST_S = 10.0
-CUT_S = 10
-"""Grace after the deadline."""
+"""Factor over the backlog that the pod itself predicts."""
+MIN_DRAIN_S = 10.0
+FORCED_GRACE_S = 10
+"""Termination grace period of a pod that is deleted at its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Look again at a moment."""
+class KeepDraining:
+    """Keep the pod, and look again at a moment."""
 
     until_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Extend:
-    """Give it until a later moment."""
+class ExtendDeadline:
+    """Keep the pod until a later deadline."""
 
     until_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """Delete it now."""
+class DeletePod:
+    """Delete the pod now."""
 
     why: str
     grace_s: int | None = None
+    """Termination grace period; None: the pod's own."""
 
 
 def deadline_s(load: Load | None, spec: DrainSpec, now_s: float) -> float:
-    """Return the moment until which a pod that now starts to drain may take."""
+    """Return the deadline of a pod whose drain starts now."""
     if load is None:
-        return now_s + _most_s(spec)
-    return now_s + min(_most_s(spec), spec.settle_seconds + _forecast_s(load))
+        return now_s + _longest_drain_s(spec)
+    return now_s + min(_longest_drain_s(spec), spec.settle_seconds + _predicted_s(load))
 
 
-def _most_s(spec: DrainSpec) -> float:
+def _longest_drain_s(spec: DrainSpec) -> float:
     return float(spec.settle_seconds + spec.deadline_seconds)
 
 
-def _forecast_s(load: Load) -> float:
-    return LEAST_S + MARGIN * load.backlog_s
+def _predicted_s(load: Load) -> float:
+    return MIN_DRAIN_S + MARGIN * load.backlog_s
 
 
-def verdict(pod: Pod, load: Load | None, spec: DrainSpec, now_s: float) -> Hold | Extend | Leave:
-    """Return whether a draining pod goes now."""
+def next_drain_step(
+    pod: Pod, load: Load | None, spec: DrainSpec, now_s: float
+) -> KeepDraining | ExtendDeadline | DeletePod:
+    """Return whether a draining pod is kept or deleted now; `load` is None if it is unknown."""
     assert pod.drain_started_s is not None
     settled_s = pod.drain_started_s + spec.settle_seconds
     until_s = pod.drain_until_s if pod.drain_until_s is not None else settled_s
     if now_s < settled_s:
-        return Hold(settled_s)
-    if not pod.is_ready or load is None:
-        return Leave("it drains by itself")
+        return KeepDraining(settled_s)
+    if load is None or not pod.is_ready:
+        return DeletePod("it is not ready or reports no load; it drains on SIGTERM")
     if load.num_in_flight == 0:
-        return Leave("it is empty")
+        return DeletePod("it has no requests in flight")
     if now_s < until_s:
-        return Hold(min(until_s, now_s + POLL_S))
-    last_s = pod.drain_started_s + _most_s(spec)
+        return KeepDraining(min(until_s, now_s + POLL_S))
+    last_s = pod.drain_started_s + _longest_drain_s(spec)
     if now_s < last_s:
-        return Extend(min(last_s, now_s + _forecast_s(load)))
-    return Leave("its drain's deadline has passed", CUT_S)
+        return ExtendDeadline(min(last_s, now_s + _predicted_s(load)))
+    return DeletePod("its drain deadline has passed", FORCED_GRACE_S)

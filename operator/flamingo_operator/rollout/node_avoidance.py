@@ -1,16 +1,17 @@
-"""Which nodes get no more servers, because a GPU of theirs failed again and again.
+"""Which nodes get no more server pods, because a GPU there failed repeatedly.
 
-A node is avoided when a server there has the cause GPUFault and was begun anew
-twice, or its kubelet backs off from it (which means two ends within ten minutes).
-One fault is none: the server is started again where it is, as Kubernetes does.
+How it works. A node is avoided when the cause of failure of a pod there is GPUFault and
+its container was restarted twice, or its kubelet is backing off (which means two failures
+within ten minutes). A single fault is not enough: the kubelet restarts the container in
+place, as for any pod.
 
-Software may fail like hardware, and must not make a fleet wander from node to
-node. So the nodes avoided are few: three, or one as long as no server of that
-revision has ever worked, and never more than half of those with such GPUs, where
-nodes can be seen. Beyond that a server is left to fail where it is.
+Software can fail like hardware, and must not make a fleet wander from node to node. So few
+nodes are avoided: three, or one as long as no pod of that revision has ever been ready, and
+never more than half of the nodes with such GPUs, where nodes can be listed. Beyond that a
+pod is left to fail where it is.
 
-It ends when the node is gone or was booted anew, when a person trusts it, or,
-where nodes cannot be seen, after a day.
+It ends when the node is deleted or rebooted, when the user lists it in the annotation
+flamingo.dev/trusted-nodes, or, where nodes cannot be listed, after a day.
 
 Pure.
 """
@@ -27,27 +28,27 @@ from flamingo_operator.diagnosis.failures import Failure
 
 MIN_RESTARTS = 2
 MAX_AVOIDED = 3
-MAX_UNPROVEN = 1
-"""Of a revision of which no server has ever worked: it may be at fault itself."""
-BLIND_S = 86_400.0
-"""How long a node is avoided whose reboot could not be seen."""
+MAX_AVOIDED_UNPROVEN = 1
+"""For a revision of which no pod was ever ready: the revision itself may be at fault."""
+BLIND_EXPIRY_S = 86_400.0
+"""How long a node is avoided whose reboot would not be noticed."""
 EVERY_NODE = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Avoidance:
-    """The nodes avoided, and who has to leave for it."""
+class NodeAvoidance:
+    """The avoided nodes, and the pods that are deleted because of them."""
 
     nodes: tuple[AvoidedNode, ...] = ()
     faulty: tuple[Pod, ...] = ()
-    """Servers whose GPU fails, on those nodes."""
+    """Pods on those nodes whose GPU failed."""
     misplaced: tuple[Pod, ...] = ()
-    """Servers that wait for a node with another list of nodes in mind."""
-    wake_s: float | None = None
+    """Unscheduled pods whose node affinity excludes another list of nodes."""
+    requeue_at_s: float | None = None
 
 
-def remembered(status: Mapping[str, Any]) -> tuple[AvoidedNode, ...]:
-    """Return the nodes that a status says are avoided."""
+def from_status(status: Mapping[str, Any]) -> tuple[AvoidedNode, ...]:
+    """Return the avoided nodes as a status lists them."""
     return tuple(
         AvoidedNode(
             node=one["node"],
@@ -60,26 +61,31 @@ def remembered(status: Mapping[str, Any]) -> tuple[AvoidedNode, ...]:
     )
 
 
-def avoidance(deployment: FlamingoDeployment, observed: Observed, now_s: float) -> Avoidance:
+def current_avoidance(
+    deployment: FlamingoDeployment, observed: Observed, now_s: float
+) -> NodeAvoidance:
     """Return which nodes are avoided now."""
     trusted = deployment.metadata.trusted_nodes
-    kept = [one for one in observed.avoided if not _is_over(one, observed, trusted, now_s)]
+    avoided = [one for one in observed.avoided if not _has_ended(one, observed, trusted, now_s)]
     faulty: list[Pod] = []
-    for pod, why in _faulty(deployment, observed, now_s):
-        is_known = any(one.node == pod.node for one in kept)
-        if not is_known and not _is_trusted(pod.node, trusted):
-            is_known = len(kept) < _most(deployment, observed, pod.revision)
-            kept += [_avoided(pod, why, observed, now_s)] if is_known else []
-        faulty += [pod] if is_known else []
-    nodes = tuple(kept)
-    blind = (one.since_s + BLIND_S for one in nodes if not _is_seen(one, observed))
-    return Avoidance(
-        nodes, tuple(faulty), _misplaced(observed, names_of(nodes)), min(blind, default=None)
+    for pod, failure in _pods_with_gpu_faults(deployment, observed, now_s):
+        is_avoided = any(one.node == pod.node for one in avoided)
+        if not is_avoided and not _is_trusted(pod.node, trusted):
+            is_avoided = len(avoided) < _max_avoided(deployment, observed, pod.revision)
+            avoided += [_avoided_node(pod, failure, observed, now_s)] if is_avoided else []
+        faulty += [pod] if is_avoided else []
+    nodes = tuple(avoided)
+    expiries_s = (one.since_s + BLIND_EXPIRY_S for one in nodes if not _shows_boots(one, observed))
+    return NodeAvoidance(
+        nodes,
+        tuple(faulty),
+        _misplaced_pods(observed, node_names(nodes)),
+        min(expiries_s, default=None),
     )
 
 
-def names_of(nodes: Iterable[AvoidedNode]) -> tuple[str, ...]:
-    """Return the nodes' names, in order."""
+def node_names(nodes: Iterable[AvoidedNode]) -> tuple[str, ...]:
+    """Return the nodes' names, sorted."""
     return tuple(sorted(one.node for one in nodes))
 
 
@@ -87,57 +93,57 @@ def _is_trusted(node: str, trusted: Iterable[str]) -> bool:
     return not {node, EVERY_NODE}.isdisjoint(trusted)
 
 
-def _is_over(one: AvoidedNode, observed: Observed, trusted: frozenset[str], now_s: float) -> bool:
+def _has_ended(one: AvoidedNode, observed: Observed, trusted: frozenset[str], now_s: float) -> bool:
     if _is_trusted(one.node, trusted):
         return True
-    if _is_seen(one, observed):
+    if _shows_boots(one, observed):
         return observed.nodes[one.node].boot_id != one.boot_id
-    is_gone = bool(observed.nodes) and one.node not in observed.nodes
-    return is_gone or now_s >= one.since_s + BLIND_S
+    is_deleted = bool(observed.nodes) and one.node not in observed.nodes
+    return is_deleted or now_s >= one.since_s + BLIND_EXPIRY_S
 
 
-def _is_seen(one: AvoidedNode, observed: Observed) -> bool:
-    """Whether a reboot of the node would be seen."""
+def _shows_boots(one: AvoidedNode, observed: Observed) -> bool:
+    """Whether a reboot of the node would be noticed."""
     node = observed.nodes.get(one.node)
     return bool(one.boot_id and node is not None and node.boot_id)
 
 
-def _faulty(
+def _pods_with_gpu_faults(
     deployment: FlamingoDeployment, observed: Observed, now_s: float
 ) -> Iterable[tuple[Pod, Failure]]:
     for pod in observed.pods:
         is_repeated = pod.is_in_backoff or pod.num_restarts >= MIN_RESTARTS
         if pod.node and pod.is_active and is_repeated:
-            why = pod_failure.diagnose_pod(deployment.spec, observed, pod, now_s)
-            if why is not None and why.reason == "GPUFault":
-                yield pod, why
+            failure = pod_failure.diagnose_pod(deployment.spec, observed, pod, now_s)
+            if failure is not None and failure.reason == "GPUFault":
+                yield pod, failure
 
 
-def _most(deployment: FlamingoDeployment, observed: Observed, revision: str) -> int:
-    has_worked = any(pod.is_ready and pod.revision == revision for pod in observed.pods)
-    is_proven = has_worked or any(
+def _max_avoided(deployment: FlamingoDeployment, observed: Observed, revision: str) -> int:
+    has_ready_pod = any(pod.is_ready and pod.revision == revision for pod in observed.pods)
+    is_proven = has_ready_pod or any(
         one.hash == revision and one.completed_s is not None for one in observed.revisions
     )
-    most = MAX_AVOIDED if is_proven else MAX_UNPROVEN
+    limit = MAX_AVOIDED if is_proven else MAX_AVOIDED_UNPROVEN
     if not observed.nodes:
-        return most
+        return limit
     gpu = deployment.spec.gpu.resource_name
-    return min(most, sum(gpu in node.resources for node in observed.nodes.values()) // 2)
+    return min(limit, sum(gpu in node.resources for node in observed.nodes.values()) // 2)
 
 
-def _avoided(pod: Pod, why: Failure, observed: Observed, now_s: float) -> AvoidedNode:
+def _avoided_node(pod: Pod, failure: Failure, observed: Observed, now_s: float) -> AvoidedNode:
     node = observed.nodes.get(pod.node)
     boot_id = node.boot_id if node is not None else ""
-    return AvoidedNode(pod.node, why.reason, why.message, now_s, boot_id)
+    return AvoidedNode(pod.node, failure.reason, failure.message, now_s, boot_id)
 
 
-def _misplaced(observed: Observed, names: tuple[str, ...]) -> tuple[Pod, ...]:
-    """Return who may yet be placed on an avoided node, or waits though a node is avoided no more.
+def _misplaced_pods(observed: Observed, avoided: tuple[str, ...]) -> tuple[Pod, ...]:
+    """Return unscheduled pods whose affinity does not match the nodes avoided now.
 
-    An affinity cannot be changed; who waits for a node loses nothing by being made anew.
+    A pod's affinity is immutable; an unscheduled pod loses nothing by being recreated.
     """
     return tuple(
         pod
         for pod in observed.pods
-        if pod.is_active and not pod.node and pod.avoided_nodes != names
+        if pod.is_active and not pod.node and pod.avoided_nodes != avoided
     )

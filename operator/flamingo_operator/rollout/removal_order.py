@@ -1,7 +1,7 @@
-"""Which pods leave, when some must: those whose leaving costs least.
+"""In which order pods are removed: those whose removal costs least come first.
 
-Not ready before ready; waiting for a node before loading; on a node that is
-cordoned or lost; of an old revision; with the least work in flight; the youngest.
+Not ready before ready; unscheduled before scheduled; on a cordoned or unready node;
+of an outdated revision; with the least work left; the youngest.
 
 Pure.
 """
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from flamingo_operator.cluster.observed import Observed, Pod
 
 
-def in_order(pods: Iterable[Pod], observed: Observed, revision: str) -> list[Pod]:
-    """Return `pods`, those that had better leave first."""
-    # Of pods created in one second, the last numbers are the youngest.
-    by_number = sorted(pods, key=lambda pod: (len(pod.ref.name), pod.ref.name), reverse=True)
-    return sorted(by_number, key=lambda pod: _cost(pod, observed, revision))
+def removal_order(pods: Iterable[Pod], observed: Observed, revision: str) -> list[Pod]:
+    """Return `pods`, the first to remove first; `revision` is the one that is up to date."""
+    # Creation times have whole seconds: within one, the higher ordinal is the younger pod.
+    by_ordinal = sorted(pods, key=lambda pod: (len(pod.ref.name), pod.ref.name), reverse=True)
+    return sorted(by_ordinal, key=lambda pod: _removal_cost(pod, observed, revision))
 
 
-def _cost(
+def _removal_cost(
     pod: Pod, observed: Observed, revision: str
 ) -> tuple[bool, bool, bool, bool, float, float]:
     node, load = observed.nodes.get(pod.node), observed.loads.get(pod.ref.name)

@@ -1,10 +1,22 @@
-"""Which servers come and which leave, so that their number and revision become what is wanted.
+"""Which server pods are created and removed, to get to the desired number and revision.
 
-Bounds, whatever happens: never more than maxSurge above the wanted number, never
-more than maxUnavailable of the wanted number not serving by our doing, never more
-than maxPending pods that are not ready. `Auto` first tries a pod too many; where
-no GPU is free for it, it lets one leave first, and remembers that by the pods'
-own scheduling times, so it waits only once.
+How it works. A pod is *new* when it runs the desired revision and no drain of it was
+requested; every other pod is *old*. While there are only new ones, just their number is
+corrected (`_scale`). Otherwise old pods are replaced (`_roll`), as a Deployment does:
+
+- There are never more than desired + maxSurge pods.
+- A rollout never takes the available pods below desired - maxUnavailable. Pods that are
+  not available yet count for nothing here.
+- Never more than maxPending new pods are not ready at one time.
+- Strategy Recreate removes all old pods before it creates new ones. Auto surges like
+  RollingUpdate, but when the extra pod stays unschedulable for surgePendingSeconds, no GPU
+  is free: one old pod is then removed first. That this was learned once shows in the new
+  pods' own scheduling times, so it is waited for only once.
+- A draining pod that is needed again is put back into rotation, which is cheaper than a
+  cold start. A failed pod is replaced after REPLACE_FAILED_S.
+
+Nothing is remembered between calls: all of it is read from the pods, so another operator
+can continue at any point.
 
 Pure.
 """
@@ -15,211 +27,233 @@ from dataclasses import dataclass, replace
 from flamingo_operator.api.rollout import Rollout
 from flamingo_operator.api.spec import Spec
 from flamingo_operator.cluster.observed import Observed, Pod
-from flamingo_operator.rollout import removal_order
+from flamingo_operator.rollout.removal_order import removal_order
 
-GLANCE_S = 10.0
-"""How long a pod waits for a GPU once it is known that none is free."""
+KNOWN_FULL_WAIT_S = 10.0
+"""How long a surge pod waits for a GPU once it is known that none is free."""
 REPLACE_FAILED_S = 15.0
-"""How long a failed pod is kept, so that one that fails at once is not replaced at once."""
+"""How long a failed pod is kept, so that a crash loop does not create pods in a loop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """How many servers, of which revision."""
+class DesiredPods:
+    """How many pods there should be, and of which revision."""
 
     num: int
     revision: str
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RolloutStep:
     """What to do now, and when to look again though nothing happens."""
 
     num_new: int = 0
-    leave: tuple[Pod, ...] = ()
-    undrain: tuple[Pod, ...] = ()
-    wake_s: float | None = None
+    """Pods to create."""
+    to_remove: tuple[Pod, ...] = ()
+    to_undrain: tuple[Pod, ...] = ()
+    """Draining pods to put back into rotation."""
+    requeue_at_s: float | None = None
     is_complete: bool = False
+    """The desired number of pods of the desired revision is available."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """The pods that serve or will, by what matters to a rollout."""
+class PodSets:
+    """The pods of a deployment, by what they are to a rollout."""
 
     new: tuple[Pod, ...]
     old: tuple[Pod, ...]
-    leaving: tuple[Pod, ...]
-    """Drained or terminating: their GPU is not free yet."""
+    draining: tuple[Pod, ...]
+    """Draining or terminating: their GPUs are not free yet."""
     num_failed: int
-    """Pods that failed so lately that replacing them at once might become a loop."""
+    """Pods that failed too recently to be replaced."""
 
     @property
     def num(self) -> int:
-        """How many there are."""
+        """How many new and old ones there are."""
         return len(self.new) + len(self.old)
 
 
-def fleet(observed: Observed, revision: str, now_s: float) -> Fleet:
-    """Return the pods, sorted out."""
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """All that a step depends on."""
+
+    spec: Spec
+    observed: Observed
+    pods: PodSets
+    desired: DesiredPods
+    now_s: float
+
+    @property
+    def available(self) -> list[Pod]:
+        return [pod for pod in self.pods.new if is_available(pod, self.spec.rollout, self.now_s)]
+
+    @property
+    def max_new_pending(self) -> int:
+        """How many more pods may be pending."""
+        num_pending = sum(not pod.is_ready for pod in self.pods.new)
+        return max(0, self.spec.scaling.scale_up.max_pending - num_pending)
+
+    def removal_order(self, pods: Sequence[Pod]) -> list[Pod]:
+        return removal_order(pods, self.observed, self.desired.revision)
+
+
+def pod_sets(observed: Observed, revision: str, now_s: float) -> PodSets:
+    """Return the pods, split into the sets that a rollout to `revision` distinguishes."""
     alive = [pod for pod in observed.pods if pod.is_active]
-    return Fleet(
-        new=tuple(pod for pod in alive if _is_wanted(pod, revision)),
-        old=tuple(pod for pod in alive if not _is_wanted(pod, revision)),
-        leaving=tuple(pod for pod in observed.pods if pod.is_draining or pod.is_terminating),
+    return PodSets(
+        new=tuple(pod for pod in alive if _is_new(pod, revision)),
+        old=tuple(pod for pod in alive if not _is_new(pod, revision)),
+        draining=tuple(pod for pod in observed.pods if pod.is_draining or pod.is_terminating),
         num_failed=sum(
-            pod.is_finished and not pod.is_terminating and now_s < _replace_s(pod)
+            pod.is_finished and not pod.is_terminating and now_s < _replace_at_s(pod)
             for pod in observed.pods
         ),
     )
 
 
-def _is_wanted(pod: Pod, revision: str) -> bool:
+def _is_new(pod: Pod, revision: str) -> bool:
     return pod.revision == revision and not pod.is_drain_requested
 
 
-def step(spec: Spec, observed: Observed, wanted: Wanted, now_s: float) -> Step:
+def next_step(spec: Spec, observed: Observed, desired: DesiredPods, now_s: float) -> RolloutStep:
     """Return what to do now."""
-    sight = fleet(observed, wanted.revision, now_s)
+    pods = pod_sets(observed, desired.revision, now_s)
     if spec.rollout.paused:
-        # Old servers stay as they are, but those that a person asks to leave.
-        stay = tuple(pod for pod in sight.old if not pod.is_drain_requested)
-        go = tuple(pod for pod in sight.old if pod.is_drain_requested)
-        sight = replace(sight, new=sight.new + stay, old=go)
-    if not sight.old:
-        return _sized(spec, observed, sight, wanted, now_s)
+        # Old pods stay as they are, except those whose drain was requested.
+        kept = tuple(pod for pod in pods.old if not pod.is_drain_requested)
+        requested = tuple(pod for pod in pods.old if pod.is_drain_requested)
+        pods = replace(pods, new=pods.new + kept, old=requested)
+    inputs = _Inputs(spec, observed, pods, desired, now_s)
+    if not pods.old:
+        return _scale(inputs)
     if spec.rollout.strategy == "Recreate":
-        return Step(leave=sight.old)
-    return _rolled(spec, observed, sight, wanted, now_s)
+        return RolloutStep(to_remove=pods.old)
+    return _roll(inputs)
 
 
-def _sized(spec: Spec, observed: Observed, sight: Fleet, wanted: Wanted, now_s: float) -> Step:
-    """All are of the wanted revision: only their number may be wrong."""
-    surplus = len(sight.new) - wanted.num
+def _scale(inputs: _Inputs) -> RolloutStep:
+    """Return the step when all pods are new: only their number may have to change."""
+    pods, desired = inputs.pods, inputs.desired
+    surplus = len(pods.new) - desired.num
     if surplus > 0:
-        order = removal_order.in_order(sight.new, observed, wanted.revision)
-        return Step(leave=tuple(order[:surplus]))
-    back = _undrained(sight, wanted.revision, -surplus)
-    missing = max(0, -surplus - len(back) - sight.num_failed)
-    num_new = 0 if _waits_for_leavers(spec, sight, wanted) else missing
-    available = [pod for pod in sight.new if is_available(pod, spec.rollout, now_s)]
-    return Step(
-        num_new=min(num_new, _room_for_pending(spec, sight)),
-        undrain=back,
-        wake_s=_next_available_s(sight.new, spec.rollout, now_s),
-        is_complete=len(available) >= wanted.num and surplus == 0,
+        return RolloutStep(to_remove=tuple(inputs.removal_order(pods.new)[:surplus]))
+    to_undrain = _to_undrain(pods, desired.revision, -surplus)
+    missing = max(0, -surplus - len(to_undrain) - pods.num_failed)
+    num_new = 0 if _waits_for_old_pods(inputs) else missing
+    return RolloutStep(
+        num_new=min(num_new, inputs.max_new_pending),
+        to_undrain=to_undrain,
+        requeue_at_s=_next_available_s(pods.new, inputs.spec.rollout, inputs.now_s),
+        is_complete=len(inputs.available) >= desired.num and surplus == 0,
     )
 
 
-def _waits_for_leavers(spec: Spec, sight: Fleet, wanted: Wanted) -> bool:
-    is_recreate = spec.rollout.strategy == "Recreate"
-    return is_recreate and any(pod.revision != wanted.revision for pod in sight.leaving)
-
-
-def _rolled(spec: Spec, observed: Observed, sight: Fleet, wanted: Wanted, now_s: float) -> Step:
-    rules = spec.rollout
-    is_tight, tight_s = _tightness(spec, sight, now_s)
-    max_unavailable = max(rules.max_unavailable, 1) if is_tight else rules.max_unavailable
-    most, fewest = wanted.num + rules.max_surge, max(0, wanted.num - max_unavailable)
-    missing = max(0, min(wanted.num - len(sight.new), most - sight.num))
-    back = _undrained(sight, wanted.revision, missing)
-    wakes = [tight_s, _next_available_s(sight.new, rules, now_s)]
-    return Step(
-        num_new=min(max(0, missing - len(back) - sight.num_failed), _room_for_pending(spec, sight)),
-        undrain=back,
-        leave=_removable(spec, observed, sight, wanted, (fewest, now_s)),
-        wake_s=min((wake for wake in wakes if wake is not None), default=None),
+def _waits_for_old_pods(inputs: _Inputs) -> bool:
+    """Whether strategy Recreate still waits for old pods to terminate."""
+    is_recreate = inputs.spec.rollout.strategy == "Recreate"
+    return is_recreate and any(
+        pod.revision != inputs.desired.revision for pod in inputs.pods.draining
     )
 
 
-def _removable(
-    spec: Spec, observed: Observed, sight: Fleet, wanted: Wanted, least: tuple[int, float]
-) -> tuple[Pod, ...]:
-    """Return who may leave while `fewest` go on serving; as a Deployment reckons it."""
-    fewest, now_s = least
-    fresh = [pod for pod in sight.new if is_available(pod, spec.rollout, now_s)]
-    serving = [pod for pod in sight.old if pod.is_ready]
-    # New ones that are not ready yet must not count as capacity that may be spent.
-    spare = sight.num - fewest - (len(sight.new) - len(fresh))
-    idle = [pod for pod in sight.old if not pod.is_ready]
-    order = removal_order.in_order(idle, observed, wanted.revision)[: max(0, spare)]
-    spare = min(spare - len(order), len(fresh) + len(serving) - fewest)
-    order += removal_order.in_order(serving, observed, wanted.revision)[: max(0, spare)]
-    too_many = removal_order.in_order(sight.new, observed, wanted.revision)
-    not_ready = [pod for pod in too_many if not pod.is_ready]
-    return tuple(order + not_ready[: max(0, len(sight.new) - wanted.num)])
+def _roll(inputs: _Inputs) -> RolloutStep:
+    """Return the step while there are old pods, for every strategy but Recreate."""
+    rules, pods, desired = inputs.spec.rollout, inputs.pods, inputs.desired
+    is_full, full_at_s = _is_cluster_full(inputs)
+    max_unavailable = max(rules.max_unavailable, 1) if is_full else rules.max_unavailable
+    max_pods, min_available = desired.num + rules.max_surge, max(0, desired.num - max_unavailable)
+    missing = max(0, min(desired.num - len(pods.new), max_pods - pods.num))
+    to_undrain = _to_undrain(pods, desired.revision, missing)
+    num_new = max(0, missing - len(to_undrain) - pods.num_failed)
+    requeues_at_s = [full_at_s, _next_available_s(pods.new, rules, inputs.now_s)]
+    return RolloutStep(
+        num_new=min(num_new, inputs.max_new_pending),
+        to_undrain=to_undrain,
+        to_remove=_removable(inputs, min_available),
+        requeue_at_s=min((at_s for at_s in requeues_at_s if at_s is not None), default=None),
+    )
 
 
-def _tightness(spec: Spec, sight: Fleet, now_s: float) -> tuple[bool, float | None]:
-    """Return whether no GPU is free for one more, and when that may become known."""
-    waiting = [pod.created_s for pod in sight.new if pod.is_unschedulable]
-    if spec.rollout.strategy != "Auto" or not waiting:
+def _removable(inputs: _Inputs, min_available: int) -> tuple[Pod, ...]:
+    """Return the pods to remove while `min_available` stay available, as a Deployment counts."""
+    pods, available = inputs.pods, inputs.available
+    serving = [pod for pod in pods.old if pod.is_ready]
+    # New pods that are not available yet must not count as capacity that can be given up.
+    spare = pods.num - min_available - (len(pods.new) - len(available))
+    not_serving = [pod for pod in pods.old if not pod.is_ready]
+    removed = inputs.removal_order(not_serving)[: max(0, spare)]
+    spare = min(spare - len(removed), len(available) + len(serving) - min_available)
+    removed += inputs.removal_order(serving)[: max(0, spare)]
+    not_ready = [pod for pod in inputs.removal_order(pods.new) if not pod.is_ready]
+    return tuple(removed + not_ready[: max(0, len(pods.new) - inputs.desired.num)])
+
+
+def _is_cluster_full(inputs: _Inputs) -> tuple[bool, float | None]:
+    """Return whether no GPU is free for a surge pod, and when that may become known."""
+    rules, new = inputs.spec.rollout, inputs.pods.new
+    unschedulable = [pod.created_s for pod in new if pod.is_unschedulable]
+    if rules.strategy != "Auto" or not unschedulable:
         return False, None
-    patience_s = float(spec.rollout.surge_pending_seconds)
-    waited = (pod.scheduled_s - pod.created_s for pod in sight.new if pod.scheduled_s is not None)
-    if any(one_s >= patience_s for one_s in waited):
-        patience_s = GLANCE_S
-    known_s = min(waiting) + patience_s
-    return known_s <= now_s, known_s if known_s > now_s else None
+    wait_s = float(rules.surge_pending_seconds)
+    waited = (pod.scheduled_s - pod.created_s for pod in new if pod.scheduled_s is not None)
+    if any(one_s >= wait_s for one_s in waited):
+        wait_s = KNOWN_FULL_WAIT_S
+    full_at_s = min(unschedulable) + wait_s
+    return full_at_s <= inputs.now_s, full_at_s if full_at_s > inputs.now_s else None
 
 
-def _undrained(sight: Fleet, revision: str, num: int) -> tuple[Pod, ...]:
-    """Return draining pods that are wanted again, those that began last first."""
+def _to_undrain(pods: PodSets, revision: str, num: int) -> tuple[Pod, ...]:
+    """Return up to `num` draining pods that are needed again, the latest to drain first."""
     usable = [
-        pod
-        for pod in sight.leaving
-        if pod.is_draining and pod.is_ready and _is_wanted(pod, revision)
+        pod for pod in pods.draining if pod.is_draining and pod.is_ready and _is_new(pod, revision)
     ]
     usable.sort(key=lambda pod: (-(pod.drain_started_s or 0.0), pod.ref.name))
     return tuple(usable[: max(0, num)])
 
 
-def _room_for_pending(spec: Spec, sight: Fleet) -> int:
-    num_pending = sum(not pod.is_ready for pod in sight.new)
-    return max(0, spec.scaling.scale_up.max_pending - num_pending)
-
-
 def is_available(pod: Pod, rules: Rollout, now_s: float) -> bool:
-    """Whether a pod has been ready for long enough to count on it."""
-    # Of no time, the clocks of two machines need not agree.
+    """Whether a pod has been ready for minReadySeconds."""
+    # With none to wait for, the clocks of the node and the operator need not agree.
     is_at_once = rules.min_ready_seconds == 0
     return pod.is_ready and (is_at_once or now_s - pod.ready_since_s >= rules.min_ready_seconds)
 
 
 def _next_available_s(pods: Sequence[Pod], rules: Rollout, now_s: float) -> float | None:
-    soon = (pod.ready_since_s + rules.min_ready_seconds for pod in pods if pod.is_ready)
-    return min((moment for moment in soon if moment > now_s), default=None)
+    available_at_s = (pod.ready_since_s + rules.min_ready_seconds for pod in pods if pod.is_ready)
+    return min((at_s for at_s in available_at_s if at_s > now_s), default=None)
 
 
-def deadline_s(spec: Spec, sight: Fleet, moved_s: float) -> float:
-    """Return when a rollout that last moved at `moved_s` has made no progress for too long."""
-    progress = [pod.ready_since_s for pod in sight.new if pod.is_ready]
-    return max([moved_s, *progress]) + spec.rollout.progress_deadline_seconds
+def deadline_s(spec: Spec, pods: PodSets, progressed_s: float) -> float:
+    """Return the progress deadline of a rollout that last progressed at `progressed_s`."""
+    ready_s = [pod.ready_since_s for pod in pods.new if pod.is_ready]
+    return max([progressed_s, *ready_s]) + spec.rollout.progress_deadline_seconds
 
 
 def next_ordinals(observed: Observed, revision: str, num: int) -> list[int]:
-    """Return the lowest numbers that no pod of the revision has.
+    """Return the lowest ordinals that no pod of the revision has.
 
-    A number is a pod's name: whoever decides the same on the same sight names
-    the same pod, so a crash between deciding and seeing makes no second one.
+    The ordinal is part of the pod's name: the same decision on the same observation names
+    the same pod, so a crash between creating a pod and seeing it creates no second one.
     """
-    # By name: somebody may have taken a pod's label off.
+    # By name: a pod's labels may have been removed.
     known = [pod.ref.name.rpartition("-") for pod in observed.pods]
-    taken = {number for stem, _, number in known if stem.endswith(f"-{revision}")}
+    taken = {ordinal for stem, _, ordinal in known if stem.endswith(f"-{revision}")}
     taken |= {name.rpartition("-")[2] for name in observed.conflicts}
-    free = (number for number in range(len(taken) + num + 1) if str(number) not in taken)
+    free = (ordinal for ordinal in range(len(taken) + num + 1) if str(ordinal) not in taken)
     return [next(free) for _ in range(num)]
 
 
-def is_old_news(pod: Pod, now_s: float) -> bool:
-    """Whether a failed pod has been kept long enough."""
-    return pod.is_finished and not pod.is_terminating and now_s >= _replace_s(pod)
+def is_replacement_due(pod: Pod, now_s: float) -> bool:
+    """Whether a failed pod has been kept long enough to be deleted and replaced."""
+    return pod.is_finished and not pod.is_terminating and now_s >= _replace_at_s(pod)
 
 
-def _replace_s(pod: Pod) -> float:
+def _replace_at_s(pod: Pod) -> float:
     return max(pod.created_s, pod.ready_since_s) + REPLACE_FAILED_S
 
 
-def replace_failed_s(observed: Observed, now_s: float) -> float | None:
-    """Return when the next failed pod makes room."""
-    moments = (_replace_s(pod) for pod in observed.pods if pod.is_finished)
-    return min((moment for moment in moments if moment > now_s), default=None)
+def next_replacement_s(observed: Observed, now_s: float) -> float | None:
+    """Return when the next failed pod is to be replaced; None if there is none."""
+    at_s = (_replace_at_s(pod) for pod in observed.pods if pod.is_finished)
+    return min((one_s for one_s in at_s if one_s > now_s), default=None)

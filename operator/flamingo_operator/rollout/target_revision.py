@@ -1,4 +1,7 @@
-"""Which revision is wanted: the spec's, or, when that one failed, the last that carried the load.
+"""Which revision a rollout steers to.
+
+It is the revision of the spec, or, once that one failed to become ready in time, the last
+revision that completed a rollout. A paused rollout stays with the revision most pods run.
 
 Pure.
 """
@@ -10,40 +13,40 @@ from flamingo_operator.cluster.observed import Observed, Revision
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """Where a rollout goes."""
+class RolloutTarget:
+    """The revisions that matter to a rollout."""
 
     update: Revision
-    """What the spec says."""
-    target: Revision
-    """What pods are made of now."""
+    """The spec's revision."""
+    revision: Revision
+    """The revision that new pods are created from now."""
     stable: Revision | None
-    """The newest that once carried the load."""
+    """The newest other revision that completed a rollout."""
 
     @property
     def is_rolled_back(self) -> bool:
-        """Whether the spec's revision was given up."""
-        return self.target is not self.update
+        """Whether pods are created from another revision than the spec's."""
+        return self.revision is not self.update
 
 
-def choose(spec: Spec, observed: Observed, wanted_hash: str) -> Goal | None:
-    """Return the goal; None before the spec's revision exists."""
+def choose_target(spec: Spec, observed: Observed, spec_hash: str) -> RolloutTarget | None:
+    """Return the target of the rollout; None before the spec's revision exists."""
     by_hash = {revision.hash: revision for revision in observed.revisions}
-    update = by_hash.get(wanted_hash)
+    update = by_hash.get(spec_hash)
     if update is None:
         return None
-    carried = [one for one in observed.revisions if one.completed_s and one is not update]
-    stable = max(carried, key=lambda one: (one.completed_s or 0, one.number), default=None)
-    is_given_up = update.failed_s is not None and spec.rollout.rollback_on_failure
-    held = _held(observed, update) if spec.rollout.paused else None
-    target = stable if is_given_up and stable is not None else held or update
-    return Goal(update=update, target=target, stable=stable)
+    completed = [one for one in observed.revisions if one.completed_s and one is not update]
+    stable = max(completed, key=lambda one: (one.completed_s or 0, one.number), default=None)
+    has_failed = update.failed_s is not None and spec.rollout.rollback_on_failure
+    paused_at = _most_common_revision(observed, update) if spec.rollout.paused else None
+    revision = stable if has_failed and stable is not None else paused_at or update
+    return RolloutTarget(update=update, revision=revision, stable=stable)
 
 
-def _held(observed: Observed, update: Revision) -> Revision | None:
-    """Return the revision that a paused rollout stays with: the one that most pods have."""
-    alive = [pod.revision for pod in observed.pods if pod.is_active]
-    if not alive or all(revision == update.hash for revision in alive):
+def _most_common_revision(observed: Observed, update: Revision) -> Revision | None:
+    """Return the outdated revision that most pods run; None when there are none such."""
+    running = [pod.revision for pod in observed.pods if pod.is_active]
+    if not running or all(revision == update.hash for revision in running):
         return None
-    known = [one for one in observed.revisions if one.hash in alive and one is not update]
-    return max(known, key=lambda one: (alive.count(one.hash), one.number), default=None)
+    known = [one for one in observed.revisions if one.hash in running and one is not update]
+    return max(known, key=lambda one: (running.count(one.hash), one.number), default=None)

@@ -1,4 +1,4 @@
-"""How many servers a deployment needs, and why.
+"""How many server pods a deployment needs, and why.
 
 All pure.
 """

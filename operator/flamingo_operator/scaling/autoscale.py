@@ -1,12 +1,19 @@
-"""Demand, capacity, what was decided before → how many servers there should be.
+"""Decides how many replicas there should be, from the demand and the capacity of a pod.
 
-Three needs are computed, and the largest counts: so many that the arriving audio takes
-the wanted share of their capacity, so many that a minute's burst fits into all of it,
-and so many that what waits is done within the wanted time. Then, in this order: the
-need must last (stabilisation), few are added while others start and few are drained at
-once (steps), and the bounds hold always.
+How it works. Three needs are computed, and the largest counts:
 
-Without a signal the number stays. With part of it, it may grow and not shrink.
+- arrival rate: the audio that arrived in five minutes takes at most utilizationPercent of
+  the pods' capacity;
+- burst: the audio of the last minute takes at most all of it;
+- queue wait: the work that is queued or running is done within queueWaitSeconds.
+
+A need within TOLERANCE of the current number changes nothing. Then, in this order: a need
+must last (stabilizationSeconds; the last pod is removed after scaleToZero.idleSeconds
+instead), changes are made in steps (maxStep, and maxPending pods that start at one time),
+and the limits (minReplicas, maxReplicas, schedules) always hold.
+
+Without any demand report the number is kept for SIGNAL_LOSS_GRACE_S, then onSignalLoss
+applies. With the reports of some routers only, it may grow and not shrink.
 
 Pure.
 """
@@ -16,245 +23,256 @@ from math import ceil, floor, log10
 from typing import Literal, TypeAlias
 
 from flamingo_operator.api.scaling import ScaleUp, Scaling
-from flamingo_operator.scaling.schedule import Bounds
-from flamingo_operator.scaling.signals import Demand
+from flamingo_operator.scaling.demand import Demand
+from flamingo_operator.scaling.schedule import ReplicaLimits
 
-Reason: TypeAlias = Literal[
-    "ArrivalRate", "Burst", "QueueWait", "Idle", "Waking", "SignalLost", "Bounds", "Steady"
+ScalingReason: TypeAlias = Literal[
+    "ArrivalRate", "Burst", "QueueWait", "Idle", "ScaleFromZero", "SignalLost", "Limits", "Steady"
 ]
-Bound: TypeAlias = Literal[
+ScalingBound: TypeAlias = Literal[
     "None", "Min", "Max", "Schedule", "Step", "Pending", "Stabilization", "SignalLoss"
 ]
 
 TOLERANCE = 0.1
-"""A need that differs by less than this share changes nothing: it is noise."""
-LOST_S = 60.0
-"""A signal that is gone for less is held, whatever onSignalLoss says."""
+"""A need that differs by less than this share from the current number is noise."""
+SIGNAL_LOSS_GRACE_S = 60.0
+"""How long the number is kept without demand reports, whatever onSignalLoss says."""
 JUST_BEFORE_S = 1.0
 MAX_HISTORY = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One change of the number, for the status."""
+class ReplicaChange:
+    """One change of the number of replicas, for the status."""
 
     at_s: float
     before: int
     after: int
-    reason: Reason
+    reason: ScalingReason
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What to remember from one decision to the next."""
+class AutoscalerState:
+    """What is kept from one decision to the next."""
 
     desired: int
     needs: tuple[tuple[float, int], ...] = ()
-    """When, and how many were needed: as far back as the longer stabilisation."""
+    """Times and needed replicas, as far back as the longer stabilization."""
     idle_since_s: float | None = None
     lost_since_s: float | None = None
-    history: tuple[Change, ...] = ()
+    """Since when there is no demand report."""
+    history: tuple[ReplicaChange, ...] = ()
     """The last changes, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
-    """The servers that there are."""
+class PodCounts:
+    """The server pods that exist."""
 
     num_ready: int
     num_draining: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """All that a decision depends on besides the spec and the memory."""
+class ScalingInputs:
+    """All that a decision depends on besides the spec and the state."""
 
     now_s: float
     demand: Demand | None
-    """None when no router was heard."""
-    servers: Servers
+    """None without a load report from any router."""
+    pods: PodCounts
     audio_s_per_s: float
-    """Capacity of one server."""
+    """Capacity of one pod."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """How many servers there should be, and why."""
+class ScalingDecision:
+    """How many replicas there should be, and why."""
 
     replicas: int
-    reason: Reason
+    reason: ScalingReason
     message: str
-    bound: Bound
+    bound: ScalingBound
     """What keeps the number from what is needed."""
     needed: float
-    """Servers that the demand would take, fractions included."""
-    memory: Memory
+    """Replicas that the demand would take, fractions included."""
+    state: AutoscalerState
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
     replicas: int
-    reason: Reason
+    reason: ScalingReason
     message: str
     exact: float = 0.0
     is_urgent: bool = False
-    """Somebody waits and nobody is there."""
+    """A request is waiting and there is no pod: no stabilization."""
 
 
-def desired_replicas(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Memory) -> Decision:
-    """Return what to steer to now; `memory` is the last decision's, or says what there is."""
-    memory = _looked(memory, sight)
-    current = memory.desired
-    need = _need(scaling, bounds, sight, memory)
-    memory = _remembered(memory, need.replicas, scaling, sight.now_s)
-    wanted = need.replicas if need.is_urgent else _lasting(memory, scaling, sight.now_s)
-    bound: Bound = "None" if wanted == need.replicas else "Stabilization"
-    if current == 1 and _is_long_idle(memory, scaling, sight.now_s):
-        wanted, bound = 0, "None"  # idleSeconds is the last server's stabilisation
-    elif wanted == 0 and current:
-        wanted, bound = 1, "Stabilization"
-    stepped, step_bound = _stepped(scaling, wanted, sight.servers, current)
-    replicas = min(max(stepped, bounds.fewest), bounds.most)
-    if sight.demand is None:
+def scaling_decision(
+    scaling: Scaling, limits: ReplicaLimits, inputs: ScalingInputs, state: AutoscalerState
+) -> ScalingDecision:
+    """Return the number of replicas to steer to; `state` is the last decision's."""
+    state = _with_inputs(state, inputs)
+    current = state.desired
+    need = _need(scaling, limits, inputs, state)
+    state = _with_need(state, need.replicas, scaling, inputs.now_s)
+    stable = need.replicas if need.is_urgent else _stabilized(state, scaling, inputs.now_s)
+    bound: ScalingBound = "None" if stable == need.replicas else "Stabilization"
+    if current == 1 and _is_long_idle(state, scaling, inputs.now_s):
+        stable, bound = 0, "None"  # idleSeconds is the last pod's stabilization
+    elif stable == 0 and current:
+        stable, bound = 1, "Stabilization"
+    stepped, step_bound = _stepped(scaling, stable, inputs.pods, current)
+    replicas = min(max(stepped, limits.min_replicas), limits.max_replicas)
+    if inputs.demand is None:
         bound = "SignalLoss"
     elif replicas != stepped:
-        bound = _limit(bounds, scaling, is_floor=replicas > stepped)
-    elif stepped != wanted:
+        bound = _limit_bound(limits, scaling, is_minimum=replicas > stepped)
+    elif stepped != stable:
         bound = step_bound
-    reason: Reason = "Bounds" if replicas != stepped else need.reason
-    return Decision(
+    reason: ScalingReason = "Limits" if replicas != stepped else need.reason
+    return ScalingDecision(
         replicas=replicas,
         reason=reason,
         message=need.message,
         bound=bound,
         needed=need.exact,
-        memory=_recorded(memory, replicas, reason, need.message, sight.now_s),
+        state=_with_change(state, replicas, reason, need.message, inputs.now_s),
     )
 
 
-def _looked(memory: Memory, sight: Sight) -> Memory:
-    """Return `memory` with since when nothing is asked, or nothing is heard."""
-    now_s = sight.now_s
-    if sight.demand is None:
-        # No news is not idleness: that is counted anew.
-        since_s = now_s if memory.lost_since_s is None else memory.lost_since_s
-        return replace(memory, idle_since_s=None, lost_since_s=since_s)
-    since_s = now_s if memory.idle_since_s is None else memory.idle_since_s
-    idle_since_s = since_s if _is_idle(sight.demand) else None
-    return replace(memory, idle_since_s=idle_since_s, lost_since_s=None)
+def _with_inputs(state: AutoscalerState, inputs: ScalingInputs) -> AutoscalerState:
+    """Return `state` with since when there is no demand, or no report of it."""
+    now_s = inputs.now_s
+    if inputs.demand is None:
+        # A missing report does not mean that the fleet is idle: idleness starts over.
+        since_s = now_s if state.lost_since_s is None else state.lost_since_s
+        return replace(state, idle_since_s=None, lost_since_s=since_s)
+    since_s = now_s if state.idle_since_s is None else state.idle_since_s
+    idle_since_s = since_s if _is_idle(inputs.demand) else None
+    return replace(state, idle_since_s=idle_since_s, lost_since_s=None)
 
 
 def _is_idle(demand: Demand) -> bool:
     return demand.is_idle and not demand.is_partial
 
 
-def _is_long_idle(memory: Memory, scaling: Scaling, now_s: float) -> bool:
-    since_s = memory.idle_since_s
+def _is_long_idle(state: AutoscalerState, scaling: Scaling, now_s: float) -> bool:
+    since_s = state.idle_since_s
     return since_s is not None and now_s - since_s >= scaling.scale_to_zero.idle_seconds
 
 
-def _need(scaling: Scaling, bounds: Bounds, sight: Sight, memory: Memory) -> _Need:
-    demand, current = sight.demand, memory.desired
+def _need(
+    scaling: Scaling, limits: ReplicaLimits, inputs: ScalingInputs, state: AutoscalerState
+) -> _Need:
+    demand, current = inputs.demand, state.desired
     if demand is None:
-        return _blind_need(scaling, bounds, sight.now_s, memory)
+        return _need_without_reports(scaling, limits, inputs.now_s, state)
     if _is_idle(demand) or (demand.is_idle and current == 0):
-        return _Need(0, "Idle", "no request arrives, waits or runs")
-    exact, reason, message = _exact_need(scaling, demand, sight.audio_s_per_s)
+        return _Need(0, "Idle", "no requests arriving, queued or running")
+    exact, reason, message = _exact_need(scaling, demand, inputs.audio_s_per_s)
     if current == 0:
-        return _Need(
-            max(1, ceil(exact)),
-            "Waking",
-            "a request waits for a first server",
-            exact,
-            is_urgent=True,
-        )
+        message = "a request is waiting and there are no server pods"
+        return _Need(max(1, ceil(exact)), "ScaleFromZero", message, exact, is_urgent=True)
     if abs(exact - current) <= TOLERANCE * current:
         return _Need(current, "Steady", message, exact)
     replicas = max(1, ceil(exact))
     if demand.is_partial and replicas < current:
-        return _Need(current, "Steady", f"{message}; not every router was heard", exact)
+        message = f"{message}; not scaling down without reports from all routers"
+        return _Need(current, "Steady", message, exact)
     return _Need(replicas, reason, message, exact)
 
 
-def _exact_need(scaling: Scaling, demand: Demand, rate: float) -> tuple[float, Reason, str]:
-    aim = scaling.objective
-    share = aim.utilization_percent / 100
-    work_s = demand.queued.pods(rate) + demand.backlog_s
+def _exact_need(
+    scaling: Scaling, demand: Demand, audio_s_per_s: float
+) -> tuple[float, ScalingReason, str]:
+    objective = scaling.objective
+    utilization = objective.utilization_percent / 100
+    work_s = demand.queued.pods(audio_s_per_s) + demand.backlog_s
     # A minute's arrivals may take all of the capacity, five minutes' only their share of
     # it: tests/bench/autoscale_sim.py has what this is worth.
-    needs: list[tuple[float, Reason, str]] = [
-        (demand.arriving.pods(rate) / share, "ArrivalRate", "five minutes' arrivals"),
-        (demand.burst.pods(rate), "Burst", "the last minute's arrivals"),
-        (work_s / aim.queue_wait_seconds, "QueueWait", "the work that waits"),
+    needs: list[tuple[float, ScalingReason, str]] = [
+        (demand.arriving.pods(audio_s_per_s) / utilization, "ArrivalRate", "5-minute arrival rate"),
+        (demand.burst.pods(audio_s_per_s), "Burst", "1-minute arrival rate"),
+        (work_s / objective.queue_wait_seconds, "QueueWait", "queued work"),
     ]
-    exact, reason, told = max(needs, key=lambda need: need[0])
-    return exact, reason, f"{told} would take {_short(exact)} servers"
+    exact, reason, cause = max(needs, key=lambda need: need[0])
+    return exact, reason, f"{cause} requires {_two_digits(exact)} replicas"
 
 
-def _short(figure: float) -> str:
-    """Return two digits that count: a status is not written for the third."""
+def _two_digits(figure: float) -> str:
+    """Return a figure with two significant digits: more would only make the status flap."""
     if figure <= 0:
         return "0"
     digits = 1 - floor(log10(figure))
     return f"{round(figure, digits):.{max(0, digits)}f}"
 
 
-def _blind_need(scaling: Scaling, bounds: Bounds, now_s: float, memory: Memory) -> _Need:
-    message = "no router was heard"
-    is_short = memory.lost_since_s is None or now_s - memory.lost_since_s < LOST_S
+def _need_without_reports(
+    scaling: Scaling, limits: ReplicaLimits, now_s: float, state: AutoscalerState
+) -> _Need:
+    message = "no load report received from any router"
+    is_short = state.lost_since_s is None or now_s - state.lost_since_s < SIGNAL_LOSS_GRACE_S
     if is_short or scaling.on_signal_loss == "Hold":
-        return _Need(memory.desired, "SignalLost", message)
+        return _Need(state.desired, "SignalLost", message)
     if scaling.on_signal_loss == "MaxReplicas":
-        return _Need(bounds.most, "SignalLost", message)
-    # Nobody said that nothing is asked, so the last server stays.
-    return _Need(max(bounds.fewest, min(1, memory.desired)), "SignalLost", message)
+        return _Need(limits.max_replicas, "SignalLost", message)
+    # No router reported that the fleet is idle, so the last pod stays.
+    return _Need(max(limits.min_replicas, min(1, state.desired)), "SignalLost", message)
 
 
-def _remembered(memory: Memory, need: int, scaling: Scaling, now_s: float) -> Memory:
-    # Who has just begun knows nothing of what was needed before: it counts what there is.
-    earlier = memory.needs or ((now_s - JUST_BEFORE_S, memory.desired),)
+def _with_need(
+    state: AutoscalerState, need: int, scaling: Scaling, now_s: float
+) -> AutoscalerState:
+    # A new operator does not know earlier needs: it assumes that what exists was needed.
+    earlier = state.needs or ((now_s - JUST_BEFORE_S, state.desired),)
     longest_s = max(
         scaling.scale_up.stabilization_seconds, scaling.scale_down.stabilization_seconds
     )
     kept = tuple(one for one in earlier if now_s - longest_s <= one[0] < now_s)
     if len(kept) > 1 and kept[-1][1] == kept[-2][1] == need:
-        kept = kept[:-1]  # of a time in which nothing changed, begin and end say all
-    return replace(memory, needs=(*kept, (now_s, need)))
+        kept = kept[:-1]  # of a time in which nothing changed, the begin and the end suffice
+    return replace(state, needs=(*kept, (now_s, need)))
 
 
-def _lasting(memory: Memory, scaling: Scaling, now_s: float) -> int:
-    """Return the number that was needed all the time: at least, to add; at most, to remove."""
+def _stabilized(state: AutoscalerState, scaling: Scaling, now_s: float) -> int:
+    """Return the number that was needed throughout: the least to add, the most to remove."""
     up_s, down_s = scaling.scale_up.stabilization_seconds, scaling.scale_down.stabilization_seconds
-    least = min(need for at_s, need in memory.needs if at_s >= now_s - up_s)
-    most = max(need for at_s, need in memory.needs if at_s >= now_s - down_s)
-    return min(max(memory.desired, least), most)
+    lowest = min(need for at_s, need in state.needs if at_s >= now_s - up_s)
+    highest = max(need for at_s, need in state.needs if at_s >= now_s - down_s)
+    return min(max(state.desired, lowest), highest)
 
 
-def _stepped(scaling: Scaling, wanted: int, servers: Servers, current: int) -> tuple[int, Bound]:
-    if wanted > current:
-        num_pending = max(0, current - servers.num_ready)
-        step, bound = _room(scaling.scale_up, num_pending)
-        return min(wanted, current + step), bound
-    step = max(0, scaling.scale_down.max_step - servers.num_draining)
-    return max(wanted, current - step), "Step"
+def _stepped(
+    scaling: Scaling, stable: int, pods: PodCounts, current: int
+) -> tuple[int, ScalingBound]:
+    if stable > current:
+        num_pending = max(0, current - pods.num_ready)
+        step, bound = _max_to_add(scaling.scale_up, num_pending)
+        return min(stable, current + step), bound
+    step = max(0, scaling.scale_down.max_step - pods.num_draining)
+    return max(stable, current - step), "Step"
 
 
-def _room(up: ScaleUp, num_pending: int) -> tuple[int, Bound]:
-    """Return how many may be added: each that starts already would be asked for again."""
+def _max_to_add(up: ScaleUp, num_pending: int) -> tuple[int, ScalingBound]:
+    """Return how many may be added: a pod that is starting must not be requested again."""
     room = max(0, up.max_pending - num_pending)
     return (room, "Pending") if room < up.max_step else (up.max_step, "Step")
 
 
-def _limit(bounds: Bounds, scaling: Scaling, *, is_floor: bool) -> Bound:
-    if is_floor:
-        return "Schedule" if bounds.fewest != scaling.min_replicas else "Min"
-    return "Schedule" if bounds.most != scaling.max_replicas else "Max"
+def _limit_bound(limits: ReplicaLimits, scaling: Scaling, *, is_minimum: bool) -> ScalingBound:
+    if is_minimum:
+        return "Schedule" if limits.min_replicas != scaling.min_replicas else "Min"
+    return "Schedule" if limits.max_replicas != scaling.max_replicas else "Max"
 
 
-def _recorded(memory: Memory, replicas: int, reason: Reason, message: str, now_s: float) -> Memory:
-    if replicas == memory.desired:
-        return memory
-    change = Change(now_s, memory.desired, replicas, reason, message)
-    history = (*memory.history, change)[-MAX_HISTORY:]
-    return replace(memory, desired=replicas, history=history)
+def _with_change(
+    state: AutoscalerState, replicas: int, reason: ScalingReason, message: str, now_s: float
+) -> AutoscalerState:
+    if replicas == state.desired:
+        return state
+    change = ReplicaChange(now_s, state.desired, replicas, reason, message)
+    history = (*state.history, change)[-MAX_HISTORY:]
+    return replace(state, desired=replicas, history=history)

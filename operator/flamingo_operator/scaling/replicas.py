@@ -1,7 +1,7 @@
-"""How many servers are wanted, and what is told of why.
+"""How many replicas are desired, and what the status reports about it.
 
-In mode Internal the demand decides (`autoscale`). What is told of it is held while
-only noise changes, because a status is written whenever it differs.
+In mode Internal `autoscale` decides. What is reported is kept while only noise changes,
+because a status is written whenever it differs.
 
 Pure.
 """
@@ -13,78 +13,85 @@ from typing import Any
 from flamingo_operator.api import timestamps
 from flamingo_operator.api.spec import Spec
 from flamingo_operator.scaling import autoscale
-from flamingo_operator.scaling.autoscale import Change, Servers
+from flamingo_operator.scaling.autoscale import (
+    AutoscalerState,
+    PodCounts,
+    ReplicaChange,
+    ScalingDecision,
+    ScalingInputs,
+)
 from flamingo_operator.scaling.capacity import PRIOR
-from flamingo_operator.scaling.schedule import bounds
-from flamingo_operator.scaling.signals import Demand
+from flamingo_operator.scaling.demand import Demand
+from flamingo_operator.scaling.schedule import replica_limits
 
-TELL_S = 15.0
-"""A number that stays is told of no more often."""
+REPORT_INTERVAL_S = 15.0
+"""While the number stays, its explanation changes no more often."""
 NOISE = 0.2
-"""A figure that differs by less than this share from what was told is not told anew."""
-TOLD_APART = frozenset({"Idle", "SignalLost"})
-HARD = frozenset({"Min", "Max", "Schedule", "SignalLoss"})
+"""A figure that differs by less than this share from the reported one is not reported."""
+ALWAYS_REPORTED = frozenset({"Idle", "SignalLost"})
+"""Reasons that are reported though no figure changes."""
+HARD_BOUNDS = frozenset({"Min", "Max", "Schedule", "SignalLoss"})
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
-    """What the routers say. Mode External acts on none of it."""
+class DemandAndCapacity:
+    """What the routers' reports say. Mode External scales on none of it."""
 
     demand: Demand | None = None
-    """None when no router was heard."""
+    """None without a recent report from any router."""
     audio_s_per_s: float = PRIOR
-    """Capacity of a mean server."""
+    """Capacity of a mean pod."""
     rates: Mapping[str, float] = field(default_factory=dict)
-    """By GPU product, what was measured."""
+    """Measured capacity of a pod, by GPU product."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the status says of the number."""
+class ReportedScaling:
+    """The explanation of the number in the status."""
 
     reason: str
     bound: str
     message: str
     needed: float | None = None
-    """None: told by a process that is gone."""
+    """None where an earlier process reported it."""
     at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What scaling decided and told before."""
+class ScalingState:
+    """What is kept of earlier decisions and reports."""
 
-    scaling: autoscale.Memory | None = None
-    told: Told | None = None
+    autoscaler: AutoscalerState | None = None
+    reported: ReportedScaling | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Desired:
-    """The number of servers to steer to, and what is to be remembered of why."""
+class DesiredReplicas:
+    """The number of replicas to steer to, and its explanation."""
 
     num: int
-    memory: Memory = field(default_factory=Memory)
-    wake_s: float | None = None
-    told: Told | None = None
+    state: ScalingState = field(default_factory=ScalingState)
+    requeue_at_s: float | None = None
+    reported: ReportedScaling | None = None
     needed: float | None = None
-    """Servers that the demand would take, fractions included; None where it does not decide."""
+    """Replicas that the demand would take, fractions included; None in mode External."""
     audio_s_per_s: float | None = None
-    """Capacity of a mean server, as told."""
+    """Capacity of a mean pod; None in mode External."""
 
     @property
-    def history(self) -> tuple[Change, ...]:
+    def history(self) -> tuple[ReplicaChange, ...]:
         """The last changes, oldest first."""
-        return self.memory.scaling.history if self.memory.scaling else ()
+        return self.state.autoscaler.history if self.state.autoscaler else ()
 
 
-def remembered(status: Mapping[str, Any]) -> Memory:
-    """Return what a status that was written by an operator before this one remembers."""
+def from_status(status: Mapping[str, Any]) -> ScalingState:
+    """Return the state that an earlier process left in the status."""
     scaling = status.get("scaling", {})
     if "desiredReplicas" not in scaling:
-        return Memory()
+        return ScalingState()
     changes = tuple(
-        Change(
+        ReplicaChange(
             at_s=timestamps.parse(one["time"]),
             before=one["fromReplicas"],
             after=one["toReplicas"],
@@ -93,64 +100,67 @@ def remembered(status: Mapping[str, Any]) -> Memory:
         )
         for one in scaling.get("history", ())
     )
-    told = None
+    reported = None
     if "reason" in scaling:
-        told = Told(scaling["reason"], scaling["bound"], scaling["message"])
+        reported = ReportedScaling(scaling["reason"], scaling["bound"], scaling["message"])
     products = status.get("capacity", {}).get("perProduct", ())
-    return Memory(
-        scaling=autoscale.Memory(desired=scaling["desiredReplicas"], history=changes),
-        told=told,
+    return ScalingState(
+        autoscaler=AutoscalerState(desired=scaling["desiredReplicas"], history=changes),
+        reported=reported,
         rates={one["product"]: float(one["audioSecondsPerSecond"]) for one in products},
     )
 
 
 def desired_replicas(
-    spec: Spec, signals: Signals, memory: Memory, servers: Servers, now_s: float
-) -> Desired:
-    """Return how many servers are wanted now."""
+    spec: Spec, current: DemandAndCapacity, state: ScalingState, pods: PodCounts, now_s: float
+) -> DesiredReplicas:
+    """Return how many replicas are desired now."""
     if spec.suspend:
-        return Desired(0, memory)
-    rates = {name: _held(one, memory.rates.get(name)) for name, one in signals.rates.items()}
-    rates = rates or dict(memory.rates)
+        return DesiredReplicas(0, state)
+    rates = {name: _damped(one, state.rates.get(name)) for name, one in current.rates.items()}
+    rates = rates or dict(state.rates)
     if spec.scaling.mode == "External":
-        # Who changes to mode Internal goes on from here.
-        return Desired(spec.replicas, Memory(autoscale.Memory(spec.replicas), rates=rates))
-    held = bounds(spec.scaling, spec.scaling.schedules, now_s=now_s)
-    before = memory.scaling or autoscale.Memory(held.fewest)
-    sight = autoscale.Sight(now_s, signals.demand, servers, signals.audio_s_per_s)
-    decision = autoscale.desired_replicas(spec.scaling, held, sight, before)
-    told = _told(memory.told, decision, is_change=decision.replicas != before.desired, now_s=now_s)
-    return Desired(
+        # A change to mode Internal continues from this number.
+        return DesiredReplicas(
+            spec.replicas, ScalingState(AutoscalerState(spec.replicas), rates=rates)
+        )
+    limits = replica_limits(spec.scaling, spec.scaling.schedules, now_s=now_s)
+    before = state.autoscaler or AutoscalerState(limits.min_replicas)
+    inputs = ScalingInputs(now_s, current.demand, pods, current.audio_s_per_s)
+    decision = autoscale.scaling_decision(spec.scaling, limits, inputs, before)
+    is_change = decision.replicas != before.desired
+    reported = _reported(state.reported, decision, is_change=is_change, now_s=now_s)
+    return DesiredReplicas(
         num=decision.replicas,
-        memory=Memory(decision.memory, told, rates),
-        wake_s=held.next_change_s,
-        told=told,
+        state=ScalingState(decision.state, reported, rates),
+        requeue_at_s=limits.next_change_s,
+        reported=reported,
         needed=decision.needed,
-        audio_s_per_s=signals.audio_s_per_s,
+        audio_s_per_s=current.audio_s_per_s,
     )
 
 
-def _told(
-    before: Told | None, decision: autoscale.Decision, *, is_change: bool, now_s: float
-) -> Told:
-    new = Told(decision.reason, decision.bound, decision.message, decision.needed, now_s)
+def _reported(
+    before: ReportedScaling | None, decision: ScalingDecision, *, is_change: bool, now_s: float
+) -> ReportedScaling:
+    new = ReportedScaling(decision.reason, decision.bound, decision.message, decision.needed, now_s)
     if before is None or is_change:
         return new
-    lost_since_s = decision.memory.lost_since_s
-    if lost_since_s is not None and now_s - lost_since_s < autoscale.LOST_S:
-        return before  # nobody is heard for a moment, or not yet: that is no news
-    is_news = _kind(new) != _kind(before) or not _is_near(new.needed, before.needed)
-    if is_news and now_s - before.at_s >= TELL_S:
+    lost_since_s = decision.state.lost_since_s
+    if lost_since_s is not None and now_s - lost_since_s < autoscale.SIGNAL_LOSS_GRACE_S:
+        return before  # reports are missing only briefly, or have not come yet
+    has_changed = _category(new) != _category(before) or not _is_near(new.needed, before.needed)
+    if has_changed and now_s - before.at_s >= REPORT_INTERVAL_S:
         return new
     if before.needed is None:
-        return Told(before.reason, before.bound, before.message, new.needed, now_s)
+        return ReportedScaling(before.reason, before.bound, before.message, new.needed, now_s)
     return before
 
 
-def _kind(told: Told) -> tuple[str, str]:
-    """Return what is told though it moves no figure: what else differs may be noise."""
-    reason = told.reason if told.reason in TOLD_APART else ""
-    return reason, told.bound if told.bound in HARD else ""
+def _category(reported: ReportedScaling) -> tuple[str, str]:
+    """Return what is reported though no figure changes: other differences may be noise."""
+    reason = reported.reason if reported.reason in ALWAYS_REPORTED else ""
+    return reason, reported.bound if reported.bound in HARD_BOUNDS else ""
 
 
 def _is_near(new: float | None, before: float | None) -> bool:
@@ -159,6 +169,6 @@ def _is_near(new: float | None, before: float | None) -> bool:
     return abs(new - before) <= NOISE * max(new, before)
 
 
-def _held(rate: float, before: float | None) -> float:
-    """Return a measured rate, or the one that was told before if it is as good."""
+def _damped(rate: float, before: float | None) -> float:
+    """Return a measured rate, or the one reported before if the difference is noise."""
     return before if before is not None and _is_near(rate, before) else rate

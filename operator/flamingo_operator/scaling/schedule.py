@@ -1,9 +1,8 @@
-"""Schedules and a moment → the bounds that hold, and when they change next.
+"""Which replica limits hold at a moment, and when they change next.
 
-A window begins at the earlier, and ends at the later, of the moments that its
-times on the clock can mean: a time that the clocks skip in spring, or show twice in
-autumn, is two moments. So a fleet is rather up for half an hour too long, once a
-year, than missing.
+A window begins at the earlier, and ends at the later, of the moments that its local times
+can mean: a time that the clocks skip in spring, or show twice in autumn, is two moments. So
+once a year a fleet stays up for an hour too long rather than being missing for one.
 
 Pure.
 """
@@ -24,37 +23,40 @@ LOOK_AHEAD_DAYS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """The fewest and most servers at one moment."""
+class ReplicaLimits:
+    """The minimum and maximum number of replicas at one moment."""
 
-    fewest: int
-    most: int
+    min_replicas: int
+    max_replicas: int
     schedule: str | None = None
-    """The schedule that raised the fewest or lowered the most; the first of several by name."""
+    """The schedule that changed a limit of the spec; the first of several by name."""
     next_change_s: float | None = None
     """Unix time at which a schedule begins or ends; None without schedules."""
 
 
-def bounds(scaling: Scaling, schedules: Sequence[Schedule], *, now_s: float) -> Bounds:
-    """Return the bounds at `now_s`, Unix time.
+def replica_limits(
+    scaling: Scaling, schedules: Sequence[Schedule], *, now_s: float
+) -> ReplicaLimits:
+    """Return the limits at `now_s`, Unix time.
 
-    Of several schedules the highest minimum and the lowest maximum hold; where
-    they contradict each other, the maximum does: it is what bounds the bill.
+    Of several active schedules the highest minimum and the lowest maximum hold; where they
+    contradict each other, the maximum does: it is what limits the bill.
     """
-    held = [one for one in schedules if _is_held(one, now_s)]
-    most = min([scaling.max_replicas, *(s.max_replicas for s in held if s.max_replicas)])
-    floor = max([scaling.min_replicas, *(s.min_replicas or 0 for s in held)])
-    fewest = min(floor, most)
-    by = [
+    active = [one for one in schedules if _is_active(one, now_s)]
+    maximum = min([scaling.max_replicas, *(s.max_replicas for s in active if s.max_replicas)])
+    floor = max([scaling.min_replicas, *(s.min_replicas or 0 for s in active)])
+    minimum = min(floor, maximum)
+    effective = [
         one.name
-        for one in held
-        if (fewest > scaling.min_replicas and one.min_replicas == floor)
-        or (most < scaling.max_replicas and one.max_replicas == most)
+        for one in active
+        if (minimum > scaling.min_replicas and one.min_replicas == floor)
+        or (maximum < scaling.max_replicas and one.max_replicas == maximum)
     ]
-    return Bounds(fewest, most, min(by, default=None), _next_change_s(schedules, now_s))
+    next_change_s = _next_change_s(schedules, now_s)
+    return ReplicaLimits(minimum, maximum, min(effective, default=None), next_change_s)
 
 
-def _is_held(one: Schedule, now_s: float) -> bool:
+def _is_active(one: Schedule, now_s: float) -> bool:
     return any(start_s <= now_s < end_s for start_s, end_s in _windows(one, now_s))
 
 
@@ -76,6 +78,6 @@ def _windows(one: Schedule, now_s: float) -> Iterator[tuple[float, float]]:
 
 
 def _moments_s(day: date, clock: time, zone: ZoneInfo) -> tuple[float, float]:
-    """Return the two moments that a time on the clock can mean; on most days they are one."""
-    shown = datetime.combine(day, clock, zone)
-    return shown.timestamp(), shown.replace(fold=1).timestamp()
+    """Return the two moments that a local time can mean; on most days they are one."""
+    local = datetime.combine(day, clock, zone)
+    return local.timestamp(), local.replace(fold=1).timestamp()

@@ -89,9 +89,9 @@ def operate_within_bounds(cluster):
     num_new = len(created(decision))
     not_ready = [pod for pod in alive if not pod.is_ready]
     assert num_new == 0 or len(not_ready) <= spec.scaling.scale_up.max_pending + alive_before
-    goal = decision.goal
-    if goal is not None and num_new:
-        new = [pod for pod in not_ready if pod.revision == goal.target.hash]
+    target = decision.target
+    if target is not None and num_new:
+        new = [pod for pod in not_ready if pod.revision == target.revision.hash]
         assert len(new) <= spec.scaling.scale_up.max_pending
     if spec.rollout.strategy != "Recreate":
         allowed = max(spec.rollout.max_unavailable, spec.rollout.strategy == "Auto")
@@ -113,15 +113,15 @@ def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules
     cluster.change(rollout={**rules, "paused": False})
     for _ in range(60):
         decision = operate_within_bounds(cluster)
-        if decision.actions == () and decision.step.is_complete and decision.wake_s is None:
+        if decision.actions == () and decision.step.is_complete and decision.requeue_at_s is None:
             break
         cluster.schedule()
         cluster.load()
         cluster.end()
         cluster.wait(60)
     wanted = pod_template.revision_hash(cluster.deployment.spec)
-    goal = cluster.decide().goal
-    target = wanted if not goal.is_rolled_back else goal.target.hash
+    target = cluster.decide().target
+    target = wanted if not target.is_rolled_back else target.revision.hash
     assert len(cluster.ready) == cluster.deployment.spec.replicas
     assert {pod.revision for pod in cluster.pods.values()} <= {target}
     assert len(cluster.pods) == len(cluster.ready)
@@ -209,7 +209,7 @@ def test_a_server_that_never_becomes_ready_is_given_up_and_the_old_ones_serve_on
 def test_a_first_revision_that_fails_is_tried_on():
     cluster = Cluster.of({"replicas": 1, "rollout": {**QUICK, "progressDeadlineSeconds": 100}})
     cluster.live(5, revisions=set())
-    assert cluster.reason("Progressing") == "DeadlineExceeded"
+    assert cluster.reason("Progressing") == "ProgressDeadlineExceeded"
     cluster.live(3)
     assert cluster.reason("Progressing") == "Complete"
 
@@ -281,13 +281,13 @@ def test_a_plan_scales_nothing_and_says_no_such_thing():
     cluster.operate()
     planned = cluster.status
     assert scaled(before, planned) == []
-    broken = status.unreadable(9, ["no such field"], planned, cluster.now_s)
+    broken = status.status_of_invalid_spec(9, ["no such field"], planned, cluster.now_s)
     assert scaled(planned, broken) == []
     # What was planned happens only now.
     cluster.change(mode="Apply")
     cluster.operate()
-    assert scaled(planned, cluster.status) == ["from 2 to 3 servers"]
-    assert scaled(before, cluster.status) == ["from 2 to 3 servers"]
+    assert scaled(planned, cluster.status) == ["scaled from 2 to 3 replicas"]
+    assert scaled(before, cluster.status) == ["scaled from 2 to 3 replicas"]
 
 
 def test_without_a_signal_the_least_number_is_held_and_that_is_said():
@@ -330,7 +330,7 @@ def test_a_server_that_fails_at_once_is_not_replaced_at_once():
     cluster.pods[name] = replace(cluster.pods[name], is_finished=True)
     decision = cluster.operate()
     assert created(decision) == []
-    assert 0 < decision.wake_s - cluster.now_s <= rollout.REPLACE_FAILED_S
+    assert 0 < decision.requeue_at_s - cluster.now_s <= rollout.REPLACE_FAILED_S
     cluster.wait(rollout.REPLACE_FAILED_S)
     assert [str(action) for action in left(cluster.operate())] == [f"delete Pod {name}: it failed"]
 
@@ -370,7 +370,7 @@ def test_an_object_of_somebody_else_is_left_alone_and_named():
     cluster.owned[key] = replace(child, ref=replace(child.ref, owner_uid="u-2"), digest="x")
     decision = cluster.operate()
     assert decision.actions == ()
-    assert cluster.reason("SpecValid") == "NameTaken"
+    assert cluster.reason("Accepted") == "NameConflict"
 
 
 def alive(**fields):
@@ -400,7 +400,7 @@ def test_who_leaves_is_who_is_missed_least():
         loads={"idle": Load(0.0, 0), "busy-and-young": Load(9.0, 1), "busy-and-old": Load(9.0, 1)}
         | {"on-a-cordoned-node": Load(99.0, 9), "of-an-old-revision": Load(99.0, 9)},
     )
-    order = removal_order.in_order(reversed(ranked), observed, pod.revision)
+    order = removal_order.removal_order(reversed(ranked), observed, pod.revision)
     assert [one.ref.name for one in order] == [one.ref.name for one in ranked]
 
 
@@ -420,13 +420,13 @@ def test_who_leaves_is_who_is_missed_least():
 def test_a_draining_server_is_held_until_it_is_empty_or_late(age_s, load, expected):
     spec = Cluster.of().deployment.spec.drain
     pod = alive(drain_started_s=1000.0, drain_until_s=1000.0 + 5 + 10 + 75)
-    match drain.verdict(pod, load, spec, 1000.0 + age_s):
-        case drain.Hold(until_s):
+    match drain.next_drain_step(pod, load, spec, 1000.0 + age_s):
+        case drain.KeepDraining(until_s):
             assert expected == "hold"
             assert 1000.0 + age_s < until_s <= pod.drain_until_s
-        case drain.Extend(until_s):
+        case drain.ExtendDeadline(until_s):
             assert expected == until_s
-        case drain.Leave(_, grace_s):
+        case drain.DeletePod(_, grace_s):
             assert expected == ("leave" if grace_s is None else "cut")
 
 

@@ -150,10 +150,10 @@ def test_what_an_orphaning_deletion_left_is_taken_over_without_a_new_server():
     }
     for manifest in cluster.raw.values():
         del manifest["metadata"]["ownerReferences"]
-    assert cluster.operate().takes_over
+    assert cluster.operate().adopts
     last = cluster.operate()
     assert last.actions == ()
-    assert not last.takes_over
+    assert not last.adopts
     assert set(cluster.pods) == before
     assert all(child.ref.owner_uid == UID for child in cluster.owned.values())
     assert all(manifest["metadata"]["ownerReferences"] for manifest in cluster.raw.values())

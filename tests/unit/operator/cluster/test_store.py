@@ -148,9 +148,9 @@ def test_a_key_is_with_one_worker_at_a_time_and_looked_at_once_more():
         queue = WorkQueue()
         queue.add("a")
         queue.add("a")
-        assert await queue.take() == "a"
+        assert await queue.get() == "a"
         queue.add("a")
-        taking = asyncio.create_task(queue.take())
+        taking = asyncio.create_task(queue.get())
         await asyncio.sleep(0)
         assert not taking.done()
         queue.done("a")
@@ -166,14 +166,14 @@ def test_a_key_that_fails_comes_back_later_and_later_and_news_does_not_hurry_it(
         waits_s = []
         queue.add("a")
         for _ in range(12):
-            assert await queue.take() == "a"
+            assert await queue.get() == "a"
             waits_s.append(queue.failed("a"))
             queue.add("a")
             assert len(queue) == 0
             clock.now_s += 60
         assert waits_s[0] <= 0.5
         assert 30 <= waits_s[-1] <= 60
-        assert await queue.take() == "a"
+        assert await queue.get() == "a"
         queue.done("a")
         queue.add("a")
         assert len(queue) == 1
@@ -190,7 +190,7 @@ def test_a_key_comes_sooner_when_that_is_asked_and_never_later():
         queue.add("a", after_s=200)
         queue.add("a", after_s=10)
         clock.now_s = 60
-        assert [await queue.take(), await queue.take()] == ["a", "b"]
-        assert queue.oldest_s() == 0
+        assert [await queue.get(), await queue.get()] == ["a", "b"]
+        assert queue.longest_overdue_s() == 0
 
     asyncio.run(scenario())

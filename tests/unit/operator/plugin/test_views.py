@@ -83,8 +83,8 @@ def test_all_views_fit_into_eighty_columns_and_lose_nothing():
     )
     failure = FailureCount("WaitingForGPU", 3, f"{LONG}-x", "m " * 100, "h " * 100, None)
     whole = body(conditions=conditions, scaling={"desiredReplicas": 4, "bound": "Pending"})
-    servers = [views.Server(pod(f"{LONG}-6c9f1a2b3c-0a1b2"), load, "NVIDIA-A100-SXM4-80GB-PCIe")]
-    change = spec_diff.Change("scaling.objective.queueWaitSeconds", "60", json.dumps("x" * 99))
+    servers = [views.ServerRow(pod(f"{LONG}-6c9f1a2b3c-0a1b2"), load, "NVIDIA-A100-SXM4-80GB-PCIe")]
+    change = spec_diff.FieldChange("scaling.objective.queueWaitSeconds", "60", json.dumps("x" * 99))
     for view in (
         views.overview([whole], now_s=NOW_S, is_everywhere=True),
         views.status(whole, [pod("a")], [failure], now_s=NOW_S),
@@ -155,9 +155,9 @@ def test_without_a_status_one_is_asked_whether_the_operator_runs():
 
 def test_top_tells_servers_that_are_silent_from_those_without_a_node():
     servers = [
-        views.Server(pod("f-a")),
-        views.Server(pod("f-b", placed="False")),
-        views.Server(pod("f-c", deletionTimestamp="2025-12-31T23:59:00Z")),
+        views.ServerRow(pod("f-a")),
+        views.ServerRow(pod("f-b", placed="False")),
+        views.ServerRow(pod("f-c", deletionTimestamp="2025-12-31T23:59:00Z")),
     ]
     rows = {row.split()[0]: row for row in shown(views.top("f", servers, now_s=NOW_S)).splitlines()}
     assert "silent" in rows["a"]

@@ -50,7 +50,7 @@ def test_a_server_whose_gpu_fails_again_and_again_is_made_anew_on_another_node()
     cluster = fleet()
     before = cluster.hashes
     cluster.fault(on(cluster, "node-1"))
-    assert "the GPU of its node node-1 fails" in " ".join(map(str, cluster.operate().actions))
+    assert "a GPU of its node node-1 keeps failing" in " ".join(map(str, cluster.operate().actions))
     assert avoided(cluster) == ["node-1"]
     cluster.end()
     cluster.live(2)
@@ -134,7 +134,7 @@ def test_a_revision_that_never_worked_is_at_fault_itself_after_one_node():
         cluster.fault(*(n for n, pod in cluster.pods.items() if pod.revision == fresh and pod.node))
         cluster.end()
         cluster.wait(10)
-    assert len(avoided(cluster)) == node_avoidance.MAX_UNPROVEN
+    assert len(avoided(cluster)) == node_avoidance.MAX_AVOIDED_UNPROVEN
     assert len(cluster.ready) == 2
 
 
@@ -178,7 +178,7 @@ def failed(**kwargs):
 
 def test_a_node_that_was_booted_anew_is_avoided_no_more():
     cluster = failed(nodes=seen())
-    cluster.wait(10 * node_avoidance.BLIND_S)
+    cluster.wait(10 * node_avoidance.BLIND_EXPIRY_S)
     cluster.operate()
     assert avoided(cluster) == ["node-1"]
     cluster.nodes["node-1"] = replace(cluster.nodes["node-1"], boot_id="another")
@@ -195,9 +195,9 @@ def test_a_node_that_is_gone_is_avoided_no_more():
 
 def test_where_nodes_cannot_be_seen_one_is_avoided_for_a_day():
     cluster = failed()
-    since_s = cluster.decide().avoided[0].since_s
-    assert cluster.decide().wake_s == since_s + node_avoidance.BLIND_S
-    cluster.now_s = since_s + node_avoidance.BLIND_S - 1
+    since_s = cluster.decide().avoided_nodes[0].since_s
+    assert cluster.decide().requeue_at_s == since_s + node_avoidance.BLIND_EXPIRY_S
+    cluster.now_s = since_s + node_avoidance.BLIND_EXPIRY_S - 1
     cluster.operate()
     assert avoided(cluster) == ["node-1"]
     cluster.wait(1)
@@ -232,20 +232,20 @@ def test_a_plan_avoids_nothing_and_says_who_would_leave():
     cluster.fault(on(cluster, "node-1"))
     cluster.operate()
     assert avoided(cluster) == []
-    assert "the GPU of its node node-1 fails" in cluster.status["plan"]["actions"][0]
+    assert "a GPU of its node node-1 keeps failing" in cluster.status["plan"]["actions"][0]
 
 
 def test_what_is_avoided_is_written_down_before_the_server_goes():
     cluster = fleet()
     cluster.fault(on(cluster, "node-1"))
-    promised = status.promised(cluster.status, cluster.decide())
+    promised = status.checkpoint(cluster.status, cluster.decide())
     assert [one["node"] for one in promised["avoidedNodes"]] == ["node-1"]
     told = list(status.events(cluster.status, promised))
     assert [(one.reason, one.is_warning) for one in told] == [("NodeAvoided", True)]
     assert "Xid 79" in told[0].message
     back = list(status.events(promised, cluster.status))
-    assert [(one.reason, one.is_warning) for one in back] == [("NodeTrusted", False)]
-    assert status.promised({}, cluster.decide()) == {}
+    assert [(one.reason, one.is_warning) for one in back] == [("NodeReadmitted", False)]
+    assert status.checkpoint({}, cluster.decide()) == {}
 
 
 def test_a_pod_is_kept_from_nodes_beside_what_keeps_it_from_others():
@@ -253,9 +253,9 @@ def test_a_pod_is_kept_from_nodes_beside_what_keeps_it_from_others():
     gpu = {"products": ["NVIDIA-L40S", "NVIDIA-A100"]}
     cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "gpu": gpu, "server": server})
     cluster.live(3)
-    goal = cluster.decide().goal.target
-    plain = pod_template.build_pod(cluster.deployment, goal, 0)
-    made = pod_template.build_pod(cluster.deployment, goal, 0, ("a", "b"))
+    target = cluster.decide().target.revision
+    plain = pod_template.build_pod(cluster.deployment, target, 0)
+    made = pod_template.build_pod(cluster.deployment, target, 0, ("a", "b"))
     before, after = (one["spec"]["affinity"]["nodeAffinity"] for one in (plain, made))
     (term,) = after[pod_template.REQUIRED]["nodeSelectorTerms"]
     assert [(one["operator"], one["values"]) for one in term.pop("matchFields")] == [

@@ -8,11 +8,11 @@ from flamingo_operator.scaling import capacity
 from flamingo_operator.scaling.capacity import (
     CLAMP,
     PRIOR,
-    Measured,
-    Memory,
-    learned,
-    mean_rate,
-    rate,
+    CapacityState,
+    MeasuredThroughput,
+    mean_pod_rate,
+    pod_rate,
+    with_reports,
 )
 
 
@@ -35,60 +35,65 @@ def report(*timings, epoch="e1"):
 
 
 def test_a_gpu_that_nothing_is_known_of_has_the_prior():
-    assert rate(Measured()) == PRIOR
-    assert mean_rate(Memory(), {}) == PRIOR
-    assert mean_rate(Memory(), {"L40S": 2}, prior=7.0) == 7.0
+    assert pod_rate(MeasuredThroughput()) == PRIOR
+    assert mean_pod_rate(CapacityState(), {}) == PRIOR
+    assert mean_pod_rate(CapacityState(), {"L40S": 2}, prior=7.0) == 7.0
 
 
 def test_measurement_replaces_the_prior():
-    memory = Memory()
+    state = CapacityState()
     for number in range(400):
-        memory = learned(memory, [("L40S", report((number, 4, 10.0)))])
-    assert rate(memory.products["L40S"]) == pytest.approx(12.0, rel=0.1)
+        state = with_reports(state, [("L40S", report((number, 4, 10.0)))])
+    assert pod_rate(state.products["L40S"]) == pytest.approx(12.0, rel=0.1)
 
 
 def test_it_follows_a_change_of_pace():
-    memory = Memory()
+    state = CapacityState()
     for number in range(2000):
         took_s = 1.0 if number < 1000 else 3.0
-        memory = learned(memory, [("L40S", report((number, 1, took_s)))])
-    assert rate(memory.products["L40S"]) == pytest.approx(10.0, rel=0.1)
+        state = with_reports(state, [("L40S", report((number, 1, took_s)))])
+    assert pod_rate(state.products["L40S"]) == pytest.approx(10.0, rel=0.1)
 
 
 def test_a_request_that_is_told_twice_counts_once():
-    once = learned(Memory(), [("L40S", report((0, 1, 1.0), (1, 2, 2.0)))])
-    again = learned(once, [("L40S", report((0, 1, 1.0), (1, 2, 2.0)))] * 3)
+    once = with_reports(CapacityState(), [("L40S", report((0, 1, 1.0), (1, 2, 2.0)))])
+    again = with_reports(once, [("L40S", report((0, 1, 1.0), (1, 2, 2.0)))] * 3)
     assert again == once
     assert once.products["L40S"].num_requests == 2
 
 
 def test_a_pod_that_began_anew_counts_anew():
-    once = learned(Memory(), [("L40S", report((5, 1, 1.0)))])
-    again = learned(once, [("L40S", report((0, 1, 1.0), epoch="e2"))])
+    once = with_reports(CapacityState(), [("L40S", report((5, 1, 1.0)))])
+    again = with_reports(once, [("L40S", report((0, 1, 1.0), epoch="e2"))])
     assert again.products["L40S"].num_requests == 2
 
 
 def test_a_cached_clip_says_nothing_of_audio():
-    assert learned(Memory(), [("L40S", report((0, 0, 5.0)))]).products["L40S"] == Measured()
+    assert (
+        with_reports(CapacityState(), [("L40S", report((0, 0, 5.0)))]).products["L40S"]
+        == MeasuredThroughput()
+    )
 
 
 @pytest.mark.parametrize(("audio_s", "times"), [(1e9, CLAMP), (0.0, 1 / CLAMP)])
 def test_odd_requests_move_the_figure_so_far_and_no_farther(audio_s, times):
-    assert rate(Measured(audio_s, 1e6, 9)) == PRIOR * times
+    assert pod_rate(MeasuredThroughput(audio_s, 1e6, 9)) == PRIOR * times
 
 
 def test_pods_of_several_products_have_a_mean():
-    memory = Memory(products={"A": Measured(3e6, 1e5, 9), "B": Measured(1e7, 1e5, 9)})
-    mixed = mean_rate(memory, {"A": 1, "B": 3})
+    state = CapacityState(
+        products={"A": MeasuredThroughput(3e6, 1e5, 9), "B": MeasuredThroughput(1e7, 1e5, 9)}
+    )
+    mixed = mean_pod_rate(state, {"A": 1, "B": 3})
     assert mixed == pytest.approx((30 + 3 * 100) / 4, rel=0.01)
-    assert mean_rate(memory, {}) == pytest.approx(30, rel=0.01)
+    assert mean_pod_rate(state, {}) == pytest.approx(30, rel=0.01)
 
 
 def test_what_is_remembered_is_bounded():
-    memory = Memory()
+    state = CapacityState()
     for pod in range(capacity.MAX_PODS + 10):
-        memory = learned(memory, [("A", report((0, 1, 1.0), epoch=f"e{pod}"))])
-    assert len(memory.last_numbers) == capacity.MAX_PODS
+        state = with_reports(state, [("A", report((0, 1, 1.0), epoch=f"e{pod}"))])
+    assert len(state.last_numbers) == capacity.MAX_PODS
 
 
 def started(**changes):

@@ -16,21 +16,21 @@ from flamingo_operator.cluster.observed import ObjectRef, Pod, parse_node
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.manifests import router
 from flamingo_operator.plugin import forecast
-from flamingo_operator.polling.pods_load import PodsLoad
-from flamingo_operator.polling.router_polling import LEISURE, Listening
-from flamingo_operator.polling.routers_load import RoutersLoad
+from flamingo_operator.polling.pod_load_client import PodLoadClient
+from flamingo_operator.polling.router_load_client import RouterLoadClient
+from flamingo_operator.polling.router_poller import EXTERNAL_MODE_ROUNDS, RouterPoller
 from flamingo_operator.reporting import scaling
-from flamingo_operator.reporting.conditions import Sight, claims
+from flamingo_operator.reporting.conditions import ConditionInputs, compute_conditions
 from flamingo_operator.scaling import autoscale
-from flamingo_operator.scaling.autoscale import Servers
+from flamingo_operator.scaling.autoscale import PodCounts
+from flamingo_operator.scaling.demand import AudioDemand, Demand
 from flamingo_operator.scaling.replicas import (
-    Desired,
-    Memory,
-    Signals,
+    DemandAndCapacity,
+    DesiredReplicas,
+    ScalingState,
     desired_replicas,
-    remembered,
+    from_status,
 )
-from flamingo_operator.scaling.signals import Demand, Flow
 from flamingo_operator.telemetry.metrics import Metrics
 
 NOW_S = 1_800_000_000.0
@@ -43,20 +43,20 @@ def parsed(**more):
 
 def asked(servers):
     """Return a demand that takes so many servers: of 75 per cent each."""
-    flow = Flow(work_s=0.75 * servers)
-    return Demand(flow, Flow(), Flow(), 0.0, is_idle=not servers, is_partial=False)
+    flow = AudioDemand(work_s=0.75 * servers)
+    return Demand(flow, AudioDemand(), AudioDemand(), 0.0, is_idle=not servers, is_partial=False)
 
 
-def steered(demands, given=None, *, memory=None, every_s=5.0):
+def steered(demands, given=None, *, state=None, every_s=5.0):
     """Yield what is desired at each look."""
-    memory = memory or Memory()
+    state = state or ScalingState()
     for look, demand in enumerate(demands):
-        num = memory.scaling.desired if memory.scaling else 0
-        signals = Signals(demand)
+        num = state.autoscaler.desired if state.autoscaler else 0
+        signals = DemandAndCapacity(demand)
         found = desired_replicas(
-            (given or parsed()).spec, signals, memory, Servers(num), NOW_S + look * every_s
+            (given or parsed()).spec, signals, state, PodCounts(num), NOW_S + look * every_s
         )
-        memory = found.memory
+        state = found.state
         yield found
 
 
@@ -66,18 +66,18 @@ def last(found):
 
 
 def status_of(desired):
-    told = scaling.scaling(desired).model_dump(mode="json", by_alias=True, exclude_none=True)
+    told = scaling.scaling_status(desired).model_dump(mode="json", by_alias=True, exclude_none=True)
     return {"scaling": told}
 
 
 def test_noise_is_not_told():
     noisy = [asked(2.5 * share) for share in (1.0, 1.06, 0.95, 1.02, 0.97, 1.08) * 10]
-    told = {one.told.message for one in list(steered(noisy))[2:]}
-    assert told == {"five minutes' arrivals would take 2.5 servers"}
+    told = {one.reported.message for one in list(steered(noisy))[2:]}
+    assert told == {"5-minute arrival rate requires 2.5 replicas"}
 
 
 def test_a_demand_that_really_changes_is_told_though_the_number_stays():
-    told = [one.told.message for one in steered([asked(2.9)] * 5 + [asked(2.2)] * 5)]
+    told = [one.reported.message for one in steered([asked(2.9)] * 5 + [asked(2.2)] * 5)]
     assert "2.9" in told[4]
     assert "2.2" in told[-1]
 
@@ -85,43 +85,45 @@ def test_a_demand_that_really_changes_is_told_though_the_number_stays():
 def test_a_number_that_changes_is_told_at_once():
     first, then = list(steered([asked(1.0), asked(3.0)], every_s=1.0))
     assert (first.num, then.num) == (1, 3)
-    assert (then.told.reason, then.told.bound) == ("ArrivalRate", "None")
+    assert (then.reported.reason, then.reported.bound) == ("ArrivalRate", "None")
     assert [(one.before, one.after) for one in then.history] == [(1, 3)]
 
 
 def test_a_successor_goes_on_from_what_the_status_says_and_has_nothing_to_write():
     before = last(steered([asked(1.0), asked(3.0), asked(3.0)]))
     looks = [None, None, asked(3.1), asked(2.9), asked(3.0)]
-    for found in steered(looks, memory=remembered(status_of(before))):
+    for found in steered(looks, state=from_status(status_of(before))):
         assert status_of(found) == status_of(before)
 
 
 def test_a_signal_that_is_gone_for_a_moment_is_no_news_and_then_it_is():
     found = list(steered([asked(2.0)] * 3 + [None] * 20))
     assert {one.num for one in found[2:]} == {2}
-    reasons = [one.told.reason for one in found[3:]]
+    reasons = [one.reported.reason for one in found[3:]]
     assert (reasons[5], reasons[-1]) == ("ArrivalRate", "SignalLost")
 
 
 def test_in_mode_external_the_number_is_the_user_s_and_a_change_of_mode_goes_on_from_it():
     external = spec.parse(deployment({"replicas": 3})).spec
-    found = desired_replicas(external, Signals(asked(9)), Memory(), Servers(3), NOW_S)
-    assert (found.num, found.told) == (3, None)
-    assert last(steered([asked(3.0)], memory=found.memory)).num == 3
+    found = desired_replicas(
+        external, DemandAndCapacity(asked(9)), ScalingState(), PodCounts(3), NOW_S
+    )
+    assert (found.num, found.reported) == (3, None)
+    assert last(steered([asked(3.0)], state=found.state)).num == 3
 
 
 def test_a_schedule_says_when_to_look_again():
     office = {"name": "office", "start": "08:00", "end": "20:00", "minReplicas": 2}
     found = last(steered([asked(0)], parsed(scaling={"schedules": [office]})))
-    assert found.wake_s is not None
-    assert NOW_S < found.wake_s <= NOW_S + 24 * 3600
+    assert found.requeue_at_s is not None
+    assert NOW_S < found.requeue_at_s <= NOW_S + 24 * 3600
 
 
-def capacity_of(rates, memory=None):
-    memory = memory or Memory(autoscale.Memory(1))
-    signals = Signals(asked(1.0), rates=rates)
-    desired = desired_replicas(parsed().spec, signals, memory, Servers(1), NOW_S)
-    told = scaling.capacity(desired)
+def capacity_of(rates, state=None):
+    state = state or ScalingState(autoscale.AutoscalerState(1))
+    signals = DemandAndCapacity(asked(1.0), rates=rates)
+    desired = desired_replicas(parsed().spec, signals, state, PodCounts(1), NOW_S)
+    told = scaling.capacity_status(desired)
     return desired, told.model_dump(by_alias=True)
 
 
@@ -135,8 +137,8 @@ def test_capacity_is_told_by_product_in_two_digits_and_held_while_it_is_as_good(
         ],
     }
     noisy = {"NVIDIA-L40S": 13.1, "NVIDIA-H100": 38.0}
-    assert capacity_of(noisy, desired.memory)[1] == told
-    assert capacity_of({**noisy, "NVIDIA-L40S": 20.0}, desired.memory)[1] != told
+    assert capacity_of(noisy, desired.state)[1] == told
+    assert capacity_of({**noisy, "NVIDIA-L40S": 20.0}, desired.state)[1] != told
 
 
 def pod(name, **fields):
@@ -160,7 +162,7 @@ def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
     told = starts_of(seen)
     phases = {"scheduleSeconds": 2, "imagePullSeconds": 10, "loadSeconds": 70}
     assert told == {"numStarts": 2, "p50Seconds": 72, "p95Seconds": 92, "phases": phases}
-    assert scaling.cold_starts(parsed().spec, Cluster.of().observed, {}) is None
+    assert scaling.cold_start_status(parsed().spec, Cluster.of().observed, {}) is None
     # Who begins has not asked the servers yet: what they told before stands.
     parts = phases | {"fetchSeconds": 20, "loadSeconds": 40, "warmupSeconds": 10}
     before = told | {"phases": parts}
@@ -169,7 +171,7 @@ def test_starts_are_summed_up_and_a_late_recovery_is_no_start():
 
 
 def starts_of(seen, old=None):
-    told = scaling.cold_starts(parsed().spec, seen, old or {})
+    told = scaling.cold_start_status(parsed().spec, seen, old or {})
     return told.model_dump(by_alias=True, exclude_none=True)
 
 
@@ -187,18 +189,18 @@ def test_cost_counts_the_servers_that_hold_a_gpu():
     pods = (pod("a", node="n"), pod("b", node="n", is_terminating=True), pod("c"))
     seen = replace(Cluster.of().observed, pods=pods)
     measured, _ = capacity_of({"unknown": 12.0})
-    told = scaling.cost(given, seen, measured).model_dump(by_alias=True)
+    told = scaling.cost_status(given, seen, measured).model_dump(by_alias=True)
     assert told == {"perHour": "3.80", "perAudioHour": "0.1583", "currency": "USD"}
-    assert scaling.cost(given, seen, Desired(1)).per_audio_hour is None
-    assert scaling.cost(parsed().spec, seen, measured) is None
+    assert scaling.cost_status(given, seen, DesiredReplicas(1)).per_audio_hour is None
+    assert scaling.cost_status(parsed().spec, seen, measured) is None
 
 
 @pytest.mark.parametrize(
     ("demands", "active", "limited"),
     [
-        ([asked(2.0)] * 2, "Internal", "WithinBounds"),
-        ([asked(9.0)] * 5, "Internal", "AtMax"),
-        ([None] * 20, "SignalLost", "WithinBounds"),
+        ([asked(2.0)] * 2, "Internal", "DesiredWithinRange"),
+        ([asked(9.0)] * 5, "Internal", "TooManyReplicas"),
+        ([None] * 20, "SignalLost", "DesiredWithinRange"),
     ],
 )
 def test_conditions_say_whether_scaling_works_and_what_limits_it(demands, active, limited):
@@ -206,7 +208,9 @@ def test_conditions_say_whether_scaling_works_and_what_limits_it(demands, active
     decision = replace(cluster.decide(), desired=last(steered(demands)))
     from_conditions = {
         one.type: one.reason
-        for one in claims(Sight(cluster.deployment, cluster.observed, decision, [], []))
+        for one in compute_conditions(
+            ConditionInputs(cluster.deployment, cluster.observed, decision, [], [])
+        )
     }
     assert from_conditions["ScalingActive"] == active
     assert from_conditions["ScalingLimited"] == limited
@@ -214,11 +218,11 @@ def test_conditions_say_whether_scaling_works_and_what_limits_it(demands, active
 
 def test_what_was_refused_comes_before_what_is_missing_because_of_it():
     cluster = Cluster.of()
-    sight = Sight(cluster.deployment, cluster.observed, cluster.decide(), [], [])
-    ready = next(claims(sight))
+    sight = ConditionInputs(cluster.deployment, cluster.observed, cluster.decide(), [], [])
+    ready = next(compute_conditions(sight))
     assert (ready.type, ready.reason) == ("Ready", "RouterNotReady")
-    refused = next(claims(replace(sight, refusals=["no such priority class"])))
-    assert (refused.type, refused.status, refused.reason) == ("Ready", "False", "SpecRejected")
+    refused = next(compute_conditions(replace(sight, refusals=["no such priority class"])))
+    assert (refused.type, refused.status, refused.reason) == ("Ready", "False", "NotAccepted")
 
 
 def router_pod(name, ip, *, ready="True", version="1"):
@@ -268,7 +272,7 @@ def test_routers_are_asked_with_the_key_and_what_they_pass_on_teaches_the_capaci
     told = []
 
     async def scenario():
-        async with contextlib.aclosing(RoutersLoad("k-1")) as load:
+        async with contextlib.aclosing(RouterLoadClient("k-1")) as load:
             store = Store(changed=lambda key: None)
             store.put_resource(
                 deployment({"scaling": INTERNAL})
@@ -283,10 +287,10 @@ def test_routers_are_asked_with_the_key_and_what_they_pass_on_teaches_the_capaci
                 store.put(router_pod(f"r{number}", fake.address), "Router")
             store.put(router_pod("r9", "127.90.0.9", ready="False"), "Router")
             store.put(server_pod("s1", "10.0.0.1"), "Pod")
-            listening = Listening(store, load, Metrics(), told.append, 5.0)
-            await listening.round()
+            poller = RouterPoller(store, load, Metrics(), told.append, 5.0)
+            await poller.poll_once()
             resource, seen = store.resource(KEY), store.observed(KEY, "u-1")
-            return listening.signals(KEY, resource, seen, listening.now())
+            return poller.demand_and_capacity(KEY, resource, seen, poller.now())
 
     with contextlib.ExitStack() as stack:
         for fake in fakes:
@@ -311,23 +315,23 @@ def test_in_mode_external_routers_are_asked_now_and_then_and_teach_the_same():
     fake, told = FakeRouter("127.90.0.7", body={"endpoints": [endpoint]}), []
 
     async def scenario():
-        async with contextlib.aclosing(RoutersLoad()) as load:
+        async with contextlib.aclosing(RouterLoadClient()) as load:
             store = Store(changed=lambda key: None)
             metadata = {"name": "music", "namespace": "default", "uid": "u-1"}
             body = deployment({"replicas": 1})
             store.put_resource(body | {"metadata": metadata | {"resourceVersion": "1"}})
             store.put(started_pod("s1", "10.0.0.1"), "Pod")
-            listening = Listening(store, load, Metrics(), told.append, 5.0)
-            for _ in range(LEISURE):
-                await listening.round()
+            poller = RouterPoller(store, load, Metrics(), told.append, 5.0)
+            for _ in range(EXTERNAL_MODE_ROUNDS):
+                await poller.poll_once()
             nobody_was_asked = told == []
             store.put(router_pod("r1", fake.address), "Router")
-            for _ in range(LEISURE):
-                await listening.round()
+            for _ in range(EXTERNAL_MODE_ROUNDS):
+                await poller.poll_once()
             resource, seen = store.resource(KEY), store.observed(KEY, "u-1")
-            signals = listening.signals(KEY, resource, seen, listening.now())
+            signals = poller.demand_and_capacity(KEY, resource, seen, poller.now())
             external = desired_replicas(
-                spec.parse(body).spec, signals, Memory(), Servers(1, 0), NOW_S
+                spec.parse(body).spec, signals, ScalingState(), PodCounts(1, 0), NOW_S
             )
             return nobody_was_asked, seen.pods[0].start, external
 
@@ -337,14 +341,14 @@ def test_in_mode_external_routers_are_asked_now_and_then_and_teach_the_same():
     assert (told, fake.num_asked) == ([KEY], 1)
     assert (start_seen.fetch_s, start_seen.load_s, start_seen.warm_s) == (20.0, 32.0, 4.0)
     assert external.num == 1
-    assert scaling.capacity(external).audio_seconds_per_second == "16"
+    assert scaling.capacity_status(external).audio_seconds_per_second == "16"
 
 
 def test_pods_are_asked_with_the_same_key():
     fake = FakeRouter("127.90.0.6", body=load_report(1))
 
     async def scenario():
-        async with contextlib.aclosing(PodsLoad("k-1")) as load:
+        async with contextlib.aclosing(PodLoadClient("k-1")) as load:
             return await load.read([pod("a", ip=fake.address), pod("b")])
 
     with fake.running():
@@ -357,7 +361,7 @@ def test_a_router_that_says_nonsense_or_nothing_counts_as_silent():
     silent, odd = FakeRouter("127.90.0.3"), FakeRouter("127.90.0.4", body=[1, 2])
 
     async def scenario():
-        async with contextlib.aclosing(RoutersLoad()) as load:
+        async with contextlib.aclosing(RouterLoadClient()) as load:
             store = Store(changed=lambda key: None)
             for number, fake in enumerate((silent, odd, FakeRouter("127.90.0.5"))):
                 store.put(router_pod(f"r{number}", fake.address), "Router")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from flamingo_operator.api.rules import violations
 from flamingo_operator.api.scaling import Scaling
 from flamingo_operator.api.schedule import Schedule
-from flamingo_operator.scaling.schedule import Bounds, bounds
+from flamingo_operator.scaling.schedule import ReplicaLimits, replica_limits
 
 SCALING = Scaling.model_validate({"minReplicas": 1, "maxReplicas": 8})
 WORK = ["Mon", "Tue", "Wed", "Thu", "Fri"]
@@ -34,11 +34,11 @@ def at(text, zone="Europe/Paris", fold=0):
 
 
 def held(text, *schedules, zone="Europe/Paris", fold=0):
-    return bounds(SCALING, schedules, now_s=at(text, zone, fold))
+    return replica_limits(SCALING, schedules, now_s=at(text, zone, fold))
 
 
 def test_without_schedules_the_bounds_are_the_spec_s_and_never_change():
-    assert held("2026-06-01T12:00") == Bounds(1, 8, None, None)
+    assert held("2026-06-01T12:00") == ReplicaLimits(1, 8, None, None)
 
 
 @pytest.mark.parametrize(
@@ -53,21 +53,21 @@ def test_without_schedules_the_bounds_are_the_spec_s_and_never_change():
 )
 def test_a_schedule_raises_the_fewest_from_its_start_to_its_end(moment, fewest, changes):
     found = held(moment, office())
-    assert found.fewest == fewest
+    assert found.min_replicas == fewest
     assert found.next_change_s == at(changes)
     assert found.schedule == ("office" if fewest == 3 else None)
 
 
 def test_a_schedule_reads_the_clock_of_its_zone():
-    assert held("2026-06-01T08:30", office(timeZone="Asia/Tokyo")).fewest == 3
-    assert held("2026-06-01T13:30", office(timeZone="Asia/Tokyo")).fewest == 1
+    assert held("2026-06-01T08:30", office(timeZone="Asia/Tokyo")).min_replicas == 3
+    assert held("2026-06-01T13:30", office(timeZone="Asia/Tokyo")).min_replicas == 1
 
 
 def test_a_window_that_ends_before_it_starts_ends_on_the_next_day():
     night = office(days=["Fri"], start="22:00", end="04:00")
-    assert held("2026-06-06T03:59", night).fewest == 3
-    assert held("2026-06-06T04:00", night).fewest == 1
-    assert held("2026-06-05T21:59", night).fewest == 1
+    assert held("2026-06-06T03:59", night).min_replicas == 3
+    assert held("2026-06-06T04:00", night).min_replicas == 1
+    assert held("2026-06-05T21:59", night).min_replicas == 1
 
 
 def test_a_window_that_starts_when_it_ends_is_a_whole_day():
@@ -78,22 +78,22 @@ def test_a_window_that_starts_when_it_ends_is_a_whole_day():
 def test_a_start_that_the_clocks_skip_is_not_missed():
     # On 29 March 2026 Paris goes from 02:00 to 03:00.
     early = office(days=["Sun"], start="02:30", end="05:00")
-    assert held("2026-03-29T03:00", early).fewest == 3
-    assert held("2026-03-29T01:29", early).fewest == 1
+    assert held("2026-03-29T03:00", early).min_replicas == 3
+    assert held("2026-03-29T01:29", early).min_replicas == 1
 
 
 def test_an_end_that_the_clocks_skip_is_not_early():
     late = office(days=["Sat"], start="20:00", end="02:30")
-    assert held("2026-03-29T03:29", late).fewest == 3
-    assert held("2026-03-29T03:30", late).fewest == 1
+    assert held("2026-03-29T03:29", late).min_replicas == 3
+    assert held("2026-03-29T03:30", late).min_replicas == 1
 
 
 def test_a_window_over_a_repeated_hour_is_one_window():
     # On 25 October 2026 Paris goes from 03:00 back to 02:00.
     night = office(days=["Sat"], start="20:00", end="02:30")
-    assert held("2026-10-25T02:45", night).fewest == 3
-    assert held("2026-10-25T02:15", night, fold=1).fewest == 3
-    assert held("2026-10-25T02:30", night, fold=1).fewest == 1
+    assert held("2026-10-25T02:45", night).min_replicas == 3
+    assert held("2026-10-25T02:15", night, fold=1).min_replicas == 3
+    assert held("2026-10-25T02:30", night, fold=1).min_replicas == 1
 
 
 def test_of_several_the_highest_minimum_and_the_lowest_maximum_hold():
@@ -103,12 +103,12 @@ def test_of_several_the_highest_minimum_and_the_lowest_maximum_hold():
         office(name="c", minReplicas=None, maxReplicas=5),
     )
     found = held("2026-06-01T12:00", *several)
-    assert (found.fewest, found.most, found.schedule) == (4, 5, "a")
+    assert (found.min_replicas, found.max_replicas, found.schedule) == (4, 5, "a")
 
 
 def test_where_bounds_contradict_each_other_the_maximum_holds():
     found = held("2026-06-01T12:00", office(minReplicas=9))
-    assert (found.fewest, found.most) == (8, 8)
+    assert (found.min_replicas, found.max_replicas) == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ times = st.times().map(lambda one: one.strftime("%H:%M"))
 def test_between_now_and_the_next_change_nothing_changes(start, end, days, zone, hours):
     one = office(start=start, end=end, days=days, timeZone=zone)
     now_s = at("2026-01-01T00:00", "Etc/UTC") + timedelta(hours=hours).total_seconds()
-    found = bounds(SCALING, (one,), now_s=now_s)
+    found = replica_limits(SCALING, (one,), now_s=now_s)
     assert found.next_change_s is not None
     assert found.next_change_s > now_s
     for share in (0.25, 0.5, 0.999):
         between_s = now_s + share * (found.next_change_s - now_s)
-        assert bounds(SCALING, (one,), now_s=between_s) == found
+        assert replica_limits(SCALING, (one,), now_s=between_s) == found

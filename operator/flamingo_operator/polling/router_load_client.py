@@ -1,6 +1,6 @@
-"""Ask routers what they see of the demand: `GET /fleet`.
+"""Reads the demand from router pods: `GET /fleet`.
 
-A router that does not answer at once is left out: who decides knows what that means.
+A router that does not answer in time is left out; the caller decides what that means.
 """
 
 import asyncio
@@ -13,53 +13,53 @@ import aiohttp
 from flamingo_operator.cluster.observed import ObservedRouter
 from flamingo_operator.manifests.common import PORT
 
-ANSWER_S = 2.0
-MAX_ASKED = 64
-"""At once, of all deployments."""
-MAX_BYTES = 32 << 20
-"""A thousand pods with full caches tell 20 MB."""
+TIMEOUT_S = 2.0
+MAX_CONCURRENT = 64
+"""Requests at one time, for all deployments together."""
+MAX_BODY_BYTES = 32 << 20
+"""A router of a thousand pods with full caches reports 20 MB."""
 
 
-class RoutersLoad:
-    """A session to routers. `aclose` it in the end."""
+class RouterLoadClient:
+    """An HTTP session to router pods. Close it with `aclose`."""
 
     def __init__(self, key: str | None = None) -> None:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
-        self._room = asyncio.Semaphore(MAX_ASKED)
+        self._limit = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._session.close()
 
     async def read(self, routers: Iterable[ObservedRouter]) -> dict[str, dict[str, Any]]:
-        """Return what each router that answers says, by its pod's name."""
-        asked = [one for one in routers if one.ip]
-        answers = await asyncio.gather(*(self._ask(one) for one in asked))
+        """Return the response body of each router that answers, by its pod's name."""
+        polled = [one for one in routers if one.ip]
+        bodies = await asyncio.gather(*(self._get(one) for one in polled))
         return {
-            one.ref.name: body for one, body in zip(asked, answers, strict=True) if body is not None
+            one.ref.name: body for one, body in zip(polled, bodies, strict=True) if body is not None
         }
 
-    async def _ask(self, router: ObservedRouter) -> dict[str, Any] | None:
+    async def _get(self, router: ObservedRouter) -> dict[str, Any] | None:
         host = f"[{router.ip}]" if ":" in router.ip else router.ip
-        async with self._room:
+        async with self._limit:
             try:
                 async with self._session.get(f"http://{host}:{PORT}/fleet") as response:
                     if response.status != 200:  # noqa: PLR2004
                         return None
-                    text = await _bounded(response)
+                    text = await _read_limited(response)
                 body = json.loads(text)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
                 return None
         return body if isinstance(body, dict) else None
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
     text = bytearray()
     async for part in response.content.iter_any():
         text += part
-        if len(text) > MAX_BYTES:
-            raise ValueError("more than any router has to say")
+        if len(text) > MAX_BODY_BYTES:
+            raise ValueError(f"the response is larger than {MAX_BODY_BYTES} bytes")
     return bytes(text)

@@ -9,7 +9,7 @@ from flamingo_operator.plugin.cluster import Cluster, PluginError
 
 
 @dataclass(slots=True)
-class Following:
+class LogFollower:
     """Some pods' logs, in the order in which their lines arrive."""
 
     cluster: Cluster

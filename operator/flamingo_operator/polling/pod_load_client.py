@@ -1,6 +1,6 @@
-"""Ask pods what they hold.
+"""Reads the load of server pods: `GET /stats`.
 
-A pod that does not answer at once is left out: who decides knows what that means.
+A pod that does not answer in time is left out; the caller decides what that means.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from flamingo_common.wire.report import LoadReport
 from flamingo_operator.cluster.observed import Load, Pod
 from flamingo_operator.manifests.common import PORT
 
-ANSWER_S = 1.0
-MAX_ASKED = 64
+TIMEOUT_S = 1.0
+MAX_PODS = 64
 
 
-class PodsLoad:
-    """A session to pods. `aclose` it in the end."""
+class PodLoadClient:
+    """An HTTP session to server pods. Close it with `aclose`."""
 
     def __init__(self, key: str | None = None) -> None:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
 
@@ -31,14 +31,14 @@ class PodsLoad:
         await self._session.close()
 
     async def read(self, pods: Iterable[Pod]) -> dict[str, Load]:
-        """Return what each pod that answers holds, by its name."""
-        asked = [pod for pod in pods if pod.ip][:MAX_ASKED]
-        answers = await asyncio.gather(*(self._ask(pod) for pod in asked))
+        """Return the load of each pod that answers, by its name; of at most MAX_PODS."""
+        polled = [pod for pod in pods if pod.ip][:MAX_PODS]
+        loads = await asyncio.gather(*(self._get(pod) for pod in polled))
         return {
-            pod.ref.name: load for pod, load in zip(asked, answers, strict=True) if load is not None
+            pod.ref.name: load for pod, load in zip(polled, loads, strict=True) if load is not None
         }
 
-    async def _ask(self, pod: Pod) -> Load | None:
+    async def _get(self, pod: Pod) -> Load | None:
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         try:
             async with self._session.get(f"http://{host}:{PORT}/stats") as response:
