@@ -34,6 +34,8 @@ Port = Annotated[
     int, typer.Option("--port", min=1, max=65535, help="Port that the service would listen on.")
 ]
 
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+
 WIDTH = 80
 MARKS = {
     Status.OK: "[green]✓[/green]",
@@ -54,7 +56,7 @@ def doctor(  # noqa: PLR0913 - a command's parameters are its options
     port: Port = 8000,
     *,
     url: options.Url = address.DEFAULT_URL,
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """Check this machine for problems, and suggest fixes.
 

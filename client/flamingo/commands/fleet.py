@@ -10,7 +10,7 @@ from flamingo_common.errors import NotFound
 from flamingo_common.wire.report import EndpointReport, FleetReport
 
 FAULTY = frozenset({"silent", "failed"})
-"""Reasons, beside ejection, that call for somebody's attention."""
+"""Reasons that, like ejection, need attention; others are part of normal operation."""
 
 
 def fleet(

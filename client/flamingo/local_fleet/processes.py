@@ -3,7 +3,7 @@
 Each has a process group of its own: ctrl-C in the terminal reaches only the parent, which
 decides who stops when. Its standard input is a pipe whose write end only the parent holds:
 should the parent be killed, the child reads end-of-file and stops. Its output goes to a
-file rather than a pipe, which would block the child if nobody read it.
+file rather than a pipe, which would block the child when full.
 """
 
 import asyncio
