@@ -15,7 +15,7 @@ from flamingo_common.service import keys
 
 ALICE, ALICE_NEW, BOB, ROUTER = "fk-canary-alice", "fk-canary-new", "fk-canary-bob", "fk-canary-r"
 CLOSED = ("/stats", "/metrics", "/fleet", "/health", "/v1/models", "/nothing")
-OPEN = ("/health/live", "/health/ready", "/ui/", "/ui/main.js", "/ui/here.json")
+OPEN = ("/health/live", "/health/ready", "/ui/", "/ui/main.js", "/ui/features.json")
 TEXT = "Which key is it in? " * 8
 
 

@@ -27,7 +27,7 @@ PUBLIC = frozenset(
         "/openapi.json",
         "/ui",
         "/ui/",
-        "/ui/here.json",
+        "/ui/features.json",
         "/ui/{name}",
         "/version",
     }

@@ -1,6 +1,6 @@
 """The web page at `/ui/`: a few static files, and the headers that keep them harmless.
 
-The page asks `/ui/here.json` what else this server has, instead of trying and
+The page asks `/ui/features.json` what else this server has, instead of trying and
 failing: a pod has no `/fleet`, and not every installation carries the clip.
 """
 
@@ -35,7 +35,7 @@ def add_to(app: web.Application, *, package: Traversable = PACKAGE) -> None:
     app.router.add_get("/", _lead)
     app.router.add_get("/ui", _lead)
     app.router.add_get("/ui/", _index)
-    app.router.add_get("/ui/here.json", _here)
+    app.router.add_get("/ui/features.json", _features)
     app.router.add_get("/ui/{name}", _file)
 
 
@@ -66,7 +66,7 @@ def _answer(request: web.Request, name: str) -> web.Response:
     return static_files.respond(request, request.app[ASSETS].get(name), HEADERS)
 
 
-async def _here(request: web.Request) -> web.Response:
+async def _features(request: web.Request) -> web.Response:
     example = request.app[ASSETS].get(EXAMPLE)
     facts = {
         # Looked up now, not when the page was added: routes may be added after it.

@@ -38,7 +38,7 @@ export class ApiError extends Error {
 }
 
 /** @returns {Promise<{fleet: boolean, example: string | null}>} what this server has to show. */
-export const here = () => json("ui/here.json");
+export const here = () => json("ui/features.json");
 
 /** @returns {Promise<ModelCard>} the model served. */
 export async function model() {

@@ -223,7 +223,7 @@ PAGES = (
     Route(path="/ui", tag="Pages", summary="Redirects to the web page", redirects_to="ui/"),
     Route(path="/ui/", tag="Pages", summary="Web page to try the API", media_types=(HTML,)),
     Route(
-        path="/ui/here.json",
+        path="/ui/features.json",
         tag="Pages",
         summary="Features of this server, for the web page",
         media_types=("application/json",),

@@ -348,7 +348,7 @@ def test_every_public_route_is_meant_to_be():
         "/openapi.json",
         "/version",
     }
-    page = {"/ui", "/ui/", "/ui/here.json", "/ui/{name}"}
+    page = {"/ui", "/ui/", "/ui/features.json", "/ui/{name}"}
     assert public | page == auth.PUBLIC
 
 

@@ -110,7 +110,7 @@ def test_the_page_learns_what_this_server_has(with_clip):
         return web.Response()
 
     with_clip.router.add_get("/fleet", fleet)
-    status, headers, body = get("/ui/here.json", app=with_clip)
+    status, headers, body = get("/ui/features.json", app=with_clip)
     assert (status, headers["Cache-Control"]) == (200, "no-store")
     assert body == b'{"fleet": true, "example": "waltz.mp3"}'
 
@@ -122,7 +122,7 @@ def test_the_clip_is_served_under_one_name(with_clip):
 
 def test_a_package_without_a_clip_offers_none(tmp_path):
     bare = '{"fleet": false, "example": null}'
-    assert get("/ui/here.json", app=application(tmp_path))[2].decode() == bare
+    assert get("/ui/features.json", app=application(tmp_path))[2].decode() == bare
     assert get("/ui/example.mp3", app=application(tmp_path))[0] == 404
 
 
