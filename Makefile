@@ -20,8 +20,14 @@ help: ## List the targets
 up: $(VENV)/.installed ## Run a fleet on this machine: one router and two pods with the built-in tiny model
 	@$(BIN)/flamingo up $(ARGS)
 
-test: $(VENV)/.installed-dev ## Run all tests that this machine supports
+# Unit and contract tests share nothing, so they run side by side; the others use both cores.
+test: $(VENV)/.installed-dev ## Run all tests that this machine supports; ARGS are pytest's
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest --numprocesses auto tests/unit tests/contract
+	@$(BIN)/python -m pytest --ignore tests/unit --ignore tests/contract
+endif
 
 check: $(VENV)/.installed-dev ## Run linters, type checks, unit and contract tests (under a minute on two cores)
 	@$(BIN)/ruff check --quiet
