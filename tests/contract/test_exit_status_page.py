@@ -5,11 +5,12 @@ from pathlib import Path
 from flamingo_common.service.exit_status import ExitStatus
 
 PAGE = Path(__file__).parents[2] / "docs" / "exit-status.md"
-HEAD = """# ExitStatus status
+HEAD = """# Exit status
 
-Why a pod, a router or `flamingo pull` ended; Kubernetes shows it as the container's exit code. A
-shell adds 130 for ctrl-C, and 128 + the signal's number where a process was killed: 137 is SIGKILL,
-most often for memory. Written by `python tests/contract/test_exit_status_page.py`.
+The exit status states why a pod, a router or `flamingo pull` ended. Kubernetes reports it as the
+exit code of the container. A shell reports 130 after ctrl-C, and 128 plus the number of the signal
+for a process that was killed: 137 is SIGKILL, most often because memory ran out. This page is
+written by `python tests/contract/test_exit_status_page.py`.
 
 | status | name | why, and what to do |
 | ---: | --- | --- |
