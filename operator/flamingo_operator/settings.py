@@ -1,4 +1,4 @@
-"""How the operator behaves. Each field is a flag and a `FLAMINGO_OPERATOR_*` variable."""
+"""Settings of the operator. Each field is a flag and a `FLAMINGO_OPERATOR_*` variable."""
 
 from typing import Annotated
 
@@ -11,35 +11,35 @@ RELEASE = "0.1.0"
 
 
 class Settings(ServiceSettings):
-    """How the operator behaves."""
+    """Settings of the operator."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_OPERATOR_")
 
     namespaces: Annotated[list[str], NoDecode] = Field(default=[])
-    """Namespaces that are looked after, comma separated; none means all of the cluster."""
+    """Comma-separated namespaces to watch; default: all namespaces."""
     kubeconfig: str | None = None
-    """File that says where the API server is; default: the pod's own service account."""
+    """Path of the kubeconfig file; default: the pod's service account."""
     operator_namespace: str = "flamingo-system"
-    """Namespace that the operator runs in; its Lease is there."""
+    """Namespace that the operator runs in, and that its Lease is created in."""
     leader_election: bool = True
-    """Whether several replicas may run, one of which leads."""
+    """Elect a leader among several replicas of the operator."""
     identity: str | None = None
-    """Name of this replica in the Lease; default: the host's name."""
+    """Name of this replica in the Lease; default: host name and process id."""
     lease_duration_s: float = Field(default=15.0, ge=1, le=600)
-    """Seconds after which a leader that does not renew its Lease has lost it."""
+    """Seconds after which a Lease that was not renewed may be acquired by another replica."""
     max_concurrent_reconciles: int = Field(default=16, ge=1, le=256)
-    """Deployments that are looked at together."""
+    """Maximum number of FlamingoDeployments that are reconciled concurrently."""
     resync_interval_s: float = Field(default=300.0, ge=1, le=86_400)
-    """Seconds between two looks at everything, though nothing was heard of it."""
+    """Seconds between reconciliations of every FlamingoDeployment, even without events."""
     router_poll_interval_s: float = Field(default=5.0, ge=0.1, le=60)
-    """Seconds between two questions to the routers of a deployment that scales by itself."""
+    """Seconds between requests to the routers for the demand, in scaling mode Internal."""
     observe_key: SecretStr | None = None
-    """API key that may observe, where routers and pods ask for one. Give the variable: a flag shows
-    in the process list."""
+    """API key with the permission observe, if routers and pods need one. Prefer the environment
+    variable: a flag is visible in the process list."""
     server_image: str = f"ghcr.io/flamingo-fleet/pod:{RELEASE}"
-    """Image of servers whose spec names none."""
+    """Image of server pods whose spec does not set spec.server.image."""
     router_image: str = f"ghcr.io/flamingo-fleet/router:{RELEASE}"
-    """Image of routers whose spec names none."""
+    """Image of routers whose spec does not set spec.router.image."""
 
     @field_validator("namespaces", mode="before")
     @classmethod

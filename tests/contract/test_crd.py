@@ -107,7 +107,7 @@ def test_it_can_be_scaled_and_is_shown_by_its_conditions():
         "labelSelectorPath": ".status.selector",
     }
     columns = {column["name"]: column["jsonPath"] for column in VERSION["additionalPrinterColumns"]}
-    assert columns["Ready"] == '.status.conditions[?(@.type=="Ready")].status'
+    assert columns["Available"] == '.status.conditions[?(@.type=="Ready")].status'
     for path in columns.values():
         assert "conditions" in path or path.startswith(".metadata") or at(path)
 

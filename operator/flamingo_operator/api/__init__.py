@@ -1,4 +1,4 @@
-"""The FlamingoDeployment as types: its spec, its status, and the rules they keep.
+"""The types of the FlamingoDeployment: its spec, its status and their validation rules.
 
 All pure. The CRD is generated from these types.
 """

@@ -1,4 +1,4 @@
-"""Who may ask: the Secrets with the API keys.
+"""The `auth` block: the Secrets with API keys.
 
 Pure.
 """
@@ -8,32 +8,32 @@ from flamingo_operator.api.rules import Block, Rule
 
 
 class KeyFile(Block):
-    """The Secret entry that is the key file of routers and servers."""
+    """KeyFile selects the Secret entry that is the key file of routers and server pods."""
 
     name: fields.Name
-    """The Secret, in the same namespace."""
+    """name is the name of the Secret, in the namespace of the FlamingoDeployment."""
     key: fields.Name = "keys.yaml"
-    """The entry in it."""
+    """key is the entry of the Secret."""
 
 
 class ObserveKey(Block):
-    """The Secret entry that is a key which may observe."""
+    """ObserveKey selects the Secret entry that is an API key with the permission observe."""
 
     name: fields.Name
-    """The Secret, in the same namespace."""
+    """name is the name of the Secret, in the namespace of the FlamingoDeployment."""
     key: fields.Name = "observe-key"
-    """The entry in it."""
+    """key is the entry of the Secret."""
 
 
 class Auth(Block):
-    """API keys. Without them everybody who reaches a router may ask."""
+    """Auth configures API keys. Without it, requests need no key."""
 
     RULES = (
         Rule(
             cel="self.keysSecretRef.name != self.observeKeySecretRef.name"
             " || self.keysSecretRef.key != self.observeKeySecretRef.key",
-            message="name another entry in auth.observeKeySecretRef than in auth.keysSecretRef: a"
-            " key file holds digests, from which no key can be told",
+            message="auth.observeKeySecretRef must select another Secret entry than"
+            " auth.keysSecretRef: a key file has only hashes, from which no key can be read",
             holds=lambda self: (
                 (self.keys_secret_ref.name, self.keys_secret_ref.key)
                 != (self.observe_key_secret_ref.name, self.observe_key_secret_ref.key)
@@ -42,6 +42,8 @@ class Auth(Block):
     )
 
     keys_secret_ref: KeyFile
-    """The key file: who may ask, for what and how much. A change is read within two minutes."""
+    """keysSecretRef selects the key file, which lists the keys with their permissions and limits.
+    A change takes effect within two minutes, without a restart."""
     observe_key_secret_ref: ObserveKey
-    """The key by which routers ask servers for their load; the key file lets it observe."""
+    """observeKeySecretRef selects the API key with which routers read the load of server pods and
+    Prometheus scrapes metrics. The key file must give it the permission observe."""

@@ -1,4 +1,4 @@
-"""What a server costs.
+"""The `cost` block: the price of a GPU.
 
 Pure.
 """
@@ -10,14 +10,14 @@ from pydantic import Field
 from flamingo_operator.api.rules import Block
 
 Price = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+([.][0-9]+)?$")]
-"""A decimal number, as text: Kubernetes' API has no fractions."""
+"""A decimal number as text: the Kubernetes API conventions rule out floating point."""
 Currency = Annotated[str, Field(max_length=3, pattern="^[A-Z]{3}$")]
 
 
 class Cost(Block):
-    """What a server costs, for the status to say what the fleet does."""
+    """Cost is the price of a GPU, from which status.cost is computed."""
 
     gpu_per_hour: Price
-    """Price of one server's GPU for one hour: `1.90`."""
+    """gpuPerHour is the price of one GPU for one hour, as a decimal number such as 1.90."""
     currency: Currency = "USD"
-    """Three letters of ISO 4217."""
+    """currency is the ISO 4217 code of the currency."""

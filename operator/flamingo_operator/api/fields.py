@@ -1,7 +1,7 @@
-"""The kinds of value that fields of the custom resource have.
+"""Types of fields that several blocks of the custom resource use.
 
-All are bounded: the API server refuses CEL rules whose cost it cannot bound,
-and an object without limits would fill etcd.
+All are bounded: the API server rejects CEL rules whose cost it cannot bound, and
+an object without limits would fill etcd.
 
 Pure.
 """
@@ -16,39 +16,43 @@ Label = Annotated[str, Field(max_length=63)]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 Image = Annotated[str, Field(min_length=1, max_length=500)]
 Count = Annotated[int, Field(ge=0, le=500)]
-"""A number of servers."""
+"""A number of server pods."""
 Labels = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)]
 Size = Annotated[
     str, Field(max_length=20, pattern=r"^[0-9]+([.][0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
 ]
-"""Bytes, as Kubernetes writes them: 60Gi."""
+"""Bytes as a Kubernetes quantity, such as 60Gi."""
 Quantity = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
 PodField = Annotated[
     dict[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
-"""A piece of a pod's own specification; the API server checks it when the pod is made."""
+"""A field of a pod's own spec; the API server validates it when the pod is created."""
 
 
 LIST_MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-"""A list whose items are told apart by name, so that two appliers may each own some."""
+"""A list with one item per name, so that two appliers may each own some items."""
 LIST_SET = {"x-kubernetes-list-type": "set"}
 
 
 def unique_names(items: list[Any]) -> list[Any]:
-    """Return `items`, no two of which have the same name."""
+    """Return `items` if their names are unique.
+
+    Raises:
+        ValueError: lists the duplicate names.
+    """
     unique([item.name for item in items])
     return items
 
 
 def unique(items: list[str]) -> list[str]:
-    """Return `items`, no two of which are the same.
+    """Return `items` if they are unique.
 
     Raises:
-        ValueError: names those that come twice.
+        ValueError: lists the duplicates.
     """
-    twice = sorted({item for item in items if items.count(item) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} comes twice")
+    duplicates = sorted({item for item in items if items.count(item) > 1})
+    if duplicates:
+        raise ValueError(f"duplicate values: {', '.join(duplicates)}")
     return items

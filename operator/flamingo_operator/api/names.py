@@ -1,8 +1,8 @@
-"""What everything is called: the kind, its labels, and the objects made for one deployment.
+"""Names: of the kind, its labels and annotations, and the objects of one FlamingoDeployment.
 
-A deployment's name is part of every other name, so its length and letters are
-bounded where it is accepted (`spec.FlamingoDeployment`): a pod's name must stay
-within 63 characters, and a Service's must begin with a letter.
+The name of a FlamingoDeployment is part of the names of its objects. So its length
+and characters are validated with the spec: a pod's name must stay within 63
+characters, and a Service's name must begin with a letter.
 
 Pure.
 """
@@ -20,60 +20,60 @@ CATEGORY = "flamingo"
 CRD = f"{PLURAL}.{GROUP}"
 
 FIELD_MANAGER = "flamingo-operator"
-"""Who owns the fields we apply: server-side apply tells us from users and other controllers."""
+"""The field manager of server-side apply, which distinguishes our fields from those of users and
+other controllers."""
 
 DEPLOYMENT_LABEL = f"{GROUP}/deployment"
 COMPONENT_LABEL = f"{GROUP}/component"
 
 REVISION_LABEL = f"{GROUP}/revision"
 SERVING_LABEL = f"{GROUP}/serving"
-"""`false` takes a pod out of its Service while it drains, and can be taken back."""
+"""`false` removes a pod from its Service while it drains; `true` puts it back."""
 DRAIN_STARTED = f"{GROUP}/drain-started"
 DRAIN_UNTIL = f"{GROUP}/drain-until"
-"""Annotations of a pod that drains: moments, as Kubernetes writes them."""
+"""Annotations of a draining pod: timestamps of its start and its deadline."""
 ROLLOUT_MOVED = f"{GROUP}/rollout-moved"
 ROLLOUT_COMPLETE = f"{GROUP}/rollout-complete"
 ROLLOUT_FAILED = f"{GROUP}/rollout-failed"
-"""Annotations of a revision: until when its rollout is known to move, and when it carried the load
-or was given up."""
+"""Annotations of a revision: timestamps of its rollout's last progress, completion and failure."""
 DRAIN_ANNOTATION = f"{GROUP}/drain"
-"""On a server's pod, with the value "true": a person asks for this server to be drained and
-replaced. Whoever scales or rolls out takes such a pod first."""
+"""Annotation of a server pod; with the value "true" a user requests that the pod is drained and
+replaced. Scaling and rollouts remove such a pod first."""
 
 TRUSTED_NODES = f"{GROUP}/trusted-nodes"
-"""On a FlamingoDeployment: nodes, separated by commas, that are not avoided; `*`: none is."""
-AVOIDS = f"{GROUP}/avoids"
-"""On a server's pod: nodes, separated by commas, that it must not be placed on."""
+"""Annotation of a FlamingoDeployment: comma-separated nodes that are never avoided; `*`: all."""
+AVOIDED_NODES = f"{GROUP}/avoids"
+"""Annotation of a server pod: comma-separated nodes that it must not be placed on."""
 
 PRODUCT_LABEL = "nvidia.com/gpu.product"
-"""On a node, by NVIDIA's feature discovery."""
+"""Label of a node, set by NVIDIA's GPU feature discovery."""
 
-OWN_PREFIXES = (f"{GROUP}/", "app.kubernetes.io/")
-"""Of the labels and annotations that nobody else may set on our objects."""
+RESERVED_PREFIXES = (f"{GROUP}/", "app.kubernetes.io/")
+"""Prefixes of the labels and annotations that users must not set on our objects."""
 
 HTTP_PORT = 80
 
 MAX_NAME_CHARS = 40
-"""63, less a dash, a revision of ten and a suffix of eleven with its dash."""
+"""63, less a dash, a revision of ten characters and a suffix of eleven with its dash."""
 SERVERS_SUFFIX = "-servers"
-"""No deployment's name ends so: its Service would be another's."""
+"""Suffix of the server pods' Service; a FlamingoDeployment's name must not end with it."""
 NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 Component: TypeAlias = Literal["server", "router", "preload"]
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` is made of what names of deployments are made of."""
+    """Whether `text` is a valid name of a FlamingoDeployment, apart from its length."""
     return re.fullmatch(NAME_PATTERN, text) is not None
 
 
 def split_csv(text: str) -> tuple[str, ...]:
-    """Return the words of an annotation that has several, separated by commas."""
-    return tuple(word for one in text.split(",") if (word := one.strip()))
+    """Return the items of a comma-separated list, without blanks and empty items."""
+    return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
 def labels(deployment: str, component: Component) -> dict[str, str]:
-    """Return the labels of an object that belongs to `deployment`."""
+    """Return the labels of an object of `deployment`."""
     return {
         "app.kubernetes.io/name": "flamingo",
         "app.kubernetes.io/instance": deployment,
@@ -84,60 +84,60 @@ def labels(deployment: str, component: Component) -> dict[str, str]:
 
 
 def selector(deployment: str, component: Component) -> dict[str, str]:
-    """Return the labels that find a component's pods; they never change."""
+    """Return the labels that select the pods of a component; they never change."""
     return {DEPLOYMENT_LABEL: deployment, COMPONENT_LABEL: component}
 
 
 def selector_string(deployment: str, component: Component) -> str:
-    """Return `selector` as the scale subresource and `kubectl -l` write it."""
+    """Return `selector` as a string, for the scale subresource and list requests."""
     return ",".join(f"{key}={value}" for key, value in selector(deployment, component).items())
 
 
 def service(deployment: str) -> str:
-    """Return the Service that clients call: the router's."""
+    """Return the name of the routers' Service, which clients call."""
     return deployment
 
 
 def servers_service(deployment: str) -> str:
-    """Return the headless Service in which the router finds the servers."""
+    """Return the name of the headless Service through which routers discover server pods."""
     return deployment + SERVERS_SUFFIX
 
 
 def router(deployment: str) -> str:
-    """Return the router's Deployment."""
+    """Return the name of the routers' Deployment."""
     return f"{deployment}-router"
 
 
 def server_pod(deployment: str, revision: str, suffix: str) -> str:
-    """Return a server's pod; `suffix` tells the pods of one revision apart."""
+    """Return the name of a server pod; `suffix` is unique among the pods of a revision."""
     return f"{deployment}-{revision}-{suffix}"
 
 
 def cache_claim(deployment: str) -> str:
-    """Return the claim that holds the model's files."""
+    """Return the name of the PersistentVolumeClaim for the model's files."""
     return f"{deployment}-cache"
 
 
 def preload_job(deployment: str, revision: str) -> str:
-    """Return the Job that fills the claim for one revision of the model."""
+    """Return the name of the Job that downloads one revision of the model."""
     return f"{deployment}-preload-{revision}"
 
 
 def disruption_budget(deployment: str) -> str:
-    """Return the servers' PodDisruptionBudget."""
+    """Return the name of the server pods' PodDisruptionBudget."""
     return f"{deployment}-servers"
 
 
 def revision(deployment: str, revision_hash: str) -> str:
-    """Return the ControllerRevision that keeps a pod template."""
+    """Return the name of the ControllerRevision with a pod template."""
     return f"{deployment}-{revision_hash}"
 
 
 def deployment_key(namespace: str, deployment: str) -> str:
-    """Return the name by which queues and caches know a deployment."""
+    """Return the key of a FlamingoDeployment in queues and caches."""
     return f"{namespace}/{deployment}"
 
 
 def service_url(service_name: str, namespace: str, port: int) -> str:
-    """Return where a Service answers, inside the cluster."""
+    """Return the URL of a Service inside the cluster."""
     return f"http://{service_name}.{namespace}.svc" + ("" if port == HTTP_PORT else f":{port}")

@@ -1,4 +1,4 @@
-"""How the servers of a new revision replace the old ones: rollout, drain and disruption.
+"""The `rollout`, `drain` and `pdb` blocks: how server pods are replaced and removed.
 
 Pure.
 """
@@ -12,13 +12,13 @@ from flamingo_operator.api.rules import Block, Rule
 
 
 class Rollout(Block):
-    """How servers of an old revision are replaced."""
+    """Rollout determines how server pods of an old revision are replaced."""
 
     RULES = (
         Rule(
             cel="self.strategy == 'Recreate' || self.maxSurge + self.maxUnavailable > 0",
-            message="set rollout.maxSurge or rollout.maxUnavailable to at least 1, or nothing"
-            " could ever be replaced",
+            message="rollout.maxSurge and rollout.maxUnavailable must not both be 0, or no server"
+            " pod could be replaced: set one of them to at least 1",
             holds=lambda self: (
                 self.strategy == "Recreate" or self.max_surge + self.max_unavailable > 0
             ),
@@ -26,52 +26,59 @@ class Rollout(Block):
     )
 
     strategy: Literal["Auto", "RollingUpdate", "Recreate"] = "Auto"
-    """Auto adds a server first where a GPU is free, and drains one first where none is."""
+    """strategy determines how old server pods are replaced. RollingUpdate keeps to maxSurge and
+    maxUnavailable. Recreate drains all old server pods before it creates new ones. Auto is like
+    RollingUpdate, but drains an old server pod first if no GPU is free for a new one."""
     max_surge: Annotated[int, Field(ge=0, le=100)] = 1
-    """Most servers above the wanted number."""
+    """maxSurge is the maximum number of server pods above the desired number."""
     max_unavailable: Annotated[int, Field(ge=0, le=100)] = 0
-    """Most servers below it."""
+    """maxUnavailable is the maximum number of server pods that may be missing from the desired
+    number."""
     surge_pending_seconds: Annotated[int, Field(ge=10, le=3600)] = 180
-    """Auto: how long an added server may wait for a GPU before one is drained first."""
+    """surgePendingSeconds is how long strategy Auto lets a new server pod wait for a GPU before an
+    old one is drained first."""
     min_ready_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
-    """How long a new server must be ready before the next is replaced."""
+    """minReadySeconds is how long a new server pod must be ready before it counts as available."""
     progress_deadline_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
-    """How long a rollout may make no progress."""
+    """progressDeadlineSeconds is how long a rollout may make no progress before it has failed."""
     rollback_on_failure: bool = True
-    """Return to the old revision when the deadline passes."""
+    """rollbackOnFailure determines whether a failed rollout returns to the last revision that
+    worked."""
     paused: bool = False
-    """Leave the old servers as they are."""
+    """paused stops the rollout: server pods of the old revision are not replaced."""
 
 
 class DrainSpec(Block):
-    """How a server leaves."""
+    """DrainSpec determines how a server pod finishes its requests before it is deleted."""
 
     RULES = (
         Rule(
             cel="self.settleSeconds < self.deadlineSeconds",
-            message="raise drain.deadlineSeconds above drain.settleSeconds",
+            message="drain.settleSeconds must be less than drain.deadlineSeconds: raise"
+            " deadlineSeconds",
             holds=lambda self: self.settle_seconds < self.deadline_seconds,
         ),
     )
 
     settle_seconds: Annotated[int, Field(ge=0, le=120)] = 5
-    """How long it still serves after it left the endpoints, which takes time to be known."""
+    """settleSeconds is how long a server pod still accepts requests after it was removed from the
+    endpoints, until routers and kube-proxy have noticed."""
     deadline_seconds: Annotated[int, Field(ge=5, le=7200)] = 600
-    """Longest time to finish what it holds."""
+    """deadlineSeconds is the longest time for a server pod to finish its requests."""
 
 
 class DisruptionBudget(Block):
-    """How many servers a node's drain may take at once."""
+    """DisruptionBudget limits how many server pods may be evicted at once."""
 
     RULES = (
         Rule(
             cel="has(self.minAvailable) != has(self.maxUnavailable)",
-            message="give one of pdb.minAvailable and pdb.maxUnavailable",
+            message="exactly one of pdb.minAvailable and pdb.maxUnavailable must be set",
             holds=lambda self: (self.min_available is None) != (self.max_unavailable is None),
         ),
     )
 
     min_available: fields.Count | None = None
-    """Servers that must stay."""
+    """minAvailable is the number of server pods that must stay available."""
     max_unavailable: fields.Count | None = None
-    """Servers that may go."""
+    """maxUnavailable is the number of server pods that may be unavailable."""

@@ -1,4 +1,4 @@
-"""The router before the servers.
+"""The `router` block: the routers in front of the server pods.
 
 Pure.
 """
@@ -13,45 +13,49 @@ from flamingo_operator.api.server import PodMetadata, Resources, Toleration
 
 
 class Admission(Block):
-    """What the router takes on."""
+    """Admission limits what each router accepts."""
 
     max_queued_audio_seconds: Annotated[int, Field(ge=1, le=1_000_000)] = 3600
-    """Most audio waiting in the router; above it: 429."""
+    """maxQueuedAudioSeconds is the maximum duration of audio that may wait in each router. Above
+    it, requests are rejected with status 429."""
     max_hold_seconds: Annotated[int, Field(ge=0, le=3600)] = 600
-    """Longest that a request waits for a first server to start; then 503."""
+    """maxHoldSeconds is the longest time that a request is held while no server pod is ready. After
+    that it is rejected with status 503."""
 
 
 class RouterService(Block):
-    """The Service that clients call."""
+    """RouterService configures the Service that clients call."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """Who can reach it."""
+    """type determines how the Service is exposed."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 80
-    """The Service's port."""
+    """port is the port of the Service."""
     annotations: fields.Labels = Field(default_factory=dict)
-    """For a cloud's load balancer."""
+    """annotations are added to the Service, for example to configure a cloud load balancer."""
 
 
 class Router(Block):
-    """The router before the servers."""
+    """Router configures the routers in front of the server pods."""
 
     enabled: bool = True
-    """False leaves clients to call the servers themselves."""
+    """enabled determines whether routers run. If it is false, clients call the server pods
+    directly."""
     replicas: Annotated[int, Field(ge=1, le=20)] = 2
-    """Number of routers; each may be killed."""
+    """replicas is the number of router pods. Any of them may be evicted."""
     image: fields.Image | None = None
-    """Default: the image of the operator's own release."""
+    """image is the container image of the routers. If unset, the image of the operator's release
+    is used."""
     resources: Resources = Resources()
-    """CPU and memory."""
+    """resources are the CPU and memory requests and limits of the router container."""
     pod_metadata: PodMetadata = PodMetadata()
-    """More labels and annotations of the routers' pods."""
+    """podMetadata is added to the metadata of the router pods."""
     node_selector: fields.Labels = Field(default_factory=dict)
-    """Labels that a router's node must have."""
+    """nodeSelector lists the labels that a node must have to run a router pod."""
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default_factory=list)
-    """Taints that do not keep routers away."""
+    """tolerations are the tolerations of the router pods."""
     priority_class_name: fields.Name | None = None
-    """Priority of the routers' pods."""
+    """priorityClassName is the PriorityClass of the router pods."""
     admission: Admission = Admission()
-    """What it takes on."""
+    """admission limits what each router accepts."""
     service: RouterService = RouterService()
-    """Where it answers."""
+    """service configures the Service that clients call."""

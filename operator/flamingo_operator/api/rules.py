@@ -1,8 +1,8 @@
-"""A block of the custom resource, and the rules that hold between its fields.
+"""Base of the blocks of the custom resource, and the validation rules between fields.
 
-Every rule is written twice, in one place: as CEL, which the API server judges
-when an object is written, and as a Python function, for whoever has only the
-file. Tests hold the two against each other.
+Every rule is written twice, in one place: as CEL, which the API server evaluates
+when an object is written, and as a Python function, for the kubectl plugin, which may
+only have a file. The tests compare the two.
 
 Pure.
 """
@@ -17,14 +17,14 @@ from pydantic.alias_generators import to_camel
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What must hold between the fields of one block."""
+    """A condition on the fields of one block."""
 
     cel: str
     """`self` is the block, with its defaults filled in."""
     message: str
-    """A sentence that says what to do."""
+    """What is wrong, what is allowed, and what to do."""
     holds: Callable[[Any], bool] | None = None
-    """None where `cel` compares with the old object, which only the API server knows."""
+    """None if `cel` compares with the old object, which only the API server has."""
 
 
 def _add_rules(schema: dict[str, Any], kind: type["Block"]) -> None:
@@ -35,7 +35,7 @@ def _add_rules(schema: dict[str, Any], kind: type["Block"]) -> None:
 
 
 class Block(BaseModel):
-    """Base of all that a user writes: camelCase, exact types, no unknown fields."""
+    """Base of all blocks that a user writes: camelCase, strict types, no unknown fields."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -51,16 +51,16 @@ class Block(BaseModel):
 
 
 def violations(block: Block, path: str = "") -> Iterator[str]:
-    """Yield a sentence for each rule of `block`, and of the blocks in it, that does not hold."""
+    """Yield path and message of each rule of `block`, or of a block in it, that is violated."""
     for rule in block.RULES:
         if rule.holds is not None and not rule.holds(block):
             yield f"{path}: {rule.message}" if path else rule.message
     for name, field in type(block).model_fields.items():
         value = getattr(block, name)
-        place = f"{path}.{field.alias}".removeprefix(".")
+        inner_path = f"{path}.{field.alias}".removeprefix(".")
         if isinstance(value, Block):
-            yield from violations(value, place)
+            yield from violations(value, inner_path)
         elif isinstance(value, list):
             for number, one in enumerate(value):
                 if isinstance(one, Block):
-                    yield from violations(one, f"{place}[{number}]")
+                    yield from violations(one, f"{inner_path}[{number}]")

@@ -1,4 +1,4 @@
-"""How many servers there are: the limits, the objective and the pace of scaling.
+"""The `scaling` block: how many server pods there are, and how fast their number changes.
 
 Pure.
 """
@@ -13,55 +13,61 @@ from flamingo_operator.api.schedule import Schedule
 
 
 class Objective(Block):
-    """What scaling aims at, by the routers' own figures."""
+    """Objective is what scaling in mode Internal aims at, as measured by the routers."""
 
     queue_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    """Longest predicted wait. Below a third of the cold start it only over-provisions."""
+    """queueWaitSeconds is the longest predicted wait of a request in the queue. Values below a
+    third of the cold start time only lead to more server pods than needed."""
     utilization_percent: Annotated[int, Field(ge=10, le=95)] = 75
-    """Arriving audio, as a share of what the ready servers can take."""
+    """utilizationPercent is the target utilization: the arriving audio as a percentage of what the
+    ready server pods can handle."""
 
 
 class ScaleUp(Block):
-    """How fast servers are added."""
+    """ScaleUp limits how fast server pods are added."""
 
     stabilization_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
-    """How long the need must last."""
+    """stabilizationSeconds is how long a higher number must be needed before server pods are
+    added."""
     max_step: Annotated[int, Field(ge=1, le=100)] = 4
-    """Most servers added at once."""
+    """maxStep is the maximum number of server pods that are added at once."""
     max_pending: Annotated[int, Field(ge=1, le=100)] = 4
-    """Add none while so many are not ready yet: a cold start takes minutes."""
+    """maxPending is the maximum number of server pods that may be starting at the same time,
+    because a cold start takes minutes."""
 
 
 class ScaleDown(Block):
-    """How fast servers are drained away."""
+    """ScaleDown limits how fast server pods are removed."""
 
     stabilization_seconds: Annotated[int, Field(ge=0, le=86_400)] = 300
-    """How long they must be unneeded."""
+    """stabilizationSeconds is how long a lower number must suffice before server pods are
+    drained."""
     max_step: Annotated[int, Field(ge=1, le=100)] = 1
-    """Most servers drained at once."""
+    """maxStep is the maximum number of server pods that are drained at once."""
 
 
 class ScaleToZero(Block):
-    """When the last server goes; only with minReplicas 0."""
+    """ScaleToZero determines when the last server pod is removed, if minReplicas is 0."""
 
     idle_seconds: Annotated[int, Field(ge=30, le=604_800)] = 900
-    """How long no request may have come."""
+    """idleSeconds is how long the fleet must be idle: no request arrived, waited or ran."""
 
 
 class Scaling(Block):
-    """Who decides the number of servers, and within which bounds."""
+    """Scaling determines who sets the number of server pods, and its limits."""
 
     RULES = (
         Rule(
             cel="self.minReplicas <= self.maxReplicas",
-            message="raise scaling.maxReplicas to at least scaling.minReplicas",
+            message="scaling.minReplicas must not exceed scaling.maxReplicas: lower minReplicas"
+            " or raise maxReplicas",
             holds=lambda self: self.min_replicas <= self.max_replicas,
         ),
         Rule(
             cel="!has(self.schedules) || self.schedules.all(one, !has(one.minReplicas)"
             " || one.minReplicas <= self.maxReplicas)",
-            message="raise scaling.maxReplicas to at least each schedule's minReplicas: no"
-            " schedule raises it",
+            message="minReplicas of a schedule must not exceed scaling.maxReplicas, which a"
+            " schedule cannot raise: raise scaling.maxReplicas",
             holds=lambda self: all(
                 (one.min_replicas or 0) <= self.max_replicas for one in self.schedules
             ),
@@ -69,24 +75,26 @@ class Scaling(Block):
     )
 
     mode: Literal["External", "Internal"] = "External"
-    """External: kubectl scale, an HPA or KEDA write replicas. Internal: the operator decides."""
+    """mode determines who sets the number of server pods. External: spec.replicas, which kubectl
+    scale, an HPA or KEDA writes. Internal: the operator, by the demand that the routers report."""
     min_replicas: fields.Count = 1
-    """Fewest servers, in mode Internal."""
+    """minReplicas is the minimum number of server pods in mode Internal."""
     max_replicas: Annotated[int, Field(ge=1, le=500)] = 1
-    """Most servers, in mode Internal."""
+    """maxReplicas is the maximum number of server pods in mode Internal."""
     objective: Objective = Objective()
-    """What to aim at."""
+    """objective is what scaling in mode Internal aims at."""
     scale_up: ScaleUp = ScaleUp()
-    """How fast to add."""
+    """scaleUp limits how fast server pods are added in mode Internal."""
     scale_down: ScaleDown = ScaleDown()
-    """How fast to remove."""
+    """scaleDown limits how fast server pods are removed in mode Internal."""
     scale_to_zero: ScaleToZero = ScaleToZero()
-    """When to remove the last."""
+    """scaleToZero determines when the last server pod is removed in mode Internal."""
     schedules: Annotated[
         list[Schedule],
         Field(max_length=16, json_schema_extra=fields.LIST_MAP_BY_NAME),
         AfterValidator(fields.unique_names),
     ] = Field(default_factory=list)
-    """Times of the week with bounds of their own."""
+    """schedules are times of the week with limits of their own, in mode Internal."""
     on_signal_loss: Literal["Hold", "MinReplicas", "MaxReplicas"] = "Hold"
-    """What to do when no router can be asked."""
+    """onSignalLoss determines the number of server pods while no router reports the demand. Hold:
+    it does not change. MinReplicas and MaxReplicas: it becomes that limit."""

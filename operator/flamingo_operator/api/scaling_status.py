@@ -1,6 +1,6 @@
-"""What scaling saw and decided, as types: how many servers, why, and what they are worth.
+"""The scaling, capacity, cold start and cost blocks of the status.
 
-Figures are rounded and held: a status is written for what changed, not for noise.
+Figures are rounded and damped, so that the status is not written for noise.
 
 Pure.
 """
@@ -15,93 +15,102 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class StatusBlock(Block):
-    """Base of what we write ourselves."""
+    """Base of the blocks that the operator writes."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
 
 class ScalingChange(StatusBlock):
-    """One change of the number of servers."""
+    """ScalingChange is one change of the desired number of server pods."""
 
     time: Timestamp
-    """When it was decided."""
+    """time is the time of the decision."""
     from_replicas: int
-    """Servers wanted before."""
+    """fromReplicas is the desired number before the change."""
     to_replicas: int
-    """Servers wanted since."""
+    """toReplicas is the desired number after the change."""
     reason: str
-    """Why, in one CamelCase word."""
+    """reason is the reason of the change, as one CamelCase word."""
     message: str
-    """Why, in a sentence."""
+    """message is a human-readable explanation."""
 
 
 class ScalingStatus(StatusBlock):
-    """What scaling aims at now."""
+    """ScalingStatus is the state of scaling."""
 
     desired_replicas: int | None = None
-    """The number of servers steered to."""
+    """desiredReplicas is the desired number of server pods."""
     reason: str | None = None
-    """What calls for them, in one CamelCase word; in mode Internal."""
+    """reason is what determines the number in mode Internal, as one CamelCase word."""
     bound: str | None = None
-    """What keeps the number from what is needed; None: nothing does."""
+    """bound is what keeps the desired number from the number that the demand needs, such as Max,
+    Stabilization or Step."""
     message: str | None = None
-    """What is needed, in a sentence."""
+    """message is a human-readable explanation of what the demand needs."""
     history: Annotated[list[ScalingChange], Field(max_length=5)] = Field(default_factory=list)
-    """The last changes, oldest first."""
+    """history are the last changes of the desired number, oldest first."""
 
 
 class ProductStatus(StatusBlock):
-    """What servers on one GPU product take."""
+    """ProductStatus is the measured throughput of server pods on one GPU product."""
 
     product: str
-    """The node's label nvidia.com/gpu.product; unknown where nodes cannot be seen."""
+    """product is the value of the node label nvidia.com/gpu.product, or unknown if the operator has
+    no access to nodes."""
     audio_seconds_per_second: str
-    """Measured, of one server."""
+    """audioSecondsPerSecond is the duration of audio that one server pod handles per second."""
 
 
 class CapacityStatus(StatusBlock):
-    """What one server takes, as measured by finished requests."""
+    """CapacityStatus is the throughput of a server pod, as measured by finished requests."""
 
     audio_seconds_per_second: str
-    """Of a mean server."""
+    """audioSecondsPerSecond is the duration of audio that a server pod handles per second, on
+    average."""
     per_product: Annotated[list[ProductStatus], Field(max_length=32)] = Field(default_factory=list)
-    """By GPU product."""
+    """perProduct is the throughput for each GPU product."""
 
 
 class PhasesStatus(StatusBlock):
-    """Mean seconds of each part of a cold start."""
+    """PhasesStatus is the mean duration of each phase of a cold start."""
 
     schedule_seconds: int
-    """Until there is a node."""
+    """scheduleSeconds is the time until the pod is scheduled to a node."""
     image_pull_seconds: int
-    """From there to the container's start, volumes included."""
+    """imagePullSeconds is the time from then until the container starts, including mounting
+    volumes."""
     fetch_seconds: int | None = None
-    """The process finds and downloads the model's files; None: no server told it yet."""
+    """fetchSeconds is the time to find and download the files of the model. It is unset until a
+    server pod reported it."""
     load_seconds: int
-    """From there to readiness, but for what is told apart."""
+    """loadSeconds is the time from then until the pod is ready, without the phases that are listed
+    separately."""
     warmup_seconds: int | None = None
-    """Until a warm-up clip was answered; None: no server told it yet."""
+    """warmupSeconds is the time to process a warm-up clip. It is unset until a server pod reported
+    it."""
 
 
 class ColdStartStatus(StatusBlock):
-    """How long the servers that are up took to become ready."""
+    """ColdStartStatus is how long the current server pods took to become ready."""
 
     num_starts: int
-    """Servers it tells of: those that are ready and never began anew."""
+    """numStarts is the number of server pods that are measured: those that are ready and never
+    restarted."""
     p50_seconds: int
-    """The usual start."""
+    """p50Seconds is the median duration of a cold start."""
     p95_seconds: int
-    """The slow one."""
+    """p95Seconds is the 95th percentile of the duration of a cold start."""
     phases: PhasesStatus
-    """What it consists of."""
+    """phases is the mean duration of each phase."""
 
 
 class CostStatus(StatusBlock):
-    """What the servers cost, by spec.cost."""
+    """CostStatus is what the server pods cost, computed from spec.cost."""
 
     per_hour: str
-    """Of all servers that hold a GPU now."""
+    """perHour is the cost per hour of all server pods that have a GPU now."""
     per_audio_hour: str | None = None
-    """Of an hour of audio, at measured capacity and full use."""
+    """perAudioHour is the cost of one hour of audio, at the measured capacity and full
+    utilization."""
     currency: str
-    """As in the spec."""
+    """currency is the currency of spec.cost."""

@@ -1,4 +1,4 @@
-"""Times of the week with bounds of their own, as a user writes them.
+"""An item of `scaling.schedules`: limits at certain times of the week.
 
 Pure.
 """
@@ -12,34 +12,37 @@ from flamingo_operator.api import fields
 from flamingo_operator.api.rules import Block, Rule
 
 
-def _known(name: str) -> str:
+def _known_time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is no time zone: write one such as Europe/Paris") from None
+        raise ValueError(
+            f"{name!r} is not a known time zone: use an IANA name such as Europe/Paris"
+        ) from None
     return name
 
 
 Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 TimeOfDay = Annotated[str, Field(max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 TimeZone = Annotated[
-    str, Field(max_length=64, pattern="^[A-Za-z0-9_+/-]+$"), AfterValidator(_known)
+    str, Field(max_length=64, pattern="^[A-Za-z0-9_+/-]+$"), AfterValidator(_known_time_zone)
 ]
 
 
 class Schedule(Block):
-    """Bounds that hold at certain times of the week."""
+    """Schedule sets limits that apply at certain times of the week."""
 
     RULES = (
         Rule(
             cel="has(self.minReplicas) || has(self.maxReplicas)",
-            message="give minReplicas, maxReplicas or both",
+            message="at least one of minReplicas and maxReplicas must be set",
             holds=lambda self: self.min_replicas is not None or self.max_replicas is not None,
         ),
         Rule(
             cel="!has(self.minReplicas) || !has(self.maxReplicas)"
             " || self.minReplicas <= self.maxReplicas",
-            message="raise maxReplicas to at least minReplicas",
+            message="minReplicas must not exceed maxReplicas: lower minReplicas or raise"
+            " maxReplicas",
             holds=lambda self: (
                 self.min_replicas is None
                 or self.max_replicas is None
@@ -49,20 +52,23 @@ class Schedule(Block):
     )
 
     name: fields.Label
-    """What these times are called."""
+    """name identifies the schedule."""
     time_zone: TimeZone = "Etc/UTC"
-    """Whose clock start and end are read from."""
+    """timeZone is the IANA time zone of start and end."""
     days: Annotated[
         list[Day],
         Field(min_length=1, max_length=7, json_schema_extra=fields.LIST_SET),
         AfterValidator(fields.unique),
     ] = Field(default=["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
-    """Days on which it starts."""
+    """days are the days of the week on which the schedule starts."""
     start: TimeOfDay
-    """When it starts."""
+    """start is the time of day at which the schedule starts, as HH:MM."""
     end: TimeOfDay
-    """When it ends; on the next day where that is not later than start."""
+    """end is the time of day at which the schedule ends, as HH:MM. If it is not later than start,
+    the schedule ends on the next day."""
     min_replicas: fields.Count | None = None
-    """Fewest servers then, where that is more than scaling.minReplicas."""
+    """minReplicas is the minimum number of server pods during the schedule. It applies if it is
+    higher than scaling.minReplicas."""
     max_replicas: Annotated[int, Field(ge=1, le=500)] | None = None
-    """Most servers then, where that is fewer than scaling.maxReplicas."""
+    """maxReplicas is the maximum number of server pods during the schedule. It applies if it is
+    lower than scaling.maxReplicas."""

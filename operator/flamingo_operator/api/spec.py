@@ -1,11 +1,8 @@
-"""The custom resource, as types: what a user may write, field by field, with every bound.
+"""The FlamingoDeployment: the types of everything that a user may write.
 
-The CRD is made from these types (`crd.py`), each field's sentence being what
-`kubectl explain` says. Its parts are `spec_pod`, `spec_change`, `spec_router`,
-`spec_auth`, `spec_schedule` and `spec_cost`.
-
-Left for later, because a field once served cannot be taken back: adapters, a
-pod-template overlay.
+The CRD is generated from these types (`crd.py`): the docstring of a field is its
+description in `kubectl explain`. The blocks of the spec are in `server`, `scaling`,
+`schedule`, `rollout`, `router`, `auth` and `cost`.
 
 Pure.
 """
@@ -26,15 +23,15 @@ from flamingo_operator.api.server import Cache, Gpu, Model, Server
 
 
 class SpecError(ValueError):
-    """The object cannot be what was meant; `faults` has a sentence for each reason."""
+    """The object is invalid; `errors` has the path and the message of each error."""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.errors = faults
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
 
 
 class Spec(Block):
-    """What the user wants. Only model.id is required."""
+    """spec is the desired state of the FlamingoDeployment. Only model.id is required."""
 
     RULES = (
         Rule(
@@ -45,15 +42,15 @@ class Spec(Block):
         ),
         Rule(
             cel="self.scaling.mode != 'Internal' || self.router.enabled",
-            message="set router.enabled to true, or scaling.mode to External: the signal for mode"
-            " Internal comes from the router",
+            message="scaling.mode Internal needs the routers, which report the demand: set"
+            " router.enabled to true, or scaling.mode to External",
             holds=lambda self: self.scaling.mode != "Internal" or self.router.enabled,
         ),
         Rule(
             cel="!has(self.pdb) || !has(self.pdb.minAvailable) || self.scaling.mode != 'Internal'"
             " || self.pdb.minAvailable < self.scaling.maxReplicas",
-            message="set pdb.minAvailable below scaling.maxReplicas, or no node can ever be"
-            " drained",
+            message="pdb.minAvailable must be less than scaling.maxReplicas, or no server pod could"
+            " ever be evicted: lower pdb.minAvailable",
             holds=lambda self: (
                 self.pdb is None
                 or self.pdb.min_available is None
@@ -64,43 +61,46 @@ class Spec(Block):
     )
 
     model: Model
-    """The checkpoint that is served."""
+    """model selects the checkpoint that is served."""
     server: Server = Server()
-    """The model server."""
+    """server configures the model server in each pod."""
     gpu: Gpu = Gpu()
-    """The one GPU of each server."""
+    """gpu selects the GPU of each server pod."""
     replicas: fields.Count = 1
-    """Number of servers, in scaling.mode External."""
+    """replicas is the desired number of server pods. It is used in scaling.mode External only."""
     scaling: Scaling = Scaling()
-    """Who decides the number of servers."""
+    """scaling determines who sets the number of server pods, and its limits."""
     rollout: Rollout = Rollout()
-    """How servers are replaced."""
+    """rollout determines how server pods of an old revision are replaced."""
     drain: DrainSpec = DrainSpec()
-    """How a server leaves."""
+    """drain determines how a server pod finishes its requests before it is deleted."""
     cache: Cache = Cache()
-    """Where the model's files are kept."""
+    """cache determines where the files of the model are kept between starts of server pods."""
     router: Router = Router()
-    """The router before the servers."""
+    """router configures the routers in front of the server pods."""
     auth: Auth | None = None
-    """API keys; default: none are asked for."""
+    """auth configures API keys. If unset, requests need no key."""
     pdb: DisruptionBudget | None = None
-    """The servers' PodDisruptionBudget; default: maxUnavailable 1."""
+    """pdb is the PodDisruptionBudget of the server pods. If unset, maxUnavailable is 1."""
     topology_spread_constraints: Annotated[list[fields.PodField], Field(max_length=4)] = Field(
         default_factory=list
     )
-    """How the servers spread over zones or nodes, as in a pod; labelSelector: these servers."""
+    """topologySpreadConstraints determine how the server pods spread across zones or nodes, as in a
+    pod. If labelSelector is unset, it selects the server pods of this FlamingoDeployment."""
     priority_class_name: fields.Name | None = None
-    """Priority of the servers' pods."""
+    """priorityClassName is the PriorityClass of the server pods."""
     cost: Cost | None = None
-    """What a server costs, for the status to add up."""
+    """cost is the price of a GPU, from which status.cost is computed."""
     mode: Literal["Apply", "Plan"] = "Apply"
-    """Plan: say in the status what would be done, and do nothing."""
+    """mode determines whether the operator makes changes. Apply: it does. Plan: it only writes the
+    changes that it would make to status.plan."""
     suspend: bool = False
-    """Drain all servers; keep the cache and the Service."""
+    """suspend removes all server pods, after they finished their requests. Everything else
+    stays."""
 
 
 class Metadata(Block):
-    """What we read of the object's metadata."""
+    """Metadata are the fields of the object's metadata that the operator reads."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -112,32 +112,32 @@ class Metadata(Block):
 
     @property
     def trusted_nodes(self) -> frozenset[str]:
-        """Nodes that a person vouches for; `*` are all."""
+        """Nodes that must not be avoided, by the annotation; `*` stands for all."""
         return frozenset(names.split_csv(self.annotations.get(names.TRUSTED_NODES, "")))
 
 
 class FlamingoDeployment(Block):
-    """A fleet of model servers of one checkpoint, behind one address."""
+    """FlamingoDeployment is a fleet of server pods that serve one model behind one address."""
 
     model_config = ConfigDict(extra="ignore")
 
     RULES = (
         Rule(
             cel=f"self.metadata.name.size() <= {names.MAX_NAME_CHARS}",
-            message=f"choose a name of at most {names.MAX_NAME_CHARS} characters: pods and"
-            " services are named after it",
+            message=f"metadata.name must have at most {names.MAX_NAME_CHARS} characters, because"
+            " pods and Services are named after it",
             holds=lambda self: len(self.metadata.name) <= names.MAX_NAME_CHARS,
         ),
         Rule(
             cel=f"self.metadata.name.matches('{names.NAME_PATTERN}')",
-            message="choose a name of lower-case letters, digits and dashes that begins with a"
-            " letter: a Service is named after it",
+            message="metadata.name must consist of lower-case letters, digits and dashes and must"
+            " begin with a letter, because a Service is named after it",
             holds=lambda self: names.is_name(self.metadata.name),
         ),
         Rule(
             cel=f"!self.metadata.name.endsWith('{names.SERVERS_SUFFIX}')",
-            message=f"choose a name that does not end in {names.SERVERS_SUFFIX}: another"
-            " deployment's Service of servers may be called so",
+            message=f"metadata.name must not end with {names.SERVERS_SUFFIX}, which is reserved for"
+            " the Service of another FlamingoDeployment's server pods",
             holds=lambda self: not self.metadata.name.endswith(names.SERVERS_SUFFIX),
         ),
     )
@@ -149,24 +149,24 @@ class FlamingoDeployment(Block):
 
 
 def parse(body: Mapping[str, Any]) -> FlamingoDeployment:
-    """Return the object in `body`, defaults filled in.
+    """Return the object in `body`, with defaults.
 
     Raises:
-        SpecError: lists every fault. Rules between fields are judged once each
-            field is right by itself, as the API server does it.
+        SpecError: lists every error. Rules between fields are evaluated once each
+            field is valid by itself, as the API server does it.
     """
     try:
         deployment = FlamingoDeployment.model_validate(dict(body))
     except ValidationError as error:
-        raise SpecError([_fault(fault) for fault in error.errors(include_url=False)]) from None
-    faults = list(violations(deployment))
-    if faults:
-        raise SpecError(faults)
+        raise SpecError([_message(one) for one in error.errors(include_url=False)]) from None
+    errors = list(violations(deployment))
+    if errors:
+        raise SpecError(errors)
     return deployment
 
 
-def _fault(fault: Any) -> str:
+def _message(error: Any) -> str:
     path = ""
-    for step in fault["loc"]:
+    for step in error["loc"]:
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return f"{path.removeprefix('.')}: {fault['msg'].removeprefix('Value error, ')}"
+    return f"{path.removeprefix('.')}: {error['msg'].removeprefix('Value error, ')}"

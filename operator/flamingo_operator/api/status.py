@@ -1,4 +1,4 @@
-"""What the operator saw, as types: the part of the status that others read.
+"""The status of a FlamingoDeployment, as the operator writes it.
 
 The scale subresource, `kubectl get` and `kubectl wait` read these fields.
 
@@ -22,118 +22,120 @@ Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
 class Condition(StatusBlock):
-    """A claim about the deployment, in Kubernetes' own form."""
+    """Condition describes one aspect of the state of the FlamingoDeployment."""
 
     type: Annotated[str, Field(max_length=316)]
-    """What is claimed, such as Ready."""
+    """type is the type of the condition, such as Ready."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it is so."""
+    """status is the status of the condition: True, False or Unknown."""
     reason: Annotated[
         str,
         Field(min_length=1, max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
     ]
-    """Why, in one CamelCase word."""
+    """reason is the reason for the status, as one CamelCase word."""
     message: Annotated[str, Field(max_length=32_768)]
-    """Why, in a sentence."""
+    """message is a human-readable explanation."""
     last_transition_time: Timestamp
-    """Since when."""
+    """lastTransitionTime is the time of the last change of status."""
     observed_generation: Generation | None = None
-    """The spec it speaks of."""
+    """observedGeneration is the metadata.generation that the condition is based on."""
 
 
 class FailureStatus(StatusBlock):
-    """Why some servers do not work."""
+    """FailureStatus is a cause for which server pods do not work."""
 
     reason: str
-    """The cause, in one CamelCase word."""
+    """reason is the cause, as one CamelCase word."""
     count: int
-    """Servers that have it."""
+    """count is the number of server pods with this cause."""
     sample_pod: str
-    """One of them."""
+    """samplePod is the name of one of these server pods."""
     message: str
-    """What was seen."""
+    """message is what was observed of that server pod."""
     hint: str
-    """What to do."""
+    """hint is what to do about it."""
     since: Timestamp | None = None
-    """Since when the first of them has it."""
+    """since is the time at which the first of these server pods failed."""
 
 
 class DrainStatus(StatusBlock):
-    """A server that finishes what it holds before it leaves."""
+    """DrainStatus is a server pod that finishes its requests before it is deleted."""
 
     pod: str
-    """Its pod."""
+    """pod is the name of the server pod."""
     deadline: Timestamp | None = None
-    """When it leaves at the latest."""
+    """deadline is the time at which the server pod is deleted at the latest."""
 
 
 class AvoidedNodeStatus(StatusBlock):
-    """A node that gets no more servers."""
+    """AvoidedNodeStatus is a node that no server pod of this FlamingoDeployment is placed on."""
 
     node: str
-    """Its name."""
+    """node is the name of the node."""
     reason: str
-    """Why, in one CamelCase word."""
+    """reason is the cause, as one CamelCase word."""
     message: str
-    """What was seen of a server there."""
+    """message is what was observed of a server pod on the node."""
     since: Timestamp
-    """Since when."""
+    """since is the time from which on the node is avoided."""
     boot_id: str | None = Field(default=None, alias="bootID")
-    """The node's own, at that time: with another it is avoided no more."""
+    """bootID is the boot ID that the node had at that time. After a reboot the node is no longer
+    avoided."""
 
 
 class PlanStatus(StatusBlock):
-    """What would be done, in mode Plan."""
+    """PlanStatus is what the operator would do, in mode Plan."""
 
     num_gpus: int
-    """GPUs that would be added; negative: set free."""
+    """numGpus is the number of GPUs that would be added or, if negative, released."""
     actions: Annotated[list[str], Field(max_length=100)]
-    """What would be done, in order."""
+    """actions are the actions that the operator would take, in order."""
 
 
 class Status(StatusBlock):
-    """What the operator saw."""
+    """status is the state of the FlamingoDeployment, as last observed by the operator."""
 
     observed_generation: Generation | None = None
-    """The spec this status speaks of."""
+    """observedGeneration is the metadata.generation that the status is based on."""
     replicas: int | None = None
-    """Servers that exist and are not leaving."""
+    """replicas is the number of server pods, without those that are draining or terminating."""
     ready_replicas: int | None = None
-    """Servers that answer."""
+    """readyReplicas is the number of ready server pods."""
     updated_replicas: int | None = None
-    """Servers of the newest revision."""
+    """updatedReplicas is the number of server pods of the update revision."""
     pending_replicas: int | None = None
-    """Servers that wait for a node."""
+    """pendingReplicas is the number of server pods that wait for a node."""
     loading_replicas: int | None = None
-    """Servers that fetch and load the model."""
+    """loadingReplicas is the number of server pods that download or load the model."""
     draining_replicas: int | None = None
-    """Servers that leave."""
+    """drainingReplicas is the number of server pods that are draining or terminating."""
     current_revision: str | None = None
-    """The pods' revision that last carried the load."""
+    """currentRevision is the last revision whose rollout completed."""
     update_revision: str | None = None
-    """The revision of this spec."""
+    """updateRevision is the revision of the spec."""
     selector: str | None = None
-    """Labels of the servers' pods, for the scale subresource."""
+    """selector is the label selector of the server pods, for the scale subresource."""
     url: str | None = None
-    """Where the deployment answers, inside the cluster."""
+    """url is the address of the API inside the cluster."""
     scaling: ScalingStatus | None = None
-    """What scaling aims at."""
+    """scaling is the state of scaling."""
     capacity: CapacityStatus | None = None
-    """What servers take, once it was measured; where there is a router."""
+    """capacity is the measured throughput of a server pod. It is unset until it was measured, and
+    without routers."""
     cold_start: ColdStartStatus | None = None
-    """How long servers took to become ready."""
+    """coldStart is how long server pods took to become ready."""
     cost: CostStatus | None = None
-    """What the servers cost, where spec.cost says it."""
+    """cost is what the server pods cost, if spec.cost is set."""
     failures: Annotated[list[FailureStatus], Field(max_length=32)] = Field(default_factory=list)
-    """Why servers do not work, and how many."""
+    """failures are the causes for which server pods do not work."""
     draining: Annotated[list[DrainStatus], Field(max_length=100)] = Field(default_factory=list)
-    """Servers that finish what they hold."""
+    """draining are the server pods that finish their requests before they are deleted."""
     avoided_nodes: Annotated[list[AvoidedNodeStatus], Field(max_length=16)] = Field(
         default_factory=list
     )
-    """Nodes that get no more servers, because GPUs of theirs failed."""
+    """avoidedNodes are the nodes that no server pod is placed on, because a GPU there failed."""
     plan: PlanStatus | None = None
-    """What would be done, in mode Plan."""
+    """plan is what the operator would do, in mode Plan."""
     conditions: Annotated[
         list[Condition],
         Field(
@@ -144,4 +146,4 @@ class Status(StatusBlock):
             },
         ),
     ] = Field(default_factory=list)
-    """Claims about it; Ready sums them up."""
+    """conditions describe the state of the FlamingoDeployment. Ready is the summary."""

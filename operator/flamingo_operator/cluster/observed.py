@@ -232,7 +232,7 @@ def parse_pod(raw: Object) -> Pod:
         drain_until_s=timestamps.parse_optional(annotations.get(names.DRAIN_UNTIL)),
         num_restarts=max((one.get("restartCount", 0) for one in containers), default=0),
         is_in_backoff=any(_waits_for(one) == "CrashLoopBackOff" for one in containers),
-        avoided_nodes=names.split_csv(annotations.get(names.AVOIDS, "")),
+        avoided_nodes=names.split_csv(annotations.get(names.AVOIDED_NODES, "")),
         start=cold_start.pod_phases(raw),
         diagnosis_json="" if ready.get("status") == "True" else _troubled(raw),
     )
@@ -250,9 +250,9 @@ def _troubled(raw: Object) -> str:
         {"name": container["name"], "image": container.get("image", "")}
         for container in raw["spec"]["containers"]
     ]
-    avoids = raw["metadata"].get("annotations", {}).get(names.AVOIDS)
+    avoids = raw["metadata"].get("annotations", {}).get(names.AVOIDED_NODES)
     if avoids:
-        metadata["annotations"] = {names.AVOIDS: avoids}
+        metadata["annotations"] = {names.AVOIDED_NODES: avoids}
     status = raw.get("status", {})
     return _text({"metadata": metadata, "spec": {"containers": containers}, "status": status})
 

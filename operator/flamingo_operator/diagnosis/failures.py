@@ -173,7 +173,7 @@ def _unplaced(sight: DiagnosisInputs) -> Failure | None:
 def _avoided(sight: DiagnosisInputs) -> str:
     """Return what is said of the nodes that the pod is kept from."""
     annotations = sight.pod.get("metadata", {}).get("annotations") or {}
-    avoided = ", ".join(names.split_csv(annotations.get(names.AVOIDS, "")))
+    avoided = ", ".join(names.split_csv(annotations.get(names.AVOIDED_NODES, "")))
     return f"; avoided, because a GPU there failed: {avoided}" if avoided else ""
 
 

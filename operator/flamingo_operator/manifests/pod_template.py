@@ -100,7 +100,7 @@ def build_pod(
     common.merge_metadata(metadata, data.get("metadata", {}))
     metadata["labels"] |= {names.REVISION_LABEL: revision.hash, names.SERVING_LABEL: "true"}
     if avoided:
-        common.merge_metadata(metadata, {"annotations": {names.AVOIDS: ",".join(avoided)}})
+        common.merge_metadata(metadata, {"annotations": {names.AVOIDED_NODES: ",".join(avoided)}})
     spec = _avoiding(data["spec"], avoided)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 

@@ -18,8 +18,8 @@ def test_a_good_deployment_is_read(case):
 def test_a_bad_deployment_is_refused_with_each_fault_named(case):
     with pytest.raises(SpecError) as refusal:
         spec.parse(case.body)
-    assert len(refusal.value.errors) == len(case.says)
-    for fault, said in zip(refusal.value.errors, case.says, strict=True):
+    assert len(refusal.value.errors) == len(case.errors)
+    for fault, said in zip(refusal.value.errors, case.errors, strict=True):
         assert said in fault
 
 
@@ -27,7 +27,7 @@ def test_a_bad_deployment_is_refused_with_each_fault_named(case):
 def test_a_fault_begins_with_its_path(case):
     with pytest.raises(SpecError) as refusal:
         spec.parse(case.body)
-    assert refusal.value.errors[0].startswith(f"{case.says[0]}: ")
+    assert refusal.value.errors[0].startswith(f"{case.errors[0]}: ")
 
 
 def test_what_is_not_given_has_a_default():

@@ -39,7 +39,7 @@ REAL = {
     "not-started": ("ProbeFailing", "killed: its startup probe failed"),
     "out-of-memory": ("OutOfMemory", "it used more memory than its limit"),
     "stuck": ("StuckTerminating", "finalizers hold it: example.com/hold"),
-    "usage": ("BadSettings", "exit status 2: A flag, variable or settings file is wrong"),
+    "usage": ("BadSettings", "exit status 2: A flag, an environment variable or the settings file"),
 }
 
 
