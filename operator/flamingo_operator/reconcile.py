@@ -201,7 +201,7 @@ class Reconciler:
         )
 
     async def _post_event(self, resource: Resource, event: Event) -> None:
-        """Post an event; failing to is no reason to fail a reconciliation that did its work."""
+        """Post an event; an error is only logged, since the reconciliation itself succeeded."""
         moment = timestamps.encode(self.now())
         about = {key: resource.metadata[key] for key in ("name", "namespace", "uid")}
         body = {

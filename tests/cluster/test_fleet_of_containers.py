@@ -54,7 +54,7 @@ def test_a_question_is_answered_through_the_service(fleet, clip):
 
 
 def test_the_plugin_says_how_the_fleet_does(fleet):
-    assert "music in audio: ready, AllReady" in fleet.plugin("status", "music")
+    assert "audio/music: Ready (AllReady)" in fleet.plugin("status", "music")
     rows = {row.split()[0]: row.split() for row in fleet.plugin("top", "music").splitlines()}
     for name in fleet.names():
         assert rows[name.removeprefix("music-")][1:3] == ["ready", "H200"]

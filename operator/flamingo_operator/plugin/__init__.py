@@ -1,1 +1,1 @@
-"""`kubectl flamingo`: what a fleet does, why it does not, and what a change would do."""
+"""`kubectl flamingo`: shows the state of fleets, why pods fail, and what a change would do."""

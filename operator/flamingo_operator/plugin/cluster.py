@@ -1,4 +1,4 @@
-"""The cluster, as the plugin asks it: one HTTP call a question, and one error a failure."""
+"""The API server, as the plugin uses it: one HTTP request for each method, one error type."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,127 +14,130 @@ Json: TypeAlias = dict[str, Any]
 
 TIMEOUT_S = 15
 API = f"/apis/{names.GROUP}/{names.VERSION}"
-MERGE = "application/merge-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 
 
 class PluginError(Exception):
-    """Why a command cannot be done, in a sentence for the person at the terminal."""
+    """Why a command failed, in one line for the user."""
 
 
-class NotFound(PluginError):
-    """There is no such object."""
+class NotFoundError(PluginError):
+    """The object does not exist."""
 
 
-class Unauthorized(PluginError):
-    """Who asks is not known."""
+class UnauthorizedError(PluginError):
+    """The credentials were rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One namespace of one cluster, seen with the user's own rights."""
+    """One namespace of one cluster, with the user's own permissions."""
 
     api: Any
     """The client library's ApiClient."""
     namespace: str
 
-    def deployment(self, name: str) -> Json:
+    def get_deployment(self, name: str) -> Json:
         """Return one FlamingoDeployment."""
-        return self._asked("GET", f"{self._resource}/{name}", what=f"FlamingoDeployment {name!r}")
+        return self._json("GET", f"{self._resource}/{name}", what=f"FlamingoDeployment {name!r}")
 
-    def deployments(self, *, is_everywhere: bool = False) -> list[Json]:
+    def list_deployments(self, *, all_namespaces: bool = False) -> list[Json]:
         """Return the FlamingoDeployments of the namespace, or of all."""
-        path = f"{API}/{names.PLURAL}" if is_everywhere else self._resource
-        return _items(self._asked("GET", path, what="FlamingoDeployments"))
+        path = f"{API}/{names.PLURAL}" if all_namespaces else self._resource
+        return _items(self._json("GET", path, what="FlamingoDeployments"))
 
-    def pods(self, deployment: str) -> list[Json]:
-        """Return the servers' pods, by name."""
+    def list_server_pods(self, deployment: str) -> list[Json]:
+        """Return a deployment's server pods, sorted by name."""
         query = {"labelSelector": names.selector_string(deployment, "server")}
-        found = _items(self._asked("GET", f"{self._core}/pods", query=query, what="pods"))
-        return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
+        pods = _items(self._json("GET", f"{self._core}/pods", query=query, what="pods"))
+        return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
-    def pod(self, name: str) -> Json:
+    def get_pod(self, name: str) -> Json:
         """Return one pod."""
-        return self._asked("GET", f"{self._core}/pods/{name}", what=f"pod {name!r}")
+        return self._json("GET", f"{self._core}/pods/{name}", what=f"pod {name!r}")
 
-    def warnings(self) -> list[Json]:
-        """Return the namespace's warnings about pods."""
+    def list_pod_warnings(self) -> list[Json]:
+        """Return the namespace's warning events about pods."""
         query = {"fieldSelector": "type=Warning,involvedObject.kind=Pod"}
-        return _items(self._asked("GET", f"{self._core}/events", query=query, what="events"))
+        return _items(self._json("GET", f"{self._core}/events", query=query, what="events"))
 
-    def node(self, name: str) -> Json:
+    def get_node(self, name: str) -> Json:
         """Return one node."""
-        return self._asked("GET", f"/api/v1/nodes/{name}", what=f"node {name!r}")
+        return self._json("GET", f"/api/v1/nodes/{name}", what=f"node {name!r}")
 
-    def stats(self, pod: str, port: int, key: str | None) -> Json:
-        """Return a pod's load report, asked through the API server; `key` opens a pod with keys."""
+    def pod_stats(self, pod: str, port: int, key: str | None) -> Json:
+        """Return a pod's load report, through the API server.
+
+        With `key` the request goes through a port-forward, which passes the key to the pod.
+        """
         what = f"the load of {pod}"
         try:
             if key:
-                place = port_forward.PodPort(self.namespace, pod, port)
-                return _parsed(port_forward.get(self.api, place, "/stats", key), what)
-            return self._asked("GET", f"{self._core}/pods/{pod}:{port}/proxy/stats", what=what)
-        except Unauthorized:  # to the pod: the API server has let us this far
-            told = "it asks for a key; let FLAMINGO_API_KEY be one that may observe"
-            raise PluginError(told) from None
+                target = port_forward.PodPort(self.namespace, pod, port)
+                return _parse(port_forward.get(self.api, target, "/stats", key), what)
+            return self._json("GET", f"{self._core}/pods/{pod}:{port}/proxy/stats", what=what)
+        except UnauthorizedError:  # by the pod: the API server itself let us through
+            message = "the pod requires an API key; set FLAMINGO_API_KEY to a key that may observe"
+            raise PluginError(message) from None
         except port_forward.PortForwardError as error:
             raise PluginError(str(error)) from None
 
-    def made_for(self, deployment: str, kind: Kind) -> list[Json] | None:
-        """Return a deployment's objects of one kind; None where the cluster has no such kind."""
+    def list_owned(self, deployment: str, kind: Kind) -> list[Json] | None:
+        """Return a deployment's objects of one kind; None if the cluster lacks the kind."""
         query = {"labelSelector": f"{names.DEPLOYMENT_LABEL}={deployment}"}
         try:
             path = kind.path(self.namespace)
-            return _items(self._asked("GET", path, query=query, what=kind.plural))
+            return _items(self._json("GET", path, query=query, what=kind.plural))
         except PluginError:
             if kind == kinds.POD_MONITOR:
                 return None
             raise
 
-    def nodes(self) -> list[Json]:
-        """Return the nodes; none where one may not see them."""
+    def list_nodes(self) -> list[Json]:
+        """Return the nodes; none without permission to list them."""
         try:
-            return _items(self._asked("GET", "/api/v1/nodes", what="nodes"))
+            return _items(self._json("GET", "/api/v1/nodes", what="nodes"))
         except PluginError:
             return []
 
-    def log(self, pod: str, *, tail: int, is_previous: bool = False) -> str:
+    def pod_log(self, pod: str, *, tail: int, is_previous: bool = False) -> str:
         """Return the last lines of a pod's log."""
         query = {"tailLines": str(tail), "previous": "true" if is_previous else "false"}
         path = f"{self._core}/pods/{pod}/log"
         return self._text("GET", path, query=query, what=f"the log of {pod}")
 
-    def followed(self, pod: str, *, tail: int) -> Iterator[str]:
+    def follow_log(self, pod: str, *, tail: int) -> Iterator[str]:
         """Yield a pod's last lines and each new one, until its container ends."""
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - comes with the client library
 
         query = {"tailLines": str(tail), "follow": "true"}
         path, what = f"{self._core}/pods/{pod}/log", f"the log of {pod}"
-        response = self._response("GET", path, query=query, what=what, is_endless=True)
+        response = self._response("GET", path, query=query, what=what, is_stream=True)
         rest = b""
         try:
             for part in response.response.stream():
                 *lines, rest = (rest + part).split(b"\n")
                 yield from (line.decode("utf-8", "replace") for line in lines)
         except HTTPError as error:
-            raise PluginError(f"{what} broke off: {_cause(error)}") from None
+            raise PluginError(f"{what} was interrupted: {_cause(error)}") from None
         if rest:
             yield rest.decode("utf-8", "replace")
 
-    def tried(self, body: Json, before: Json | None) -> Json:
-        """Return what would be stored if `body` took the place of `before`; store nothing."""
+    def dry_run(self, body: Json, stored: Json | None) -> Json:
+        """Return what would be stored if `body` replaced `stored`, without storing it."""
         name, query = body["metadata"]["name"], {"dryRun": "All"}
         what = f"FlamingoDeployment {name!r}"
-        if before is None:
-            return self._asked("POST", self._resource, query=query, body=body, what=what)
-        seen = before["metadata"]["resourceVersion"]
-        body = {**body, "metadata": {**body["metadata"], "resourceVersion": seen}}
-        return self._asked("PUT", f"{self._resource}/{name}", query=query, body=body, what=what)
+        if stored is None:
+            return self._json("POST", self._resource, query=query, body=body, what=what)
+        version = stored["metadata"]["resourceVersion"]
+        body = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+        return self._json("PUT", f"{self._resource}/{name}", query=query, body=body, what=what)
 
-    def annotate(self, pod: str, annotations: Mapping[str, str | None]) -> None:
+    def annotate_pod(self, pod: str, annotations: Mapping[str, str | None]) -> None:
         """Set a pod's annotations; None removes one."""
         body = {"metadata": {"annotations": dict(annotations)}}
         path = f"{self._core}/pods/{pod}"
-        self._asked("PATCH", path, body=body, kind=MERGE, what=f"pod {pod!r}")
+        self._json("PATCH", path, body=body, content_type=MERGE_PATCH, what=f"pod {pod!r}")
 
     @property
     def _core(self) -> str:
@@ -144,11 +147,11 @@ class Cluster:
     def _resource(self) -> str:
         return f"{API}/namespaces/{self.namespace}/{names.PLURAL}"
 
-    def _asked(self, method: str, path: str, **more: Any) -> Json:
-        return _parsed(self._text(method, path, **more), more["what"])
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        return _parse(self._text(method, path, **options), options["what"])
 
-    def _text(self, method: str, path: str, **more: Any) -> str:
-        text: bytes = self._response(method, path, **more).read()
+    def _text(self, method: str, path: str, **options: Any) -> str:
+        text: bytes = self._response(method, path, **options).read()
         return text.decode("utf-8", "replace")
 
     def _response(  # noqa: PLR0913 - the one place where a request is put together
@@ -159,8 +162,8 @@ class Cluster:
         what: str,
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
-        kind: str = "application/json",
-        is_endless: bool = False,
+        content_type: str = "application/json",
+        is_stream: bool = False,
     ) -> Any:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - comes with the client library
 
@@ -168,21 +171,22 @@ class Cluster:
             method=method,
             resource_path=path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json, */*", "Content-Type": kind},
+            header_params={"Accept": "application/json, */*", "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )
-        patience = (TIMEOUT_S, None) if is_endless else TIMEOUT_S
+        timeout = (TIMEOUT_S, None) if is_stream else TIMEOUT_S
         try:
-            response = self.api.call_api(*params, _request_timeout=patience)
-            if response.status < 400 and is_endless:  # noqa: PLR2004 - HTTP's own line
+            response = self.api.call_api(*params, _request_timeout=timeout)
+            if response.status < 400 and is_stream:  # noqa: PLR2004
                 return response
             text = response.read().decode("utf-8", "replace")
         except HTTPError as error:
             host = self.api.configuration.host
-            raise PluginError(f"no cluster answers at {host}: {_cause(error)}") from None
+            message = f"cannot reach the API server at {host}: {_cause(error)}"
+            raise PluginError(message) from None
         if response.status >= 400:  # noqa: PLR2004
-            raise _refusal(response.status, text, f"{what} in namespace {self.namespace!r}")
+            raise _to_error(response.status, text, f"{what} in namespace {self.namespace!r}")
         return response
 
 
@@ -196,51 +200,53 @@ def connect(kubeconfig: str | None, context: str | None, namespace: str | None) 
         from kubernetes import client, config  # noqa: PLC0415 - 0.7 s that --help need not wait
     except ImportError:
         raise PluginError(
-            "the Kubernetes client is not installed: pip install 'flamingo-fleet[operator]'"
+            "the Kubernetes client library is not installed; run:"
+            " pip install 'flamingo-fleet[operator]'"
         ) from None
     try:
         settings = client.Configuration(retries=0)
         config.load_kube_config(kubeconfig, context, settings)  # type: ignore[no-untyped-call]
         contexts, active = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError, TypeError) as error:
-        raise PluginError(f"no usable kubeconfig: {error}") from None
+        raise PluginError(f"cannot load the kubeconfig: {error}") from None
     chosen = next((one for one in contexts if one["name"] == context), active)
     used = namespace or chosen["context"].get("namespace") or "default"
     return Cluster(client.ApiClient(settings), used)
 
 
-def _parsed(text: str | bytes, what: str) -> Json:
+def _parse(text: str | bytes, what: str) -> Json:
     try:
-        found: Json = json.loads(text)
+        parsed: Json = json.loads(text)
     except ValueError:
-        raise PluginError(f"no JSON came for {what}") from None
-    return found
+        raise PluginError(f"the response for {what} is not valid JSON") from None
+    return parsed
 
 
 def _items(body: Json) -> list[Json]:
-    found: list[Json] = body.get("items") or []
-    return found
+    items: list[Json] = body.get("items") or []
+    return items
 
 
 def _cause(error: BaseException) -> str:
     return str(getattr(error, "reason", None) or error).partition(": ")[2] or type(error).__name__
 
 
-def _refusal(status: int, text: str, what: str) -> PluginError:
+def _to_error(status: int, text: str, what: str) -> PluginError:
+    """Return the error for a failed response; `what` names the object."""
     try:
-        told: Json = json.loads(text)
+        body: Json = json.loads(text)
     except ValueError:
-        told = {}
-    message = str(told.get("message") or text).strip()
+        body = {}
+    message = str(body.get("message") or text).strip()
     if status == 401:  # noqa: PLR2004
-        return Unauthorized("the cluster does not know you: log in again")
+        return UnauthorizedError("the API server rejected your credentials; log in again")
     if status == 403:  # noqa: PLR2004
-        return PluginError(f"you may not do that: {message}")
-    if status == 404 and not told.get("details", {}).get("name"):  # noqa: PLR2004
+        return PluginError(f"forbidden: {message}")
+    if status == 404 and not body.get("details", {}).get("name"):  # noqa: PLR2004
         return PluginError(
-            f"the cluster has no {names.PLURAL}.{names.GROUP}: install the operator's chart, or"
-            " kubectl apply --server-side -f crds/"
+            f"the cluster does not have the CustomResourceDefinition {names.CRD}; install the"
+            " operator's chart, or run: kubectl apply --server-side -f crds/"
         )
     if status == 404:  # noqa: PLR2004
-        return NotFound(f"there is no {what}")
+        return NotFoundError(f"{what} not found")
     return PluginError(message or f"{what}: HTTP status {status}")

@@ -1,20 +1,20 @@
-"""What there is, and a changed spec → what the operator would do next.
+"""What the operator would do next, if a spec were applied.
 
-It asks the operator's own `decide`, once for the deployment as it would be. What
-cannot be seen from outside, the routers' demand, is left as the status has it.
+It calls the operator's own `decide` on the objects in the cluster. The routers' demand
+cannot be seen from here, so the desired replicas are those in the status.
 
 Pure.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from flamingo_operator.api import names
 from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.cluster import kinds, observed
 from flamingo_operator.cluster.actions import Apply
-from flamingo_operator.cluster.observed import Observed
+from flamingo_operator.cluster.observed import Observed, Revision
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.decide import Decision, decide
 from flamingo_operator.manifests.common import Release
@@ -25,45 +25,52 @@ from flamingo_operator.scaling.replicas import DemandAndCapacity, desired_replic
 Json: TypeAlias = Mapping[str, Any]
 
 
-def actions(
-    deployment: FlamingoDeployment,
-    status: Json,
-    there: Mapping[str, Iterable[Json]],
-    nodes: Iterable[Json],
-    now_s: float,
+@dataclass(frozen=True, slots=True)
+class ClusterObjects:
+    """The objects that exist."""
+
+    owned: Mapping[str, Sequence[Json]]
+    """The deployment's, by kind."""
+    nodes: Iterable[Json] = ()
+
+
+def next_actions(
+    deployment: FlamingoDeployment, status: Json, objects: ClusterObjects, now_s: float
 ) -> list[str]:
-    """Return what the operator's next pass would do; `there` has the objects by kind."""
-    raws = {kind: list(items) for kind, items in there.items()}
-    seen = _observed(deployment, raws, nodes)
+    """Return what the operator's next reconciliations would do, one line for each action."""
+    seen = _observe(deployment, objects)
     seen = replace(seen, avoided=node_avoidance.from_status(status))
-    decision = _decided(deployment, status, seen, _release(deployment, raws), now_s)
-    made = [one for one in decision.actions if isinstance(one, Apply) and decision.target is None]
-    new = [one.manifest for one in made if one.manifest["kind"] == kinds.REVISION.name]
-    if not new:
-        return [str(one) for one in decision.actions]
-    # The pass after the one that writes the new revision down is the one that makes pods.
-    known = (*seen.revisions, *(_as_stored(one) for one in new))
-    after = replace(seen, revisions=known)
-    more = _decided(deployment, status, after, _release(deployment, raws), now_s)
-    told = [str(one) for one in decision.actions]
-    return told + [text for one in more.actions if (text := str(one)) not in told]
+    release = _release(deployment, objects.owned)
+    decision = _decide(deployment, status, seen, release, now_s)
+    actions = [str(one) for one in decision.actions]
+    new_revisions = tuple(_new_revisions(decision))
+    if not new_revisions:
+        return actions
+    # The reconciliation after the one that creates the revision creates the pods.
+    after = replace(seen, revisions=(*seen.revisions, *new_revisions))
+    more = _decide(deployment, status, after, release, now_s)
+    return actions + [text for one in more.actions if (text := str(one)) not in actions]
 
 
-def _as_stored(manifest: Json) -> observed.Revision:
-    metadata = {**manifest["metadata"], "uid": "new", "resourceVersion": "0"}
-    return observed.parse_revision({**manifest, "metadata": metadata})
+def _new_revisions(decision: Decision) -> Iterable[Revision]:
+    """Yield the revisions that the decision creates, as they will be stored."""
+    if decision.target is not None:
+        return
+    for action in decision.actions:
+        if isinstance(action, Apply) and action.manifest["kind"] == kinds.REVISION.name:
+            stored = {"uid": "new", "resourceVersion": "0"}
+            metadata = {**action.manifest["metadata"], **stored}
+            yield observed.parse_revision({**action.manifest, "metadata": metadata})
 
 
-def _observed(
-    deployment: FlamingoDeployment, raws: Mapping[str, list[Json]], nodes: Iterable[Json]
-) -> Observed:
+def _observe(deployment: FlamingoDeployment, objects: ClusterObjects) -> Observed:
     store = Store(changed=_ignore)
-    for kind, items in raws.items():
+    for kind, items in objects.owned.items():
         for raw in items:
             store.put(raw, kind)
-    for raw in nodes:
+    for raw in objects.nodes:
         store.put_node(observed.parse_node(raw))
-    store.has_pod_monitors = kinds.POD_MONITOR.name in raws
+    store.has_pod_monitors = kinds.POD_MONITOR.name in objects.owned
     metadata = deployment.metadata
     return store.observed(
         names.deployment_key(metadata.namespace, metadata.name), metadata.uid or ""
@@ -71,25 +78,24 @@ def _observed(
 
 
 def _ignore(key: str) -> None:
-    """Nobody waits for the turn of `key`: there is one look."""
+    """Enqueue nothing: there is one observation."""
     del key
 
 
-def _decided(
+def _decide(
     deployment: FlamingoDeployment, status: Json, seen: Observed, release: Release, now_s: float
 ) -> Decision:
-    servers = PodCounts(sum(pod.is_active and pod.is_ready for pod in seen.pods))
-    desired = desired_replicas(
-        deployment.spec, DemandAndCapacity(), from_status(status), servers, now_s
-    )
+    pods = PodCounts(sum(pod.is_active and pod.is_ready for pod in seen.pods))
+    state = from_status(status)
+    desired = desired_replicas(deployment.spec, DemandAndCapacity(), state, pods, now_s)
     return decide(deployment, seen, release, desired, now_s)
 
 
-def _release(deployment: FlamingoDeployment, raws: Mapping[str, list[Json]]) -> Release:
-    """Return what the running operator brings along, as its objects show it."""
+def _release(deployment: FlamingoDeployment, owned: Mapping[str, Sequence[Json]]) -> Release:
+    """Return the images and the namespace of the running operator, as its objects show them."""
     name = deployment.metadata.name
-    router = _named(raws, "Deployment", names.router(name))
-    policy = _named(raws, "NetworkPolicy", names.servers_service(name))
+    router = _find(owned, "Deployment", names.router(name))
+    policy = _find(owned, "NetworkPolicy", names.servers_service(name))
     image = "default"
     if router is not None:
         image = router["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -100,6 +106,5 @@ def _release(deployment: FlamingoDeployment, raws: Mapping[str, list[Json]]) -> 
     return Release(server_image="default", router_image=image, operator_namespace=namespace)
 
 
-def _named(raws: Mapping[str, list[Json]], kind: str, name: str) -> Json | None:
-    found = (one for one in raws.get(kind, ()) if one["metadata"]["name"] == name)
-    return next(found, None)
+def _find(owned: Mapping[str, Sequence[Json]], kind: str, name: str) -> Json | None:
+    return next((one for one in owned.get(kind, ()) if one["metadata"]["name"] == name), None)

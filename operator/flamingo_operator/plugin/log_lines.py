@@ -1,4 +1,4 @@
-"""A pod's JSON log lines → lines for people.
+"""Formats the pods' JSON log lines for a terminal.
 
 Pure.
 """
@@ -16,10 +16,11 @@ STYLES: Mapping[str, str] = {
     "error": "red",
     "critical": "bold red",
 }
-OWN = frozenset({"timestamp", "level", "event", "service", "exception", "logger"})
+SPECIAL_KEYS = frozenset({"timestamp", "level", "event", "service", "exception", "logger"})
+"""Keys that are not shown as key=value."""
 
 
-def merged(logs: Mapping[str, str]) -> Iterator[tuple[str, Text]]:
+def merge_by_time(logs: Mapping[str, str]) -> Iterator[tuple[str, Text]]:
     """Yield each line of several pods' logs with its pod's name, in the order of their times.
 
     A line without a time, such as a traceback's, stays behind the one before it.
@@ -28,41 +29,44 @@ def merged(logs: Mapping[str, str]) -> Iterator[tuple[str, Text]]:
     for pod, log in logs.items():
         last = ""
         for line in log.splitlines():
-            facts = _facts(line)
-            last = str(facts.get("timestamp") or last)
-            lines.append((last, pod, readable(line, facts)))
+            fields = _parse(line)
+            last = str(fields.get("timestamp") or last)
+            lines.append((last, pod, format_line(line, fields)))
     for _, pod, text in sorted(lines, key=lambda line: line[0]):
         yield pod, text
 
 
-def readable(line: str, facts: Mapping[str, Any] | None = None) -> Text:
-    """Return a line as a person reads it: time of day, level, what happened, its facts."""
-    facts = _facts(line) if facts is None else facts
-    if "event" not in facts:
+def format_line(line: str, fields: Mapping[str, Any] | None = None) -> Text:
+    """Return a line as time of day, level, event and key=value pairs.
+
+    A line that is not JSON with an event is returned as it is. `fields` is the parsed line.
+    """
+    fields = _parse(line) if fields is None else fields
+    if "event" not in fields:
         return Text(line)
-    level = str(facts.get("level", ""))
-    clock = str(facts.get("timestamp", "")).partition("T")[2][:8]
+    level = str(fields.get("level", ""))
+    clock = str(fields.get("timestamp", "")).partition("T")[2][:8]
     text = Text.assemble(
         (f"{clock} ", "dim"),
         (f"{level:<8}", STYLES.get(level, "")),
-        (str(facts["event"]), "bold"),
+        (str(fields["event"]), "bold"),
     )
-    for name, value in _others(facts.items()):
+    for name, value in _pairs(fields.items()):
         text.append(f" {name}=", style="cyan").append(value)
-    if facts.get("exception"):
-        text.append(f"\n{facts['exception']}", style="red")
+    if fields.get("exception"):
+        text.append(f"\n{fields['exception']}", style="red")
     return text
 
 
-def _others(facts: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
-    for name, value in facts:
-        if name not in OWN:
+def _pairs(fields: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, value in fields:
+        if name not in SPECIAL_KEYS:
             yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _facts(line: str) -> Mapping[str, Any]:
+def _parse(line: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(line)
+        parsed = json.loads(line)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}

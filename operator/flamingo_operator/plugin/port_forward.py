@@ -1,6 +1,6 @@
-"""Ask a pod through a tunnel, as `kubectl port-forward` makes one.
+"""An HTTP request to a pod through a port-forward, as `kubectl port-forward` opens one.
 
-The API server's own way into a pod, its proxy, keeps the header with the key.
+The API server's proxy subresource would strip the Authorization header.
 """
 
 import threading
@@ -12,7 +12,7 @@ TIMEOUT_S = 15
 
 
 class PortForwardError(Exception):
-    """Why no answer came."""
+    """Why the request failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,41 +31,41 @@ class _PortForwardConnection(HTTPConnection):
 
 
 def get(api: Any, port: PodPort, path: str, key: str) -> bytes:
-    """Return what is answered to whoever has `key`; `api` is the client library's ApiClient.
+    """Return the response body to a request with `key`; `api` is the client's ApiClient.
 
     Raises:
-        PortForwardError: there is no way in, or the answer is no success.
+        PortForwardError: the port cannot be reached, or the response is not a success.
     """
     from kubernetes import client, stream  # noqa: PLC0415 - 0.7 s that --help need not wait
 
-    # The library's thread falls over a port that nobody listens on; we say it in a line.
+    # The library's thread would print a traceback for a closed port; we raise instead.
     threading.excepthook = lambda _: None
-    ask = client.CoreV1Api(api).connect_get_namespaced_pod_portforward
+    connect = client.CoreV1Api(api).connect_get_namespaced_pod_portforward
     try:
-        tunnel = stream.portforward(ask, port.pod, port.namespace, ports=str(port.number))
+        forward = stream.portforward(connect, port.pod, port.namespace, ports=str(port.number))
     except client.ApiException as error:
         raise PortForwardError(str(error.reason)) from None
     try:
-        return _answer(tunnel.socket(port.number), path, key)
+        return _response_body(forward.socket(port.number), path, key)
     except (HTTPException, OSError) as error:
-        told = tunnel.error(port.number) or str(error) or type(error).__name__
-        if "connection refused" in told:  # after a long way there, and for each kind of address
-            told = f"nobody listens on port {port.number}"
-        raise PortForwardError(told.strip()) from None
+        message = forward.error(port.number) or str(error) or type(error).__name__
+        if "connection refused" in message:  # follows a long prefix, once for each address family
+            message = f"connection to port {port.number} refused"
+        raise PortForwardError(message.strip()) from None
     finally:
-        tunnel.close()
+        forward.close()
 
 
-def _answer(socket: Any, path: str, key: str) -> bytes:
+def _response_body(socket: Any, path: str, key: str) -> bytes:
     socket.settimeout(TIMEOUT_S)
     connection = _PortForwardConnection(socket)
     connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
     response = connection.getresponse()
-    text = response.read()
+    body = response.read()
     if response.status in {401, 403}:
         raise PortForwardError(
-            "it does not take the key of FLAMINGO_API_KEY: one that may observe?"
+            "the pod rejected the key in FLAMINGO_API_KEY; use a key that may observe"
         )
     if response.status != 200:  # noqa: PLR2004
-        raise PortForwardError(f"it answers with status {response.status}")
-    return text
+        raise PortForwardError(f"the pod answered with HTTP status {response.status}")
+    return body

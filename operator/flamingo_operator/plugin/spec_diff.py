@@ -1,4 +1,4 @@
-"""Two specs → what changes, field by field, and what that does to the servers.
+"""The difference between two specs, field by field, and what it does to the server pods.
 
 Pure.
 """
@@ -14,63 +14,64 @@ from flamingo_operator.manifests import pod_template
 
 Json: TypeAlias = Mapping[str, Any]
 
-REPLACING = frozenset(map(to_camel, pod_template.TEMPLATE_FIELDS))
-"""Parts of the spec that a running pod cannot take on."""
-SPARED = ("cache.preload", "auth.observeKeySecretRef")
-"""What of them no pod's template has."""
+REPLACING_BLOCKS = frozenset(map(to_camel, pod_template.TEMPLATE_FIELDS))
+"""Blocks of the spec that are part of the pod template: a change of one replaces the pods."""
+EXEMPT_FIELDS = ("cache.preload", "auth.observeKeySecretRef")
+"""Fields in those blocks that are not in the pod template."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field: its path, and its two values as JSON; empty where it is not there."""
+    """One field: its path, and its two values as JSON; empty where it is not set."""
 
     path: str
     before: str
     after: str
 
 
-def changes(before: Json, after: Json) -> list[FieldChange]:
-    """Return what differs, in the order of the fields' paths."""
-    return sorted(_differing("", before, after), key=lambda change: change.path)
+def field_changes(before: Json, after: Json) -> list[FieldChange]:
+    """Return the fields that differ, sorted by path."""
+    return sorted(_differences("", before, after), key=lambda change: change.path)
 
 
-def _differing(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
+def _differences(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in {*before, *after}:
-            yield from _differing(f"{path}.{name}", before.get(name), after.get(name))
+            yield from _differences(f"{path}.{name}", before.get(name), after.get(name))
     elif before != after:
-        yield FieldChange(path.removeprefix("."), _told(before), _told(after))
+        yield FieldChange(path.removeprefix("."), _as_json(before), _as_json(after))
 
 
-def _told(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def effects(before: Json | None, after: Json, found: list[FieldChange]) -> Iterator[str]:
-    """Yield what the changes do, in sentences."""
-    fewest, most = _servers(after)
+def describe_effects(before: Json | None, after: Json, changes: list[FieldChange]) -> Iterator[str]:
+    """Yield what the changes do, one line each; `before` is None for a new deployment."""
+    limits = _replica_range(after)
     if before is None:
-        yield f"makes a fleet of {_span(fewest, most)} GPUs"
+        yield f"creates a fleet of {_range_text(*limits)} GPUs"
         return
-    if not found:
-        yield "nothing changes"
+    if not changes:
+        yield "no changes"
         return
-    shaping = (change for change in found if not change.path.startswith(SPARED))
-    replacing = sorted({_top(change) for change in shaping} & REPLACING)
-    if replacing:
+    in_template = (change for change in changes if not change.path.startswith(EXEMPT_FIELDS))
+    blocks = sorted({_block(change) for change in in_template} & REPLACING_BLOCKS)
+    if blocks:
         strategy = after.get("rollout", {}).get("strategy", "Auto")
-        yield f"replaces every server, by rollout strategy {strategy}: {', '.join(replacing)}"
+        yield f"replaces all server pods (rollout strategy {strategy}): {', '.join(blocks)} changes"
     else:
-        yield "replaces no server"
-    if (fewest, most) != _servers(before):
-        yield f"GPUs: {_span(*_servers(before))} → {_span(fewest, most)}"
+        yield "replaces no server pods"
+    if limits != _replica_range(before):
+        yield f"GPUs: {_range_text(*_replica_range(before))} → {_range_text(*limits)}"
 
 
-def _top(change: FieldChange) -> str:
+def _block(change: FieldChange) -> str:
     return change.path.partition(".")[0]
 
 
-def _servers(spec: Json) -> tuple[int, int]:
+def _replica_range(spec: Json) -> tuple[int, int]:
+    """Return the minimum and maximum number of replicas."""
     scaling = spec.get("scaling") or {}
     if spec.get("suspend"):
         return 0, 0
@@ -80,5 +81,5 @@ def _servers(spec: Json) -> tuple[int, int]:
     return replicas, replicas
 
 
-def _span(fewest: int, most: int) -> str:
-    return str(most) if fewest == most else f"{fewest} to {most}"
+def _range_text(minimum: int, maximum: int) -> str:
+    return str(maximum) if minimum == maximum else f"{minimum} to {maximum}"

@@ -1,4 +1,4 @@
-"""What the cluster said → what a terminal of 80 columns shows.
+"""What the commands print, for a terminal of 80 columns.
 
 Pure.
 """
@@ -23,7 +23,7 @@ Json: TypeAlias = Mapping[str, Any]
 MAX_ACTIONS = 20
 PHASES = {
     "scheduleSeconds": "schedule",
-    "imagePullSeconds": "image",
+    "imagePullSeconds": "image pull",
     "fetchSeconds": "fetch",
     "loadSeconds": "load",
     "warmupSeconds": "warm-up",
@@ -33,141 +33,151 @@ UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 @dataclass(frozen=True, slots=True)
 class ServerRow:
-    """A pod, and what could be learned about it."""
+    """A server pod, and what is known about it."""
 
     pod: Json
     load: LoadReport | None = None
     gpu: str = "-"
 
 
-def age(moment: str | None, *, now_s: float) -> str:
-    """Return how long ago a moment was, in its largest unit, as kubectl does."""
-    if not moment:
+def age(timestamp: str | None, *, now_s: float) -> str:
+    """Return how long ago a time was, in its largest unit, as kubectl does."""
+    if not timestamp:
         return "-"
-    seconds = max(0, int(now_s - timestamps.parse(moment)))
+    seconds = max(0, int(now_s - timestamps.parse(timestamp)))
     size, unit = next((one for one in UNITS if seconds >= 2 * one[0]), UNITS[-1])
     return f"{seconds // size}{unit}"
 
 
-def overview(deployments: Sequence[Json], *, now_s: float, is_everywhere: bool = False) -> Table:
+def overview(
+    deployments: Sequence[Json], *, now_s: float, all_namespaces: bool = False
+) -> RenderableType:
     """Return one row for each deployment."""
-    where = ("namespace",) if is_everywhere else ()
-    table = _table(*where, "name", "ready", "reason", "up", "want", "age", "model")
+    namespace = ("namespace",) if all_namespaces else ()
+    table = _table(*namespace, "name", "status", "reason", "ready", "desired", "age", "model")
     for one in deployments:
         status = one.get("status") or {}
         ready = _condition(status, "Ready")
         table.add_row(
-            *(one["metadata"][column] for column in where),
+            *(one["metadata"][column] for column in namespace),
             one["metadata"]["name"],
-            _verdict(ready),
+            Text(_summary(ready), _style(ready)),
             str(ready.get("reason", "-")),
             str(status.get("readyReplicas", "-")),
-            str(_wanted(one)),
+            str(_desired(one)),
             age(one["metadata"].get("creationTimestamp"), now_s=now_s),
             str(one["spec"]["model"]["id"]),
         )
     return table
 
 
+def _summary(ready: Json) -> str:
+    """Return the condition Ready in one word, as `kubectl get nodes` does."""
+    return {"True": "Ready", "False": "NotReady"}.get(ready.get("status", ""), "Unknown")
+
+
 def status(
     deployment: Json, pods: Sequence[Json], failures: Sequence[FailureCount], *, now_s: float
 ) -> RenderableType:
-    """Return all about one deployment: what it is, what it claims, what fails and what to do."""
-    told = deployment.get("status") or {}
+    """Return the details of one deployment, why its pods fail, and what to do about it."""
+    reported = deployment.get("status") or {}
     parts: list[RenderableType] = [_heading(deployment), _facts(deployment, pods, now_s)]
-    if told.get("conditions"):
-        parts += [Text(), _conditions(told["conditions"], now_s)]
+    if reported.get("conditions"):
+        parts += [Text(), _conditions(reported["conditions"], now_s)]
     if failures:
-        parts += [Text(), Text("what fails", "bold"), *_failures(failures, now_s)]
-    if told.get("avoidedNodes"):
-        parts += [Text(), Text("nodes that get no more servers", "bold"), *_avoided(told, now_s)]
-    if not told:
-        parts += [Text(), Text("no status yet: does the operator run?", "yellow")]
+        parts += [Text(), Text("Failures", "bold"), *_failures(failures, now_s)]
+    if reported.get("avoidedNodes"):
+        nodes = _avoided_nodes(reported["avoidedNodes"], now_s)
+        parts += [Text(), Text("Avoided nodes", "bold"), *nodes]
+    if not reported:
+        parts += [Text(), Text("No status reported yet; is the operator running?", "yellow")]
     return Group(*parts)
 
 
 def _heading(deployment: Json) -> Text:
     ready = _condition(deployment.get("status") or {}, "Ready")
     name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
-    text = Text.assemble((name, "bold"), f" in {namespace}: ")
-    if not ready:
-        return text.append("not judged yet", "yellow")
-    text.append("ready" if ready["status"] == "True" else "not ready", _style(ready))
-    return text.append(f", {ready['reason']}")
+    text = Text.assemble(f"{namespace}/", (name, "bold"), ": ")
+    text.append(_summary(ready), _style(ready))
+    return text.append(f" ({ready['reason']})") if ready else text
 
 
 def _facts(deployment: Json, pods: Sequence[Json], now_s: float) -> Table:
-    spec, told = deployment["spec"], deployment.get("status") or {}
+    spec, reported = deployment["spec"], deployment.get("status") or {}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan")
     table.add_column(overflow="fold")
-    table.add_row("model", str(spec["model"]["id"]))
-    if told.get("url"):
-        table.add_row("url", str(told["url"]))
-    table.add_row("servers", _servers(deployment, pods))
-    table.add_row("scaling", _scaling(spec, told))
-    for what, text in _figures(told, now_s):
-        table.add_row(what, text)
+    table.add_row("Model", str(spec["model"]["id"]))
+    if reported.get("url"):
+        table.add_row("URL", str(reported["url"]))
+    table.add_row("Server pods", _pod_counts(deployment, pods))
+    table.add_row("Scaling", _scaling(spec, reported))
+    for label, text in _figures(reported, now_s):
+        table.add_row(label, text)
     if spec.get("suspend"):
-        table.add_row("suspended", "yes")
-    progress = _condition(told, "Progressing")
+        table.add_row("Suspended", "yes")
+    progress = _condition(reported, "Progressing")
     if progress:
-        table.add_row("rollout", _joined(progress.get("reason"), progress.get("message")))
+        table.add_row("Rollout", _joined(progress.get("reason"), progress.get("message")))
     return table
 
 
-def _servers(deployment: Json, pods: Sequence[Json]) -> str:
-    leaving = [pod for pod in pods if _is_leaving(pod)]
-    staying = [pod for pod in pods if not _is_leaving(pod)]
-    ready = [pod for pod in staying if _is_true(pod, "Ready")]
-    placed = [pod for pod in staying if _is_true(pod, "PodScheduled")]
+def _pod_counts(deployment: Json, pods: Sequence[Json]) -> str:
+    active = [pod for pod in pods if not _is_draining(pod)]
+    ready = [pod for pod in active if _is_true(pod, "Ready")]
+    scheduled = [pod for pod in active if _is_true(pod, "PodScheduled")]
     counts = [
-        (len(staying) - len(placed), "without a node"),
-        (len(placed) - len(ready), "not ready"),
-        (len(leaving), "leaving"),
+        (len(active) - len(scheduled), "unscheduled"),
+        (len(scheduled) - len(ready), "not ready"),
+        (len(pods) - len(active), "draining"),
     ]
-    more = "".join(f", {num} {what}" for num, what in counts if num > 0)
-    return f"{len(ready)} of {_wanted(deployment)} ready{more}"
+    others = "".join(f", {num} {what}" for num, what in counts if num > 0)
+    return f"{len(ready)} of {_desired(deployment)} ready{others}"
 
 
-def _scaling(spec: Json, told: Json) -> str:
-    scaling, seen = spec.get("scaling") or {}, told.get("scaling") or {}
+def _scaling(spec: Json, reported: Json) -> str:
+    scaling, current = spec.get("scaling") or {}, reported.get("scaling") or {}
     if scaling.get("mode") != "Internal":
-        return f"{spec.get('replicas', 1)} wanted, from outside"
-    wanted = seen.get("desiredReplicas", "?")
-    text = f"{wanted} wanted, of {scaling['minReplicas']} to {scaling['maxReplicas']}"
-    last = (seen.get("history") or [{}])[-1]
+        return f"{spec.get('replicas', 1)} replicas, set in spec.replicas"
+    desired = current.get("desiredReplicas", "?")
+    limits = f"min {scaling['minReplicas']}, max {scaling['maxReplicas']}"
+    text = f"{desired} replicas desired ({limits})"
+    last = (current.get("history") or [{}])[-1]
     reason = _joined(
-        seen.get("reason") or last.get("reason"), seen.get("message") or last.get("message")
+        current.get("reason") or last.get("reason"), current.get("message") or last.get("message")
     )
-    bound = seen.get("bound")
-    return _joined(text, reason) + (f" (kept by {bound})" if bound not in {None, "None"} else "")
+    bound = current.get("bound")
+    limited = f", limited by {bound}" if bound not in {None, "None"} else ""
+    return "; ".join(part for part in (text + limited, reason) if part)
 
 
-def _figures(told: Json, now_s: float) -> Iterator[tuple[str, str]]:
-    """Yield what is known of changes, capacity, starts and cost."""
-    history = (told.get("scaling") or {}).get("history")
+def _figures(reported: Json, now_s: float) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the last change, capacity, cold starts and cost."""
+    history = (reported.get("scaling") or {}).get("history")
     if history:
         one = history[-1]
-        ago = age(one["time"], now_s=now_s)
-        yield "scaled", f"{ago} ago, {one['fromReplicas']} to {one['toReplicas']}: {one['message']}"
-    if capacity := told.get("capacity"):
-        yield "capacity", f"{capacity['audioSecondsPerSecond']} s of audio per second and server"
-    if starts := told.get("coldStart"):
-        usual, slow = starts["p50Seconds"], starts["p95Seconds"]
-        parts = _parts(starts.get("phases") or {})
-        yield "cold start", f"{usual} s, p95 {slow} s, of {starts['numStarts']} servers{parts}"
-    if cost := told.get("cost"):
-        more = cost.get("perAudioHour")
-        each = f", {more} for an hour of audio at full use" if more else ""
-        yield "cost", f"{cost['perHour']} {cost['currency']} per hour{each}"
+        since = age(one["time"], now_s=now_s)
+        change = f"from {one['fromReplicas']} to {one['toReplicas']}"
+        yield "Last scaled", f"{since} ago, {change}: {one['message']}"
+    if capacity := reported.get("capacity"):
+        yield "Capacity", f"{capacity['audioSecondsPerSecond']} s of audio per second per pod"
+    if starts := reported.get("coldStart"):
+        p50, p95 = starts["p50Seconds"], starts["p95Seconds"]
+        phases = _phases(starts.get("phases") or {})
+        yield "Cold start", f"p50 {p50} s, p95 {p95} s, {starts['numStarts']} pods{phases}"
+    if cost := reported.get("cost"):
+        currency, per_audio_hour = cost["currency"], cost.get("perAudioHour")
+        more = f", {per_audio_hour} {currency} per hour of audio at full use"
+        yield "Cost", f"{cost['perHour']} {currency} per hour{more if per_audio_hour else ''}"
 
 
-def _parts(phases: Json) -> str:
-    """Return the parts of a start that take time, the longest first."""
-    took = sorted(phases.items(), key=lambda one: -one[1])
-    told = [f"{PHASES[name]} {seconds} s" for name, seconds in took if seconds and name in PHASES]
-    return f" ({', '.join(told)})" if told else ""
+def _phases(phases: Json) -> str:
+    """Return the phases of a cold start that take time, the longest first."""
+    by_length = sorted(phases.items(), key=lambda one: -one[1])
+    texts = [
+        f"{PHASES[name]} {seconds} s" for name, seconds in by_length if seconds and name in PHASES
+    ]
+    return f" ({', '.join(texts)})" if texts else ""
 
 
 def _joined(*parts: Any) -> str:
@@ -175,45 +185,48 @@ def _joined(*parts: Any) -> str:
 
 
 def _conditions(conditions: Iterable[Json], now_s: float) -> Table:
-    table = _table("condition", "status", "since", "reason", "message", fold="message")
+    table = _table("condition", "status", "age", "reason", "message", fold="message")
     for one in conditions:
         since = age(one.get("lastTransitionTime"), now_s=now_s)
-        status = Text(str(one["status"]), _style(one))
-        table.add_row(one["type"], status, since, one["reason"], one.get("message") or "")
+        value = Text(str(one["status"]), _style(one))
+        table.add_row(one["type"], value, since, one["reason"], one.get("message") or "")
     return table
 
 
 def _failures(failures: Iterable[FailureCount], now_s: float) -> Iterator[RenderableType]:
     for one in failures:
-        since = age(one.since, now_s=now_s)
-        yield Text.assemble(
-            (f"{one.count} ", "bold"),
-            (one.reason, "bold red"),
-            f" for {since}, such as {one.sample_pod}",
-        )
-        yield Padding(Text(one.message), (0, 0, 0, 4), expand=False)
-        yield Padding(Text.assemble(("→ ", "green"), one.hint), (0, 0, 0, 4), expand=False)
+        since = f" for {age(one.since, now_s=now_s)}" if one.since else ""
+        pods = f"pod {one.sample_pod}"
+        if one.count > 1:
+            pods = f"{one.count} pods, for example {one.sample_pod}"
+        yield Text.assemble((one.reason, "bold red"), f"{since}: {pods}")
+        yield _indented(Text(one.message))
+        yield _indented(Text.assemble(("→ ", "green"), one.hint))
 
 
-def _avoided(told: Json, now_s: float) -> Iterator[RenderableType]:
-    for one in told["avoidedNodes"]:
+def _avoided_nodes(nodes: Iterable[Json], now_s: float) -> Iterator[RenderableType]:
+    for one in nodes:
         since = age(one["since"], now_s=now_s)
         yield Text.assemble((one["node"], "bold"), " for ", since, ": ", (one["reason"], "red"))
-        yield Padding(Text(one["message"]), (0, 0, 0, 4), expand=False)
-        ends = "until it is booted anew" if one.get("bootID") else "for a day"
-        told_by = f", or until the annotation {names.TRUSTED_NODES} names it"
-        yield Padding(Text.assemble(("→ ", "green"), ends, told_by), (0, 0, 0, 4), expand=False)
+        yield _indented(Text(one["message"]))
+        end = "until the node reboots" if one.get("bootID") else "for one day"
+        or_listed = f", or until it is listed in the annotation {names.TRUSTED_NODES}"
+        yield _indented(Text.assemble(("→ ", "green"), end, or_listed))
 
 
-def top(deployment: str, servers: Sequence[ServerRow], *, now_s: float) -> Table:
-    """Return one row for each server: what it does, and how much it has to do."""
-    table = _table("pod", "phase", "gpu")
-    for name in ("backlog", "run", "wait", "kv", "age"):
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 4), expand=False)
+
+
+def top(deployment: str, rows: Sequence[ServerRow], *, now_s: float) -> RenderableType:
+    """Return one row for each server pod, with its load."""
+    table = _table("pod", "state", "gpu")
+    for name in ("BACKLOG", "RUNNING", "WAITING", "KV", "AGE"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in servers:
+    for one in rows:
         table.add_row(
             str(one.pod["metadata"]["name"]).removeprefix(f"{deployment}-"),
-            _phase(one),
+            _state(one),
             one.gpu.removeprefix("NVIDIA-"),
             *_load(one.load),
             age(one.pod["metadata"].get("creationTimestamp"), now_s=now_s),
@@ -221,15 +234,15 @@ def top(deployment: str, servers: Sequence[ServerRow], *, now_s: float) -> Table
     return table
 
 
-def _phase(server: ServerRow) -> Text:
-    if _is_leaving(server.pod):
-        return Text("leaving", "yellow")
-    if not _is_true(server.pod, "PodScheduled"):
-        return Text("no node", "red")
-    if server.load is None:
-        phase = str((server.pod.get("status") or {}).get("phase", "Unknown"))
-        return Text("silent" if phase == "Running" else phase.lower(), "red")
-    return Text(server.load.state, "green" if server.load.state == "ready" else "yellow")
+def _state(row: ServerRow) -> Text:
+    if _is_draining(row.pod):
+        return Text("draining", "yellow")
+    if not _is_true(row.pod, "PodScheduled"):
+        return Text("unscheduled", "red")
+    if row.load is None:
+        phase = str((row.pod.get("status") or {}).get("phase", "Unknown"))
+        return Text("unreachable" if phase == "Running" else phase.lower(), "red")
+    return Text(row.load.state, "green" if row.load.state == "ready" else "yellow")
 
 
 def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
@@ -242,18 +255,18 @@ def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
 
 
 def plan(
-    name: str, found: Sequence[FieldChange], effects: Iterable[str], actions: Sequence[str]
+    name: str, changes: Sequence[FieldChange], effects: Iterable[str], actions: Sequence[str]
 ) -> RenderableType:
-    """Return what a change of the spec does, which fields it changes, and what follows at once."""
+    """Return what a new spec does, which fields it changes, and the operator's next actions."""
     parts: list[RenderableType] = [Text(name, "bold")]
     parts += [Text(f"  {one}") for one in effects]
-    if found:
-        table = _table("field", "now", "then", fold="then")
-        for one in found:
+    if changes:
+        table = _table("field", "before", "after", fold="after")
+        for one in changes:
             table.add_row(one.path, Text(one.before, "red"), Text(one.after, "green"))
         parts += [Text(), table]
     if actions:
-        parts += [Text(), Text("the operator would at first", "bold")]
+        parts += [Text(), Text("Next actions of the operator", "bold")]
         parts += [Text(f"  {one}") for one in actions[:MAX_ACTIONS]]
     if len(actions) > MAX_ACTIONS:
         parts += [Text(f"  and {len(actions) - MAX_ACTIONS} more")]
@@ -264,21 +277,17 @@ def _table(*columns: str, fold: str = "") -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         if name == fold:
-            table.add_column(name, overflow="fold", ratio=1)
+            table.add_column(name.upper(), overflow="fold", ratio=1)
         else:
-            table.add_column(name, overflow="fold")
+            table.add_column(name.upper(), overflow="fold")
     return table
 
 
-def _wanted(deployment: Json) -> Any:
-    spec, told = deployment["spec"], deployment.get("status") or {}
+def _desired(deployment: Json) -> Any:
+    spec, reported = deployment["spec"], deployment.get("status") or {}
     if (spec.get("scaling") or {}).get("mode") == "Internal":
-        return (told.get("scaling") or {}).get("desiredReplicas", "?")
+        return (reported.get("scaling") or {}).get("desiredReplicas", "?")
     return spec.get("replicas", 1)
-
-
-def _verdict(ready: Json) -> Text:
-    return Text(str(ready.get("status", "-")), _style(ready))
 
 
 def _style(condition: Json) -> str:
@@ -288,8 +297,8 @@ def _style(condition: Json) -> str:
     return "green" if is_good else "red"
 
 
-def _condition(told: Json, kind: str) -> Json:
-    found: Sequence[Json] = told.get("conditions") or ()
+def _condition(reported: Json, kind: str) -> Json:
+    found: Sequence[Json] = reported.get("conditions") or ()
     return next((one for one in found if one["type"] == kind), {})
 
 
@@ -297,7 +306,8 @@ def _is_true(pod: Json, kind: str) -> bool:
     return _condition(pod.get("status") or {}, kind).get("status") == "True"
 
 
-def _is_leaving(pod: Json) -> bool:
+def _is_draining(pod: Json) -> bool:
+    """Whether a pod is draining, terminating, or requested to drain."""
     metadata = pod["metadata"]
-    asked = (metadata.get("annotations") or {}).get(names.DRAIN_ANNOTATION)
-    return bool(metadata.get("deletionTimestamp")) or asked == "true"
+    requested = (metadata.get("annotations") or {}).get(names.DRAIN_ANNOTATION)
+    return bool(metadata.get("deletionTimestamp")) or requested == "true"

@@ -97,7 +97,7 @@ def _ready(inputs: ConditionInputs) -> ComputedCondition:
             "Ready", "False", "RouterNotReady", "no router pod is ready"
         )
     if num == 0:
-        return ComputedCondition("Ready", "True", "ScaledToZero", "0 replicas are desired")
+        return ComputedCondition("Ready", "True", "ScaledToZero", "scaled to 0 replicas")
     if num_ready >= num:
         return ComputedCondition("Ready", "True", "AllReady", message)
     if num_ready:

@@ -86,10 +86,10 @@ def test_all_views_fit_into_eighty_columns_and_lose_nothing():
     servers = [views.ServerRow(pod(f"{LONG}-6c9f1a2b3c-0a1b2"), load, "NVIDIA-A100-SXM4-80GB-PCIe")]
     change = spec_diff.FieldChange("scaling.objective.queueWaitSeconds", "60", json.dumps("x" * 99))
     for view in (
-        views.overview([whole], now_s=NOW_S, is_everywhere=True),
+        views.overview([whole], now_s=NOW_S, all_namespaces=True),
         views.status(whole, [pod("a")], [failure], now_s=NOW_S),
         views.top(LONG, servers, now_s=NOW_S),
-        views.plan(LONG, [change], ["nothing changes"], [f"drain Pod {LONG}-1"] * 30),
+        views.plan(LONG, [change], ["no changes"], [f"drain Pod {LONG}-1"] * 30),
     ):
         text = shown(view)
         assert max(map(len, text.splitlines())) <= 80
@@ -110,13 +110,16 @@ def test_status_counts_the_servers_and_says_what_keeps_the_number():
         ),
         width=200,
     )
-    assert "1 of 4 ready, 1 without a node, 1 not ready, 2 leaving" in text
-    assert "4 wanted, of 1 to 8 (kept by Pending)" in text
+    assert "1 of 4 ready, 1 unscheduled, 1 not ready, 2 draining" in text
+    assert "4 replicas desired (min 1, max 8), limited by Pending" in text
 
 
 def test_status_tells_the_last_change_capacity_starts_and_cost():
     change = {"time": "2025-12-31T23:50:00Z", "fromReplicas": 2, "toReplicas": 4}
-    scaling = {"desiredReplicas": 4, "history": [{**change, "message": "the work that waits"}]}
+    scaling = {
+        "desiredReplicas": 4,
+        "history": [{**change, "message": "queued work requires 4.0 replicas"}],
+    }
     phases = {"scheduleSeconds": 4, "imagePullSeconds": 0, "loadSeconds": 80, "warmupSeconds": 15}
     figures = {
         "scaling": scaling,
@@ -126,10 +129,10 @@ def test_status_tells_the_last_change_capacity_starts_and_cost():
     }
     text = shown(views.status(body(**figures), [], [], now_s=NOW_S), width=200)
     for said in (
-        "10m ago, 2 to 4: the work that waits",
-        "12 s of audio per second and server",
-        "142 s, p95 230 s, of 9 servers (load 80 s, warm-up 15 s, schedule 4 s)",
-        "7.60 USD per hour, 0.1583 for an hour of audio at full use",
+        "10m ago, from 2 to 4: queued work requires 4.0 replicas",
+        "12 s of audio per second per pod",
+        "p50 142 s, p95 230 s, 9 pods (load 80 s, warm-up 15 s, schedule 4 s)",
+        "7.60 USD per hour, 0.1583 USD per hour of audio at full use",
     ):
         assert said in text
 
@@ -144,13 +147,13 @@ def test_status_says_which_nodes_are_avoided_and_until_when():
     )
     assert "gpu-1 for 10m: GPUFault" in text
     assert "Xid 79" in text
-    assert f"the annotation {names.TRUSTED_NODES} names it" in text
+    assert f"for one day, or until it is listed in the annotation {names.TRUSTED_NODES}" in text
 
 
 def test_without_a_status_one_is_asked_whether_the_operator_runs():
     text = shown(views.status(body(), [], [], now_s=NOW_S))
-    assert "not judged yet" in text
-    assert "no status yet: does the operator run?" in text
+    assert ": Unknown" in text
+    assert "No status reported yet; is the operator running?" in text
 
 
 def test_top_tells_servers_that_are_silent_from_those_without_a_node():
@@ -160,50 +163,52 @@ def test_top_tells_servers_that_are_silent_from_those_without_a_node():
         views.ServerRow(pod("f-c", deletionTimestamp="2025-12-31T23:59:00Z")),
     ]
     rows = {row.split()[0]: row for row in shown(views.top("f", servers, now_s=NOW_S)).splitlines()}
-    assert "silent" in rows["a"]
-    assert "no node" in rows["b"]
-    assert "leaving" in rows["c"]
+    assert "unreachable" in rows["a"]
+    assert "unscheduled" in rows["b"]
+    assert "draining" in rows["c"]
 
 
 def test_changes_are_told_field_by_field():
     before = {"replicas": 1, "gpu": {"products": ["A"]}, "pdb": {"minAvailable": 1}}
     after = {"replicas": 2, "gpu": {"products": ["A", "B"]}}
-    assert [(one.path, one.before, one.after) for one in spec_diff.changes(before, after)] == [
+    assert [
+        (one.path, one.before, one.after) for one in spec_diff.field_changes(before, after)
+    ] == [
         ("gpu.products", '["A"]', '["A", "B"]'),
         ("pdb", '{"minAvailable": 1}', ""),
         ("replicas", "1", "2"),
     ]
-    assert spec_diff.changes(after, after) == []
+    assert spec_diff.field_changes(after, after) == []
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (None, {"replicas": 3}, ["makes a fleet of 3 GPUs"]),
-        ({"replicas": 1}, {"replicas": 1}, ["nothing changes"]),
-        ({"replicas": 1}, {"replicas": 4}, ["replaces no server", "GPUs: 1 → 4"]),
-        ({"replicas": 2}, {"suspend": True}, ["replaces no server", "GPUs: 2 → 0"]),
-        ({"cache": {"preload": False}}, {"cache": {"preload": True}}, ["replaces no server"]),
+        (None, {"replicas": 3}, ["creates a fleet of 3 GPUs"]),
+        ({"replicas": 1}, {"replicas": 1}, ["no changes"]),
+        ({"replicas": 1}, {"replicas": 4}, ["replaces no server pods", "GPUs: 1 → 4"]),
+        ({"replicas": 2}, {"suspend": True}, ["replaces no server pods", "GPUs: 2 → 0"]),
+        ({"cache": {"preload": False}}, {"cache": {"preload": True}}, ["replaces no server pods"]),
         (
             {},
             {"topologySpreadConstraints": [{"maxSkew": 1}]},
-            ["replaces every server, by rollout strategy Auto: topologySpreadConstraints"],
+            ["replaces all server pods (rollout strategy Auto): topologySpreadConstraints changes"],
         ),
         (
             {"server": {"args": []}},
             {"server": {"args": ["-x"]}, "rollout": {"strategy": "Recreate"}},
-            ["replaces every server, by rollout strategy Recreate: server"],
+            ["replaces all server pods (rollout strategy Recreate): server changes"],
         ),
         (
             {"replicas": 1},
             {"scaling": {"mode": "Internal", "minReplicas": 0, "maxReplicas": 8}},
-            ["replaces no server", "GPUs: 1 → 0 to 8"],
+            ["replaces no server pods", "GPUs: 1 → 0 to 8"],
         ),
     ],
 )
 def test_what_a_change_does_is_told(before, after, said):
-    found = spec_diff.changes(before, after) if before is not None else []
-    assert list(spec_diff.effects(before, after, found)) == said
+    found = spec_diff.field_changes(before, after) if before is not None else []
+    assert list(spec_diff.describe_effects(before, after, found)) == said
 
 
 def line(second, event, **facts):
@@ -212,17 +217,17 @@ def line(second, event, **facts):
 
 
 def test_a_log_line_is_readable():
-    text = log_lines.readable(line(7, "model.loaded", service="pod", took_s=3.5, model="a/b"))
+    text = log_lines.format_line(line(7, "model.loaded", service="pod", took_s=3.5, model="a/b"))
     assert text.plain == "00:00:07 info    model.loaded took_s=3.5 model=a/b"
 
 
 def test_what_is_no_log_line_stays_as_it_is():
     for odd in ("Traceback (most recent call last):", "[1]", "{}", "", '{"event"'):
-        assert log_lines.readable(odd).plain == odd
+        assert log_lines.format_line(odd).plain == odd
 
 
 def test_an_exception_stands_below_its_line():
-    text = log_lines.readable(line(1, "crashed", exception="Traceback\nValueError"))
+    text = log_lines.format_line(line(1, "crashed", exception="Traceback\nValueError"))
     assert text.plain.splitlines()[1:] == ["Traceback", "ValueError"]
 
 
@@ -231,5 +236,5 @@ def test_logs_of_several_pods_are_merged_by_time():
         "a": "\n".join([line(1, "one"), "a line without a time", line(5, "five")]),
         "b": line(3, "three"),
     }
-    told = [(name, text.plain.split()[-1]) for name, text in log_lines.merged(logs)]
+    told = [(name, text.plain.split()[-1]) for name, text in log_lines.merge_by_time(logs)]
     assert told == [("a", "one"), ("a", "time"), ("b", "three"), ("a", "five")]

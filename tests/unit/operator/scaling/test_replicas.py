@@ -373,7 +373,9 @@ def test_a_router_that_says_nonsense_or_nothing_counts_as_silent():
 
 
 def test_a_plan_tells_the_first_steps_of_a_new_fleet_through_the_operator_s_own_eyes():
-    found = forecast.actions(Cluster.of({"replicas": 2}).deployment, {}, {}, [], NOW_S)
+    found = forecast.next_actions(
+        Cluster.of({"replicas": 2}).deployment, {}, forecast.ClusterObjects({}), NOW_S
+    )
     assert "create Deployment music-router" in found
     assert sum(one.startswith("create Pod music-") for one in found) == 2
     assert len(found) == len(set(found))
