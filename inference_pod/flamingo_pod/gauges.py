@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from flamingo_pod.pod import Pod
 
-CACHES = ("states", "rows", "kv")
+CACHES = ("states", "embeddings", "kv")
 
 
 class PodCollector(Collector):
@@ -65,11 +65,11 @@ class PodCollector(Collector):
         for name, (documentation, value) in counts.items():
             yield CounterMetricFamily(name, documentation, value=value)
         lookups = engine.cache_lookups() if engine else dict.fromkeys(CACHES, (0, 0))
-        for place, (name, told) in enumerate((("queries", "Looked up"), ("hits", "Found"))):
+        for place, (name, told) in enumerate((("queries", "Lookups in"), ("hits", "Hits in"))):
             yield _labelled(
                 CounterMetricFamily,
                 f"flamingo_cache_{name}",
-                f"{told} in a cache: windows in `states` and `rows`, tokens of prompts in `kv`.",
+                f"{told} a cache: windows in `states` and `embeddings`, prompt tokens in `kv`.",
                 {(("cache", kind),): pair[place] for kind, pair in lookups.items()},
             )
         # A moment of the monotonic clock, told as one of the wall's.

@@ -45,7 +45,7 @@ async def memory_held(engine):
     told = asyncio.get_running_loop().create_future()
 
     def tell():
-        held = engine._core.scheduler.memory.num_reserved
+        held = engine._core.scheduler.kv_cache.num_tokens_used
         told.get_loop().call_soon_threadsafe(told.set_result, held)
 
     engine._commands.put(tell)
@@ -95,7 +95,7 @@ def test_what_can_never_fit_is_refused_with_the_numbers(tiny):
         async with running(tiny, kv_cache_tokens=300) as engine:
             await steps(engine, text(tiny), 400)
 
-    with pytest.raises(ContextTooLong, match=r"tokens; this pod's memory holds 300"):
+    with pytest.raises(ContextTooLong, match=r"tokens of KV cache; this pod has 300"):
         asyncio.run(scenario())
 
 

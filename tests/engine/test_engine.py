@@ -241,7 +241,7 @@ def test_a_sequence_put_back_says_the_same_words(tiny, model_impl):
     assert young.said
     one.submit(core)
     drain(core)
-    assert young.sequence.num_preempted == 1
+    assert young.sequence.num_preemptions == 1
     assert one.said == one.expected()
     assert young.said == young.expected()
 
@@ -256,8 +256,8 @@ def test_a_cancelled_neighbour_changes_nothing_and_leaves_nothing(tiny, after):
     core.cancel(leaves.sequence)
     drain(core)
     assert stays.said == stays.expected()
-    assert core.scheduler.memory.num_reserved == 0
-    assert core.runner._rows == {}
+    assert core.scheduler.kv_cache.num_tokens_used == 0
+    assert core.runner._audio_embeds == {}
 
 
 def test_a_neighbour_that_is_cancelled_while_it_reads_for_both_hands_the_clip_over(tiny):
@@ -328,7 +328,7 @@ def test_a_clip_is_read_while_its_end_is_still_being_encoded(tiny):
     Ask(tiny, sound(120)).submit(core)
     plans = []
     while core.has_work():
-        plans.append(core.scheduler.plan(0.0))
+        plans.append(core.scheduler.schedule(0.0))
         core._commit(plans[-1], core._run(plans[-1]), 0.0)
     last_window = max(number for number, plan in enumerate(plans) if plan.windows)
     assert sum(plan.num_prefilled for plan in plans[:last_window]) > 500
@@ -343,7 +343,7 @@ def test_logits_that_are_not_finite_end_their_own_sequence_only(tiny):
     drain(core)
     assert good.said == good.expected()
     assert isinstance(bad.steps[-1], SequenceFailed)
-    assert core.scheduler.memory.num_reserved == 0
+    assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
 def test_nobody_goes_on_from_what_a_failed_sequence_has_computed(tiny):
@@ -354,11 +354,11 @@ def test_nobody_goes_on_from_what_a_failed_sequence_has_computed(tiny):
     bad.submit(core)
     drain(core)
     assert isinstance(bad.steps[-1], SequenceFailed)
-    core.runner.encoder.rows.__init__(0)  # the rows came of the bad states
+    core.runner.encoder.embeddings.__init__(0)  # the rows came of the bad states
     good = Ask(tiny, samples).submit(core)
     drain(core)
     assert good.said == good.expected()
-    assert core.scheduler.memory.num_reserved == 0
+    assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
 def test_a_fault_in_one_sequence_is_its_own(tiny):
@@ -462,7 +462,7 @@ def test_an_answer_is_of_its_shape_and_ends_when_it_is_whole(tiny, grammars, mod
     for ask in shaped:
         assert is_key(tiny.processor.tokenizer.decode(ask.said))
         assert ask.steps[-1].finish_reason == "stop"
-    assert core.scheduler.memory.num_reserved == 0
+    assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
 def test_a_shape_that_is_whole_with_the_last_token_allowed_is_no_cut(tiny, grammars):
@@ -486,7 +486,7 @@ def test_a_sequence_put_back_goes_on_where_its_grammar_stands(tiny, grammars):
     assert young.said
     old = submit_shaped(core, Ask(tiny, sound(8, 1)), grammars.compile(AS_KEY))
     drain(core)
-    assert young.sequence.num_preempted == 1
+    assert young.sequence.num_preemptions == 1
     for ask in (young, old):
         assert is_key(tiny.processor.tokenizer.decode(ask.said))
 
@@ -526,8 +526,8 @@ def test_a_grammar_that_breaks_ends_its_own_sequence_only(tiny, in_mask, after, 
         assert bad.steps[-1] is error
     else:
         assert isinstance(bad.steps[-1], SequenceFailed)
-    assert core.scheduler.memory.num_reserved == 0
-    assert core.runner._rows == {}
+    assert core.scheduler.kv_cache.num_tokens_used == 0
+    assert core.runner._audio_embeds == {}
 
 
 # Prompts that are submitted together.
@@ -593,7 +593,7 @@ def test_leaving_them_all_frees_their_memory(tiny):
                     break
             async for _ in made.generate(asked[0], SamplingParams(max_tokens=1)):
                 pass  # what was left before it is let go before it
-            return made._core.scheduler.memory.num_reserved, made._core.has_work()
+            return made._core.scheduler.kv_cache.num_tokens_used, made._core.has_work()
 
     assert asyncio.run(scenario()) == (0, False)
 

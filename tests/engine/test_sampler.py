@@ -158,7 +158,7 @@ def test_the_filters_leave_what_transformers_leaves(fields, seed, vocabulary):
 def kept(logits, **fields):
     """Return which tokens any seed may draw: the sampler's own cutoff, widened as it does."""
     scores = (logits - logits.max()).unsqueeze(0) / fields["temperature"]
-    limits = sampler._Filters.of([row(**fields)], logits.device)
+    limits = sampler._Filters.from_rows([row(**fields)], logits.device)
     for width in (min(sampler.MAX_CANDIDATES, len(logits)), len(logits)):
         top, places = scores.topk(width)
         masses = scores.softmax(-1).gather(1, places).double().mul(sampler.MASS_SCALE).long()
@@ -345,14 +345,14 @@ def test_the_repetition_penalty_is_that_of_transformers(penalty):
     processor = theirs.RepetitionPenaltyLogitsProcessor(penalty)
     expected = processor(torch.tensor([prompt + output]), logits.clone())
     changed = logits.clone()
-    sampler._penalize(changed, [row(0, prompt, output, repetition_penalty=penalty)])
+    sampler._apply_penalties(changed, [row(0, prompt, output, repetition_penalty=penalty)])
     assert torch.equal(changed, expected)
 
 
 def test_frequency_and_presence_count_what_was_said_and_not_what_was_read():
     logits = torch.zeros(1, 6)
     fields = {"frequency_penalty": 0.5, "presence_penalty": 0.25}
-    sampler._penalize(logits, [row(0, [5, 5, 5], [1, 2, 2, 2], **fields)])
+    sampler._apply_penalties(logits, [row(0, [5, 5, 5], [1, 2, 2, 2], **fields)])
     assert logits[0].tolist() == [0, -0.75, -1.75, 0, 0, 0]
 
 
@@ -415,9 +415,9 @@ def test_the_mask_comes_before_the_filters():
 
 
 def test_the_few_that_a_grammar_leaves_are_sorted_once(monkeypatch):
-    widths, draw = [], sampler._draw_ranked
+    widths, draw = [], sampler._sample_sorted
     monkeypatch.setattr(
-        sampler, "_draw_ranked", lambda *args: widths.append(args[2:]) or draw(*args)
+        sampler, "_sample_sorted", lambda *args: widths.append(args[2:]) or draw(*args)
     )
     masked = row(temperature=1.0, top_k=50, allowed=mask_of([1, 2], 3000))
     assert ids(sample(logits_of(1, 3000), [masked]))[0] in {1, 2}
@@ -481,23 +481,23 @@ def test_logprobs_are_the_models_own_whatever_was_asked(dtype):
         assert choice.logprob == pytest.approx(float(table[n, choice.token_id]))
     told = sample(logits, [busy, row()])
     values, places = table[0].topk(5)
-    assert sorted(dict(told[0].top)) == sorted(places.tolist())
-    assert [value for _, value in told[0].top] == pytest.approx(values.tolist())
+    assert sorted(dict(told[0].top_logprobs)) == sorted(places.tolist())
+    assert [value for _, value in told[0].top_logprobs] == pytest.approx(values.tolist())
     assert told[1] == SampledToken(int(logits[1].argmax()))
 
 
 def test_no_alternatives_are_told_when_none_are_asked_for():
     choice = sample(logits_of(1), [row(num_logprobs=0)])[0]
-    assert choice.top == ()
+    assert choice.top_logprobs == ()
     assert choice.logprob is not None
 
 
 def test_alternatives_that_are_alike_come_in_order_of_their_ids():
     choice = sample(torch.zeros(1, 10), [row(num_logprobs=4)])[0]
-    assert len(choice.top) == 4
-    assert [i for i, _ in choice.top] == sorted(i for i, _ in choice.top)
+    assert len(choice.top_logprobs) == 4
+    assert [i for i, _ in choice.top_logprobs] == sorted(i for i, _ in choice.top_logprobs)
 
 
 def test_a_small_vocabulary_tells_all_it_has():
     choice = sample(torch.zeros(1, 3), [row(num_logprobs=20)])[0]
-    assert len(choice.top) == 3
+    assert len(choice.top_logprobs) == 3

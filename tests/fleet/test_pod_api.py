@@ -564,7 +564,7 @@ def test_health_stats_and_metrics(http, clips):
     metrics = http.get("/metrics").text
     assert 'flamingo_requests_total{code="200",route="/v1/audio/captions"}' in metrics
     assert "flamingo_ready 1.0" in metrics
-    for stage in ("mel", "encode", "prefill", "decode", "choose"):
+    for stage in ("mel", "encode", "prefill", "decode", "sample"):
         assert f'flamingo_engine_seconds_total{{stage="{stage}"}}' in metrics
     assert "flamingo_audio_decode_seconds_count" in metrics
     assert "flamingo_detokenize_seconds_total" in metrics

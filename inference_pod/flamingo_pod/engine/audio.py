@@ -1,4 +1,4 @@
-"""A clip as the engine holds it: its windows, each with its key and, once computed, its states."""
+"""A clip as the engine works with it: 30 s windows, each with its cache key and encoder states."""
 
 from collections import abc
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from flamingo_common.audio import windows
 from flamingo_pod.engine.cache import window_key
 
 Samples = NDArray[np.float32]
+"""Mono at 16 kHz, `(samples,)`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -21,20 +22,24 @@ class AudioWindow:
     samples: Samples
     num_tokens: int
     states: Any = None
-    """`(num_tokens, encoder width)` before the time rotation, as long as the clip is held."""
+    """Encoder output `(num_tokens, encoder width)` before the time rotation, once computed."""
     is_encoded: bool = False
-    """Whether they were computed for this clip, not found in a cache."""
+    """Whether the states were computed for this clip rather than found in a cache."""
 
 
 @dataclass(eq=False, slots=True)
 class ClipAudio:
-    """One clip; whoever holds it keeps its states, so that nothing is encoded twice."""
+    """One clip; it keeps its encoder states, so no window is encoded twice while it is in use."""
 
     windows: abc.Sequence[AudioWindow] = field(default_factory=list)
 
     @classmethod
     def from_samples(cls, samples: Samples, salt: bytes = b"") -> "ClipAudio":
-        """Return mono 16 kHz float32 `samples` cut into windows; a tail without a token goes."""
+        """Return `samples` split into windows.
+
+        A last window too short for one audio token is dropped. `salt` goes into the cache keys:
+        windows are shared only within one salt.
+        """
         parts = (samples[start:stop] for start, stop in windows.spans(len(samples)))
         return cls(
             [
@@ -45,5 +50,5 @@ class ClipAudio:
 
     @property
     def num_tokens(self) -> int:
-        """All the clip's audio tokens."""
+        """Audio tokens of the whole clip."""
         return sum(window.num_tokens for window in self.windows)

@@ -1,8 +1,8 @@
-"""How many tokens one step may compute.
+"""The token budget of one step: how many prompt tokens it may prefill.
 
-A step's prefill is what the streams beside it wait for. While somebody decodes,
-the budget is what fits the inter-token target at the pace measured; otherwise
-it is as large as memory likes.
+The prefill in a step is what the sequences that decode beside it wait for. While any sequence
+decodes, the budget is what fits the inter-token latency target at the measured pace; otherwise
+it is the maximum.
 
 Pure.
 """
@@ -10,31 +10,32 @@ Pure.
 from dataclasses import dataclass
 
 SMOOTHING = 0.2
+"""Weight of the newest measurement in the moving averages."""
 
 
 @dataclass(slots=True)
 class TokenBudget:
-    """Adapts to the pace of the machine."""
+    """Adapts to the measured pace of the machine."""
 
     target_s: float = 0.05
-    """The gap between two tokens of a stream that is aimed at."""
+    """Inter-token latency to aim at."""
     min_tokens: int = 256
-    """Smaller products waste the machine: a token costs 689 µs at 64 a step and 580 at 256."""
+    """Smaller matrix products waste the machine: a token costs 689 µs at 64 a step, 580 at 256."""
     max_tokens: int = 2048
     token_s: float | None = None
-    """Measured seconds per token of prefill; None before the first."""
+    """Measured seconds per prefilled token; None before the first."""
     decode_s: float = 0.0
     """Measured seconds of a step that only decodes."""
 
-    def tokens(self, num_decoding: int) -> int:
-        """Return how many tokens the next step may prefill beside `num_decoding` rows."""
+    def max_prefill_tokens(self, num_decoding: int) -> int:
+        """Return how many tokens the next step may prefill beside `num_decoding` sequences."""
         if num_decoding == 0 or self.token_s is None:
             return self.max_tokens
         fitting = (self.target_s - self.decode_s) / self.token_s
         return int(min(max(fitting, self.min_tokens), self.max_tokens))
 
     def observe(self, step_s: float, *, num_decoding: int, num_prefilled: int) -> None:
-        """Learn from one step."""
+        """Update the averages with one step that took `step_s` seconds."""
         if num_prefilled == 0:
             self.decode_s += SMOOTHING * (step_s - self.decode_s)
             return
@@ -42,5 +43,5 @@ class TokenBudget:
         self.token_s = pace_s if self.token_s is None else _smooth(self.token_s, pace_s)
 
 
-def _smooth(before_s: float, now_s: float) -> float:
-    return before_s + SMOOTHING * (now_s - before_s)
+def _smooth(average_s: float, newest_s: float) -> float:
+    return average_s + SMOOTHING * (newest_s - average_s)

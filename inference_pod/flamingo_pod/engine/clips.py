@@ -1,10 +1,10 @@
-"""Which named clips the caches still hold.
+"""Which named clips are cached.
 
-A clip is held while the KV of a prompt's beginning up to its end is in the pool, or
-the states of all its windows are in the encoder's cache. The caches say what comes
-and goes; nothing is searched for when somebody asks.
+A clip counts as cached while the KV of a prefix that ends with it is in the pool, or while the
+encoder states of all its windows are in the encoder's cache. The caches report each key that
+they add or evict, so reading the names searches nothing.
 
-Pure. The engine's thread writes; `names` may be read from another.
+Pure. The engine's thread writes; other threads may call `names`.
 """
 
 from collections.abc import Iterable
@@ -20,56 +20,56 @@ class _ClipEntry:
 
 
 class ClipIndex:
-    """At most `max_names` of them, the longest unused forgotten first."""
+    """At most `max_names` clips; the least recently used is forgotten first."""
 
     def __init__(self, max_names: int = MAX_REPORTED_CLIPS) -> None:
         self._max_names = max_names
-        self._known: dict[str, _ClipEntry] = {}
-        """The longest unused first."""
-        self._by_key: dict[bytes, set[str]] = {}
-        self._cached: set[bytes] = set()
-        self._held: dict[str, None] = {}
+        self._entries: dict[str, _ClipEntry] = {}
+        """By clip name, the least recently used first."""
+        self._names_by_key: dict[bytes, set[str]] = {}
+        self._cached_keys: set[bytes] = set()
+        self._cached_names: dict[str, None] = {}
 
     def names(self) -> list[str]:
-        """Return the names of the clips that are held."""
-        return list(self._held)
+        """Return the names of the cached clips."""
+        return list(self._cached_names)
 
-    def note(self, name: str, window_keys: Iterable[bytes], prefix_key: bytes | None) -> None:
-        """Remember what a request's clip is kept under."""
+    def register(self, name: str, window_keys: Iterable[bytes], prefix_key: bytes | None) -> None:
+        """Remember the keys under which a request's clip is cached."""
         keys = frozenset(window_keys)
         if not keys:
             return
-        before = self._forget(name)
-        clip = before if before and before.window_keys == keys else _ClipEntry(keys)
-        clip.prefix_keys.intersection_update(self._cached)
+        known = self._forget(name)
+        entry = known if known and known.window_keys == keys else _ClipEntry(keys)
+        entry.prefix_keys.intersection_update(self._cached_keys)
         if prefix_key is not None:
-            clip.prefix_keys.add(prefix_key)
-        while len(self._known) >= self._max_names:
-            self._forget(next(iter(self._known)))
-        self._known[name] = clip
-        for key in clip.window_keys | clip.prefix_keys:
-            self._by_key.setdefault(key, set()).add(name)
-        self._judge(name)
+            entry.prefix_keys.add(prefix_key)
+        while len(self._entries) >= self._max_names:
+            self._forget(next(iter(self._entries)))
+        self._entries[name] = entry
+        for key in entry.window_keys | entry.prefix_keys:
+            self._names_by_key.setdefault(key, set()).add(name)
+        self._refresh(name)
 
-    def tell(self, key: bytes, is_cached: bool) -> None:
-        """Take in that a window's states or a prefix's KV have come, or gone."""
-        (self._cached.add if is_cached else self._cached.discard)(key)
-        for name in self._by_key.get(key, ()):
-            self._judge(name)
+    def on_cache_change(self, key: bytes, is_cached: bool) -> None:
+        """Record that a window's states or a prefix's KV was cached or evicted."""
+        (self._cached_keys.add if is_cached else self._cached_keys.discard)(key)
+        for name in self._names_by_key.get(key, ()):
+            self._refresh(name)
 
-    def _judge(self, name: str) -> None:
-        clip = self._known[name]
-        if clip.prefix_keys.isdisjoint(self._cached) and not clip.window_keys <= self._cached:
-            self._held.pop(name, None)
+    def _refresh(self, name: str) -> None:
+        entry, cached = self._entries[name], self._cached_keys
+        if entry.prefix_keys.isdisjoint(cached) and not entry.window_keys <= cached:
+            self._cached_names.pop(name, None)
         else:
-            self._held[name] = None
+            self._cached_names[name] = None
 
     def _forget(self, name: str) -> _ClipEntry | None:
-        clip = self._known.pop(name, None)
-        self._held.pop(name, None)
-        for key in clip.window_keys | clip.prefix_keys if clip else ():
-            names = self._by_key[key]
+        entry = self._entries.pop(name, None)
+        self._cached_names.pop(name, None)
+        for key in entry.window_keys | entry.prefix_keys if entry else ():
+            names = self._names_by_key[key]
             names.discard(name)
             if not names:
-                del self._by_key[key]
-        return clip
+                del self._names_by_key[key]
+        return entry

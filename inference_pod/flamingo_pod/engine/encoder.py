@@ -1,7 +1,8 @@
-"""Windows of any clips → encoder states → rows for the language model, each computed once. Torch.
+"""The audio encoder with its caches: windows → encoder states → embeddings. Torch.
 
-Two caches, both bounded: states by what is heard, rows by that and by where in
-its clip the window sounds, since the rotation in time stands between them.
+Two caches, both bounded: encoder states by the window's samples, and projected embeddings by
+samples and the window's index in its clip, since the time rotation (RoTE) between the two depends
+on the index.
 """
 
 import time
@@ -19,7 +20,7 @@ from flamingo_pod.model.mel import LogMel
 
 
 class AudioEncoder:
-    """The audio encoder, with its memory."""
+    """Encodes and projects windows, each at most once while its result is cached."""
 
     def __init__(
         self, checkpoint: Checkpoint, profile: EngineProfile, *, max_cache_bytes: int
@@ -31,11 +32,13 @@ class AudioEncoder:
             window_encoder.MAX_BATCH_WINDOWS if self._model.device.type != "cpu" else 1
         )
         self.states: CostAwareCache[torch.Tensor] = CostAwareCache(max_cache_bytes // 2)
-        self.rows: CostAwareCache[torch.Tensor] = CostAwareCache(max_cache_bytes // 2)
+        """`(num_tokens, encoder width)` by window key."""
+        self.embeddings: CostAwareCache[torch.Tensor] = CostAwareCache(max_cache_bytes // 2)
+        """`(num_tokens, width)` by window key and index."""
         self._profile = profile
 
     def encode(self, windows: abc.Sequence[AudioWindow]) -> None:
-        """Fill in each window's states: from the cache, or all the others in one go."""
+        """Set each window's `states`, from the cache or computed together."""
         for window in windows:
             if window.states is None:
                 window.states = self.states.get(window.key)
@@ -47,15 +50,15 @@ class AudioEncoder:
             if window.states is None:
                 window.states = computed[window.key]
 
-    def heard(self, placed: abc.Sequence[tuple[AudioWindow, int]]) -> list[torch.Tensor]:
-        """Return what the language model hears of each window at its place in its clip.
+    def project(self, placed: abc.Sequence[tuple[AudioWindow, int]]) -> list[torch.Tensor]:
+        """Return the language model's input embeddings of windows at their indices in a clip.
 
-        `(num_tokens, width)` each; states are computed where they are missing.
+        `(num_tokens, width)` each; missing encoder states are computed.
         """
-        found = [self.rows.get((window.key, index)) for window, index in placed]
-        missing = [pair for pair, rows in zip(placed, found, strict=True) if rows is None]
+        cached = [self.embeddings.get((window.key, index)) for window, index in placed]
+        missing = [pair for pair, rows in zip(placed, cached, strict=True) if rows is None]
         if not missing:
-            return [rows for rows in found if rows is not None]
+            return [rows for rows in cached if rows is not None]
         self.encode([window for window, _ in missing])
         started_s = time.monotonic()
         projected = window_encoder.project_many(
@@ -63,26 +66,26 @@ class AudioEncoder:
         )
         cost_s = (time.monotonic() - started_s) / len(missing)
         for (window, index), rows in zip(missing, projected, strict=True):
-            _keep(self.rows, (window.key, index), rows, cost_s)
-        fresh = iter(projected)
-        return [next(fresh) if rows is None else rows for rows in found]
+            _put(self.embeddings, (window.key, index), rows, cost_s)
+        new = iter(projected)
+        return [next(new) if rows is None else rows for rows in cached]
 
     def _compute(self, windows: abc.Sequence[AudioWindow]) -> list[torch.Tensor]:
         started_s = time.monotonic()
         mels = self._mel([window.samples for window in windows])
-        heard_s = time.monotonic()
+        mels_ready_s = time.monotonic()
         states = window_encoder.encode(self._model, mels, self._max_batch)
         ended_s = time.monotonic()
-        self._profile.mel_s += heard_s - started_s
-        self._profile.encode_s += ended_s - heard_s
+        self._profile.mel_s += mels_ready_s - started_s
+        self._profile.encode_s += ended_s - mels_ready_s
         self._profile.num_windows += len(windows)
         for window, each in zip(windows, states, strict=True):
             window.is_encoded = True
-            _keep(self.states, window.key, each, (ended_s - started_s) / len(windows))
+            _put(self.states, window.key, each, (ended_s - started_s) / len(windows))
         return states
 
 
-def _keep(
+def _put(
     cache: CostAwareCache[torch.Tensor], key: abc.Hashable, value: torch.Tensor, cost_s: float
 ) -> None:
     cache.put(key, value, size_bytes=value.numel() * value.element_size(), cost_s=cost_s)

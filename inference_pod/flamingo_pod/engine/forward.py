@@ -1,9 +1,9 @@
-"""Two ways through the language model, over the same weights. Torch.
+"""Two forward passes of the language model, over the same weights. Torch.
 
-`TransformersForward` runs transformers' own modules with attention plugged in: the oracle,
-and the way that any future checkpoint works. `FusedForward` does the same arithmetic in a
-quarter of the calls: one product for queries, keys and values, one for gate and
-up, and norms and rotations without copies.
+`TransformersForward` runs the transformers library's modules with our attention plugged in: the
+reference for tests, and the way to run architectures that the other does not know.
+`FusedForward` does the same arithmetic in a quarter of the calls: one product for queries, keys
+and values, one for gate and up, and norms and rotations without copies.
 """
 
 import functools
@@ -17,36 +17,43 @@ from transformers import AttentionInterface
 from flamingo_pod.engine.kv import ChunkAttention, KvPool
 from flamingo_pod.model.linear import linear
 
-REFERENCE_ATTENTION = "flamingo_extents"
+ATTENTION_NAME = "flamingo_extents"
+"""Of the attention that transformers' modules call."""
 
 
 class Forward(Protocol):
-    """Embeddings and positions of a batch's rows → their last hidden states, KV written."""
+    """Embeddings and positions of a batch's rows → their last hidden states.
+
+    The rows' keys and values are written to the pool.
+    """
 
     def __call__(
-        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[ChunkAttention]
+        self, embeds: torch.Tensor, positions: torch.Tensor, chunks: abc.Sequence[ChunkAttention]
     ) -> torch.Tensor:
-        """Return `(rows, width)`; `embeds` is `(rows, width)`, `positions` `(rows,)`."""
+        """Return last hidden states `(rows, width)`.
+
+        `embeds` is `(rows, width)`, `positions` is `(rows,)`, and `chunks` divides the rows.
+        """
         ...
 
 
 class TransformersForward:
-    """transformers' modules, with attention over the pool plugged in."""
+    """The transformers library's modules, with attention over the pool plugged in."""
 
     def __init__(self, model: Any, pool: KvPool) -> None:
         self._language_model = model.model.language_model
         self._pool = pool
 
     def __call__(
-        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[ChunkAttention]
+        self, embeds: torch.Tensor, positions: torch.Tensor, chunks: abc.Sequence[ChunkAttention]
     ) -> torch.Tensor:
-        """See `Forward`."""
+        """Return last hidden states `(rows, width)`, as `Forward` describes."""
         config = self._language_model.config
         before = config._attn_implementation  # noqa: SLF001 - no public way to set it for one call
         AttentionInterface.register(
-            REFERENCE_ATTENTION, functools.partial(_plugged, self._pool, rows)
+            ATTENTION_NAME, functools.partial(_pool_attention, self._pool, chunks)
         )
-        config._attn_implementation = REFERENCE_ATTENTION  # noqa: SLF001
+        config._attn_implementation = ATTENTION_NAME  # noqa: SLF001
         try:
             hidden = self._language_model(
                 inputs_embeds=embeds[None],
@@ -59,17 +66,17 @@ class TransformersForward:
         return hidden[0]  # type: ignore[no-any-return]  # transformers is untyped here
 
 
-def _plugged(
-    pool: KvPool, rows: abc.Sequence[ChunkAttention], module: Any, *qkv_mask: Any, **_: Any
+def _pool_attention(
+    pool: KvPool, chunks: abc.Sequence[ChunkAttention], module: Any, *qkv_mask: Any, **_: Any
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it: `(1, heads, rows, width)` in, `(1, rows, heads, width)` out."""
+    """Attend as transformers calls it: `(1, heads, rows, width)` → `(1, rows, heads, width)`."""
     query, key, value, *_mask = qkv_mask
-    pool.write(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1), rows)
-    return pool.attend(module.layer_idx, query[0].transpose(0, 1), rows)[None], None
+    pool.write(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1), chunks)
+    return pool.attend(module.layer_idx, query[0].transpose(0, 1), chunks)[None], None
 
 
 class _FusedLayer:
-    """One decoder layer's weights, fused where one product can serve several."""
+    """One decoder layer's weights, fused where one product can replace several."""
 
     def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
@@ -80,7 +87,7 @@ class _FusedLayer:
 
 
 class FusedForward:
-    """Qwen2's arithmetic, written out."""
+    """Qwen2's decoder layers, written out over fused weights."""
 
     def __init__(self, model: Any, pool: KvPool) -> None:
         language_model = model.model.language_model
@@ -93,37 +100,39 @@ class FusedForward:
         self._num_kv = config.num_key_value_heads
 
     def __call__(
-        self, embeds: torch.Tensor, positions: torch.Tensor, rows: abc.Sequence[ChunkAttention]
+        self, embeds: torch.Tensor, positions: torch.Tensor, chunks: abc.Sequence[ChunkAttention]
     ) -> torch.Tensor:
-        """See `Forward`."""
+        """Return last hidden states `(rows, width)`, as `Forward` describes."""
         cos, sin = self._rotary(embeds, positions[None])
-        turn = cos[0].unsqueeze(1), sin[0].unsqueeze(1)
+        rotation = cos[0].unsqueeze(1), sin[0].unsqueeze(1)
         hidden = embeds
         for number, layer in enumerate(self._layers):
-            attended = self._attend(number, layer, _normed(hidden, layer.norm_in), turn, rows)
+            attended = self._attend(
+                number, layer, _rms_norm(hidden, layer.norm_in), rotation, chunks
+            )
             hidden = hidden + linear(attended, layer.out, None)
-            gate, up = linear(_normed(hidden, layer.norm_mid), *layer.gate_up).chunk(2, dim=-1)
+            gate, up = linear(_rms_norm(hidden, layer.norm_mid), *layer.gate_up).chunk(2, dim=-1)
             hidden = hidden + linear(F.silu(gate) * up, layer.down, None)
-        return _normed(hidden, self._norm)
+        return _rms_norm(hidden, self._norm)
 
     def _attend(
         self,
         number: int,
         layer: _FusedLayer,
         hidden: torch.Tensor,
-        turn: tuple[torch.Tensor, torch.Tensor],
-        rows: abc.Sequence[ChunkAttention],
+        rotation: tuple[torch.Tensor, torch.Tensor],
+        chunks: abc.Sequence[ChunkAttention],
     ) -> torch.Tensor:
         packed = linear(hidden, *layer.qkv)
         heads = packed.view(len(packed), self._num_heads + 2 * self._num_kv, -1)
-        turned = _rotated(heads[:, : self._num_heads + self._num_kv], *turn)
-        queries, keys = turned[:, : self._num_heads], turned[:, self._num_heads :]
-        self._pool.write(number, keys, heads[:, self._num_heads + self._num_kv :], rows)
-        return self._pool.attend(number, queries, rows).flatten(1)
+        rotated = _rotate(heads[:, : self._num_heads + self._num_kv], *rotation)
+        queries, keys = rotated[:, : self._num_heads], rotated[:, self._num_heads :]
+        self._pool.write(number, keys, heads[:, self._num_heads + self._num_kv :], chunks)
+        return self._pool.attend(number, queries, chunks).flatten(1)
 
 
 def _fuse(projections: abc.Sequence[Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the projections as one; each goes on as a view of it, so no weight is held twice."""
+    """Return the projections as one; each becomes a view of it, so no weight is stored twice."""
     weight = torch.cat([projection.weight.data for projection in projections])
     biases = [projection.bias for projection in projections]
     bias = None if biases[0] is None else torch.cat([each.data for each in biases])
@@ -137,15 +146,15 @@ def _fuse(projections: abc.Sequence[Any]) -> tuple[torch.Tensor, torch.Tensor | 
     return weight, bias
 
 
-def _normed(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
-    """RMSNorm as transformers computes it: in float32, rounded before the weight."""
+def _rms_norm(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
+    """Return RMSNorm as transformers computes it: in float32, rounded before the weight."""
     if hidden.dtype == torch.float32:
         return F.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
     wide = F.rms_norm(hidden.float(), norm.weight.shape, None, norm.variance_epsilon)
     return norm.weight * wide.to(hidden.dtype)  # type: ignore[no-any-return]
 
 
-def _rotated(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary positions over half-split pairs, `(rows, heads, width)`."""
+def _rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Apply rotary positions over half-split pairs to `(rows, heads, width)`."""
     first, second = heads.chunk(2, dim=-1)
     return heads * cos + torch.cat((-second, first), dim=-1) * sin

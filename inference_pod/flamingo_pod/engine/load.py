@@ -1,8 +1,9 @@
-"""How much work the engine holds, in seconds.
+"""The engine's backlog: predicted seconds of work left.
 
-Pure: the caller brings the measurements. The seconds are predictions: the
-router compares pods by them, and a refused client learns from them when to
-come back.
+The router compares pods by it, and a rejected client learns from it when to retry. The engine
+brings the measurements.
+
+Pure.
 """
 
 import contextlib
@@ -16,28 +17,29 @@ PRIOR_ENCODE_S = 0.02
 PRIOR_PREFILL_S = 0.03
 PRIOR_TOKEN_S = 0.02
 """Used until the first measurement; an L4 and a two-core laptop bracket them."""
-STOPS_EARLY = 0.5
-"""Answers use about half of the tokens they may."""
+EXPECTED_OUTPUT_RATIO = 0.5
+"""Outputs use about half of `max_tokens`."""
 
 
 @dataclass(slots=True)
 class EngineLoad:
-    """The requests held, and what a window and a token have cost of late."""
+    """The requests in flight, and the recent cost of a window and a token."""
 
     encode_s: float | None = None
     """Per window."""
     prefill_s: float | None = None
     """Per window's worth of tokens."""
     token_s: float | None = None
+    """Per decoded token."""
     num_running: int = 0
-    """Sequences that hold memory, and clips on their way to an embedding."""
+    """Running sequences, and clips being encoded for an embedding."""
     num_kv_tokens: int | None = None
     num_kv_tokens_used: int | None = None
     _in_flight: set[RequestStats] = field(default_factory=set)
 
     @contextlib.contextmanager
     def in_flight(self, stats: RequestStats) -> Iterator[None]:
-        """Count what `stats` has left into the backlog while it lasts."""
+        """Count what `stats` has left as part of the backlog inside the block."""
         self._in_flight.add(stats)
         try:
             yield
@@ -46,7 +48,7 @@ class EngineLoad:
 
     @property
     def num_extra_choices(self) -> int:
-        """Choices held beyond one a request."""
+        """Choices in flight beyond the first of each request."""
         return sum(stats.num_choices - 1 for stats in self._in_flight)
 
     @property
@@ -58,19 +60,20 @@ class EngineLoad:
 
     @property
     def backlog_s(self) -> float:
-        """Predicted seconds until what all requests held have left is done."""
+        """Predicted seconds to finish all requests in flight."""
         return sum(map(self._cost_s, self._in_flight))
 
     @property
     def queued_s(self) -> float:
-        """Of these, what comes before the first tokens of all."""
+        """The part of the backlog before the first tokens: encoding and prefill."""
         return sum(map(self._prefill_s, self._in_flight))
 
     def _cost_s(self, stats: RequestStats) -> float:
         token_s = self.token_s or PRIOR_TOKEN_S
-        return self._prefill_s(stats) + stats.num_output_tokens_left * STOPS_EARLY * token_s
+        decode_s = stats.num_output_tokens_left * EXPECTED_OUTPUT_RATIO * token_s
+        return self._prefill_s(stats) + decode_s
 
     def _prefill_s(self, stats: RequestStats) -> float:
         encode_s = self.encode_s or PRIOR_ENCODE_S
-        read_s = (self.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
-        return stats.num_windows_left * encode_s + stats.num_prompt_tokens_left * read_s
+        token_s = (self.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
+        return stats.num_windows_left * encode_s + stats.num_prompt_tokens_left * token_s

@@ -1,4 +1,4 @@
-"""How large the engine is, and which forward pass it runs.
+"""Sizes of the engine, and which forward pass it runs.
 
 Pure.
 """
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 ModelImpl = Literal["fused", "transformers"]
-"""The language model's forward pass: our fused one, or the modules of the transformers library."""
+"""The language model's forward pass: our fused one, or the transformers library's modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How large the engine is."""
+    """Sizes of the engine; the pod's settings have the defaults."""
 
     kv_cache_tokens: int
-    """Capacity of the KV cache."""
+    """Capacity of the KV pool."""
     encoder_cache_bytes: int
-    """Capacity of the caches of encoder states and projected audio embeddings, together."""
+    """Capacity of the caches of encoder states and of projected embeddings, together."""
     model_impl: ModelImpl
     max_num_seqs: int
     """Sequences in one batch; the others wait."""

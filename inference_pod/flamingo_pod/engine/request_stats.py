@@ -1,6 +1,7 @@
-"""What one request still asks of the engine, and what it has taken of it.
+"""What one request has used of the engine so far, and how much work it has left.
 
-Pure: the engine's thread writes, the event loop reads; each field is one number.
+Pure. The engine's thread writes and the event loop reads; each field is a single number, so
+neither needs a lock.
 """
 
 from dataclasses import dataclass
@@ -10,39 +11,39 @@ from flamingo_common.audio.windows import TOKENS_PER_WINDOW
 
 @dataclass(eq=False, slots=True)
 class RequestStats:
-    """One request's; its choices share it. Moments are the monotonic clock's, None until then."""
+    """One request's, shared by its choices. Times are of the monotonic clock, None until then."""
 
     route: str = ""
     clip_name: str = ""
-    """The router's name for its clip; empty where there is none."""
+    """The router's name for its clip; empty without one."""
     wants_metrics: bool = False
-    """Whether its answer says how long it took."""
+    """Whether its response reports how long it took."""
     num_choices: int = 1
     num_windows_left: int = 0
-    """To encode, once the caches have given what they hold."""
+    """Windows still to encode, not counting those whose states a cache has."""
     num_prompt_tokens_left: int = 0
-    """Tokens of the prompt still to read, likewise."""
+    """Prompt tokens still to prefill, not counting those whose KV is cached."""
     num_output_tokens_left: int = 0
-    """Tokens that may still be written, by all choices."""
+    """Tokens that may still be generated, by all choices."""
     num_windows_encoded: int = 0
-    """Windows that were encoded for it."""
+    """Windows that were encoded for this request."""
     num_prefix_tokens_computed: int = 0
-    """Tokens up to the end of its clip that were read for it."""
+    """Tokens up to the end of its clip that were prefilled for this request."""
     num_output_tokens: int = 0
     compute_s: float = 0.0
-    """Its share of the engine's steps."""
+    """Its share of the time of the engine's steps."""
     encode_s: float = 0.0
-    """The part of it that hearing windows took."""
+    """The part of `compute_s` that its audio windows took."""
     audio_s: float = 0.0
-    """How long its clip plays."""
+    """Duration of its clip."""
     audio_decode_started_s: float | None = None
     audio_decode_s: float = 0.0
-    """What reading its clip took, in another process."""
+    """Time to decode its clip, in a decode worker."""
     num_prompt_tokens: int = 0
     num_cached_tokens: int = 0
-    """Of the prompt's tokens, those that needed no computing."""
+    """Prompt tokens whose KV was cached."""
     finish_reasons: tuple[str, ...] = ()
-    """Of its choices, once all have ended."""
+    """One for each choice, once all have finished."""
     submitted_s: float | None = None
     started_s: float | None = None
     """When the first step computed something for it."""
@@ -52,36 +53,35 @@ class RequestStats:
     last_token_s: float | None = None
 
     def record_encoded_windows(self, num_windows: int) -> None:
-        """Note windows that were encoded."""
+        """Count windows that were encoded."""
         self.num_windows_encoded += num_windows
         self.num_windows_left = max(0, self.num_windows_left - num_windows)
 
     def record_token(self, now_s: float, *, is_text: bool) -> None:
-        """Note a token; the end of sequence is one without text."""
+        """Count a generated token; end-of-sequence is one without text."""
         self.first_token_s = self.first_token_s or now_s
         self.last_token_s = now_s
         self.num_output_tokens += is_text
         self.reduce_expected_output(1)
 
     def reduce_expected_output(self, num_tokens: int) -> None:
-        """Note tokens that will not be written any more."""
+        """Take off tokens that will not be generated any more."""
         self.num_output_tokens_left = max(0, self.num_output_tokens_left - num_tokens)
 
     @property
     def num_windows_computed(self) -> int:
-        """Windows that were computed: encoded, or read anew from states that a cache held."""
-        return max(
-            self.num_windows_encoded, -(-self.num_prefix_tokens_computed // TOKENS_PER_WINDOW)
-        )
+        """Windows that were computed: encoded, or only prefilled where their states were cached."""
+        num_prefilled = -(-self.num_prefix_tokens_computed // TOKENS_PER_WINDOW)
+        return max(self.num_windows_encoded, num_prefilled)
 
     @property
     def queue_s(self) -> float | None:
-        """From being submitted to the first step."""
+        """From submission to the first step."""
         return _between(self.submitted_s, self.started_s)
 
     @property
     def time_to_first_token_s(self) -> float | None:
-        """From being submitted to the first token."""
+        """From submission to the first token."""
         return _between(self.submitted_s, self.first_token_s)
 
     @property

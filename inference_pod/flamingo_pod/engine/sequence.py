@@ -1,4 +1,4 @@
-"""The engine's nouns.
+"""The engine's data types: a sequence, its shared prefix, its sampling parameters and outputs.
 
 Pure.
 """
@@ -14,7 +14,7 @@ from flamingo_pod.engine.request_stats import RequestStats
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How one sequence's tokens are chosen. Each default changes nothing."""
+    """How the tokens of one sequence are sampled. Each default is the neutral value."""
 
     max_tokens: int
     temperature: float = 0.0
@@ -28,15 +28,15 @@ class SamplingParams:
     presence_penalty: float = 0.0
     logit_bias: abc.Mapping[int, float] = field(default_factory=dict)
     num_logprobs: int | None = None
-    """None: no log-probabilities; 0: the chosen token's; k: also the k likeliest tokens'."""
+    """None: no log-probabilities; 0: the sampled token's; k: also the k likeliest tokens'."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenOutput:
-    """One token of a sequence, and whether it was the last.
+    """One generated token of a sequence, and whether it was the last.
 
-    `token_id` is None when the sequence ended without a token of text: the
-    model said end-of-sequence.
+    `token_id` is None when the sequence finished without a token of text: the model sampled
+    end-of-sequence.
     """
 
     token_id: int | None
@@ -45,111 +45,115 @@ class TokenOutput:
     top_logprobs: abc.Sequence[tuple[int, float]] = ()
     """`(token id, logprob)`, likeliest first."""
     num_cached_tokens: int = 0
-    """Prompt tokens that were computed before, for somebody else."""
+    """Prompt tokens whose KV an earlier sequence had computed."""
 
 
 class SequenceState(Enum):
-    """Waiting for room, holding its extents, or over."""
+    """Waiting for memory, running with its extents allocated, or finished."""
 
     WAITING = "waiting"
     RUNNING = "running"
-    OVER = "over"
+    FINISHED = "finished"
 
 
 @dataclass(eq=False, slots=True)
 class Prefix:
-    """A prompt's beginning up to the end of its audio, shared by all who ask about the clip.
+    """A prompt up to the end of its audio, shared by all sequences about the same clip.
 
-    Its KV stays after its last user left, until somebody needs the room.
+    Its KV stays cached after its last user has finished, until the memory is needed.
     """
 
     key: bytes
     num_tokens: int
     audio_start: int
-    """Where the first `<sound>` slot is."""
+    """Index of the first `<sound>` slot in the prompt."""
     window_tokens: abc.Sequence[int]
-    """ClipAudio tokens of each window."""
+    """Audio tokens of each window."""
     extent: Extent | None = None
     num_computed: int = 0
     """Tokens whose KV is in the pool."""
     num_windows_ready: int = 0
-    """Windows, from the first on, whose rows the language model may read."""
+    """Windows, from the first on, whose embeddings the language model can prefill."""
     num_users: int = 0
+    """Running sequences that read it."""
     used_s: float = 0.0
 
     @property
     def num_ready(self) -> int:
-        """Tokens that could be computed now: up to the first window that is not encoded."""
+        """Tokens that can be computed now: up to the first window that is not encoded."""
         if self.num_windows_ready == len(self.window_tokens):
             return self.num_tokens
         return self.audio_start + sum(self.window_tokens[: self.num_windows_ready])
 
     @property
     def is_computed(self) -> bool:
-        """Whether all of it can be read."""
+        """Whether the KV of all its tokens is in the pool."""
         return self.num_computed == self.num_tokens
 
 
 @dataclass(eq=False, slots=True)
 class Sequence:
-    """One prompt and its answer inside the engine."""
+    """One prompt and its output tokens inside the engine."""
 
     number: int
+    """Unique, ascending in the order of submission."""
     prompt_ids: abc.Sequence[int]
     params: SamplingParams
     arrived_s: float
-    prefix_of: Prefix | None = None
-    """The prefix as described by its submitter; the one in use may be an equal, older one."""
+    own_prefix: Prefix | None = None
+    """The prefix as its submitter described it; `prefix` may be an equal one, cached before."""
     salt: bytes = b""
-    """Who may share its KV: sequences without audio share by this alone."""
+    """Sequences share KV only within one salt."""
     deadline_s: float = float("inf")
     output_ids: list[int] = field(default_factory=list)
     state: SequenceState = SequenceState.WAITING
     prefix: Prefix | None = None
+    """The prefix in use while it runs."""
     tail: Extent | None = None
+    """KV slots of everything after the prefix, its own alone."""
     num_tail_computed: int = 0
     num_cached_tokens: int = 0
-    """Prompt tokens that were in the pool already."""
-    num_preempted: int = 0
+    """Prompt tokens whose KV was in the pool when it was admitted."""
+    num_preemptions: int = 0
     stats: RequestStats = field(default_factory=RequestStats)
     """Its request's."""
 
     @property
-    def context(self) -> bytes:
-        """What stands before its tail: sequences with the same may share what follows."""
-        return self.prefix_of.key if self.prefix_of else self.salt
+    def sharing_key(self) -> bytes:
+        """What precedes its tail: sequences with equal keys may share the KV that follows."""
+        return self.own_prefix.key if self.own_prefix else self.salt
 
     @property
     def num_prefix(self) -> int:
-        """Tokens of its prompt that lie in the shared prefix."""
-        return self.prefix_of.num_tokens if self.prefix_of else 0
+        """Prompt tokens in the shared prefix."""
+        return self.own_prefix.num_tokens if self.own_prefix else 0
 
     @property
     def num_tokens(self) -> int:
-        """Tokens known so far."""
+        """Tokens known so far, prompt and output."""
         return len(self.prompt_ids) + len(self.output_ids)
 
     @property
     def num_computed(self) -> int:
-        """Tokens whose KV is in the pool; counted through the prefix first."""
+        """Tokens whose KV is in the pool; the prefix is computed before the tail."""
         if self.prefix is not None and not self.prefix.is_computed:
             return self.prefix.num_computed
         return self.num_prefix + self.num_tail_computed
 
     @property
     def num_pending(self) -> int:
-        """Tokens still to be computed before the next one can be chosen; at least one."""
+        """Tokens to compute before the next one can be sampled; at least one."""
         return self.num_tokens - self.num_computed
 
     @property
-    def num_tail(self) -> int:
-        """Tokens its tail must have room for; the last of the answer is never computed."""
+    def tail_capacity(self) -> int:
+        """KV slots that its tail needs at most."""
         return len(self.prompt_ids) + self.params.max_tokens - self.num_prefix
 
     def ids(self, start: int, stop: int) -> list[int]:
-        """Return its tokens `[start, stop)`, prompt and answer as one."""
+        """Return tokens `[start, stop)` of the prompt followed by the output."""
         num_prompt = len(self.prompt_ids)
         if start >= num_prompt:
             return self.output_ids[start - num_prompt : stop - num_prompt]
-        beginning = list(self.prompt_ids[start:stop])
-        return beginning + self.output_ids[: max(0, stop - num_prompt)]
+        from_prompt = list(self.prompt_ids[start:stop])
+        return from_prompt + self.output_ids[: max(0, stop - num_prompt)]

@@ -1,12 +1,14 @@
-"""Whose a step's time was.
+"""Attribution of a step's time to the sequences in it.
 
-Two rules: what hearing took is split evenly between the windows that were encoded
-in it, or, if a cache had them all, between those it was asked for; the rest of the
-step is split between its sequences by the rows that each brought. A row of a prompt
-and a row that decodes weigh the same: computed together, they take the same products.
+Two rules. The time for audio windows is split evenly between the windows that were encoded, or,
+if all came from a cache, between those that were requested. The rest of the step is split between
+its sequences by the rows of the batch that each contributed; a prefill row and a decode row weigh
+the same, since both go through the same matrix products.
 
-So the shares of a step add up to its time, and what a cache or a neighbour had
-computed costs nobody twice. Pure.
+The shares of a step add up to its duration, and work that a cache or another sequence had already
+done is charged to nobody twice.
+
+Pure.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,30 +20,32 @@ from flamingo_pod.engine.scheduler import StepPlan, WindowJob
 
 @dataclass(slots=True)
 class StepShare:
-    """One sequence's part of a step."""
+    """One sequence's share of a step, in seconds."""
 
-    hear_s: float = 0.0
+    windows_s: float = 0.0
+    """For audio windows."""
     rows_s: float = 0.0
+    """For rows of the batch."""
 
     @property
     def total_s(self) -> float:
-        """All of it."""
-        return self.hear_s + self.rows_s
+        """Both."""
+        return self.windows_s + self.rows_s
 
 
-def shares(
-    plan: StepPlan, encoded: Sequence[WindowJob], *, step_s: float, hear_s: float
+def split_step_time(
+    plan: StepPlan, encoded: Sequence[WindowJob], *, step_s: float, windows_s: float
 ) -> Mapping[sequence.Sequence, StepShare]:
-    """Return each sequence's part of `step_s`, of which hearing windows took `hear_s`."""
-    hearers = [(job.sequence, 1) for job in encoded or plan.windows]
+    """Return each sequence's share of `step_s`, of which audio windows took `windows_s`."""
+    jobs = [(job.sequence, 1) for job in encoded or plan.windows]
     rows = [(chunk.sequence, chunk.num_tokens) for chunk in plan.chunks]
-    heard_s = (hear_s if rows else step_s) if hearers else 0.0
-    parts: dict[sequence.Sequence, StepShare] = {}
-    for each, share_s in _split(heard_s, hearers):
-        parts.setdefault(each, StepShare()).hear_s += share_s
-    for each, share_s in _split(step_s - heard_s, rows):
-        parts.setdefault(each, StepShare()).rows_s += share_s
-    return parts
+    for_windows_s = (windows_s if rows else step_s) if jobs else 0.0
+    shares: dict[sequence.Sequence, StepShare] = {}
+    for each, share_s in _split(for_windows_s, jobs):
+        shares.setdefault(each, StepShare()).windows_s += share_s
+    for each, share_s in _split(step_s - for_windows_s, rows):
+        shares.setdefault(each, StepShare()).rows_s += share_s
+    return shares
 
 
 def _split(

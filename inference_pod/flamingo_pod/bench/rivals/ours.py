@@ -77,7 +77,7 @@ def told_stages_s(engine: Engine) -> dict[str, float]:
 def told_prompt_tokens(engine: Engine) -> tuple[int, int]:
     """Return the prompt tokens since the engine's start, and those of them that it computed."""
     told = engine.profile
-    return told.num_prompt_tokens, told.num_prompt_tokens - told.num_reused_tokens
+    return told.num_prompt_tokens, told.num_prompt_tokens - told.num_cached_tokens
 
 
 @contextlib.asynccontextmanager

@@ -153,7 +153,7 @@ def test_many_hits_do_not_make_its_bookkeeping_grow():
     ("size_bytes", "cost_s"), [(0, 1.0), (-1, 1.0), (1, -0.1), (1, math.nan), (1, math.inf)]
 )
 def test_a_size_or_cost_that_means_nothing_is_refused(size_bytes, cost_s):
-    with pytest.raises(ValueError, match="no worth"):
+    with pytest.raises(ValueError, match="invalid cache entry"):
         CostAwareCache(10).put("a", 1, size_bytes=size_bytes, cost_s=cost_s)
 
 

@@ -9,21 +9,21 @@ from flamingo_pod.engine.extents import Extent, ExtentPool
 
 def test_first_fit_and_neighbours_that_join():
     pool = ExtentPool(10)
-    first, second, third = pool.take(3), pool.take(3), pool.take(4)
+    first, second, third = pool.allocate(3), pool.allocate(3), pool.allocate(4)
     assert (first, second, third) == (Extent(0, 3), Extent(3, 6), Extent(6, 10))
-    assert pool.take(1) is None
-    pool.give_back(first)
-    pool.give_back(third)
-    assert pool.longest == 4
-    pool.give_back(second)
-    assert pool.take(10) == Extent(0, 10)
+    assert pool.allocate(1) is None
+    pool.free(first)
+    pool.free(third)
+    assert pool.longest_free == 4
+    pool.free(second)
+    assert pool.allocate(10) == Extent(0, 10)
 
 
 def test_a_part_of_a_run_can_be_given_back():
     pool = ExtentPool(10)
-    kept, rest = pool.take(8).split(3)
-    pool.give_back(rest)
-    assert (pool.num_free, pool.longest) == (7, 7)
+    kept, rest = pool.allocate(8).split(3)
+    pool.free(rest)
+    assert (pool.num_free, pool.longest_free) == (7, 7)
     assert kept == Extent(0, 3)
 
 
@@ -37,12 +37,12 @@ class Pool(RuleBasedStateMachine):
 
     @rule(num_tokens=st.integers(1, 40))
     def take(self, num_tokens):
-        extent = self.pool.take(num_tokens)
+        extent = self.pool.allocate(num_tokens)
         if extent is not None:
             assert extent.length == num_tokens
             self.held.append(extent)
         else:
-            assert self.pool.longest < num_tokens
+            assert self.pool.longest_free < num_tokens
 
     @rule(data=st.data())
     def give_back(self, data):
@@ -50,7 +50,7 @@ class Pool(RuleBasedStateMachine):
             number = data.draw(st.integers(0, len(self.held) - 1))
             extent = self.held.pop(number)
             kept, rest = extent.split(data.draw(st.integers(0, extent.length)))
-            self.pool.give_back(rest)
+            self.pool.free(rest)
             if kept.length:
                 self.held.append(kept)
 
@@ -67,7 +67,7 @@ TestPool = Pool.TestCase
 @given(st.lists(st.integers(1, 20), max_size=30))
 def test_giving_all_back_makes_one_run(sizes):
     pool = ExtentPool(100)
-    taken = [extent for size in sizes if (extent := pool.take(size))]
+    taken = [extent for size in sizes if (extent := pool.allocate(size))]
     for extent in taken[::2] + taken[1::2]:
-        pool.give_back(extent)
-    assert pool.longest == 100
+        pool.free(extent)
+    assert pool.longest_free == 100

@@ -14,7 +14,7 @@ from flamingo_pod.engine.clips import ClipIndex
 from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.engine.scheduler import Chunk, StepPlan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
-from flamingo_pod.engine.shares import StepShare, shares
+from flamingo_pod.engine.shares import StepShare, split_step_time
 from flamingo_pod.telemetry.metrics import Metrics
 from flamingo_pod.telemetry.timings import RecentTimings
 
@@ -35,21 +35,21 @@ def plan(windows, rows):
     windows=st.lists(st.integers(0, 3), max_size=6),
     is_encoded=st.lists(st.booleans(), min_size=6, max_size=6),
     rows=st.dictionaries(st.integers(0, 3), st.integers(1, 600)),
-    hear_s=st.floats(0, 5),
+    windows_s=st.floats(0, 5),
     rest_s=st.floats(0, 5),
 )
-def test_the_shares_of_a_step_add_up_to_its_time(windows, is_encoded, rows, hear_s, rest_s):
+def test_the_shares_of_a_step_add_up_to_its_time(windows, is_encoded, rows, windows_s, rest_s):
     step = plan(windows, rows.items())
     encoded = [job for job, yes in zip(step.windows, is_encoded, strict=False) if yes]
-    parts = shares(step, encoded, step_s=hear_s + rest_s, hear_s=hear_s)
+    parts = split_step_time(step, encoded, step_s=windows_s + rest_s, windows_s=windows_s)
     total_s = sum(part.total_s for part in parts.values())
-    assert total_s == pytest.approx(hear_s + rest_s if windows or rows else 0.0)
-    assert all(part.hear_s >= 0 and part.rows_s >= 0 for part in parts.values())
+    assert total_s == pytest.approx(windows_s + rest_s if windows or rows else 0.0)
+    assert all(part.windows_s >= 0 and part.rows_s >= 0 for part in parts.values())
 
 
 def test_hearing_is_paid_for_by_windows_and_the_rest_by_rows():
     step = plan([0, 0, 1, 2], [(0, 300), (3, 100)])
-    parts = shares(step, step.windows[:3], step_s=7.0, hear_s=3.0)
+    parts = split_step_time(step, step.windows[:3], step_s=7.0, windows_s=3.0)
     assert parts == {
         WHO[0]: StepShare(2.0, 3.0),
         WHO[1]: StepShare(1.0),
@@ -59,7 +59,7 @@ def test_hearing_is_paid_for_by_windows_and_the_rest_by_rows():
 
 def test_who_only_asked_a_cache_pays_where_nobody_encoded():
     step = plan([0, 1], [])
-    assert shares(step, [], step_s=2.0, hear_s=1.0) == {
+    assert split_step_time(step, [], step_s=2.0, windows_s=1.0) == {
         WHO[0]: StepShare(1.0),
         WHO[1]: StepShare(1.0),
     }
@@ -74,31 +74,31 @@ def test_a_window_read_anew_from_cached_states_was_computed_too():
 
 def test_a_clip_is_held_while_all_its_states_or_one_prefix_are():
     clips = ClipIndex()
-    clips.note("song", [b"one", b"two"], b"prefix")
+    clips.register("song", [b"one", b"two"], b"prefix")
     told = [(b"one", True), (b"two", True), (b"one", False), (b"prefix", True), (b"prefix", False)]
     seen = []
     for key, is_cached in told:
-        clips.tell(key, is_cached)
+        clips.on_cache_change(key, is_cached)
         seen.append(clips.names())
     assert seen == [[], ["song"], [], ["song"], []]
 
 
 def test_a_clip_noted_after_its_states_came_is_held_at_once():
     clips = ClipIndex()
-    clips.tell(b"one", True)
-    clips.note("song", [b"one"], None)
-    clips.note("the same song under another name", [b"one"], None)
-    clips.note("silence", [], None)
+    clips.on_cache_change(b"one", True)
+    clips.register("song", [b"one"], None)
+    clips.register("the same song under another name", [b"one"], None)
+    clips.register("silence", [], None)
     assert clips.names() == ["song", "the same song under another name"]
-    clips.tell(b"one", False)
+    clips.on_cache_change(b"one", False)
     assert clips.names() == []
 
 
 def test_a_name_given_to_another_clip_means_that_one():
     clips = ClipIndex()
-    clips.tell(b"old", True)
-    clips.note("song", [b"old"], None)
-    clips.note("song", [b"new"], None)
+    clips.on_cache_change(b"old", True)
+    clips.register("song", [b"old"], None)
+    clips.register("song", [b"new"], None)
     assert clips.names() == []
 
 
@@ -114,13 +114,13 @@ def test_whatever_comes_and_goes_the_names_are_those_whose_keys_are_cached(life)
     clips, cached, known = ClipIndex(max_names=3), set(), {}
     for what, number, more in life:
         if what == "tell":
-            clips.tell(bytes([number]), more)
+            clips.on_cache_change(bytes([number]), more)
             (cached.add if more else cached.discard)(number)
         elif more:
             known.pop(number, None)
             known[number] = more
             known = dict(list(known.items())[-3:])
-            clips.note(str(number), [bytes([each]) for each in more], None)
+            clips.register(str(number), [bytes([each]) for each in more], None)
         assert sorted(clips.names()) == sorted(
             str(n) for n, keys in known.items() if keys <= cached
         )
@@ -129,10 +129,10 @@ def test_whatever_comes_and_goes_the_names_are_those_whose_keys_are_cached(life)
 def test_the_longest_unused_name_is_forgotten_and_its_keys_with_it():
     clips = ClipIndex(max_names=2)
     for number in (1, 2, 1, 3):
-        clips.tell(bytes([number]), True)
-        clips.note(str(number), [bytes([number])], None)
+        clips.on_cache_change(bytes([number]), True)
+        clips.register(str(number), [bytes([number])], None)
     assert clips.names() == ["1", "3"]
-    assert set(clips._by_key) == {b"\1", b"\3"}
+    assert set(clips._names_by_key) == {b"\1", b"\3"}
 
 
 def test_the_last_timings_are_kept_and_numbered():
@@ -147,8 +147,8 @@ def test_a_report_of_a_thousand_clips_is_cheap():
     clips, timings = ClipIndex(), RecentTimings()
     for number in range(MAX_REPORTED_CLIPS):
         key = number.to_bytes(32, "big")
-        clips.note(f"{number:064d}", [key], None)
-        clips.tell(key, True)
+        clips.register(f"{number:064d}", [key], None)
+        clips.on_cache_change(key, True)
         timings.add(RequestStats(route="/v1/audio/captions"))
 
     def report():

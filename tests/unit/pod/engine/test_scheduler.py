@@ -30,7 +30,7 @@ def sequence(number, num_prompt=10, max_tokens=5, *, arrived_s=0.0, clip=None, i
         prompt_ids=ids or list(range(1, num_prompt + 1)),
         params=SamplingParams(max_tokens=max_tokens),
         arrived_s=arrived_s,
-        prefix_of=prefix,
+        own_prefix=prefix,
     )
 
 
@@ -53,7 +53,7 @@ class World:
         return made
 
     def step(self, token=lambda _: 7):
-        plan = self.scheduler.plan(self.now_s)
+        plan = self.scheduler.schedule(self.now_s)
         self.check_extents()
         for copy in plan.copies:
             self.kv[copy.target : copy.target + copy.num_tokens] = self.kv[
@@ -61,7 +61,7 @@ class World:
             ]
         for chunk in plan.chunks:
             self.write(chunk)
-        chosen = {c.sequence: token(c.sequence) for c in plan.chunks if c.chooses}
+        chosen = {c.sequence: token(c.sequence) for c in plan.chunks if c.is_sampled}
         self.over += self.scheduler.commit(plan, chosen, {EOS}, now_s=self.now_s)
         self.now_s += 0.1
         return plan
@@ -83,10 +83,10 @@ class World:
         return start + list(range(running.tail.start, running.tail.stop))
 
     def check_extents(self):
-        memory = self.scheduler.memory
+        memory = self.scheduler.kv_cache
         held = [s.tail for s in self.scheduler.running]
         held += [p.extent for p in self.prefixes()]
-        held += [history.extent for history in memory.histories]
+        held += [history.extent for history in memory.cached_tails]
         held = sorted(extent for extent in held if extent.length)
         assert all(a.stop <= b.start for a, b in itertools.pairwise(held)), "extents overlap"
         assert memory.pool.num_free == POOL - sum(e.length for e in held), "extents leak"
@@ -99,7 +99,7 @@ class World:
     def prefixes(self):
         """Return the prefixes that can be shared, and those that are only still in use."""
         used = [s.prefix for s in self.scheduler.running if s.prefix is not None]
-        return {id(p): p for p in (*self.scheduler.memory.prefixes.values(), *used)}.values()
+        return {id(p): p for p in (*self.scheduler.kv_cache.prefixes.values(), *used)}.values()
 
     def live(self, action, made, data):
         match action:
@@ -115,12 +115,12 @@ class World:
                 self.cancel(made[number], is_kept=data.draw(st.booleans()))
             case ("poison", number) if number < len(made):
                 if made[number].prefix is not None:
-                    self.scheduler.memory.distrust(made[number].prefix)
+                    self.scheduler.kv_cache.invalidate(made[number].prefix)
                 self.cancel(made[number], is_kept=False)
 
     def cancel(self, left, *, is_kept):
         if left in self.scheduler.waiting or left in self.scheduler.running:
-            self.scheduler.end(left, now_s=self.now_s, is_kept=is_kept)
+            self.scheduler.finish(left, now_s=self.now_s, is_kept=is_kept)
 
     def drain(self, max_steps=5000):
         for _ in range(max_steps):
@@ -163,9 +163,9 @@ def test_any_life_leaks_nothing_overlaps_nothing_and_ends(life, max_seqs, wait_s
         world.live(action, made, data)
     world.drain()
     world.check_extents()
-    assert world.scheduler.memory.num_reserved == 0
+    assert world.scheduler.kv_cache.num_tokens_used == 0
     for ended in world.over:
-        assert ended.state is SequenceState.OVER
+        assert ended.state is SequenceState.FINISHED
         assert len(ended.output_ids) == ended.params.max_tokens or ended.output_ids[-1] == EOS
 
 
@@ -182,7 +182,7 @@ def test_but_not_for_ever():
     world = World()
     long = world.submit(num_prompt=300, max_tokens=1)
     for _ in range(400):
-        if long.state is SequenceState.OVER:
+        if long.state is SequenceState.FINISHED:
             return
         world.submit(num_prompt=40, max_tokens=1)
         world.step()
@@ -196,7 +196,7 @@ def test_a_long_one_without_room_is_let_in_in_the_end():
     world.step()
     long = world.submit(num_prompt=560, max_tokens=10)
     for _ in range(2000):
-        if long.state is SequenceState.OVER:
+        if long.state is SequenceState.FINISHED:
             return
         world.submit(num_prompt=50, max_tokens=30)
         world.step()
@@ -208,7 +208,7 @@ def test_a_deadline_comes_before_shortness():
     world.submit(num_prompt=10)
     urgent = world.submit(num_prompt=200)
     urgent.deadline_s = 1.0
-    assert world.scheduler.plan(0.0).chunks[0].sequence is urgent
+    assert world.scheduler.schedule(0.0).chunks[0].sequence is urgent
 
 
 def test_sequences_on_one_clip_are_read_by_one():
@@ -255,7 +255,7 @@ def test_a_step_decodes_all_that_run_and_prefills_what_the_budget_leaves():
 )
 def test_the_budget(token_s, decode_s, num_decoding, tokens):
     budget = TokenBudget(target_s=0.05, token_s=token_s, decode_s=decode_s)
-    assert budget.tokens(num_decoding) == tokens
+    assert budget.max_prefill_tokens(num_decoding) == tokens
 
 
 def test_the_budget_learns_the_pace():
