@@ -1,1 +1,1 @@
-"""Sends every request to the pod where it is done first."""
+"""Sends each request to the pod where it finishes first."""

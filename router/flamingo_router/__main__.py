@@ -1,4 +1,4 @@
-"""`python -m flamingo_router --endpoint http://HOST:PORT …`: settings, application, life."""
+"""Runs the router: `python -m flamingo_router --endpoint http://HOST:PORT …`."""
 
 import os
 import sys
@@ -10,12 +10,12 @@ from flamingo_router.settings import Settings
 
 
 def main(argv: Sequence[str]) -> int:
-    """Route until told to stop; return the exit status."""
+    """Serve until a signal stops the router; return the exit status."""
     given = settings.load(Settings, argv, os.environ, prog="flamingo router")
     logs.configure(service="router", level=given.log_level)
     traces.configure(service="router")
-    routing = app.create(given)
-    return run.run(routing, given, drain=routing[app.GATE].shut)
+    router = app.create(given)
+    return run.run(router, given, drain=router[app.DRAIN_GATE].close)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`flamingo config show | schema router`."""
+"""Implements `flamingo config show router` and `flamingo config schema router`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What the router counts."""
+"""The router's Prometheus metrics."""
 
 import time
 from collections.abc import Iterator
@@ -13,38 +13,38 @@ WAIT_BUCKETS_S = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 600)
 
 
 class Metrics:
-    """One router's counters; a registry of its own, so that two can live in one process."""
+    """One router's metrics, in a registry of its own: two routers may live in one process."""
 
     def __init__(self, balancer: Balancer) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(BalancerCollector(balancer))
         self.requests = Counter(
             "flamingo_router_requests",
-            "Requests answered; code 499 means that the client left first.",
+            "HTTP requests, by route and status code; 499: the client disconnected.",
             ["route", "code"],
             registry=self.registry,
         )
         self.attempts = Counter(
             "flamingo_router_upstream_attempts",
-            "Tries to have a request answered, by what came of them.",
+            "Upstream attempts, by outcome.",
             ["endpoint", "outcome"],
             registry=self.registry,
         )
         self.retries = Counter(
             "flamingo_router_retries",
-            "Requests sent to another endpoint, by why the one before gave no answer.",
+            "Requests retried on another endpoint, by why the previous attempt failed.",
             ["reason"],
             registry=self.registry,
         )
         self.audio_seconds = Counter(
             "flamingo_router_audio_seconds",
-            "Seconds of audio that came in, by how the router knows.",
+            "Seconds of audio received, by how the length was determined.",
             ["source"],
             registry=self.registry,
         )
         self.wait_seconds = Histogram(
             "flamingo_router_wait_seconds",
-            "Time from what was asked being known to a pod being chosen.",
+            "Seconds from a request's admission to the choice of its endpoint.",
             ["priority"],
             buckets=WAIT_BUCKETS_S,
             registry=self.registry,
@@ -52,35 +52,38 @@ class Metrics:
 
 
 class BalancerCollector(Collector):
-    """Gauges that are read when somebody asks."""
+    """Gauges of the balancer's state, read when they are scraped."""
 
     def __init__(self, balancer: Balancer) -> None:
         self._balancer = balancer
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what the router believes of each endpoint, and what waits in it."""
-        yield from self._endpoints()
+        """Yield the gauges of each endpoint, and those of the queue."""
+        yield from self._endpoint_gauges()
         queue = self._balancer.queue
         for name, value, help_text in (
-            ("queued_requests", queue.num, "Requests that wait for a pod."),
-            ("queued_audio_seconds", queue.audio_s, "Seconds of audio that wait for a pod."),
-            ("queued_work_seconds", queue.seconds, "Predicted seconds of work that wait."),
+            ("queued_requests", len(queue), "Requests waiting in the router's queue."),
+            ("queued_audio_seconds", queue.audio_s, "Seconds of audio in the router's queue."),
+            ("queued_work_seconds", queue.work_s, "Predicted seconds of work in the queue."),
         ):
             yield GaugeMetricFamily(f"flamingo_router_{name}", help_text, value=value)
 
-    def _endpoints(self) -> Iterator[Metric]:
+    def _endpoint_gauges(self) -> Iterator[Metric]:
         gauges = [
             GaugeMetricFamily(f"flamingo_router_{name}", help_text, labels=["endpoint"])
             for name, help_text in (
                 ("backlog_seconds", "Predicted seconds of work left at an endpoint."),
-                ("open_requests", "Requests sent to an endpoint and not yet settled."),
-                ("endpoint_ready", "1 if the endpoint may get work."),
-                ("endpoint_speed", "How many times as long as the usual pod it takes."),
+                ("requests_in_flight", "Requests sent to an endpoint and not settled yet."),
+                ("endpoint_ready", "1 if the endpoint may get requests."),
+                (
+                    "endpoint_slowdown_ratio",
+                    "Time that the endpoint takes, relative to the usual pod of its model.",
+                ),
             )
         ]
         for each in self._balancer.fleet.endpoints(now_s=time.monotonic()):
-            speed = self._balancer.costs.speed(each.address)
-            values = (each.backlog_s, each.num_open, float(each.is_ready), speed)
+            slowdown = self._balancer.costs.slowdown(each.address)
+            values = (each.backlog_s, each.num_in_flight, float(each.is_ready), slowdown)
             for gauge, value in zip(gauges, values, strict=True):
                 gauge.add_metric([each.address], value)
         yield from gauges

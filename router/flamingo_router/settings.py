@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flamingo_common.service.settings import ServiceSettings, check_file
 from flamingo_router.pods.endpoint_slices import Service
-from flamingo_router.pods.pod_key import pod_key, secret
+from flamingo_router.pods.pod_key import check_pod_key, parse_pod_key
 
 PolicyName = Literal["least-work-left", "least-work-left-plain", "least-connections", "round-robin"]
 
@@ -70,7 +70,7 @@ class Settings(ServiceSettings):
     """Seconds that requests are held while no pod is ready, as at a cold start; then 503."""
     heartbeat_interval_s: float = Field(default=5.0, gt=0)
     """Seconds between two SSE comments to a streaming client whose request is queued."""
-    pod_key: Annotated[SecretStr, AfterValidator(secret)] | None = None
+    pod_key: Annotated[SecretStr, AfterValidator(check_pod_key)] | None = None
     """API key for the pods' load reports. Prefer the variable: flags show in the process list."""
     pod_key_file: Path | None = None
     """File with that key instead; re-read when it changes."""
@@ -82,7 +82,7 @@ class Settings(ServiceSettings):
     def check_files(self) -> Iterator[str]:
         """Yield one message for each fault of the files that the settings name."""
         yield from super().check_files()
-        yield from check_file("--pod-key-file", self.pod_key_file, pod_key)
+        yield from check_file("--pod-key-file", self.pod_key_file, parse_pod_key)
 
     @field_validator("endpoint", "probe_allowed_networks", "probe_allowed_hosts", mode="before")
     @classmethod

@@ -1,8 +1,8 @@
-"""A fleet under traffic, with a virtual clock and the router's own `Balancer`.
+"""Simulates a fleet under traffic, with a virtual clock and the router's own `Balancer`.
 
-Pods are played: one lane that prefills, first come first served, and a batch that
-decodes beside it. What routers see of them is what they see in life: load reports a
-few times a second, and their own requests. Several routers share no state.
+Pods are simulated: one lane that prefills, first come first served, and a batch that decodes
+beside it. Routers know of them what real ones know: load reports a few times a second, and
+their own requests. Several routers share no state.
 """
 
 import bisect
@@ -15,25 +15,27 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fakes.balancing import admission_limits
+
 from flamingo_common.errors import Unavailable
 from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, RequestTiming
-from flamingo_router.balancing.balancer import Balancer, Bounds, Dice
-from flamingo_router.balancing.fair_queue import Waiting
+from flamingo_router.balancing.balancer import Balancer
+from flamingo_router.balancing.fair_queue import QueuedRequest
 from flamingo_router.balancing.fleet import Fleet
 from flamingo_router.balancing.policy import POLICIES
-from flamingo_router.balancing.request_info import Ask
+from flamingo_router.balancing.request_info import RequestInfo
 
 ROUTE = "/v1/audio/captions"
 SHORT_S = 30.0
 PREFILL_BASE_S, PREFILL_PER_S = 0.05, 0.005
 TOKEN_S = 0.010
 CROWDED = 0.04
-"""How much longer a step takes for each sequence more in the batch."""
+"""How much longer a step takes for each further sequence in the batch."""
 PREFILL_SHARE = 0.7
-"""Of the GPU, while others decode."""
+"""The share of the GPU that a prefill gets while others decode."""
 MAX_BATCH = 32
 CHUNK_S = 0.15
-"""A window's prefill, after which another may be nearer to its end."""
+"""The prefill of one window, after which another request may be shorter."""
 HIT_SHARE = 0.03
 CACHED_CLIPS = 40
 POLL_S = 0.25
@@ -56,16 +58,16 @@ class Setup:
     num_routers: int = 1
     num_jobs: int = 20_000
     repeats: float = 0.0
-    """Share of clips that were heard before."""
+    """The share of clips that were sent before."""
     error: float = 0.0
-    """Of the audio's length, as routers see it: the standard deviation of its logarithm."""
+    """The error of the routers' estimate: the standard deviation of the length's logarithm."""
     slow_pods: int = 0
     """How many take three times as long."""
     deaths_per_s: float = 0.0
     queue_threshold_s: float = 0.5
     shortest_first: bool = False
-    """Whether pods prefill what is soonest done, a window at a time, as ours do, and not who came
-    first."""
+    """Whether pods prefill the shortest request first, a window at a time, as ours do, instead of
+    first come first served."""
     seed: int = 1
 
 
@@ -75,22 +77,22 @@ class Job:
     audio_s: float
     num_tokens: int
     clip: str
-    heard_s: float
+    estimated_s: float
     first_token_s: float = math.nan
-    tries: set[str] = field(default_factory=set)
+    attempts: set[str] = field(default_factory=set)
     router: "Router | None" = None
     ticket: object = None
-    ask: Ask | None = None
+    info: RequestInfo | None = None
     computed: tuple[int, float] = (0, 0.0)
     left_s: float | None = None
-    """Of its prefill, once it has begun."""
+    """What is left of its prefill, once it has begun."""
 
 
 @dataclass(eq=False)
 class Pod:
     world: "World"
     address: str
-    slowness: float
+    slowdown: float
     epoch: int = 0
     waiting: list[Job] = field(default_factory=list)
     prefilling: Job | None = None
@@ -104,9 +106,9 @@ class Pod:
 
     def take(self, job):
         self.waiting.append(job)
-        self._go_on()
+        self._advance()
 
-    def _go_on(self):
+    def _advance(self):
         if self.prefilling or not self.waiting or len(self.decoding) >= MAX_BATCH:
             return
         if self.world.shortest_first:
@@ -129,7 +131,7 @@ class Pod:
         self.prefilling = None
         if job.left_s > 0:
             self.waiting.append(job)
-            self._go_on()
+            self._advance()
             return
         self.cached[job.clip] = None
         self.cached.move_to_end(job.clip)
@@ -138,12 +140,12 @@ class Pod:
         job.first_token_s = self.world.now_s
         job.router.answered(job)
         self.decoding.add(job)
-        step_s = TOKEN_S * self.slowness * (1 + CROWDED * (len(self.decoding) - 1))
+        step_s = TOKEN_S * self.slowdown * (1 + CROWDED * (len(self.decoding) - 1))
         windows, prefill_s = job.computed
         share_s = job.num_tokens * step_s / len(self.decoding)
         job.computed = windows, prefill_s + share_s
         self.world.after(job.num_tokens * step_s, self._decoded, job, epoch)
-        self._go_on()
+        self._advance()
 
     def _decoded(self, job, epoch):
         if epoch != self.epoch:
@@ -161,7 +163,7 @@ class Pod:
         )
         del self.timings[:-MAX_TIMINGS]
         job.router.settled(job)
-        self._go_on()
+        self._advance()
 
     def die(self):
         lost = [*self.waiting, *self.decoding, *([self.prefilling] if self.prefilling else [])]
@@ -172,9 +174,9 @@ class Pod:
         self.is_dead = True
         for job in lost:
             job.router.lost(job)
-        self.world.after(RESTART_S, self._live_again)
+        self.world.after(RESTART_S, self._restart)
 
-    def _live_again(self):
+    def _restart(self):
         self.is_dead = False
 
     def report(self):
@@ -189,7 +191,7 @@ class Pod:
             state="ready",
             epoch=str(self.epoch),
             sequence=self.sequence,
-            backlog_s=queued_s + left * TOKEN_S * self.slowness / max(len(self.decoding), 1),
+            backlog_s=queued_s + left * TOKEN_S * self.slowdown / max(len(self.decoding), 1),
             queued_s=queued_s,
             num_running=len(self.decoding) + bool(self.prefilling),
             num_waiting=len(self.waiting),
@@ -205,7 +207,7 @@ class Pod:
         if job.left_s is not None:
             return job.left_s
         share = HIT_SHARE if job.clip in self.cached else 1
-        return (PREFILL_BASE_S + PREFILL_PER_S * job.audio_s * share) * self.slowness
+        return (PREFILL_BASE_S + PREFILL_PER_S * job.audio_s * share) * self.slowdown
 
 
 class Router:
@@ -213,8 +215,7 @@ class Router:
 
     def __init__(self, world, setup, number):
         self.world = world
-        dice = random.Random(setup.seed * 1000 + number)
-        bounds = Bounds(
+        limits = admission_limits(
             max_backlog_s=math.inf,
             queue_threshold_s=setup.queue_threshold_s,
             max_queued=10**9,
@@ -223,72 +224,73 @@ class Router:
         )
         fleet = Fleet(stale_after_s=1.0, unreachable_after_s=10.0)
         policy = POLICIES[setup.policy]()
-        self.balancer = Balancer(fleet, policy, bounds, Dice(dice.random, dice.sample), now_s=0.0)
-        self.balancer.reconcile(dict.fromkeys(world.pods, True))
-        self.jobs: dict[Waiting, Job] = {}
+        rng = random.Random(setup.seed * 1000 + number)
+        self.balancer = Balancer(fleet, policy, limits, rng, now_s=0.0)
+        self.balancer.set_members(dict.fromkeys(world.pods, True))
+        self.jobs: dict[QueuedRequest, Job] = {}
         self.is_awake = False
 
-    def ask(self, job):
+    def admit(self, job):
         job.router = self
-        job.ask = Ask(ROUTE, job.heard_s, job.clip)
-        asked = self.balancer.ask(job.ask, now_s=self.world.now_s)
-        if isinstance(asked, Waiting):
-            self.jobs[asked] = job
-            self.pump(None)
+        job.info = RequestInfo(ROUTE, job.estimated_s, job.clip)
+        admitted = self.balancer.admit(job.info, now_s=self.world.now_s)
+        if isinstance(admitted, QueuedRequest):
+            self.jobs[admitted] = job
+            self.dispatch_waiting(None)
         else:
-            self._send(job, asked)
+            self._send(job, admitted)
 
-    def pump(self, among):
+    def dispatch_waiting(self, among):
         now_s = self.world.now_s
-        for waiting, ticket in self.balancer.pump(now_s=now_s, among=among):
+        for waiting, ticket in self.balancer.dispatch_waiting(now_s=now_s, among=among):
             self._send(self.jobs.pop(waiting), ticket)
-        if self.balancer.queue.num and not self.is_awake:
+        if self.balancer.queue and not self.is_awake:
             self.is_awake = True
-            self.world.after(self.balancer.wake_s(now_s=now_s), self._wake)
+            self.world.after(self.balancer.recheck_after_s(now_s=now_s), self._wake)
 
     def _wake(self):
         self.is_awake = False
-        self.pump(None)
+        self.dispatch_waiting(None)
 
     def _send(self, job, ticket):
         job.ticket = ticket
         self.balancer.fleet.mark_sent(ticket, now_s=self.world.now_s)
         pod = self.world.pods[ticket.address]
         if pod.is_dead:
-            self.balancer.fleet.set_aside(ticket.address, now_s=self.world.now_s)
+            self.balancer.fleet.mark_stale(ticket.address, now_s=self.world.now_s)
             self.lost(job)
         else:
             pod.take(job)
 
     def answered(self, job):
-        self.balancer.fleet.mark_answered(job.ticket, now_s=self.world.now_s)
-        self.pump((job.ticket.address,))
+        self.balancer.fleet.mark_responding(job.ticket, now_s=self.world.now_s)
+        self.dispatch_waiting((job.ticket.address,))
 
     def settled(self, job):
         self.balancer.settle(job.ticket, now_s=self.world.now_s)
         self.world.done.append(job)
-        self.pump((job.ticket.address,))
+        self.dispatch_waiting((job.ticket.address,))
 
     def lost(self, job):
-        job.tries.add(job.ticket.address)
+        job.attempts.add(job.ticket.address)
         self.balancer.settle(job.ticket, now_s=self.world.now_s)
         try:
-            ticket = self.balancer.again(job.ask, without=job.tries, now_s=self.world.now_s)
+            ticket = self.balancer.reassign(job.info, without=job.attempts, now_s=self.world.now_s)
         except Unavailable:
             self.world.failed.append(job)
         else:
             self._send(job, ticket)
 
-    def hear(self, pod):
+    def poll(self, pod):
         if not pod.is_dead:
             now_s = self.world.now_s
-            self.balancer.observe(pod.address, pod.report(), asked_s=now_s, now_s=now_s)
-            self.pump((pod.address,))
-        self.world.after(POLL_S, self.hear, pod)
+            self.balancer.observe(pod.address, pod.report(), requested_s=now_s, now_s=now_s)
+            self.dispatch_waiting((pod.address,))
+        self.world.after(POLL_S, self.poll, pod)
 
 
 class World:
-    """Clock and events."""
+    """The clock and the events."""
 
     def __init__(self, setup: Setup) -> None:
         self.now_s = 0.0
@@ -299,8 +301,8 @@ class World:
         self._numbers = itertools.count()
         self.pods = {}
         for number in range(setup.num_pods):
-            slowness = 3.0 if number < setup.slow_pods else 1.0
-            self.pods[f"pod-{number:04}"] = Pod(self, f"pod-{number:04}", slowness)
+            slowdown = 3.0 if number < setup.slow_pods else 1.0
+            self.pods[f"pod-{number:04}"] = Pod(self, f"pod-{number:04}", slowdown)
         self.routers = [Router(self, setup, number) for number in range(setup.num_routers)]
 
     def after(self, seconds, call, *args):
@@ -314,7 +316,7 @@ class World:
 
 def jobs(setup: Setup) -> list[Job]:
     """Return the traffic: Poisson arrivals at `load` of what the pods can prefill."""
-    dice = random.Random(setup.seed)
+    rng = random.Random(setup.seed)
     mix = MIXES[setup.mix]
     shares = list(itertools.accumulate(share for share, *_ in mix))
     mean_s = sum(share * (low + high) / 2 for share, low, high in mix)
@@ -322,16 +324,16 @@ def jobs(setup: Setup) -> list[Job]:
     per_s = setup.load * (setup.num_pods - 2 / 3 * setup.slow_pods) / prefill_s
     at_s, recent, made = 1.0, [], []
     for number in range(setup.num_jobs):
-        at_s += dice.expovariate(per_s)
-        if recent and dice.random() < setup.repeats:
-            clip, audio_s = dice.choice(recent)
+        at_s += rng.expovariate(per_s)
+        if recent and rng.random() < setup.repeats:
+            clip, audio_s = rng.choice(recent)
         else:
-            _, low, high = mix[bisect.bisect(shares, dice.random() * shares[-1] * 0.999999)]
-            clip, audio_s = f"clip-{number}", dice.uniform(low, high)
+            _, low, high = mix[bisect.bisect(shares, rng.random() * shares[-1] * 0.999999)]
+            clip, audio_s = f"clip-{number}", rng.uniform(low, high)
             recent = [*recent[-49:], (clip, audio_s)]
-        heard_s = audio_s * math.exp(dice.gauss(0, setup.error)) if setup.error else audio_s
-        tokens = min(int(dice.lognormvariate(5.0, 0.6)) + 1, 1000)
-        made.append(Job(at_s, audio_s, tokens, clip, min(heard_s, 1200.0)))
+        estimated_s = audio_s * math.exp(rng.gauss(0, setup.error)) if setup.error else audio_s
+        tokens = min(int(rng.lognormvariate(5.0, 0.6)) + 1, 1000)
+        made.append(Job(at_s, audio_s, tokens, clip, min(estimated_s, 1200.0)))
     return made
 
 
@@ -349,19 +351,19 @@ class Outcome:
 
 
 def simulate(setup: Setup) -> Outcome:
-    """Return what the clients of a fleet would see; the first tenth is not counted."""
+    """Return the latencies of a fleet's clients; the first tenth of the jobs is not counted."""
     world = World(setup)
     traffic = jobs(setup)
-    dice = random.Random(setup.seed + 1)
+    rng = random.Random(setup.seed + 1)
     for router in world.routers:
         for pod in world.pods.values():
-            world.after(dice.random() * POLL_S, router.hear, pod)
+            world.after(rng.random() * POLL_S, router.poll, pod)
     for job in traffic:
-        world.after(job.at_s, dice.choice(world.routers).ask, job)
+        world.after(job.at_s, rng.choice(world.routers).admit, job)
     if setup.deaths_per_s:
         at_s = 0.0
-        while (at_s := at_s + dice.expovariate(setup.deaths_per_s)) < traffic[-1].at_s:
-            world.after(at_s, dice.choice(list(world.pods.values())).die)
+        while (at_s := at_s + rng.expovariate(setup.deaths_per_s)) < traffic[-1].at_s:
+            world.after(at_s, rng.choice(list(world.pods.values())).die)
     world.run(len(traffic))
     counted = [job for job in world.done if job.at_s >= traffic[len(traffic) // 10].at_s]
     return _outcome(counted, len(world.failed))
@@ -386,5 +388,5 @@ def _outcome(counted, num_failed):
 
 
 def at(ordered, share):
-    """Return the value below which `share` of the ordered ones lie."""
+    """Return the quantile `share` of ordered values."""
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

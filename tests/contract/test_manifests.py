@@ -14,7 +14,7 @@ from flamingo_operator.cluster.observed import ObjectRef, Revision
 from flamingo_operator.manifests import owned_objects, pod_template, preload, router
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
-from flamingo_router.settings import pod_key
+from flamingo_router.settings import parse_pod_key
 
 MOST = {
     "model": {"id": "a/b", "servedName": "x" * 200, "maxAudioSeconds": 7200},
@@ -137,7 +137,7 @@ def test_routers_and_servers_ask_for_keys_and_routers_share_the_limits(made):
         assert given.key_file
         assert keys.parse(given.key_file.read_bytes()).find(KEY.encode()).may == {"observe"}
     assert router.pod_key_file
-    assert pod_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
+    assert parse_pod_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
     (deployment,) = (one for one in made.children if one["kind"] == "Deployment")
     assert router.quota_share == pytest.approx(1 / deployment["spec"]["replicas"], abs=1e-6)
     (monitor,) = (one for one in made.children if one["kind"] == "PodMonitor")

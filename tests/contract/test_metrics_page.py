@@ -47,10 +47,10 @@ def registries():
     serving = pod.create(PodSettings(_cli_parse_args=[]))
     serving.stop()
     serving.metrics.registry.register(PodCollector(serving))
-    routing = router_app.create(RouterSettings(endpoint=["http://pod:8000"]))
+    router = router_app.create(RouterSettings(endpoint=["http://pod:8000"]))
     return {
         "Pod": serving.metrics.registry,
-        "Router": routing[router_app.METRICS].registry,
+        "Router": router[router_app.METRICS].registry,
         "Operator": OperatorMetrics().registry,
     }
 

@@ -374,7 +374,7 @@ def test_all_dead_is_told_in_openais_shape(nobody):
             status, answer, headers = await router.answer(CHAT, QUESTION)
             assert status == 503
             assert answer["error"] == {
-                "message": "no pod is ready",
+                "message": "no pod is ready; retry in 5 s",
                 "type": "server_error",
                 "param": None,
                 "code": "no_endpoint_ready",
@@ -547,7 +547,7 @@ def test_a_router_that_drains_finishes_what_it_holds_and_takes_nothing_new():
         async with routing(pod) as router:
             held = asyncio.create_task(router.answer(CHAT, QUESTION))
             await pod.has_arrived.wait()
-            draining = asyncio.create_task(router.app[router_app.GATE].shut())
+            draining = asyncio.create_task(router.app[router_app.DRAIN_GATE].close())
             async with router.client.get(router.address + "/health/ready") as answer:
                 assert (answer.status, (await answer.json())["status"]) == (503, "draining")
                 assert answer.headers["Connection"] == "close"

@@ -150,9 +150,9 @@ def test_of_a_clip_that_tells_its_length_at_the_end_the_end_is_read():
 
 
 def test_what_is_remembered_of_urls_is_bounded():
-    probe = url_probe.UrlProbe()
-    for number in range(url_probe.MAX_KEPT + 5):
-        probe._keep(str(number), "v1", ClipInfo(1.0, "exact", "wav"))
+    probe = url_probe.UrlProbe((), ())
+    for number in range(url_probe.MAX_KNOWN + 5):
+        probe._remember(str(number), "v1", ClipInfo(1.0, "exact", "wav"))
 
-    assert len(probe._kept) == url_probe.MAX_KEPT
-    assert "4" not in probe._kept
+    assert len(probe._known) == url_probe.MAX_KNOWN
+    assert "4" not in probe._known

@@ -9,7 +9,7 @@ from flamingo.commands import options, output
 from flamingo_common.errors import NotFound
 from flamingo_common.wire.report import EndpointReport, FleetReport
 
-FAULTY = frozenset({"silent", "failed"})
+FAULTY = frozenset({"unreachable", "failed"})
 """Reasons that, like ejection, need attention; others are part of normal operation."""
 
 

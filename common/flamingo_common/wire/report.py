@@ -129,7 +129,7 @@ class EndpointReport(Report):
     ejected: bool = False
     """Whether the pod gets no requests for a while, because it failed or is far too slow."""
     reason: str = ""
-    """Why it gets no work: the pod's own state, or `silent`, `set aside`, `leaving`, `ejected`."""
+    """Why it gets no work: the pod's own state, or `unreachable`, `stale`, `removed`, `ejected`."""
     num_clips: int = 0
     """Number of clips whose states the pod has cached."""
     load: LoadReport | None

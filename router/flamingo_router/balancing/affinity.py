@@ -1,9 +1,9 @@
-"""Which pod holds which clip: what was sent there, until the pod says better.
+"""Which pod has which clip cached.
 
-A pod that has encoded a clip keeps its states, and its prompt's keys and values, for
-a while; a further question about it costs only the answer. What a pod says of its
-cache (`clips` of its report) is true; what we sent since counts as held.
-A pod that says nothing of its cache is believed to hold the last clips it was sent.
+A pod that has encoded a clip keeps its encoder states, and its prompt's keys and values,
+for a while, so that a second request about the clip costs only the answer. The `clips` of
+a pod's load report are authoritative; a clip that was sent since then counts as cached. A
+pod that reports no clips is assumed to have the last ones that it was sent.
 
 Pure: state, but no I/O and no clock.
 """
@@ -12,71 +12,68 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-MAX_PLACED = 2048
+MAX_SENT = 2048
 """Clips remembered for one pod."""
+SETTLING_S = 30.0
+"""A clip is not in a pod's cache before it was uploaded, decoded and encoded."""
 
 
 @dataclass(slots=True)
-class _Held:
+class _PodClips:
     epoch: str
-    told: Sequence[str] = ()
+    reported: Sequence[str] = ()
     confirmed: frozenset[str] = frozenset()
-    placed: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    sent: OrderedDict[str, float] = field(default_factory=OrderedDict)
     """By clip: when it was last sent there."""
 
 
 class Affinity:
-    """See the module."""
+    """The clips that each pod is believed to have cached."""
 
     def __init__(self) -> None:
-        self._pods: dict[str, _Held] = {}
+        self._pods: dict[str, _PodClips] = {}
 
-    def place(self, address: str, clip: str, *, now_s: float) -> None:
-        """Note that the clip was sent to the pod."""
-        held = self._pods.get(address)
-        if held is None:
-            held = self._pods[address] = _Held("")
-        held.placed[clip] = now_s
-        held.placed.move_to_end(clip)
-        if len(held.placed) > MAX_PLACED:
-            held.placed.popitem(last=False)
+    def record_sent(self, address: str, clip: str, *, now_s: float) -> None:
+        """Record that the clip was sent to the pod."""
+        clips = self._pods.get(address)
+        if clips is None:
+            clips = self._pods[address] = _PodClips("")
+        clips.sent[clip] = now_s
+        clips.sent.move_to_end(clip)
+        if len(clips.sent) > MAX_SENT:
+            clips.sent.popitem(last=False)
 
-    def observe(self, address: str, epoch: str, clips: Sequence[str], *, asked_s: float) -> None:
-        """Take in what the pod said of its cache, asked at `asked_s`."""
-        held = self._pods.get(address)
-        if held is None or held.epoch not in ("", epoch):
-            held = self._pods[address] = _Held(epoch)
-        held.epoch = epoch
-        if clips != held.told:
-            held.told, held.confirmed = clips, frozenset(clips)
-        if clips:
-            _settle(held, asked_s)
+    def observe(
+        self, address: str, epoch: str, reported: Sequence[str], *, requested_s: float
+    ) -> None:
+        """Apply the clips of a load report that was requested at `requested_s`."""
+        clips = self._pods.get(address)
+        if clips is None or clips.epoch not in ("", epoch):
+            clips = self._pods[address] = _PodClips(epoch)
+        clips.epoch = epoch
+        if reported != clips.reported:
+            clips.reported, clips.confirmed = reported, frozenset(reported)
+        if reported:
+            _drop_unconfirmed(clips, requested_s)
 
-    def forget(self, address: str, clip: str | None = None) -> None:
-        """Forget a pod that is gone, or one clip that it turned out not to have."""
-        if clip is None:
-            self._pods.pop(address, None)
-        elif address in self._pods:
-            self._pods[address].placed.pop(clip, None)
+    def forget(self, address: str) -> None:
+        """Forget a pod that was removed."""
+        self._pods.pop(address, None)
 
-    def holds(self, address: str, clip: str) -> bool:
-        """Whether the pod is believed to hold the clip."""
-        held = self._pods.get(address)
-        return held is not None and (clip in held.confirmed or clip in held.placed)
+    def has_clip(self, address: str, clip: str) -> bool:
+        """Whether the pod is believed to have the clip cached."""
+        clips = self._pods.get(address)
+        return clips is not None and (clip in clips.confirmed or clip in clips.sent)
 
-    def holders(self, clip: str) -> set[str]:
-        """Return the pods that are believed to hold the clip."""
-        return {address for address in self._pods if self.holds(address, clip)}
-
-
-GRACE_S = 30.0
-"""A clip is not in a pod's cache before it was uploaded, decoded and encoded."""
+    def pods_with(self, clip: str) -> set[str]:
+        """Return the addresses of the pods that are believed to have the clip cached."""
+        return {address for address in self._pods if self.has_clip(address, clip)}
 
 
-def _settle(held: _Held, asked_s: float) -> None:
-    """Drop what the pod has had time to hold and does not; the oldest stand first."""
-    while held.placed:
-        clip, sent_s = next(iter(held.placed.items()))
-        if sent_s > asked_s - GRACE_S:
+def _drop_unconfirmed(clips: _PodClips, requested_s: float) -> None:
+    """Drop sent clips that the pod has had time to cache, and did not report; oldest first."""
+    while clips.sent:
+        clip, sent_s = next(iter(clips.sent.items()))
+        if sent_s > requested_s - SETTLING_S:
             return
-        del held.placed[clip]
+        del clips.sent[clip]

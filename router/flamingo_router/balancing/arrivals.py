@@ -1,4 +1,4 @@
-"""How much work comes in, over the last minute and the last five.
+"""Arrival rates: requests, audio and predicted work per second, over a window of time.
 
 Pure: time is an argument.
 """
@@ -19,8 +19,8 @@ class _Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """What came in, per second."""
+class ArrivalRate:
+    """What arrived, per second."""
 
     num: float
     audio_s: float
@@ -29,13 +29,13 @@ class Rate:
 
 @dataclass(slots=True)
 class Arrivals:
-    """See the module."""
+    """Counts arrivals in slots of five seconds."""
 
     since_s: float
     """When counting began."""
     _slots: list[_Slot] = field(default_factory=lambda: [_Slot() for _ in range(NUM_SLOTS)])
 
-    def note(self, audio_s: float, work_s: float, *, now_s: float) -> None:
+    def record(self, audio_s: float, work_s: float, *, now_s: float) -> None:
         """Count one request."""
         number = int(now_s // SLOT_S)
         slot = self._slots[number % NUM_SLOTS]
@@ -45,13 +45,13 @@ class Arrivals:
         slot.audio_s += audio_s
         slot.work_s += work_s
 
-    def rate(self, window_s: float, *, now_s: float) -> Rate:
-        """Return what came per second in the last `window_s`, or since the start."""
+    def rate(self, window_s: float, *, now_s: float) -> ArrivalRate:
+        """Return the rate over the last `window_s`, or since the start if that is shorter."""
         first = int((now_s - window_s) // SLOT_S) + 1
-        some = [slot for slot in self._slots if slot.number >= first]
+        slots = [slot for slot in self._slots if slot.number >= first]
         seconds = max(min(now_s - max(first * SLOT_S, self.since_s), window_s), 1.0)
-        return Rate(
-            sum(slot.num for slot in some) / seconds,
-            sum(slot.audio_s for slot in some) / seconds,
-            sum(slot.work_s for slot in some) / seconds,
+        return ArrivalRate(
+            sum(slot.num for slot in slots) / seconds,
+            sum(slot.audio_s for slot in slots) / seconds,
+            sum(slot.work_s for slot in slots) / seconds,
         )

@@ -1,9 +1,9 @@
-"""What a request will take of one pod: `base + b · windows + c · tokens`, in seconds.
+"""What a request costs one pod, in seconds: `base + window · windows + token · tokens`.
 
 Windows cost encoding and prefill, tokens cost decoding. The coefficients are learned
-(`learning`); until they are, what the pod measures of itself stands in, and before
-that the prior. Any prior ranks requests alike, which is what balancing needs: what
-hurts is a wrong ratio between long and short.
+(`regression`). Until they are, the pod's own measurements are used, and before there are
+any, a prior. Any prior ranks requests alike, and ranking is what balancing needs: only a
+wrong ratio between long and short requests does harm.
 
 Pure.
 """
@@ -18,9 +18,9 @@ BASE_S = 0.01
 PRIOR_WINDOW_S = 0.03
 """An 8B model on an H200: 750 tokens at 60 % of its peak, and 5 ms for the encoder."""
 PRIOR_TOKEN_S = 0.005
-HELD_SHARE = 0.03
-"""Of its windows' cost, what a clip takes that the pod still holds: a follow-up on the same
-clip computes 0.7 to 1.9 % of its prompt anew."""
+CACHED_CLIP_SHARE = 0.03
+"""The share of its windows' cost that a cached clip still takes: a follow-up on the same clip
+computes 0.7 to 1.9 % of its prompt again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Cost:
     """Predicted seconds of a pod, in its two lanes."""
 
     prefill_s: float
-    """Before the first token: who comes next waits for it."""
+    """Before the first token: the next request waits for it."""
     decode_s: float
-    """After it: shared with those that decode beside it."""
+    """After it: shared with the sequences that decode in the same batch."""
 
     @property
     def total_s(self) -> float:
@@ -40,7 +40,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a request asks of a pod, whichever it is."""
+    """The size of a request, whichever pod gets it."""
 
     num_windows: float
     num_tokens: float
@@ -48,51 +48,51 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What one request, one window and one token cost."""
+    """The seconds that one request, one window and one token cost."""
 
     base_s: float
     window_s: float
     token_s: float
 
-    def cost(self, work: Work, *, is_held: bool = False, speed: float = 1.0) -> Cost:
-        """Return what `work` costs a pod that takes `speed` times as long as usual."""
-        windows = work.num_windows * (HELD_SHARE if is_held else 1.0)
+    def cost(self, work: Work, *, is_cached: bool = False, slowdown: float = 1.0) -> Cost:
+        """Return what `work` costs a pod that takes `slowdown` times as long as usual."""
+        windows = work.num_windows * (CACHED_CLIP_SHARE if is_cached else 1.0)
         prefill_s = self.base_s + self.window_s * windows
-        return Cost(speed * prefill_s, speed * self.token_s * work.num_tokens)
+        return Cost(slowdown * prefill_s, slowdown * self.token_s * work.num_tokens)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RouteProfile:
     """What a route does with a request."""
 
     window_share: float = 1.0
     """The part of `window_s` it needs: an embedding is encoded, not prefilled."""
     num_tokens: int = 0
-    """Tokens an answer usually has, until that is learned."""
+    """Tokens that a response usually has, until that is learned."""
 
 
-SHAPES: Mapping[str, Shape] = {
-    "/v1/chat/completions": Shape(num_tokens=256),
-    "/v1/audio/captions": Shape(num_tokens=200),
-    "/v1/audio/analyze": Shape(num_tokens=200),
-    "/v1/audio/embeddings": Shape(window_share=0.25),
-    "/v1/embeddings": Shape(window_share=0.25),
+ROUTE_PROFILES: Mapping[str, RouteProfile] = {
+    "/v1/chat/completions": RouteProfile(num_tokens=256),
+    "/v1/audio/captions": RouteProfile(num_tokens=200),
+    "/v1/audio/analyze": RouteProfile(num_tokens=200),
+    "/v1/audio/embeddings": RouteProfile(window_share=0.25),
+    "/v1/embeddings": RouteProfile(window_share=0.25),
 }
-"""The routes that take work, and so the ones that are relayed with a cost."""
-NO_SHAPE = Shape(window_share=0.0)
+"""The routes that run the model, and so the ones that are admitted with a cost."""
+NO_PROFILE = RouteProfile(window_share=0.0)
 NO_RATES = Rates(0.0, 0.0, 0.0)
 
 
 def windows_of(audio_s: float) -> int:
-    """Return the windows that `audio_s` of audio take."""
+    """Return the number of windows in `audio_s` of audio."""
     return num_windows(audio_s) if audio_s > 0 else 0
 
 
 def prior(route: str, load: LoadReport | None) -> Rates:
     """Return the rates of a pod of which only its own load report is known."""
-    shape = SHAPES.get(route)
-    if shape is None:
+    profile = ROUTE_PROFILES.get(route)
+    if profile is None:
         return NO_RATES
     window_s = (load and load.window_s) or PRIOR_WINDOW_S
     token_s = (load and load.token_s) or PRIOR_TOKEN_S
-    return Rates(BASE_S, shape.window_share * window_s, token_s)
+    return Rates(BASE_S, profile.window_share * window_s, token_s)

@@ -1,9 +1,9 @@
-"""What pods say of finished requests → what the next one will cost, and where.
+"""Learns from finished requests what the next one will cost, and at which pod.
 
-A class of pods is those with one model: they share the coefficients of each route.
-How much longer than its class one pod takes is its speed factor: a hot, throttled or
-smaller GPU. Both are learned from the reports' `timings`, each once. A pod that
-reports nonsense moves its class by no more than outliers can.
+Pods that serve one model form a class and share the coefficients of each route. How much
+longer than its class one pod takes is its slowdown factor: a hot, throttled or smaller GPU.
+Both are learned from the `timings` of load reports, each timing once. A pod that reports
+nonsense moves its class by no more than outliers can.
 
 Pure: state, but no I/O and no clock.
 """
@@ -16,26 +16,28 @@ from flamingo_router.balancing import cost
 from flamingo_router.balancing.cost import Rates, Work
 from flamingo_router.balancing.regression import Regression
 
-SPEED_SHARE = 1 - 0.5 ** (1 / 20)
-"""Half of a speed factor is the last 20 requests."""
-MAX_SPEED = 16.0
-NUM_TO_TELL_SPEED = 8
-TOKENS_SHARE = 0.02
+SLOWDOWN_SMOOTHING = 1 - 0.5 ** (1 / 20)
+"""The last 20 requests make half of a slowdown factor."""
+MAX_SLOWDOWN = 16.0
+MIN_TIMINGS = 8
+"""Timings after which a slowdown factor is used."""
+TOKENS_SMOOTHING = 0.02
+MAX_TOKENS = 65_536
 MAX_CLASSES = 64
-"""Each `model` that pods name; a pod that changes its name all the time fills no memory."""
+"""Bounds memory even if a pod reports another model name each time."""
 
 
 @dataclass(slots=True)
-class _Pod:
+class _PodTimings:
     epoch: str
     last_number: int = -1
-    log_speed: float = 0.0
+    log_slowdown: float = 0.0
     num_timings: int = 0
 
 
 @dataclass(slots=True)
-class _Route:
-    """One route of one class."""
+class _RouteModel:
+    """One route of one class of pods."""
 
     regression: Regression
     num_tokens: float
@@ -44,72 +46,74 @@ class _Route:
 
 @dataclass(slots=True)
 class CostModel:
-    """See the module."""
+    """The learned rates of each route and model, and each pod's slowdown factor."""
 
-    _pods: dict[str, _Pod] = field(default_factory=dict)
-    _routes: dict[tuple[str, str], _Route] = field(default_factory=dict)
+    _pods: dict[str, _PodTimings] = field(default_factory=dict)
+    _routes: dict[tuple[str, str], _RouteModel] = field(default_factory=dict)
 
     def observe(self, address: str, load: LoadReport) -> None:
         """Learn from the requests that the pod has finished since its last report."""
         pod = self._pods.get(address)
         if pod is None or pod.epoch != load.epoch:
-            pod = self._pods[address] = _Pod(load.epoch)
+            pod = self._pods[address] = _PodTimings(load.epoch)
         for timing in load.timings:
-            if timing.number > pod.last_number and timing.route in cost.SHAPES:
+            if timing.number > pod.last_number and timing.route in cost.ROUTE_PROFILES:
                 self._learn(pod, load, timing)
         pod.last_number = max([pod.last_number, *(timing.number for timing in load.timings)])
 
     def forget(self, address: str) -> None:
-        """Forget a pod that is gone."""
+        """Forget a pod that was removed."""
         self._pods.pop(address, None)
 
-    def learned(self, route: str, model: str) -> Rates | None:
-        """Return what requests on `route` cost pods of `model`; None while too few were seen."""
+    def learned_rates(self, route: str, model: str) -> Rates | None:
+        """Return the rates of `route` at pods of `model`; None until enough was observed."""
         known = self._routes.get((model, route))
         return known.regression.rates if known and known.regression.is_trusted else None
 
-    def speed(self, address: str) -> float:
+    def slowdown(self, address: str) -> float:
         """Return how many times as long as its class a pod takes; 1 while that is unknown."""
         pod = self._pods.get(address)
-        if pod is None or pod.num_timings < NUM_TO_TELL_SPEED:
+        if pod is None or pod.num_timings < MIN_TIMINGS:
             return 1.0
-        return math.exp(pod.log_speed)
+        return math.exp(pod.log_slowdown)
 
-    def forgive(self, address: str) -> None:
-        """Measure a pod's speed anew: it was left alone for a while."""
+    def reset_slowdown(self, address: str) -> None:
+        """Measure a pod's slowdown factor afresh, since it gets no requests for a while."""
         if address in self._pods:
-            self._pods[address].num_timings, self._pods[address].log_speed = 0, 0.0
+            self._pods[address].num_timings, self._pods[address].log_slowdown = 0, 0.0
 
     def num_tokens(self, route: str, model: str, max_tokens: int | None = None) -> float:
-        """Return how many tokens an answer on `route` will have."""
+        """Return the expected number of tokens in a response on `route`."""
         known = self._routes.get((model, route))
-        expected = known.num_tokens if known else cost.SHAPES.get(route, cost.NO_SHAPE).num_tokens
+        profile = cost.ROUTE_PROFILES.get(route, cost.NO_PROFILE)
+        expected = known.num_tokens if known else profile.num_tokens
         return expected if max_tokens is None else min(expected, max_tokens)
 
-    def _learn(self, pod: _Pod, load: LoadReport, timing: RequestTiming) -> None:
-        known = self._route(load, timing.route)
+    def _learn(self, pod: _PodTimings, load: LoadReport, timing: RequestTiming) -> None:
+        known = self._route_model(load, timing.route)
         if known is None:
             return
         work = Work(timing.num_windows, timing.num_tokens)
         if known.regression.is_trusted:
             predicted_s = known.regression.rates.cost(work).total_s
-            _note_speed(pod, timing.compute_s, predicted_s)
+            _update_slowdown(pod, timing.compute_s, predicted_s)
         known.regression.learn(work, timing.compute_s)
         known.num_answers += 1
-        share = max(1 / known.num_answers, TOKENS_SHARE)
-        known.num_tokens += share * (min(timing.num_tokens, 65_536) - known.num_tokens)
+        share = max(1 / known.num_answers, TOKENS_SMOOTHING)
+        known.num_tokens += share * (min(timing.num_tokens, MAX_TOKENS) - known.num_tokens)
 
-    def _route(self, load: LoadReport, route: str) -> _Route | None:
+    def _route_model(self, load: LoadReport, route: str) -> _RouteModel | None:
         known = self._routes.get((load.model, route))
-        if known is None and len(self._routes) < MAX_CLASSES * len(cost.SHAPES):
+        if known is None and len(self._routes) < MAX_CLASSES * len(cost.ROUTE_PROFILES):
             prior = cost.prior(route, load)
-            known = _Route(Regression(prior), cost.SHAPES[route].num_tokens)
+            known = _RouteModel(Regression(prior), cost.ROUTE_PROFILES[route].num_tokens)
             self._routes[load.model, route] = known
         return known
 
 
-def _note_speed(pod: _Pod, observed_s: float, predicted_s: float) -> None:
+def _update_slowdown(pod: _PodTimings, observed_s: float, predicted_s: float) -> None:
     ratio = max(observed_s, 1e-4) / max(predicted_s, 1e-4)
-    log_ratio = math.log(min(max(ratio, 1 / MAX_SPEED), MAX_SPEED))
+    log_ratio = math.log(min(max(ratio, 1 / MAX_SLOWDOWN), MAX_SLOWDOWN))
     pod.num_timings += 1
-    pod.log_speed += max(SPEED_SHARE, 1 / (pod.num_timings + 1)) * (log_ratio - pod.log_speed)
+    smoothing = max(SLOWDOWN_SMOOTHING, 1 / (pod.num_timings + 1))
+    pod.log_slowdown += smoothing * (log_ratio - pod.log_slowdown)

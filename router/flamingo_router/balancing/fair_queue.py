@@ -1,10 +1,17 @@
-"""Who waits in the router, and who is next.
+"""The requests that wait in the router, and which of them is next.
 
-Between tenants: who has had the least work per weight so far (start-time fair queueing,
-in predicted seconds). Within a tenant: the shortest first, where waiting makes short. A
-request counts as coming later by some multiple of its predicted work, so the order never
-changes while it waits, nobody starves, and a heap will do. Priority is a head start, and
-only before the tenant's own requests: who calls all of its work urgent gains nothing.
+How it works. Between tenants it is start-time fair queueing over predicted seconds: each
+tenant has a virtual time, the work it was given divided by its weight, and the tenant with
+the smallest is next. A tenant that joins, or comes back after a pause, starts at the virtual
+time of the last tenant served: what it did not request meanwhile gives it no credit.
+
+Within a tenant it is shortest job first with aging. A request's `order` is the time at which
+it was queued plus `AGING` times its predicted cost, so a short request overtakes a long one
+only while the long one has not waited `AGING` times the difference. The order never changes
+while a request waits, so a heap suffices and nobody starves. A priority is a head start in
+seconds, and counts only within the tenant: marking all work urgent gains nothing.
+
+A cancelled request stays in its heap, marked as removed, until most of the heap is removed.
 
 Pure: time is an argument.
 """
@@ -13,116 +20,119 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flamingo_router.balancing.request_info import Ask
+from flamingo_router.balancing.request_info import RequestInfo
 
-PATIENCE = 12.0
+AGING = 12.0
 """Seconds of waiting that make up for one second of predicted work."""
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
-    """A request that waits."""
+class QueuedRequest:
+    """A request that waits for a ticket."""
 
-    ask: Ask
+    info: RequestInfo
     cost_s: float
     since_s: float
     order: float = field(init=False)
-    """Who is smaller is next."""
-    is_gone: bool = False
+    """The smallest is next."""
+    is_removed: bool = False
+    """Whether it has left the queue, by its turn or because it was cancelled."""
 
     def __post_init__(self) -> None:
-        self.order = order_of(self.ask, self.cost_s, self.since_s)
+        self.order = queue_order(self.info, self.cost_s, self.since_s)
 
-    def __lt__(self, other: "Waiting") -> bool:
+    def __lt__(self, other: "QueuedRequest") -> bool:
         return self.order < other.order
 
 
-def order_of(ask: Ask, cost_s: float, since_s: float) -> float:
-    """Return where such a request would stand among its tenant's."""
-    return since_s + PATIENCE * cost_s + ask.priority.value
+def queue_order(info: RequestInfo, cost_s: float, since_s: float) -> float:
+    """Return the place of such a request among its tenant's; the smallest is next."""
+    return since_s + AGING * cost_s + info.priority.value
 
 
 @dataclass(slots=True)
-class _Tenant:
+class _TenantQueue:
     weight: float
-    had: float = 0.0
-    """Predicted seconds it was given, by its weight."""
-    heap: list[Waiting] = field(default_factory=list)
-    num: int = 0
+    virtual_s: float = 0.0
+    """Predicted seconds it was given, divided by its weight."""
+    heap: list[QueuedRequest] = field(default_factory=list)
+    num_waiting: int = 0
 
 
 class FairQueue:
-    """See the module."""
+    """Requests of all tenants; falsy when it is empty."""
 
     def __init__(self) -> None:
-        self.num = 0
-        self.seconds = 0.0
-        """Predicted work of all that wait."""
+        self.work_s = 0.0
+        """Predicted seconds of all requests that wait."""
         self.audio_s = 0.0
-        self._tenants: dict[str, _Tenant] = {}
-        """Those who wait for something."""
-        self._clock = 0.0
-        """What the last tenant served had had."""
+        self._num_waiting = 0
+        self._tenants: dict[str, _TenantQueue] = {}
+        """The tenants that have requests waiting."""
+        self._virtual_s = 0.0
+        """The virtual time of the last tenant served."""
 
-    def __iter__(self) -> Iterator[Waiting]:
+    def __len__(self) -> int:
+        return self._num_waiting
+
+    def __iter__(self) -> Iterator[QueuedRequest]:
         for tenant in self._tenants.values():
-            yield from (waiting for waiting in tenant.heap if not waiting.is_gone)
+            yield from (queued for queued in tenant.heap if not queued.is_removed)
 
-    def push(self, waiting: Waiting) -> None:
-        """Let a request wait."""
-        name = waiting.ask.tenant
+    def push(self, queued: QueuedRequest) -> None:
+        """Add a request."""
+        name = queued.info.tenant
         tenant = self._tenants.get(name)
         if tenant is None:
-            # Who comes back after a pause has no claim to what was not asked for.
-            tenant = self._tenants[name] = _Tenant(waiting.ask.weight, self._clock)
-        tenant.weight = waiting.ask.weight
-        heapq.heappush(tenant.heap, waiting)
-        tenant.num += 1
-        self._count(waiting, 1)
+            tenant = self._tenants[name] = _TenantQueue(queued.info.weight, self._virtual_s)
+        tenant.weight = queued.info.weight
+        heapq.heappush(tenant.heap, queued)
+        tenant.num_waiting += 1
+        self._update_sums(queued, 1)
 
-    def pop(self) -> Waiting:
-        """Return who is next, which waits no longer.
+    def pop(self) -> QueuedRequest:
+        """Remove and return the next request.
 
         Raises:
-            IndexError: nobody waits.
+            IndexError: the queue is empty.
         """
         if not self._tenants:
-            raise IndexError("nobody waits")
-        tenant = min(self._tenants.values(), key=lambda each: each.had)
-        waiting = heapq.heappop(tenant.heap)
-        while waiting.is_gone:
-            waiting = heapq.heappop(tenant.heap)
-        self._clock = tenant.had
-        tenant.had += waiting.cost_s / tenant.weight
-        self._leave(waiting)
-        return waiting
+            raise IndexError("the queue is empty")
+        tenant = min(self._tenants.values(), key=lambda each: each.virtual_s)
+        queued = heapq.heappop(tenant.heap)
+        while queued.is_removed:
+            queued = heapq.heappop(tenant.heap)
+        self._virtual_s = tenant.virtual_s
+        tenant.virtual_s += queued.cost_s / tenant.weight
+        self._discard(queued)
+        return queued
 
-    def remove(self, waiting: Waiting) -> None:
-        """Forget a request that gave up; one that waits no longer is none of ours."""
-        if not waiting.is_gone:
-            self._leave(waiting)
+    def remove(self, queued: QueuedRequest) -> None:
+        """Remove a request that was cancelled; does nothing if it has already left."""
+        if not queued.is_removed:
+            self._discard(queued)
 
-    def seconds_before(self, order: float) -> float:
-        """Return the predicted work of those that come before one of this `order`."""
-        return sum(waiting.cost_s for waiting in self if waiting.order <= order)
+    def work_before_s(self, order: float) -> float:
+        """Return the predicted work of the requests that are next before one of this `order`."""
+        return sum(queued.cost_s for queued in self if queued.order <= order)
 
-    def oldest_s(self) -> float | None:
-        """Return since when somebody waits."""
-        return min((waiting.since_s for waiting in self), default=None)
+    def oldest_since_s(self) -> float | None:
+        """Return when the oldest request was queued; None when the queue is empty."""
+        return min((queued.since_s for queued in self), default=None)
 
-    def _leave(self, waiting: Waiting) -> None:
-        waiting.is_gone = True
-        self._count(waiting, -1)
-        tenant = self._tenants[waiting.ask.tenant]
-        tenant.num -= 1
-        if not tenant.num:
-            self._clock = max(self._clock, tenant.had)
-            del self._tenants[waiting.ask.tenant]
-        elif len(tenant.heap) > 2 * tenant.num + 16:  # mostly those that gave up
-            tenant.heap = [each for each in tenant.heap if not each.is_gone]
+    def _discard(self, queued: QueuedRequest) -> None:
+        queued.is_removed = True
+        self._update_sums(queued, -1)
+        tenant = self._tenants[queued.info.tenant]
+        tenant.num_waiting -= 1
+        if not tenant.num_waiting:
+            self._virtual_s = max(self._virtual_s, tenant.virtual_s)
+            del self._tenants[queued.info.tenant]
+        elif len(tenant.heap) > 2 * tenant.num_waiting + 16:  # mostly removed ones
+            tenant.heap = [each for each in tenant.heap if not each.is_removed]
             heapq.heapify(tenant.heap)
 
-    def _count(self, waiting: Waiting, sign: int) -> None:
-        self.num += sign
-        self.seconds = self.seconds + sign * waiting.cost_s if self.num else 0.0
-        self.audio_s = self.audio_s + sign * waiting.ask.audio_s if self.num else 0.0
+    def _update_sums(self, queued: QueuedRequest, sign: int) -> None:
+        self._num_waiting += sign
+        self.work_s = self.work_s + sign * queued.cost_s if self else 0.0
+        self.audio_s = self.audio_s + sign * queued.info.audio_s if self else 0.0

@@ -1,18 +1,19 @@
 """The endpoints, and the work promised to each.
 
-A pod reports its backlog a few times a second. What we sent since then is not in
-that figure, so an endpoint's backlog is the report's, less the time that has gone
-by, plus every ticket whose request had not wholly arrived when the report was asked
-for. Three routers that do this balance as well as one that knows all.
+How it works. A pod reports its backlog a few times a second. What this router sent since
+then is not in that figure, so an endpoint's backlog is the report's, less the time that has
+passed, plus every ticket whose request had not left completely when the report was
+requested (see `ledger`). Three routers that do this balance as well as one that sees all.
 
-A report gone stale says nothing: then only our own tickets count, and the policy
-prefers an endpoint that is known.
+A stale report counts for nothing: then the backlog is that of our own tickets, and the
+policy prefers endpoints with a fresh report. After `unreachable_after_s` the endpoint gets
+no requests at all.
 
-Endpoints come and go while requests are open: one that has gone gets nothing new, and
-is forgotten when its last ticket is settled.
+Endpoints come and go while requests are in flight: one that discovery has removed gets no
+new requests, and is forgotten once its last ticket is settled.
 
-Pure: state, but no I/O; time is an argument. No method waits, so on one event loop
-choosing and reserving cannot be parted.
+Pure: state, but no I/O; time is an argument. No method awaits, so on one event loop nothing
+can come between choosing an endpoint and reserving its ticket.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,11 +23,12 @@ from typing import NamedTuple
 from flamingo_common.wire.report import LoadReport
 from flamingo_router.balancing import ejection
 from flamingo_router.balancing.cost import Cost
-from flamingo_router.balancing.ejection import Health
+from flamingo_router.balancing.ejection import EndpointHealth
 from flamingo_router.balancing.ledger import Ledger, Ticket
 
-SUMMED_EACH_S = 0.1
-SILENT, SET_ASIDE, LEAVING, EJECTED = "silent", "set aside", "leaving", "ejected"
+SUMMARY_TTL_S = 0.1
+UNREACHABLE, STALE, REMOVED, EJECTED = "unreachable", "stale", "removed", "ejected"
+"""Why an endpoint gets no requests, where its own state is not the reason."""
 
 
 class Endpoint(NamedTuple):
@@ -34,174 +36,178 @@ class Endpoint(NamedTuple):
 
     address: str
     is_ready: bool
+    """Whether it may get requests."""
     is_known: bool = True
     """Whether its report is fresh."""
     backlog_s: float = 0.0
     queued_s: float = 0.0
-    """Of the backlog, what stands before the first token of one more request."""
+    """Of the backlog, what comes before the first token of one more request."""
     num_ahead: int = 0
     """Requests that wait there for their first token."""
-    num_open: int = 0
+    num_in_flight: int = 0
+    """Requests of this router."""
     load: LoadReport | None = None
-    """Its fresh report; None when it is not known."""
+    """Its fresh report; None when there is none."""
     model: str = ""
     reason: str = ""
-    """Why it gets no work."""
+    """Why it gets no requests; empty when it is ready."""
     num_free_kv_tokens: float | None = None
-    """None: it does not tell."""
+    """None: the pod does not report it."""
 
 
 @dataclass(slots=True)
-class _Record:
+class _EndpointState:
     address: str
     load: LoadReport | None = None
-    asked_s: float = float("-inf")
-    """When the last report was asked for."""
-    set_aside_s: float = float("-inf")
-    """When the endpoint last failed or refused; a report asked for later overrules that."""
-    is_leaving: bool = False
+    requested_s: float = float("-inf")
+    """When the last report was requested."""
+    stale_since_s: float = float("-inf")
+    """When the endpoint last failed or refused; a report requested later overrules that."""
+    is_removed: bool = False
     ledger: Ledger = field(default_factory=Ledger)
-    health: Health = field(default_factory=Health)
+    health: EndpointHealth = field(default_factory=EndpointHealth)
 
 
-class Summary(NamedTuple):
-    """All endpoints at a glance, a moment ago."""
+class FleetSummary(NamedTuple):
+    """All endpoints at a glance, at most `SUMMARY_TTL_S` old."""
 
     num_ready: int
     num_known: int
     """Of these, with a fresh report."""
-    emptiest_s: float
+    min_backlog_s: float
     """The least backlog of those that are ready."""
     ejected: frozenset[str]
 
 
 class Fleet:
-    """See the module."""
+    """All endpoints by address."""
 
     def __init__(
         self, addresses: Iterable[str] = (), *, stale_after_s: float, unreachable_after_s: float
     ) -> None:
-        self._records: dict[str, _Record] = {address: _Record(address) for address in addresses}
+        self._states: dict[str, _EndpointState] = {
+            address: _EndpointState(address) for address in addresses
+        }
         self._stale_after_s = stale_after_s
         self._unreachable_after_s = unreachable_after_s
         self._num_tickets = 0
-        self._num_open = 0
-        self._addresses: list[str] = list(self._records)
-        self._summary = Summary(0, 0, 0.0, frozenset())
-        self._summed_until_s = float("-inf")
+        self._num_in_flight = 0
+        self._addresses: list[str] = list(self._states)
+        self._summary = FleetSummary(0, 0, 0.0, frozenset())
+        self._summary_until_s = float("-inf")
+
+    def __contains__(self, address: str) -> bool:
+        return address in self._states
 
     @property
-    def num_open(self) -> int:
-        """Requests that are with some pod."""
-        return self._num_open
+    def num_in_flight(self) -> int:
+        """Requests that were sent to any pod and are not settled."""
+        return self._num_in_flight
 
     @property
     def addresses(self) -> list[str]:
-        """Every endpoint's address, those included that leave."""
+        """Every endpoint's address, including those that were removed and are not idle yet."""
         return self._addresses
 
-    def reconcile(self, members: Mapping[str, bool]) -> list[str]:
-        """Know these endpoints and no others; the value: may it get work. Return those forgotten.
+    def set_members(self, members: Mapping[str, bool]) -> list[str]:
+        """Replace the members; the value: may it get requests. Return the addresses forgotten.
 
-        One that left and came back under its old address is judged by what it reports.
+        One that was removed and comes back under its old address keeps its state, and its
+        next report decides.
         """
         for address, is_open in members.items():
-            if address not in self._records and is_open:
-                self._records[address] = _Record(address)
-            elif address in self._records:
-                self._records[address].is_leaving = not is_open
-        for address in self._records.keys() - members.keys():
-            self._records[address].is_leaving = True
-        self._addresses = list(self._records)
-        return self.forget_left()
+            if address not in self._states and is_open:
+                self._states[address] = _EndpointState(address)
+            elif address in self._states:
+                self._states[address].is_removed = not is_open
+        for address in self._states.keys() - members.keys():
+            self._states[address].is_removed = True
+        self._addresses = list(self._states)
+        return self.forget_removed()
 
     def endpoints(self, *, now_s: float, among: Iterable[str] | None = None) -> list[Endpoint]:
-        """Return every endpoint as it is seen now, or those `among` the addresses."""
-        out = self.summary(now_s=now_s).ejected
-        records = self._records
-        some = records.values() if among is None else [records[each] for each in among]
-        return [self._view(record, now_s, out) for record in some]
+        """Return the view of every endpoint, or of those `among` the addresses."""
+        ejected = self.summary(now_s=now_s).ejected
+        states = self._states
+        chosen = states.values() if among is None else [states[each] for each in among]
+        return [self._view(state, now_s, ejected) for state in chosen]
 
     def endpoint(self, address: str, *, now_s: float) -> Endpoint:
-        """Return one of them."""
+        """Return the view of one endpoint."""
         ejected = self.summary(now_s=now_s).ejected
-        return self._view(self._records[address], now_s, ejected)
+        return self._view(self._states[address], now_s, ejected)
 
-    def summary(self, *, now_s: float) -> Summary:
-        """Return all at a glance: found out at most ten times a second, and after what matters."""
-        if now_s >= self._summed_until_s:
-            self._summed_until_s = now_s + SUMMED_EACH_S
-            self._summary = self._summed(now_s)
+    def summary(self, *, now_s: float) -> FleetSummary:
+        """Return all at a glance: computed at most ten times a second, and after each change."""
+        if now_s >= self._summary_until_s:
+            self._summary_until_s = now_s + SUMMARY_TTL_S
+            self._summary = self._summarize(now_s)
         return self._summary
 
-    def knows(self, address: str) -> bool:
-        """Whether there is such an endpoint."""
-        return address in self._records
-
     def epoch(self, address: str) -> str:
-        """Return the name of the process behind the address, as far as it is known."""
-        load = self._records[address].load
+        """Return the identity of the process behind the address; empty while it is unknown."""
+        load = self._states[address].load
         return load.epoch if load else ""
 
-    def observe(self, address: str, load: LoadReport, *, asked_s: float) -> bool:
-        """Take in a pod's report, which was asked for at `asked_s`; False: it came too late."""
-        record = self._records.get(address)
-        if record is None:
+    def observe(self, address: str, load: LoadReport, *, requested_s: float) -> bool:
+        """Apply a report that was requested at `requested_s`; return False if it came too late."""
+        state = self._states.get(address)
+        if state is None:
             return False
-        known = record.load
+        known = state.load
         if known and known.epoch == load.epoch and known.sequence > load.sequence:
             return False  # overtaken on the way
         if known and known.epoch != load.epoch:
-            record.health = Health()  # another process: nothing is held against it
-        if known is None or known.state != load.state or record.set_aside_s >= record.asked_s:
-            self._look_anew()
-        record.load, record.asked_s = load, asked_s
-        record.ledger.count(asked_s=asked_s)
+            state.health = EndpointHealth()  # a new process starts without failures
+        if known is None or known.state != load.state or state.stale_since_s >= state.requested_s:
+            self._invalidate_summary()
+        state.load, state.requested_s = load, requested_s
+        state.ledger.mark_reported(requested_s=requested_s)
         return True
 
-    def set_aside(self, address: str, *, now_s: float) -> None:
-        """Give an endpoint that failed or refused no work until a later report calls it ready."""
-        if address in self._records:
-            self._records[address].set_aside_s = now_s
-            self._look_anew()
+    def mark_stale(self, address: str, *, now_s: float) -> None:
+        """Give an endpoint that failed or refused no requests until a later report is ready."""
+        if address in self._states:
+            self._states[address].stale_since_s = now_s
+            self._invalidate_summary()
 
     def note_failure(self, address: str, *, now_s: float) -> bool:
-        """Note that the endpoint failed; return whether that ejects it."""
-        record = self._records.get(address)
-        is_out = record is not None and record.health.note_failure(now_s=now_s)
-        if is_out:
-            self._look_anew()
-        return is_out
+        """Record that the endpoint failed; return whether that ejects it."""
+        state = self._states.get(address)
+        is_ejected = state is not None and state.health.note_failure(now_s=now_s)
+        if is_ejected:
+            self._invalidate_summary()
+        return is_ejected
 
     def note_success(self, address: str) -> None:
-        """Note that the endpoint answered."""
-        if address in self._records:
-            self._records[address].health.note_success()
+        """Record that the endpoint responded."""
+        if address in self._states:
+            self._states[address].health.note_success()
 
     def eject(self, address: str, *, now_s: float) -> None:
-        """Leave an endpoint alone for a while."""
-        self._records[address].health.eject(now_s=now_s)
-        self._look_anew()
+        """Give an endpoint no requests for a while."""
+        self._states[address].health.eject(now_s=now_s)
+        self._invalidate_summary()
 
     def reserve(
         self, address: str, cost: Cost, *, now_s: float, num_kv_tokens: float = 0.0
     ) -> Ticket:
-        """Promise work to an endpoint."""
+        """Promise work to an endpoint; the ticket must be settled exactly once."""
         self._num_tickets += 1
-        self._num_open += 1
+        self._num_in_flight += 1
         ticket = Ticket(self._num_tickets, address, cost, num_kv_tokens)
-        self._records[address].ledger.add(ticket, now_s=now_s)
+        self._states[address].ledger.add(ticket, now_s=now_s)
         return ticket
 
     def mark_sent(self, ticket: Ticket, *, now_s: float) -> None:
-        """Note that the whole request has left for the pod: reports from now on count it."""
-        if ticket.address in self._records:
-            self._records[ticket.address].ledger.mark_sent(ticket, now_s=now_s)
+        """Record that the whole request has left for the pod: later reports include it."""
+        if ticket.address in self._states:
+            self._states[ticket.address].ledger.mark_sent(ticket, now_s=now_s)
 
-    def mark_answered(self, ticket: Ticket, *, now_s: float) -> None:
-        """Note that the pod has begun to answer: its prefill lane is free of this."""
-        if ticket.address in self._records:
-            self._records[ticket.address].ledger.mark_answered(ticket, now_s=now_s)
+    def mark_responding(self, ticket: Ticket, *, now_s: float) -> None:
+        """Record that the pod has begun to respond: its prefill lane is free of this request."""
+        if ticket.address in self._states:
+            self._states[ticket.address].ledger.mark_responding(ticket, now_s=now_s)
 
     def settle(self, ticket: Ticket, *, now_s: float) -> None:
         """Take a ticket back: its request is over, however it ended.
@@ -209,89 +215,86 @@ class Fleet:
         Raises:
             KeyError: it was settled before.
         """
-        record = self._records[ticket.address]
-        record.ledger.remove(ticket, now_s=now_s)
-        self._num_open -= 1
+        state = self._states[ticket.address]
+        state.ledger.remove(ticket, now_s=now_s)
+        self._num_in_flight -= 1
 
-    def forget_left(self) -> list[str]:
-        """Forget the endpoints that have left and hold nothing of ours; return them."""
-        gone = [each.address for each in self._leaving if not each.ledger.tickets]
-        for address in gone:
-            del self._records[address]
-        if gone:
-            self._look_anew()
-        return gone
+    def forget_removed(self) -> list[str]:
+        """Forget the removed endpoints that have no ticket; return their addresses."""
+        removed = [state for state in self._states.values() if state.is_removed]
+        idle = [state.address for state in removed if not state.ledger.tickets]
+        for address in idle:
+            del self._states[address]
+        if idle:
+            self._invalidate_summary()
+        return idle
 
-    @property
-    def _leaving(self) -> list[_Record]:
-        return [record for record in self._records.values() if record.is_leaving]
+    def _invalidate_summary(self) -> None:
+        self._summary_until_s = float("-inf")
+        self._addresses = list(self._states)
 
-    def _look_anew(self) -> None:
-        """Something has changed that a summary must not keep quiet."""
-        self._summed_until_s = float("-inf")
-        self._addresses = list(self._records)
-
-    def _summed(self, now_s: float) -> Summary:
+    def _summarize(self, now_s: float) -> FleetSummary:
         ready = {
-            address: record
-            for address, record in self._records.items()
-            if not self._reason(record, now_s, frozenset())
+            address: state
+            for address, state in self._states.items()
+            if not self._reason(state, now_s, frozenset())
         }
-        healths = {address: record.health for address, record in ready.items()}
-        out = ejection.ejected(healths, now_s=now_s)
+        healths = {address: state.health for address, state in ready.items()}
+        ejected = ejection.ejected_addresses(healths, now_s=now_s)
         views = [
-            self._view(record, now_s, out)
-            for address, record in ready.items()
-            if address not in out
+            self._view(state, now_s, ejected)
+            for address, state in ready.items()
+            if address not in ejected
         ]
-        emptiest_s = min((view.backlog_s for view in views), default=0.0)
+        min_backlog_s = min((view.backlog_s for view in views), default=0.0)
         num_known = sum(view.is_known for view in views)
-        return Summary(len(views), num_known, emptiest_s, out)
+        return FleetSummary(len(views), num_known, min_backlog_s, ejected)
 
-    def _view(self, record: _Record, now_s: float, out: frozenset[str]) -> Endpoint:
-        age_s = now_s - record.asked_s
-        load = record.load if record.load is not None and age_s <= self._stale_after_s else None
-        ledger = record.ledger
-        reason = self._reason(record, now_s, out)
+    def _view(self, state: _EndpointState, now_s: float, ejected: frozenset[str]) -> Endpoint:
+        age_s = now_s - state.requested_s
+        load = state.load if state.load is not None and age_s <= self._stale_after_s else None
+        ledger = state.ledger
+        reason = self._reason(state, now_s, ejected)
         return Endpoint(
-            record.address,
+            state.address,
             not reason,
             load is not None,
-            ledger.fresh_s + max(load.backlog_s - age_s, 0.0) if load else ledger.own_s,
+            ledger.unreported_s + max(load.backlog_s - age_s, 0.0) if load else ledger.total_s,
             _queued_s(ledger, load, now_s, age_s),
-            max(ledger.num_unanswered, load.num_waiting if load else 0),
+            max(ledger.num_waiting, load.num_waiting if load else 0),
             len(ledger.tickets),
             load,
-            record.load.model if record.load else "",
+            state.load.model if state.load else "",
             reason,
-            _num_free(load, ledger),
+            _num_free_kv_tokens(load, ledger),
         )
 
-    def _reason(self, record: _Record, now_s: float, out: frozenset[str]) -> str:
-        if record.is_leaving:
-            return LEAVING
-        if record.load is None or now_s - record.asked_s > self._unreachable_after_s:
-            return SILENT
-        if record.load.state != "ready":
-            return record.load.state
-        if record.set_aside_s >= record.asked_s:
-            return SET_ASIDE
-        return EJECTED if record.address in out else ""
+    def _reason(self, state: _EndpointState, now_s: float, ejected: frozenset[str]) -> str:
+        """Return why the endpoint gets no requests; empty when it is ready."""
+        if state.is_removed:
+            return REMOVED
+        if state.load is None or now_s - state.requested_s > self._unreachable_after_s:
+            return UNREACHABLE
+        if state.load.state != "ready":
+            return state.load.state
+        if state.stale_since_s >= state.requested_s:
+            return STALE
+        return EJECTED if state.address in ejected else ""
 
 
 def _queued_s(ledger: Ledger, load: LoadReport | None, now_s: float, age_s: float) -> float:
-    """Return the prefill before one more request: the pod's word, or the most that is known."""
+    """Return the prefill before one more request: as reported, or the most that is known."""
     if load is not None and load.queued_s is not None:
-        own_s = ledger.queued_s(now_s=now_s, is_fresh_only=True) if ledger.tickets else 0.0
+        own_s = ledger.queued_s(now_s=now_s, unreported_only=True) if ledger.tickets else 0.0
         return own_s + max(load.queued_s - age_s, 0.0)
-    own_s = ledger.queued_s(now_s=now_s, is_fresh_only=False) if ledger.tickets else 0.0
+    own_s = ledger.queued_s(now_s=now_s, unreported_only=False) if ledger.tickets else 0.0
     if load is None or not load.num_waiting:
         return own_s
-    waiting = load.num_waiting / (load.num_waiting + load.num_running)
-    return max(own_s, waiting * max(load.backlog_s - age_s, 0.0))
+    waiting_share = load.num_waiting / (load.num_waiting + load.num_running)
+    return max(own_s, waiting_share * max(load.backlog_s - age_s, 0.0))
 
 
-def _num_free(load: LoadReport | None, ledger: Ledger) -> float | None:
+def _num_free_kv_tokens(load: LoadReport | None, ledger: Ledger) -> float | None:
     if load is None or load.num_kv_tokens is None or load.num_kv_tokens_used is None:
         return None
-    return load.num_kv_tokens - load.num_kv_tokens_used - ledger.num_fresh_kv_tokens
+    return load.num_kv_tokens - load.num_kv_tokens_used - ledger.num_unreported_kv_tokens

@@ -1,4 +1,18 @@
-"""The work promised to one endpoint, in its two lanes.
+"""The work promised to one endpoint, in its two lanes: prefill and decode.
+
+How it works. A ticket enters the ledger when the balancer chooses the endpoint, and leaves
+it when the request is over. In between it passes three marks, in any order that the network
+produces:
+
+- sent: the last byte of the request has left for the pod;
+- reported: the pod's load report was requested after that, so its backlog includes the
+  ticket. Until then the ticket is *unreported*, and its cost is added to the report's;
+- responding: the first byte of the response has arrived, so the prefill is over, and the
+  prefill lane has moved on to its next ticket.
+
+`total_s` sums all tickets: the backlog where no fresh report exists. `unreported_s` sums what
+a fresh report does not include. `queued_s` estimates the remaining prefill: the sum of the
+tickets that are not responding yet, less the time that the first of them has been running.
 
 Pure.
 """
@@ -9,18 +23,18 @@ from dataclasses import dataclass, field
 from flamingo_router.balancing.cost import Cost
 
 UPLOAD_S = 2.0
-"""A request still being uploaded after so long holds up nobody but itself."""
+"""A request that is still being uploaded after this long delays no other request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The promise of `cost` to one endpoint, taken before sending, settled once."""
+    """The promise of `cost` to one endpoint: reserved before sending, settled exactly once."""
 
     number: int
     address: str
     cost: Cost
     num_kv_tokens: float = 0.0
-    """Tokens of keys and values that it will need there."""
+    """Tokens of keys and values that the request will need there."""
 
     @property
     def cost_s(self) -> float:
@@ -29,12 +43,12 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class _State:
+class _TicketState:
     reserved_s: float
     sent_s: float | None = None
-    is_counted: bool = False
-    """Whether the pod's report counts it."""
-    is_answered: bool = False
+    is_reported: bool = False
+    """Whether the pod's report includes it."""
+    is_responding: bool = False
     """Whether its prefill is over."""
 
 
@@ -42,74 +56,74 @@ class _State:
 class Ledger:
     """The tickets of one endpoint, oldest first."""
 
-    tickets: dict[Ticket, _State] = field(default_factory=dict)
-    own_s: float = 0.0
-    """Seconds of all of them."""
-    fresh_s: float = 0.0
-    """Seconds of those that the endpoint's report does not count."""
-    num_fresh_kv_tokens: float = 0.0
-    _moved_s: float = float("-inf")
-    """When the prefill lane last came to its next ticket."""
+    tickets: dict[Ticket, _TicketState] = field(default_factory=dict)
+    total_s: float = 0.0
+    """Seconds of all tickets."""
+    unreported_s: float = 0.0
+    """Seconds of the tickets that the endpoint's report does not include."""
+    num_unreported_kv_tokens: float = 0.0
+    _prefill_moved_s: float = float("-inf")
+    """When the prefill lane last moved on to its next ticket."""
 
     def add(self, ticket: Ticket, *, now_s: float) -> None:
-        """Take a ticket in."""
-        self.tickets[ticket] = _State(now_s)
-        self._sum_up()
+        """Add a ticket."""
+        self.tickets[ticket] = _TicketState(now_s)
+        self._update_sums()
 
     def mark_sent(self, ticket: Ticket, *, now_s: float) -> None:
-        """Note that the whole request has left for the pod."""
+        """Record that the whole request has left for the pod."""
         if ticket in self.tickets:
             self.tickets[ticket].sent_s = now_s
 
-    def mark_answered(self, ticket: Ticket, *, now_s: float) -> None:
-        """Note that the answer has begun: the prefill is over."""
+    def mark_responding(self, ticket: Ticket, *, now_s: float) -> None:
+        """Record that the response has begun: the prefill is over."""
         if ticket in self.tickets:
-            self.tickets[ticket].is_answered = True
-            self._moved_s = now_s
+            self.tickets[ticket].is_responding = True
+            self._prefill_moved_s = now_s
+
+    def mark_reported(self, *, requested_s: float) -> None:
+        """Record that a report requested at `requested_s` includes what was sent by then."""
+        for state in self.tickets.values():
+            if state.sent_s is not None and state.sent_s <= requested_s:
+                state.is_reported = True
+        self._update_sums()
 
     def remove(self, ticket: Ticket, *, now_s: float) -> None:
-        """Take a ticket out.
+        """Remove a ticket.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: it is not in the ledger.
         """
-        if not self.tickets.pop(ticket).is_answered:
-            self._moved_s = now_s
-        self._sum_up()
-
-    def count(self, *, asked_s: float) -> None:
-        """Note that a report asked for at `asked_s` counts what had arrived by then."""
-        for state in self.tickets.values():
-            if state.sent_s is not None and state.sent_s <= asked_s:
-                state.is_counted = True
-        self._sum_up()
+        if not self.tickets.pop(ticket).is_responding:
+            self._prefill_moved_s = now_s
+        self._update_sums()
 
     @property
-    def num_unanswered(self) -> int:
+    def num_waiting(self) -> int:
         """How many requests wait for their first token there."""
-        return sum(not state.is_answered for state in self.tickets.values())
+        return sum(not state.is_responding for state in self.tickets.values())
 
-    def queued_s(self, *, now_s: float, is_fresh_only: bool) -> float:
-        """Return the prefill that is still to be done: what one more request would wait for."""
+    def queued_s(self, *, now_s: float, unreported_only: bool) -> float:
+        """Return the prefill that is left to do: what one more request would wait for."""
         waiting = [
             (ticket.cost.prefill_s, state)
             for ticket, state in self.tickets.items()
-            if not state.is_answered
+            if not state.is_responding
             and (state.sent_s is not None or now_s - state.reserved_s < UPLOAD_S)
-            and not (is_fresh_only and state.is_counted)
+            and not (unreported_only and state.is_reported)
         ]
         if not waiting:
             return 0.0
         first_s, first = waiting[0]
-        begun_s = max(self._moved_s, first.sent_s or now_s)
-        return sum(cost_s for cost_s, _ in waiting) - min(max(now_s - begun_s, 0.0), first_s)
+        started_s = max(self._prefill_moved_s, first.sent_s or now_s)
+        return sum(cost_s for cost_s, _ in waiting) - min(max(now_s - started_s, 0.0), first_s)
 
-    def _sum_up(self) -> None:
-        fresh = [ticket for ticket, state in self.tickets.items() if not state.is_counted]
-        self.own_s = _seconds(self.tickets)
-        self.fresh_s = _seconds(fresh)
-        self.num_fresh_kv_tokens = sum(ticket.num_kv_tokens for ticket in fresh)
+    def _update_sums(self) -> None:
+        unreported = [ticket for ticket, state in self.tickets.items() if not state.is_reported]
+        self.total_s = _sum_s(self.tickets)
+        self.unreported_s = _sum_s(unreported)
+        self.num_unreported_kv_tokens = sum(ticket.num_kv_tokens for ticket in unreported)
 
 
-def _seconds(tickets: Iterable[Ticket]) -> float:
+def _sum_s(tickets: Iterable[Ticket]) -> float:
     return sum(ticket.cost.prefill_s + ticket.cost.decode_s for ticket in tickets)

@@ -1,7 +1,7 @@
-"""Clips that broke two pods are not sent to a third for a while.
+"""Blocks clips that crashed two pods, so that they do not crash a third.
 
-A client that is told 502 sends the same clip again; without this a clip that kills
-its decoder would take the fleet down one pod after the other.
+A client that gets a 502 sends the same clip again. Without a quarantine, a clip that
+crashes its decoder would take down the whole fleet, one pod after the other.
 
 Pure.
 """
@@ -9,9 +9,9 @@ Pure.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-NUM_TO_HOLD = 2
-"""Different processes: one alone may have died of something else."""
-HOLD_S = 600.0
+NUM_PODS_TO_BLOCK = 2
+"""Different processes: one alone may have crashed for another reason."""
+BLOCK_S = 600.0
 MAX_CLIPS = 1024
 """Suspects remembered; the oldest is forgotten first."""
 
@@ -23,7 +23,7 @@ class _Suspect:
 
 
 class Quarantine:
-    """See the module."""
+    """The clips that were being processed when a pod broke the connection."""
 
     def __init__(self) -> None:
         self._suspects: OrderedDict[str, _Suspect] = OrderedDict()
@@ -31,24 +31,24 @@ class Quarantine:
     def __len__(self) -> int:
         return len(self._suspects)
 
-    def blame(self, clip: str, pod: str, *, now_s: float) -> None:
-        """Note that the process `pod` broke while it had the clip."""
+    def record_crash(self, clip: str, pod: str, *, now_s: float) -> None:
+        """Record that the process `pod` broke the connection while it had the clip."""
         suspect = self._suspects.get(clip)
         if suspect is None or suspect.until_s <= now_s:
             suspect = self._suspects[clip] = _Suspect()
         self._suspects.move_to_end(clip)
         suspect.pods.add(pod)
-        suspect.until_s = now_s + HOLD_S
+        suspect.until_s = now_s + BLOCK_S
         if len(self._suspects) > MAX_CLIPS:
             self._suspects.popitem(last=False)
 
-    def acquit(self, clip: str) -> None:
-        """Note that a pod answered and lived."""
+    def clear(self, clip: str) -> None:
+        """Clear a clip of suspicion: a pod responded to it and lived."""
         self._suspects.pop(clip, None)
 
-    def left_s(self, clip: str, *, now_s: float) -> float:
-        """Return how long the clip is held back yet; 0 when it is not."""
+    def blocked_for_s(self, clip: str, *, now_s: float) -> float:
+        """Return for how much longer the clip is blocked; 0 when it is not."""
         suspect = self._suspects.get(clip)
-        if suspect is None or len(suspect.pods) < NUM_TO_HOLD:
+        if suspect is None or len(suspect.pods) < NUM_PODS_TO_BLOCK:
             return 0.0
         return max(suspect.until_s - now_s, 0.0)

@@ -1,4 +1,4 @@
-"""What a request asks for, as far as the router looks.
+"""What the balancer knows of a request.
 
 Pure.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class Priority(enum.Enum):
-    """How the requests of one tenant stand to each other: the head start in the queue, seconds."""
+    """A request's head start within its tenant's queue, in seconds; less is earlier."""
 
     HIGH = -60.0
     NORMAL = 0.0
@@ -16,19 +16,19 @@ class Priority(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One request."""
+class RequestInfo:
+    """One request, as far as it matters for the choice of a pod."""
 
     route: str
     audio_s: float = 0.0
     clip: str | None = None
-    """The clip's name."""
+    """The clip's name; None: it is not known."""
     tenant: str = ""
-    """Whose request it is; shares are fair between tenants."""
+    """The name of the API key; capacity is shared fairly between tenants."""
     weight: float = 1.0
-    """The tenant's share, beside the others' weights."""
+    """The tenant's share, relative to the others' weights."""
     priority: Priority = Priority.NORMAL
     deadline_s: float | None = None
-    """When its client no longer wants it, by the router's clock."""
+    """When the client no longer wants the response, by the router's clock."""
     max_tokens: int | None = None
-    """Most tokens that all its choices may have."""
+    """Maximum tokens of all its choices together."""

@@ -1,9 +1,10 @@
-"""How many requests that broke a connection may be on their second try at once.
+"""How many requests whose connection was lost may be retried at once.
 
-A pod that dies sends its requests to the others, which do the work again; a fleet that
-is ill must not get twice the work for it. Envoy's defaults, a fifth of what is open
-and three at least, but never less than one pod's share: the death of one is paid for.
-What a pod refused cost nobody anything and is not counted.
+A pod that crashes hands its requests to the others, which do the work again; a fleet in
+trouble must not get twice the work for it. The defaults are Envoy's: a fifth of the requests
+in flight and at least three, but never less than one pod's share, so that the crash of a
+single pod is always covered. A retry after a refused connection costs no pod any work and
+is not counted.
 
 Pure.
 """
@@ -11,31 +12,32 @@ Pure.
 SHARE = 0.2
 MIN_RETRIES = 3
 HALF_LIFE_S = 10.0
-"""What was open a moment ago counts too: a pod's death is told request by request."""
+"""Requests that were in flight a moment ago count too: a pod's crash ends them one by one."""
 
 
 class RetryBudget:
-    """Counts the requests that are being tried again."""
+    """Counts the requests that are being retried."""
 
     def __init__(self) -> None:
         self.num_retrying = 0
-        self._num_open = 0.0
-        self._seen_s = 0.0
+        self._num_in_flight = 0.0
+        self._observed_s = 0.0
 
-    def see(self, num_open: int, *, now_s: float) -> None:
-        """Note how many requests are open."""
-        fading = 0.5 ** ((now_s - self._seen_s) / HALF_LIFE_S)
-        self._num_open, self._seen_s = max(num_open, fading * self._num_open), now_s
+    def observe(self, num_in_flight: int, *, now_s: float) -> None:
+        """Record how many requests are in flight."""
+        decay = 0.5 ** ((now_s - self._observed_s) / HALF_LIFE_S)
+        self._num_in_flight = max(num_in_flight, decay * self._num_in_flight)
+        self._observed_s = now_s
 
-    def take(self, *, num_pods: int) -> bool:
-        """Take one try out, if there is one."""
+    def try_acquire(self, *, num_pods: int) -> bool:
+        """Count one more request as retrying, if the budget allows it."""
         share = max(SHARE, 1 / max(num_pods, 1))
-        if self.num_retrying >= max(MIN_RETRIES, share * self._num_open):
+        if self.num_retrying >= max(MIN_RETRIES, share * self._num_in_flight):
             return False
         self.num_retrying += 1
         return True
 
-    def give_back(self) -> None:
-        """Return what was taken, once the try is over."""
+    def release(self) -> None:
+        """Count a retried request as over."""
         assert self.num_retrying > 0
         self.num_retrying -= 1

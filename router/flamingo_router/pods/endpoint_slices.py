@@ -1,7 +1,7 @@
-"""EndpointSlices of a Service → the addresses of its pods, and which may get work.
+"""The EndpointSlices of a Service: the addresses of its pods, and which may get requests.
 
-A pod that terminates finishes what it has and gets nothing new. A condition that is
-not told counts as the API's documentation says: ready, serving, not terminating.
+A pod that is terminating finishes its requests and gets no new ones. A condition that is
+missing has the value that the API's documentation gives it: ready, not terminating.
 
 Pure.
 """
@@ -15,19 +15,19 @@ Slice = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Whose slices are looked at."""
+    """The Service whose EndpointSlices are watched."""
 
     namespace: str
     name: str
     port: str = ""
-    """The port's name; empty: the first."""
+    """The port's name; empty: the first port."""
 
     @classmethod
     def parse(cls, text: str) -> "Service":
-        """Return what `NAMESPACE/SERVICE[:PORTNAME]` says.
+        """Return the Service that `NAMESPACE/SERVICE[:PORTNAME]` names.
 
         Raises:
-            ValueError: it is not of that form.
+            ValueError: `text` has another form.
         """
         path, _, port = text.partition(":")
         namespace, slash, name = path.partition("/")
@@ -40,27 +40,27 @@ class Service:
 
 @dataclass(slots=True)
 class Slices:
-    """All slices of one Service, as they were last heard of."""
+    """The EndpointSlices of one Service, as they were last received."""
 
     _by_name: dict[str, Slice] = field(default_factory=dict)
 
     def replace(self, items: Iterable[Slice]) -> None:
-        """Know these and no others: a list was read."""
+        """Replace all slices with those of a list."""
         self._by_name = {_name(each): each for each in items}
 
-    def apply(self, kind: str, each: Slice) -> None:
-        """Take in one change of a watch."""
+    def apply(self, kind: str, changed: Slice) -> None:
+        """Apply one event of a watch."""
         if kind == "DELETED":
-            self._by_name.pop(_name(each), None)
+            self._by_name.pop(_name(changed), None)
         elif kind in ("ADDED", "MODIFIED"):
-            self._by_name[_name(each)] = each
+            self._by_name[_name(changed)] = changed
 
     def members(self, port: str) -> dict[str, bool]:
-        """Return each pod's address, and whether it may get work."""
-        family = self._family()
+        """Return each pod's address, and whether it may get requests."""
+        family = self._address_type()
         found: dict[str, bool] = {}
         for each in self._by_name.values():
-            number = _port(each, port)
+            number = _port_number(each, port)
             if each.get("addressType") != family or number is None:
                 continue
             for endpoint in each.get("endpoints") or ():
@@ -68,19 +68,19 @@ class Slices:
                     found[address] = found.get(address, False) or _is_open(endpoint)
         return found
 
-    def _family(self) -> str:
-        """Return the kind of address to use: a pod with two must not count twice."""
-        kinds = {
+    def _address_type(self) -> str:
+        """Return the address type to use: a dual-stack pod must not count twice."""
+        types = {
             each.get("addressType") for each in self._by_name.values() if each.get("endpoints")
         }
-        return "IPv6" if kinds == {"IPv6"} else "IPv4"
+        return "IPv6" if types == {"IPv6"} else "IPv4"
 
 
 def _name(each: Slice) -> str:
     return str(each["metadata"]["name"])
 
 
-def _port(each: Slice, name: str) -> int | None:
+def _port_number(each: Slice, name: str) -> int | None:
     for port in each.get("ports") or ():
         if port.get("port") and (not name or port.get("name") == name):
             return int(port["port"])

@@ -1,4 +1,4 @@
-"""Each pod's load report → the balancer, a few times a second."""
+"""Polls each pod's load report a few times a second and gives it to the balancer."""
 
 import asyncio
 import random
@@ -10,89 +10,88 @@ import aiohttp
 
 from flamingo_common.service import logs
 from flamingo_common.wire.report import LoadReport
-from flamingo_router.balancing.fleet import SILENT
+from flamingo_router.balancing.fleet import UNREACHABLE
 from flamingo_router.pods.pod_key import PodKey
-from flamingo_router.relay.admission import Lobby
+from flamingo_router.relay.admission import AdmissionQueue
 
 JITTER = 0.2
-"""So that several routers do not ask in step."""
+"""So that several routers do not poll in step."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How often to ask, how long to wait for an answer, and the key to show."""
+class PollOptions:
+    """How often to poll, how long to wait for a report, and the API key to send."""
 
-    poll_interval_s: float
+    interval_s: float
     timeout_s: float
     key: PodKey
 
 
-class Polls:
-    """The asking of every pod that the fleet knows."""
+class LoadPoller:
+    """One polling task for each pod that the fleet knows."""
 
     def __init__(
         self,
-        lobby: Lobby,
+        queue: AdmissionQueue,
         session: aiohttp.ClientSession,
-        pace: Pace,
+        options: PollOptions,
         *,
-        on_silent: Callable[[str], object],
+        on_unreachable: Callable[[str], object],
     ) -> None:
-        """Ask nobody yet; `on_silent` is called with a pod that has stopped to answer."""
-        self._lobby = lobby
-        self._on_silent = on_silent
+        """Start no task yet; `on_unreachable` gets the address of a pod that stops reporting."""
+        self._queue = queue
+        self._on_unreachable = on_unreachable
         self._session = session
-        self._pace = pace
+        self._options = options
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def follow(self, tasks: asyncio.TaskGroup) -> None:
-        """Ask those that are new, and those no more that are gone."""
-        known = set(self._lobby.balancer.fleet.addresses)
+    def update_members(self, group: asyncio.TaskGroup) -> None:
+        """Start a task in `group` for each new pod, and cancel those of removed pods."""
+        known = set(self._queue.balancer.fleet.addresses)
         for address in self._tasks.keys() - known:
             self._tasks.pop(address).cancel()
         for address in known - self._tasks.keys():
-            self._tasks[address] = tasks.create_task(self._keep_asking(address))
+            self._tasks[address] = group.create_task(self._keep_polling(address))
 
     def stop(self) -> None:
-        """Ask nobody any more."""
+        """Cancel all tasks."""
         for task in self._tasks.values():
             task.cancel()
 
-    async def _keep_asking(self, address: str) -> None:
-        """Ask the pod at `address` for its load, for ever."""
-        fleet, was_ready, was_silent = self._lobby.balancer.fleet, False, True
-        while fleet.knows(address):
+    async def _keep_polling(self, address: str) -> None:
+        """Poll the pod at `address` until it is removed; log when it becomes ready or not."""
+        fleet, was_ready, was_unreachable = self._queue.balancer.fleet, False, True
+        while address in fleet:
             try:
-                await self._observe(address)
+                await self._poll(address)
             except Exception:  # noqa: BLE001 - a bug in reading one pod must not end the router
                 logs.get().exception("load.poll_failed", endpoint=address)
-            if not fleet.knows(address):
+            if address not in fleet:
                 break
             endpoint = fleet.endpoint(address, now_s=time.monotonic())
             if endpoint.is_ready != was_ready:
-                event = "endpoint.joined" if endpoint.is_ready else "endpoint.left"
+                event = "endpoint.ready" if endpoint.is_ready else "endpoint.not_ready"
                 logs.get().info(event, endpoint=address, reason=endpoint.reason)
-            is_silent = endpoint.reason == SILENT
-            if is_silent and not was_silent:
-                self._on_silent(address)
-            was_ready, was_silent = endpoint.is_ready, is_silent
+            is_unreachable = endpoint.reason == UNREACHABLE
+            if is_unreachable and not was_unreachable:
+                self._on_unreachable(address)
+            was_ready, was_unreachable = endpoint.is_ready, is_unreachable
             spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
-            await asyncio.sleep(self._pace.poll_interval_s * spread)
+            await asyncio.sleep(self._options.interval_s * spread)
 
-    async def _observe(self, address: str) -> None:
-        asked_s = time.monotonic()
-        patience = aiohttp.ClientTimeout(total=self._pace.timeout_s)
+    async def _poll(self, address: str) -> None:
+        requested_s = time.monotonic()
+        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
+        headers = self._options.key.headers
         try:
-            headers = self._pace.key.headers
             async with self._session.get(
-                f"{address}/stats", timeout=patience, headers=headers
-            ) as answer:
-                answer.raise_for_status()
-                load = LoadReport.model_validate_json(await answer.read())
-        except aiohttp.ClientConnectorError:
-            # Nobody listens there.
-            self._lobby.balancer.fleet.set_aside(address, now_s=time.monotonic())
+                f"{address}/stats", timeout=timeout, headers=headers
+            ) as response:
+                response.raise_for_status()
+                load = LoadReport.model_validate_json(await response.read())
+        except aiohttp.ClientConnectorError:  # nothing listens there
+            self._queue.balancer.fleet.mark_stale(address, now_s=time.monotonic())
         except (aiohttp.ClientError, OSError, ValueError):
-            return  # no report is no news: the last one goes stale
+            return  # without a report the last one goes stale
         else:
-            self._lobby.observe(address, load, asked_s=asked_s)
+            self._queue.observe(address, load, requested_s=requested_s)

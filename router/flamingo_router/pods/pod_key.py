@@ -1,4 +1,4 @@
-"""The API key that the router's own requests bring, where pods ask for one."""
+"""The API key that the router's own requests to the pods carry, where pods require one."""
 
 import re
 from collections.abc import Mapping
@@ -9,43 +9,44 @@ from pydantic import SecretStr
 
 from flamingo_common.service.reloading_file import ReloadingFile
 
-_SECRET = re.compile(r"[!-~]+")
+_HEADER_SAFE = re.compile(r"[!-~]+")
 
 
-def secret(value: SecretStr) -> SecretStr:
-    """Return a key that may stand in a header.
+def check_pod_key(value: SecretStr) -> SecretStr:
+    """Return `value`, if it can stand in a header.
 
     Raises:
-        ValueError: it is empty, or holds a blank or anything but ASCII; does not quote it.
+        ValueError: it is empty, or has whitespace or non-ASCII characters; does not quote it.
     """
-    if not _SECRET.fullmatch(value.get_secret_value()):
-        raise ValueError("not an API key: one word of ASCII")
+    if not _HEADER_SAFE.fullmatch(value.get_secret_value()):
+        raise ValueError("not a valid API key; expected ASCII without whitespace")
     return value
 
 
-def pod_key(text: bytes) -> SecretStr:
-    """Return the key in the text of a file.
+def parse_pod_key(text: bytes) -> SecretStr:
+    """Return the key in the contents of a file.
 
     Raises:
-        ValueError: as `secret`.
+        ValueError: as `check_pod_key`.
     """
-    return secret(SecretStr(text.decode("ascii", "replace").strip()))
+    return check_pod_key(SecretStr(text.decode("ascii", "replace").strip()))
 
 
 class PodKey:
-    """A key from a setting or, read anew when it changes, from a file; or none."""
+    """A key from a setting, or from a file that is re-read when it changes; or none."""
 
     def __init__(self, key: SecretStr | None, key_file: Path | None) -> None:
-        """Read `key_file`, where there is one; it wins over `key`.
+        """Read `key_file`, if it is given; it takes precedence over `key`.
 
         Raises:
-            OSError, ValueError: it cannot be read; holds no key.
+            OSError: the file cannot be read.
+            ValueError: the file has no valid key.
         """
         self._key = key
-        self.file = ReloadingFile(key_file, pod_key) if key_file else None
+        self.file = ReloadingFile(key_file, parse_pod_key) if key_file else None
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What to send."""
+        """The authorization header; empty where there is no key."""
         key = self.file.value if self.file else self._key
         return {hdrs.AUTHORIZATION: f"Bearer {key.get_secret_value()}"} if key else {}

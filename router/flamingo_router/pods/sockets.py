@@ -1,8 +1,9 @@
-"""The connections to the pods: how each is made, and how all to one pod are cut.
+"""The sockets to the pods: how each is opened, and how all to one pod are shut down.
 
-A pod that hangs keeps its connections: the kernel answers for it, and whoever waits
-there waits for ever. Once it is known to be lost they are cut, so that what has not
-begun is tried elsewhere, and what has ends with an error.
+A pod that hangs keeps its connections open: the kernel acknowledges for it, and a request
+there waits forever. Once the pod counts as unreachable its sockets are shut down, so that
+a request without a response is retried elsewhere, and a response in progress ends with an
+error.
 """
 
 import contextlib
@@ -13,16 +14,16 @@ from weakref import WeakKeyDictionary
 from aiohttp.connector import AddrInfoType
 
 KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-"""A node that lost its power sends no reset: this finds it in 30 s."""
+"""A node that lost its power sends no reset: keepalive finds it in 30 s."""
 
 
-class Sockets:
-    """Those that are open."""
+class PodSockets:
+    """The open sockets by peer."""
 
     def __init__(self) -> None:
         self._peers: WeakKeyDictionary[socket.socket, tuple[str, int]] = WeakKeyDictionary()
 
-    def make(self, info: AddrInfoType) -> socket.socket:
+    def create(self, info: AddrInfoType) -> socket.socket:
         """Return a socket for one resolved address."""
         family, kind, protocol, _, peer = info
         connection = socket.socket(family, kind, protocol)
@@ -33,12 +34,12 @@ class Sockets:
         self._peers[connection] = (str(peer[0]), int(peer[1]))
         return connection
 
-    def cut(self, address: str) -> int:
-        """End all connections to a pod, given by its IP address; return how many there were."""
+    def shut_down(self, address: str) -> int:
+        """Shut down all sockets to a pod, given by its IP address; return how many."""
         parts = urlsplit(address)
-        at = (parts.hostname, parts.port or 80)
-        found = [connection for connection, peer in self._peers.items() if peer == at]
+        target = (parts.hostname, parts.port or 80)
+        found = [connection for connection, peer in self._peers.items() if peer == target]
         for connection in found:
-            with contextlib.suppress(OSError):  # it has just ended by itself
+            with contextlib.suppress(OSError):  # it has just been closed
                 connection.shutdown(socket.SHUT_RDWR)
         return len(found)

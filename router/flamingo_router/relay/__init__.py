@@ -1,1 +1,1 @@
-"""The way of a request through the router: admission, attempts, bytes out and back."""
+"""A request's way through the router: admission, attempts, the relay of both bodies."""

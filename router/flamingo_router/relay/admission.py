@@ -1,120 +1,134 @@
-"""Where requests wait for their ticket, and what lets them go on.
+"""The admission queue: where requests wait for their ticket.
 
-Every event that may free a pod (a report, an answer that begins, a request that is
-over) lets the balancer give out tickets; between events a timer does, since work is
-also done while nothing is heard. A wait that is given up leaves nothing behind.
+How it works. The balancer decides, without awaiting anything: it admits a request at once,
+or returns its place in the fair queue. For each place this module keeps a future. Every
+event that may free a pod (a load report, a first byte, a settled ticket) calls
+`dispatch_waiting`, which asks the balancer for the next requests and resolves their futures;
+between events a timer does, since a pod's backlog shrinks while nothing is reported.
+
+A wait ends with a ticket, at the request's deadline, when the queue's own time limit has
+passed, or when the client disconnects. Whichever it is, the place is removed from the fair
+queue, and a ticket that arrived in the same instant as a cancellation is settled: nothing
+that is given up leaves anything reserved.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from flamingo_common.errors import DeadlineExceeded, FlamingoError, NoEndpointReady, Overloaded
+from flamingo_common.errors import DeadlineExceeded, FlamingoError, Overloaded
 from flamingo_common.service import logs
 from flamingo_common.wire.report import LoadReport
 from flamingo_router.balancing import policy
 from flamingo_router.balancing.balancer import Balancer
-from flamingo_router.balancing.fair_queue import Waiting
+from flamingo_router.balancing.fair_queue import QueuedRequest
 from flamingo_router.balancing.ledger import Ticket
-from flamingo_router.balancing.request_info import Ask
+from flamingo_router.balancing.request_info import RequestInfo
 
-Beat = Callable[[], Awaitable[None]]
+SendHeartbeat = Callable[[], Awaitable[None]]
 
 
-class Lobby:
-    """See the module."""
+class AdmissionQueue:
+    """Hands out the balancer's tickets, and lets requests wait for them."""
 
-    def __init__(self, balancer: Balancer, *, beat_s: float) -> None:
+    def __init__(self, balancer: Balancer, *, heartbeat_interval_s: float) -> None:
         self.balancer = balancer
-        self._beat_s = beat_s
-        self._tickets: dict[Waiting, asyncio.Future[Ticket]] = {}
-        self._has_waiters = asyncio.Event()
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._tickets: dict[QueuedRequest, asyncio.Future[Ticket]] = {}
+        self._has_waiting = asyncio.Event()
 
-    async def ticket(self, ask: Ask, *, beat: Beat) -> Ticket:
-        """Return the request's ticket, once a pod is free; `beat` is called while it waits.
+    async def acquire(self, info: RequestInfo, *, send_heartbeat: SendHeartbeat) -> Ticket:
+        """Return the request's ticket, as soon as a pod is free.
+
+        `send_heartbeat` is called every `heartbeat_interval_s` while the request waits.
 
         Raises:
-            NoEndpointReady, Overloaded: it is not taken, or has waited too long.
-            DeadlineExceeded: its deadline has passed.
+            NoEndpointReady, Overloaded: it is not admitted, or has waited too long.
+            DeadlineExceeded: its deadline cannot be met, or has passed.
         """
-        asked = self.balancer.ask(ask, now_s=time.monotonic())
-        if isinstance(asked, Ticket):
-            return asked
+        admitted = self.balancer.admit(info, now_s=time.monotonic())
+        if isinstance(admitted, Ticket):
+            return admitted
         ticket: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-        self._tickets[asked] = ticket
+        self._tickets[admitted] = ticket
         try:
-            self.pump()
-            await self._wait(asked, ticket, beat)
+            self.dispatch_waiting()
+            await self._wait(admitted, ticket, send_heartbeat)
             return ticket.result()
         except BaseException:
-            if ticket.done():  # it came in the instant in which the client left
+            if ticket.done():  # it arrived in the instant in which the client disconnected
                 self.settle(ticket.result())
             raise
         finally:
-            self.balancer.give_up(asked)
-            del self._tickets[asked]
+            self.balancer.cancel(admitted)
+            del self._tickets[admitted]
 
-    def pump(self, among: Iterable[str] | None = None) -> None:
-        """Give out the tickets that can be given."""
+    def dispatch_waiting(self, among: Iterable[str] | None = None) -> None:
+        """Hand out the tickets of all endpoints that are open, or of those `among` these."""
         if not self._tickets:
             return
-        for waiting, ticket in self.balancer.pump(now_s=time.monotonic(), among=among):
-            self._tickets[waiting].set_result(ticket)
-        if self.balancer.queue.num:
-            self._has_waiters.set()
+        now_s = time.monotonic()
+        for queued, ticket in self.balancer.dispatch_waiting(now_s=now_s, among=among):
+            self._tickets[queued].set_result(ticket)
+        if self.balancer.queue:
+            self._has_waiting.set()
 
-    async def keep_pumping(self) -> None:
-        """Give out tickets as time goes by, for ever."""
+    async def keep_dispatching(self) -> None:
+        """Hand out tickets as time passes, forever."""
         while True:
-            await self._has_waiters.wait()
-            await asyncio.sleep(self.balancer.wake_s(now_s=time.monotonic()))
-            self._has_waiters.clear()
+            await self._has_waiting.wait()
+            await asyncio.sleep(self.balancer.recheck_after_s(now_s=time.monotonic()))
+            self._has_waiting.clear()
             try:
-                self.pump()
+                self.dispatch_waiting()
             except Exception:  # noqa: BLE001 - a bug in one choice must not end the router
-                logs.get().exception("queue.failed")
+                logs.get().exception("queue.dispatch_failed")
 
-    def observe(self, address: str, load: LoadReport, *, asked_s: float) -> None:
-        """Take in a pod's report."""
-        self.balancer.observe(address, load, asked_s=asked_s, now_s=time.monotonic())
-        self.pump((address,))
+    def observe(self, address: str, load: LoadReport, *, requested_s: float) -> None:
+        """Apply a pod's load report, which was requested at `requested_s`."""
+        self.balancer.observe(address, load, requested_s=requested_s, now_s=time.monotonic())
+        self.dispatch_waiting((address,))
 
-    def mark_answered(self, ticket: Ticket) -> None:
-        """Note that the pod has begun to answer."""
-        self.balancer.fleet.mark_answered(ticket, now_s=time.monotonic())
-        self.pump((ticket.address,))
+    def mark_responding(self, ticket: Ticket) -> None:
+        """Record that the pod has begun to respond."""
+        self.balancer.fleet.mark_responding(ticket, now_s=time.monotonic())
+        self.dispatch_waiting((ticket.address,))
 
     def settle(self, ticket: Ticket, *, answered_audio_s: float = 0.0) -> None:
         """Take a ticket back."""
         now_s = time.monotonic()
         self.balancer.settle(ticket, now_s=now_s, answered_audio_s=answered_audio_s)
-        self.pump(address for address in (ticket.address,) if self.balancer.fleet.knows(address))
+        self.dispatch_waiting([ticket.address] if ticket.address in self.balancer.fleet else [])
 
-    async def _wait(self, waiting: Waiting, ticket: asyncio.Future[Ticket], beat: Beat) -> None:
+    async def _wait(
+        self, queued: QueuedRequest, ticket: asyncio.Future[Ticket], send_heartbeat: SendHeartbeat
+    ) -> None:
+        interval_s = self._heartbeat_interval_s
         while not ticket.done():
             now_s = time.monotonic()
-            left_s = self._until_s(waiting, now_s) - now_s
+            left_s = self._until_s(queued, now_s) - now_s
             if left_s <= 0:
-                raise self._too_late(waiting, now_s)
-            await asyncio.wait([ticket], timeout=min(left_s, self._beat_s))
-            if left_s > self._beat_s and not ticket.done():
-                await beat()
+                raise self._expired(queued, now_s)
+            await asyncio.wait([ticket], timeout=min(left_s, interval_s))
+            if left_s > interval_s and not ticket.done():
+                await send_heartbeat()
 
-    def _until_s(self, waiting: Waiting, now_s: float) -> float:
-        """Return when the wait is over: what is held for a first pod waits longer."""
-        bounds = self.balancer.bounds
+    def _until_s(self, queued: QueuedRequest, now_s: float) -> float:
+        """Return when the wait is over; the limit is another one while no pod is ready."""
+        limits = self.balancer.limits
         is_cold = self.balancer.is_cold(now_s=now_s)
-        until_s = waiting.since_s + (
-            max(bounds.cold_start_hold_s, 0.0) if is_cold else 2 * bounds.max_wait_s
-        )
-        return min(until_s, waiting.ask.deadline_s or until_s)
+        max_wait_s = max(limits.cold_start_hold_s, 0.0) if is_cold else 2 * limits.max_wait_s
+        until_s = queued.since_s + max_wait_s
+        return min(until_s, queued.info.deadline_s or until_s)
 
-    def _too_late(self, waiting: Waiting, now_s: float) -> FlamingoError:
-        waited_s = now_s - waiting.since_s
-        if waiting.ask.deadline_s is not None and now_s >= waiting.ask.deadline_s:
-            return DeadlineExceeded(f"its deadline passed while it waited {waited_s:.1f} s")
+    def _expired(self, queued: QueuedRequest, now_s: float) -> FlamingoError:
+        waited_s = now_s - queued.since_s
+        if queued.info.deadline_s is not None and now_s >= queued.info.deadline_s:
+            return DeadlineExceeded(f"the deadline passed after {waited_s:.1f} s in the queue")
         if self.balancer.is_cold(now_s=now_s):
-            return NoEndpointReady(
-                f"no pod became ready in {waited_s:.0f} s", retry_after_s=policy.RETRY_S
-            )
-        return Overloaded(f"no pod was free for {waited_s:.0f} s", retry_after_s=policy.RETRY_S)
+            return policy.no_endpoint_ready(f"no pod became ready within {waited_s:.0f} s")
+        retry_s = policy.NOT_READY_RETRY_S
+        return Overloaded(
+            f"no pod had room within {waited_s:.0f} s; retry in {retry_s:.0f} s",
+            retry_after_s=retry_s,
+        )

@@ -1,257 +1,207 @@
-"""The story of one request: hear, predict, wait, relay, settle.
+"""The flow of one request: measure its audio, wait for a ticket, attempt, retry.
 
-It is tried on another endpoint only while nothing of an answer has reached the client
-and the body can be sent again, never twice on the same one, only once more after a
-connection broke, and only while not too many are tried again: a clip that kills pods
-must not go round the fleet, and a fleet that is ill must not get twice the work.
+A request is retried on another endpoint only while nothing of a response has reached the
+client and the body can be sent again; never twice on the same endpoint; only once after a
+lost connection; and only within the retry budget. A clip that crashes pods must not go
+round the fleet, and a fleet in trouble must not get twice the work.
 """
 
-import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
-from flamingo_common.service import auth, http, logs
+from flamingo_common.service import auth, http
 from flamingo_common.wire import AUDIO_HEADER
 from flamingo_router.balancing import cost, policy
 from flamingo_router.balancing.ledger import Ticket
 from flamingo_router.balancing.quarantine import Quarantine
 from flamingo_router.balancing.quota import Quotas
-from flamingo_router.balancing.request_info import Ask
+from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.balancing.retry_budget import RetryBudget
 from flamingo_router.metrics import Metrics
-from flamingo_router.relay.admission import Lobby
+from flamingo_router.relay.admission import AdmissionQueue
+from flamingo_router.relay.attempt import Attempt, OutcomeSinks
 from flamingo_router.relay.heartbeat import Heartbeat
-from flamingo_router.relay.relay import Call, Unanswered, Why, relay
+from flamingo_router.relay.relay import AttemptFailed, FailureReason, RelayedRequest
 from flamingo_router.request import audio_length, clip_name, hints
-from flamingo_router.request.body import Body, Limits
+from flamingo_router.request.audio_length import AudioLength
+from flamingo_router.request.body import Body, BodyLimits
 from flamingo_router.request.scan import Scan
 from flamingo_router.request.url_probe import UrlProbe
 
 MAX_LOST = 2
-FAULTS = frozenset({500, 502, 504})
-"""A pod that answers so may be ill; 4xx is the request's fault, 503 and 429 are a busy pod's."""
 
 
 @dataclass(slots=True)
-class Tries:
-    """What became of a request so far."""
+class Attempts:
+    """The failed attempts of one request."""
 
-    failures: dict[str, Unanswered] = field(default_factory=dict)
-    """By address: the tries that came to no answer."""
+    failures: dict[str, AttemptFailed] = field(default_factory=dict)
+    """By address."""
     is_budgeted: bool = False
-    """Whether it has taken a try out of the budget."""
+    """Whether the request has acquired a part of the retry budget."""
+
+    @property
+    def num_lost(self) -> int:
+        """How many of them lost their connection."""
+        return sum(each.reason is FailureReason.LOST for each in self.failures.values())
 
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """What every request needs."""
+    """Handles requests; holds what they all share."""
 
-    lobby: Lobby
+    queue: AdmissionQueue
     session: aiohttp.ClientSession
     metrics: Metrics
-    limits: Limits
+    limits: BodyLimits
+    quotas: Quotas
+    urls: UrlProbe | None
+    """None: a clip given by URL counts as a song of unknown length."""
     quarantine: Quarantine = field(default_factory=Quarantine)
-    quotas: Quotas = field(default_factory=Quotas)
     budget: RetryBudget = field(default_factory=RetryBudget)
-    urls: UrlProbe | None = None
-    """None: what a URL holds counts as a song."""
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
-        """Return the answer of the endpoint where the request is done first, sent to its end."""
-        now_s, key = time.monotonic(), auth.caller(request)
-        ask = hints.ask_of(request.path, request.headers, now_s=now_s)
-        if key is not None:
-            ask = dataclasses.replace(ask, tenant=key.name, weight=key.weight)
-        is_work = ask.route in cost.SHAPES
-        if is_work:
-            self.lobby.balancer.check(ask, now_s=now_s)  # a refusal comes before the upload
+        """Return the response of the endpoint where the request finishes first, fully sent.
+
+        Raises:
+            FlamingoError: the request is refused, or no endpoint has answered it.
+        """
+        info, is_work = self._request_info(request), request.path in cost.ROUTE_PROFILES
+        if is_work:  # a refusal comes before the upload
+            self.queue.balancer.check_admission(info, now_s=time.monotonic())
         body = Body(request, self.limits)
-        heartbeat, tries = Heartbeat(request), Tries()
+        heartbeat, attempts = Heartbeat(request), Attempts()
         try:
-            ask = await self._heard(request, body, ask, heartbeat)
-            ticket = await (self._waited(ask, heartbeat) if is_work else self._at_once(ask))
-            return await self._tried(
-                Call(request, body, self.session, heartbeat), ask, ticket, tries
-            )
+            info = await self._with_audio(request, body, info, heartbeat)
+            ticket = await (self._wait(info, heartbeat) if is_work else self._reserve_now(info))
+            relayed = RelayedRequest(request, body, self.session, heartbeat)
+            return await self._attempt(relayed, info, ticket, attempts)
         except errors.FlamingoError as error:
             if heartbeat.response is None:
                 raise
-            return await heartbeat.end(error)
+            return await heartbeat.end_with_error(error)
         finally:
             body.close()
-            if tries.is_budgeted:
-                self.budget.give_back()
+            if attempts.is_budgeted:
+                self.budget.release()
 
-    async def _heard(self, request: web.Request, body: Body, ask: Ask, heartbeat: Heartbeat) -> Ask:
-        """Return what is asked, once enough of the body is there.
+    def _request_info(self, request: web.Request) -> RequestInfo:
+        """Return what the headers say of the request."""
+        info = hints.parse_headers(request.path, request.headers, now_s=time.monotonic())
+        if (key := auth.caller(request)) is None:
+            return info
+        return dataclasses.replace(info, tenant=key.name, weight=key.weight)
+
+    async def _with_audio(
+        self, request: web.Request, body: Body, info: RequestInfo, heartbeat: Heartbeat
+    ) -> RequestInfo:
+        """Return `info` with what the body's first bytes say, once enough of them have arrived.
 
         Raises:
-            ClipQuarantined: its clip has broken pods.
+            ClipQuarantined: its clip has crashed pods.
         """
-        scan = await _scanned(body, request.headers)
-        heard = await self._at_url(scan) or audio_length.heard(scan, unseen_bytes=body.unread_bytes)
-        request_hints = hints.hints_of(scan.head)
-        heartbeat.is_wanted = request_hints.is_stream
-        self.metrics.audio_seconds.labels(heard.source).inc(heard.seconds)
-        self.quotas.charge(ask.tenant, heard.seconds)
-        request[http.LOG_FIELDS].update(audio_s=round(heard.seconds, 2), audio_source=heard.source)
-        clip = clip_name.clip_name(scan.sample, heard.seconds, tenant=ask.tenant)
+        scan = await _scan_body(body, request.headers)
+        audio = await self._length_at_url(scan) or audio_length.measure(
+            scan, unread_bytes=body.unread_bytes
+        )
+        body_hints = hints.parse_body(scan.head)
+        heartbeat.is_streaming = body_hints.is_stream
+        self.metrics.audio_seconds.labels(audio.source).inc(audio.seconds)
+        self.quotas.charge_audio(info.tenant, audio.seconds)
+        request[http.LOG_FIELDS].update(audio_s=round(audio.seconds, 2), audio_source=audio.source)
+        clip = clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
         if clip is not None:
-            self._refuse_held_back(clip)
+            self._refuse_quarantined(clip)
         return dataclasses.replace(
-            ask, audio_s=heard.seconds, clip=clip, max_tokens=request_hints.max_tokens
+            info, audio_s=audio.seconds, clip=clip, max_tokens=body_hints.max_tokens
         )
 
-    async def _at_url(self, scan: Scan) -> audio_length.Heard | None:
+    async def _length_at_url(self, scan: Scan) -> AudioLength | None:
         if self.urls is None or scan.url is None:
             return None
-        clip = await self.urls.clip(scan.url)
-        return audio_length.Heard(clip.seconds, clip.source) if clip else None
+        clip = await self.urls.probe(scan.url)
+        return AudioLength(clip.seconds, clip.source) if clip else None
 
-    def _refuse_held_back(self, clip: str) -> None:
-        left_s = self.quarantine.left_s(clip, now_s=time.monotonic())
-        if left_s > 0:
+    def _refuse_quarantined(self, clip: str) -> None:
+        blocked_s = self.quarantine.blocked_for_s(clip, now_s=time.monotonic())
+        if blocked_s > 0:
             raise errors.ClipQuarantined(
-                "two pods broke off while they had this clip, so it is sent to none for"
-                f" {left_s:.0f} s; is the file whole?",
+                f"this clip crashed two pods and is blocked for {blocked_s:.0f} s;"
+                " is the file corrupt?",
                 param="audio",
             )
 
-    async def _waited(self, ask: Ask, heartbeat: Heartbeat) -> Ticket:
-        with self.metrics.wait_seconds.labels(ask.priority.name.lower()).time():
-            return await self.lobby.ticket(ask, beat=heartbeat.beat)
+    async def _wait(self, info: RequestInfo, heartbeat: Heartbeat) -> Ticket:
+        with self.metrics.wait_seconds.labels(info.priority.name.lower()).time():
+            return await self.queue.acquire(info, send_heartbeat=heartbeat.send)
 
-    async def _at_once(self, ask: Ask) -> Ticket:
-        return self.lobby.balancer.again(ask, without=(), now_s=time.monotonic())
+    async def _reserve_now(self, info: RequestInfo) -> Ticket:
+        return self.queue.balancer.reassign(info, without=(), now_s=time.monotonic())
 
-    async def _tried(
-        self, call: Call, ask: Ask, ticket: Ticket, tries: Tries
+    async def _attempt(
+        self, relayed: RelayedRequest, info: RequestInfo, ticket: Ticket, attempts: Attempts
     ) -> web.StreamResponse:
+        """Attempt the request at one endpoint after the other, until one responds."""
+        sinks = OutcomeSinks(self.queue, self.quarantine, self.metrics)
         while True:
-            outcome = "broken"  # by the pod in mid-answer, or by the client
-            try:
-                answer = await self._relayed(call, ask, ticket, len(tries.failures) + 1)
-                if "error" not in call.request[http.LOG_FIELDS]:
-                    outcome = "answered"
-                self._note_answer(ask, ticket, answer.status, outcome)
-                self._charge_rest(ask, answer)
-            except Unanswered as failure:
-                outcome = failure.why.value
-                self._note_failure(ask, ticket, failure, tries)
-                following = self._next(call, ask, tries)
-                if following is None:
-                    return _last_word(tries)
-                self.metrics.retries.labels(outcome).inc()
-            except errors.UpstreamLost:
-                self._note_lost(ask, ticket)
-                raise
-            else:
-                return answer
-            finally:
-                self._settle(ask, ticket, outcome)
+            self.budget.observe(self.queue.balancer.fleet.num_in_flight, now_s=time.monotonic())
+            _log_attempt(relayed.request, ticket, len(attempts.failures) + 1)
+            with Attempt(ticket, relayed, info, sinks) as attempt:
+                try:
+                    response = await attempt.run()
+                except AttemptFailed as failure:
+                    attempts.failures[ticket.address] = failure
+                    following = self._next_ticket(relayed.body, info, attempts)
+                    if following is None:
+                        return _final_response(attempts)
+                    self.metrics.retries.labels(failure.reason.value).inc()
+                else:
+                    self._charge_difference(info, response)
+                    return response
             ticket = following
 
-    async def _relayed(
-        self, call: Call, ask: Ask, ticket: Ticket, number: int
-    ) -> web.StreamResponse:
-        """Relay to the ticket's endpoint, given up when nothing has come by the deadline."""
-        self.budget.see(self.lobby.balancer.fleet.num_open, now_s=time.monotonic())
-        call.request[http.LOG_FIELDS].update(
-            endpoint=ticket.address, cost_s=round(ticket.cost_s, 3), attempts=number
-        )
-        sent = dataclasses.replace(
-            call, clip=ask.clip, deadline_s=ask.deadline_s, on_sent=self._on_sent(ticket)
-        )
-        try:
-            async with asyncio.timeout_at(ask.deadline_s) as deadline:
-
-                def on_answered() -> None:
-                    deadline.reschedule(None)
-                    self.lobby.mark_answered(ticket)
-
-                return await relay(
-                    dataclasses.replace(sent, on_answered=on_answered), ticket.address
-                )
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise errors.DeadlineExceeded("its deadline passed before a pod had begun") from None
-
-    def _on_sent(self, ticket: Ticket) -> Callable[[], None]:
-        def on_sent() -> None:
-            self.lobby.balancer.fleet.mark_sent(ticket, now_s=time.monotonic())
-
-        return on_sent
-
-    def _note_answer(self, ask: Ask, ticket: Ticket, status: int, outcome: str) -> None:
-        if outcome != "answered":
-            self._note_lost(ask, ticket)
-        elif status in FAULTS:
-            self._note_fault(ticket)
-        else:
-            self.lobby.balancer.fleet.note_success(ticket.address)
-            if ask.clip is not None:
-                self.quarantine.acquit(ask.clip)
-
-    def _charge_rest(self, ask: Ask, answer: web.StreamResponse) -> None:
-        """Charge what the pod heard, where it says so, instead of what was expected."""
+    def _charge_difference(self, info: RequestInfo, response: web.StreamResponse) -> None:
+        """Charge the audio that the pod reports, where it does, instead of the estimate."""
         with contextlib.suppress(KeyError, ValueError):
-            self.quotas.charge(ask.tenant, float(answer.headers[AUDIO_HEADER]) - ask.audio_s)
+            audio_s = float(response.headers[AUDIO_HEADER])
+            self.quotas.charge_audio(info.tenant, audio_s - info.audio_s)
 
-    def _note_failure(self, ask: Ask, ticket: Ticket, failure: Unanswered, tries: Tries) -> None:
-        tries.failures[ticket.address] = failure
-        if failure.why is Why.LOST:  # a broken connection says nothing of the next one
-            self._note_lost(ask, ticket)
-            return
-        self.lobby.balancer.fleet.set_aside(ticket.address, now_s=time.monotonic())
-        if failure.why is Why.REFUSED:
-            self._note_fault(ticket)
-
-    def _note_lost(self, ask: Ask, ticket: Ticket) -> None:
-        """Note that a pod broke off: it may be ill, or its clip may be poison."""
-        self._note_fault(ticket)
-        if ask.clip is not None:
-            pod = f"{ticket.address} {self.lobby.balancer.fleet.epoch(ticket.address)}"
-            self.quarantine.blame(ask.clip, pod, now_s=time.monotonic())
-
-    def _note_fault(self, ticket: Ticket) -> None:
-        if self.lobby.balancer.fleet.note_failure(ticket.address, now_s=time.monotonic()):
-            logs.get().warning("endpoint.ejected", endpoint=ticket.address)
-
-    def _settle(self, ask: Ask, ticket: Ticket, outcome: str) -> None:
-        answered_s = ask.audio_s if outcome == "answered" else 0.0
-        self.lobby.settle(ticket, answered_audio_s=answered_s)
-        self.metrics.attempts.labels(ticket.address, outcome).inc()
-
-    def _next(self, call: Call, ask: Ask, tries: Tries) -> Ticket | None:
-        """Return a ticket of another endpoint, if the request may be, and can be, tried again."""
-        num_lost = sum(failure.why is Why.LOST for failure in tries.failures.values())
-        if not call.body.is_replayable or num_lost >= MAX_LOST:
+    def _next_ticket(self, body: Body, info: RequestInfo, attempts: Attempts) -> Ticket | None:
+        """Return a ticket of another endpoint; None if the request is not to be retried."""
+        if not body.is_replayable or attempts.num_lost >= MAX_LOST:
             return None
-        if num_lost and not self._is_paid_for(tries):
+        if attempts.num_lost and not self._is_within_budget(attempts):
             self.metrics.retries.labels("over_budget").inc()
             return None
         try:
-            return self.lobby.balancer.again(ask, without=tries.failures, now_s=time.monotonic())
+            return self.queue.balancer.reassign(
+                info, without=attempts.failures, now_s=time.monotonic()
+            )
         except errors.Unavailable:
             return None
 
-    def _is_paid_for(self, tries: Tries) -> bool:
-        num_pods = len(self.lobby.balancer.fleet.addresses)
-        tries.is_budgeted = tries.is_budgeted or self.budget.take(num_pods=num_pods)
-        return tries.is_budgeted
+    def _is_within_budget(self, attempts: Attempts) -> bool:
+        num_pods = len(self.queue.balancer.fleet.addresses)
+        attempts.is_budgeted = attempts.is_budgeted or self.budget.try_acquire(num_pods=num_pods)
+        return attempts.is_budgeted
 
 
-async def _scanned(body: Body, headers: Mapping[str, str]) -> Scan:
-    """Return the scan of the body's first bytes, once it has seen enough."""
-    scan = audio_length.scan_of(headers.get(hdrs.CONTENT_TYPE, ""), body.total_bytes)
+def _log_attempt(request: web.Request, ticket: Ticket, number: int) -> None:
+    request[http.LOG_FIELDS].update(
+        endpoint=ticket.address, cost_s=round(ticket.cost_s, 3), attempts=number
+    )
+
+
+async def _scan_body(body: Body, headers: Mapping[str, str]) -> Scan:
+    """Return the scan of the body's first bytes, once it has read enough."""
+    scan = audio_length.scan_for(headers.get(hdrs.CONTENT_TYPE, ""), body.total_bytes)
     number = 0
     while not scan.is_done and (chunk := await body.chunk(number)):
         scan.feed(chunk)
@@ -259,18 +209,19 @@ async def _scanned(body: Body, headers: Mapping[str, str]) -> Scan:
     return scan
 
 
-def _last_word(tries: Tries) -> web.Response:
-    """Return what the last pod said, if it said anything.
+def _final_response(attempts: Attempts) -> web.Response:
+    """Return the refusal of the last pod, if it sent one.
 
     Raises:
-        UpstreamLost: a pod took the request and broke off before it answered.
-        NoEndpointReady: no pod could be reached.
+        UpstreamLost: a pod received the request and closed the connection before it responded.
+        NoEndpointReady: no pod could be connected to.
     """
-    *_, last = tries.failures.values()
-    if last.answer is not None:
-        return last.answer
-    if any(failure.why is Why.LOST for failure in tries.failures.values()):
+    *_, last = attempts.failures.values()
+    if last.response is not None:
+        return last.response
+    if attempts.num_lost:
         raise errors.UpstreamLost(
-            "the pod went away before it answered", retry_after_s=policy.MIN_RETRY_S
+            "the pod closed the connection before it responded; retry",
+            retry_after_s=policy.MIN_RETRY_S,
         )
-    raise errors.NoEndpointReady("no pod could be reached", retry_after_s=policy.RETRY_S)
+    raise policy.no_endpoint_ready("no pod could be connected to")

@@ -1,4 +1,4 @@
-"""Who is inside: the requests that are open, and the order to let no more in."""
+"""The drain gate: counts the requests in flight, and admits no more once it is closed."""
 
 import asyncio
 import contextlib
@@ -7,34 +7,34 @@ from collections.abc import Iterator
 from flamingo_common.errors import Draining
 
 
-class Gate:
-    """Counts the requests inside; once it is shut, nobody enters."""
+class DrainGate:
+    """Counts the requests in flight until it is closed, then waits for them to end."""
 
     def __init__(self) -> None:
-        self.num_inside = 0
-        self.is_shut = False
-        self._is_empty = asyncio.Event()
-        self._is_empty.set()
+        self.in_flight = 0
+        self.is_closed = False
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     @contextlib.contextmanager
     def admitted(self) -> Iterator[None]:
-        """Be inside for the length of the block.
+        """Count one request as in flight for the length of the block.
 
         Raises:
-            Draining: the gate is shut.
+            Draining: the gate is closed.
         """
-        if self.is_shut:
-            raise Draining("this router is about to stop; ask again", retry_after_s=1.0)
-        self.num_inside += 1
-        self._is_empty.clear()
+        if self.is_closed:
+            raise Draining("this router is shutting down; retry", retry_after_s=1.0)
+        self.in_flight += 1
+        self._is_idle.clear()
         try:
             yield
         finally:
-            self.num_inside -= 1
-            if not self.num_inside:
-                self._is_empty.set()
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._is_idle.set()
 
-    async def shut(self) -> None:
-        """Let nobody in any more; return when the last one has left."""
-        self.is_shut = True
-        await self._is_empty.wait()
+    async def close(self) -> None:
+        """Admit no more requests; return when the last one in flight has ended."""
+        self.is_closed = True
+        await self._is_idle.wait()

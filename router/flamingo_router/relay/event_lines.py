@@ -1,36 +1,36 @@
-"""A stream of events, cut at line ends only.
+"""Passes a stream of events on in whole lines.
 
-A client can do nothing with half a line, so holding it back costs no time; and when
-the pod dies, what the client has is whole, and an error can be appended.
+A client can do nothing with half a line, so holding it back costs no time. When the pod
+crashes, what the client has is complete, and an error event can be appended.
 
 Pure.
 """
 
-MAX_HELD_BYTES = 256 * 1024
-"""A longer line (an embedding) goes through in pieces."""
+MAX_LINE_BYTES = 256 * 1024
+"""A longer line (an embedding) is passed on in parts."""
 
 
-class Lines:
-    """Chunks as they come → chunks that end with a line."""
+class EventLines:
+    """Takes chunks as they arrive, and returns chunks that end with a line."""
 
     def __init__(self) -> None:
-        self.is_cut = False
-        """Whether part of a line has gone out without its end."""
-        self._held = b""
+        self.is_mid_line = False
+        """Whether a part of a line was passed on without its end."""
+        self._pending = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return what can be sent now."""
+        """Return what can be passed on now; it may be empty."""
         end = chunk.rfind(b"\n") + 1
         if end:
-            ready, self._held = self._held + chunk[:end], chunk[end:]
-            self.is_cut = False
-        elif len(self._held) + len(chunk) > MAX_HELD_BYTES:
-            ready, self._held = self._held + chunk, b""
-            self.is_cut = True
+            ready, self._pending = self._pending + chunk[:end], chunk[end:]
+            self.is_mid_line = False
+        elif len(self._pending) + len(chunk) > MAX_LINE_BYTES:
+            ready, self._pending = self._pending + chunk, b""
+            self.is_mid_line = True
         else:
-            ready, self._held = b"", self._held + chunk
+            ready, self._pending = b"", self._pending + chunk
         return ready
 
     def rest(self) -> bytes:
-        """Return what is held back, at the stream's end."""
-        return self._held
+        """Return what is still held back at the end of the stream."""
+        return self._pending

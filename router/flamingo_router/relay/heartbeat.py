@@ -1,7 +1,7 @@
-"""Comments to a client that asked for events, while its request waits in the router.
+"""SSE comments to a streaming client while its request waits in the router.
 
-Once the first is out so is the status, 200: what goes wrong after it is told as an
-event, as in a stream that breaks off.
+The first comment commits the response to status 200, so any later error is sent as an
+event, as in a stream that is aborted.
 """
 
 import json
@@ -16,18 +16,18 @@ EVENTS = "text/event-stream"
 
 
 class Heartbeat:
-    """See the module."""
+    """Keeps the connection of one streaming client alive."""
 
     def __init__(self, request: web.Request) -> None:
-        self.is_wanted = False
-        """Whether the client is known to have asked for events."""
+        self.is_streaming = False
+        """Whether the client is known to have requested a stream."""
         self.response: web.StreamResponse | None = None
-        """What has been begun; None: nothing has reached the client."""
+        """The response that the first comment has started; None before it."""
         self._request = request
 
-    async def beat(self) -> None:
-        """Tell the client that its request waits, if it can take that."""
-        if not self.is_wanted:
+    async def send(self) -> None:
+        """Send a comment, if the client has requested a stream."""
+        if not self.is_streaming:
             return
         if self.response is None:
             headers = {hdrs.CONTENT_TYPE: EVENTS, hdrs.CACHE_CONTROL: "no-cache"}
@@ -35,14 +35,13 @@ class Heartbeat:
             await self.response.prepare(self._request)
         await self.response.write(sse.encode_comment("queued"))
 
-    async def end(self, error: errors.FlamingoError) -> web.StreamResponse:
-        """Tell `error` as the last event of what has been begun."""
-        assert self.response is not None
+    async def end_with_error(self, error: errors.FlamingoError) -> web.StreamResponse:
+        """End the started response with `error` as its last event."""
         self._request[http.LOG_FIELDS]["error"] = error.code
-        return await self.end_with(json.dumps(errors.to_body(error)))
+        return await self.end_with_event(json.dumps(errors.to_body(error)))
 
-    async def end_with(self, payload: str) -> web.StreamResponse:
-        """End with one event, which is no `[DONE]`."""
+    async def end_with_event(self, payload: str) -> web.StreamResponse:
+        """End the started response with one event, and no `[DONE]`."""
         assert self.response is not None
         await self.response.write(sse.encode_event(payload))
         return self.response

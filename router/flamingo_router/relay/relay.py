@@ -1,8 +1,8 @@
-"""Bytes through, untouched: the request to a pod while it arrives, the answer as it comes.
+"""Relays bytes: the request to a pod while it arrives, the response as it comes.
 
-Nothing is parsed or written anew. Two things are looked at: whether a pod refuses
-for a reason that another pod need not have, and, in a stream of events, where a line
-ends, so that a pod's death does not leave half an event with the client.
+Nothing is parsed or rewritten. Two things are looked at: whether a pod refuses for a reason
+that does not concern other pods, and, in a stream of events, where a line ends, so that a
+pod's crash does not leave half an event with the client.
 """
 
 import json
@@ -20,7 +20,7 @@ from flamingo_common import errors
 from flamingo_common.service import http, traces
 from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
 from flamingo_common.wire.report import CLIP_HEADER
-from flamingo_router.relay.event_lines import Lines
+from flamingo_router.relay.event_lines import EventLines
 from flamingo_router.relay.heartbeat import EVENTS, Heartbeat
 from flamingo_router.request.body import Body
 from flamingo_router.request.hints import OWN_HEADERS
@@ -40,140 +40,149 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""What belongs to one connection (RFC 9110 §7.6.1)."""
+"""Headers that belong to one connection (RFC 9110 §7.6.1)."""
 NO_AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
-SHORT_BYTES = 64 * 1024
-"""An answer this short is read before it is sent: one write, and a broken one can be told."""
-AT_ONCE_BYTES = 512 * 1024
+BUFFERED_RESPONSE_BYTES = 64 * 1024
+"""A response this short is read before it is sent: one write, and a broken one becomes a 502."""
+BUFFERED_REQUEST_BYTES = 512 * 1024
 """A request this short that has arrived is sent in one write."""
-ELSEWHERE = frozenset({errors.Draining.code, errors.ModelLoading.code})
-"""Refusals that say: another pod."""
+RETRY_ELSEWHERE = frozenset({errors.Draining.code, errors.ModelLoading.code})
+"""Error codes of a pod that another pod need not return."""
 
 
-class Why(Enum):
-    """Why a try came to no answer."""
+class FailureReason(Enum):
+    """Why an attempt got no response; the values are labels of metrics."""
 
     REFUSED = "refused"
-    """No connection: the pod has seen nothing of the request."""
+    """No connection: the pod has received nothing of the request."""
     LOST = "lost"
-    """The connection broke before the first byte of an answer."""
+    """The connection broke before the first byte of a response."""
     BUSY = "busy"
-    """The pod drains, or loads its model."""
+    """The pod is draining, or loading its model."""
 
 
-class Unanswered(Exception):
-    """This endpoint gave no answer; another one may."""
+class AttemptFailed(Exception):
+    """This endpoint gave no response; another one may."""
 
-    def __init__(self, why: Why, answer: web.Response | None = None) -> None:
-        super().__init__(why.value)
-        self.why = why
-        self.answer = answer
-        """What the pod said, for when there is no other."""
+    def __init__(self, reason: FailureReason, response: web.Response | None = None) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.response = response
+        """The pod's refusal, for when there is no other endpoint."""
 
 
-def _nothing() -> None:
+def _ignore() -> None:
     """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What is relayed, and through what."""
+class RelayedRequest:
+    """The request to relay, and the connections it is relayed through."""
 
     request: web.Request
     body: Body
     session: aiohttp.ClientSession
     heartbeat: Heartbeat
     clip: str | None = None
-    """What the pod is told that its clip is called."""
+    """The clip's name, which the pod needs for its load report."""
     deadline_s: float | None = None
-    """When the answer is of no use any more, by the monotonic clock."""
-    on_sent: Callable[[], None] = _nothing
+    """When the response is of no use any more, by the monotonic clock."""
+    on_sent: Callable[[], None] = _ignore
     """Called when the last byte of the request has left for the pod."""
-    on_answered: Callable[[], None] = _nothing
-    """Called when the pod begins to answer."""
+    on_responding: Callable[[], None] = _ignore
+    """Called when the pod begins to respond."""
 
 
-async def relay(call: Call, address: str) -> web.StreamResponse:
-    """Return the answer of the pod at `address`, sent to its end.
+async def relay(relayed: RelayedRequest, address: str) -> web.StreamResponse:
+    """Return the response of the pod at `address`, sent to its end.
 
     Raises:
-        Unanswered: nothing has been sent to the client, and another pod may answer.
-        UpstreamLost: the pod broke off, and nothing has been sent to the client.
+        AttemptFailed: nothing was sent to the client, and another pod may respond.
+        UpstreamLost: the pod closed the connection in mid-response, and nothing was sent to
+            the client.
     """
-    async with await _answer(call, address) as upstream:
-        call.on_answered()
-        if (upstream.content_length or SHORT_BYTES + 1) <= SHORT_BYTES:
-            answer = await _short(upstream)
-            return answer if call.heartbeat.response is None else await _as_event(call, answer)
-        call.body.forget()
-        return await _long(call, upstream)
+    async with await _open_response(relayed, address) as upstream:
+        relayed.on_responding()
+        if (upstream.content_length or BUFFERED_RESPONSE_BYTES + 1) <= BUFFERED_RESPONSE_BYTES:
+            response = await _buffered_response(upstream)
+            if relayed.heartbeat.response is None:
+                return response
+            return await _sent_as_event(relayed, response)
+        relayed.body.discard_replay()
+        return await _streamed_response(relayed, upstream)
 
 
-async def _answer(call: Call, address: str) -> aiohttp.ClientResponse:
-    """Return the pod's answer as soon as its header is there."""
+async def _open_response(relayed: RelayedRequest, address: str) -> aiohttp.ClientResponse:
+    """Return the pod's response as soon as its headers have arrived."""
     try:
-        return await call.session.request(
-            call.request.method,
-            URL(address + call.request.rel_url.raw_path_qs, encoded=True),
-            headers=_request_headers(call),
-            data=_data(call),
+        return await relayed.session.request(
+            relayed.request.method,
+            URL(address + relayed.request.rel_url.raw_path_qs, encoded=True),
+            headers=_request_headers(relayed),
+            data=_request_data(relayed),
             skip_auto_headers=NO_AUTO_HEADERS,
             allow_redirects=False,
         )
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-        raise Unanswered(Why.REFUSED) from None
+        raise AttemptFailed(FailureReason.REFUSED) from None
     except (aiohttp.ClientError, OSError) as error:
-        if call.body.fault is not None:
-            raise call.body.fault from None
-        raise Unanswered(Why.LOST) from error
+        if relayed.body.error is not None:
+            raise relayed.body.error from None
+        raise AttemptFailed(FailureReason.LOST) from error
 
 
-def _data(call: Call) -> bytes | AsyncIterator[bytes] | None:
-    whole = call.body.whole() if call.body.num_read <= AT_ONCE_BYTES else None
-    if whole is None:
-        return _until_sent(call)
-    call.on_sent()
-    return whole or None
+def _request_data(relayed: RelayedRequest) -> bytes | AsyncIterator[bytes] | None:
+    body = relayed.body
+    complete = body.complete() if body.num_read <= BUFFERED_REQUEST_BYTES else None
+    if complete is None:
+        return _stream_until_sent(relayed)
+    relayed.on_sent()
+    return complete or None
 
 
-async def _until_sent(call: Call) -> AsyncIterator[bytes]:
-    async for chunk in call.body.stream():
+async def _stream_until_sent(relayed: RelayedRequest) -> AsyncIterator[bytes]:
+    async for chunk in relayed.body.stream():
         yield chunk
-    call.on_sent()
+    relayed.on_sent()
 
 
-async def _short(upstream: aiohttp.ClientResponse) -> web.Response:
+async def _buffered_response(upstream: aiohttp.ClientResponse) -> web.Response:
     body = b"".join([chunk async for chunk in _chunks(upstream)])
-    answer = web.Response(
+    response = web.Response(
         status=upstream.status,
         reason=upstream.reason,
-        headers=_answer_headers(upstream.headers),
+        headers=_response_headers(upstream.headers),
         body=body,
     )
-    refusal = errors.Unavailable.status
-    if upstream.status == refusal and errors.from_response(refusal, body).code in ELSEWHERE:
-        raise Unanswered(Why.BUSY, answer)
-    return answer
+    unavailable = errors.Unavailable.status
+    if upstream.status == unavailable:
+        code = errors.from_response(unavailable, body).code
+        if code in RETRY_ELSEWHERE:
+            raise AttemptFailed(FailureReason.BUSY, response)
+    return response
 
 
-async def _as_event(call: Call, answer: web.Response) -> web.StreamResponse:
-    """Tell what a pod refused in a stream that heartbeats have begun."""
-    assert isinstance(answer.body, bytes)
-    call.request[http.LOG_FIELDS]["status_in_stream"] = answer.status
-    return await call.heartbeat.end_with(answer.body.decode(errors="replace").replace("\n", " "))
+async def _sent_as_event(relayed: RelayedRequest, response: web.Response) -> web.StreamResponse:
+    """Send a pod's response as an event of the stream that a heartbeat has started."""
+    assert isinstance(response.body, bytes)
+    relayed.request[http.LOG_FIELDS]["status_in_stream"] = response.status
+    payload = response.body.decode(errors="replace").replace("\n", " ")
+    return await relayed.heartbeat.end_with_event(payload)
 
 
-async def _long(call: Call, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-    request = call.request
-    response = call.heartbeat.response or web.StreamResponse(
+async def _streamed_response(
+    relayed: RelayedRequest, upstream: aiohttp.ClientResponse
+) -> web.StreamResponse:
+    request = relayed.request
+    response = relayed.heartbeat.response or web.StreamResponse(
         status=upstream.status,
         reason=upstream.reason,
-        headers=_answer_headers(upstream.headers),
+        headers=_response_headers(upstream.headers),
     )
     if not response.prepared:
         await response.prepare(request)
-    is_packed = hdrs.CONTENT_ENCODING in upstream.headers  # then its lines cannot be seen
-    lines = Lines() if upstream.content_type == EVENTS and not is_packed else None
+    is_encoded = hdrs.CONTENT_ENCODING in upstream.headers  # then its lines cannot be seen
+    lines = EventLines() if upstream.content_type == EVENTS and not is_encoded else None
     try:
         async for chunk in _chunks(upstream):
             if ready := lines.feed(chunk) if lines else chunk:
@@ -182,61 +191,63 @@ async def _long(call: Call, upstream: aiohttp.ClientResponse) -> web.StreamRespo
             await response.write(lines.rest())
     except errors.UpstreamLost as lost:
         request[http.LOG_FIELDS]["error"] = lost.code
-        await _break_off(request, response, lines, lost)
+        await _abort_response(request, response, lines, lost)
     return response
 
 
 async def _chunks(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield the answer's body as it comes.
+    """Yield the response's body as it arrives.
 
     Raises:
-        UpstreamLost: it broke off. Other errors are the client's half of the relay.
+        UpstreamLost: the pod closed the connection. Any other error is on the client's side.
     """
     while True:
         try:
             chunk = await upstream.content.readany()
         except (aiohttp.ClientError, OSError):
-            raise errors.UpstreamLost("the pod broke off in the middle of its answer") from None
+            raise errors.UpstreamLost(
+                "the pod closed the connection before the response was complete"
+            ) from None
         if not chunk:
             return
         yield chunk
 
 
-async def _break_off(
+async def _abort_response(
     request: web.Request,
     response: web.StreamResponse,
-    lines: Lines | None,
+    lines: EventLines | None,
     lost: errors.UpstreamLost,
 ) -> None:
-    """Let the client see that the answer is not whole."""
-    if lines is not None and not lines.is_cut:
-        # The blank line ends an event whose lines were whole; where there is none it is nothing.
+    """Make sure that the client notices that the response is incomplete."""
+    if lines is not None and not lines.is_mid_line:
+        # The blank line ends an event whose lines were whole; without one it is ignored.
         await response.write(b"\n" + sse.encode_event(json.dumps(errors.to_body(lost))))
         return
     if request.transport is not None:
         request.transport.abort()
 
 
-def _request_headers(call: Call) -> CIMultiDict[str]:
-    headers = _end_to_end(call.request.headers)
+def _request_headers(relayed: RelayedRequest) -> CIMultiDict[str]:
+    headers = _end_to_end(relayed.request.headers)
     for name in OWN_HEADERS:
         headers.popall(name, None)
-    headers[REQUEST_ID_HEADER] = call.request[http.REQUEST_ID]
-    if call.clip is not None:
-        headers[CLIP_HEADER] = call.clip
-    if call.deadline_s is not None:  # less what the request has waited here
-        left_ms = (call.deadline_s - time.monotonic()) * 1000
+    headers[REQUEST_ID_HEADER] = relayed.request[http.REQUEST_ID]
+    if relayed.clip is not None:
+        headers[CLIP_HEADER] = relayed.clip
+    if relayed.deadline_s is not None:  # less what the request has waited here
+        left_ms = (relayed.deadline_s - time.monotonic()) * 1000
         headers[DEADLINE_HEADER] = str(max(int(left_ms), 1))
     traces.current_span().inject(headers)
-    if hdrs.CONTENT_ENCODING in headers:  # the body has been unpacked on its way in
+    if hdrs.CONTENT_ENCODING in headers:  # the body was decoded on its way in
         del headers[hdrs.CONTENT_ENCODING]
         headers.popall(hdrs.CONTENT_LENGTH, None)
     return headers
 
 
-def _answer_headers(told: MultiMapping[str]) -> CIMultiDict[str]:
-    headers = _end_to_end(told)
-    headers.popall(REQUEST_ID_HEADER, None)  # ours is the same, or the one to quote
+def _response_headers(upstream: MultiMapping[str]) -> CIMultiDict[str]:
+    headers = _end_to_end(upstream)
+    headers.popall(REQUEST_ID_HEADER, None)  # this router's is the same, or the one to quote
     return headers
 
 

@@ -1,1 +1,1 @@
-"""What a request brings: its body as it arrives, the length of its audio, its hints."""
+"""What a request contains: its body as it arrives, the length of its audio, its options."""

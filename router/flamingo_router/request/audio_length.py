@@ -1,7 +1,7 @@
-"""A body's first bytes → how much audio it brings.
+"""Measures how much audio a request contains, from the first bytes of its body.
 
-Only the first clip of a request is measured: waiting for what may come after it
-would hold the choice back, and a factor of two costs little.
+Only the first clip of a request is measured: waiting for the rest of the body would delay
+the choice of a pod, and a factor of two does little harm.
 
 Pure.
 """
@@ -10,43 +10,47 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flamingo_common.audio.probe import probe
-from flamingo_router.request.form_scan import FormScan, boundary
+from flamingo_router.request.form_scan import FormScan, parse_boundary
 from flamingo_router.request.json_scan import JsonScan
 from flamingo_router.request.scan import NoScan, Scan
 
 ASSUMED_S = 180.0
-"""A song: what a clip counts as that the router cannot see (a URL, a chunked upload)."""
+"""A song: the length of a clip that the router cannot see (a URL, a chunked upload)."""
 Source = Literal["exact", "estimate", "bytes", "assumed", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """How much audio a request brings, and how that is known."""
+class AudioLength:
+    """How much audio a request contains, and how that was determined."""
 
     seconds: float
     source: Source
-    """The first three are of `audio.clip`; `assumed`: nothing says; `none`: no audio."""
+    """The first three are those of `ClipInfo`; `assumed`: nothing is known; `none`: no audio."""
 
 
-SILENCE = Heard(0.0, "none")
+NO_AUDIO = AudioLength(0.0, "none")
+ASSUMED = AudioLength(ASSUMED_S, "assumed")
 
 
-def scan_of(content_type: str, total_bytes: int | None) -> Scan:
+def scan_for(content_type: str, total_bytes: int | None) -> Scan:
     """Return the scan that reads a body of this type."""
     if not content_type.lower().startswith("multipart/form-data"):
         return JsonScan(total_bytes)
-    separator = boundary(content_type)
-    return FormScan(separator, total_bytes) if separator else NoScan()
+    boundary = parse_boundary(content_type)
+    return FormScan(boundary, total_bytes) if boundary else NoScan()
 
 
-def heard(scan: Scan, *, unseen_bytes: int | None) -> Heard:
-    """Return what `scan` found, where the body goes on for `unseen_bytes` (None: who knows)."""
+def measure(scan: Scan, *, unread_bytes: int | None) -> AudioLength:
+    """Return the length of the audio that `scan` has found.
+
+    `unread_bytes` is how much of the body it has not read; None: unknown.
+    """
     if scan.sample is not None:
         clip = probe(scan.sample.head, total_bytes=scan.sample.total_bytes)
-        return Heard(clip.seconds, clip.source) if clip else Heard(ASSUMED_S, "assumed")
+        return AudioLength(clip.seconds, clip.source) if clip else ASSUMED
     if scan.has_url:
-        return Heard(ASSUMED_S, "assumed")
-    if unseen_bytes == 0:
-        return SILENCE
-    clip = None if unseen_bytes is None else probe(b"", total_bytes=unseen_bytes * 3 // 4)
-    return Heard(clip.seconds, clip.source) if clip else Heard(ASSUMED_S, "assumed")
+        return ASSUMED
+    if unread_bytes == 0:
+        return NO_AUDIO
+    clip = None if unread_bytes is None else probe(b"", total_bytes=unread_bytes * 3 // 4)
+    return AudioLength(clip.seconds, clip.source) if clip else ASSUMED

@@ -1,8 +1,8 @@
-"""A request's body: read from the client once, as it arrives; read again while it is small.
+"""A request's body: read from the client once, as it arrives, and kept for a retry.
 
-What has been read is kept, so that a request can go to another pod: `replay_buffer_bytes`
-in memory, and what is over on disk, where a spool has room. Otherwise only what is on
-its way is kept: a body is never held whole.
+What has been read is kept so that the request can be sent to another pod:
+`replay_buffer_bytes` in memory, and the rest on disk, if the spool has room. Without room
+only the chunks that are being sent are kept: a body is never held in memory completely.
 """
 
 import asyncio
@@ -12,51 +12,51 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
-from flamingo_router.request.spool import Spilled, Spool
+from flamingo_router.request.spool import Spool, SpooledChunks
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How large, how slow, and how much of it is kept."""
+class BodyLimits:
+    """How large a body may be, how slow, and how much of it is kept."""
 
     max_body_bytes: int
     replay_buffer_bytes: int
-    body_idle_s: float
+    body_idle_timeout_s: float
     spool: Spool
 
 
 class Body:
-    """See the module. Chunks are numbered; each is handed out again while it is kept."""
+    """One request's body as numbered chunks; each can be read again while it is kept."""
 
-    def __init__(self, request: web.Request, limits: Limits) -> None:
-        """Take charge of the body of `request`.
+    def __init__(self, request: web.Request, limits: BodyLimits) -> None:
+        """Prepare to read the body of `request`.
 
         Raises:
-            RequestTooLarge: it declares more than the limit.
+            RequestTooLarge: its Content-Length exceeds the limit.
         """
-        is_packed = hdrs.CONTENT_ENCODING in request.headers  # aiohttp unpacks it
-        self.total_bytes = None if is_packed else request.content_length
+        is_encoded = hdrs.CONTENT_ENCODING in request.headers  # aiohttp decodes it
+        self.total_bytes = None if is_encoded else request.content_length
         self.num_read = 0
         self.is_ended = not request.can_read_body
-        self.fault: Exception | None = None
-        """Why the client's half failed; it is no fault of a pod."""
+        self.error: Exception | None = None
+        """Why reading from the client failed; not the fault of any pod."""
         self._request = request
         self._limits = limits
         self._max_kept = limits.replay_buffer_bytes
         self._kept: list[bytes] = []
         self._num_kept_bytes = 0
-        self._spilled = Spilled(limits.spool)
+        self._spooled = SpooledChunks(limits.spool)
         self._first_kept = 0
-        """The number of the first chunk in memory; those before are on disk, or gone."""
+        """The number of the first chunk in memory; those before are on disk, or discarded."""
         self._reading = asyncio.Lock()
-        self._is_wanted = False
-        self._check(self.total_bytes or 0)
+        self._has_started = False
+        self._check_size(self.total_bytes or 0)
 
     @property
     def is_replayable(self) -> bool:
-        """Whether all that was read is still kept."""
-        return self._spilled.num_chunks == self._first_kept and not (
-            self._first_kept and self._spilled.is_closed
+        """Whether everything that was read is still kept."""
+        return self._spooled.num_chunks == self._first_kept and not (
+            self._first_kept and self._spooled.is_closed
         )
 
     @property
@@ -66,33 +66,34 @@ class Body:
             return 0
         return None if self.total_bytes is None else self.total_bytes - self.num_read
 
-    def forget(self) -> None:
-        """Keep nothing for another try: a pod has answered."""
+    def discard_replay(self) -> None:
+        """Keep nothing for a retry any more: a pod has responded."""
         self._max_kept = 0
-        self._spilled.close()
+        self._spooled.close()
 
     def close(self) -> None:
-        """Let go of what is kept."""
+        """Free everything that is kept."""
         self._kept.clear()
-        self._spilled.close()
+        self._spooled.close()
 
-    def whole(self) -> bytes | None:
-        """Return the body, if it has arrived and is kept."""
+    def complete(self) -> bytes | None:
+        """Return the whole body, if it has arrived and is in memory."""
         return b"".join(self._kept) if self.is_ended and not self._first_kept else None
 
     async def chunk(self, number: int) -> bytes:
-        """Return a chunk, once it is there; b"" past the last.
+        """Return a chunk as soon as it has arrived; b"" past the last.
 
         Raises:
             RequestTooLarge: the body has grown over the limit.
             BodyTimeout: the client sent nothing for too long.
+            BadRequest: the body cannot be decoded.
         """
-        # The lock lets a try that is just being cancelled leave the stream first.
+        # The lock lets an attempt that is being cancelled leave the stream first.
         async with self._reading:
             if number == self._first_kept + len(self._kept) and not self.is_ended:
                 await self._receive()
             if number < self._first_kept:
-                return await self._spilled.read(number)
+                return await self._spooled.read(number)
         at = number - self._first_kept
         return self._kept[at] if at < len(self._kept) else b""
 
@@ -107,50 +108,52 @@ class Body:
 
     async def _receive(self) -> None:
         try:
-            chunk = await self._next()
-        except Exception as fault:
-            self.fault = fault
+            chunk = await self._read_chunk()
+        except Exception as error:
+            self.error = error
             raise
         self.is_ended = self._request.content.at_eof()
         if chunk:
             self._kept.append(chunk)
             self._num_kept_bytes += len(chunk)
 
-    async def _next(self) -> bytes:
-        await self._say_continue()
+    async def _read_chunk(self) -> bytes:
+        await self._send_continue()
+        idle_s = self._limits.body_idle_timeout_s
         try:
-            async with asyncio.timeout(self._limits.body_idle_s):
+            async with asyncio.timeout(idle_s):
                 chunk = await self._request.content.readany()
         except TimeoutError:
-            idle_s = self._limits.body_idle_s
-            raise errors.BodyTimeout(f"no byte of the body came for {idle_s:g} s") from None
+            raise errors.BodyTimeout(
+                f"no data of the body was received for {idle_s:g} s, the limit; retry"
+            ) from None
         except web.RequestPayloadError:
-            raise errors.BadRequest("the body is not encoded as its headers say") from None
+            raise errors.BadRequest("the body does not match its Content-Encoding") from None
         self.num_read += len(chunk)
-        self._check(self.num_read)
+        self._check_size(self.num_read)
         return chunk
 
-    async def _say_continue(self) -> None:
-        """Answer `Expect: 100-continue` when the body is wanted, so that a refusal comes first."""
-        if self._is_wanted:
+    async def _send_continue(self) -> None:
+        """Answer `Expect: 100-continue` only when the body is read, after any refusal."""
+        if self._has_started:
             return
-        self._is_wanted = True
+        self._has_started = True
         if self._request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             writer = self._request.writer
             await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            writer.output_size = 0  # as aiohttp's own handler does: the answer is yet to come
+            writer.output_size = 0  # as aiohttp's own handler does: the response is yet to come
 
-    def _check(self, num_bytes: int) -> None:
+    def _check_size(self, num_bytes: int) -> None:
         limit = self._limits.max_body_bytes
         if num_bytes > limit:
-            raise errors.RequestTooLarge(f"the body is over this server's limit of {limit} bytes")
+            raise errors.RequestTooLarge(f"the body exceeds this server's limit of {limit} bytes")
 
     async def _make_room(self, num_chunks: int) -> None:
-        """Put the first chunks in memory on disk, or forget them."""
+        """Spool the first chunks in memory to disk, or discard them."""
         async with self._reading:
-            gone = self._kept[:num_chunks]
-            if not (self.is_replayable and await self._spilled.append(gone)):
-                self._spilled.close()
-            self._num_kept_bytes -= sum(map(len, gone))
+            chunks = self._kept[:num_chunks]
+            if not (self.is_replayable and await self._spooled.append(chunks)):
+                self._spooled.close()
+            self._num_kept_bytes -= sum(map(len, chunks))
             del self._kept[:num_chunks]
             self._first_kept += num_chunks

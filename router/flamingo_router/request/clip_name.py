@@ -1,11 +1,12 @@
-"""A clip's name: the same for the same clip, whoever sends it how; it tells nothing of it.
+"""A clip's name: the same for the same clip, however it is sent, and without its contents.
 
-It is made of the first bytes, as the probe has them, and of the length: enough to send
-a clip where it was before, and to know one that breaks pods again; never enough to
-answer from. A header tells clips apart that begin with the same silence. The length is
-rounded where the clip goes on: its exact size in a JSON body depends on what is asked.
+It is a digest of the first bytes, as far as the probe reads them, and of the length: enough
+to send a clip to the pod that has it cached, and to recognize one that crashes pods; never
+enough to answer from. The container's header distinguishes clips that begin with the same
+silence. The length is rounded where the clip is longer than what is read: its exact size in
+a JSON body depends on the rest of the request.
 
-A caller's key salts it, so that nobody learns from a quick answer what others sent.
+The tenant's name salts it, so that nobody can learn from a fast response what others sent.
 
 Pure.
 """
@@ -16,17 +17,17 @@ import math
 from flamingo_router.request.scan import SAMPLE_BYTES, Sample
 
 HEAD_BYTES = SAMPLE_BYTES // 3 * 3
-"""What base64 and a form have both."""
+"""The number of bytes that a base64 text and a form both yield."""
 DIGEST_BYTES = 12
-STEPS_AN_OCTAVE = 8
+STEPS_PER_OCTAVE = 8
 
 
 def clip_name(sample: Sample | None, seconds: float, *, tenant: str) -> str | None:
-    """Return the name of the clip whose first bytes are `sample`; None where none was seen."""
+    """Return the name of the clip that begins with `sample`; None without a sample."""
     if sample is None or not sample.head:
         return None
     is_whole = sample.total_bytes is not None and sample.total_bytes <= HEAD_BYTES
-    length = "whole" if is_whole else str(round(math.log2(max(seconds, 1.0)) * STEPS_AN_OCTAVE))
+    length = "whole" if is_whole else str(round(math.log2(max(seconds, 1.0)) * STEPS_PER_OCTAVE))
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES, key=tenant.encode()[:64])
     digest.update(f"{length}\n".encode())
     digest.update(memoryview(sample.head)[:HEAD_BYTES])

@@ -1,6 +1,6 @@
-"""The first bytes of a multipart body → the start of the file in it.
+"""Finds the first file in a multipart body, from the body's first bytes.
 
-The first part with a file name is the audio; what it is called is not looked at.
+The first part with a file name is the audio, whatever the field is called.
 
 Pure.
 """
@@ -17,33 +17,33 @@ _FILE_NAME = re.compile(
 )
 
 
-def boundary(content_type: str) -> str | None:
-    """Return what separates the parts, as the header says."""
+def parse_boundary(content_type: str) -> str | None:
+    """Return the boundary of a multipart Content-Type; None if it has none."""
     found = _BOUNDARY.search(content_type)
     return (found[1] or found[2]) if found else None
 
 
 class FormScan(HeadScan):
-    """See the module."""
+    """The scan of a multipart body; a form has no audio by URL."""
 
     has_url = False
 
-    def __init__(self, separator: str, total_bytes: int | None) -> None:
+    def __init__(self, boundary: str, total_bytes: int | None) -> None:
         super().__init__(total_bytes)
-        self._delimiter = b"--" + separator.encode("latin-1", "replace")
+        self._delimiter = b"--" + boundary.encode("latin-1", "replace")
         self._searched = 0
-        """All before holds no delimiter."""
+        """Everything before contains no delimiter."""
         self._is_in_headers = False
         self._file_at: int | None = None
         self._num_parts = 0
 
     def _step(self) -> bool:
-        """Understand a little more; False when that needs more bytes."""
+        """Parse a little more; return False when that needs more bytes."""
         if self._file_at is not None:
-            return self._in_file(self._file_at)
-        return self._in_headers() if self._is_in_headers else self._between()
+            return self._step_file(self._file_at)
+        return self._step_headers() if self._is_in_headers else self._step_delimiter()
 
-    def _between(self) -> bool:
+    def _step_delimiter(self) -> bool:
         found = self._find(self._delimiter)
         if found < 0:
             return False
@@ -53,7 +53,7 @@ class FormScan(HeadScan):
         self.is_done = self._num_parts > MAX_PARTS
         return True
 
-    def _in_headers(self) -> bool:
+    def _step_headers(self) -> bool:
         end = self._find(b"\r\n\r\n")
         if end < 0:
             self.is_done = len(self._body) - self._at > MAX_PART_HEADER_BYTES
@@ -65,27 +65,27 @@ class FormScan(HeadScan):
             self._file_at = self._at
         return True
 
-    def _in_file(self, start: int) -> bool:
+    def _step_file(self, start: int) -> bool:
         end = self._find(b"\r\n" + self._delimiter)
-        # An end past the sample is not looked at, so that the answer does not depend
-        # on how the body was cut in chunks.
+        # An end past the sample is ignored, so that the result does not depend on how the
+        # body was split into chunks.
         is_short = 0 <= end <= start + SAMPLE_BYTES
         if not is_short and len(self._body) - start < SAMPLE_BYTES + len(self._delimiter) + 2:
             return False
         stop = end if is_short else start + SAMPLE_BYTES
-        size = end - start if is_short else self._bytes_after(start)
+        size = end - start if is_short else self._file_bytes(start)
         self.sample = Sample(bytes(self._body[start:stop]), size)
         self.is_done = True
         return True
 
-    def _bytes_after(self, start: int) -> int | None:
-        """Return the file's size, if nothing but the closing delimiter comes after it."""
+    def _file_bytes(self, start: int) -> int | None:
+        """Return the file's size, if only the closing delimiter comes after it."""
         if self._total_bytes is None:
             return None
         return max(self._total_bytes - start - len(self._delimiter) - 6, SAMPLE_BYTES)
 
     def _find(self, what: bytes) -> int:
-        """Return where `what` is, looking at no byte twice; -1 if it has not come yet."""
+        """Return the offset of `what`, reading no byte twice; -1 if it has not arrived yet."""
         found = self._body.find(what, max(self._at, self._searched - len(what)))
         self._searched = len(self._body)
         return found

@@ -1,14 +1,14 @@
-"""The first bytes of a JSON body → the start of the audio in it.
+"""Finds the first audio in a JSON body, from the body's first bytes.
 
-A state machine over strings, keys and nesting, not a search for `"data":"`, which
-a prompt may quote. It stops at the first audio, whatever comes after: OpenAI's
-older clients write `model` and `stream` behind it.
+It is a state machine over strings, keys and nesting, not a search for `"data":"`, which a
+prompt may quote. It stops at the first audio, whatever comes after: OpenAI's older clients
+write `model` and `stream` behind it.
 
 Accepted: base64, or a data URL, in `input_audio.data` and `audio.data`; a data URL in
 `audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves.
 
-It never looks at a byte twice, so a body sent byte by byte costs no more than one
-sent at once (ijson is quadratic there: 98 s for 105 MB).
+It reads no byte twice, so a body sent byte by byte costs no more than one sent at once
+(ijson is quadratic there: 98 s for 105 MB).
 
 Pure.
 """
@@ -23,17 +23,17 @@ from flamingo_router.request.scan import SAMPLE_BYTES, HeadScan, Sample
 MAX_TEXT_BYTES = SAMPLE_BYTES // 3 * 4
 MAX_DEPTH = 64
 MAX_MARKS = 20_000
-"""A body of commas only must not hold the event loop: this many take some 20 ms."""
+"""A body of nothing but commas must not block the event loop: this many take some 20 ms."""
 MAX_KEY_BYTES = 32
 PREFIX_BYTES = 256
-"""By then a data URL has come to its comma."""
+"""A data URL has its comma within this many bytes."""
 MAX_URL_BYTES = 8192
 TAIL_BYTES = 64
-"""What usually stands behind the audio: brackets, `model`."""
+"""What usually follows the audio: brackets, `model`."""
 WRAPPED_KEYS = frozenset({b"data", b"url"})
 WRAPPERS = frozenset({b"input_audio", b"audio", b"audio_url"})
 BARE_KEYS = frozenset({b"audio_url", b"audio", b"input"})
-"""Whose text is a URL itself, not an object that holds one."""
+"""Keys whose value is itself a URL, not an object with one."""
 _MARK = re.compile(rb'["{}\[\]:,]')
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _DATA_URL = re.compile(rb'data:(?:[^",\\]|\\/){0,250},')
@@ -43,7 +43,7 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(slots=True)
-class Level:
+class _Level:
     """One open bracket."""
 
     is_object: bool
@@ -52,45 +52,45 @@ class Level:
 
 
 class JsonScan(HeadScan):
-    """See the module."""
+    """The scan of a JSON body."""
 
     def __init__(self, total_bytes: int | None) -> None:
         super().__init__(total_bytes)
         self.has_url = False
         self._string_at: int | None = None
         """Where the open string's text begins."""
-        self._levels: list[Level] = []
+        self._levels: list[_Level] = []
         self._num_marks = 0
 
     def _step(self) -> bool:
-        """Understand a little more; False when that needs more bytes."""
-        return self._outside() if self._string_at is None else self._inside(self._string_at)
+        """Parse a little more; return False when that needs more bytes."""
+        return self._step_mark() if self._string_at is None else self._step_string(self._string_at)
 
-    def _outside(self) -> bool:
+    def _step_mark(self) -> bool:
         mark = _MARK.search(self._body, self._at)
         if mark is None:
             self._at = len(self._body)
             return False
         self._at = mark.end()
-        self._enter(mark[0])
+        self._apply_mark(mark[0])
         self._num_marks += 1
         self.is_done = self._num_marks > MAX_MARKS or len(self._levels) > MAX_DEPTH
         return True
 
-    def _enter(self, mark: bytes) -> None:
+    def _apply_mark(self, mark: bytes) -> None:
         if mark == b'"':
             self._string_at = self._at
         elif mark in b"{[":
-            self._levels.append(Level(is_object=mark == b"{", awaits_key=mark == b"{"))
+            self._levels.append(_Level(is_object=mark == b"{", awaits_key=mark == b"{"))
         elif not self._levels:
-            self.is_done = True  # no JSON; the pod will say so
+            self.is_done = True  # not valid JSON; the pod will refuse it
         elif mark in b"}]":
             self._levels.pop()
         else:
             level = self._levels[-1]
             level.awaits_key = level.is_object and mark == b","
 
-    def _inside(self, start: int) -> bool:
+    def _step_string(self, start: int) -> bool:
         rest = _REST_OF_STRING.match(self._body, self._at)
         self._at = rest.end() if rest else self._at
         is_closed = self._body[self._at : self._at + 1] == b'"'
@@ -98,21 +98,21 @@ class JsonScan(HeadScan):
             return False
         audio_at = self._audio_at(start)
         if self.has_url:
-            return self._in_url(start, is_closed=is_closed)
+            return self._step_url(start, is_closed=is_closed)
         if audio_at is not None and (is_closed or self._at - audio_at >= MAX_TEXT_BYTES):
-            self.sample = self._sample(audio_at)
+            self.sample = self._sample_at(audio_at)
             self.is_done = True
         if is_closed:
-            self._close(start)
+            self._close_string(start)
         return is_closed
 
-    def _in_url(self, start: int, *, is_closed: bool) -> bool:
+    def _step_url(self, start: int, *, is_closed: bool) -> bool:
         self.is_done = is_closed or self._at - start > MAX_URL_BYTES
         if is_closed and self._at - start <= MAX_URL_BYTES:
             self.url = _unescaped(bytes(self._body[start : self._at])).decode("utf-8", "replace")
         return False
 
-    def _close(self, start: int) -> None:
+    def _close_string(self, start: int) -> None:
         level = self._levels[-1] if self._levels else None
         if level and level.awaits_key:
             level.key = bytes(self._body[start : min(self._at, start + MAX_KEY_BYTES)])
@@ -120,8 +120,8 @@ class JsonScan(HeadScan):
         self._at += 1
 
     def _audio_at(self, start: int) -> int | None:
-        """Return where the base64 of the open string begins; None when it is no audio."""
-        key, parent = self._names()
+        """Return where the base64 of the open string begins; None when it is not audio."""
+        key, parent = self._current_keys()
         is_wrapped = key in WRAPPED_KEYS and parent in WRAPPERS
         if not is_wrapped and key not in BARE_KEYS:
             return None
@@ -131,8 +131,8 @@ class JsonScan(HeadScan):
         self.has_url = _WEB_URL.match(self._body, start) is not None
         return start if key == b"data" and not self.has_url else None
 
-    def _names(self) -> tuple[bytes, bytes]:
-        """Return the key whose value the open string is, and the key above; b"" for none."""
+    def _current_keys(self) -> tuple[bytes, bytes]:
+        """Return the key of the open string, and the key of the object around it; b"" for none."""
         if not self._levels or self._levels[-1].awaits_key:
             return b"", b""
         above = self._levels[-2] if len(self._levels) > 1 else None
@@ -140,11 +140,11 @@ class JsonScan(HeadScan):
             return (above.key if above else b""), b""
         return self._levels[-1].key, (above.key if above else b"")
 
-    def _sample(self, start: int) -> Sample:
-        """Return the audio whose base64 begins at `start` and is known up to `_at`.
+    def _sample_at(self, start: int) -> Sample:
+        """Return the audio whose base64 begins at `start` and has arrived up to `_at`.
 
-        A text longer than the sample counts as not closed even where its end is at
-        hand, so that the answer does not depend on how the body was cut in chunks.
+        A text longer than the sample counts as not closed even where its end has arrived,
+        so that the result does not depend on how the body was split into chunks.
         """
         text = bytes(self._body[start : min(self._at, start + MAX_TEXT_BYTES)])
         if len(text) < MAX_TEXT_BYTES:
@@ -157,13 +157,13 @@ class JsonScan(HeadScan):
 
 
 def _decoded(text: bytes) -> bytes:
-    """Return the bytes that base64 `text` (either alphabet, padded or not) says; b"" if none."""
+    """Return the bytes of base64 `text`, of either alphabet, padded or not; b"" if invalid."""
     try:
         plain = _unescaped(text).translate(_TO_STANDARD, b" \t\r\n=")
-        if len(plain) % 4 == 1:  # an escape was cut
+        if len(plain) % 4 == 1:  # an escape was truncated
             plain = plain[:-1]
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4))
-    except ValueError:  # the pod will say what is wrong with it
+    except ValueError:  # the pod will refuse it
         return b""
 
 

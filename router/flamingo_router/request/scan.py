@@ -1,4 +1,4 @@
-"""What a scan of a body's first bytes looks for.
+"""The scan of a body's first bytes for the audio in it.
 
 Pure.
 """
@@ -10,36 +10,36 @@ from typing import Protocol
 from flamingo_common.audio import probe
 
 MAX_HEAD_BYTES = 256 * 1024
-"""How far into a body a scan looks for the audio: past the longest text a request may hold."""
+"""How far into a body a scan searches for audio: past the longest text a request may have."""
 SAMPLE_BYTES = probe.HEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The first bytes of an audio file, and how many it has; None while that is unknown."""
+    """The first bytes of an audio file, and its size; None while that is unknown."""
 
     head: bytes
     total_bytes: int | None
 
 
 class Scan(Protocol):
-    """Chunks of a body, as they arrive → the first audio file in it."""
+    """Takes chunks of a body as they arrive, and finds the first audio file in it."""
 
     @property
     def is_done(self) -> bool:
-        """Whether more bytes would say no more."""
+        """Whether more bytes would change nothing."""
 
     @property
     def sample(self) -> Sample | None:
-        """The audio; None when none was seen."""
+        """The audio; None when none was found."""
 
     @property
     def has_url(self) -> bool:
-        """Whether the audio is somewhere else."""
+        """Whether the audio is given by URL."""
 
     @property
     def url(self) -> str | None:
-        """Where that is; None also when it is too long to look at."""
+        """That URL; None also when it is too long."""
 
     @property
     def head(self) -> bytes | bytearray:
@@ -50,7 +50,7 @@ class Scan(Protocol):
 
 
 class HeadScan(ABC):
-    """A scan that keeps a body's first bytes and understands them step by step."""
+    """A scan that keeps a body's first bytes and parses them step by step."""
 
     def __init__(self, total_bytes: int | None) -> None:
         self.is_done = False
@@ -59,7 +59,7 @@ class HeadScan(ABC):
         self._total_bytes = total_bytes
         self._body = bytearray()
         self._at = 0
-        """All before is understood."""
+        """Everything before is parsed."""
 
     @property
     def head(self) -> bytes | bytearray:
@@ -76,11 +76,11 @@ class HeadScan(ABC):
 
     @abstractmethod
     def _step(self) -> bool:
-        """Understand a little more; False when that needs more bytes."""
+        """Parse a little more; return False when that needs more bytes."""
 
 
 class NoScan:
-    """The scan of a body that can hold no audio."""
+    """The scan of a body that cannot contain audio."""
 
     is_done = True
     sample = None
@@ -89,4 +89,4 @@ class NoScan:
     head = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Take nothing."""
+        """Ignore the bytes."""

@@ -1,8 +1,8 @@
-"""What is kept on disk of large requests, so that they can be sent again.
+"""The spool: what is kept on disk of large requests, so that they can be retried.
 
-Files have no name, so a crash leaves nothing behind; they are written by the megabyte
-and off the event loop. All together stay within a budget: what finds no room is sent
-once.
+Its files have no name, so a crash leaves nothing behind. They are written a megabyte at a
+time, off the event loop. All together stay within a limit; a request that does not fit is
+not retried.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import IO
 
 
 class Spool:
-    """A folder with a budget; without one nothing is kept."""
+    """A folder with a size limit; without a folder nothing is kept."""
 
     def __init__(self, folder: str, max_bytes: int) -> None:
         self.num_bytes = 0
@@ -21,23 +21,23 @@ class Spool:
         self._folder = folder
         self._max_bytes = max_bytes if folder else 0
 
-    def take(self, num_bytes: int) -> bool:
-        """Claim room, if there is some."""
+    def try_reserve(self, num_bytes: int) -> bool:
+        """Reserve room, if there is enough."""
         if self.num_bytes + num_bytes > self._max_bytes:
             return False
         self.num_bytes += num_bytes
         return True
 
-    def give_back(self, num_bytes: int) -> None:
-        """Return room."""
+    def release(self, num_bytes: int) -> None:
+        """Release reserved room."""
         self.num_bytes -= num_bytes
 
-    def open(self) -> IO[bytes]:
+    def open_file(self) -> IO[bytes]:
         """Return a new file without a name."""
         return tempfile.TemporaryFile(dir=self._folder, buffering=0)
 
 
-class Spilled:
+class SpooledChunks:
     """The first chunks of one body, on disk."""
 
     def __init__(self, spool: Spool) -> None:
@@ -49,19 +49,19 @@ class Spilled:
 
     @property
     def num_chunks(self) -> int:
-        """How many there are."""
+        """How many chunks there are."""
         return len(self._ends) - 1
 
     async def append(self, chunks: Sequence[bytes]) -> bool:
-        """Write chunks behind the others; False when there is no room for them."""
+        """Write chunks behind the others; return False when there is no room for them."""
         num_bytes = sum(map(len, chunks))
-        if self.is_closed or not self._spool.take(num_bytes):
+        if self.is_closed or not self._spool.try_reserve(num_bytes):
             return False
         for chunk in chunks:
             self._ends.append(self._ends[-1] + len(chunk))
         try:
             await asyncio.to_thread(self._write, b"".join(chunks))
-        except OSError:  # the disk is full: the body goes on, and is sent once
+        except OSError:  # the disk is full: the body is sent on, and not retried
             self.close()
             return False
         return True
@@ -72,18 +72,18 @@ class Spilled:
         return await asyncio.to_thread(self._read, start, end - start)
 
     def close(self) -> None:
-        """Forget them and return their room."""
+        """Delete the chunks and release their room."""
         if self.is_closed:
             return
         self.is_closed = True
-        self._spool.give_back(self._ends[-1])
+        self._spool.release(self._ends[-1])
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
-            self._file = self._spool.open()
+            self._file = self._spool.open_file()
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
@@ -91,6 +91,6 @@ class Spilled:
     def _read(self, start: int, num_bytes: int) -> bytes:
         assert self._file is not None
         self._file.seek(start)
-        read = self._file.read(num_bytes)
+        data = self._file.read(num_bytes)
         self._file.seek(0, 2)
-        return read
+        return data

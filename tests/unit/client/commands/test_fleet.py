@@ -21,7 +21,7 @@ READY = LOAD.model_copy(update={"state": "ready"})
 ENDPOINTS = [
     {**POD, "ready": True, "load": READY, "queued_s": 1.26, "speed": 1.31},
     {**POD, "ready": False, "load": LOAD, "reason": "draining"},
-    {**POD, "ready": False, "load": None, "reason": "silent"},
+    {**POD, "ready": False, "load": None, "reason": "unreachable"},
     {**POD, "ready": False, "load": READY, "reason": "ejected", "ejected": True},
 ]
 
@@ -51,7 +51,7 @@ def test_fleet_shows_each_pod_and_why_it_is_not_ready(flamingo):
         ["pod", "status", "backlog", "prefill", "in flight", "slowdown"],
         ["http://10.0.0.1:8000", "ready", "2.0 s", "1.3 s", "3", "1.3x"],
         ["http://10.0.0.1:8000", "draining", "2.0 s", "0.0 s", "3", "1.0x"],
-        ["http://10.0.0.1:8000", "silent", "2.0 s", "0.0 s", "3", "1.0x"],
+        ["http://10.0.0.1:8000", "unreachable", "2.0 s", "0.0 s", "3", "1.0x"],
         ["http://10.0.0.1:8000", "ejected", "2.0 s", "0.0 s", "3", "1.0x"],
     ]
     assert max(map(len, result.stdout.splitlines())) <= 80

@@ -1,10 +1,10 @@
-"""The ledger: reports, tickets, and what they come to."""
+"""The fleet: how reports and tickets add up to the view of an endpoint."""
 
 import pytest
+from fakes.balancing import load_report
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from flamingo_common.wire.report import LoadReport
 from flamingo_router.balancing.cost import Cost
 from flamingo_router.balancing.fleet import Fleet
 
@@ -17,18 +17,6 @@ def fleet_of(*addresses):
 
 def seconds(cost_s):
     return Cost(cost_s, 0.0)
-
-
-def load(backlog_s=0.0, *, state="ready", epoch="1", sequence=1):
-    return LoadReport(
-        model="m",
-        state=state,
-        epoch=epoch,
-        sequence=sequence,
-        backlog_s=backlog_s,
-        num_running=0,
-        num_waiting=0,
-    )
 
 
 @pytest.fixture
@@ -44,33 +32,33 @@ def is_ready(fleet, now_s, address=A):
     return fleet.endpoint(address, now_s=now_s).is_ready
 
 
-def test_an_endpoint_that_has_said_nothing_gets_nothing(fleet):
+def test_an_endpoint_without_a_report_gets_no_requests(fleet):
     assert not is_ready(fleet, 0)
 
 
 @pytest.mark.parametrize("state", ["starting", "loading", "warming", "draining", "stopped"])
-def test_only_a_pod_that_calls_itself_ready_is(fleet, state):
-    fleet.observe(A, load(state=state), asked_s=0)
+def test_only_a_pod_that_reports_ready_is_ready(fleet, state):
+    fleet.observe(A, load_report(state=state), requested_s=0)
     assert not is_ready(fleet, 0)
-    fleet.observe(A, load(sequence=2), asked_s=0)
+    fleet.observe(A, load_report(sequence=2), requested_s=0)
     assert is_ready(fleet, 0)
 
 
 def test_the_backlog_is_the_report_less_the_time_since(fleet):
-    fleet.observe(A, load(5.0), asked_s=10)
+    fleet.observe(A, load_report(5.0), requested_s=10)
 
     assert backlog_s(fleet, 10) == 5.0
     assert backlog_s(fleet, 10.5) == 4.5
     assert fleet.endpoint(A, now_s=10).load.backlog_s == 5.0
 
 
-def test_a_backlog_worked_off_is_none(fleet):
-    fleet.observe(A, load(0.25), asked_s=10)
+def test_a_backlog_is_never_negative(fleet):
+    fleet.observe(A, load_report(0.25), requested_s=10)
     assert backlog_s(fleet, 10.75) == 0.0
 
 
-def test_what_was_sent_since_the_report_comes_on_top(fleet):
-    fleet.observe(A, load(5.0), asked_s=10)
+def test_what_was_sent_since_the_report_is_added(fleet):
+    fleet.observe(A, load_report(5.0), requested_s=10)
     ticket = fleet.reserve(A, seconds(2.0), now_s=10)
     assert backlog_s(fleet, 10) == 7.0
 
@@ -78,34 +66,34 @@ def test_what_was_sent_since_the_report_comes_on_top(fleet):
     assert backlog_s(fleet, 10) == 5.0
 
 
-def test_a_report_asked_for_after_a_request_had_left_counts_it(fleet):
+def test_a_report_requested_after_a_request_had_left_includes_it(fleet):
     ticket = fleet.reserve(A, seconds(2.0), now_s=10)
     fleet.mark_sent(ticket, now_s=10)
-    fleet.observe(A, load(2.0), asked_s=10.5)
+    fleet.observe(A, load_report(2.0), requested_s=10.5)
 
     assert backlog_s(fleet, 10.5) == 2.0
-    assert fleet.endpoint(A, now_s=10.5).num_open == 1
+    assert fleet.endpoint(A, now_s=10.5).num_in_flight == 1
 
 
-def test_a_report_does_not_count_what_is_still_being_uploaded(fleet):
+def test_a_report_does_not_include_what_is_still_being_uploaded(fleet):
     fleet.reserve(A, seconds(2.0), now_s=10)
-    fleet.observe(A, load(0.0), asked_s=10)
+    fleet.observe(A, load_report(0.0), requested_s=10)
 
     assert backlog_s(fleet, 10) == 2.0
 
 
-def test_a_report_asked_for_before_a_request_had_left_does_not_count_it(fleet):
+def test_a_report_requested_before_a_request_had_left_does_not_include_it(fleet):
     ticket = fleet.reserve(A, seconds(2.0), now_s=10)
     fleet.mark_sent(ticket, now_s=10)
-    fleet.observe(A, load(0.0), asked_s=9.9)
+    fleet.observe(A, load_report(0.0), requested_s=9.9)
 
     assert backlog_s(fleet, 10) == 2.0
 
 
-def test_a_stale_report_says_nothing_and_all_own_tickets_count(fleet):
-    fleet.observe(A, load(50.0), asked_s=10)
+def test_without_a_fresh_report_all_own_tickets_count(fleet):
+    fleet.observe(A, load_report(50.0), requested_s=10)
     fleet.mark_sent(fleet.reserve(A, seconds(2.0), now_s=10), now_s=10)
-    fleet.observe(A, load(50.0, sequence=2), asked_s=10.5)
+    fleet.observe(A, load_report(50.0, sequence=2), requested_s=10.5)
     fleet.reserve(A, seconds(3.0), now_s=10)
     endpoint = fleet.endpoint(A, now_s=12)
 
@@ -115,34 +103,34 @@ def test_a_stale_report_says_nothing_and_all_own_tickets_count(fleet):
     assert endpoint.is_ready
 
 
-def test_a_pod_silent_for_long_gets_nothing(fleet):
-    fleet.observe(A, load(), asked_s=10)
+def test_a_pod_without_a_report_for_long_gets_no_requests(fleet):
+    fleet.observe(A, load_report(), requested_s=10)
 
     assert is_ready(fleet, 20)
     assert not is_ready(fleet, 20.1)
 
 
-def test_an_endpoint_set_aside_waits_for_a_later_report(fleet):
-    fleet.observe(A, load(), asked_s=10)
-    fleet.set_aside(A, now_s=11)
+def test_an_endpoint_marked_stale_waits_for_a_later_report(fleet):
+    fleet.observe(A, load_report(), requested_s=10)
+    fleet.mark_stale(A, now_s=11)
     assert not is_ready(fleet, 11)
 
-    fleet.observe(A, load(sequence=2), asked_s=10.9)
+    fleet.observe(A, load_report(sequence=2), requested_s=10.9)
     assert not is_ready(fleet, 11)
 
-    fleet.observe(A, load(sequence=3), asked_s=11.1)
+    fleet.observe(A, load_report(sequence=3), requested_s=11.1)
     assert is_ready(fleet, 11.1)
 
 
-def test_a_report_overtaken_on_the_way_is_dropped(fleet):
-    fleet.observe(A, load(1.0, sequence=7), asked_s=10)
-    fleet.observe(A, load(9.0, sequence=6), asked_s=10)
+def test_a_report_that_was_overtaken_is_dropped(fleet):
+    fleet.observe(A, load_report(1.0, sequence=7), requested_s=10)
+    fleet.observe(A, load_report(9.0, sequence=6), requested_s=10)
     assert backlog_s(fleet, 10) == 1.0
 
 
-def test_a_pod_that_started_anew_counts_anew(fleet):
-    fleet.observe(A, load(9.0, sequence=70), asked_s=10)
-    fleet.observe(A, load(1.0, epoch="2", sequence=0), asked_s=10)
+def test_a_restarted_pod_starts_its_sequence_again(fleet):
+    fleet.observe(A, load_report(9.0, sequence=70), requested_s=10)
+    fleet.observe(A, load_report(1.0, epoch="2", sequence=0), requested_s=10)
     assert backlog_s(fleet, 10) == 1.0
 
 
@@ -157,11 +145,11 @@ def test_a_settled_ticket_is_not_sent_again(fleet):
     ticket = fleet.reserve(A, seconds(2.0), now_s=10)
     fleet.settle(ticket, now_s=10)
     fleet.mark_sent(ticket, now_s=1)
-    assert fleet.endpoint(A, now_s=1).num_open == 0
+    assert fleet.endpoint(A, now_s=1).num_in_flight == 0
 
 
-class Ledger(RuleBasedStateMachine):
-    """Any order of reports, sends and settlements leaves a sane ledger."""
+class AnyCourseOfEvents(RuleBasedStateMachine):
+    """Any order of reports, sends and settlements leaves sane backlogs."""
 
     @initialize()
     def start(self):
@@ -189,8 +177,8 @@ class Ledger(RuleBasedStateMachine):
     @rule(address=st.sampled_from([A, B]), left_s=st.floats(0, 100), late_s=st.floats(0, 2))
     def observe(self, address, left_s, late_s):
         self.sequence += 1
-        report = load(left_s, sequence=self.sequence)
-        self.fleet.observe(address, report, asked_s=self.now_s - late_s)
+        report = load_report(left_s, sequence=self.sequence)
+        self.fleet.observe(address, report, requested_s=self.now_s - late_s)
 
     @invariant()
     def backlog_is_never_negative(self):
@@ -200,7 +188,7 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def every_open_ticket_is_counted(self):
         endpoints = self.fleet.endpoints(now_s=self.now_s)
-        assert sum(endpoint.num_open for endpoint in endpoints) == len(self.open)
+        assert sum(endpoint.num_in_flight for endpoint in endpoints) == len(self.open)
 
     @invariant()
     def an_unknown_endpoint_has_exactly_its_open_tickets(self):
@@ -210,4 +198,4 @@ class Ledger(RuleBasedStateMachine):
                 assert endpoint.backlog_s == pytest.approx(own_s)
 
 
-test_any_course_of_events_leaves_a_sane_ledger = Ledger.TestCase
+test_any_course_of_events_leaves_sane_backlogs = AnyCourseOfEvents.TestCase

@@ -1,23 +1,23 @@
-"""The drain gate: it lets nothing in once closed, and waits for what is in flight."""
+"""The drain gate: once closed it admits nothing, and waits for what is in flight."""
 
 import asyncio
 
 import pytest
 
 from flamingo_common.errors import Draining
-from flamingo_router.relay.drain import Gate
+from flamingo_router.relay.drain import DrainGate
 
 
-def test_a_shut_gate_waits_for_those_inside_and_lets_nobody_in():
+def test_a_closed_gate_waits_for_requests_in_flight_and_admits_no_more():
     async def scenario():
-        gate = Gate()
+        gate = DrainGate()
         with gate.admitted():
-            shutting = asyncio.create_task(gate.shut())
+            closing = asyncio.create_task(gate.close())
             await asyncio.sleep(0)
             with pytest.raises(Draining), gate.admitted():
                 pass
-            assert not shutting.done()
-        await shutting
-        assert gate.num_inside == 0
+            assert not closing.done()
+        await closing
+        assert gate.in_flight == 0
 
     asyncio.run(scenario())

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_router.relay.event_lines import MAX_HELD_BYTES, Lines
+from flamingo_router.relay.event_lines import MAX_LINE_BYTES, EventLines
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 20)))
 def test_lines_lose_and_change_nothing(stream, sizes):
-    lines, sent, at = Lines(), b"", 0
+    lines, sent, at = EventLines(), b"", 0
     for size in [*sizes, len(stream)]:
         ready = lines.feed(stream[at : at + size])
         at += size
@@ -19,17 +19,17 @@ def test_lines_lose_and_change_nothing(stream, sizes):
 
 
 def test_a_whole_line_is_not_held_back():
-    lines = Lines()
+    lines = EventLines()
 
     assert lines.feed(b"data: 1\n\nda") == b"data: 1\n\n"
     assert lines.feed(b"ta: 2\n") == b"data: 2\n"
-    assert not lines.is_cut
+    assert not lines.is_mid_line
 
 
-def test_a_line_too_long_to_hold_goes_through_in_pieces():
-    lines, long = Lines(), b"x" * (MAX_HELD_BYTES + 1)
+def test_a_line_over_the_limit_is_passed_on_in_parts():
+    lines, long = EventLines(), b"x" * (MAX_LINE_BYTES + 1)
 
     assert lines.feed(long) == long
-    assert lines.is_cut
+    assert lines.is_mid_line
     assert lines.feed(b"y\n") == b"y\n"
-    assert not lines.is_cut
+    assert not lines.is_mid_line

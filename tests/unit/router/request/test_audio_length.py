@@ -1,4 +1,4 @@
-"""The scan of a body's first bytes: the same answer however the body is cut."""
+"""The scan of a body's first bytes: the same result however the body is split."""
 
 import base64
 import io
@@ -33,7 +33,7 @@ LONG = wav(60.0)  # 960 kB: most of it is past the head
 
 def scanned(body, *, content_type=JSON, total_bytes=None, sizes=None):
     """Return the scan of `body`, fed in chunks of `sizes`, until it says that it is done."""
-    scan, at = audio_length.scan_of(content_type, total_bytes), 0
+    scan, at = audio_length.scan_for(content_type, total_bytes), 0
     for size in itertools.chain(sizes or [len(body)], itertools.repeat(len(body))):
         if scan.is_done or at >= len(body):
             return scan, min(at, len(body))
@@ -42,9 +42,9 @@ def scanned(body, *, content_type=JSON, total_bytes=None, sizes=None):
     raise AssertionError
 
 
-def heard(body, **options):
+def measured(body, **options):
     scan, num_read = scanned(body, total_bytes=len(body), **options)
-    return audio_length.heard(scan, unseen_bytes=len(body) - num_read)
+    return audio_length.measure(scan, unread_bytes=len(body) - num_read)
 
 
 def b64(data):
@@ -112,7 +112,7 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_audio_is_found_in_every_accepted_body(name):
-    result = heard(ACCEPTED[name])
+    result = measured(ACCEPTED[name])
 
     assert result.source == "exact"
     assert result.seconds == pytest.approx(2.0, abs=0.01)
@@ -142,7 +142,7 @@ SPLIT = {
 @settings(max_examples=examples(60))
 @given(data=st.data())
 @pytest.mark.parametrize("name", SPLIT)
-def test_the_answer_does_not_depend_on_how_the_body_is_cut(name, data):
+def test_the_result_does_not_depend_on_how_the_body_is_split(name, data):
     body, content_type = SPLIT[name], FORM if name.endswith("form") else JSON
     sizes = data.draw(st.lists(st.one_of(st.integers(1, 60), st.integers(1, 70_000))))
     options = {"content_type": content_type, "total_bytes": len(body)}
@@ -172,7 +172,7 @@ def test_a_short_clip_is_known_before_what_follows_it():
 
 def test_a_form_is_read_by_its_file_whatever_it_is_called():
     body = form(SHORT, name=b"whatever", before=field(b"prompt", b"filename=x"))
-    result = heard(body, content_type=FORM)
+    result = measured(body, content_type=FORM)
 
     assert (round(result.seconds, 2), result.source) == (2.0, "exact")
 
@@ -192,7 +192,7 @@ def test_a_boundary_may_be_quoted(quoting):
     separator = quoting.strip('"').encode()
     body = form(SHORT).replace(b"xYz", separator)
 
-    result = heard(body, content_type=f"Multipart/Form-Data; boundary={quoting}; charset=x")
+    result = measured(body, content_type=f"Multipart/Form-Data; boundary={quoting}; charset=x")
 
     assert result.seconds == pytest.approx(2.0)
 
@@ -200,61 +200,61 @@ def test_a_boundary_may_be_quoted(quoting):
 @pytest.mark.parametrize(
     ("body", "content_type", "expected"),
     [
-        pytest.param(as_json({"messages": []}), JSON, audio_length.SILENCE, id="no audio"),
-        pytest.param(b"", JSON, audio_length.SILENCE, id="no body"),
-        pytest.param(b"]]]", JSON, audio_length.SILENCE, id="no JSON"),
+        pytest.param(as_json({"messages": []}), JSON, audio_length.NO_AUDIO, id="no audio"),
+        pytest.param(b"", JSON, audio_length.NO_AUDIO, id="no body"),
+        pytest.param(b"]]]", JSON, audio_length.NO_AUDIO, id="not JSON"),
         pytest.param(
-            b'{"audio": {"data": ""}}', JSON, audio_length.Heard(180, "assumed"), id="empty"
+            b'{"audio": {"data": ""}}', JSON, audio_length.AudioLength(180, "assumed"), id="empty"
         ),
         pytest.param(
             b'{"audio": {"url": "https://x/y.mp3"}}',
             JSON,
-            audio_length.Heard(180, "assumed"),
+            audio_length.AudioLength(180, "assumed"),
             id="a URL",
         ),
         pytest.param(
             b'{"image_url": {"url": "https://x/y.png"}}',
             JSON,
-            audio_length.SILENCE,
+            audio_length.NO_AUDIO,
             id="an image's URL",
         ),
         pytest.param(
             b'{"note": {"data": "UklGRg=="}}',
             JSON,
-            audio_length.SILENCE,
+            audio_length.NO_AUDIO,
             id="data of something else",
         ),
         pytest.param(
             b'{"text": "data:audio/wav;base64,UklGRg=="}',
             JSON,
-            audio_length.SILENCE,
+            audio_length.NO_AUDIO,
             id="text, no URL",
         ),
         pytest.param(
-            field(b"a", b"b") + b"--xYz--", FORM, audio_length.SILENCE, id="a form of words"
+            field(b"a", b"b") + b"--xYz--", FORM, audio_length.NO_AUDIO, id="a form of words"
         ),
     ],
 )
-def test_what_is_no_clip(body, content_type, expected):
-    assert heard(body, content_type=content_type) == expected
+def test_bodies_without_audio(body, content_type, expected):
+    assert measured(body, content_type=content_type) == expected
 
 
 def test_a_form_that_cannot_be_read_counts_as_a_song():
     scan, _ = scanned(b"x", content_type="multipart/form-data")
 
-    assert audio_length.heard(scan, unseen_bytes=None) == audio_length.Heard(180, "assumed")
+    assert audio_length.measure(scan, unread_bytes=None) == audio_length.AudioLength(180, "assumed")
 
 
 def test_broken_base64_goes_by_its_size():
     text = "!" * 40_000 + "ü"
-    result = heard(as_json({"audio": {"data": text}}))
+    result = measured(as_json({"audio": {"data": text}}))
 
     assert result.source == "bytes"
 
 
 def test_audio_past_the_head_goes_by_the_size_of_the_rest():
     body = as_json(chat(input_audio(b64(LONG)), text="x" * MAX_HEAD_BYTES))
-    result = heard(body, sizes=itertools.repeat(65_536))
+    result = measured(body, sizes=itertools.repeat(65_536))
 
     assert result.source == "bytes"
     assert result.seconds == pytest.approx(len(LONG) / 16_000, rel=0.1)
@@ -263,19 +263,19 @@ def test_audio_past_the_head_goes_by_the_size_of_the_rest():
 def test_a_chunked_upload_of_a_counted_clip_is_exact():
     scan, _ = scanned(as_json(chat(input_audio(b64(LONG)))), total_bytes=None)
 
-    assert audio_length.heard(scan, unseen_bytes=None) == audio_length.Heard(60.0, "exact")
+    assert audio_length.measure(scan, unread_bytes=None) == audio_length.AudioLength(60.0, "exact")
 
 
 @given(st.binary(max_size=400), st.sampled_from([JSON, FORM]), st.integers(1, 50))
-def test_no_body_breaks_it(body, content_type, size):
+def test_no_body_breaks_the_scan(body, content_type, size):
     scan, _ = scanned(body, content_type=content_type, sizes=itertools.repeat(size))
-    audio_length.heard(scan, unseen_bytes=None)
+    audio_length.measure(scan, unread_bytes=None)
 
 
 @given(st.text(alphabet='{}[]",:\\ data audio url', max_size=200), st.integers(1, 9))
-def test_no_json_like_body_breaks_it(text, size):
+def test_no_json_like_body_breaks_the_scan(text, size):
     scan, _ = scanned(text.encode(), sizes=itertools.repeat(size))
-    audio_length.heard(scan, unseen_bytes=0)
+    audio_length.measure(scan, unread_bytes=0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""One attempt to have a request answered by one endpoint, and what its outcome means.
+
+The outcome decides five things: the endpoint's health, whether its report is marked stale,
+whether the clip is suspected of crashing pods, the metrics, and that the ticket is settled.
+"""
+
+import asyncio
+import dataclasses
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from flamingo_common import errors
+from flamingo_common.service import http, logs
+from flamingo_router.balancing.ledger import Ticket
+from flamingo_router.balancing.quarantine import Quarantine
+from flamingo_router.balancing.request_info import RequestInfo
+from flamingo_router.metrics import Metrics
+from flamingo_router.relay.admission import AdmissionQueue
+from flamingo_router.relay.relay import AttemptFailed, FailureReason, RelayedRequest, relay
+
+POD_FAULT_STATUSES = frozenset({500, 502, 504})
+"""A pod that returns these may be unhealthy; a 4xx is the request's fault, and 503 and 429 are
+those of a busy pod."""
+ANSWERED, BROKEN = "answered", "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSinks:
+    """Who learns from the outcome of an attempt."""
+
+    queue: AdmissionQueue
+    quarantine: Quarantine
+    metrics: Metrics
+
+
+class Attempt:
+    """One request at one endpoint; leaving the `with` block settles its ticket."""
+
+    def __init__(
+        self, ticket: Ticket, relayed: RelayedRequest, info: RequestInfo, sinks: OutcomeSinks
+    ) -> None:
+        self.ticket = ticket
+        self.outcome = BROKEN
+        """A label of the metric; `broken`: by the pod in mid-response, or by the client."""
+        self._relayed = relayed
+        self._info = info
+        self._sinks = sinks
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        answered_s = self._info.audio_s if self.outcome == ANSWERED else 0.0
+        self._sinks.queue.settle(self.ticket, answered_audio_s=answered_s)
+        self._sinks.metrics.attempts.labels(self.ticket.address, self.outcome).inc()
+
+    async def run(self) -> web.StreamResponse:
+        """Return the endpoint's response, sent to its end, and record the outcome.
+
+        Raises:
+            AttemptFailed: nothing was sent to the client, and another endpoint may respond.
+            UpstreamLost: the pod closed the connection after it had begun to respond.
+            DeadlineExceeded: the deadline passed before the pod began to respond.
+        """
+        try:
+            response = await self._relay_by_deadline()
+        except AttemptFailed as failure:
+            self.outcome = failure.reason.value
+            self._record_failure(failure.reason)
+            raise
+        except errors.UpstreamLost:
+            self._record_lost()
+            raise
+        self._record_response(response)
+        return response
+
+    async def _relay_by_deadline(self) -> web.StreamResponse:
+        info, relayed = self._info, self._relayed
+        try:
+            async with asyncio.timeout_at(info.deadline_s) as deadline:
+
+                def on_responding() -> None:
+                    deadline.reschedule(None)
+                    self._sinks.queue.mark_responding(self.ticket)
+
+                relayed = dataclasses.replace(
+                    relayed,
+                    clip=info.clip,
+                    deadline_s=info.deadline_s,
+                    on_sent=self._on_sent,
+                    on_responding=on_responding,
+                )
+                return await relay(relayed, self.ticket.address)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise errors.DeadlineExceeded(
+                "the deadline passed before a pod started responding"
+            ) from None
+
+    def _on_sent(self) -> None:
+        self._sinks.queue.balancer.fleet.mark_sent(self.ticket, now_s=time.monotonic())
+
+    def _record_response(self, response: web.StreamResponse) -> None:
+        if "error" in self._relayed.request[http.LOG_FIELDS]:  # aborted in mid-response
+            self._record_lost()
+            return
+        self.outcome = ANSWERED
+        if response.status in POD_FAULT_STATUSES:
+            self._record_fault()
+            return
+        self._sinks.queue.balancer.fleet.note_success(self.ticket.address)
+        if self._info.clip is not None:
+            self._sinks.quarantine.clear(self._info.clip)
+
+    def _record_failure(self, reason: FailureReason) -> None:
+        if reason is FailureReason.LOST:  # one broken connection says nothing of the next
+            self._record_lost()
+            return
+        fleet = self._sinks.queue.balancer.fleet
+        fleet.mark_stale(self.ticket.address, now_s=time.monotonic())
+        if reason is FailureReason.REFUSED:
+            self._record_fault()
+
+    def _record_lost(self) -> None:
+        """Record that the pod closed the connection: it may be unhealthy, or the clip corrupt."""
+        self._record_fault()
+        if self._info.clip is not None:
+            fleet, address = self._sinks.queue.balancer.fleet, self.ticket.address
+            pod = f"{address} {fleet.epoch(address)}"
+            self._sinks.quarantine.record_crash(self._info.clip, pod, now_s=time.monotonic())
+
+    def _record_fault(self) -> None:
+        fleet, address = self._sinks.queue.balancer.fleet, self.ticket.address
+        if fleet.note_failure(address, now_s=time.monotonic()):
+            logs.get().warning("endpoint.ejected", endpoint=address)

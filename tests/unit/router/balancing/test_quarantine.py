@@ -1,0 +1,30 @@
+"""The quarantine of clips that crash pods."""
+
+from flamingo_router.balancing import quarantine
+from flamingo_router.balancing.quarantine import Quarantine
+
+
+def test_a_clip_that_crashed_two_processes_is_blocked_for_a_while():
+    blocked = Quarantine()
+    blocked.record_crash("x", "a 1", now_s=0)
+    blocked.record_crash("x", "a 1", now_s=1)
+    assert blocked.blocked_for_s("x", now_s=1) == 0
+    blocked.record_crash("x", "a 2", now_s=2)
+    assert blocked.blocked_for_s("x", now_s=3) == quarantine.BLOCK_S - 1
+    assert blocked.blocked_for_s("x", now_s=3 + quarantine.BLOCK_S) == 0
+    assert blocked.blocked_for_s("y", now_s=3) == 0
+
+
+def test_a_response_clears_a_clip_of_suspicion():
+    blocked = Quarantine()
+    blocked.record_crash("x", "a", now_s=0)
+    blocked.clear("x")
+    blocked.record_crash("x", "b", now_s=1)
+    assert blocked.blocked_for_s("x", now_s=1) == 0
+
+
+def test_suspects_are_bounded():
+    blocked = Quarantine()
+    for number in range(3 * quarantine.MAX_CLIPS):
+        blocked.record_crash(str(number), "a", now_s=0)
+    assert len(blocked) == quarantine.MAX_CLIPS

@@ -1,0 +1,44 @@
+"""The options of a request that matter to the router."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flamingo_common.errors import BadRequest
+from flamingo_router.balancing.request_info import Priority, RequestInfo
+from flamingo_router.request import hints
+
+ROUTE = "/v1/audio/captions"
+
+
+@pytest.mark.parametrize(
+    ("body", "max_tokens", "is_stream"),
+    [
+        (b'{"model": "m", "max_tokens": 16, "stream": true, "messages": [', 16, True),
+        (b'{"max_completion_tokens":64,"n":4,"stream":false}', 256, False),
+        (b'{"n": 999, "max_tokens": 1}', 8, False),
+        (rb'{"messages": [{"content": "say \"max_tokens\": 9, \"stream\": true"}]}', None, False),
+        (b'--x\r\nContent-Disposition: form-data; name="max_tokens"\r\n\r\n32\r\n--x', 32, False),
+        (b'--x\r\nContent-Disposition: form-data; name="stream"\r\n\r\ntrue\r\n--x', None, True),
+        (b'--x\r\nname="request"\r\n\r\n{"max_tokens": 7, "stream": true}\r\n', 7, True),
+        (b"", None, False),
+        (b'"max_tokens" "stream"', None, False),
+    ],
+)
+def test_options_are_found_wherever_they_stand(body, max_tokens, is_stream):
+    assert hints.parse_body(body) == hints.BodyHints(max_tokens, is_stream)
+
+
+@given(st.binary(max_size=300))
+def test_no_body_breaks_the_parser(body):
+    hints.parse_body(b'"max_tokens":' + body + b'"stream"')
+
+
+def test_headers_carry_priority_and_deadline():
+    headers = {"x-flamingo-priority": " High ", "x-flamingo-deadline-ms": "1500"}
+    info = hints.parse_headers(ROUTE, headers, now_s=10)
+
+    assert info == RequestInfo(ROUTE, priority=Priority.HIGH, deadline_s=11.5)
+    assert hints.parse_headers(ROUTE, {}, now_s=10) == RequestInfo(ROUTE)
+    with pytest.raises(BadRequest, match="expected high, normal or low"):
+        hints.parse_headers(ROUTE, {"x-flamingo-priority": "0"}, now_s=0)
