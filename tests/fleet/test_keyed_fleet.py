@@ -121,6 +121,6 @@ def test_a_service_that_is_open_to_all_says_so_once(tmp_path, host, is_told):
     process.terminate()
     assert process.wait(30) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    told = [line for line in lines if line["event"] == "service.open"]
+    told = [line for line in lines if line["event"] == "service.unauthenticated"]
     assert len(told) == is_told
-    assert all("--key-file" in line["told"] for line in told)
+    assert all("--key-file" in line["message"] for line in told)

@@ -193,7 +193,7 @@ def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
     assert draining.status_code == 503
     assert draining.json()["error"]["code"] == "draining"
     assert late.status_code == 200, "while it settles it takes what comes"
-    assert event(running.log, "service.cut")["reason"] == "a second signal"
+    assert event(running.log, "service.shutdown_incomplete")["reason"] == "second signal"
     assert event(running.log, "pod.cut")["num_open"] == 1
 
 

@@ -368,7 +368,7 @@ def test_a_redirect_to_a_host_that_is_not_listed_is_refused():
     async def handler(_):
         return web.Response(status=302, headers={"Location": "http://other.test/"})
 
-    with pytest.raises(MediaFetchFailed, match=r"one of these hosts: 127\.0\.0\.2"):
+    with pytest.raises(MediaFetchFailed, match=r"one of the allowed hosts: 127\.0\.0\.2"):
         from_site(handler, hosts=["127.0.0.2"])
-    with pytest.raises(BadRequest, match="one of these hosts"):
+    with pytest.raises(BadRequest, match="one of the allowed hosts"):
         asyncio.run(fetched("http://127.0.0.2/", networks=[OPEN], hosts=["clips.test"]))

@@ -41,7 +41,7 @@ def test_a_busy_port_is_said_clearly():
         ended = finished("--endpoint", NOBODY, "--port", port)
 
     assert ended.returncode == 3
-    assert f"127.0.0.1:{port} is in use by another program" in ended.stderr
+    assert f"127.0.0.1:{port}: in use by another process" in ended.stderr
 
 
 def test_all_bad_settings_are_listed():
@@ -58,7 +58,7 @@ def test_an_unknown_variable_is_refused():
     ended = finished("--endpoint", NOBODY, FLAMINGO_ROUTER_POL_S="1")
 
     assert ended.returncode == 2
-    assert "FLAMINGO_ROUTER_POL_S: no such setting" in ended.stderr
+    assert "FLAMINGO_ROUTER_POL_S: unknown setting" in ended.stderr
 
 
 def test_an_unknown_flag_is_refused():

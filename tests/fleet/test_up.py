@@ -226,6 +226,6 @@ def test_port_in_use_is_reported_before_anything_starts(tmp_path):
         )
 
     assert (done.returncode, done.stdout) == (1, "")
-    busy = f"127.0.0.1:{port} is in use by another program; choose another with --port"
-    assert done.stderr == f"flamingo: {busy}\n"
+    message = f"127.0.0.1:{port}: in use by another process; choose another port with --port"
+    assert done.stderr == f"flamingo: cannot listen on {message}\n"
     assert list(tmp_path.iterdir()) == []

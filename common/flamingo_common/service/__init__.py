@@ -1,4 +1,4 @@
-"""The frame of a service: settings, logs, HTTP manners, and a life that ends well.
+"""The framework of every service: settings, logs, HTTP conventions and graceful shutdown.
 
-Router, pod and operator run in it; it knows none of them.
+Router, pod and operator use it; it does not depend on any of them.
 """

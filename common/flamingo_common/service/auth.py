@@ -1,7 +1,8 @@
-"""Who may call which route: API keys at the door.
+"""Authentication by API key, and the permission that each route requires.
 
-Denied by default. A route is known by what matched it, never by the text of the
-URL: `//v1`, `%2e` and a Host header cannot lead past. Without a key file all may.
+Access is denied by default. The check uses the route that matched, never the text of the
+URL, so `//v1`, `%2e` or a Host header cannot bypass it. Without a key file, every request
+is allowed.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from flamingo_common.service import http, keys
 from flamingo_common.service.keys import Key, Keyring, Permission
 from flamingo_common.service.reloading_file import ReloadingFile
 
-PUBLIC = frozenset(
+PUBLIC_ROUTES = frozenset(
     {
         "/",
         "/docs",
@@ -32,60 +33,60 @@ PUBLIC = frozenset(
         "/version",
     }
 )
-"""Probes, and files that are the same for everybody: there is no secret in them."""
-OBSERVING = frozenset({"/fleet", "/health", "/metrics", "/stats"})
-"""Routes that tell how the fleet does, and with it of other people's work."""
+"""Routes without authentication: health checks, and static files without secrets."""
+OBSERVER_ROUTES = frozenset({"/fleet", "/health", "/metrics", "/stats"})
+"""Routes that need the permission `observe`: they show the load of all callers."""
 CALLER = web.RequestKey("caller", Key)
 _KEYS = web.AppKey("keys", ReloadingFile[Keyring])
-_REFUSAL = "a valid API key is needed: Authorization: Bearer KEY"
-"""The same for none, a wrong one and a withdrawn one."""
+_UNAUTHENTICATED = "a valid API key is required, in the header Authorization: Bearer KEY"
+"""The same for a missing, a wrong and a revoked key."""
 
 
 def add_to(app: web.Application, key_file: Path | None) -> None:
-    """Ask for a key on all routes but `PUBLIC`; without a file, on none.
+    """Require an API key on all routes but `PUBLIC_ROUTES`; on none without a `key_file`.
 
-    To be called last, so that refusals too pass through what counts and logs requests.
+    Call it last, so that rejected requests pass through the middlewares for metrics and logs.
 
     Raises:
-        OSError, InvalidKeyFile: the file cannot be read; cannot be used.
+        OSError: the file cannot be read.
+        InvalidKeyFile: its content is invalid.
     """
     if key_file is None:
         return
     app[_KEYS] = ReloadingFile(key_file, keys.parse)
-    app.middlewares.append(_admit)
+    app.middlewares.append(_authenticate)
     app.cleanup_ctx.append(_watch_key_file)
 
 
 def caller(request: web.Request) -> Key | None:
-    """Return whose request it is; None when no keys are asked for."""
+    """Return the key of an authenticated request; None if no keys are required."""
     return request.get(CALLER)
 
 
 @web.middleware
-async def _admit(request: web.Request, handler: http.Handler) -> web.StreamResponse:
+async def _authenticate(request: web.Request, handler: http.Handler) -> web.StreamResponse:
     resource = request.match_info.route.resource
     route = resource.canonical if resource else None
-    if route not in PUBLIC:
-        key = _holder(request)
+    if route not in PUBLIC_ROUTES:
+        key = _presented_key(request)
         request[http.LOG_FIELDS]["key"] = key.name
-        _check(key, "observe" if route in OBSERVING else "infer")
+        _require(key, "observe" if route in OBSERVER_ROUTES else "infer")
         request[CALLER] = key
     return await handler(request)
 
 
-def _holder(request: web.Request) -> Key:
+def _presented_key(request: web.Request) -> Key:
     scheme, _, presented = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    ring = request.app[_KEYS].value
-    # Other schemes take the same way, so that they take the same time.
-    key = ring.find(presented.strip().encode("utf-8", "surrogateescape"))
+    # Other schemes are looked up too, so that they take the same time.
+    key = request.app[_KEYS].value.find(presented.strip().encode("utf-8", "surrogateescape"))
     if key is None or scheme.lower() != "bearer":
-        raise errors.InvalidApiKey(_REFUSAL)
+        raise errors.InvalidApiKey(_UNAUTHENTICATED)
     return key
 
 
-def _check(key: Key, needed: Permission) -> None:
-    if needed not in key.may:
-        raise errors.PermissionDenied(f"the key {key.name!r} may not {needed}")
+def _require(key: Key, permission: Permission) -> None:
+    if permission not in key.may:
+        raise errors.PermissionDenied(f"the key {key.name!r} lacks the permission {permission!r}")
 
 
 async def _watch_key_file(app: web.Application) -> AsyncIterator[None]:

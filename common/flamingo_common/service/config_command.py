@@ -1,4 +1,4 @@
-"""What `flamingo config` says of one service: its effective settings, or their JSON schema."""
+"""`flamingo config` for one service: its effective settings, or their JSON schema."""
 
 import json
 import sys
@@ -18,25 +18,25 @@ _SECRET = ("password", "secret", "token", "_key")
 def main(
     kind: type[ServiceSettings], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
 ) -> int:
-    """Print what `argv` asks for: `schema`, or `show` and a service's own flags."""
+    """Run the subcommand in `argv`: `schema`, or `show` with the service's flags."""
     verb, *rest = argv
     if verb == "schema":
-        sys.stdout.write(json.dumps(schema(kind), indent=2) + "\n")
+        sys.stdout.write(json.dumps(json_schema(kind), indent=2) + "\n")
     else:
         resolved, given = settings.resolve(kind, rest, environ, prog=prog)
-        sys.stdout.write(shown(resolved, given, prog=prog))
+        sys.stdout.write(to_yaml(resolved, given, prog=prog))
     return 0
 
 
-def schema(kind: type[ServiceSettings]) -> dict[str, Any]:
-    """Return the JSON schema of a settings file."""
+def json_schema(kind: type[ServiceSettings]) -> dict[str, Any]:
+    """Return the JSON schema of the service's settings file."""
     found = kind.model_json_schema()
     del found["properties"][setting_sources.FILE_FIELD]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def shown(resolved: ServiceSettings, given: setting_sources.GivenSettings, *, prog: str) -> str:
-    """Return the settings as a YAML file, with where each comes from; secrets are masked."""
+def to_yaml(resolved: ServiceSettings, given: setting_sources.GivenSettings, *, prog: str) -> str:
+    """Return the settings as a YAML file with the source of each; secrets are masked."""
     values = resolved.model_dump(mode="json")
     file = values.pop(setting_sources.FILE_FIELD)
     lines = {name: _line(name, value) for name, value in values.items()}

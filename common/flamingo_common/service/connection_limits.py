@@ -1,4 +1,4 @@
-"""How long a client is waited for, how many are, and how often the log says so.
+"""Limits of connections: timeouts, minimum rates, connection counts, and rates of log lines.
 
 Pure: time is an argument.
 """
@@ -8,12 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 BODY_START_S = 30.0
-"""What a body may take before its rate counts."""
+"""Seconds before the minimum rate of a request body applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds of one connection, and of all."""
+    """Limits of one connection and of all connections together."""
 
     header_timeout_s: float
     body_idle_timeout_s: float
@@ -25,84 +25,86 @@ class ConnectionLimits:
 
 @dataclass(slots=True)
 class BodyRateMonitor:
-    """How fast a body comes. Only time in which somebody waits for it counts."""
+    """Checks that a request body arrives fast enough, while a handler waits for it."""
 
     idle_s: float = 0.0
     waited_s: float = 0.0
     num_bytes: int = 0
 
-    def tick(self, passed_s: float, num_bytes: int, *, is_awaited: bool) -> None:
-        """Note that `passed_s` later `num_bytes` have come in all."""
+    def observe(self, passed_s: float, num_bytes: int, *, is_awaited: bool) -> None:
+        """Record that after another `passed_s` seconds `num_bytes` have arrived in total."""
         if is_awaited:
             self.idle_s += passed_s
             self.waited_s += passed_s
         if num_bytes > self.num_bytes:
             self.num_bytes, self.idle_s = num_bytes, 0.0
 
-    def fault(self, limits: ConnectionLimits) -> str | None:
-        """Return why the body is not waited for any longer."""
+    def violation(self, limits: ConnectionLimits) -> str | None:
+        """Return the message for a body that is too slow; None if it is fast enough."""
         if self.idle_s > limits.body_idle_timeout_s:
-            return f"no byte of the body came for {limits.body_idle_timeout_s:g} s"
-        earned_s = self.num_bytes / limits.min_body_bytes_per_s
-        if self.waited_s > BODY_START_S + earned_s:
-            return f"the body comes slower than {limits.min_body_bytes_per_s:g} bytes a second"
+            return f"no data of the request body arrived for {limits.body_idle_timeout_s:g} s"
+        allowed_s = self.num_bytes / limits.min_body_bytes_per_s
+        if self.waited_s > BODY_START_S + allowed_s:
+            rate = limits.min_body_bytes_per_s
+            return f"the request body arrives at less than {rate:g} bytes per second"
         return None
 
 
 @dataclass(slots=True)
 class WriteMonitor:
-    """What a client has not taken yet."""
+    """Checks that a client reads its response."""
 
     num_sent: int = 0
-    """Bytes of the answer at hand that have left."""
+    """Bytes of the current response that were sent."""
     stuck_s: float = 0.0
     full_s: float = 0.0
 
-    def tick(self, passed_s: float, num_written: int, num_left: int, *, is_full: bool) -> None:
-        """Note that `passed_s` later `num_left` of the answer's `num_written` wait to be sent."""
+    def observe(self, passed_s: float, num_written: int, num_left: int, *, is_full: bool) -> None:
+        """Record after `passed_s` that `num_left` of `num_written` bytes are in the buffer."""
         num_sent = num_written - num_left
-        moves = num_left == 0 or num_sent != self.num_sent  # less: it is another answer
-        self.stuck_s = 0.0 if moves else self.stuck_s + passed_s
+        # A smaller number is that of the next response.
+        is_moving = num_left == 0 or num_sent != self.num_sent
+        self.stuck_s = 0.0 if is_moving else self.stuck_s + passed_s
         self.full_s = self.full_s + passed_s if is_full else 0.0
         self.num_sent = num_sent
 
     def drain(self) -> None:
-        """Note that it was full, and is not any more."""
+        """Record that the buffer was full and has drained."""
         self.full_s = 0.0
 
     def is_stalled(self, limits: ConnectionLimits) -> bool:
-        """Whether the client has stopped reading.
+        """Return whether the client has stopped reading.
 
-        A full outbox has to come down to a quarter, 16 KiB, in time: who takes a byte
-        now and then does not read either.
+        A full buffer must drain to a quarter, 16 KiB, in time: a client that reads a byte
+        now and then counts as stalled too.
         """
         return max(self.stuck_s, self.full_s) > limits.write_timeout_s
 
 
 @dataclass(slots=True)
 class ConnectionCounter:
-    """How many connections there are, and from where."""
+    """Counts connections, in total and per peer."""
 
     limits: ConnectionLimits
-    _of: Counter[str] = field(default_factory=Counter)
+    _num_of: Counter[str] = field(default_factory=Counter)
 
-    def enter(self, peer: str) -> bool:
-        """Count a connection from `peer`, unless there are too many."""
-        is_full = self._of.total() >= self.limits.max_connections
-        if is_full or self._of[peer] >= self.limits.max_connections_per_peer:
+    def add(self, peer: str) -> bool:
+        """Count a connection from `peer`; return False if the limit is reached."""
+        is_full = self._num_of.total() >= self.limits.max_connections
+        if is_full or self._num_of[peer] >= self.limits.max_connections_per_peer:
             return False
-        self._of[peer] += 1
+        self._num_of[peer] += 1
         return True
 
-    def leave(self, peer: str) -> None:
-        """Count a connection no longer."""
-        self._of[peer] -= 1
-        if not self._of[peer]:
-            del self._of[peer]
+    def remove(self, peer: str) -> None:
+        """Stop counting a connection from `peer`."""
+        self._num_of[peer] -= 1
+        if not self._num_of[peer]:
+            del self._num_of[peer]
 
 
 def peer_of(address: object) -> str:
-    """Return who connects from a socket's `address`: an IPv6 network of 64 bits is one peer."""
+    """Return the peer at a socket's `address`: a host, or in IPv6 its /64 network."""
     if not isinstance(address, tuple):
         return ""  # a Unix socket
     host = ipaddress.ip_address(str(address[0]).partition("%")[0])
@@ -113,27 +115,27 @@ def peer_of(address: object) -> str:
 
 @dataclass(slots=True)
 class TokenBucket:
-    """So many of something a second, and a few more at once."""
+    """A rate limit of `per_s` per second, with bursts of up to `burst`."""
 
     per_s: float
     burst: float
-    num_refused: int = 0
-    """Since the last one that was granted."""
+    num_suppressed: int = 0
+    """Calls of `take` that returned False, since `pop_num_suppressed`."""
     _left: float | None = None
     _at_s: float = 0.0
 
     def take(self, now_s: float) -> bool:
-        """Take one, if there is one."""
+        """Take one token; return False if there is none."""
         left = self.burst if self._left is None else self._left
         left = min(self.burst, left + (now_s - self._at_s) * self.per_s)
         self._at_s = now_s
         is_granted = left >= 1
         self._left = left - 1 if is_granted else left
         if not is_granted:
-            self.num_refused += 1
+            self.num_suppressed += 1
         return is_granted
 
-    def refused(self) -> int:
-        """Return how many were refused since this was last asked."""
-        told, self.num_refused = self.num_refused, 0
-        return told
+    def pop_num_suppressed(self) -> int:
+        """Return `num_suppressed` and reset it."""
+        num, self.num_suppressed = self.num_suppressed, 0
+        return num

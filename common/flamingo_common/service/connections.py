@@ -1,10 +1,10 @@
-"""Connections that are bounded: a client that stalls, floods or babbles costs little.
+"""HTTP connections with limits: timeouts, minimum rates and maximum numbers.
 
-aiohttp waits for ever for a request's head, for its body, and for a client that does
-not read its answer; a body that breaks off in a malformed chunk leaves its handler
-waiting; and each malformed request costs a traceback in the log. Here is what ends
-that. It leans on names that aiohttp calls its own: tests/fleet/test_connections.py
-fails should they change.
+aiohttp waits without limit for a request's head, for its body, and for a client that does
+not read its response; a malformed chunk leaves the handler waiting for the rest of the
+body; and each malformed request costs a traceback in the log. The classes here end such
+connections. They depend on private names of aiohttp: tests/fleet/test_connections.py
+fails if those change.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from flamingo_common.service.connection_limits import (
 
 SWEEP_S = 0.5
 SPARE_FILES = 256
-"""Descriptors that are left for what is no connection."""
-FULL = errors.Unavailable("too many connections", retry_after_s=1.0)
-LATE = errors.BodyTimeout("the head of the request did not come in time")
-MALFORMED = errors.BadRequest("this is no valid HTTP request, or its head is too large")
+"""File descriptors reserved for other purposes than connections."""
+TOO_MANY = errors.Unavailable("too many connections", retry_after_s=1.0)
+LATE_HEAD = errors.BodyTimeout("the request line and headers did not arrive in time")
+MALFORMED = errors.BadRequest("malformed HTTP request, or its headers are too large")
 
 
 class Connection(web.RequestHandler):
-    """One client's connection."""
+    """The connection of one client."""
 
     __slots__ = (
         "_body",
@@ -52,36 +52,36 @@ class Connection(web.RequestHandler):
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
         self._wire: asyncio.Transport | None = None
-        """The transport, also while it closes."""
+        """The transport, which aiohttp forgets while it closes."""
         self._is_counted = False
         self._body: StreamReader | None = None
-        """Of the last request whose head has come."""
+        """Body of the last request whose head is complete."""
         self._head_s: float | None = None
-        """When the head began that has not come whole yet."""
+        """When the current, incomplete head began."""
         self._num_bytes = 0
         self._num_written = 0
         self._body_rate = BodyRateMonitor()
         self._write_monitor = WriteMonitor()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Serve a client, unless there are too many."""
+        """Serve a client, or refuse it if there are too many connections."""
         assert isinstance(transport, asyncio.Transport)
         self._wire = transport
-        self._is_counted = self._server.counter.enter(self._peer)
+        self._is_counted = self._server.counter.add(self._peer)
         if self._is_counted:
             super().connection_made(transport)
         else:
-            transport.write(_raw(FULL))
+            transport.write(_raw_response(TOO_MANY))
             transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the client."""
+        """Stop counting the connection."""
         if self._is_counted:
-            self._server.counter.leave(self._peer)
+            self._server.counter.remove(self._peer)
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes: of a head, or of a body."""
+        """Parse data, which belongs to a head or to a body."""
         body, count = self._body, self._request_count
         is_in_body = body is not None and not body.is_eof()
         super().data_received(data)
@@ -94,19 +94,19 @@ class Connection(web.RequestHandler):
         message, self._body = self._messages[-1]
         self._body_rate, self._num_bytes = BodyRateMonitor(), 0
         if body is not None and is_in_body and not isinstance(message, RawRequestMessage):
-            # What follows the body is no request: the body itself is malformed.
+            # Not the next request: the body itself is malformed.
             self._messages.pop()
             self._end(body, web.RequestPayloadError("malformed chunk"))
 
     def resume_writing(self) -> None:
-        """Go on writing: the client has read."""
+        """Continue writing: the client has read."""
         super().resume_writing()
         self._write_monitor.drain()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; read no more of a body that is broken."""
+        """Send a response; stop reading a body that failed."""
         if request.content.exception() is not None and not request.content.is_eof():
             request.content.feed_eof()
             self.close()
@@ -117,52 +117,54 @@ class Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - aiohttp's words quote the request
+        message: str | None = None,  # noqa: ARG002 - aiohttp's message quotes the request
     ) -> web.StreamResponse:
-        """Return the answer to a request that no handler sees, or whose handler had a bug."""
+        """Return the response to a malformed request, or to one whose handler failed."""
         if isinstance(exc, ConnectionError):
-            raise exc  # the client left, which is no news
+            raise exc  # the client disconnected
         if status >= errors.InternalError.status:
             logs.get().error("request.failed", exc_info=exc)
-            error: errors.FlamingoError = errors.InternalError("the server failed")
+            error: errors.FlamingoError = errors.InternalError("internal server error")
         else:
             self._server.log_malformed(request.remote)
             error = MALFORMED
         if request.writer.output_size > 0:
-            raise ConnectionResetError("an answer is on its way already")
+            raise ConnectionResetError("the response has already started")
         response = http.error_response(error)
         response.headers[hdrs.SERVER] = http.SERVER
         response.force_close()
         return response
 
     def sweep(self, passed_s: float) -> None:
-        """End what has taken too long."""
+        """End the connection or its request if it has exceeded a limit."""
         assert self._wire is not None
         if self._current_request is not None:
             self._num_written = self._current_request.writer.output_size
         num_left = self._wire.get_write_buffer_size()
-        self._write_monitor.tick(passed_s, self._num_written, num_left, is_full=self.writing_paused)
+        self._write_monitor.observe(
+            passed_s, self._num_written, num_left, is_full=self.writing_paused
+        )
         if self._write_monitor.is_stalled(self._server.limits):
             self._wire.abort()
         elif self._current_request is not None:
             self._sweep_body(self._current_request.content, passed_s)
         elif self._is_head_late:
-            self._wire.write(_raw(LATE))
+            self._wire.write(_raw_response(LATE_HEAD))
             self.force_close()
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection is not lost yet."""
+        """Return whether the connection is still open."""
         return self._manager is not None
 
     @property
     def _is_head_late(self) -> bool:
-        patience_s = self._server.limits.header_timeout_s
-        return self._head_s is not None and self._loop.time() - self._head_s > patience_s
+        timeout_s = self._server.limits.header_timeout_s
+        return self._head_s is not None and self._loop.time() - self._head_s > timeout_s
 
     @property
     def _server(self) -> "Server":
-        # aiohttp forgets it when the connection is lost, and no sooner.
+        # aiohttp forgets it only when the connection is lost.
         assert isinstance(self._manager, Server)
         return self._manager
 
@@ -174,57 +176,57 @@ class Connection(web.RequestHandler):
     def _sweep_body(self, body: StreamReader, passed_s: float) -> None:
         if body is not self._body or body.is_eof():
             return
-        is_awaited = body._waiter is not None  # noqa: SLF001 - whether a handler waits for it
-        self._body_rate.tick(passed_s, self._num_bytes, is_awaited=is_awaited)
-        if (fault := self._body_rate.fault(self._server.limits)) is not None:
-            self._end(body, errors.BodyTimeout(fault))
+        is_awaited = body._waiter is not None  # noqa: SLF001 - set while a handler waits
+        self._body_rate.observe(passed_s, self._num_bytes, is_awaited=is_awaited)
+        if (violation := self._body_rate.violation(self._server.limits)) is not None:
+            self._end(body, errors.BodyTimeout(violation))
 
-    def _end(self, body: StreamReader, why: Exception) -> None:
-        """Let whoever reads the body get `why`, and hear nothing more from this client."""
-        body.set_exception(why)
+    def _end(self, body: StreamReader, error: Exception) -> None:
+        """Raise `error` in the handler that reads the body, and close the connection."""
+        body.set_exception(error)
         body.feed_eof()
         self.close()
 
 
 class Server(web.Server):
-    """All connections of a service."""
+    """All connections of a service, with limits."""
 
     def __init__(self, plain: web.Server, limits: ConnectionLimits) -> None:
-        """Serve what `plain` would serve, with limits."""
+        """Take over the configuration of `plain`, and enforce `limits`."""
         super().__init__(
             plain.request_handler,
             request_factory=plain.request_factory,
             handler_cancellation=plain.handler_cancellation,
-            loop=plain._loop,  # noqa: SLF001 - we are a server ourselves
+            loop=plain._loop,  # noqa: SLF001 - of our base class
             **plain._kwargs,  # noqa: SLF001
         )
         self.limits = limits
         self.counter = ConnectionCounter(limits)
-        self._told = TokenBucket(per_s=2, burst=10)
+        self._log_budget = TokenBucket(per_s=2, burst=10)
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
     def log_malformed(self, remote: str | None) -> None:
-        """Log a malformed request in a line, now and then."""
-        if self._told.take(self._loop.time()):
-            unsaid = self._told.refused()
-            logs.get().warning("request.malformed", remote=remote, unsaid=unsaid)
+        """Log a malformed request, at a limited rate."""
+        if self._log_budget.take(self._loop.time()):
+            suppressed = self._log_budget.pop_num_suppressed()
+            logs.get().warning("request.malformed", remote=remote, suppressed=suppressed)
 
     async def sweep(self) -> None:
-        """Look after the connections, for ever."""
+        """Enforce the limits periodically, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             for connection in self.connections:
-                # A process that was stopped, or a loop that was busy, is no client's fault:
-                # however long it took, half a second has passed.
+                # A suspended process or a busy event loop must not count against clients:
+                # however long it was, each pass counts as half a second.
                 if isinstance(connection, Connection) and connection.is_open:
                     connection.sweep(SWEEP_S)
 
 
 class Runner(web.AppRunner):
-    """Runs an application on connections that are bounded."""
+    """Runs an application with limits on its connections."""
 
     def __init__(self, app: web.Application, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(app, **options)
@@ -243,14 +245,14 @@ class Runner(web.AppRunner):
 
 
 def raise_file_limit() -> int:
-    """Let this process open all the files it may; return how many connections that allows."""
+    """Raise the limit of open files to its hard limit; return how many connections fit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return max(hard - SPARE_FILES, 1)
 
 
-def _raw(error: errors.FlamingoError) -> bytes:
-    """Return a whole answer, for where there is no request to answer."""
+def _raw_response(error: errors.FlamingoError) -> bytes:
+    """Return a complete response, for a connection without a parsed request."""
     body = json.dumps(errors.to_body(error))
     fields = {
         "Content-Type": "application/json",

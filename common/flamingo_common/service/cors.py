@@ -1,7 +1,7 @@
-"""Let pages of other origins call this server from a browser; off unless origins are named.
+"""CORS: lets web pages of other origins call this server; off unless origins are configured.
 
-No cookie and no stored password ever plays a part, so `*` is as safe as a server
-that anybody can reach: a page has to bring its own key.
+Credentials are never allowed, so `*` is as safe as a publicly reachable server: a page
+must send its own API key.
 """
 
 from collections.abc import Collection
@@ -14,42 +14,42 @@ from flamingo_common.service.http import Handler
 ANY = "*"
 METHODS = "GET, HEAD, POST, OPTIONS"
 MAX_AGE_S = 7200
-"""As long as Chromium remembers an answer at most."""
+"""Chromium's maximum."""
 EXPOSED = (
     "openai-processing-ms, openai-version, retry-after, retry-after-ms, x-request-id,"
     " x-should-retry"
 )
-"""What a page's script, and the client inside it, may read beside the body."""
+"""Response headers that scripts may read."""
 
 
 def add_to(app: web.Application, origins: Collection[str]) -> None:
-    """Answer preflights, and name the origin in every answer, where it is one of `origins`."""
+    """Answer preflight requests, and allow responses to be read by pages of `origins`."""
     if not origins:
         return
 
     @web.middleware
     async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-        is_asked = hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-        if request.method != hdrs.METH_OPTIONS or not is_asked:
+        is_preflight = hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+        if request.method != hdrs.METH_OPTIONS or not is_preflight:
             return await handler(request)
-        return web.Response(status=204, headers=_permission(request))
+        return web.Response(status=204, headers=_preflight_headers(request))
 
-    async def tell(request: web.Request, response: web.StreamResponse) -> None:
+    async def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.VARY] = hdrs.ORIGIN
         origin = request.headers.get(hdrs.ORIGIN)
         if origin and (ANY in origins or origin in origins):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
 
-    # Outermost: a browser's preflight brings no key, and what refuses a request says so to it.
+    # Outermost: a preflight has no API key, and pages must be able to read errors.
     app.middlewares.insert(0, preflight)
-    app.on_response_prepare.append(tell)
+    app.on_response_prepare.append(allow_origin)
 
 
-def _permission(request: web.Request) -> CIMultiDict[str]:
-    """Allow every header that is asked for: OpenAI's clients send a dozen `x-stainless-…`."""
+def _preflight_headers(request: web.Request) -> CIMultiDict[str]:
+    """Allow every requested header: OpenAI's clients send a dozen `x-stainless-…`."""
     headers = CIMultiDict({hdrs.ACCESS_CONTROL_ALLOW_METHODS: METHODS})
     headers[hdrs.ACCESS_CONTROL_MAX_AGE] = str(MAX_AGE_S)
-    if asked := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
-        headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
+    if requested := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
+        headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = requested
     return headers

@@ -1,4 +1,4 @@
-"""What a service says of itself: `/openapi.json`, a page that shows it, `/version`."""
+"""API documentation: `/openapi.json`, Swagger UI at `/docs/`, and `/version`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from flamingo_common.wire.routes import Route
 FOLDER = resources.files("flamingo_common") / "swagger"
 DISTRIBUTION = "flamingo-fleet"
 HEADERS: Mapping[str, str] = {
-    # Swagger UI draws with data: images. It makes HTML of text, after cleaning it, so trusted
-    # types cannot be asked of it.
+    # Swagger UI uses data: images, and makes HTML of sanitized text, so trusted types cannot
+    # be required.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self';"
         " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
@@ -29,21 +29,21 @@ DOCUMENT = web.AppKey("openapi_document", Asset)
 
 
 def add_to(app: web.Application, routes: Sequence[Route]) -> None:
-    """Serve the document of `routes`, and the page that shows it at `/docs/`."""
-    written = json.dumps(openapi.document(routes, version=version()))
+    """Serve the OpenAPI document of `routes`, and Swagger UI at `/docs/`."""
+    document = json.dumps(openapi.document(routes, version=version()))
     app[DOCUMENT] = static_files.make_asset(
-        written.encode(), "application/json", title="openapi.json"
+        document.encode(), "application/json", title="openapi.json"
     )
     app[ASSETS] = {asset.title: asset for asset in static_files.load_folder(FOLDER)}
     app.router.add_get("/openapi.json", _document)
-    app.router.add_get("/docs", _lead)
+    app.router.add_get("/docs", _redirect)
     app.router.add_get("/docs/", _index)
     app.router.add_get("/docs/{name}", _file)
     app.router.add_get("/version", _version)
 
 
 def version() -> str:
-    """Return the release that is installed."""
+    """Return the installed version."""
     return metadata.version(DISTRIBUTION)
 
 
@@ -51,7 +51,7 @@ async def _document(request: web.Request) -> web.Response:
     return static_files.respond(request, request.app[DOCUMENT])
 
 
-async def _lead(_: web.Request) -> web.Response:
+async def _redirect(_: web.Request) -> web.Response:
     return web.Response(status=302, headers={**HEADERS, "Location": "docs/"})
 
 

@@ -1,9 +1,9 @@
-"""`GET /metrics`: a registry as Prometheus text or as OpenMetrics, whichever the scraper asks for.
+"""`GET /metrics`: a registry in the Prometheus text or OpenMetrics format, by content negotiation.
 
-`?name[]=NAME`, which may be repeated, asks for some only, as Prometheus' own clients have it.
+`?name[]=NAME`, which may be repeated, selects metrics, as in Prometheus' client libraries.
 
-Names with a colon, by which other servers' dashboards know a figure, are told in
-Prometheus text only: OpenMetrics would have them rewritten to names nobody looks for.
+Aliases under other servers' metric names, which have a colon, are in the Prometheus text
+format only: OpenMetrics would replace the colon.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ def add_to(
     registry: prometheus_client.CollectorRegistry,
     aliases: Collector | None = None,
 ) -> None:
-    """Serve `registry` at `/metrics`, without a `_created` twin of each counter."""
+    """Serve `registry` at `/metrics`, without `_created` series."""
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         names = request.query.getall("name[]", [])
-        # An operator of a thousand fleets takes half a second: others are not to wait for that.
-        text = await asyncio.to_thread(encode, _some(registry, names) if names else registry)
+        # Half a second for an operator of a thousand fleets: do not block the event loop.
+        text = await asyncio.to_thread(encode, _select(registry, names) if names else registry)
         if aliases is not None and not names and not content_type.startswith(OPEN_METRICS):
             text += encode(aliases)
         return web.Response(body=text, headers={hdrs.CONTENT_TYPE: content_type})
@@ -36,6 +36,6 @@ def add_to(
     app.router.add_get("/metrics", metrics)
 
 
-def _some(registry: prometheus_client.CollectorRegistry, names: list[str]) -> Collector:
-    found: Collector = registry.restricted_registry(names)
-    return found
+def _select(registry: prometheus_client.CollectorRegistry, names: list[str]) -> Collector:
+    selected: Collector = registry.restricted_registry(names)
+    return selected

@@ -1,8 +1,8 @@
-"""HTTP manners that every service shares: request ids, error bodies, one access line.
+"""HTTP conventions of every service: request IDs, error bodies and access logs.
 
-An error raised anywhere below becomes OpenAI's error object here and nowhere
-else. What is not a `FlamingoError` is a bug: its traceback goes to the log, and
-the client reads `internal_error` without a word of ours in it.
+Errors become OpenAI's error objects here and nowhere else. An exception that is not a
+`FlamingoError` is logged with its traceback, and the client gets `internal_error` without
+any detail.
 """
 
 import contextlib
@@ -24,22 +24,25 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST_ID = web.RequestKey("request_id", str)
 STARTED_S = web.RequestKey("started_s", float)
 LOG_FIELDS = web.RequestKey("facts", dict[str, object])
-"""What a handler adds to the one access line of its request."""
-KEPT = (hdrs.ALLOW,)
-"""What aiohttp says in an error's headers, and we in no other place."""
+"""Fields that a handler adds to the access log line of its request."""
+KEPT_HEADERS = (hdrs.ALLOW,)
+"""Headers of aiohttp's errors that the error response keeps."""
 OPENAI_VERSION = "2020-10-01"
-"""The only one that OpenAI's API ever had."""
+"""The only version of OpenAI's API so far."""
+MALFORMED_BODY = "the request body does not match its Content-Encoding or Transfer-Encoding"
 SERVER = "flamingo"
-"""What we say we are; which software, and in which version, is nobody's business."""
+"""Value of the `Server` header, which does not disclose software and versions."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_REFUSALS = web.AppKey("refusals", TokenBucket)
-"""Refused requests that get an access line: a flood of them must not fill a disk."""
-_QUIET = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"})
-"""Polled paths: no access line, as for the page's files. Changes are logged as they happen."""
+_REJECTION_LOG_BUDGET = web.AppKey("rejection_log_budget", TokenBucket)
+"""Rate limit of access log lines for rejected requests, so that they cannot fill a disk."""
+_UNLOGGED_PATHS = frozenset(
+    {"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"}
+)
+"""Paths that are polled, and have no access log line; changes of state are logged instead."""
 
 
 def json_response(body: object, *, status: int = 200) -> web.Response:
-    """Return `body` (a pydantic answer or plain JSON) as a response."""
+    """Return `body` (a pydantic model or plain JSON) as a response."""
     text = body.model_dump_json() if hasattr(body, "model_dump_json") else None
     if text is not None:
         return web.Response(text=text, status=status, content_type="application/json")
@@ -47,19 +50,19 @@ def json_response(body: object, *, status: int = 200) -> web.Response:
 
 
 def error_response(error: errors.FlamingoError) -> web.Response:
-    """Return the response that tells `error`."""
+    """Return the response of `error`."""
     return web.json_response(
         errors.to_body(error), status=error.status, headers=errors.response_headers(error)
     )
 
 
 def create_app(*, max_body_bytes: int) -> web.Application:
-    """Return an application with the manners of this module, and no routes."""
+    """Return an application with the conventions of this module, and no routes."""
     app = web.Application(
         client_max_size=max_body_bytes, middlewares=[_log_and_trace, _convert_errors]
     )
-    app[_REFUSALS] = TokenBucket(per_s=100, burst=500)
-    app.on_response_prepare.append(_stamp)
+    app[_REJECTION_LOG_BUDGET] = TokenBucket(per_s=100, burst=500)
+    app.on_response_prepare.append(_add_headers)
     return app
 
 
@@ -68,7 +71,7 @@ async def _log_and_trace(request: web.Request, handler: Handler) -> web.StreamRe
     request[STARTED_S] = time.monotonic()
     request[REQUEST_ID] = _request_id(request)
     request[LOG_FIELDS] = {}
-    status = 499  # what nginx calls it: the client went away first
+    status = 499  # as in nginx: the client disconnected first
     with (
         _span(request) as span,
         structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID], **span.log_fields),
@@ -80,18 +83,18 @@ async def _log_and_trace(request: web.Request, handler: Handler) -> web.StreamRe
             status = redirect.status
             raise
         finally:
-            _describe(span, request, status)
+            _describe_span(span, request, status)
             _log_access(request, status)
     return response
 
 
 def _span(request: web.Request) -> contextlib.AbstractContextManager[traces.Span]:
-    if request.path in _QUIET:
+    if request.path in _UNLOGGED_PATHS:
         return contextlib.nullcontext(traces.NO_SPAN)
     return traces.server_span(f"{request.method} {_route(request)}", request.headers)
 
 
-def _describe(span: traces.Span, request: web.Request, status: int) -> None:
+def _describe_span(span: traces.Span, request: web.Request, status: int) -> None:
     if not span.is_recording:
         return
     span.set_attributes(
@@ -101,27 +104,27 @@ def _describe(span: traces.Span, request: web.Request, status: int) -> None:
             "http.response.status_code": status,
         }
     )
-    if "error" in request[LOG_FIELDS] or status >= 400:  # noqa: PLR2004 - where errors begin
+    if "error" in request[LOG_FIELDS] or status >= 400:  # noqa: PLR2004 - statuses of errors
         span.set_error(str(request[LOG_FIELDS].get("error", status)))
 
 
 def _route(request: web.Request) -> str:
-    """Return the pattern that the path matches: there are few, whatever clients ask for."""
+    """Return the route's pattern, which has few values whatever paths clients send."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else "other"
 
 
 def _request_id(request: web.Request) -> str:
-    given = request.headers.get(REQUEST_ID_HEADER, "")
-    return given if _REQUEST_ID.fullmatch(given) else f"req-{uuid.uuid4().hex}"
+    sent = request.headers.get(REQUEST_ID_HEADER, "")
+    return sent if _REQUEST_ID.fullmatch(sent) else f"req-{uuid.uuid4().hex}"
 
 
 def _log_access(request: web.Request, status: int) -> None:
-    if request.path in _QUIET or request.path.startswith(("/ui", "/docs")):
+    if request.path in _UNLOGGED_PATHS or request.path.startswith(("/ui", "/docs")):
         return
-    refusals = request.app[_REFUSALS]
-    is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    if is_refusal and not refusals.take(time.monotonic()):
+    budget = request.app[_REJECTION_LOG_BUDGET]
+    is_rejected = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    if is_rejected and not budget.take(time.monotonic()):
         return
     logs.get().info(
         "request.finished",
@@ -131,50 +134,54 @@ def _log_access(request: web.Request, status: int) -> None:
         status=status,
         duration_s=round(time.monotonic() - request[STARTED_S], 4),
         **request[LOG_FIELDS],
-        **({"unsaid": refusals.refused()} if refusals.num_refused else {}),
+        **({"suppressed": budget.pop_num_suppressed()} if budget.num_suppressed else {}),
     )
 
 
 @web.middleware
 async def _convert_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    kept = {}
+    kept_headers = {}
     try:
         return await handler(request)
-    except errors.FlamingoError as error:
-        told = error
+    except errors.FlamingoError as raised:
+        error = raised
     except web.HTTPException as exception:
-        if exception.status < 400:  # noqa: PLR2004 - a redirect is an answer
+        if exception.status < 400:  # noqa: PLR2004 - a redirect
             raise
-        told = _of_http(request, exception)
-        kept = {name: exception.headers[name] for name in KEPT if name in exception.headers}
+        error = _from_http_exception(request, exception)
+        kept_headers = {
+            name: exception.headers[name] for name in KEPT_HEADERS if name in exception.headers
+        }
     except web.RequestPayloadError:
-        told = errors.BadRequest("the body is not encoded as its headers say")
+        error = errors.BadRequest(MALFORMED_BODY)
     except ConnectionResetError:
-        raise  # the client went away; there is nobody to tell
-    except Exception:  # noqa: BLE001 - the one place that keeps a bug from a client
+        raise  # the client disconnected
+    except Exception:  # noqa: BLE001 - the only place that hides exceptions from clients
         logs.get().exception("request.failed")
-        told = errors.InternalError("the server failed; the request id names the log line")
-    request[LOG_FIELDS]["error"] = told.code
-    response = error_response(told)
-    response.headers.update(kept)
+        error = errors.InternalError("internal server error; the log has it under the request id")
+    request[LOG_FIELDS]["error"] = error.code
+    response = error_response(error)
+    response.headers.update(kept_headers)
     return response
 
 
-def _of_http(request: web.Request, exception: web.HTTPException) -> errors.FlamingoError:
+def _from_http_exception(
+    request: web.Request, exception: web.HTTPException
+) -> errors.FlamingoError:
     match exception:
         case web.HTTPNotFound():
-            return errors.NotFound(f"there is no {request.method} {request.path} here")
+            return errors.NotFound(f"{request.method} {request.path} does not exist")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(exception.allowed_methods))
-            return errors.MethodNotAllowed(f"{request.path} answers {allowed} only")
+            return errors.MethodNotAllowed(f"{request.path} supports {allowed} only")
         case web.HTTPRequestEntityTooLarge():
-            return errors.RequestTooLarge("the body is over this server's limit")
+            return errors.RequestTooLarge("the request body exceeds the server's size limit")
         case _:
             return errors.from_response(exception.status, exception.reason.encode())
 
 
-async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Name the request in every answer, as OpenAI's servers do, and not the software."""
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that OpenAI's servers send, and hide the server software."""
     response.headers[hdrs.SERVER] = SERVER
     response.headers.setdefault("openai-version", OPENAI_VERSION)
     if REQUEST_ID in request:

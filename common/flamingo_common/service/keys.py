@@ -1,8 +1,8 @@
-"""API keys: who may ask, for what and how much; and who holds the key that came.
+"""API keys, their permissions and limits, and the lookup of the key that a request presents.
 
-A key is `fk-` and 256 random bits. Servers know only its SHA-256: the bits cannot
-be guessed, so a slow hash would cost every request and protect nothing. What a key
-file looks like: docs/security.md.
+A key is `fk-` and 256 random bits. Servers store only its SHA-256: the bits cannot be
+guessed, so a slow hash would cost every request and protect nothing. The format of a key
+file is in docs/security.md.
 
 Pure: the file's text is an argument.
 """
@@ -17,39 +17,42 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "fk-"
 MAX_KEYS = 1000
-"""All are compared with each request: a tenth of a millisecond."""
+"""Each request is compared with all keys, which takes 0.1 ms."""
 Permission = Literal["infer", "observe"]
-"""`infer`: ask the model. `observe`: read load, fleet and metrics."""
+"""`infer`: use the model. `observe`: read load, state of the fleet and metrics."""
 
 
 class InvalidKeyFile(ValueError):
-    """A key file that cannot be used; `faults` has a sentence for each reason, and no key."""
+    """A key file is invalid; `errors` has a message for each error, without any key."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = faults
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
 
 
 class Key(BaseModel):
-    """One key. Two of the same name are one caller's: the old and the new, while he changes."""
+    """One key. A caller may have several keys of one name, to rotate them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
-    """Stands in logs and metrics, and says who shares what is cached."""
+    """Name of the caller, in logs and metrics; also the scope of cached states."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
-    """Of the key, in lower-case hexadecimal."""
+    """SHA-256 of the key, in lower-case hexadecimal."""
     weight: float = Field(default=1.0, gt=0, le=1000)
-    """Share of a busy fleet, beside the other names' weights."""
+    """Share of a busy fleet, relative to the weights of other callers."""
     max_concurrent: int | None = Field(default=None, ge=1)
-    """Requests held at once, by all keys of this name."""
+    """Maximum requests in flight, for all keys of this name together; default: unlimited."""
     requests_per_minute: float | None = Field(default=None, gt=0)
+    """Rate limit of requests; default: unlimited."""
     audio_seconds_per_minute: float | None = Field(default=None, gt=0)
+    """Rate limit of audio; default: unlimited."""
     may: frozenset[Permission] = frozenset({"infer"})
+    """Permissions of the key."""
 
     @property
     def terms(self) -> dict[str, Any]:
-        """All that keys of one name have in common."""
+        """All settings except the key itself, which are the same for all keys of one name."""
         return self.model_dump(exclude={"sha256"})
 
 
@@ -60,7 +63,7 @@ class _File(BaseModel):
 
 
 class Keyring:
-    """All the keys of a file."""
+    """All keys of a file."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self.keys = tuple(keys)
@@ -68,14 +71,14 @@ class Keyring:
 
     @property
     def names(self) -> Mapping[str, Key]:
-        """By name, the terms: those of any of its keys."""
+        """One key of each name."""
         return {key.name: key for key in self.keys}
 
     def find(self, presented: bytes) -> Key | None:
-        """Return the key that `presented` is; None when it is none of them.
+        """Return the key that equals `presented`; None if there is none.
 
-        All are looked at, each in constant time: how long it takes says neither which
-        key it was nor how much of one was right.
+        Compares all keys, each in constant time, so that the duration discloses neither
+        which key matched nor how much of a key was right.
         """
         digest = hashlib.sha256(presented).digest()
         found = None
@@ -86,47 +89,47 @@ class Keyring:
 
 
 def digest_of(key: str) -> str:
-    """Return what a key file says of `key`."""
+    """Return the SHA-256 of `key` as in a key file."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def parse(text: bytes) -> Keyring:
-    """Return the keys of a file, YAML or JSON.
+    """Return the keys of a YAML or JSON file.
 
     Raises:
-        InvalidKeyFile: with all that is wrong with it, and no word of what stands there.
+        InvalidKeyFile: lists all errors, without quoting the file.
     """
     try:
-        told = yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
-        # Its text quotes the file; a key may have been put there in the clear.
+        # Its message quotes the file, which may have a key in clear text.
         mark = error.problem_mark
-        raise InvalidKeyFile([f"line {mark.line + 1 if mark else '?'}: not valid YAML"]) from None
+        raise InvalidKeyFile([f"line {mark.line + 1 if mark else '?'}: invalid YAML"]) from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise InvalidKeyFile(["not valid YAML"]) from None
+        raise InvalidKeyFile(["invalid YAML"]) from None
     try:
-        file = _File.model_validate(told)
+        file = _File.model_validate(content)
     except ValidationError as error:
-        raise InvalidKeyFile([*_faults(error)]) from None
-    if faults := [*_conflicts(file.keys)]:
-        raise InvalidKeyFile(faults)
+        raise InvalidKeyFile([*_messages(error)]) from None
+    if conflicts := [*_conflicts(file.keys)]:
+        raise InvalidKeyFile(conflicts)
     return Keyring(file.keys)
 
 
-def _faults(error: ValidationError) -> Iterator[str]:
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault["loc"])
-        yield f"{''.join(steps).removeprefix('.') or 'file'}: {fault['msg']}"
+def _messages(error: ValidationError) -> Iterator[str]:
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"])
+        yield f"{''.join(steps).removeprefix('.') or 'file'}: {detail['msg']}"
 
 
 def _conflicts(keys: Sequence[Key]) -> Iterator[str]:
-    """Yield what no single entry can see."""
+    """Yield a message for each conflict between entries."""
     first_of: dict[str, int] = {}
-    seen: dict[str, int] = {}
+    first_with: dict[str, int] = {}
     for number, key in enumerate(keys):
         other = first_of.setdefault(key.name, number)
         if key.terms != keys[other].terms:
-            yield f"keys[{number}]: {key.name!r} has other terms than in keys[{other}]"
-        twin = seen.setdefault(key.sha256, number)
-        if twin != number:
-            yield f"keys[{number}]: the same key as keys[{twin}]"
+            yield f"keys[{number}]: {key.name!r} must have the same settings as in keys[{other}]"
+        same = first_with.setdefault(key.sha256, number)
+        if same != number:
+            yield f"keys[{number}]: duplicate of the key in keys[{same}]"

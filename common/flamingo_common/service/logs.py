@@ -1,7 +1,7 @@
-"""Logs: an event in the past tense and its facts, one line each.
+"""Structured logs: one line per event, whose name is in the past tense, with its fields.
 
-Readable on a terminal, JSON otherwise. Libraries that use `logging` come out
-in the same form.
+Human-readable on a terminal, JSON otherwise. Libraries that use `logging` are logged in
+the same format.
 """
 
 import logging
@@ -11,7 +11,7 @@ import structlog
 
 
 def configure(*, service: str, level: str) -> None:
-    """Send all logs of this process to stderr; every line says which `service`."""
+    """Send all logs of this process to standard error; every line has the `service`."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

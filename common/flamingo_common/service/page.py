@@ -1,7 +1,7 @@
-"""The web page at `/ui/`: a few static files, and the headers that keep them harmless.
+"""The web page at `/ui/`: static files and their security headers.
 
-The page asks `/ui/features.json` what else this server has, instead of trying and
-failing: a pod has no `/fleet`, and not every installation carries the clip.
+The page reads `/ui/features.json` for the features of this server: a pod has no `/fleet`, and
+not every installation includes the example clip.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ from flamingo_common.service import static_files
 from flamingo_common.service.static_files import Asset
 
 PACKAGE = resources.files("flamingo_common")
-"""Its folder `ui` holds the page, its folder `clips`, where there is one, the example."""
+"""Has the page in the directory `ui`, and the optional example in `clips`."""
 EXAMPLE = "example.mp3"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
     " media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Trusted types: the browser itself refuses innerHTML and its kin, so a model's words stay text."""
+"""Trusted types make the browser reject innerHTML and the like, so generated text stays text."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     **static_files.HEADERS,
@@ -30,10 +30,10 @@ ASSETS = web.AppKey("ui_assets", dict[str, Asset])
 
 
 def add_to(app: web.Application, *, package: Traversable = PACKAGE) -> None:
-    """Serve the page at `/ui/`, and lead `/` and `/ui` there."""
+    """Serve the page at `/ui/`, and redirect `/` and `/ui` to it."""
     app[ASSETS] = dict(_assets(package))
-    app.router.add_get("/", _lead)
-    app.router.add_get("/ui", _lead)
+    app.router.add_get("/", _redirect)
+    app.router.add_get("/ui", _redirect)
     app.router.add_get("/ui/", _index)
     app.router.add_get("/ui/features.json", _features)
     app.router.add_get("/ui/{name}", _file)
@@ -49,28 +49,28 @@ def _assets(package: Traversable) -> Iterator[tuple[str, Asset]]:
         yield EXAMPLE, min(clips, key=lambda clip: clip.title)
 
 
-async def _lead(_: web.Request) -> web.Response:
-    # Relative, so that the page also works below a proxy's path prefix.
+async def _redirect(_: web.Request) -> web.Response:
+    # Relative, so that the page also works under a proxy's path prefix.
     return web.Response(status=302, headers={**HEADERS, "Location": "ui/"})
 
 
 async def _index(request: web.Request) -> web.Response:
-    return _answer(request, "index.html")
+    return _respond(request, "index.html")
 
 
 async def _file(request: web.Request) -> web.Response:
-    return _answer(request, request.match_info["name"])
+    return _respond(request, request.match_info["name"])
 
 
-def _answer(request: web.Request, name: str) -> web.Response:
+def _respond(request: web.Request, name: str) -> web.Response:
     return static_files.respond(request, request.app[ASSETS].get(name), HEADERS)
 
 
 async def _features(request: web.Request) -> web.Response:
     example = request.app[ASSETS].get(EXAMPLE)
-    facts = {
-        # Looked up now, not when the page was added: routes may be added after it.
+    features = {
+        # Looked up per request, since routes may be added after the page.
         "fleet": any(known.canonical == "/fleet" for known in request.app.router.resources()),
         "example": example.title if example else None,
     }
-    return web.json_response(facts, headers={**HEADERS, "Cache-Control": "no-store"})
+    return web.json_response(features, headers={**HEADERS, "Cache-Control": "no-store"})

@@ -1,7 +1,7 @@
-"""A file that may change while we run: read anew when it does.
+"""A file that is reloaded when it changes.
 
-Kubernetes changes a mounted Secret by swapping a symbolic link, so the file behind
-the name is another one: its inode tells. A new file that is broken changes nothing.
+Kubernetes updates a mounted Secret by replacing a symbolic link, which changes the inode
+behind the path. If the new content is invalid, the old value stays in effect.
 """
 
 import asyncio
@@ -13,48 +13,48 @@ from flamingo_common.service import logs
 
 T = TypeVar("T")
 POLL_S = 1.0
-Trace = tuple[int, ...] | None
+Fingerprint = tuple[int, ...] | None
 
 
 class ReloadingFile(Generic[T]):
-    """What a file says, now."""
+    """The parsed content of a file, in `value`."""
 
     def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
-        """Read it.
+        """Read the file.
 
         Raises:
-            OSError: it cannot be read.
-            ValueError: `parse` cannot use it.
+            OSError: the file cannot be read.
+            ValueError: from `parse`, the content is invalid.
         """
         self._path, self._parse = path, parse
-        self._trace = _trace(path)
+        self._fingerprint = _fingerprint(path)
         self.value = parse(path.read_bytes())
 
     async def watch(self, *, poll_s: float = POLL_S) -> None:
-        """Look again and again, for ever."""
+        """Check for changes periodically, until cancelled."""
         while True:
             await asyncio.sleep(poll_s)
             self.refresh()
 
     def refresh(self) -> None:
-        """Read the file if it is another one than before; a broken one is told once."""
-        trace = _trace(self._path)
-        if trace == self._trace:
+        """Reload the file if it has changed; invalid content is logged once."""
+        fingerprint = _fingerprint(self._path)
+        if fingerprint == self._fingerprint:
             return
-        self._trace = trace
+        self._fingerprint = fingerprint
         try:
             self.value = self._parse(self._path.read_bytes())
         except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            logs.get().error("file.not_reloaded", path=str(self._path), reason=why)
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            logs.get().error("file.reload_failed", path=str(self._path), reason=reason)
         else:
             logs.get().info("file.reloaded", path=str(self._path))
 
 
-def _trace(path: Path) -> Trace:
-    """Return what is another when the file is."""
+def _fingerprint(path: Path) -> Fingerprint:
+    """Return a fingerprint that changes with the file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,7 +1,7 @@
-"""A service's life: listen, serve until told to stop, drain, leave.
+"""Lifecycle of a service: listen, serve until a stop is requested, drain, exit.
 
-Told to stop means SIGTERM, SIGINT, or (with `stop_with_parent`) the end of
-standard input.
+A stop is requested by SIGTERM, SIGINT, or (with `stop_with_parent`) the end of standard
+input.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ from flamingo_common.service.settings import ServiceSettings
 KEEPALIVE_S = 75.0
 """nginx's default; aiohttp's own is 3,630 s."""
 LINGERING_S = 2.0
-"""How long a refused upload is still read, so that its client sees the refusal."""
+"""Seconds for which a rejected upload is still read, so that the client gets the response."""
 BACKLOG = 1024
 
-OPEN = "everybody who can reach this address may use it; --key-file asks for API keys"
+NO_AUTHENTICATION = "no authentication: any client can use this server; set --key-file"
 
 Drain = Callable[[], Awaitable[None]]
 
 
 class PortInUse(Exception):
-    """Somebody else listens there."""
+    """The address is in use or not available."""
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket on `host`:`port`.
 
     Raises:
-        PortInUse: the address is taken, not ours, or does not exist; says which.
+        PortInUse: the address is in use or not available; the message says which.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -49,28 +49,31 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        why = "is in use by another program" if error.errno == errno.EADDRINUSE else error.strerror
-        raise PortInUse(f"{host}:{port} {why}; choose another with --port") from None
+        is_taken = error.errno == errno.EADDRINUSE
+        reason = "in use by another process" if is_taken else error.strerror
+        raise PortInUse(
+            f"cannot listen on {host}:{port}: {reason}; choose another port with --port"
+        ) from None
     return listener
 
 
 def run(app: web.Application, settings: ServiceSettings, *, drain: Drain) -> int:
-    """Serve `app` until told to stop; return the process's exit status.
+    """Serve `app` until a stop is requested; return the process's exit status.
 
-    `drain` is awaited, at most `grace_period_s`, between the order to stop and the
-    closing of the listener: it takes the service out of rotation and returns
-    when the last held request is answered. A second signal ends it at once. Where
-    it is ended, it is cancelled: what it held then is cut.
+    `drain` is awaited, for at most `grace_period_s`, between the stop request and the
+    closing of the listener: it takes the service out of rotation and returns when the
+    last request in flight is answered. At the end of the grace period, or at a second
+    signal, it is cancelled and the remaining requests are aborted.
     """
     try:
-        listener = _listener(settings)
-    except PortInUse as busy:
-        print(busy, file=sys.stderr)  # noqa: T201 - said to a person, and clearly
+        listener = _open_listener(settings)
+    except PortInUse as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for a person, who sees no log
         return ExitStatus.PORT_IN_USE
     return asyncio.run(_serve(app, listener, settings, drain))
 
 
-def _listener(settings: ServiceSettings) -> socket.socket:
+def _open_listener(settings: ServiceSettings) -> socket.socket:
     if settings.fd is not None:
         return socket.socket(fileno=settings.fd)
     return listen(settings.host, settings.port)
@@ -79,35 +82,35 @@ def _listener(settings: ServiceSettings) -> socket.socket:
 async def _serve(
     app: web.Application, listener: socket.socket, settings: ServiceSettings, drain: Drain
 ) -> ExitStatus:
-    # On a disconnect the handler is cancelled, so that the work behind it stops.
+    # Cancel the handler when the client disconnects, so that its work stops.
     runner = connections.Runner(
         app,
-        _limits(settings),
+        _connection_limits(settings),
         handler_cancellation=True,
         keepalive_timeout=KEEPALIVE_S,
         access_log=None,
         shutdown_timeout=1.0,
         lingering_time=LINGERING_S,
     )
-    stop, hurry = _stop_events()
+    stop, force_stop = _stop_events()
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
         host, port = listener.getsockname()[:2]
         logs.get().info("service.listening", host=host, port=port)
         if settings.key_file is None and not _is_loopback(host):
-            logs.get().warning("service.open", host=host, told=OPEN)
-        async with _parent_watch(stop, watched=settings.stop_with_parent):
+            logs.get().warning("service.unauthenticated", host=host, message=NO_AUTHENTICATION)
+        async with _watch_parent(stop, is_enabled=settings.stop_with_parent):
             await stop.wait()
         logs.get().info("service.draining", grace_period_s=settings.grace_period_s)
-        is_done = await _drained(drain, hurry, settings.grace_period_s)
+        is_complete = await _drain(drain, force_stop, settings.grace_period_s)
     finally:
         await runner.cleanup()
     logs.get().info("service.stopped")
-    return ExitStatus.OK if is_done else ExitStatus.INCOMPLETE_SHUTDOWN
+    return ExitStatus.OK if is_complete else ExitStatus.INCOMPLETE_SHUTDOWN
 
 
-def _limits(settings: ServiceSettings) -> ConnectionLimits:
+def _connection_limits(settings: ServiceSettings) -> ConnectionLimits:
     return ConnectionLimits(
         header_timeout_s=settings.header_timeout_s,
         body_idle_timeout_s=settings.body_idle_timeout_s,
@@ -122,50 +125,49 @@ def _is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
-async def _drained(drain: Drain, hurry: asyncio.Event, grace_period_s: float) -> bool:
-    """Return whether `drain` came to its end within grace, and before a second signal."""
+async def _drain(drain: Drain, force_stop: asyncio.Event, grace_period_s: float) -> bool:
+    """Return whether `drain` ended within the grace period and before a second signal."""
     draining = asyncio.ensure_future(drain())
-    hurried = asyncio.ensure_future(hurry.wait())
+    forced = asyncio.ensure_future(force_stop.wait())
     await asyncio.wait(
-        {draining, hurried}, timeout=grace_period_s, return_when=asyncio.FIRST_COMPLETED
+        {draining, forced}, timeout=grace_period_s, return_when=asyncio.FIRST_COMPLETED
     )
-    hurried.cancel()
+    forced.cancel()
     if draining.done():
         draining.result()
         return True
-    logs.get().warning(
-        "service.cut", reason="a second signal" if hurry.is_set() else "grace is over"
-    )
+    reason = "second signal" if force_stop.is_set() else "grace period expired"
+    logs.get().warning("service.shutdown_incomplete", reason=reason)
     draining.cancel()
     await asyncio.gather(draining, return_exceptions=True)
     return False
 
 
 def _stop_events() -> tuple[asyncio.Event, asyncio.Event]:
-    """Return what the first signal sets, and what the second."""
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    told: list[int] = []
+    """Return the events that the first and the second signal set."""
+    stop, force_stop = asyncio.Event(), asyncio.Event()
+    received: list[int] = []
 
-    def obey(number: int) -> None:
-        (hurry if told else stop).set()
-        told.append(number)
+    def handle(number: int) -> None:
+        (force_stop if received else stop).set()
+        received.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, obey, number)
-    return stop, hurry
+        asyncio.get_running_loop().add_signal_handler(number, handle, number)
+    return stop, force_stop
 
 
 @contextlib.asynccontextmanager
-async def _parent_watch(stop: asyncio.Event, *, watched: bool) -> AsyncIterator[None]:
-    """Set `stop` when standard input ends."""
-    if not watched:
+async def _watch_parent(stop: asyncio.Event, *, is_enabled: bool) -> AsyncIterator[None]:
+    """Set `stop` when standard input ends, if `is_enabled`."""
+    if not is_enabled:
         yield
         return
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
-    watch = asyncio.create_task(_until_eof(reader, stop))
+    watch = asyncio.create_task(_stop_at_eof(reader, stop))
     try:
         yield
     finally:
@@ -173,6 +175,6 @@ async def _parent_watch(stop: asyncio.Event, *, watched: bool) -> AsyncIterator[
         transport.close()
 
 
-async def _until_eof(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+async def _stop_at_eof(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
     await reader.read()
     stop.set()

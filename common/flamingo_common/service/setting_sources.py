@@ -1,6 +1,6 @@
-"""Where each setting's value comes from: flag > environment > file > default.
+"""Sources of settings, in order of precedence: flag, environment variable, file, default.
 
-Only what was given counts: a flag at its default leaves a variable as it is.
+Only values that are set explicitly count: the default of a flag does not override a variable.
 """
 
 import argparse
@@ -15,27 +15,28 @@ import yaml
 from pydantic_settings import BaseSettings, CliSettingsSource, EnvSettingsSource, SettingsError
 
 FILE_FIELD = "config"
-"""The one setting that a file cannot have: which file it is."""
+"""The setting that a settings file cannot have: the path of that file."""
 
 
 @dataclass(slots=True)
 class GivenSettings:
-    """What was given, by whom, and what was wrong with it."""
+    """Explicitly set values, the source of each, and errors."""
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    """A flag, a variable, or a file and line; what has none is the default."""
-    faults: list[str] = field(default_factory=list)
+    """Flag, environment variable, or file and line of each value; defaults have none."""
+    errors: list[str] = field(default_factory=list)
+    """One message per error."""
 
     def add(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
-        """Put a layer under what is there."""
+        """Add values of lower precedence than the present ones."""
         for name, value in values.items():
             if name not in self.values:
                 self.values[name], self.origins[name] = value, origins[name]
 
 
-class _Variables(EnvSettingsSource):
-    """The environment that we were given, not the process's."""
+class _EnvironSource(EnvSettingsSource):
+    """Environment variables from a mapping instead of `os.environ`."""
 
     def __init__(self, kind: type[BaseSettings], environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -48,44 +49,44 @@ class _Variables(EnvSettingsSource):
 def read(
     kind: type[BaseSettings], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
 ) -> GivenSettings:
-    """Return all that was given; a fault does not keep others from being found."""
+    """Return all values that are set; collects every error instead of raising the first."""
     given = GivenSettings()
-    flags = _flags(kind, argv, prog, given.faults)
+    flags = _flags(kind, argv, prog, given.errors)
     given.add(flags, {name: flag_name(name) for name in flags})
-    variables = _Variables(kind, environ)()
+    variables = _EnvironSource(kind, environ)()
     given.add(variables, {name: variable_name(kind, name) for name in variables})
-    given.faults += _unknown_variables(kind, environ)
+    given.errors += _unknown_variables(kind, environ)
     if path := given.values.get(FILE_FIELD):
         _add_file(kind, Path(path), given)
     return given
 
 
 def flag_name(name: str) -> str:
-    """Return a setting's flag."""
+    """Return the flag of a setting."""
     return "--" + name.replace("_", "-")
 
 
 def variable_name(kind: type[BaseSettings], name: str) -> str:
-    """Return a setting's environment variable."""
+    """Return the environment variable of a setting."""
     return str(kind.model_config["env_prefix"]) + name.upper()
 
 
 def _flags(
-    kind: type[BaseSettings], argv: Sequence[str], prog: str, faults: list[str]
+    kind: type[BaseSettings], argv: Sequence[str], prog: str, errors: list[str]
 ) -> dict[str, Any]:
     try:
-        return _parsed(kind, argv, prog)
+        return _parse_flags(kind, argv, prog)
     except SettingsError as error:
-        told = str(error).removeprefix("error parsing CLI: ")
-        wrong = next((word for word in told.split() if word.startswith("--")), "")
+        message = str(error).removeprefix("error parsing CLI: ")
+        unknown = next((word for word in message.split() if word.startswith("--")), "")
         known = [flag_name(name) for name in kind.model_fields]
-        faults.append(told + _suggestion(wrong.partition("=")[0], known))
-    with contextlib.suppress(SettingsError):  # it has been told
-        return _parsed(kind, argv, prog, is_lenient=True)
+        errors.append(message + _suggestion(unknown.partition("=")[0], known))
+    with contextlib.suppress(SettingsError):  # already in `errors`
+        return _parse_flags(kind, argv, prog, is_lenient=True)
     return {}
 
 
-def _parsed(
+def _parse_flags(
     kind: type[BaseSettings], argv: Sequence[str], prog: str, *, is_lenient: bool = False
 ) -> dict[str, Any]:
     source: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
@@ -99,46 +100,46 @@ def _parsed(
 
 
 def _unknown_variables(kind: type[BaseSettings], environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each variable with our prefix that is no setting: a typo."""
+    """Yield an error for each variable with the service's prefix that is not a setting."""
     prefix = str(kind.model_config["env_prefix"])
     known = {variable_name(kind, name) for name in kind.model_fields}
     for name in sorted(name for name in environ if name.startswith(prefix) and name not in known):
         if environ[name].startswith("tcp://") or name.endswith(("_SERVICE_HOST", "_SERVICE_PORT")):
-            yield f"{name}: a Kubernetes service link; set enableServiceLinks: false in the pod"
+            yield f"{name}: Kubernetes service link; set enableServiceLinks: false in the pod"
         else:
-            yield f"{name}: no such setting" + _suggestion(name, known)
+            yield f"{name}: unknown setting" + _suggestion(name, known)
 
 
 def _add_file(kind: type[BaseSettings], path: Path, given: GivenSettings) -> None:
     known = set(kind.model_fields) - {FILE_FIELD}
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for name, value, line in _entries(path, given.faults):
+    for name, value, line in _entries(path, given.errors):
         where = f"{path}:{line}"
         if name in values:
-            given.faults.append(f"{where}: {name} is there twice; first at {origins[name]}")
+            given.errors.append(f"{where}: duplicate setting {name}; first set at {origins[name]}")
         elif name in known:
             values[name], origins[name] = value, where
         else:
-            told = f"{where}: {name}: no such setting"
-            given.faults.append(told + _suggestion(name.replace("-", "_"), known))
+            message = f"{where}: {name}: unknown setting"
+            given.errors.append(message + _suggestion(name.replace("-", "_"), known))
     given.add(values, origins)
 
 
-def _entries(path: Path, faults: list[str]) -> Iterator[tuple[str, Any, int]]:
-    """Yield each name of a YAML file with its value and its line."""
+def _entries(path: Path, errors: list[str]) -> Iterator[tuple[str, Any, int]]:
+    """Yield name, value and line of each setting in a YAML file."""
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
         if node is not None and not isinstance(node, yaml.MappingNode):
-            faults.append(f"{path}:{node.start_mark.line + 1}: give settings as `name: value`")
+            errors.append(f"{path}:{node.start_mark.line + 1}: write settings as `name: value`")
             return
         for name, value in node.value if node is not None else ():
             yield str(name.value), loader.construct_object(value, deep=True), _line(name)
     except OSError as error:
-        faults.append(f"{path}: {error.strerror}")
+        errors.append(f"{path}: {error.strerror}")
     except (yaml.YAMLError, UnicodeError) as error:
-        faults.append(f"{path}: " + " ".join(str(error).split()))
+        errors.append(f"{path}: " + " ".join(str(error).split()))
 
 
 def _line(node: yaml.Node) -> int:

@@ -1,6 +1,6 @@
-"""A page's few files: read once, answered from a table of names.
+"""Static files of a web page: read once, and served from memory by name.
 
-So no path that a client sends ever reaches the file system.
+No path that a client sends reaches the file system.
 """
 
 import hashlib
@@ -24,25 +24,25 @@ HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Kept, and asked about each time: modules of two releases never mix.
+    # Revalidated each time, so that modules of two releases never mix.
     "Cache-Control": "no-cache",
 }
-"""What keeps a page harmless, but for its content security policy."""
+"""Security headers of a page, except its content security policy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file."""
+    """One static file."""
 
     body: bytes
     content_type: str
     etag: str
     title: str
-    """The file's own name; it may be served under another."""
+    """Name of the file; it may be served under another name."""
 
 
 def load_folder(folder: Traversable) -> Iterator[Asset]:
-    """Yield the files of `folder` whose type a page has, if there is such a folder."""
+    """Yield the files of `folder` with a type in `CONTENT_TYPES`; none if it does not exist."""
     if folder.is_dir():
         for file in folder.iterdir():
             ending = file.name.rpartition(".")[2]
@@ -51,17 +51,17 @@ def load_folder(folder: Traversable) -> Iterator[Asset]:
 
 
 def make_asset(body: bytes, content_type: str, *, title: str) -> Asset:
-    """Return an asset that is made, not read."""
+    """Return an asset with `body`, which is not from a file."""
     return Asset(body, content_type, hashlib.sha256(body).hexdigest()[:32], title)
 
 
 def respond(
     request: web.Request, asset: Asset | None, headers: Mapping[str, str] = HEADERS
 ) -> web.Response:
-    """Return the asset, or 304 to who has it.
+    """Return the asset, or 304 if the client has it.
 
     Raises:
-        HTTPNotFound: there is none.
+        HTTPNotFound: `asset` is None.
     """
     if asset is None:
         raise web.HTTPNotFound

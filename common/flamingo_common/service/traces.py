@@ -1,9 +1,9 @@
-"""Traces: W3C Trace Context in and out, spans to an OpenTelemetry collector.
+"""Distributed tracing: W3C Trace Context propagation, and spans for an OpenTelemetry collector.
 
-Spans are made only where the extra `otel` is installed and the environment names a
-collector, by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`,
-`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER` …). Otherwise nothing of it is imported, and
-a trace that a client began passes through: logs name it, and it goes on unchanged.
+Spans are recorded only if the extra `otel` is installed and OpenTelemetry's environment
+variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER` …)
+configure a collector. Otherwise OpenTelemetry is not imported, and the trace context of a
+request is logged and propagated unchanged.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ Attribute = str | int | float | bool | list[str]
 
 @dataclass(slots=True)
 class Span:
-    """One request's span, or, where spans are not made, only what its trace is called."""
+    """The span of one request; without a tracer only the IDs of its trace."""
 
     trace_id: str = ""
     span_id: str = ""
@@ -39,38 +39,38 @@ class Span:
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """What a log line says of it."""
+        """Fields that identify the span in log lines."""
         return {"trace_id": self.trace_id, "span_id": self.span_id} if self.trace_id else {}
 
     @property
     def exemplar(self) -> dict[str, str] | None:
-        """What a histogram's bucket points to; None for a trace that nobody keeps."""
+        """Exemplar for a histogram; None if the trace is not sampled."""
         return {"trace_id": self.trace_id} if self.is_sampled else None
 
     @property
     def is_recording(self) -> bool:
-        """Whether it is worth describing."""
+        """Whether the span is recorded, so that attributes are useful."""
         return self._otel is not None and bool(self._otel.is_recording())
 
     def describe(self, name: str, attributes: Mapping[str, Attribute]) -> None:
-        """Name it, now that it is known what was asked; attributes never hold what was said."""
+        """Set name and attributes; they must not contain any user content."""
         if self.is_recording:
             self._otel.update_name(name)
             self.set_attributes(attributes)
 
     def set_attributes(self, attributes: Mapping[str, Attribute]) -> None:
-        """Say more of it."""
+        """Add attributes."""
         if self.is_recording:
             self._otel.set_attributes(attributes)
 
     def set_error(self, code: str) -> None:
-        """Note that it ended in an error."""
+        """Set the status to an error with `code`."""
         if self.is_recording:
             self._otel.set_attribute("error.type", code)
             self._otel.set_status(_error_status(code))
 
     def add_child(self, name: str, start_s: float | None, end_s: float | None) -> None:
-        """Add a span between two moments of the monotonic clock, if both were."""
+        """Add a child span between two times of the monotonic clock, if both are set."""
         if not self.is_recording or start_s is None or end_s is None:
             return
         start_ns, end_ns = (self._wall_ns + int(at_s * 1e9) for at_s in (start_s, end_s))
@@ -79,7 +79,7 @@ class Span:
         )
 
     def inject(self, headers: MutableMapping[str, str]) -> None:
-        """Make what is sent with `headers` a part of this span; without one they stay."""
+        """Propagate this span in `headers`; without a recorded span they stay unchanged."""
         if self._otel is not None:
             flags = "01" if self.is_sampled else "00"
             headers[TRACEPARENT] = f"00-{self.trace_id}-{self.span_id}-{flags}"
@@ -88,17 +88,17 @@ class Span:
 NO_SPAN = Span()
 _current: ContextVar[Span] = ContextVar("span", default=NO_SPAN)
 _tracers: list[Any] = []
-"""The one tracer of this process, if spans are made."""
+"""The tracer of this process, if spans are recorded."""
 
 
 def configure(*, service: str) -> bool:
-    """Send spans to the collector that the environment names; return whether there is one."""
-    is_wanted = any(os.environ.get(name) for name in ENDPOINTS)
+    """Send spans to the collector in the environment; return whether one is configured."""
+    is_configured = any(os.environ.get(name) for name in ENDPOINTS)
     is_off = (
         os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
         or os.environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none"
     )
-    if not is_wanted or is_off:
+    if not is_configured or is_off:
         return False
     if not _is_installed():
         logs.get().warning("traces.not_installed", hint="pip install 'flamingo-fleet[otel]'")
@@ -111,8 +111,8 @@ def configure(*, service: str) -> bool:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     os.environ.setdefault("OTEL_SERVICE_NAME", f"flamingo-{service}")
-    # The last spans are sent when the process ends: one that drains waits no longer for a
-    # collector that is gone.
+    # The last spans are sent when the process exits, which must not wait for an unreachable
+    # collector.
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
     provider = TracerProvider(resource=Resource.create())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -123,38 +123,38 @@ def configure(*, service: str) -> bool:
 def _is_installed() -> bool:
     try:
         return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
-    except ModuleNotFoundError:  # not even the package that they are in
+    except ModuleNotFoundError:  # the parent package is missing
         return False
 
 
 def current_span() -> Span:
-    """Return the span of the request at hand."""
+    """Return the span of the current request."""
     return _current.get()
 
 
 @contextmanager
 def server_span(name: str, headers: Mapping[str, str]) -> Iterator[Span]:
-    """Make one request's span while the block lasts, within the trace that `headers` name."""
+    """Start the span of a request, in the trace of `headers`, and end it with the block."""
     parent = _PARENT.fullmatch(headers.get(TRACEPARENT, ""))
     if parent and (_ZEROS.fullmatch(parent[1]) or _ZEROS.fullmatch(parent[2])):
         parent = None
-    span = _begun(name, parent, headers.get("tracestate")) if _tracers else _passing(parent)
+    span = _start(name, parent, headers.get("tracestate")) if _tracers else _unrecorded(parent)
     token = _current.set(span)
     try:
         yield span
     finally:
         _current.reset(token)
-        if span._otel is not None:  # noqa: SLF001 - our own
+        if span._otel is not None:  # noqa: SLF001 - of this module
             span._otel.end()  # noqa: SLF001
 
 
-def _passing(parent: re.Match[str] | None) -> Span:
+def _unrecorded(parent: re.Match[str] | None) -> Span:
     if parent is None:
         return NO_SPAN
     return Span(parent[1], parent[2], is_sampled=bool(int(parent[3], 16) & 1))
 
 
-def _begun(name: str, parent: re.Match[str] | None, state: str | None) -> Span:
+def _start(name: str, parent: re.Match[str] | None, state: str | None) -> Span:
     from opentelemetry import trace  # noqa: PLC0415 - an extra
 
     context = None
