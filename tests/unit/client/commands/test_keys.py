@@ -1,0 +1,20 @@
+"""`flamingo keys`."""
+
+from typer.testing import CliRunner
+
+from flamingo import cli
+from flamingo_common.service import keys
+
+
+def test_a_new_key_matches_its_entry():
+    made = CliRunner().invoke(cli.app, ["keys", "new", "007"])
+    assert made.exit_code == 0
+    key = made.stderr.splitlines()[-1]
+    assert key not in made.stdout
+    assert len(key) >= len(keys.PREFIX) + 43  # 256 bits
+    ring = keys.parse(b"keys:\n" + made.stdout.encode())
+    assert ring.find(key.encode()).name == "007"
+
+
+def test_a_name_that_is_invalid_in_a_key_file_is_rejected():
+    assert CliRunner().invoke(cli.app, ["keys", "new", "a b"]).exit_code == 2
