@@ -1,7 +1,7 @@
 """A browser, a pod that serves the page, and a song.
 
-Who has no Chromium or no Playwright gets the reason printed and the tests
-skipped; `FLAMINGO_REQUIRE_ALL=1` turns that into a failure.
+Without Chromium or Playwright the tests are skipped with the reason;
+`FLAMINGO_REQUIRE_ALL=1` makes that a failure.
 """
 
 import asyncio
@@ -50,8 +50,8 @@ def _missing() -> str | None:
     return None
 
 
-# Of the module, not the session: while it lasts, this thread counts as inside an
-# event loop, and no other test could start one.
+# Scoped to the module, not the session: while it lasts, Playwright has an event loop running in
+# this thread, and no other test could start one.
 @pytest.fixture(scope="module")
 def browser():
     missing = _missing()
@@ -69,32 +69,32 @@ def browser():
 
 @dataclass
 class Site:
-    """A served page, and what the browser complained of while it was open."""
+    """An open page, and the errors and warnings of the browser's console."""
 
     page: "sync_api.Page"
     pod: pods.FakePod
-    complaints: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
 
     def has(self, selector: str, text: str) -> None:
-        """Wait until the element says `text`."""
+        """Wait until the element contains `text`."""
         sync_api.expect(self.page.locator(selector)).to_contain_text(text)
 
     def shows(self, selector: str, *, visible: bool = True) -> None:
         sync_api.expect(self.page.locator(selector)).to_be_visible(visible=visible)
 
     def until(self, condition) -> None:
-        """Wait until `condition()` is true, while the browser goes on."""
+        """Wait until `condition()` is true, while the browser keeps running."""
         for _ in range(TIMEOUT_MS // 20):
             if condition():
                 return
             self.page.wait_for_timeout(20)
-        pytest.fail("it did not happen in time")
+        pytest.fail("the condition did not become true in time")
 
     def choose(self, song: str) -> None:
         self.page.set_input_files("#file", song)
 
     def drop(self, song: str) -> None:
-        """Drop the file on the page, as a hand does."""
+        """Drop the file on the page."""
         self.page.evaluate(DROP, list(pathlib.Path(song).read_bytes()))
 
     def ask(self, question: str) -> None:
@@ -108,9 +108,9 @@ class Site:
 
 
 DROP = """(content) => {
-  const carried = new DataTransfer();
-  carried.items.add(new File([new Uint8Array(content)], "song.wav", {type: "audio/wav"}));
-  const drop = new DragEvent("drop", {dataTransfer: carried, bubbles: true, cancelable: true});
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(content)], "song.wav", {type: "audio/wav"}));
+  const drop = new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true});
   document.querySelector("main").dispatchEvent(drop);
 }"""
 
@@ -125,26 +125,26 @@ def package(tmp_path):
 
 @pytest.fixture
 def visit(browser, package):
-    """Open the page of a pod; `routes` are what else its server answers, `add` adds more."""
+    """Open the page of a pod; `routes` and `add` add further routes to its server."""
     with contextlib.ExitStack() as stack:
 
         def open_page(pod: pods.FakePod, *, routes=(), add=None, **context) -> Site:
             address = stack.enter_context(served(pod, routes, package, add))
-            shown = browser.new_context(**context)
-            stack.callback(shown.close)
-            shown.set_default_timeout(TIMEOUT_MS)
-            site = Site(page=shown.new_page(), pod=pod)
-            site.page.on("console", lambda message: _note(site, message))
-            site.page.on("pageerror", lambda error: site.complaints.append(str(error)))
+            session = browser.new_context(**context)
+            stack.callback(session.close)
+            session.set_default_timeout(TIMEOUT_MS)
+            site = Site(page=session.new_page(), pod=pod)
+            site.page.on("console", lambda message: _record(site, message))
+            site.page.on("pageerror", lambda error: site.console_errors.append(str(error)))
             site.page.goto(f"{address}/")
             return site
 
         yield open_page
 
 
-def _note(site: Site, message) -> None:
+def _record(site: Site, message) -> None:
     if message.type in ("error", "warning"):
-        site.complaints.append(message.text)
+        site.console_errors.append(message.text)
 
 
 @contextlib.contextmanager
@@ -181,7 +181,7 @@ async def _serve(pod: pods.FakePod, routes, package, add, started: Future) -> No
 
 @pytest.fixture(scope="session")
 def song(tmp_path_factory) -> str:
-    """Two seconds of a swelling chord."""
+    """Two seconds of a chord whose volume varies."""
     rate = 8000
     path = tmp_path_factory.mktemp("song") / "song.wav"
     samples = (_sample(n / rate) for n in range(SONG_S * rate))

@@ -1,13 +1,13 @@
-// Show the document that this server serves; ask nobody else about it.
+// Render this server's OpenAPI document, without the online validator.
 
-// The fields of a form begin empty, and what is empty is not sent. Swagger UI itself would make
-// values up, a model's name among them; it asks for those without a media type.
+// Form fields start empty, and empty fields are not sent. Swagger UI would otherwise fill in sample
+// values, a model name among them; it requests those without a media type.
 const emptyForms = () => ({
   wrapComponents: { ParameterIncludeEmpty: () => () => null },
   afterLoad() {
-    const sampled = this.fn.getSampleSchema;
+    const original = this.fn.getSampleSchema;
     this.fn.getSampleSchema = (schema, mediaType, ...rest) =>
-      mediaType === false ? "" : sampled(schema, mediaType, ...rest);
+      mediaType === false ? "" : original(schema, mediaType, ...rest);
   },
 });
 

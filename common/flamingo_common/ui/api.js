@@ -1,9 +1,9 @@
 /**
- * The server's HTTP API, as this page uses it. Nothing here touches the document.
+ * The parts of the server's HTTP API that this page uses. Does not touch the document.
  *
  * @typedef {{prompt_tokens: number, completion_tokens: number, audio_seconds: number}} Usage
  * @typedef {{delta: string, finish: string | null, usage: Usage | null}} Chunk
- * @typedef {{role: "user" | "assistant", content: string}} Turn
+ * @typedef {{role: "user" | "assistant", content: string}} Message
  * @typedef {{style?: string, prompt?: string, maxTokens?: number}} CaptionOptions
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
  *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
@@ -15,67 +15,67 @@
  *            arrivals: {num: number, audio_s: number}[]}} Fleet
  */
 
-import { another, key } from "./credentials.js";
-import { payloads } from "./sse.js";
+import { apiKey, requestNewKey } from "./credentials.js";
+import { readPayloads } from "./sse.js";
 
-/** Where the API lives: one level above the page, whatever path a proxy puts before it. */
+/** The API's base URL: one level above the page, whatever path prefix a proxy adds. */
 export const ROOT = new URL("../", import.meta.url);
 
-/** An error as the server told it. */
+/** An error that the server returned, or a failure to reach it. */
 export class ApiError extends Error {
   /**
    * @param {string} message
    * @param {{code?: string | null, requestId?: string | null, status?: number,
-   *          retryAfter?: string | null}} [facts]
+   *          retryAfter?: string | null}} [details]
    */
-  constructor(message, facts = {}) {
+  constructor(message, details = {}) {
     super(message);
-    this.code = facts.code ?? null;
-    this.requestId = facts.requestId ?? null;
-    this.status = facts.status ?? 0;
-    this.retryAfter = facts.retryAfter ?? null;
+    this.code = details.code ?? null;
+    this.requestId = details.requestId ?? null;
+    this.status = details.status ?? 0;
+    this.retryAfter = details.retryAfter ?? null;
   }
 }
 
-/** @returns {Promise<{fleet: boolean, example: string | null}>} what this server has to show. */
-export const here = () => json("ui/features.json");
+/** @returns {Promise<{fleet: boolean, example: string | null}>} optional features of this server. */
+export const fetchFeatures = () => fetchJson("ui/features.json");
 
-/** @returns {Promise<ModelCard>} the model served. */
-export async function model() {
-  const list = await json("v1/models");
-  if (!list.data?.length) throw new ApiError("No model is served here yet.");
+/** @returns {Promise<ModelCard>} the model that is served. */
+export async function fetchModel() {
+  const list = await fetchJson("v1/models");
+  if (!list.data?.length) throw new ApiError("No model is being served yet.");
   return list.data[0];
 }
 
-/** @returns {Promise<Fleet>} the pods behind this router, what waits here, what comes in. */
-export const fleet = () => json("fleet");
+/** @returns {Promise<Fleet>} the pods behind this router, its queue, and the arrival rates. */
+export const fetchFleet = () => fetchJson("fleet");
 
-/** @returns {Promise<Blob>} the clip that comes with the server. */
-export const example = async () => (await send("ui/example.mp3")).blob();
+/** @returns {Promise<Blob>} the example clip. */
+export const fetchExample = async () => (await send("ui/example.mp3")).blob();
 
 /**
- * Write a caption.
+ * Generate a caption.
  * @param {File} file
  * @param {object} fields the request, see `captionFields`
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<Chunk, void, void>}
  */
-export async function* caption(file, fields, signal) {
+export async function* streamCaption(file, fields, signal) {
   for await (const chunk of stream("v1/audio/captions", fields, file, signal)) {
     yield { delta: chunk.delta, finish: chunk.finish_reason, usage: chunk.usage };
   }
 }
 
 /**
- * Ask about a clip. The server puts the file into the first user turn.
+ * Send a conversation about a clip. The server adds the file to the first user message.
  * @param {File} file
  * @param {object} fields the request, see `chatFields`
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<Chunk, void, void>}
  */
-export async function* ask(file, fields, signal) {
+export async function* streamChat(file, fields, signal) {
   for await (const chunk of stream("v1/chat/completions", fields, file, signal)) {
-    const choice = chunk.choices?.[0]; // the event that carries the usage has none
+    const choice = chunk.choices?.[0]; // the event with the usage has no choices
     yield {
       delta: choice?.delta?.content ?? "",
       finish: choice?.finish_reason ?? null,
@@ -91,19 +91,19 @@ export async function* ask(file, fields, signal) {
  * @param {AbortSignal} signal
  * @returns {Promise<Embedding>}
  */
-export async function embed(file, fields, signal) {
-  const body = form(fields, file);
+export async function fetchEmbedding(file, fields, signal) {
+  const body = formBody(fields, file);
   const response = await send("v1/audio/embeddings", { method: "POST", body, signal });
   return (await response.json()).data[0];
 }
 
 /** @param {CaptionOptions} options */
 export function captionFields({ style, prompt, maxTokens }) {
-  const words = prompt ? { prompt } : { style };
-  return { ...words, stream: true, ...(maxTokens ? { max_tokens: maxTokens } : {}) };
+  const prompting = prompt ? { prompt } : { style };
+  return { ...prompting, stream: true, ...(maxTokens ? { max_tokens: maxTokens } : {}) };
 }
 
-/** @param {Turn[]} messages */
+/** @param {Message[]} messages */
 export function chatFields(messages) {
   return { messages, stream: true, stream_options: { include_usage: true } };
 }
@@ -114,11 +114,11 @@ export function embeddingFields(layer) {
 }
 
 /**
- * The request comes first, so that a server can refuse it before the audio has arrived.
+ * The parameters come first, so that the server can refuse a request before its audio arrives.
  * @param {object} fields
  * @param {File} file
  */
-function form(fields, file) {
+function formBody(fields, file) {
   const body = new FormData();
   body.append("request", JSON.stringify(fields));
   body.append("file", file, file.name);
@@ -133,47 +133,47 @@ function form(fields, file) {
  * @returns {AsyncGenerator<any, void, void>}
  */
 async function* stream(path, fields, file, signal) {
-  const response = await send(path, { method: "POST", body: form(fields, file), signal });
-  if (!response.body) throw new ApiError("The server sent an empty answer.");
-  for await (const payload of payloads(response.body)) {
+  const response = await send(path, { method: "POST", body: formBody(fields, file), signal });
+  if (!response.body) throw new ApiError("The server sent an empty response.");
+  for await (const payload of readPayloads(response.body)) {
     const event = JSON.parse(payload);
-    if (event.error) throw told(event.error, response);
+    if (event.error) throw toApiError(event.error, response);
     yield event;
   }
 }
 
 /** @param {string} path */
-const json = async (path) => (await send(path)).json();
+const fetchJson = async (path) => (await send(path)).json();
 
 /**
  * @param {string} path
  * @param {RequestInit} [options]
- * @returns {Promise<Response>} the answer, when it is a good one.
+ * @returns {Promise<Response>} the response; any status but 2xx is thrown as an ApiError.
  */
 async function send(path, options) {
-  const sent = key();
-  const headers = sent ? { authorization: `Bearer ${sent}` } : undefined;
-  const response = await fetch(new URL(path, ROOT), { ...options, headers }).catch(unreachable);
+  const key = apiKey();
+  const headers = key ? { authorization: `Bearer ${key}` } : undefined;
+  const response = await fetch(new URL(path, ROOT), { ...options, headers }).catch(throwUnreachable);
   if (response.ok) return response;
-  if (response.status === 401 && (await another(sent))) return send(path, options);
+  if (response.status === 401 && (await requestNewKey(key))) return send(path, options);
   const body = await response.json().catch(() => null);
-  throw told(body?.error ?? {}, response);
+  throw toApiError(body?.error ?? {}, response);
 }
 
 /**
- * @param {unknown} error what `fetch` threw: a TypeError with a browser's own words, or a stop
+ * @param {unknown} error thrown by `fetch`: a TypeError whose text depends on the browser, or an abort
  * @returns {never}
  */
-function unreachable(error) {
-  throw error instanceof TypeError ? new ApiError("The server cannot be reached.") : error;
+function throwUnreachable(error) {
+  throw error instanceof TypeError ? new ApiError("Cannot reach the server.") : error;
 }
 
 /**
  * @param {{message?: string, code?: string | null}} error OpenAI's error object
  * @param {Response} response
  */
-function told(error, response) {
-  return new ApiError(error.message ?? `The server answered with status ${response.status}.`, {
+function toApiError(error, response) {
+  return new ApiError(error.message ?? `The server responded with HTTP ${response.status}.`, {
     code: error.code,
     requestId: response.headers.get("x-request-id"),
     status: response.status,

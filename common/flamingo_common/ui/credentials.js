@@ -1,27 +1,27 @@
-/** The caller's API key. It is kept here and nowhere else: the browser forgets it with the page. */
+/** The API key. It is kept in this module's memory only, so closing or reloading the page discards it. */
 
-let current = "";
+let currentKey = "";
 
-/** @type {Promise<string> | null} the question that is open now: one for all requests */
-let asking = null;
+/** @type {Promise<string> | null} the open prompt; requests that fail meanwhile share it */
+let openPrompt = null;
 
-/** @type {(wasRefused: boolean) => Promise<string>} gets a key from a person; "" when none comes */
-let askPerson = async () => "";
+/** @type {(wasRejected: boolean) => Promise<string>} resolves with a key, or "" if none is entered */
+let promptForKey = async () => "";
 
-/** @param {(wasRefused: boolean) => Promise<string>} ask what to do when a server wants a key */
-export const askWith = (ask) => (askPerson = ask);
+/** @param {(wasRejected: boolean) => Promise<string>} prompt called when the server requires a key */
+export const setKeyPrompt = (prompt) => (promptForKey = prompt);
 
-/** @returns {string} the key; "" when there is none. */
-export const key = () => current;
+/** @returns {string} the key; "" if there is none. */
+export const apiKey = () => currentKey;
 
 /**
- * @param {string} refused the key that was sent
- * @returns {Promise<boolean>} whether there is another one to try.
+ * @param {string} rejected the key that was sent
+ * @returns {Promise<boolean>} whether there is another key to try.
  */
-export async function another(refused) {
-  if (current !== refused) return true; // somebody has given one meanwhile
-  asking ??= askPerson(refused !== "");
-  const given = await asking; // "" stays the answer: who declined is not asked again
-  if (given) [current, asking] = [given, null];
-  return current !== refused;
+export async function requestNewKey(rejected) {
+  if (currentKey !== rejected) return true; // another request has prompted for one meanwhile
+  openPrompt ??= promptForKey(rejected !== "");
+  const entered = await openPrompt; // stays set if none was entered: prompt only once
+  if (entered) [currentKey, openPrompt] = [entered, null];
+  return currentKey !== rejected;
 }

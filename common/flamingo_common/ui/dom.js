@@ -1,6 +1,6 @@
 /**
- * The few ways this page touches the document. Text goes in as text, always:
- * there is no innerHTML anywhere, and the page's policy would refuse it.
+ * Helpers for the document. Text is always inserted as text: nothing uses innerHTML, and the
+ * page's content security policy blocks it.
  */
 
 import { ApiError } from "./api.js";
@@ -8,7 +8,7 @@ import { ApiError } from "./api.js";
 /**
  * @template {HTMLElement} T
  * @param {string} id
- * @returns {T} the element, which index.html has.
+ * @returns {T} the element with this id in index.html.
  */
 export function $(id) {
   const element = document.getElementById(id);
@@ -21,7 +21,7 @@ export function $(id) {
  * @param {string} [className]
  * @param {string} [text]
  */
-export function make(tag, className = "", text = "") {
+export function createElement(tag, className = "", text = "") {
   const element = document.createElement(tag);
   if (className) element.className = className;
   element.textContent = text;
@@ -29,70 +29,79 @@ export function make(tag, className = "", text = "") {
 }
 
 /**
- * Say what went wrong in one sentence, with what a person needs to report it.
- * @param {HTMLElement} place
+ * Show an error as a sentence, with its code and request id.
+ * @param {HTMLElement} box
  * @param {unknown} error
  */
-export function showError(place, error) {
-  place.replaceChildren(make("span", "", sentence(error)));
+export function showError(box, error) {
+  box.replaceChildren(createElement("span", "", errorSentence(error)));
   if (error instanceof ApiError) {
-    const facts = [error.code, error.requestId && `request ${error.requestId}`];
-    place.append(make("code", "facts", facts.filter(Boolean).join(" · ")));
+    const details = [error.code, error.requestId && `request ${error.requestId}`];
+    box.append(createElement("code", "error-details", details.filter(Boolean).join(" · ")));
   }
-  place.hidden = false;
+  box.hidden = false;
 }
 
 /** @param {unknown} error */
-function sentence(error) {
+function errorSentence(error) {
   const text = error instanceof Error ? error.message : String(error);
-  const start = text.charAt(0).toUpperCase() + text.slice(1);
-  const whole = /[.!?]$/.test(start) ? start : `${start}.`;
-  const wait = error instanceof ApiError ? error.retryAfter : null;
-  return wait ? `${whole} Try again in ${wait} s.` : whole;
+  const capitalized = text.charAt(0).toUpperCase() + text.slice(1);
+  const sentence = /[.!?]$/.test(capitalized) ? capitalized : `${capitalized}.`;
+  const retryAfter = error instanceof ApiError ? error.retryAfter : null;
+  return retryAfter ? `${sentence} Try again in ${retryAfter} s.` : sentence;
 }
 
 /** @param {unknown} error */
-export const isStop = (error) => error instanceof DOMException && error.name === "AbortError";
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
 /**
- * Copy `text`, and say on the button that it was done.
+ * Copy the result of `getText` when the button is clicked.
+ * @param {HTMLElement} button
+ * @param {() => string} getText
+ */
+export function copyOnClick(button, getText) {
+  button.addEventListener("click", () => copy(button, getText()));
+}
+
+/**
+ * Copy `text`, and confirm it on the button.
  * @param {HTMLElement} button
  * @param {string} text
  */
-export async function copy(button, text) {
+async function copy(button, text) {
   const label = button.dataset.label ?? button.textContent ?? "";
   button.dataset.label = label;
-  button.textContent = (await written(text)) ? "Copied" : "Cannot copy here";
+  button.textContent = (await writeClipboard(text)) ? "Copied" : "Copy failed";
   setTimeout(() => (button.textContent = label), 1500);
 }
 
 /** @param {string} text */
-async function written(text) {
+async function writeClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copiedByHand(text); // plain http to another machine has no clipboard API
+    return copyWithCommand(text); // the clipboard API needs https or localhost
   }
 }
 
 /** @param {string} text */
-function copiedByHand(text) {
+function copyWithCommand(text) {
   const area = document.createElement("textarea");
   area.value = text;
   area.className = "offscreen";
-  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const previousFocus = /** @type {HTMLElement | null} */ (document.activeElement);
   document.body.append(area);
   area.select();
-  const done = document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   area.remove();
-  focused?.focus();
-  return done;
+  previousFocus?.focus();
+  return isCopied;
 }
 
 /**
  * @param {Blob} blob
- * @param {string} name
+ * @param {string} name the suggested file name
  */
 export function download(blob, name) {
   const link = document.createElement("a");
@@ -103,10 +112,10 @@ export function download(blob, name) {
 }
 
 /**
- * The value of the checked radio button of a group.
- * @param {string} name
+ * @param {string} name of a group of radio buttons
+ * @returns {string} the value of the checked one.
  */
-export function chosen(name) {
+export function checkedValue(name) {
   const input = document.querySelector(`input[name="${name}"]:checked`);
   return /** @type {HTMLInputElement} */ (input).value;
 }

@@ -1,106 +1,107 @@
-/** The page: one clip at a time, and the views that work on it. */
+/** The page: the current clip, and the panels that work on it. */
 
-import { example, here, model } from "./api.js";
-import { CaptionView } from "./caption.js";
-import { ChatView } from "./chat.js";
-import { askWith } from "./credentials.js";
+import { fetchExample, fetchFeatures, fetchModel } from "./api.js";
+import { CaptionView } from "./caption_view.js";
+import { ChatView } from "./chat_view.js";
+import { setKeyPrompt } from "./credentials.js";
 import { $, showError } from "./dom.js";
-import { watch } from "./fleet.js";
-import { count, size, span } from "./format.js";
-import { EmbeddingView } from "./heatmap.js";
-import { askForKey } from "./key.js";
+import { EmbeddingView } from "./embedding_view.js";
+import { startFleetView } from "./fleet_view.js";
+import { formatCount, formatDuration, formatSize } from "./format.js";
+import { openKeyDialog } from "./key_dialog.js";
 import { Player } from "./player.js";
 
-const RETRY_MS = 3000;
+const RETRY_INTERVAL_MS = 3000;
 
 /** @type {File | null} */
-let chosenClip = null;
+let currentClip = null;
 
-/** The clip the views work on; they are only shown once there is one. */
-const clip = () => /** @type {File} */ (chosenClip);
+/** The clip that the panels work on; they stay hidden until there is one. */
+const clip = () => /** @type {File} */ (currentClip);
 
 const player = new Player();
 const views = [new CaptionView(clip), new ChatView(clip), new EmbeddingView(clip)];
 
 /** @param {File} file */
-function take(file) {
-  chosenClip = file;
+function loadClip(file) {
+  currentClip = file;
   views.forEach((view) => view.reset());
-  $("song-error").hidden = true;
-  $("song-name").textContent = file.name;
-  $("song-size").textContent = size(file.size);
+  $("clip-error").hidden = true;
+  $("clip-name").textContent = file.name;
+  $("clip-size").textContent = formatSize(file.size);
   $("drop").hidden = true;
   $("player").hidden = false;
-  $("work").hidden = false;
+  $("panels").hidden = false;
   player.load(file);
-  $("song-name").focus({ preventScroll: true });
+  $("clip-name").focus({ preventScroll: true });
 }
 
-/** Let a file be chosen, or dropped anywhere on the page. */
+/** Accept files from the file picker, and files dropped anywhere on the page. */
 function acceptFiles() {
   const input = /** @type {HTMLInputElement} */ ($("file"));
   input.addEventListener("change", () => {
-    if (input.files?.[0]) take(input.files[0]);
-    input.value = ""; // so that the same file may be chosen again
+    if (input.files?.[0]) loadClip(input.files[0]);
+    input.value = ""; // so that choosing the same file again is a change
   });
-  $("another").addEventListener("click", () => input.click());
-  const over = (/** @type {boolean} */ is) => document.body.classList.toggle("dropping", is);
+  $("choose-another").addEventListener("click", () => input.click());
+  const setDropping = (/** @type {boolean} */ isOver) =>
+    document.body.classList.toggle("dropping", isOver);
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
-    over(true);
+    setDropping(true);
   });
-  document.addEventListener("dragleave", (event) => over(event.relatedTarget !== null));
+  document.addEventListener("dragleave", (event) => setDropping(event.relatedTarget !== null));
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    over(false);
+    setDropping(false);
     const file = event.dataTransfer?.files[0];
-    if (file) take(file);
+    if (file) loadClip(file);
   });
 }
 
-/** @param {string} title the clip's file name */
-function offerExample(title) {
+/** @param {string} name the file name of the example clip */
+function offerExample(name) {
   $("example").hidden = false;
   $("example").addEventListener("click", async () => {
     try {
-      take(new File([await example()], title, { type: "audio/mpeg" }));
+      loadClip(new File([await fetchExample()], name, { type: "audio/mpeg" }));
     } catch (error) {
-      showError($("song-error"), error);
+      showError($("clip-error"), error);
     }
   });
 }
 
-/** Say which model is served, and its limits; keep asking while there is none. */
-async function introduceModel() {
+/** Show the model and its limits; retries until a model is served. */
+async function showModel() {
   try {
-    const card = await model();
-    const dims = card.embedding_dimensions;
+    const card = await fetchModel();
+    const layers = Object.entries(card.embedding_dimensions);
     $("model").textContent = card.id;
     $("limits").textContent = [
-      `up to ${span(card.max_audio_seconds)} of audio`,
-      `${count(card.context_tokens)} tokens of context`,
-      ...Object.entries(dims).map(([layer, width]) => `${layer} ${count(width)} dims`),
+      `audio up to ${formatDuration(card.max_audio_seconds)}`,
+      `context ${formatCount(card.context_tokens)} tokens`,
+      ...layers.map(([layer, width]) => `${layer} ${formatCount(width)} dimensions`),
     ].join(" · ");
     $("banner").hidden = !card.random_weights;
     $("server-error").hidden = true;
   } catch (error) {
     showError($("server-error"), error);
-    setTimeout(introduceModel, RETRY_MS);
+    setTimeout(showModel, RETRY_INTERVAL_MS);
   }
 }
 
-/** Show what else this server has. */
-async function introduceServer() {
+/** Show what this server has beside a model: an example clip, a fleet. */
+async function showFeatures() {
   try {
-    const facts = await here();
-    if (facts.example) offerExample(facts.example);
-    if (facts.fleet) watch();
+    const features = await fetchFeatures();
+    if (features.example) offerExample(features.example);
+    if (features.fleet) startFleetView();
   } catch (error) {
     showError($("server-error"), error);
   }
 }
 
-askWith(askForKey);
+setKeyPrompt(openKeyDialog);
 acceptFiles();
-introduceModel();
-introduceServer();
+showModel();
+showFeatures();

@@ -1,35 +1,35 @@
-/** Plays the chosen clip: a button, the waveform as a slider, the time. */
+/** The player: a play button, the waveform as a slider, and the time. */
 
 import { $ } from "./dom.js";
-import { clock } from "./format.js";
-import { draw, outline } from "./waveform.js";
+import { formatClock } from "./format.js";
+import { computePeaks, drawWaveform } from "./waveform.js";
 
 const STEP_S = 5;
-const KEYS = { ArrowRight: STEP_S, ArrowUp: STEP_S, ArrowLeft: -STEP_S, ArrowDown: -STEP_S };
+const KEY_STEPS_S = { ArrowRight: STEP_S, ArrowUp: STEP_S, ArrowLeft: -STEP_S, ArrowDown: -STEP_S };
 
 export class Player {
   /** @type {Float32Array | null} */
   #peaks = null;
-  /** The clip's length in seconds: the decoder's word, or the audio element's. */
-  #duration = 0;
+  /** The clip's length in seconds by the decoder; 0 if it is not decoded. */
+  #decodedLength = 0;
   #audio = /** @type {HTMLAudioElement} */ ($("audio"));
   #canvas = /** @type {HTMLCanvasElement} */ ($("waveform"));
   #button = /** @type {HTMLButtonElement} */ ($("play"));
 
   constructor() {
     this.#button.addEventListener("click", () => this.#toggle());
-    this.#canvas.addEventListener("pointerdown", (event) => this.#seekTo(event));
-    this.#canvas.addEventListener("keydown", (event) => this.#key(event));
+    this.#canvas.addEventListener("pointerdown", (event) => this.#seekToPointer(event));
+    this.#canvas.addEventListener("keydown", (event) => this.#onKey(event));
     for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata", "seeked"]) {
-      this.#audio.addEventListener(event, () => this.#show());
+      this.#audio.addEventListener(event, () => this.#update());
     }
     this.#audio.addEventListener("error", () => (this.#button.disabled = true));
-    new ResizeObserver(() => this.#show()).observe(this.#canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#show());
+    new ResizeObserver(() => this.#update()).observe(this.#canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#update());
   }
 
   /**
-   * Take another clip.
+   * Load another clip.
    * @param {File} file
    */
   async load(file) {
@@ -37,32 +37,32 @@ export class Player {
     this.#audio.src = URL.createObjectURL(file);
     this.#button.disabled = false;
     this.#peaks = null;
-    this.#duration = 0;
+    this.#decodedLength = 0;
     $("waveform-note").hidden = true;
-    this.#show();
+    this.#update();
     const source = this.#audio.src;
-    const found = await outline(file);
+    const decoded = await computePeaks(file);
     if (this.#audio.src !== source) return; // another clip was chosen meanwhile
-    this.#peaks = found?.peaks ?? null;
-    this.#duration = found?.duration ?? 0;
-    $("waveform-note").hidden = found !== null;
-    this.#show();
+    this.#peaks = decoded?.peaks ?? null;
+    this.#decodedLength = decoded?.duration ?? 0;
+    $("waveform-note").hidden = decoded !== null;
+    this.#update();
   }
 
   #toggle() {
     if (!this.#audio.paused) return this.#audio.pause();
-    // The "error" event already speaks of a clip that cannot be played.
+    // The "error" event already handles a clip that cannot be played.
     return this.#audio.play().catch(() => {});
   }
 
   /** @param {PointerEvent} event */
-  #seekTo(event) {
+  #seekToPointer(event) {
     this.#seek((event.offsetX / this.#canvas.clientWidth) * this.#length());
   }
 
   /** @param {KeyboardEvent} event */
-  #key(event) {
-    const step = KEYS[/** @type {keyof typeof KEYS} */ (event.key)];
+  #onKey(event) {
+    const step = KEY_STEPS_S[/** @type {keyof typeof KEY_STEPS_S} */ (event.key)];
     if (step) this.#seek(this.#audio.currentTime + step);
     else if (event.key === "Home") this.#seek(0);
     else if (event.key === "End") this.#seek(this.#length());
@@ -77,17 +77,17 @@ export class Player {
   }
 
   #length() {
-    return this.#duration || (Number.isFinite(this.#audio.duration) ? this.#audio.duration : 0);
+    return this.#decodedLength || (Number.isFinite(this.#audio.duration) ? this.#audio.duration : 0);
   }
 
-  #show() {
+  #update() {
     const now = this.#audio.currentTime;
     const length = this.#length();
-    draw(this.#canvas, this.#peaks, length ? now / length : 0);
+    drawWaveform(this.#canvas, this.#peaks, length ? now / length : 0);
     this.#canvas.setAttribute("aria-valuemax", String(Math.round(length)));
     this.#canvas.setAttribute("aria-valuenow", String(Math.round(now)));
-    this.#canvas.setAttribute("aria-valuetext", `${clock(now)} of ${clock(length)}`);
-    $("time").textContent = length ? `${clock(now)} / ${clock(length)}` : "";
+    this.#canvas.setAttribute("aria-valuetext", `${formatClock(now)} of ${formatClock(length)}`);
+    $("time").textContent = length ? `${formatClock(now)} / ${formatClock(length)}` : "";
     this.#button.classList.toggle("playing", !this.#audio.paused);
     this.#button.setAttribute("aria-label", this.#audio.paused ? "Play" : "Pause");
   }

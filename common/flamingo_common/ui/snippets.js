@@ -1,20 +1,20 @@
-/** What was just done, as a command and as a program. Pure. */
+/** The last request as a curl command and as a Python program. Pure. */
 
 /**
- * @param {string} root the server's address, with its last slash
+ * @param {string} root the server's URL, with a trailing slash
  * @param {string} path
  * @param {object} fields
  * @param {string} fileName
- * @param {boolean} hasKey whether to send the one in the reader's environment
+ * @param {boolean} hasKey whether to send the key in FLAMINGO_API_KEY
  */
-export function curl(root, path, fields, fileName, hasKey) {
+export function curlCommand(root, path, fields, fileName, hasKey) {
   const noBuffer = "stream" in fields ? " -N" : "";
   return [
-    `curl${noBuffer} ${shell(root + path)}`,
+    `curl${noBuffer} ${shellQuote(root + path)}`,
     ...(hasKey ? ['  -H "Authorization: Bearer $FLAMINGO_API_KEY"'] : []),
-    // --form-string, because -F would read a leading @ or < as a file's name.
-    `  --form-string ${shell(`request=${JSON.stringify(fields)}`)}`,
-    `  -F ${shell(`file=@"${fileName.replace(/[\\"]/g, "\\$&")}"`)}`,
+    // --form-string: -F would read a value that begins with @ or < as a file name.
+    `  --form-string ${shellQuote(`request=${JSON.stringify(fields)}`)}`,
+    `  -F ${shellQuote(`file=@"${fileName.replace(/[\\"]/g, "\\$&")}"`)}`,
   ].join(" \\\n");
 }
 
@@ -22,7 +22,7 @@ export function curl(root, path, fields, fileName, hasKey) {
  * @param {string} root
  * @param {string} call an expression on `client`
  */
-export function python(root, call) {
+export function pythonProgram(root, call) {
   return [
     "from flamingo import FlamingoClient",
     "",
@@ -37,20 +37,20 @@ export function python(root, call) {
  * @param {import("./api.js").CaptionOptions} options
  */
 export function captionCall(fileName, { style, prompt, maxTokens }) {
-  const words = prompt ? `prompt=${literal(prompt)}` : `style=${literal(style ?? "detailed")}`;
+  const prompting = prompt ? `prompt=${literal(prompt)}` : `style=${literal(style ?? "detailed")}`;
   const limit = maxTokens ? `, max_tokens=${maxTokens}` : "";
-  return `print(client.caption(${literal(fileName)}, ${words}${limit}).caption)`;
+  return `print(client.caption(${literal(fileName)}, ${prompting}${limit}).caption)`;
 }
 
 /**
  * @param {string} fileName
- * @param {import("./api.js").Turn[]} messages
+ * @param {import("./api.js").Message[]} messages
  */
 export function askCall(fileName, messages) {
   const file = literal(fileName);
   if (messages.length === 1) return `print(client.ask(${file}, ${literal(messages[0].content)}).text)`;
-  const turns = messages.map((turn) => `        ${literal(turn)},`).join("\n");
-  return `messages = [\n${turns}\n    ]\n    print(client.chat(messages, audio=${file}).text)`;
+  const lines = messages.map((message) => `        ${literal(message)},`).join("\n");
+  return `messages = [\n${lines}\n    ]\n    print(client.chat(messages, audio=${file}).text)`;
 }
 
 /**
@@ -60,8 +60,8 @@ export function askCall(fileName, messages) {
 export const embedCall = (fileName, layer) =>
   `print(client.embed(${literal(fileName)}, layer=${literal(layer)}).embedding.shape)`;
 
-/** @param {string} text in single quotes, which a POSIX shell takes as it is */
-const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+/** @param {string} text to put in single quotes, in which a POSIX shell expands nothing */
+const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** @param {string | object} value strings, and objects of strings, are the same in Python */
+/** @param {string | object} value a string or an object of strings: their JSON is valid Python */
 const literal = (value) => JSON.stringify(value);

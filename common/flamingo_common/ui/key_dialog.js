@@ -1,21 +1,21 @@
-/** The dialog that asks for an API key. */
+/** The dialog to enter an API key. */
 
 import { $ } from "./dom.js";
 
 /**
- * Ask for a key.
- * @param {boolean} wasRefused whether the server did not know the last one
- * @returns {Promise<string>} what was typed; "" when the dialog was left.
+ * Open the dialog.
+ * @param {boolean} wasRejected whether the server rejected the previous key
+ * @returns {Promise<string>} the key; "" if the dialog was closed.
  */
-export function askForKey(wasRefused) {
+export function openKeyDialog(wasRejected) {
   const dialog = /** @type {HTMLDialogElement} */ ($("key-dialog"));
   const input = /** @type {HTMLInputElement} */ ($("key"));
-  $("key-refused").hidden = !wasRefused;
+  $("key-rejected").hidden = !wasRejected;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
     $("key-form").onsubmit = (event) => {
-      event.preventDefault(); // the page's policy lets no form go anywhere
+      event.preventDefault(); // the content security policy forbids form submission
       dialog.close(input.value.trim());
     };
     dialog.onclose = () => {

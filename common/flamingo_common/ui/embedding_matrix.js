@@ -1,5 +1,5 @@
 /**
- * An embedding as numbers, as a picture and as a `.npy` file. Pure, apart from `paint`.
+ * An embedding as a matrix, a heat map and a `.npy` file. Pure, except for `drawHeatmap`.
  *
  * @typedef {{bytes: Uint8Array, values: Float32Array, rows: number, columns: number}} Matrix
  *   Row-major; `bytes` are the values as little-endian float32.
@@ -7,9 +7,9 @@
 
 const MAX_WIDTH = 1200;
 const MAX_HEIGHT = 320;
-const SPREAD = 2.5; // colours cover so many standard deviations on either side
+const SPREAD = 2.5; // the color scale covers this many standard deviations on either side
 /** From far below a dimension's mean to far above it. */
-const COLOURS = [
+const COLORS = [
   [13, 15, 43], [58, 28, 97], [137, 38, 111], [207, 64, 96], [246, 128, 108], [254, 225, 195],
 ];
 
@@ -17,11 +17,11 @@ const COLOURS = [
  * @param {import("./api.js").Embedding} embedding
  * @returns {Matrix}
  */
-export function decode({ embedding, shape }) {
+export function decodeMatrix({ embedding, shape }) {
   const [rows, columns] = shape;
   const bytes = typeof embedding === "string" ? fromBase64(embedding) : fromRows(embedding);
   if (bytes.length !== rows * columns * 4) {
-    throw new Error(`The embedding has ${bytes.length} bytes, its shape says ${rows} × ${columns}.`);
+    throw new Error(`The embedding does not match its shape: ${bytes.length} bytes for ${rows} × ${columns} values.`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const values = new Float32Array(rows * columns);
@@ -48,11 +48,11 @@ function fromRows(rows) {
 }
 
 /**
- * NumPy's format, version 1.0: magic, header length, header padded to 64 bytes, values.
+ * Encode as NumPy's .npy, version 1.0: magic, header length, header padded to 64 bytes, values.
  * @param {Matrix} matrix
  * @returns {Blob}
  */
-export function npy({ bytes, rows, columns }) {
+export function encodeNpy({ bytes, rows, columns }) {
   const shape = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${columns}), }`;
   const prefix = 10;
   const header = shape.padEnd(Math.ceil((prefix + shape.length + 1) / 64) * 64 - prefix - 1) + "\n";
@@ -67,29 +67,29 @@ export function npy({ bytes, rows, columns }) {
 /**
  * Draw time from left to right and dimensions from top to bottom.
  *
- * Dimensions differ in mean and spread far more than one dimension changes over
- * a song; so each is shown against its own, and what changes becomes visible.
+ * Dimensions differ in mean and spread far more than one dimension varies over time, so each is
+ * standardized: otherwise the variation would be invisible.
  * @param {HTMLCanvasElement} canvas
  * @param {Matrix} matrix
  */
-export function paint(canvas, matrix) {
+export function drawHeatmap(canvas, matrix) {
   canvas.width = Math.min(matrix.rows, MAX_WIDTH);
   canvas.height = Math.min(matrix.columns, MAX_HEIGHT);
-  const cells = cellMeans(standardized(matrix), matrix, canvas);
-  // Values that share a pixel cancel out in part: the picture's own spread sets the contrast.
+  const cells = cellMeans(standardize(matrix), matrix, canvas);
+  // Averaging within a pixel shrinks the spread, so contrast is relative to what is left.
   const contrast = Math.sqrt(cells.reduce((sum, cell) => sum + cell * cell, 0) / cells.length) || 1;
   const pixels = new ImageData(canvas.width, canvas.height);
-  cells.forEach((cell, index) => pixels.data.set(colour(cell / contrast), index * 4));
+  cells.forEach((cell, index) => pixels.data.set(colorOf(cell / contrast), index * 4));
   canvas.getContext("2d")?.putImageData(pixels, 0, 0);
 }
 
 /**
  * @param {Matrix} matrix
- * @returns {Float32Array} each column with mean 0 and deviation 1; a single row over its columns.
+ * @returns {Float32Array} columns with mean 0 and standard deviation 1; a single row as a whole.
  */
-function standardized({ values, rows, columns }) {
-  const one = rows === 1;
-  const [num, stride, groups] = one ? [columns, 1, 1] : [rows, columns, columns];
+function standardize({ values, rows, columns }) {
+  const isSingleRow = rows === 1;
+  const [num, stride, groups] = isSingleRow ? [columns, 1, 1] : [rows, columns, columns];
   const out = new Float32Array(values.length);
   for (let group = 0; group < groups; group += 1) {
     let sum = 0;
@@ -112,30 +112,30 @@ function standardized({ values, rows, columns }) {
  * The mean of the values that share a pixel, for each pixel.
  * @param {Float32Array} values
  * @param {Matrix} matrix
- * @param {{width: number, height: number}} picture
+ * @param {{width: number, height: number}} canvas
  */
 function cellMeans(values, { rows, columns }, { width, height }) {
   const sums = new Float32Array(width * height);
-  const nums = new Uint32Array(width * height);
+  const counts = new Uint32Array(width * height);
   for (let row = 0; row < rows; row += 1) {
     const x = Math.floor((row * width) / rows);
     for (let column = 0; column < columns; column += 1) {
       const cell = Math.floor((column * height) / columns) * width + x;
       sums[cell] += values[row * columns + column];
-      nums[cell] += 1;
+      counts[cell] += 1;
     }
   }
-  return sums.map((sum, cell) => sum / nums[cell]);
+  return sums.map((sum, cell) => sum / counts[cell]);
 }
 
 /**
  * @param {number} value in standard deviations
  * @returns {number[]} red, green, blue, opacity
  */
-function colour(value) {
-  const place = Math.min(Math.max((value + SPREAD) / (2 * SPREAD), 0), 1) * (COLOURS.length - 1);
-  const step = Math.min(Math.floor(place), COLOURS.length - 2);
-  const part = place - step;
-  const mixed = COLOURS[step].map((low, index) => low + (COLOURS[step + 1][index] - low) * part);
+function colorOf(value) {
+  const position = Math.min(Math.max((value + SPREAD) / (2 * SPREAD), 0), 1) * (COLORS.length - 1);
+  const step = Math.min(Math.floor(position), COLORS.length - 2);
+  const fraction = position - step;
+  const mixed = COLORS[step].map((low, index) => low + (COLORS[step + 1][index] - low) * fraction);
   return [...mixed, 255];
 }

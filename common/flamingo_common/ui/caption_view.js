@@ -1,0 +1,73 @@
+/** The caption panel: a style or a custom prompt, and the streamed text. */
+
+import { captionFields, ROOT, streamCaption } from "./api.js";
+import { apiKey } from "./credentials.js";
+import { $, checkedValue, copyOnClick, showError } from "./dom.js";
+import { captionCall, curlCommand, pythonProgram } from "./snippets.js";
+import { renderStream, RequestButton } from "./streaming.js";
+
+const CUSTOM = "custom";
+
+export class CaptionView {
+  /** The options of the last request, for the copy buttons. @type {import("./api.js").CaptionOptions} */
+  #options = {};
+
+  /** @param {() => File} clip */
+  constructor(clip) {
+    this.clip = clip;
+    this.request = new RequestButton(
+      $("generate"), (signal) => this.#generate(signal), (error) => this.#showError(error));
+    $("styles").addEventListener("change", () => this.#updatePrompt());
+    copyOnClick($("copy-caption"), () => $("caption").textContent ?? "");
+    copyOnClick($("caption-curl"), () => this.#curl());
+    copyOnClick($("caption-python"), () => this.#python());
+    this.#updatePrompt();
+  }
+
+  /** Discard the caption of the previous clip. */
+  reset() {
+    this.request.stop();
+    $("caption").replaceChildren();
+    $("caption-note").textContent = "";
+    $("caption-error").hidden = true;
+    $("caption-copies").hidden = true;
+  }
+
+  /** @param {AbortSignal} signal */
+  async #generate(signal) {
+    this.#options = readOptions();
+    $("caption-error").hidden = true;
+    $("caption-copies").hidden = false;
+    const chunks = streamCaption(this.clip(), captionFields(this.#options), signal);
+    await renderStream(chunks, $("caption"), $("caption-note"));
+  }
+
+  /** @param {unknown} error */
+  #showError(error) {
+    showError($("caption-error"), error);
+  }
+
+  #updatePrompt() {
+    const isCustom = checkedValue("style") === CUSTOM;
+    $("custom-prompt").hidden = !isCustom;
+    if (isCustom) $("prompt").focus();
+  }
+
+  #curl() {
+    const fields = captionFields(this.#options);
+    return curlCommand(ROOT.href, "v1/audio/captions", fields, this.clip().name, apiKey() !== "");
+  }
+
+  #python() {
+    return pythonProgram(ROOT.href, captionCall(this.clip().name, this.#options));
+  }
+}
+
+/** @returns {import("./api.js").CaptionOptions} the form's options; an empty prompt is ignored. */
+function readOptions() {
+  const style = checkedValue("style");
+  const prompt = /** @type {HTMLTextAreaElement} */ ($("prompt")).value.trim();
+  const maxTokens = /** @type {HTMLInputElement} */ ($("max-tokens")).valueAsNumber || undefined;
+  if (style !== CUSTOM) return { style, maxTokens };
+  return prompt ? { prompt, maxTokens } : { style: "detailed", maxTokens };
+}

@@ -1,0 +1,113 @@
+/** The chat panel. Each question is sent with the conversation so far. */
+
+import { chatFields, ROOT, streamChat } from "./api.js";
+import { apiKey } from "./credentials.js";
+import { $, copyOnClick, createElement, isAbort, showError } from "./dom.js";
+import { askCall, curlCommand, pythonProgram } from "./snippets.js";
+import { renderStream, RequestButton } from "./streaming.js";
+
+export class ChatView {
+  /** The questions that were answered, and their answers. @type {import("./api.js").Message[]} */
+  #history = [];
+  /** The messages of the last request, for the copy buttons. @type {import("./api.js").Message[]} */
+  #sent = [];
+  #input = /** @type {HTMLTextAreaElement} */ ($("question"));
+
+  /** @param {() => File} clip */
+  constructor(clip) {
+    this.clip = clip;
+    this.request = new RequestButton(
+      $("ask"), (signal) => this.#ask(signal), (error) => this.#showError(error));
+    this.#input.addEventListener("keydown", (event) => this.#onKey(event));
+    for (const button of document.querySelectorAll("#suggestions button")) {
+      button.addEventListener("click", () => this.#askSuggestion(button.textContent ?? ""));
+    }
+    copyOnClick($("chat-curl"), () => this.#curl());
+    copyOnClick($("chat-python"), () => this.#python());
+  }
+
+  /** Discard the conversation about the previous clip. */
+  reset() {
+    this.request.stop();
+    this.#history = [];
+    this.#input.value = "";
+    $("log").replaceChildren();
+    $("chat-error").hidden = true;
+    $("chat-copies").hidden = true;
+    $("suggestions").hidden = false;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (!this.request.isRunning) this.request.start();
+  }
+
+  /** @param {string} question */
+  #askSuggestion(question) {
+    this.#input.value = question;
+    this.request.start();
+  }
+
+  /** @param {AbortSignal} signal */
+  async #ask(signal) {
+    const question = this.#input.value.trim();
+    if (!question) return this.#input.focus();
+    const history = this.#history; // `reset` replaces the list
+    this.#sent = [...history, { role: "user", content: question }];
+    const { exchange, answer, note } = this.#addExchange(question);
+    try {
+      await renderStream(streamChat(this.clip(), chatFields(this.#sent), signal), answer, note);
+    } catch (error) {
+      const isKept = isAbort(error) && answer.textContent; // a stopped answer stays
+      if (!isKept) this.#removeExchange(exchange, question);
+      if (!isKept) throw error;
+    }
+    history.push(this.#sent[history.length], { role: "assistant", content: answer.textContent ?? "" });
+  }
+
+  /**
+   * Show a question, with an empty answer below it.
+   * @param {string} question
+   */
+  #addExchange(question) {
+    const exchange = createElement("div", "exchange");
+    const answer = createElement("p", "generated");
+    const note = createElement("p", "note");
+    exchange.append(createElement("p", "question", question), answer, note);
+    $("log").append(exchange);
+    exchange.scrollIntoView({ block: "nearest" });
+    this.#input.value = "";
+    $("chat-error").hidden = true;
+    $("chat-copies").hidden = false;
+    $("suggestions").hidden = true;
+    return { exchange, answer, note };
+  }
+
+  /**
+   * Remove a question whose answer failed, and offer it for editing again.
+   * @param {HTMLElement} exchange
+   * @param {string} question
+   */
+  #removeExchange(exchange, question) {
+    if (!exchange.isConnected) return; // another clip was chosen meanwhile
+    exchange.remove();
+    this.#input.value ||= question;
+    $("suggestions").hidden = $("log").childElementCount > 0;
+  }
+
+  /** @param {unknown} error */
+  #showError(error) {
+    showError($("chat-error"), error);
+  }
+
+  #curl() {
+    const fields = chatFields(this.#sent);
+    return curlCommand(ROOT.href, "v1/chat/completions", fields, this.clip().name, apiKey() !== "");
+  }
+
+  #python() {
+    return pythonProgram(ROOT.href, askCall(this.clip().name, this.#sent));
+  }
+}

@@ -1,0 +1,88 @@
+/** The fleet panel: the pods behind this router and their load, polled while the page is visible. */
+
+import { ApiError, fetchFleet } from "./api.js";
+import { $, createElement, showError } from "./dom.js";
+import { formatCount, formatDuration } from "./format.js";
+
+const POLL_INTERVAL_MS = 1000;
+const MIN_SCALE_S = 30; // a full bar is at least this much work, so that a second stays small
+const MIN_SLOWDOWN_SHOWN = 1.2; // below, it is measurement noise
+
+/** Start to show the fleet, and keep it up to date. */
+export function startFleetView() {
+  const section = $("fleet");
+  const poll = async () => {
+    if (document.visibilityState === "visible" && !(await refresh(section))) return;
+    setTimeout(poll, POLL_INTERVAL_MS);
+  };
+  poll();
+}
+
+/**
+ * @param {HTMLElement} section
+ * @returns {Promise<boolean>} whether to poll again.
+ */
+async function refresh(section) {
+  try {
+    render(await fetchFleet());
+    $("fleet-error").hidden = true;
+  } catch (error) {
+    if (error instanceof ApiError && [403, 404].includes(error.status)) {
+      section.hidden = true;
+      return false; // a pod serves this page, or the key lacks permission
+    }
+    showError($("fleet-error"), error);
+  }
+  section.hidden = false;
+  return true;
+}
+
+/** @param {import("./api.js").Fleet} fleet */
+function render(fleet) {
+  const { endpoints } = fleet;
+  const numReady = endpoints.filter((endpoint) => endpoint.ready).length;
+  const pods = endpoints.length ? `${numReady} of ${endpoints.length} pods ready` : "no pods registered";
+  const summary = [pods, queueSummary(fleet), arrivalSummary(fleet)];
+  $("fleet-summary").textContent = summary.filter(Boolean).join(" · ");
+  const scale = Math.max(MIN_SCALE_S, ...endpoints.map((endpoint) => endpoint.backlog_s));
+  const sorted = endpoints.toSorted((one, other) => one.address.localeCompare(other.address));
+  $("endpoints").replaceChildren(...sorted.map((endpoint) => createRow(endpoint, scale)));
+}
+
+/** @param {import("./api.js").Fleet} fleet */
+function queueSummary({ queue, cold, holding_s }) {
+  if (!queue.num) return "";
+  const requests = `${formatCount(queue.num)} ${cold ? "held until a pod is ready" : "queued"}`;
+  const oldest = formatDuration(cold ? holding_s : queue.oldest_s);
+  return `${requests} (${formatDuration(queue.audio_s)} of audio, oldest ${oldest})`;
+}
+
+/** @param {import("./api.js").Fleet} fleet */
+function arrivalSummary({ arrivals: [recent] }) {
+  if (!recent?.num) return "";
+  const requests = formatCount(Math.ceil(60 * recent.num));
+  return `${requests} requests and ${formatDuration(60 * recent.audio_s)} of audio per minute`;
+}
+
+/**
+ * @param {import("./api.js").Endpoint} endpoint
+ * @param {number} scale the seconds of a full bar
+ */
+function createRow(endpoint, scale) {
+  const row = createElement("li", `endpoint${endpoint.ready ? " ready" : ""}`);
+  const idle = endpoint.ready && "idle";
+  const backlog = endpoint.backlog_s > 0 ? `${formatDuration(endpoint.backlog_s)} of work` : idle;
+  const inFlight = endpoint.num_open && `${endpoint.num_open} in flight`;
+  const slowdown = endpoint.speed >= MIN_SLOWDOWN_SHOWN && `slowdown ${endpoint.speed.toFixed(1)}x`;
+  const bar = createElement("div", "backlog");
+  const fill = createElement("div");
+  fill.style.inlineSize = `${(100 * endpoint.backlog_s) / scale}%`;
+  bar.append(fill);
+  row.append(
+    createElement("span", "address", endpoint.address.replace(/^https?:\/\//, "")),
+    createElement("span", "state", endpoint.ready ? "ready" : endpoint.reason || "not ready"),
+    bar,
+    createElement("span", "load", [backlog, inFlight, slowdown].filter(Boolean).join(", ")),
+  );
+  return row;
+}
