@@ -19,7 +19,7 @@ from flamingo_common.errors import RateLimited
 
 MINUTE_S = 60.0
 CONCURRENCY_RETRY_S = 1.0
-"""`Retry-After` for too many requests at once: nobody knows when one of them ends."""
+"""`Retry-After` for too many requests at once: when one of them ends is unknown."""
 
 
 class KeyLimits(Protocol):

@@ -6,7 +6,7 @@ enough to answer from. The container's header distinguishes clips that begin wit
 silence. The length is rounded where the clip is longer than what is read: its exact size in
 a JSON body depends on the rest of the request.
 
-The tenant's name salts it, so that nobody can learn from a fast response what others sent.
+The tenant's name salts it, so that no tenant can learn from a fast response what others sent.
 
 Pure.
 """
