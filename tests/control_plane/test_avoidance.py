@@ -66,7 +66,7 @@ def test_a_dead_gpu_s_node_is_avoided_until_it_is_booted_anew(here, pair, whole_
         lambda: [one for one in here.status()["failures"] if one["reason"] == "WaitingForGPU"],
         "the replacement waits",
     )
-    assert why["hint"].endswith(f"avoided, because a GPU there failed: {pair[0]}")
+    assert why["hint"].endswith(f"nodes avoided because a GPU there failed: {pair[0]}")
     assert dead["metadata"]["uid"] not in {pod["metadata"]["uid"] for pod in here.pods()}
     assert len(here.get("controllerrevisions")["items"]) == 1
     gauge = f'flamingo_operator_avoided_nodes{{name="music",namespace="{here.namespace}"}}'

@@ -1,4 +1,4 @@
-"""Why a pod does not work, and what to do about it.
+"""Why a server pod does not work, and what to do about it.
 
 All pure.
 """

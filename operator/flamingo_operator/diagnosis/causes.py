@@ -1,4 +1,4 @@
-"""Why a server does not work: the causes, what to do about each, and how they are told apart.
+"""The causes for which a server pod does not work: hints, and patterns that identify them.
 
 Pure.
 """
@@ -35,36 +35,39 @@ Cause: TypeAlias = Literal[
     "WaitingForGPU",
     "Unschedulable",
 ]
-"""Reasons of failures and conditions: never renamed, since alerts match them."""
+"""Reasons of failures and conditions; never renamed, because alerts match them."""
 
 ORDER: Final[tuple[str, ...]] = get_args(Cause)
-"""Which comes first in a list: what harms those that work, then what time alone does not mend."""
+"""The order of causes in a list: first those that affect working pods, last those that may pass."""
 
 HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
     {
-        "NodeLost": "look at the node; the server is replaced elsewhere once the node is gone",
-        "GPUFault": "drain the node and reset or replace its GPU: kubectl cordon NODE",
+        "NodeLost": "check the node; the server pod is recreated elsewhere once the node is gone",
+        "GPUFault": "cordon the node (kubectl cordon NODE) and reset or replace its GPU",
         "OutOfMemory": "raise spec.server.resources.limits.memory",
-        "GPUOutOfMemory": "ask for a larger GPU: spec.gpu.minMemoryGiB; or lower"
+        "GPUOutOfMemory": "request a larger GPU with spec.gpu.minMemoryGiB, or lower"
         " --kv-cache-tokens and --encoder-cache-gib in spec.server.args",
-        "DiskFull": "give the cache more room: spec.cache, or the node's disk",
-        "Evicted": "set spec.server.resources.requests, or spec.priorityClassName",
-        "NotAdmitted": "look at the node's kubelet and its device plugin",
+        "DiskFull": "use a larger volume for spec.cache, or free space on the node's disk",
+        "Evicted": "set spec.server.resources.requests or spec.priorityClassName",
+        "NotAdmitted": "check the kubelet and the device plugin of the node",
         "ImagePullError": "check spec.server.image and spec.server.imagePullSecrets",
-        "ConfigMissing": "create what is missing, or correct its name in the spec",
-        "VolumeNotMounted": "look at the claim and its storage class, or at the node's folder",
-        "StartError": "check spec.server.image: its program cannot be started",
+        "ConfigMissing": "create the missing object, or correct its name in the spec",
+        "VolumeNotMounted": "check the PersistentVolumeClaim and its StorageClass,"
+        " or the node's directory",
+        "StartError": "check spec.server.image: its command cannot be started",
         "BadSettings": "correct spec.server.args or spec.server.env; the log names the setting",
-        "PortBusy": "remove what else listens there: hostNetwork, or a sidecar",
-        "NotInstalled": "use an image that has the pod's packages: spec.server.image",
+        "PortBusy": "remove what else listens on the port, such as a sidecar",
+        "NotInstalled": "set spec.server.image to an image that contains the pod's packages",
         "ModelNotFound": "check spec.model.id and spec.model.revision",
-        "TokenRefused": "accept the model's licence and check spec.model.tokenSecretRef",
-        "ModelHostUnreachable": "let the servers reach it, or fill spec.cache beforehand",
-        "CannotLoad": "read the log: kubectl flamingo logs",
-        "CrashLoop": "read the log: kubectl flamingo logs",
-        "ProbeFailing": "read the log; is spec.server.startupDeadlineSeconds long enough?",
-        "StuckTerminating": "look at its finalizers and its node's kubelet",
-        "WaitingForGPU": "free or add a GPU, or lower the number of servers",
+        "TokenRefused": "accept the license of the model and check spec.model.tokenSecretRef",
+        "ModelHostUnreachable": "allow access to the Hugging Face Hub,"
+        " or fill spec.cache beforehand",
+        "CannotLoad": "check the logs: kubectl flamingo logs",
+        "CrashLoop": "check the logs: kubectl flamingo logs",
+        "ProbeFailing": "check the logs; if loading takes that long, raise"
+        " spec.server.startupDeadlineSeconds",
+        "StuckTerminating": "check the pod's finalizers and the kubelet of its node",
+        "WaitingForGPU": "add or free a GPU, or lower the number of server pods",
         "Unschedulable": "compare spec.gpu and spec.server.resources with the nodes",
     }
 )
@@ -85,15 +88,15 @@ CAUSE_BY_EXIT: Final[Mapping[ExitStatus, Cause]] = MappingProxyType(
         ExitStatus.INCOMPLETE_SHUTDOWN: "CrashLoop",
     }
 )
-"""What the pod means by its exit status; what it says of it is `ExitStatus`'s own sentence."""
+"""The cause behind each exit status of our own programs; `ExitStatus.meaning` is the message."""
 
 AMBIGUOUS_EXITS: Final = frozenset({ExitStatus.INTERNAL_ERROR, ExitStatus.MODEL_LOAD_FAILED})
-"""Statuses of many causes, of which the last words may tell more."""
+"""Statuses with several causes, which the end of the log may distinguish."""
 
 SIGNAL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {132: "illegal instruction", 134: "aborted", 137: "killed", 139: "segmentation fault"}
 )
-"""What a shell's convention makes of a signal."""
+"""Names of the signals behind exit statuses of 128 and more."""
 
 Patterns: TypeAlias = Sequence[tuple[re.Pattern[str], str]]
 
@@ -101,31 +104,31 @@ LOG_TAIL_PATTERNS: Final[Sequence[tuple[re.Pattern[str], Cause, str]]] = (
     (
         re.compile(r"(?i)CUDA (error: )?out of memory"),
         "GPUOutOfMemory",
-        "its GPU's memory does not suffice",
+        "the GPU is out of memory",
     ),
     (
         re.compile(r"(?i)\bxid\b|uncorrectable ECC|device-side|CUDA error|GPU is lost|NVML"),
         "GPUFault",
-        "its GPU failed",
+        "the GPU failed",
     ),
     (
         re.compile(r"(?i)No space left on device|disk quota"),
         "DiskFull",
-        "its disk is full",
+        "the disk is full",
     ),
     (
         re.compile(r"(?i)\b40[13]\b|gated|unauthori[sz]ed|forbidden|invalid token|licen[cs]e"),
         "TokenRefused",
-        "the model's host refuses the token, or the licence is not accepted",
+        "the hub denies access: the token is invalid, or the license was not accepted",
     ),
     (
         re.compile(r"(?i)\b404\b|no such model|repository not found|revision not found"),
         "ModelNotFound",
-        "there is no such model or revision",
+        "the model or revision does not exist",
     ),
-    (re.compile(r"(?i)out of memory"), "OutOfMemory", "its memory does not suffice"),
+    (re.compile(r"(?i)out of memory"), "OutOfMemory", "out of memory"),
 )
-"""What the end of the pod's log or its termination message gives away, most telling first."""
+"""Patterns in the end of the log or the termination message, the most specific first."""
 
 IMAGE_WAITS: Final = frozenset(
     {
@@ -144,7 +147,7 @@ START_WAITS: Final = frozenset({"CreateContainerError", "RunContainerError"})
 PULL_ERRORS: Final[Patterns] = (
     (
         re.compile(r"(?i)InvalidImageName|invalid reference|couldn't parse"),
-        "is no valid name",
+        "is not a valid image name",
     ),
     (
         re.compile(r"(?i)\b40[13]\b|unauthori[sz]ed|denied|forbidden|no basic auth"),
@@ -157,17 +160,20 @@ PULL_ERRORS: Final[Patterns] = (
     (re.compile(r"(?i)no space left"), "does not fit on the node's disk"),
     (
         re.compile(r"(?i)x509|certificate"),
-        "comes from a registry whose certificate is unknown",
+        "cannot be pulled: the registry's certificate is not trusted",
     ),
-    (re.compile(r"(?i)429|toomanyrequests|rate limit"), "is refused: too many pulls"),
+    (
+        re.compile(r"(?i)429|toomanyrequests|rate limit"),
+        "cannot be pulled: the registry's rate limit is reached",
+    ),
     (
         re.compile(r"(?i)dial tcp|no such host|timeout|timed out|unreachable|refused|EOF"),
-        "cannot be fetched: its registry does not answer",
+        "cannot be pulled: the registry does not respond",
     ),
 )
-"""What is wrong with an image, by the runtime's words."""
+"""Patterns in the container runtime's message, and what is wrong with the image."""
 
 
 def first_match(patterns: Patterns, text: str, default: str) -> str:
-    """Return what the first pattern that is found in `text` means."""
+    """Return the meaning of the first pattern that matches in `text`, or `default`."""
     return next((meaning for pattern, meaning in patterns if pattern.search(text)), default)

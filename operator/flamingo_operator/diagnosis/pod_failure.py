@@ -1,4 +1,4 @@
-"""A server as it was observed → why it does not work.
+"""Diagnose an observed server pod.
 
 Pure.
 """
@@ -12,7 +12,7 @@ from flamingo_operator.diagnosis.failures import Failure
 
 
 def diagnose_pod(spec: Spec, observed: Observed, pod: Pod, now_s: float) -> Failure | None:
-    """Return why a server does not work; None when it works, starts or leaves as it should."""
+    """Return why a server pod does not work; None if it works, starts or terminates normally."""
     if not pod.diagnosis_json:
         return None
     node = observed.nodes.get(pod.node)

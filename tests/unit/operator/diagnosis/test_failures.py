@@ -1,4 +1,4 @@
-"""Why a pod does not work: the pods of `tests/failed_pods` failed on a real node."""
+"""Diagnosis of pods that do not work; those of `tests/failed_pods` failed on a real node."""
 
 import copy
 import json
@@ -19,15 +19,18 @@ from flamingo_operator.diagnosis.failures import (
 
 PODS = json.loads((Path(__file__).parents[3] / "failed_pods" / "pods.json").read_text())
 NOW_S = 1_795_557_900.0
-"""Two minutes after they were made."""
+"""Two minutes after they were created."""
 
 REAL = {
     "aborted": ("CrashLoop", "exit status 139 (segmentation fault)"),
-    "cannot-load": ("ModelNotFound", "no such model or revision: nvidia/none: no such model"),
+    "cannot-load": (
+        "ModelNotFound",
+        "the model or revision does not exist: nvidia/none:",
+    ),
     "disk-full": ("DiskFull", "ephemeral local storage usage exceeds the total limit"),
-    "image-missing": ("ImagePullError", "its registry does not answer"),
-    "image-name": ("ImagePullError", "Localhost/NONE:dev is no valid name"),
-    "image-registry": ("ImagePullError", "its registry does not answer"),
+    "image-missing": ("ImagePullError", "the registry does not respond"),
+    "image-name": ("ImagePullError", "Localhost/NONE:dev is not a valid image name"),
+    "image-registry": ("ImagePullError", "the registry does not respond"),
     "no-claim": ("Unschedulable", 'persistentvolumeclaim "gone" not found'),
     "no-configmap": ("ConfigMissing", 'configmap "gone" not found'),
     "no-gpu": ("WaitingForGPU", "0/1 nodes are available: 1 Insufficient nvidia.com/gpu"),
@@ -35,30 +38,30 @@ REAL = {
     "no-node": ("Unschedulable", "1 node(s) didn't match Pod's node affinity/selector"),
     "no-program": ("StartError", 'exec: "/nothing": stat /nothing: no such file or directory'),
     "no-secret": ("ConfigMissing", 'secret "hf-token" not found'),
-    "not-live": ("ProbeFailing", "killed: its liveness probe failed"),
-    "not-started": ("ProbeFailing", "killed: its startup probe failed"),
-    "out-of-memory": ("OutOfMemory", "it used more memory than its limit"),
-    "stuck": ("StuckTerminating", "finalizers hold it: example.com/hold"),
+    "not-live": ("ProbeFailing", "killed: the liveness probe failed"),
+    "not-started": ("ProbeFailing", "killed: the startup probe failed"),
+    "out-of-memory": ("OutOfMemory", "the container exceeded its memory limit"),
+    "stuck": ("StuckTerminating", "blocked by finalizers: example.com/hold"),
     "usage": ("BadSettings", "exit status 2: A flag, an environment variable or the settings file"),
 }
 
 
-def seen(name, *, now_s=NOW_S, node=None, **status):
+def captured(name, *, now_s=NOW_S, node=None, **status):
     """Return a captured pod, parts of its status replaced."""
     one = copy.deepcopy(PODS[name])
     one["pod"]["status"].update(status)
     return DiagnosisInputs(pod=one["pod"], events=one["events"], now_s=now_s, node=node)
 
 
-def ended(exit_code, message="", **terminated):
-    """Return the container's status of a pod whose container ended and is started again."""
+def restarted(exit_code, message="", **terminated):
+    """Return the container statuses of a pod whose container terminated and was restarted."""
     last = {"terminated": {"exitCode": exit_code, "message": message, **terminated}}
     return [{"name": "server", "state": {"running": {}}, "lastState": last, "restartCount": 3}]
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_pod_that_failed_on_a_real_node_says_why(name):
-    found = diagnose(seen(name))
+    found = diagnose(captured(name))
     reason, message = REAL[name]
     assert found is not None
     assert found.reason == reason
@@ -68,34 +71,36 @@ def test_a_pod_that_failed_on_a_real_node_says_why(name):
 
 
 @pytest.mark.parametrize("name", ["no-gpu", "no-node"])
-def test_who_finds_no_node_is_told_which_are_avoided(name):
-    sight = seen(name)
-    assert "avoided" not in diagnose(sight).hint
-    sight.pod["metadata"]["annotations"] = {"flamingo.dev/avoids": "gpu-1,gpu-2"}
-    assert diagnose(sight).hint.endswith("; avoided, because a GPU there failed: gpu-1, gpu-2")
+def test_the_hint_of_an_unschedulable_pod_lists_the_avoided_nodes(name):
+    inputs = captured(name)
+    assert "avoided" not in diagnose(inputs).hint
+    inputs.pod["metadata"]["annotations"] = {"flamingo.dev/avoids": "gpu-1,gpu-2"}
+    assert diagnose(inputs).hint.endswith(
+        "; nodes avoided because a GPU there failed: gpu-1, gpu-2"
+    )
 
 
-def test_all_that_was_captured_is_judged():
+def test_every_captured_pod_is_tested():
     assert set(PODS) == {*REAL, "fine", "not-ready"}
 
 
 def test_a_pod_that_works_or_is_loading_has_not_failed():
-    assert diagnose(seen("fine")) is None
-    assert diagnose(seen("not-ready")) is None
+    assert diagnose(captured("fine")) is None
+    assert diagnose(captured("not-ready")) is None
 
 
-def test_a_pod_that_loads_for_longer_than_it_may_has_failed():
-    found = diagnose(seen("not-ready", now_s=NOW_S + 1800))
+def test_a_pod_that_exceeds_the_startup_deadline_has_failed():
+    found = diagnose(captured("not-ready", now_s=NOW_S + 1800))
     assert found is not None
     assert found.reason == "ProbeFailing"
 
 
-def test_a_pod_that_leaves_in_its_grace_period_has_not_failed():
-    assert diagnose(seen("stuck", now_s=NOW_S - 110)) is None
+def test_a_pod_that_terminates_in_its_grace_period_has_not_failed():
+    assert diagnose(captured("stuck", now_s=NOW_S - 110)) is None
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "words", "reason"),
+    ("exit_code", "log_tail", "reason"),
     [
         (1, "Traceback (most recent call last):\nValueError: x", "CrashLoop"),
         (2, "", "BadSettings"),
@@ -114,18 +119,23 @@ def test_a_pod_that_leaves_in_its_grace_period_has_not_failed():
         (137, "", "CrashLoop"),
     ],
 )
-def test_an_exit_status_and_the_last_words_tell_the_cause(exit_code, words, reason):
+def test_the_exit_status_and_the_log_tail_determine_the_cause(exit_code, log_tail, reason):
     found = diagnose(
-        seen("usage", conditions=[], containerStatuses=ended(exit_code, words), phase="Running")
+        captured(
+            "usage",
+            conditions=[],
+            containerStatuses=restarted(exit_code, log_tail),
+            phase="Running",
+        )
     )
     assert found is not None
     assert found.reason == reason
 
 
 @pytest.mark.parametrize("status", set(ExitStatus) - {ExitStatus.OK})
-def test_every_exit_status_of_ours_has_a_cause_and_a_hint_and_says_what_the_table_says(status):
+def test_every_exit_status_of_ours_has_a_cause_a_hint_and_its_meaning(status):
     found = diagnose(
-        seen("usage", conditions=[], containerStatuses=ended(int(status)), phase="Running")
+        captured("usage", conditions=[], containerStatuses=restarted(int(status)), phase="Running")
     )
     assert found is not None
     assert found.reason == causes.CAUSE_BY_EXIT[status]
@@ -134,51 +144,51 @@ def test_every_exit_status_of_ours_has_a_cause_and_a_hint_and_says_what_the_tabl
     assert len(found.message) < MAX_MESSAGE_CHARS
 
 
-def test_a_container_that_runs_again_is_still_told_until_it_is_ready():
-    crashed = ended(4, "no such model")
+def test_a_restarted_container_has_failed_until_it_is_ready():
+    crashed = restarted(4, "no such model")
     ready = [{"type": "Ready", "status": "True"}]
-    assert diagnose(seen("usage", containerStatuses=crashed)) is not None
-    assert diagnose(seen("usage", containerStatuses=crashed, conditions=ready)) is None
+    assert diagnose(captured("usage", containerStatuses=crashed)) is not None
+    assert diagnose(captured("usage", containerStatuses=crashed, conditions=ready)) is None
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("runtime_message", "problem"),
     [
         ("unexpected status: 401 Unauthorized", "needs credentials"),
         ("manifest unknown", "does not exist in its registry"),
-        ("x509: certificate signed by unknown authority", "certificate is unknown"),
-        ("toomanyrequests: You have reached your pull rate limit", "too many pulls"),
+        ("x509: certificate signed by unknown authority", "certificate is not trusted"),
+        ("toomanyrequests: You have reached your pull rate limit", "rate limit is reached"),
         ("something new", "cannot be pulled"),
     ],
 )
-def test_what_is_wrong_with_an_image_is_said(words, says):
-    state = {"waiting": {"reason": "ErrImagePull", "message": words}}
-    sight = DiagnosisInputs(
+def test_the_message_says_what_is_wrong_with_an_image(runtime_message, problem):
+    state = {"waiting": {"reason": "ErrImagePull", "message": runtime_message}}
+    inputs = DiagnosisInputs(
         pod={
             "spec": {"containers": [{"name": "server", "image": "example.com/pod:1"}]},
             "status": {"containerStatuses": [{"name": "server", "state": state}]},
         },
         now_s=NOW_S,
     )
-    found = diagnose(sight)
+    found = diagnose(inputs)
     assert found is not None
     assert found.message.startswith("example.com/pod:1 ")
-    assert says in found.message
+    assert problem in found.message
 
 
-def test_the_text_is_the_same_whether_an_image_is_pulled_or_waited_for():
-    pulling, backing_off = seen("image-missing"), seen("image-missing")
+def test_the_message_is_the_same_while_an_image_is_pulled_and_backed_off():
+    pulling, backing_off = captured("image-missing"), captured("image-missing")
     waiting = backing_off.status["containerStatuses"][0]["state"]["waiting"]
     waiting.update(reason="ImagePullBackOff", message='Back-off pulling image "localhost/none:dev"')
     assert diagnose(pulling) == diagnose(backing_off)
 
 
-def test_a_pod_of_a_lost_node_says_so():
+def test_a_pod_on_a_lost_node():
     node = {
         "metadata": {"name": "node-1"},
         "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
     }
-    found = diagnose(seen("fine", node=node))
+    found = diagnose(captured("fine", node=node))
     assert found is not None
     assert (found.reason, found.message) == ("NodeLost", "node node-1 is not ready")
 
@@ -192,20 +202,20 @@ def test_a_pod_of_a_lost_node_says_so():
         ("OutOfnvidia.com/gpu", "Node didn't have enough resource", "NotAdmitted"),
     ],
 )
-def test_a_pod_that_its_node_refused_says_why(reason, message, cause):
-    found = diagnose(seen("fine", phase="Failed", reason=reason, message=message))
+def test_a_pod_that_its_node_evicted_or_rejected(reason, message, cause):
+    found = diagnose(captured("fine", phase="Failed", reason=reason, message=message))
     assert found is not None
     assert found.reason == cause
 
 
-def test_the_hint_names_the_gpus_that_were_asked_for():
+def test_the_hint_names_the_requested_gpus():
     products = Gpu(products=["NVIDIA-L40S", "NVIDIA-H200"])
     found = diagnose(DiagnosisInputs(pod=PODS["no-gpu"]["pod"], now_s=NOW_S, gpu=products))
     assert found is not None
     assert found.hint.startswith("no free NVIDIA-L40S or NVIDIA-H200")
 
 
-def test_failures_are_counted_by_cause_in_an_order_that_does_not_change():
+def test_failures_are_counted_by_cause_in_a_stable_order():
     lost = Failure("NodeLost", "m", "h", "2026-01-02T00:00:00Z")
     waits = [
         (f"pod-{n}", Failure("WaitingForGPU", "m", "h", f"2026-01-0{n}T00:00:00Z"))
@@ -222,7 +232,7 @@ def test_failures_are_counted_by_cause_in_an_order_that_does_not_change():
 
 def test_every_cause_has_a_hint_and_messages_are_bounded():
     assert set(causes.HINTS) == set(causes.ORDER)
-    found = diagnose(seen("usage", containerStatuses=ended(2, "x" * 4096)))
+    found = diagnose(captured("usage", containerStatuses=restarted(2, "x" * 4096)))
     assert found is not None
     assert len(found.message) <= MAX_MESSAGE_CHARS
 
@@ -231,12 +241,12 @@ def test_every_cause_has_a_hint_and_messages_are_bounded():
     "fact",
     ["back-off 1m20s", "d17aea2e-dcbc-4c08-a3ce-c20d9460e639", "10.244.0", "0x7f"],
 )
-def test_no_text_holds_what_changes_from_look_to_look(fact):
-    texts = [found.message for name in PODS if (found := diagnose(seen(name)))]
+def test_no_message_contains_what_changes_between_reconciliations(fact):
+    texts = [found.message for name in PODS if (found := diagnose(captured(name)))]
     assert not any(fact in text for text in texts)
 
 
-def test_the_page_about_causes_lists_each_with_its_hint():
+def test_the_page_lists_every_cause_with_its_hint():
     page = (Path(__file__).parents[4] / "docs" / "kubectl.md").read_text(encoding="utf-8")
     rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| ")]
     listed = {
