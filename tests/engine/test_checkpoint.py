@@ -81,8 +81,8 @@ def test_a_model_that_was_cast_as_a_whole_is_refused(source_of):
 @pytest.mark.parametrize(
     ("model_id", "says"),
     [
-        pytest.param("no/such/model/at/all", "neither built in", id="no hub id"),
-        pytest.param("/no/such/folder", "neither built in", id="no folder"),
+        pytest.param("no/such/model/at/all", "not a built-in model", id="no hub id"),
+        pytest.param("/no/such/folder", "not a built-in model", id="no folder"),
     ],
 )
 def test_a_model_that_is_not_there_is_told_with_what_is(source_of, monkeypatch, model_id, says):
@@ -96,7 +96,7 @@ def test_a_checkpoint_of_another_kind_is_refused(source_of, tmp_path, model_cach
     folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "whisper"}))
-    with pytest.raises(checkpoint.CannotLoad, match="of type 'whisper'; served are"):
+    with pytest.raises(checkpoint.CannotLoad, match="the unsupported type 'whisper'; supported:"):
         checkpoint.load(source_of(id=str(folder)))
 
 

@@ -117,14 +117,14 @@ def test_no_windows_have_no_log_mels(log_mel):
 
 @pytest.mark.parametrize("num_samples", [0, 320, 480_001])
 def test_what_is_no_window_is_refused(log_mel, num_samples):
-    with pytest.raises(ValueError, match=f"{num_samples} samples"):
+    with pytest.raises(ValueError, match=f"not {num_samples}"):
         log_mel([noise(num_samples)])
 
 
 @pytest.mark.parametrize("oddity", ["dither", "padding_value"])
 def test_an_extractor_that_adds_sound_is_refused(extractor, oddity):
     odd = type(extractor)(**{"feature_size": 128, oddity: 0.1})
-    with pytest.raises(ValueError, match="not served"):
+    with pytest.raises(ValueError, match="not supported"):
         LogMel(odd, "cpu")
 
 

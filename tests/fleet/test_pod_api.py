@@ -603,4 +603,4 @@ def test_a_model_that_is_not_there_ends_the_pod_with_its_own_status(tmp_path):
     flags = ("--model", "/no/such/folder")
     with processes.service("flamingo_pod", *flags, log=log, ends_with=4) as running:
         running.process.wait(60)
-    assert "is neither built in" in log.read_text()
+    assert "is not a built-in model" in log.read_text()

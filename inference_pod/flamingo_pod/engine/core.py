@@ -66,7 +66,7 @@ class Prompt:
     salt: bytes = b""
     """Sequences share KV only within one salt."""
     deadline_s: float = math.inf
-    """When nobody waits for it any more, on the monotonic clock; urgent when that is near."""
+    """Of the request, on the monotonic clock; a sequence near it has priority."""
     grammar: Grammar | None = None
     """Constrains the output; at its start, and used by no other sequence."""
     stats: RequestStats = field(default_factory=RequestStats)

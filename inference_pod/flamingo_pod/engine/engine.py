@@ -67,7 +67,7 @@ class _SequenceHandle:
     is_cancelled: bool = False
 
     def emit(self, output: TokenOutput | Exception) -> None:
-        # The loop is closed only when the process ends; then there is nobody to receive it.
+        # The loop is closed only when the process ends; then the output has no receiver.
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.outputs.put_nowait, (self.number, output))
 

@@ -12,8 +12,8 @@ follow-up question, or another choice of the same prompt, skips its prefill.
 
 Memory that no running sequence uses is evicted when an allocation needs it, the least recently
 used first; evicting a prefix evicts the cached tails behind it, which cannot be read without it.
-A prefix whose KV may be wrong (a step failed on it) is *invalidated*: it is shared with nobody
-new, and freed with its last user.
+A prefix whose KV may be wrong (a step failed on it) is *invalidated*: no further sequence shares
+it, and it is freed with its last user.
 
 vLLM's counterpart is `KVCacheManager`, with blocks for extents.
 
@@ -113,7 +113,7 @@ class KvCacheManager:
             self._release_prefix(prefix, now_s)
 
     def invalidate(self, prefix: Prefix) -> None:
-        """Share a prefix whose KV may be wrong with nobody new; it is freed with its last user."""
+        """Stop sharing a prefix whose KV may be wrong; it is freed with its last user."""
         if self.prefixes.get(prefix.key) is prefix:
             self._unregister(prefix)
             self._evict_tails_of(prefix)

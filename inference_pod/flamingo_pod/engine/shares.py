@@ -6,7 +6,7 @@ its sequences by the rows of the batch that each contributed; a prefill row and 
 the same, since both go through the same matrix products.
 
 The shares of a step add up to its duration, and work that a cache or another sequence had already
-done is charged to nobody twice.
+done is not charged again.
 
 Pure.
 """

@@ -1,4 +1,4 @@
-"""The checkpoint: its classes, its limits, its encoder."""
+"""The model: its checkpoint and limits, its feature extractor and its audio encoder."""
 
 from flamingo_pod.model import torchaudio_guard
 

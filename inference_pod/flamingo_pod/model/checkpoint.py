@@ -1,10 +1,9 @@
 """Load a checkpoint: built-in name, local folder, or hub id with a revision.
 
-The weights' type is chosen while loading (`dtype=`), never by `.to(dtype)` on
-the whole model: that would also cast the tables of the rotary time embedding, the
-cosine of its angles would be off by up to 2, and the model would hear its windows
-out of order without a word. `trust_remote_code` is never passed: the classes are
-transformers' own.
+The dtype of the weights is chosen while loading (`dtype=`), never by `.to(dtype)` on the whole
+model: that would also cast the tables of the rotary time embedding, the cosines of its angles
+would be off by up to 2, and the model would silently receive its windows out of order.
+`trust_remote_code` is never passed: the classes are the transformers library's own.
 """
 
 import time
@@ -41,7 +40,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A loaded model with all that belongs to it."""
+    """A loaded model, its processor and its limits."""
 
     id: str
     model: Any
@@ -51,42 +50,42 @@ class Checkpoint:
     loaded_at_s: int
     """Unix time, for `/v1/models`."""
     commit: str | None = None
-    """The hub's, where it comes from there."""
+    """On the Hugging Face hub; None for other sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSource:
-    """Which checkpoint, and how to hold it."""
+    """Which checkpoint to load, and in which dtype on which device."""
 
     id: str
     revision: str | None
     dtype: str
     device: str
     cache: Path
-    """Where built-in models are built."""
+    """Folder of the built-in models."""
 
 
 def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> Checkpoint:
     """Return the checkpoint, ready to run.
 
     Raises:
-        CannotLoad: with a sentence for the person who named it.
+        CannotLoad: the message says why, for the operator of the pod.
     """
     progress = progress or LoadingProgress()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    place, commit = _place(source, progress)
-    contents = folder.read_contents(place)
+    path, commit = _resolve(source, progress)
+    contents = folder.read_contents(path)
     model_class, processor_class = _classes(source, contents.model_type)
     progress.begin("reading")
     try:
-        processor = processor_class.from_pretrained(place, local_files_only=True)
+        processor = processor_class.from_pretrained(path, local_files_only=True)
         # The weights stay mapped from their file, and shared by the pods of a machine, until
         # they are cast or copied to a device: no second copy in this process's memory.
         model = model_class.from_pretrained(
-            place, dtype=DTYPES[source.dtype], local_files_only=True, use_safetensors=True
+            path, dtype=DTYPES[source.dtype], local_files_only=True, use_safetensors=True
         )
-        model = _moved(model.eval(), source.device, progress)
+        model = _move(model.eval(), source.device, progress)
     except (OSError, ValueError) as error:
         raise CannotLoad(f"model {source.id!r}: {error}") from error
     _check(model, processor)
@@ -94,15 +93,15 @@ def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> C
         id=source.id,
         model=model,
         processor=processor,
-        limits=limits_of(model, processor),
+        limits=read_limits(model, processor),
         random_weights=source.id in BUILTIN_MODELS,
         loaded_at_s=int(time.time()),
         commit=commit,
     )
 
 
-def _place(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path, str | None]:
-    """Return the folder that holds the checkpoint, and the hub's commit if it is from there."""
+def _resolve(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path, str | None]:
+    """Return the checkpoint's folder, and its commit if it is from the hub."""
     if source.id in BUILTIN_MODELS:
         return build.ensure(source.id, source.cache), None
     if (local := Path(source.id)).is_dir():
@@ -112,14 +111,15 @@ def _place(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path, s
     except HFValidationError:
         builtin = ", ".join(BUILTIN_MODELS)
         raise CannotLoad(
-            f"model {source.id!r} is neither built in ({builtin}), nor a folder here, nor a hub id"
+            f"model {source.id!r} is not a built-in model ({builtin}), a local folder,"
+            " or a valid hub id"
         ) from None
     snapshot = hub.fetch(source.id, source.revision, progress)
     return snapshot.folder, snapshot.commit
 
 
-def _moved(model: Any, device: str, progress: LoadingProgress) -> Any:
-    """Return the model on `device`, moved part by part, so that it can be said how far it is."""
+def _move(model: Any, device: str, progress: LoadingProgress) -> Any:
+    """Move the model to `device` part by part, reporting progress."""
     progress.expect(sum(each.numel() * each.element_size() for each in model.parameters()))
     for part in model.modules():
         if not any(True for _ in part.children()):
@@ -128,8 +128,8 @@ def _moved(model: Any, device: str, progress: LoadingProgress) -> Any:
     return model.to(device)
 
 
-def limits_of(model: Any, processor: Any) -> ModelLimits:
-    """Return the limits that the checkpoint states of itself."""
+def read_limits(model: Any, processor: Any) -> ModelLimits:
+    """Return the limits and defaults in the checkpoint's own configuration."""
     text, audio = model.config.text_config, model.config.audio_config
     defaults: GenerationConfig = model.generation_config
     eos = defaults.eos_token_id
@@ -152,18 +152,19 @@ def limits_of(model: Any, processor: Any) -> ModelLimits:
 def _classes(source: CheckpointSource, model_type: str) -> tuple[Any, Any]:
     if model_type not in CLASSES:
         raise CannotLoad(
-            f"model {source.id!r} is of type {model_type!r}; served are {list(CLASSES)}"
+            f"model {source.id!r} has the unsupported type {model_type!r};"
+            f" supported: {', '.join(CLASSES)}"
         )
     return CLASSES[model_type]
 
 
 def _check(model: Any, processor: Any) -> None:
-    """Refuse a checkpoint whose ear is not the one `flamingo_common.audio.windows` counts for."""
+    """Reject a checkpoint whose feature extractor differs from `flamingo_common.audio.windows`."""
     extractor = processor.feature_extractor
-    heard = (extractor.sampling_rate, extractor.chunk_length, extractor.hop_length)
-    counted = (windows.SAMPLE_RATE_HZ, windows.WINDOW_S, windows.HOP_SAMPLES)
-    if heard != counted:
-        raise CannotLoad(f"rate, window and hop are {heard}; this server counts for {counted}")
+    found = (extractor.sampling_rate, extractor.chunk_length, extractor.hop_length)
+    expected = (windows.SAMPLE_RATE_HZ, windows.WINDOW_S, windows.HOP_SAMPLES)
+    if found != expected:
+        raise CannotLoad(f"sampling rate, window and hop are {found}; supported: {expected}")
     rotary = getattr(model.model, "pos_emb", None)
     if rotary is not None and rotary.inv_freq.dtype != torch.float32:
-        raise CannotLoad("the rotary time embedding is not float32: the weights were cast")
+        raise CannotLoad("the rotary time embedding is not float32; the weights must not be cast")

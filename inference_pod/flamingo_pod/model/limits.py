@@ -1,4 +1,4 @@
-"""What a checkpoint can take, read from its own configuration.
+"""A checkpoint's limits and sampling defaults, from its own configuration.
 
 Pure.
 """
@@ -11,7 +11,7 @@ from flamingo_common.wire.requests import Layer
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
-    """The model's bounds, and the widths of what it hands out."""
+    """The model's limits and defaults, and the widths of its embeddings."""
 
     max_audio_s: float
     context_tokens: int

@@ -1,9 +1,9 @@
-"""`x @ weight.T + bias`, by the fastest kernel the machine has. Torch.
+"""`x @ weight.T + bias`, by the machine's fastest kernel. Torch.
 
-torch sends a float32 product on a CPU to MKL, which runs AVX2 kernels on AMD
-processors whatever they can do: 110 GFLOP/s on one core that gives 255 through
-oneDNN, which torch has too but keeps for its compiler. No weight is packed or
-copied for it. Everywhere else this is `torch.nn.functional.linear`.
+For a float32 product on a CPU, torch calls MKL, which runs AVX2 kernels on AMD processors even
+where they have AVX-512: 110 GFLOP/s on a core that reaches 255 with oneDNN, which torch also has
+but uses only from its compiler. No weight is packed or copied for it. Everywhere else this is
+`torch.nn.functional.linear`.
 """
 
 from typing import Any
@@ -24,6 +24,6 @@ def linear(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) 
     return functional.linear(rows, weight, bias)
 
 
-def through(module: Any, rows: torch.Tensor) -> torch.Tensor:
-    """Return what the linear `module` makes of `rows`."""
+def apply_linear(module: Any, rows: torch.Tensor) -> torch.Tensor:
+    """Return the linear `module` applied to `rows`."""
     return linear(rows, module.weight, module.bias)

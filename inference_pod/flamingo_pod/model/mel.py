@@ -1,8 +1,7 @@
-"""Samples → log-mel, of the frames that the encoder looks at. Torch.
+"""Samples → log-mel spectrogram, only of the frames that the encoder reads. Torch.
 
-transformers' WhisperFeatureExtractor pads every window to 30 s and transforms
-3,000 frames, whatever is in them. Here a window of 3 s costs a tenth of that,
-and gives the same numbers.
+transformers' WhisperFeatureExtractor pads every window to 30 s and transforms all 3,000 frames.
+Here a window of 3 s costs a tenth of that and gives the same values.
 """
 
 from collections import defaultdict
@@ -24,19 +23,19 @@ MAX_BATCH_FRAMES = {"cuda": 16 * MAX_FRAMES, "cpu": MAX_FRAMES}
 A CPU does one: more do not fit its cache (8 at once: 14.6 ms each; one: 6.5 ms).
 """
 FLOOR = 1e-10
-"""Power of silence, as Whisper has it."""
+"""Power of silence, as in Whisper."""
 RANGE_DECADES = 8.0
-"""What is further than this below the window's loudest is raised to there."""
+"""Dynamic range below the loudest value of the window; lower values are raised to it."""
 
 
 def num_conv_frames(num_samples: int) -> int:
-    """Return the mel frames that decide the encoder's states of a window of `num_samples`.
+    """Return the number of mel frames that the encoder's states of a window depend on.
 
     The convolution of stride 2 gives `Lc = (frames - 1) // 2 + 1` positions
-    (`_get_feat_extract_output_lengths` of transformers' AudioFlamingo3Encoder).
-    The last looks at outputs up to 2Lc-1 of the convolution before, and those at
-    frames up to 2Lc: `2 * Lc + 1` frames, the last of them padding. A window has
-    no more than 3,000; there the convolutions pad by themselves.
+    (`_get_feat_extract_output_lengths` of transformers' AudioFlamingo3Encoder). The last of
+    them reads outputs up to 2Lc-1 of the convolution before, and those read frames up to 2Lc:
+    `2 * Lc + 1` frames, the last of them padding. A window has at most 3,000; there the
+    convolutions' own padding applies.
     """
     num_frames = -(-num_samples // windows.HOP_SAMPLES)
     num_positions = (num_frames - 1) // 2 + 1
@@ -44,7 +43,7 @@ def num_conv_frames(num_samples: int) -> int:
 
 
 def batches(lengths: Sequence[int], max_batch: Callable[[int], int]) -> Iterator[list[int]]:
-    """Yield the places of equal `lengths`, each place once, `max_batch(length)` at a time."""
+    """Yield the indices of equal `lengths`, each index once, at most `max_batch(length)` each."""
     places: defaultdict[int, list[int]] = defaultdict(list)
     for place, length in enumerate(lengths):
         places[length].append(place)
@@ -55,11 +54,13 @@ def batches(lengths: Sequence[int], max_batch: Callable[[int], int]) -> Iterator
 
 
 class LogMel:
-    """WhisperFeatureExtractor's log-mel, on `device`, without the frames of padding."""
+    """WhisperFeatureExtractor's log-mel spectrogram, on `device`, without frames of padding."""
 
     def __init__(self, extractor: WhisperFeatureExtractor, device: torch.device | str) -> None:
         if extractor.dither or extractor.padding_value:
-            raise ValueError("an extractor that dithers, or pads with sound, is not served")
+            raise ValueError(
+                "feature extractors that dither or pad with non-zeros are not supported"
+            )
         self._n_fft = int(extractor.n_fft)
         self._hop = int(extractor.hop_length)
         self._hann = torch.hann_window(self._n_fft, device=device)
@@ -75,9 +76,9 @@ class LogMel:
         many frames are transformed together, and share the memory of their log-mels.
 
         Raises:
-            ValueError: a window holds no token, or more than 30 s.
+            ValueError: a window is too short for one audio token, or longer than 30 s.
         """
-        lengths = [_num_sounding_frames(len(window)) for window in samples]
+        lengths = [_num_audible_frames(len(window)) for window in samples]
         mels: dict[int, torch.Tensor] = {}
         for places in batches(lengths, lambda num_frames: self._max_batch_frames // num_frames):
             log_mels = self._log_mels([samples[place] for place in places], lengths[places[0]])
@@ -87,7 +88,7 @@ class LogMel:
     def _log_mels(self, batch: Sequence[Samples], num_frames: int) -> torch.Tensor:
         """Return `(windows, mels, num_frames)`.
 
-        All in float32, as in training: matrix products in TF32 would be off by 1e-4.
+        Computed in float32, as in training: matrix products in TF32 would be off by 1e-4.
         """
         spectrum = torch.stft(
             self._padded(batch, num_frames),
@@ -103,10 +104,10 @@ class LogMel:
         return torch.maximum(decades, loudest - RANGE_DECADES).add_(4.0).div_(4.0)
 
     def _padded(self, batch: Sequence[Samples], num_frames: int) -> torch.Tensor:
-        """Return what `num_frames` frames reach over, `(windows, samples)`.
+        """Return the samples that `num_frames` frames cover, `(windows, samples)`.
 
-        Silence follows the sound up to 30 s, and half a frame is mirrored at both
-        ends of the 30 s, as `torch.stft(center=True)` does it.
+        The audio is followed by silence up to 30 s, and half a frame is mirrored at both ends
+        of the 30 s, as `torch.stft(center=True)` does.
         """
         reach = self._n_fft // 2
         stop = (num_frames - 1) * self._hop + reach
@@ -118,13 +119,14 @@ class LogMel:
         return torch.nn.functional.pad(on_device, mirrored, mode="reflect")
 
 
-def _num_sounding_frames(num_samples: int) -> int:
-    """Return the first frames, among which are all that touch the sound, so its loudest.
+def _num_audible_frames(num_samples: int) -> int:
+    """Return the number of frames from the start that contain all of the audio.
 
-    A frame reaches 200 samples back and a hop is 160: the last of the sound can
-    be in the *second* frame of padding, which `num_conv_frames` may leave out.
+    A frame reaches 200 samples back and a hop is 160: the end of the audio can be in the
+    *second* frame of padding, which `num_conv_frames` may leave out, and it may be the loudest.
     All frames after it are at `FLOOR`, and so never the loudest.
     """
     if not windows.MIN_TAIL_SAMPLES <= num_samples <= windows.WINDOW_SAMPLES:
-        raise ValueError(f"{num_samples} samples are no window that holds a token")
+        low, high = windows.MIN_TAIL_SAMPLES, windows.WINDOW_SAMPLES
+        raise ValueError(f"a window has {low} to {high} samples, not {num_samples}")
     return min(-(-num_samples // windows.HOP_SAMPLES) + 2, MAX_FRAMES)

@@ -1,9 +1,9 @@
-"""Keep a torchaudio that cannot be imported from taking transformers with it.
+"""Hide a torchaudio that cannot be imported, so that transformers can be.
 
-torchaudio's wheels are built for one CUDA; beside a CPU torch, or a newer CUDA's, its
-import ends in OSError or RuntimeError. transformers imports it wherever it is
-installed, so that not even the processor of Music Flamingo could be. Nothing here
-needs torchaudio, so a broken one is made to look as if it were not installed.
+torchaudio's wheels are built for one CUDA version; with a CPU build of torch, or another CUDA
+version, importing it raises OSError or RuntimeError. transformers imports torchaudio wherever it
+is installed, so even Music Flamingo's processor would fail to import. Nothing here needs
+torchaudio, so a broken one is treated as not installed.
 """
 
 import importlib
@@ -13,15 +13,15 @@ import sys
 
 
 def hide_if_broken() -> None:
-    """Import torchaudio, if there is one; hide it where that fails."""
+    """Import torchaudio, if installed; hide it if that fails."""
     if importlib.util.find_spec("torchaudio") is None:
         return
     try:
         importlib.import_module("torchaudio")
-    except Exception as error:  # noqa: BLE001 - whatever it is, transformers would fall over it
+    except Exception as error:  # noqa: BLE001 - whatever it is, transformers would fail on it
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
             del sys.modules[name]
-        # Python's own way to say that an import must fail; find_spec then finds nothing.
+        # Python's own way to make an import fail; find_spec then finds nothing.
         sys.modules["torchaudio"] = None  # type: ignore[assignment]
-        told = "torchaudio is installed and cannot be imported; it is left out: %s: %s"
-        logging.getLogger(__name__).warning(told, type(error).__name__, error)
+        message = "torchaudio is installed but cannot be imported; ignoring it: %s: %s"
+        logging.getLogger(__name__).warning(message, type(error).__name__, error)

@@ -1,7 +1,7 @@
-"""Build a built-in model into the cache folder, once, whoever comes first.
+"""Build a built-in model in the cache folder, once.
 
-The weights are drawn as 24-bit integers and scaled by powers of two, which is
-exact: every machine gets the same bits, whatever its vector unit.
+The weights are random 24-bit integers scaled by powers of two, which is exact: every machine gets
+the same bits, whatever its vector unit.
 """
 
 import os
@@ -28,14 +28,14 @@ from flamingo_pod.model.builtin import tokenizer as builtin_tokenizer
 from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS, BuiltinDimensions
 
 RECIPE = 1
-"""Raised when the same name would mean other weights, so that an old cache is not read."""
+"""Incremented when a name gets other weights, so that an old cache is not read."""
 MAX_NEW_TOKENS = 64
-SPEAKABLE = frozenset({"<|im_end|>"})
-"""The only control token that the model may say."""
+GENERATABLE = frozenset({"<|im_end|>"})
+"""The only control token that the model may generate."""
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Return where built-in models are kept: `FLAMINGO_CACHE`, or the user's cache folder."""
+    """Return the folder of the built-in models: `FLAMINGO_CACHE`, or the user's cache folder."""
     if chosen := environ.get("FLAMINGO_CACHE"):
         return Path(chosen)
     base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "/tmp")) / ".cache"  # noqa: S108
@@ -43,10 +43,10 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def ensure(name: str, cache: Path) -> Path:
-    """Return the folder of the built-in model `name`, building it if it is not there.
+    """Return the folder of the built-in model `name`, building it if missing.
 
-    Two processes may build at once: each writes a folder of its own, the first
-    rename wins and the other's is dropped.
+    Two processes may build it at once: each writes a folder of its own, the first rename wins
+    and the other folder is removed.
     """
     folder = cache / f"{name}-{RECIPE}"
     if folder.is_dir():
@@ -64,10 +64,10 @@ def ensure(name: str, cache: Path) -> Path:
     return folder
 
 
-def write(size: BuiltinDimensions, folder: Path) -> None:
-    """Write model, processor and generation defaults of `size` as a checkpoint."""
+def write(dimensions: BuiltinDimensions, folder: Path) -> None:
+    """Write model, processor and generation defaults as a checkpoint."""
     tokenizer = builtin_tokenizer.build()
-    model = MusicFlamingoForConditionalGeneration(_config(size, tokenizer)).eval()
+    model = MusicFlamingoForConditionalGeneration(_config(dimensions, tokenizer)).eval()
     _fill(model, tokenizer)
     model.generation_config = GenerationConfig(
         max_new_tokens=MAX_NEW_TOKENS,
@@ -79,29 +79,29 @@ def write(size: BuiltinDimensions, folder: Path) -> None:
     os.chmod(folder, 0o755)  # noqa: PTH101, S103 - mkdtemp made it private
 
 
-def _config(size: BuiltinDimensions, tokenizer: Qwen2Tokenizer) -> MusicFlamingoConfig:
+def _config(dimensions: BuiltinDimensions, tokenizer: Qwen2Tokenizer) -> MusicFlamingoConfig:
     ids = dict(zip(builtin_tokenizer.CONTROL_TOKENS, range(6), strict=True))
     audio = AudioFlamingo3EncoderConfig(
         num_mel_bins=128,
-        hidden_size=size.encoder_hidden,
-        num_hidden_layers=size.encoder_layers,
-        num_attention_heads=size.encoder_heads,
-        intermediate_size=size.encoder_intermediate,
+        hidden_size=dimensions.encoder_hidden,
+        num_hidden_layers=dimensions.encoder_layers,
+        num_attention_heads=dimensions.encoder_heads,
+        intermediate_size=dimensions.encoder_intermediate,
     )
     text = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=size.hidden,
-        intermediate_size=size.intermediate,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        num_key_value_heads=size.kv_heads,
+        hidden_size=dimensions.hidden,
+        intermediate_size=dimensions.intermediate,
+        num_hidden_layers=dimensions.layers,
+        num_attention_heads=dimensions.heads,
+        num_key_value_heads=dimensions.kv_heads,
         max_position_embeddings=32768,
         rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         tie_word_embeddings=False,
         bos_token_id=ids["<|endoftext|>"],
         eos_token_id=ids["<|im_end|>"],
         pad_token_id=ids["<|endoftext|>"],
-        # As the published checkpoint has it: a trap for whoever calls generate.
+        # As in the published checkpoint: callers of `generate` must override it.
         use_cache=False,
     )
     return MusicFlamingoConfig(
@@ -122,21 +122,21 @@ def _processor(tokenizer: Qwen2Tokenizer) -> MusicFlamingoProcessor:
 @torch.no_grad()
 def _fill(model: MusicFlamingoForConditionalGeneration, tokenizer: Qwen2Tokenizer) -> None:
     for name, parameter in sorted(model.named_parameters()):
-        parameter.copy_(torch.from_numpy(_drawn(name, tuple(parameter.shape))))
-    model.lm_head.weight[_unspeakable(tokenizer)] = 0.0
+        parameter.copy_(torch.from_numpy(_random_weights(name, tuple(parameter.shape))))
+    model.lm_head.weight[_suppressed_ids(tokenizer)] = 0.0
 
 
-def _drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _random_weights(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return exact float32 values: ones for norms, else uniform with a variance of 1/fan-in."""
     if "norm" in name and name.endswith("weight"):
         return np.ones(shape, np.float32)
-    random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
-    integers = random.integers(-(2**23), 2**23, size=shape, dtype=np.int32)
+    rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+    integers = rng.integers(-(2**23), 2**23, size=shape, dtype=np.int32)
     return integers.astype(np.float32) * np.float32(2.0 ** (_exponent(name, shape) - 23))
 
 
 def _exponent(name: str, shape: tuple[int, ...]) -> int:
-    """Return e such that values up to 2**e keep a layer's output near its input in size."""
+    """Return e such that values up to 2**e keep a layer's output about as large as its input."""
     if len(shape) == 1:
         return -4  # a bias
     if "embed" in name:
@@ -146,15 +146,15 @@ def _exponent(name: str, shape: tuple[int, ...]) -> int:
     return gain - int(np.log2(fan_in) // 2)
 
 
-def _unspeakable(tokenizer: Qwen2Tokenizer) -> list[int]:
-    """Return the ids whose logit is pinned to 0, so that greedy text is plain words.
+def _suppressed_ids(tokenizer: Qwen2Tokenizer) -> list[int]:
+    """Return the ids whose logit is fixed at 0, so that greedy output is plain words.
 
-    Control tokens would break the conversation; lone bytes above ASCII would
-    print as replacement characters.
+    Control tokens would break the conversation; single bytes above ASCII would print as
+    replacement characters.
     """
     ids = range(len(tokenizer))
     pieces = {number: tokenizer.convert_ids_to_tokens(number) for number in ids}
     controls = {n for n in ids if pieces[n] in builtin_tokenizer.CONTROL_TOKENS}
-    lone_bytes = {n for n in ids if len(pieces[n]) == 1 and not pieces[n].isascii()}
-    speakable = {n for n in ids if pieces[n] in SPEAKABLE}
-    return sorted((controls | lone_bytes) - speakable)
+    single_bytes = {n for n in ids if len(pieces[n]) == 1 and not pieces[n].isascii()}
+    generatable = {n for n in ids if pieces[n] in GENERATABLE}
+    return sorted((controls | single_bytes) - generatable)

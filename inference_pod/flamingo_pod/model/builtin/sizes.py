@@ -1,4 +1,4 @@
-"""How large the built-in models are.
+"""The dimensions of the built-in models.
 
 Pure.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BuiltinDimensions:
-    """The dimensions of one built-in model; all else is as in the published checkpoint."""
+    """One built-in model's; everything else is as in the published checkpoint."""
 
     hidden: int
     layers: int
@@ -35,7 +35,7 @@ BUILTIN_MODELS: Mapping[str, BuiltinDimensions] = {
         encoder_heads=4,
         encoder_intermediate=128,
     ),
-    # 27 M parameters: large enough that matrix products, not Python, take the time.
+    # 27 M parameters: large enough that matrix products dominate, not Python.
     "flamingo-tiny-27m": BuiltinDimensions(
         hidden=512,
         layers=8,

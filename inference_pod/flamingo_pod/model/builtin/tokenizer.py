@@ -1,8 +1,8 @@
 """The built-in models' tokenizer: Qwen2's class, with a small vocabulary trained on `corpus.txt`.
 
-`merges.txt` is what `python -m flamingo_pod.model.builtin.tokenizer` prints; a
-test trains again and compares. Shipping the merges keeps the vocabulary the
-same under every version of the tokenizers library.
+`merges.txt` is the output of `python -m flamingo_pod.model.builtin.tokenizer`; a test trains again
+and compares. Shipping the merges keeps the vocabulary the same under every version of the
+tokenizers library.
 """
 
 import json
