@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-FIRST_WAIT_S, MAX_WAIT_S = 0.5, 60.0
+from flamingo_common.service.backoff import backoff_s
+
+FIRST_RETRY_S, MAX_RETRY_S = 0.5, 60.0
 
 
 @dataclass(slots=True)
@@ -85,9 +87,9 @@ class WorkQueue:
 
     def failed(self, key: str, *, min_wait_s: float = 0.0) -> float:
         """Give back a key to be retried; return in how many seconds it is due."""
-        num = self._num_failures.get(key, 0)
-        self._num_failures[key] = num + 1
-        wait_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2.0 ** min(num, 10))
+        num_failures = self._num_failures.get(key, 0) + 1
+        self._num_failures[key] = num_failures
+        wait_s = backoff_s(num_failures, first_s=FIRST_RETRY_S, max_s=MAX_RETRY_S)
         wait_s = max(min_wait_s, wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
         self._processing.discard(key)
         self._not_before_s[key] = self.clock() + wait_s

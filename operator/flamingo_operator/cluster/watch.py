@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flamingo_common.service import logs
+from flamingo_common.service.backoff import backoff_s
 from flamingo_operator.cluster.kinds import Kind
 from flamingo_operator.cluster.kube import ApiError, KubeClient
 
@@ -25,7 +26,7 @@ WATCH_TIMEOUT_S = 300
 READ_TIMEOUT_S = 90.0
 """Bookmarks arrive about once a minute, so a watch that sends nothing may be broken."""
 GONE = 410
-FIRST_WAIT_S, MAX_WAIT_S = 0.5, 30.0
+FIRST_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 
 Object = Mapping[str, Any]
 
@@ -72,8 +73,8 @@ class Watch:
                     self.version = ""
                 # Otherwise the version is still good: ten thousand objects are not listed again
                 # for a broken connection.
-                wait_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._num_failures, 10))
                 self._num_failures += 1
+                wait_s = backoff_s(self._num_failures, first_s=FIRST_RETRY_S, max_s=MAX_RETRY_S)
                 logs.get().warning("watch.failed", kind=self.kind.name, error=error.message)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 

@@ -1,19 +1,17 @@
-"""What the operator decides, on a cluster that makes its moves in any order."""
+"""What the operator decides, on a simulated cluster whose moves come in any order."""
 
 from dataclasses import replace
 
-import pytest
 from fakes.clusters import RELEASE, Cluster
 from fakes.effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flamingo_operator.cluster.actions import Apply, Delete, Drain, Undrain
-from flamingo_operator.cluster.observed import Load, Node, Observed
+from flamingo_operator.cluster.observed import Load
 from flamingo_operator.manifests import pod_template
 from flamingo_operator.manifests.common import Release
-from flamingo_operator.reporting import status
-from flamingo_operator.rollout import drain, removal_order, rollout
+from flamingo_operator.rollout import rollout
 
 QUICK = {"minReadySeconds": 0}
 
@@ -30,7 +28,7 @@ def created(decision):
     ]
 
 
-def left(decision):
+def removed(decision):
     return [
         action
         for action in decision.actions
@@ -48,6 +46,7 @@ moves = st.lists(
     ),
     max_size=30,
 )
+
 rollouts = st.fixed_dictionaries(
     {
         "strategy": st.sampled_from(["Auto", "RollingUpdate", "Recreate"]),
@@ -61,7 +60,7 @@ rollouts = st.fixed_dictionaries(
 def move(cluster, one):  # noqa: C901 - a table of moves
     match one:
         case "operate":
-            operate_within_bounds(cluster)
+            operate_within_limits(cluster)
         case "fail":
             for name, pod in list(cluster.pods.items())[:1]:
                 cluster.pods[name] = replace(pod, is_finished=True, is_ready=False)
@@ -79,7 +78,7 @@ def move(cluster, one):  # noqa: C901 - a table of moves
             cluster.change(rollout={**cluster.body["spec"]["rollout"], "paused": is_paused})
 
 
-def operate_within_bounds(cluster):
+def operate_within_limits(cluster):
     spec = cluster.deployment.spec
     before = len(cluster.ready)
     alive_before = sum(pod.is_active for pod in cluster.pods.values())
@@ -100,19 +99,19 @@ def operate_within_bounds(cluster):
 
 
 @settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(num=st.integers(0, 4), rules=rollouts, life=moves, spare=st.integers(0, 2))
-def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules, life, spare):
+@given(num=st.integers(0, 4), rules=rollouts, moves_made=moves, spare=st.integers(0, 2))
+def test_whatever_happens_limits_hold_and_the_spec_is_reached(num, rules, moves_made, spare):
     # RollingUpdate has to surge to get anywhere, so it is given the GPU for it.
     is_tight = rules["strategy"] == "Auto" or rules["maxUnavailable"] or spare
     cluster = Cluster.of(
         {"replicas": num, "rollout": rules}, num_gpus=4 + spare + (0 if is_tight else 1)
     )
-    for one in life:
+    for one in moves_made:
         move(cluster, one)
     cluster.body["metadata"]["annotations"] = {"flamingo.dev/trusted-nodes": "*"}
     cluster.change(rollout={**rules, "paused": False})
     for _ in range(60):
-        decision = operate_within_bounds(cluster)
+        decision = operate_within_limits(cluster)
         if decision.actions == () and decision.step.is_complete and decision.requeue_at_s is None:
             break
         cluster.schedule()
@@ -131,14 +130,14 @@ def test_whatever_happens_bounds_hold_and_in_the_end_all_is_as_wanted(num, rules
     assert cluster.status == status
 
 
-def test_a_second_pass_does_nothing():
+def test_a_second_reconciliation_does_nothing():
     cluster = Cluster.of({"replicas": 3, "rollout": QUICK})
     cluster.live(5)
     assert len(cluster.ready) == 3
     assert cluster.operate().actions == ()
 
 
-def test_who_decides_the_same_names_the_same_pods():
+def test_the_same_decision_names_the_same_pods():
     cluster = Cluster.of({"replicas": 3})
     cluster.operate()
     assert created(cluster.decide()) == created(cluster.decide())
@@ -172,7 +171,7 @@ def test_auto_adds_a_server_first_where_a_gpu_is_free():
     assert cluster.reason("Progressing") == "Complete"
 
 
-def test_auto_lets_one_leave_first_where_no_gpu_is_free_and_waits_for_that_only_once():
+def test_auto_removes_a_pod_first_where_no_gpu_is_free_and_waits_only_once():
     cluster = Cluster.of({"replicas": 3, "rollout": QUICK}, num_gpus=3)
     cluster.live(4)
     cluster.change(server=server("b:2"))
@@ -190,7 +189,7 @@ def test_auto_lets_one_leave_first_where_no_gpu_is_free_and_waits_for_that_only_
     assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
 
 
-def test_a_server_that_never_becomes_ready_is_given_up_and_the_old_ones_serve_on():
+def test_a_revision_that_never_becomes_ready_is_rolled_back():
     cluster = Cluster.of({"replicas": 2, "rollout": {**QUICK, "progressDeadlineSeconds": 100}})
     cluster.live(4)
     good = set(cluster.hashes)
@@ -206,7 +205,7 @@ def test_a_server_that_never_becomes_ready_is_given_up_and_the_old_ones_serve_on
     assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
 
 
-def test_a_first_revision_that_fails_is_tried_on():
+def test_a_first_revision_that_fails_is_not_rolled_back():
     cluster = Cluster.of({"replicas": 1, "rollout": {**QUICK, "progressDeadlineSeconds": 100}})
     cluster.live(5, revisions=set())
     assert cluster.reason("Progressing") == "ProgressDeadlineExceeded"
@@ -214,7 +213,7 @@ def test_a_first_revision_that_fails_is_tried_on():
     assert cluster.reason("Progressing") == "Complete"
 
 
-def test_a_newer_operator_restarts_nothing_and_makes_more_of_the_same():
+def test_a_newer_operator_restarts_nothing_and_creates_pods_of_the_same_revision():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
     cluster.release = Release("pod:2", "router:2", RELEASE.operator_namespace)
@@ -228,7 +227,7 @@ def test_a_newer_operator_restarts_nothing_and_makes_more_of_the_same():
     assert [pod["spec"]["containers"][0]["image"] for pod in pods] == ["pod:1"]
 
 
-def test_a_paused_rollout_leaves_old_servers_and_steers_only_their_number():
+def test_a_paused_rollout_keeps_old_pods_and_scales_them():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
     old = set(cluster.hashes)
@@ -245,7 +244,7 @@ def test_a_paused_rollout_leaves_old_servers_and_steers_only_their_number():
     assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
 
 
-def test_a_suspended_deployment_keeps_everything_but_its_servers():
+def test_a_suspended_deployment_keeps_everything_but_its_server_pods():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
     made = set(cluster.owned)
@@ -256,7 +255,7 @@ def test_a_suspended_deployment_keeps_everything_but_its_servers():
     assert cluster.reason("Ready") == "Suspended"
 
 
-def test_a_plan_is_told_and_not_done():
+def test_a_plan_is_reported_and_not_done():
     cluster = Cluster.of({"replicas": 2, "mode": "Plan"})
     cluster.operate()
     assert cluster.owned == {}
@@ -269,28 +268,7 @@ def test_a_plan_is_told_and_not_done():
     assert len(cluster.pods) == 2
 
 
-def scaled(old, new):
-    return [one.message for one in status.events(old, new) if one.reason == "Scaled"]
-
-
-def test_a_plan_scales_nothing_and_says_no_such_thing():
-    cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
-    cluster.live(4)
-    before = cluster.status
-    cluster.change(mode="Plan", replicas=3)
-    cluster.operate()
-    planned = cluster.status
-    assert scaled(before, planned) == []
-    broken = status.status_of_invalid_spec(9, ["no such field"], planned, cluster.now_s)
-    assert scaled(planned, broken) == []
-    # What was planned happens only now.
-    cluster.change(mode="Apply")
-    cluster.operate()
-    assert scaled(planned, cluster.status) == ["scaled from 2 to 3 replicas"]
-    assert scaled(before, cluster.status) == ["scaled from 2 to 3 replicas"]
-
-
-def test_without_a_signal_the_least_number_is_held_and_that_is_said():
+def test_without_reports_the_minimum_is_kept_and_a_condition_reports_it():
     scaling = {"mode": "Internal", "minReplicas": 2, "maxReplicas": 4}
     cluster = Cluster.of({"replicas": 1, "rollout": QUICK, "scaling": scaling})
     cluster.live(4)
@@ -298,7 +276,7 @@ def test_without_a_signal_the_least_number_is_held_and_that_is_said():
     assert cluster.reason("ScalingActive") == "SignalLost"
 
 
-def test_a_server_that_is_wanted_again_while_it_drains_is_put_back():
+def test_a_draining_pod_that_is_needed_again_is_put_back():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
     cluster.loads = {name: Load(backlog_s=100.0, num_in_flight=3) for name in cluster.pods}
@@ -311,7 +289,7 @@ def test_a_server_that_is_wanted_again_while_it_drains_is_put_back():
     assert len(cluster.ready) == 2
 
 
-def test_a_server_that_a_person_asks_to_leave_is_replaced_first():
+def test_a_pod_whose_drain_is_requested_is_replaced_first():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
     asked = min(cluster.pods)
@@ -322,7 +300,7 @@ def test_a_server_that_a_person_asks_to_leave_is_replaced_first():
     assert uid not in {pod.ref.uid for pod in cluster.pods.values()}
 
 
-def test_a_server_that_fails_at_once_is_not_replaced_at_once():
+def test_a_pod_that_fails_at_once_is_not_replaced_at_once():
     cluster = Cluster.of({"replicas": 1})
     cluster.operate()
     cluster.operate()
@@ -332,10 +310,12 @@ def test_a_server_that_fails_at_once_is_not_replaced_at_once():
     assert created(decision) == []
     assert 0 < decision.requeue_at_s - cluster.now_s <= rollout.REPLACE_FAILED_S
     cluster.wait(rollout.REPLACE_FAILED_S)
-    assert [str(action) for action in left(cluster.operate())] == [f"delete Pod {name}: it failed"]
+    assert [str(action) for action in removed(cluster.operate())] == [
+        f"delete Pod {name}: it failed"
+    ]
 
 
-def test_a_model_is_fetched_before_the_first_server_starts():
+def test_a_model_is_preloaded_before_the_first_pod_starts():
     claim = {"type": "PersistentVolumeClaim", "preload": True}
     claim["persistentVolumeClaim"] = {"size": "10Gi"}
     cluster = Cluster.of({"replicas": 1, "cache": claim})
@@ -351,7 +331,7 @@ def test_a_model_is_fetched_before_the_first_server_starts():
     assert len(cluster.pods) == 1
 
 
-def test_what_the_spec_wants_no_more_is_removed_but_never_a_claim():
+def test_what_the_spec_no_longer_asks_for_is_deleted_but_never_a_claim():
     claim = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "10Gi"}}
     cluster = Cluster.of({"cache": claim})
     cluster.live(3)
@@ -362,7 +342,7 @@ def test_what_the_spec_wants_no_more_is_removed_but_never_a_claim():
     assert "Deployment" not in kinds
 
 
-def test_an_object_of_somebody_else_is_left_alone_and_named():
+def test_an_object_of_another_owner_is_left_alone_and_reported():
     cluster = Cluster.of()
     cluster.live(4)
     key = ("Service", "music")
@@ -371,82 +351,3 @@ def test_an_object_of_somebody_else_is_left_alone_and_named():
     decision = cluster.operate()
     assert decision.actions == ()
     assert cluster.reason("Accepted") == "NameConflict"
-
-
-def alive(**fields):
-    cluster = Cluster.of({"replicas": 1, "rollout": QUICK})
-    cluster.live(3)
-    (pod,) = cluster.pods.values()
-    return replace(pod, **fields)
-
-
-def named(pod, name, **fields):
-    return replace(pod, ref=replace(pod.ref, name=name), **fields)
-
-
-def test_who_leaves_is_who_is_missed_least():
-    pod = alive()
-    ranked = [
-        named(pod, "waits-for-a-node", is_ready=False, node=""),
-        named(pod, "loads", is_ready=False),
-        named(pod, "on-a-cordoned-node", node="cordoned"),
-        named(pod, "of-an-old-revision", revision="old"),
-        named(pod, "idle"),
-        named(pod, "busy-and-young", created_s=pod.created_s + 9),
-        named(pod, "busy-and-old"),
-    ]
-    observed = Observed(
-        nodes={"cordoned": Node("cordoned", is_cordoned=True), "node-1": Node("node-1")},
-        loads={"idle": Load(0.0, 0), "busy-and-young": Load(9.0, 1), "busy-and-old": Load(9.0, 1)}
-        | {"on-a-cordoned-node": Load(99.0, 9), "of-an-old-revision": Load(99.0, 9)},
-    )
-    order = removal_order.removal_order(reversed(ranked), observed, pod.revision)
-    assert [one.ref.name for one in order] == [one.ref.name for one in ranked]
-
-
-@pytest.mark.parametrize(
-    ("age_s", "load", "expected"),
-    [
-        pytest.param(3, Load(0.0, 0), "hold", id="endpoints have not settled"),
-        pytest.param(6, Load(0.0, 0), "leave", id="empty"),
-        pytest.param(6, None, "leave", id="does not say"),
-        pytest.param(6, Load(50.0, 2), "hold", id="busy"),
-        pytest.param(91, Load(50.0, 2), 1176.0, id="busy beyond its forecast"),
-        pytest.param(91, None, "leave", id="silent beyond its forecast"),
-        pytest.param(590, Load(50.0, 2), 1605.0, id="busy until the last"),
-        pytest.param(605, Load(50.0, 2), "cut", id="busy beyond what the user gave"),
-    ],
-)
-def test_a_draining_server_is_held_until_it_is_empty_or_late(age_s, load, expected):
-    spec = Cluster.of().deployment.spec.drain
-    pod = alive(drain_started_s=1000.0, drain_until_s=1000.0 + 5 + 10 + 75)
-    match drain.next_drain_step(pod, load, spec, 1000.0 + age_s):
-        case drain.KeepDraining(until_s):
-            assert expected == "hold"
-            assert 1000.0 + age_s < until_s <= pod.drain_until_s
-        case drain.ExtendDeadline(until_s):
-            assert expected == until_s
-        case drain.DeletePod(_, grace_s):
-            assert expected == ("leave" if grace_s is None else "cut")
-
-
-def test_a_drains_deadline_follows_from_the_work_in_flight_and_is_capped():
-    spec = Cluster.of().deployment.spec.drain
-    assert drain.deadline_s(Load(0.0, 0), spec, 0.0) == 15.0
-    assert drain.deadline_s(Load(100.0, 4), spec, 0.0) == 165.0
-    assert drain.deadline_s(Load(10_000.0, 4), spec, 0.0) == 605.0
-    assert drain.deadline_s(None, spec, 0.0) == 605.0
-
-
-def test_a_server_whose_forecast_was_too_low_is_not_cut_before_the_user_s_deadline():
-    cluster = Cluster.of({"replicas": 1})
-    cluster.live()
-    cluster.loads = {name: Load(0.1, 1) for name in cluster.pods}
-    cluster.change(replicas=0)
-    began_s = cluster.now_s
-    while any(not pod.is_terminating for pod in cluster.pods.values()):
-        cluster.operate()
-        cluster.wait(1.0)
-    spec = cluster.deployment.spec.drain
-    lasted_s = cluster.now_s - 1 - began_s
-    assert lasted_s == spec.settle_seconds + spec.deadline_seconds

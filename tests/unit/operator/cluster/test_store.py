@@ -1,18 +1,16 @@
 """What the operator sees, in which order, and whose turn it is."""
 
-import asyncio
 import json
 
 import pytest
 from fakes.clusters import RELEASE, Cluster
+from fakes.operator_inputs import KEY, started_pod
 
+from flamingo_common.wire.report import StartReport
 from flamingo_operator.cluster import observed, projection
-from flamingo_operator.cluster.observed import Pod
+from flamingo_operator.cluster.observed import Node, Pod
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.manifests import owned_objects, pod_template
-from flamingo_operator.work_queue import WorkQueue
-
-KEY = "default/music"
 
 
 def fields_of(value):
@@ -135,62 +133,32 @@ def test_only_what_shapes_a_pod_makes_another_revision():
     assert pod_template.revision_hash(cluster.deployment.spec) != before
 
 
-class Clock:
-    def __init__(self):
-        self.now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
-def test_a_key_is_with_one_worker_at_a_time_and_looked_at_once_more():
-    async def scenario():
-        queue = WorkQueue()
-        queue.add("a")
-        queue.add("a")
-        assert await queue.get() == "a"
-        queue.add("a")
-        taking = asyncio.create_task(queue.get())
-        await asyncio.sleep(0)
-        assert not taking.done()
-        queue.done("a")
-        assert await asyncio.wait_for(taking, 5) == "a"
-
-    asyncio.run(scenario())
+def test_the_phases_of_a_pod_s_start_are_taken_once():
+    store = Store(changed=lambda key: None)
+    store.put(started_pod("music-r-0", "10.0.0.1"), "Pod")
+    store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=20, load_s=30, warm_s=4)})
+    store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=0, load_s=0, warm_s=0)})
+    (seen,) = store.observed("default/music", "u-1").pods
+    assert (seen.start.fetch_s, seen.start.warm_s, seen.start.is_split) == (20, 4, True)
 
 
-def test_a_key_that_fails_comes_back_later_and_later_and_news_does_not_hurry_it():
-    async def scenario():
-        clock = Clock()
-        queue = WorkQueue(clock=clock)
-        waits_s = []
-        queue.add("a")
-        for _ in range(12):
-            assert await queue.get() == "a"
-            waits_s.append(queue.failed("a"))
-            queue.add("a")
-            assert len(queue) == 0
-            clock.now_s += 60
-        assert waits_s[0] <= 0.5
-        assert 30 <= waits_s[-1] <= 60
-        assert await queue.get() == "a"
-        queue.done("a")
-        queue.add("a")
-        assert len(queue) == 1
-
-    asyncio.run(scenario())
+def on(cluster, node):
+    (name,) = (name for name, pod in cluster.pods.items() if pod.node == node)
+    return name
 
 
-def test_a_key_comes_sooner_when_that_is_asked_and_never_later():
-    async def scenario():
-        clock = Clock()
-        queue = WorkQueue(clock=clock)
-        queue.add("a", after_s=100)
-        queue.add("b", after_s=50)
-        queue.add("a", after_s=200)
-        queue.add("a", after_s=10)
-        clock.now_s = 60
-        assert [await queue.get(), await queue.get()] == ["a", "b"]
-        assert queue.longest_overdue_s() == 0
-
-    asyncio.run(scenario())
+def test_a_deployment_that_avoids_a_node_is_enqueued_when_it_reboots_or_is_deleted():
+    changed = []
+    store = Store(changed=changed.append)
+    metadata = {"namespace": "audio", "name": "music", "uid": "u", "resourceVersion": "1"}
+    store.put_resource({"metadata": metadata, "status": {"avoidedNodes": [{"node": "gpu-1"}]}})
+    store.put_node(Node("gpu-1", boot_id="a"))
+    changed.clear()
+    store.put_node(Node("gpu-2", boot_id="a"))
+    store.put_node(Node("gpu-2", boot_id="b"))
+    assert changed == []
+    store.put_node(Node("gpu-1", boot_id="b"))
+    assert changed == ["audio/music"]
+    store.drop_node("gpu-1")
+    assert changed == ["audio/music"] * 2
+    assert "gpu-1" not in store.nodes

@@ -1,4 +1,4 @@
-"""`kubectl flamingo logs --follow`, as a process, while a real server tells it line after line."""
+"""`kubectl flamingo logs --follow`, as a process, against a server that streams line after line."""
 
 import contextlib
 import json
@@ -13,10 +13,10 @@ PODS = [{"metadata": {"name": f"music-{one}"}} for one in ("a", "b")]
 
 
 class Logs:
-    """An API server of two pods: each says a line, waits until it may, and says another."""
+    """An API server of two pods: each writes a line, waits for permission, and writes another."""
 
     def __init__(self):
-        self.may_go_on = threading.Event()
+        self.may_continue = threading.Event()
 
     @contextlib.contextmanager
     def running(self):
@@ -40,7 +40,7 @@ class Logs:
                     self.send_header("Transfer-Encoding", "chunked")
                     self.end_headers()
                     self.wfile.write(chunk(line("first") + line("second")[:20]))
-                    logs.may_go_on.wait(30)
+                    logs.may_continue.wait(30)
                     self.wfile.write(chunk(line("second")[20:]) + chunk(b""))
 
             def log_message(self, *args):
@@ -52,7 +52,7 @@ class Logs:
             try:
                 yield server.server_port
             finally:
-                self.may_go_on.set()
+                self.may_continue.set()
                 server.shutdown()
                 thread.join()
 
@@ -84,10 +84,10 @@ def following(tmp_path):
             yield logs, process
 
 
-def test_a_line_is_shown_when_it_is_whole_and_a_pod_that_cannot_be_read_stops_no_other(following):
+def test_a_line_is_shown_when_complete_and_an_unreadable_pod_stops_no_other(following):
     logs, process = following
     assert process.stdout.readline().split() == ["a", "info", "first"]
-    logs.may_go_on.set()
+    logs.may_continue.set()
     assert process.stdout.readline().split() == ["a", "info", "second"]
     assert process.wait(30) == 0
     assert process.stderr.read().startswith("kubectl flamingo: music-b: ")

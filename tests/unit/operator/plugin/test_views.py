@@ -1,4 +1,4 @@
-"""What `kubectl flamingo` shows, without a cluster."""
+"""What `kubectl flamingo` prints, without a cluster."""
 
 import io
 import json
@@ -9,9 +9,10 @@ from rich.console import Console
 from flamingo_common.wire.report import LoadReport
 from flamingo_operator.api import names
 from flamingo_operator.diagnosis.failures import FailureCount
-from flamingo_operator.plugin import log_lines, spec_diff, views
+from flamingo_operator.plugin import spec_diff, views
 
 NOW_S = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+
 LONG = "a-deployment-with-a-name-of-forty-chars-"
 
 
@@ -61,7 +62,7 @@ def condition(kind, status):
 
 
 @pytest.mark.parametrize(
-    ("moment", "said"),
+    ("moment", "expected"),
     [
         ("2026-01-01T00:00:00Z", "0s"),
         ("2025-12-31T23:58:30Z", "90s"),
@@ -72,8 +73,8 @@ def condition(kind, status):
         (None, "-"),
     ],
 )
-def test_an_age_is_told_in_its_largest_unit(moment, said):
-    assert views.age(moment, now_s=NOW_S) == said
+def test_an_age_is_shown_in_its_largest_unit(moment, expected):
+    assert views.age(moment, now_s=NOW_S) == expected
 
 
 def test_all_views_fit_into_eighty_columns_and_lose_nothing():
@@ -96,7 +97,7 @@ def test_all_views_fit_into_eighty_columns_and_lose_nothing():
         assert "…" not in text
 
 
-def test_status_counts_the_servers_and_says_what_keeps_the_number():
+def test_status_counts_the_pods_and_shows_the_bound():
     pods = [
         pod("a"),
         pod("b", ready="False"),
@@ -114,7 +115,7 @@ def test_status_counts_the_servers_and_says_what_keeps_the_number():
     assert "4 replicas desired (min 1, max 8), limited by Pending" in text
 
 
-def test_status_tells_the_last_change_capacity_starts_and_cost():
+def test_status_shows_the_last_change_capacity_cold_starts_and_cost():
     change = {"time": "2025-12-31T23:50:00Z", "fromReplicas": 2, "toReplicas": 4}
     scaling = {
         "desiredReplicas": 4,
@@ -128,16 +129,16 @@ def test_status_tells_the_last_change_capacity_starts_and_cost():
         "cost": {"perHour": "7.60", "perAudioHour": "0.1583", "currency": "USD"},
     }
     text = shown(views.status(body(**figures), [], [], now_s=NOW_S), width=200)
-    for said in (
+    for expected in (
         "10m ago, from 2 to 4: queued work requires 4.0 replicas",
         "12 s of audio per second per pod",
         "p50 142 s, p95 230 s, 9 pods (load 80 s, warm-up 15 s, schedule 4 s)",
         "7.60 USD per hour, 0.1583 USD per hour of audio at full use",
     ):
-        assert said in text
+        assert expected in text
 
 
-def test_status_says_which_nodes_are_avoided_and_until_when():
+def test_status_shows_which_nodes_are_avoided_and_until_when():
     node = {"node": "gpu-1", "reason": "GPUFault", "message": "Xid 79"}
     text = shown(
         views.status(
@@ -150,13 +151,13 @@ def test_status_says_which_nodes_are_avoided_and_until_when():
     assert f"for one day, or until it is listed in the annotation {names.TRUSTED_NODES}" in text
 
 
-def test_without_a_status_one_is_asked_whether_the_operator_runs():
+def test_without_a_status_the_operator_may_not_be_running():
     text = shown(views.status(body(), [], [], now_s=NOW_S))
     assert ": Unknown" in text
     assert "No status reported yet; is the operator running?" in text
 
 
-def test_top_tells_servers_that_are_silent_from_those_without_a_node():
+def test_top_distinguishes_unreachable_unscheduled_and_draining_pods():
     servers = [
         views.ServerRow(pod("f-a")),
         views.ServerRow(pod("f-b", placed="False")),
@@ -166,75 +167,3 @@ def test_top_tells_servers_that_are_silent_from_those_without_a_node():
     assert "unreachable" in rows["a"]
     assert "unscheduled" in rows["b"]
     assert "draining" in rows["c"]
-
-
-def test_changes_are_told_field_by_field():
-    before = {"replicas": 1, "gpu": {"products": ["A"]}, "pdb": {"minAvailable": 1}}
-    after = {"replicas": 2, "gpu": {"products": ["A", "B"]}}
-    assert [
-        (one.path, one.before, one.after) for one in spec_diff.field_changes(before, after)
-    ] == [
-        ("gpu.products", '["A"]', '["A", "B"]'),
-        ("pdb", '{"minAvailable": 1}', ""),
-        ("replicas", "1", "2"),
-    ]
-    assert spec_diff.field_changes(after, after) == []
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "said"),
-    [
-        (None, {"replicas": 3}, ["creates a fleet of 3 GPUs"]),
-        ({"replicas": 1}, {"replicas": 1}, ["no changes"]),
-        ({"replicas": 1}, {"replicas": 4}, ["replaces no server pods", "GPUs: 1 → 4"]),
-        ({"replicas": 2}, {"suspend": True}, ["replaces no server pods", "GPUs: 2 → 0"]),
-        ({"cache": {"preload": False}}, {"cache": {"preload": True}}, ["replaces no server pods"]),
-        (
-            {},
-            {"topologySpreadConstraints": [{"maxSkew": 1}]},
-            ["replaces all server pods (rollout strategy Auto): topologySpreadConstraints changes"],
-        ),
-        (
-            {"server": {"args": []}},
-            {"server": {"args": ["-x"]}, "rollout": {"strategy": "Recreate"}},
-            ["replaces all server pods (rollout strategy Recreate): server changes"],
-        ),
-        (
-            {"replicas": 1},
-            {"scaling": {"mode": "Internal", "minReplicas": 0, "maxReplicas": 8}},
-            ["replaces no server pods", "GPUs: 1 → 0 to 8"],
-        ),
-    ],
-)
-def test_what_a_change_does_is_told(before, after, said):
-    found = spec_diff.field_changes(before, after) if before is not None else []
-    assert list(spec_diff.describe_effects(before, after, found)) == said
-
-
-def line(second, event, **facts):
-    clock = f"2026-01-01T00:00:{second:02}.123Z"
-    return json.dumps({"timestamp": clock, "level": "info", "event": event, **facts})
-
-
-def test_a_log_line_is_readable():
-    text = log_lines.format_line(line(7, "model.loaded", service="pod", took_s=3.5, model="a/b"))
-    assert text.plain == "00:00:07 info    model.loaded took_s=3.5 model=a/b"
-
-
-def test_what_is_no_log_line_stays_as_it_is():
-    for odd in ("Traceback (most recent call last):", "[1]", "{}", "", '{"event"'):
-        assert log_lines.format_line(odd).plain == odd
-
-
-def test_an_exception_stands_below_its_line():
-    text = log_lines.format_line(line(1, "crashed", exception="Traceback\nValueError"))
-    assert text.plain.splitlines()[1:] == ["Traceback", "ValueError"]
-
-
-def test_logs_of_several_pods_are_merged_by_time():
-    logs = {
-        "a": "\n".join([line(1, "one"), "a line without a time", line(5, "five")]),
-        "b": line(3, "three"),
-    }
-    told = [(name, text.plain.split()[-1]) for name, text in log_lines.merge_by_time(logs)]
-    assert told == [("a", "one"), ("a", "time"), ("b", "three"), ("a", "five")]

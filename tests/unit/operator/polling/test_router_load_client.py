@@ -1,0 +1,28 @@
+"""Reading the demand from routers."""
+
+import asyncio
+import contextlib
+
+from fakes.operator_inputs import (
+    KEY,
+    router_pod,
+)
+from fakes.scripted_routers import FakeRouter
+
+from flamingo_operator.cluster.store import Store
+from flamingo_operator.polling.router_load_client import RouterLoadClient
+
+
+def test_a_router_that_answers_nonsense_or_nothing_is_left_out():
+    silent, odd = FakeRouter("127.90.0.3"), FakeRouter("127.90.0.4", body=[1, 2])
+
+    async def scenario():
+        async with contextlib.aclosing(RouterLoadClient()) as load:
+            store = Store(changed=lambda key: None)
+            for number, fake in enumerate((silent, odd, FakeRouter("127.90.0.5"))):
+                store.put(router_pod(f"r{number}", fake.address), "Router")
+            return await load.read(store.observed(KEY, "u-1").routers)
+
+    with silent.running(), odd.running():
+        assert asyncio.run(scenario()) == {}
+    assert min(silent.num_asked, odd.num_asked) >= 1
