@@ -1,1 +1,1 @@
-"""The pod: one GPU, one model, an OpenAI-style HTTP server around one engine."""
+"""The inference pod: one model on one GPU, behind an OpenAI-compatible HTTP API."""

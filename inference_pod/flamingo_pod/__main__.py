@@ -1,4 +1,4 @@
-"""`python -m flamingo_pod`, which `flamingo serve` becomes: settings → pod → serve."""
+"""`python -m flamingo_pod`, run by `flamingo serve`: serve one model over HTTP."""
 
 import os
 import sys
@@ -6,16 +6,16 @@ import sys
 from flamingo_common.service import logs, run, settings, traces
 from flamingo_common.service.exit_status import ExitStatus
 
-SWITCH_S = 0.001
-"""How long the event loop waits for the engine's thread to let go of the interpreter, each time
-that it has let go itself, as it does to write to a socket; Python's own is five times as long."""
+SWITCH_INTERVAL_S = 0.001
+"""How long the event loop waits for the engine's thread to release the interpreter lock, each time
+that it has released it itself, as it does to write to a socket. Python's default is 5 ms."""
 
 try:
     from flamingo_pod import app, pod
     from flamingo_pod.settings import Settings
 except ModuleNotFoundError as missing:
-    # The base install is client and CLI; say what brings the rest.
-    print(  # noqa: T201 - said to a person, before there are logs
+    # The base install is only the client and the CLI.
+    print(  # noqa: T201 - for the user
         f"flamingo serve: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
         file=sys.stderr,
     )
@@ -23,14 +23,14 @@ except ModuleNotFoundError as missing:
 
 
 def main(argv: list[str]) -> int:
-    """Serve one model until told to stop; return the exit status."""
-    given = settings.load(Settings, argv, os.environ, prog="flamingo serve")
-    logs.configure(service="pod", level=given.log_level)
+    """Serve one model until stopped; return the exit status."""
+    pod_settings = settings.load(Settings, argv, os.environ, prog="flamingo serve")
+    logs.configure(service="pod", level=pod_settings.log_level)
     traces.configure(service="pod")
-    sys.setswitchinterval(SWITCH_S)
-    serving = pod.create(given)
-    status = run.run(app.create(serving), given, drain=serving.drain)
-    return serving.exit_status or status
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    created_pod = pod.create(pod_settings)
+    status = run.run(app.create(created_pod), pod_settings, drain=created_pod.drain)
+    return created_pod.exit_status or status
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pod's routes, and what runs beside them."""
+"""The pod's HTTP application: its routes and its background tasks."""
 
 import asyncio
 import os
@@ -19,11 +19,11 @@ from flamingo_pod.telemetry import vllm_aliases
 
 POD = web.AppKey("pod", Pod)
 API: dict[str, request_stats.Handler] = {
-    "/v1/chat/completions": chat.handle,
-    "/v1/audio/captions": captions.caption,
-    "/v1/audio/analyze": captions.analyze,
-    "/v1/audio/embeddings": embeddings.handle,
-    "/v1/embeddings": embeddings.vectors,
+    "/v1/chat/completions": chat.handle_chat,
+    "/v1/audio/captions": captions.handle_caption,
+    "/v1/audio/analyze": captions.handle_analysis,
+    "/v1/audio/embeddings": embeddings.handle_embeddings,
+    "/v1/embeddings": embeddings.handle_openai_embeddings,
 }
 
 
@@ -42,16 +42,18 @@ def create(pod: Pod) -> web.Application:
     app.router.add_get("/health/ready", _health)
     app.router.add_get("/health/live", _live)
     app.router.add_get("/stats", _stats)
-    also = (
-        vllm_aliases.VllmAliasCollector(registry, pod.name) if pod.settings.metric_aliases else None
+    aliases = (
+        vllm_aliases.VllmAliasCollector(registry, pod.model_name)
+        if pod.settings.metric_aliases
+        else None
     )
-    exposition.add_to(app, registry, also)
+    exposition.add_to(app, registry, aliases)
     page.add_to(app)
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
     app.on_response_prepare.append(clip_intake.set_audio_headers)
     auth.add_to(app, pod.settings.key_file)
-    app.cleanup_ctx.append(_life)
+    app.cleanup_ctx.append(_background_tasks)
     return app
 
 
@@ -63,18 +65,20 @@ async def _models(request: web.Request) -> web.Response:
 async def _model(request: web.Request) -> web.Response:
     with request.app[POD].admit() as served:
         if (name := request.match_info["id"]) != served.card.id:
-            raise ModelNotFound(f"the model {name!r} is not served here", param="model")
+            raise ModelNotFound(f"model {name!r} is not served here; see /v1/models", param="model")
         return http.json_response(served.card)
 
 
 async def _health(request: web.Request) -> web.Response:
     pod = request.app[POD]
-    told = pod.ready_report().model_dump(mode="json", exclude_none=True)
+    report = pod.ready_report().model_dump(mode="json", exclude_none=True)
     try:
         pod.check_ready()
     except FlamingoError as error:
-        return web.json_response(told | to_body(error), status=503, headers=response_headers(error))
-    return web.json_response(told)
+        return web.json_response(
+            report | to_body(error), status=503, headers=response_headers(error)
+        )
+    return web.json_response(report)
 
 
 async def _live(request: web.Request) -> web.Response:
@@ -84,18 +88,18 @@ async def _live(request: web.Request) -> web.Response:
 
 
 async def _stats(request: web.Request) -> web.Response:
-    return http.json_response(request.app[POD].report())
+    return http.json_response(request.app[POD].load_report())
 
 
-async def _life(app: web.Application) -> AsyncIterator[None]:
-    """Load in the background: the port answers from the first moment."""
+async def _background_tasks(app: web.Application) -> AsyncIterator[None]:
+    """Load the model in the background: the port is open from the start."""
     pod = app[POD]
-    beside = (
-        pod.bring_up(os.environ),
+    coroutines = (
+        pod.start(os.environ),
         watchdog.log_loading_progress(pod),
         watchdog.watch_engine(pod),
     )
-    tasks = [asyncio.create_task(each) for each in beside]
+    tasks = [asyncio.create_task(each) for each in coroutines]
     yield
     for task in tasks:
         task.cancel()

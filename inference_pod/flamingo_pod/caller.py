@@ -1,4 +1,4 @@
-"""Who asks: what his requests may share with others', and how long he waits."""
+"""The caller of a request: whose cached state it may share, and its deadline."""
 
 import asyncio
 import contextlib
@@ -19,25 +19,21 @@ class Caller:
     """One request's caller."""
 
     salt: bytes = b""
-    """His key's name: callers of another name share neither KV nor encoded audio with him."""
+    """Their key's name: callers of other names share neither KV nor encoded audio with them."""
     deadline_s: float = math.inf
-    """When an answer is of no use any more, by the monotonic clock."""
+    """When a response is of no use any more, on the monotonic clock."""
 
-    def check(self, backlog_s: float) -> None:
-        """Refuse what cannot be answered in time.
-
-        Raises:
-            DeadlineExceeded: so much work comes before it that it would be too late.
-        """
-        if time.monotonic() + backlog_s > self.deadline_s:
-            raise DeadlineExceeded(f"this pod holds {backlog_s:.1f} s of work before it")
+    @property
+    def until_deadline_s(self) -> float:
+        """Seconds until the deadline; infinite without one."""
+        return self.deadline_s - time.monotonic()
 
     @contextlib.asynccontextmanager
-    async def in_time(self) -> AsyncIterator[None]:
-        """Do the block before the deadline.
+    async def enforce_deadline(self) -> AsyncIterator[None]:
+        """Cancel the block at the deadline.
 
         Raises:
-            DeadlineExceeded: it would have taken longer.
+            DeadlineExceeded: the deadline passed before the block ended.
         """
         # asyncio's clock is the monotonic one.
         when = None if self.deadline_s == math.inf else self.deadline_s
@@ -46,19 +42,19 @@ class Caller:
                 yield
         except TimeoutError:
             if limit.expired():
-                raise DeadlineExceeded("the deadline has passed") from None
+                raise DeadlineExceeded("the request's deadline has passed") from None
             raise
 
 
 ANONYMOUS = Caller()
-"""Everybody, where no keys are asked for."""
+"""The caller of every request to a pod without API keys."""
 
 
 def from_request(request: web.Request) -> Caller:
-    """Return who sent `request`.
+    """Return the caller of `request`.
 
     Raises:
-        BadRequest: the deadline is no number of milliseconds.
+        BadRequest: the deadline is not a valid number of milliseconds.
     """
     key = auth.caller(request)
     until_s = deadline_s(request.headers, now_s=time.monotonic())

@@ -1,4 +1,4 @@
-"""What a fault means for the process: which status it ends with.
+"""Map errors to the exit status of the process.
 
 Pure.
 """
@@ -8,39 +8,46 @@ from collections.abc import Iterator
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
 
-_MEMORY = ("OutOfMemoryError",)
-_DEVICE = ("AcceleratorError",)
-_DEVICE_SAYS = ("CUDA error", "device-side assert", "uncorrectable ECC", "illegal memory access")
+_OUT_OF_MEMORY_TYPES = ("OutOfMemoryError",)
+_DEVICE_ERROR_TYPES = ("AcceleratorError",)
+_DEVICE_ERROR_TEXTS = (
+    "CUDA error",
+    "device-side assert",
+    "uncorrectable ECC",
+    "illegal memory access",
+)
 
 
 def from_load_error(error: BaseException) -> ExitStatus:
-    """Return the status of a pod that could not load its model."""
+    """Return the status of a pod that failed to load its model with `error`."""
     match error:
         case AccessRefused():
             return ExitStatus.MODEL_ACCESS_DENIED
         case HubUnreachable():
             return ExitStatus.HUB_UNREACHABLE
-        case CannotLoad() | PermissionError():  # of its folder, which it names
+        case CannotLoad() | PermissionError():  # of its folder, named in the message
             return ExitStatus.MODEL_LOAD_FAILED
     status = from_engine_error(error)
     return ExitStatus.INTERNAL_ERROR if status is ExitStatus.ENGINE_FAILED else status
 
 
 def from_engine_error(error: BaseException | None) -> ExitStatus:
-    """Return the status of a pod whose engine `error` broke.
+    """Return the status of a pod whose engine failed with `error`.
 
-    torch is not asked: its types are told by their names, so that this reads no tensor.
+    torch's exceptions are recognized by their names, so that this module does not import it.
     """
     causes = list(_causes(error))
-    if any(type(each).__name__ in _MEMORY for each in causes):
+    if any(type(each).__name__ in _OUT_OF_MEMORY_TYPES for each in causes):
         return ExitStatus.DEVICE_OUT_OF_MEMORY
-    if any(type(each).__name__ in _DEVICE or _is_of_device(str(each)) for each in causes):
+    if any(
+        type(each).__name__ in _DEVICE_ERROR_TYPES or _is_device_error(str(each)) for each in causes
+    ):
         return ExitStatus.DEVICE_ERROR
     return ExitStatus.ENGINE_FAILED
 
 
-def _is_of_device(text: str) -> bool:
-    return any(words in text for words in _DEVICE_SAYS)
+def _is_device_error(text: str) -> bool:
+    return any(fragment in text for fragment in _DEVICE_ERROR_TEXTS)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""What a pod is doing, read when somebody scrapes it."""
+"""A pod's Prometheus metrics that are read at scrape time."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -14,36 +14,42 @@ CACHES = ("states", "embeddings", "kv")
 
 
 class PodCollector(Collector):
-    """The load report, and the engine's own counts."""
+    """Collects the load report and the engine's own counters."""
 
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each figure as it is now."""
+        """Yield all metrics with their current values."""
         yield from self._load()
         yield from self._engine()
         yield _labelled(
-            GaugeMetricFamily, "flamingo_build_info", "What runs here; always 1.", self._build()
+            GaugeMetricFamily,
+            "flamingo_build_info",
+            "Version, model and implementation; always 1.",
+            self._build_info(),
         )
-        yield _memory(self._pod)
+        yield _device_memory(self._pod)
 
     def _load(self) -> Iterator[Metric]:
-        report = self._pod.report()
+        report = self._pod.load_report()
         size, used = report.num_kv_tokens or 0, report.num_kv_tokens_used or 0
-        figures = {
-            "flamingo_requests_running": ("Answers the engine works on.", report.num_running),
-            "flamingo_requests_waiting": ("Answers that wait for it.", report.num_waiting),
-            "flamingo_backlog_seconds": ("Predicted seconds of work left.", report.backlog_s),
-            "flamingo_ready": ("1 when the pod takes work.", float(report.state == "ready")),
-            "flamingo_clips_cached": ("Clips with a name that caches hold.", len(report.clips)),
-            "flamingo_kv_cache_size_tokens": ("Tokens of KV that fit.", size),
+        values = {
+            "flamingo_requests_running": ("Answers the engine is working on.", report.num_running),
+            "flamingo_requests_waiting": ("Answers waiting to be started.", report.num_waiting),
+            "flamingo_backlog_seconds": ("Predicted seconds of work in flight.", report.backlog_s),
+            "flamingo_ready": (
+                "1 if the pod accepts requests, else 0.",
+                float(report.state == "ready"),
+            ),
+            "flamingo_clips_cached": ("Clips in the caches that have a name.", len(report.clips)),
+            "flamingo_kv_cache_size_tokens": ("Capacity of the KV cache in tokens.", size),
             "flamingo_kv_cache_usage_ratio": (
-                "Part of the KV pool that running sequences hold; what is only cached is free.",
+                "Fraction of the KV cache in use by running sequences; cached prefixes are free.",
                 used / size if size else 0.0,
             ),
         }
-        for name, (documentation, value) in figures.items():
+        for name, (documentation, value) in values.items():
             yield GaugeMetricFamily(name, documentation, value=value)
 
     def _engine(self) -> Iterator[Metric]:
@@ -51,63 +57,63 @@ class PodCollector(Collector):
         yield _labelled(
             CounterMetricFamily,
             "flamingo_engine_seconds",
-            "Seconds the engine spent, by stage.",
+            "Time the engine has spent, by stage.",
             {(("stage", name),): seconds for name, seconds in profile.stages.items()},
         )
         counts = {
-            "flamingo_engine_steps": ("Steps of the engine.", profile.num_steps),
-            "flamingo_engine_windows": ("30 s windows encoded.", profile.num_windows),
+            "flamingo_engine_steps": ("Engine steps.", profile.num_steps),
+            "flamingo_engine_windows": ("Windows of 30 s encoded.", profile.num_windows),
             "flamingo_preemptions": (
-                "Sequences put back for an older one.",
+                "Sequences preempted in favor of older ones.",
                 engine.num_preemptions if engine else 0,
             ),
         }
         for name, (documentation, value) in counts.items():
             yield CounterMetricFamily(name, documentation, value=value)
         lookups = engine.cache_lookups() if engine else dict.fromkeys(CACHES, (0, 0))
-        for place, (name, told) in enumerate((("queries", "Lookups in"), ("hits", "Hits in"))):
+        for place, (name, verb) in enumerate((("queries", "Lookups in"), ("hits", "Hits in"))):
             yield _labelled(
                 CounterMetricFamily,
                 f"flamingo_cache_{name}",
-                f"{told} a cache: windows in `states` and `embeddings`, prompt tokens in `kv`.",
+                f"{verb} a cache: windows in `states` and `embeddings`, prompt tokens in `kv`.",
                 {(("cache", kind),): pair[place] for kind, pair in lookups.items()},
             )
-        # A moment of the monotonic clock, told as one of the wall's.
+        # Converted from the monotonic clock to the wall clock.
         ago_s = time.monotonic() - engine.last_progress_s if engine else 0.0
         yield GaugeMetricFamily(
             "flamingo_engine_last_progress_timestamp_seconds",
-            "When the engine last began or ended a step.",
+            "Unix time at which the engine last began or ended a step.",
             value=time.time() - ago_s,
         )
 
-    def _build(self) -> Mapping[tuple[tuple[str, str], ...], float]:
+    def _build_info(self) -> Mapping[tuple[tuple[str, str], ...], float]:
         settings = self._pod.settings
-        facts = {
+        labels = {
             "version": metadata.version("flamingo-fleet"),
             "torch": torch.__version__,
             "model": settings.model,
             "model_impl": settings.model_impl,
         }
-        return {tuple(facts.items()): 1.0}
+        return {tuple(labels.items()): 1.0}
 
 
 def _labelled(
     kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
     name: str,
     documentation: str,
-    figures: Mapping[tuple[tuple[str, str], ...], float],
+    values: Mapping[tuple[tuple[str, str], ...], float],
 ) -> Metric:
-    names = [name for name, _ in next(iter(figures), ())]
+    names = [name for name, _ in next(iter(values), ())]
     family = kind(name, documentation, labels=names)
-    for labels, value in figures.items():
+    for labels, value in values.items():
         family.add_metric([text for _, text in labels], value)
     return family
 
 
-def _memory(pod: Pod) -> Metric:
-    """Return the accelerator's memory; without one there are no samples."""
+def _device_memory(pod: Pod) -> Metric:
+    """Return the GPU's memory; without a GPU there are no samples."""
     family = GaugeMetricFamily(
-        "flamingo_device_memory_bytes", "Memory of the accelerator, by use.", labels=["use"]
+        "flamingo_device_memory_bytes", "GPU memory, by use.", labels=["use"]
     )
     if pod.engine is not None and torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()

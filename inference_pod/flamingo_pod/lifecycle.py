@@ -1,8 +1,7 @@
-"""What a pod is doing, and what it may do next.
+"""The states of a pod, and the transitions between them.
 
-Rule 1: every transition is a row of NEXT; no other code decides one.
-Rule 2: this file does not know why a transition happens. Signals and the loader
-        report events; the table alone turns them into states.
+How it works: every transition is an entry of TRANSITIONS, and no other code decides one. Signals,
+the loader and the watchdog report events; only this table turns them into states.
 
 Pure.
 """
@@ -12,7 +11,7 @@ from enum import Enum
 
 
 class PodState(Enum):
-    """The values are what `/health` and the load report say."""
+    """A pod's state; the values are those of `/health` and of the load report."""
 
     STARTING = "starting"
     LOADING = "loading"
@@ -24,18 +23,18 @@ class PodState(Enum):
 
 
 class LifecycleEvent(Enum):
-    """What happened to the pod."""
+    """Something that happened to the pod."""
 
     LISTENING = "listening"
     LOADED = "loaded"
     WARM = "warm"
     LOAD_FAILED = "load_failed"
-    FAULT = "fault"
+    ENGINE_FAILED = "engine_failed"
     STOP_REQUESTED = "stop_requested"
     DRAINED = "drained"
 
 
-NEXT: Mapping[PodState, Mapping[LifecycleEvent, PodState]] = {
+TRANSITIONS: Mapping[PodState, Mapping[LifecycleEvent, PodState]] = {
     PodState.STARTING: {
         LifecycleEvent.LISTENING: PodState.LOADING,
         LifecycleEvent.STOP_REQUESTED: PodState.STOPPED,
@@ -45,21 +44,21 @@ NEXT: Mapping[PodState, Mapping[LifecycleEvent, PodState]] = {
         LifecycleEvent.LOAD_FAILED: PodState.FAILED,
         LifecycleEvent.STOP_REQUESTED: PodState.STOPPED,
     },
-    # The warm-up clip goes the whole way of a request: an answer to it is what
-    # makes a pod ready, not weights in memory.
+    # The warm-up clip goes through the whole engine: a pod is ready once it has answered it, not
+    # once the weights are in memory.
     PodState.WARMING: {
         LifecycleEvent.WARM: PodState.READY,
         LifecycleEvent.LOAD_FAILED: PodState.FAILED,
-        LifecycleEvent.FAULT: PodState.FAILED,
+        LifecycleEvent.ENGINE_FAILED: PodState.FAILED,
         LifecycleEvent.STOP_REQUESTED: PodState.STOPPED,
     },
     PodState.READY: {
         LifecycleEvent.STOP_REQUESTED: PodState.DRAINING,
-        LifecycleEvent.FAULT: PodState.FAILED,
+        LifecycleEvent.ENGINE_FAILED: PodState.FAILED,
     },
     PodState.DRAINING: {
         LifecycleEvent.DRAINED: PodState.STOPPED,
-        LifecycleEvent.FAULT: PodState.FAILED,
+        LifecycleEvent.ENGINE_FAILED: PodState.FAILED,
     },
     PodState.STOPPED: {},
     PodState.FAILED: {},
@@ -67,5 +66,5 @@ NEXT: Mapping[PodState, Mapping[LifecycleEvent, PodState]] = {
 
 
 def next_state(state: PodState, event: LifecycleEvent) -> PodState:
-    """Return the state that follows; an event with no row changes nothing."""
-    return NEXT[state].get(event, state)
+    """Return the state after `event`; an event without an entry changes nothing."""
+    return TRANSITIONS[state].get(event, state)

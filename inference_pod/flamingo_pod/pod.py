@@ -1,4 +1,4 @@
-"""The pod: what it has loaded, what state it is in, what it holds."""
+"""The pod: its model, its state, and its life from loading to draining."""
 
 import asyncio
 import contextlib
@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from flamingo_common.errors import Draining, ModelLoading, Overloaded
+from flamingo_common.errors import Draining, ModelLoading
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire.report import LoadReport, ReadyReport
 from flamingo_pod import exit_causes, lifecycle, served_model
+from flamingo_pod.admission import Admission
+from flamingo_pod.admission_policy import AdmissionLimits
 from flamingo_pod.audio.decoder_pool import DecoderPool
 from flamingo_pod.audio.fetch import Fetcher
 from flamingo_pod.audio.memory_budget import MemoryBudget
@@ -30,124 +32,97 @@ from flamingo_pod.weights.errors import CannotLoad
 from flamingo_pod.weights.progress import LoadingProgress
 
 LOADING_RETRY_S = 5.0
-Load = Callable[[checkpoint.CheckpointSource, LoadingProgress], checkpoint.Checkpoint]
+CheckpointLoader = Callable[[checkpoint.CheckpointSource, LoadingProgress], checkpoint.Checkpoint]
 
 
 @dataclass(slots=True)
 class Pod:
-    """One process, one model."""
+    """One process that serves one model."""
 
     settings: Settings
     decoders: DecoderPool
     fetcher: Fetcher
-    held: MemoryBudget
+    memory_budget: MemoryBudget
+    admission: Admission
+    load_checkpoint: CheckpointLoader
     metrics: Metrics = field(default_factory=Metrics)
     state: PodState = PodState.STARTING
     exit_status: ExitStatus = ExitStatus.OK
-    load: Load = checkpoint.load
     progress: LoadingProgress = field(default_factory=LoadingProgress)
     timings: RecentTimings = field(default_factory=RecentTimings)
-    num_open: int = 0
-    """Requests being answered, whatever they wait for."""
     _served: ServedModel | None = None
     _epoch: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     _sequence: int = 0
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
-    _is_settling: bool = False
+    _is_in_shutdown_delay: bool = False
 
-    def tell(self, event: LifecycleEvent) -> None:
-        """Let the lifecycle's table decide what `event` means."""
+    def handle_event(self, event: LifecycleEvent) -> None:
+        """Enter the state that follows `event`, according to the lifecycle's table."""
         before, self.state = self.state, lifecycle.next_state(self.state, event)
         if self.state is not before:
-            logs.get().info("pod.changed", before=before.value, state=self.state.value)
+            logs.get().info("pod.state_changed", before=before.value, state=self.state.value)
 
     @contextlib.contextmanager
     def admit(self, caller: Caller = ANONYMOUS) -> Iterator[ServedModel]:
-        """Count one request as open while it lasts; yield what is served to `caller`.
+        """Count one request as in flight for the duration of the block; yield the served model.
 
         Raises:
-            ModelLoading, Draining: not now.
-            Overloaded: enough requests are open already.
-            DeadlineExceeded: it would be answered too late.
+            ModelLoading, Draining: the pod is not ready.
+            Overloaded: the pod is at capacity.
+            DeadlineExceeded: the work queued ahead takes longer than the caller's deadline.
         """
-        served = self._ready()
-        self._refuse_excess(served.engine.load)
-        caller.check(served.engine.load.backlog_s)
-        self.num_open += 1
-        try:
+        served = self._accepting_model()
+        with self.admission.admit(served.engine.load, caller):
             yield replace(served, caller=caller)
-        finally:
-            self.num_open -= 1
-            if not self.num_open:
-                self._idle.set()
 
-    @property
-    def num_held(self) -> int:
-        """Answers that are wanted: each choice of an open request is one."""
-        num_more = self._served.engine.load.num_extra_choices if self._served else 0
-        return self.num_open + num_more
-
-    def check_room(self, num_choices: int) -> None:
-        """Refuse an open request whose choices are too many for now.
+    def check_choices(self, num_choices: int) -> None:
+        """Check that an admitted request may have `num_choices`.
 
         Raises:
-            Overloaded: the pod would hold more than its limit.
+            Overloaded: with them the pod would exceed its limit.
         """
-        num_wanted, max_held = self.num_held - 1 + num_choices, self.settings.max_concurrent_answers
-        if num_choices > 1 and num_wanted > max_held:
-            told = f"with {num_choices} choices this pod would hold {num_wanted}, over {max_held}"
-            load = self._ready().engine.load
-            raise Overloaded(told, retry_after_s=load.backlog_s)
+        assert self.engine is not None  # an admitted request has one
+        self.admission.check_choices(self.engine.load, num_choices)
 
-    def _refuse_excess(self, load: EngineLoad) -> None:
-        settings, backlog_s = self.settings, load.backlog_s
-        if (num_held := self.num_held) >= settings.max_concurrent_answers:
-            told = (
-                f"this pod holds {num_held} answers, its limit is {settings.max_concurrent_answers}"
-            )
-            raise Overloaded(told, retry_after_s=backlog_s)
-        if backlog_s > settings.max_backlog_s:
-            told = (
-                f"this pod holds {backlog_s:.0f} s of work; it takes {settings.max_backlog_s:g} s"
-            )
-            raise Overloaded(told, retry_after_s=backlog_s - settings.max_backlog_s)
-
-    def _ready(self) -> ServedModel:
-        if not self._is_settling:
+    def _accepting_model(self) -> ServedModel:
+        if not self._is_in_shutdown_delay:
             self.check_ready()
-        return self._check_loaded()
+        return self._loaded_model()
 
-    def _check_loaded(self) -> ServedModel:
+    def _loaded_model(self) -> ServedModel:
         if self._served is None or self.state not in {PodState.READY, PodState.DRAINING}:
             if self.state is PodState.FAILED:
                 raise ModelLoading(
-                    "this pod has failed and is being replaced", retry_after_s=LOADING_RETRY_S
+                    "this pod has failed and is being replaced; retry later",
+                    retry_after_s=LOADING_RETRY_S,
                 )
             left_s = self.progress.now().left_s or LOADING_RETRY_S
-            raise ModelLoading("the model is loading", retry_after_s=max(left_s, 1.0))
+            raise ModelLoading(
+                "the model is still loading; retry later", retry_after_s=max(left_s, 1.0)
+            )
         return self._served
 
     @property
-    def name(self) -> str:
-        """The model's name, which is known before the model is."""
+    def model_name(self) -> str:
+        """The served model's name, known before the model is loaded."""
         return self.settings.served_model_name or self.settings.model
 
-    def report(self) -> LoadReport:
+    def load_report(self) -> LoadReport:
         """Return the next load report."""
         self._sequence += 1
         engine = self.engine
-        load, num_held = engine.load if engine else EngineLoad(), self.num_held
-        # The engine's thread says a moment late that it is done.
-        num_running = min(load.num_running, num_held)
+        load = engine.load if engine else EngineLoad()
+        num_answers = self.admission.num_answers(load)
+        # The engine's thread updates its count a moment after an answer ends.
+        num_running = min(load.num_running, num_answers)
         return LoadReport(
-            model=self.name,
+            model=self.model_name,
             state=self.state.value,
             epoch=self._epoch,
             sequence=self._sequence,
             backlog_s=load.backlog_s,
             queued_s=load.queued_s,
             num_running=num_running,
-            num_waiting=num_held - num_running,
+            num_waiting=num_answers - num_running,
             window_s=load.window_s,
             token_s=load.token_s,
             num_kv_tokens=load.num_kv_tokens,
@@ -158,59 +133,59 @@ class Pod:
         )
 
     def ready_report(self) -> ReadyReport:
-        """Return whether the pod is ready, and if not, where it stands."""
+        """Return whether the pod is ready, and if not, the progress of loading."""
         is_loading = self.state in {PodState.STARTING, PodState.LOADING, PodState.WARMING}
         return ReadyReport(
             status=self.state.value,
-            model=self.name,
+            model=self.model_name,
             commit=self._served.card.commit if self._served else None,
             loading=self.progress.now() if is_loading else None,
         )
 
     def check_ready(self) -> None:
-        """Return if the pod is ready.
+        """Check that the pod is ready.
 
         Raises:
             ModelLoading, Draining: it is not.
         """
         if self.state in {PodState.DRAINING, PodState.STOPPED}:
-            raise Draining("this pod is draining; another one takes the request")
-        self._check_loaded()
+            raise Draining("this pod is shutting down; retry")
+        self._loaded_model()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process need not be replaced."""
+        """Whether the process can go on; False means that it must be replaced."""
         return self.state is not PodState.FAILED
 
     @property
     def engine(self) -> Engine | None:
-        """The engine, once there is one."""
+        """The engine, once it is started."""
         return self._served.engine if self._served else None
 
     @property
     def profile(self) -> EngineProfile:
-        """What the engine has spent its time on."""
+        """How the engine has spent its time."""
         return self._served.engine.profile if self._served else EngineProfile()
 
-    async def bring_up(self, environ: Mapping[str, str]) -> None:
-        """Load, warm up, become ready; on failure end the process with its own status."""
-        self.tell(LifecycleEvent.LISTENING)
+    async def start(self, environ: Mapping[str, str]) -> None:
+        """Load the model, warm up and become ready; on failure end the process."""
+        self.handle_event(LifecycleEvent.LISTENING)
         try:
-            asked = served_model.source(self.settings, environ)
-            loaded = await asyncio.to_thread(self.load, asked, self.progress)
-            self.tell(LifecycleEvent.LOADED)
+            source = served_model.source(self.settings, environ)
+            loaded = await asyncio.to_thread(self.load_checkpoint, source, self.progress)
+            self.handle_event(LifecycleEvent.LOADED)
             self.progress.begin("warming")
             self._served = served_model.start_engine(loaded, self.settings)
             await served_model.warm_up(self._served)
         except (CannotLoad, PermissionError) as error:
-            logs.get().error("model.not_loaded", reason=str(error))
+            logs.get().error("model.load_failed", reason=str(error))
             self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
-        except Exception as error:  # noqa: BLE001 - a bug, told in full, ends the process all the same
-            logs.get().exception("model.not_loaded")
+        except Exception as error:  # noqa: BLE001 - a bug; it is logged, and ends the process
+            logs.get().exception("model.load_failed")
             self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
         else:
             self.progress.finish()
-            self.tell(LifecycleEvent.WARM)
+            self.handle_event(LifecycleEvent.WARM)
             logs.get().info(
                 "model.ready",
                 model=self._served.card.id,
@@ -218,68 +193,69 @@ class Pod:
                 total_s=self.progress.now().elapsed_s,
             )
 
-    def fault(self) -> ExitStatus | None:
-        """Return what is wrong with the engine, if anything is."""
-        engine = self._served.engine if self._served else None
+    def engine_failure(self) -> ExitStatus | None:
+        """Return the exit status for a broken or stalled engine; None if it works."""
+        engine = self.engine
         if engine is None:
             return None
         if engine.is_broken:
             return exit_causes.from_engine_error(engine.failure)
-        return (
-            ExitStatus.ENGINE_STALLED if engine.stalled_s > self.settings.stall_timeout_s else None
-        )
+        is_stalled = engine.stalled_s > self.settings.stall_timeout_s
+        return ExitStatus.ENGINE_STALLED if is_stalled else None
 
     def fail(self, event: LifecycleEvent, status: ExitStatus) -> None:
-        """Be dead to the liveness probe; the process ends with `status`."""
+        """Fail the liveness probe from now on; the process will end with `status`."""
         self.exit_status = status
-        self.tell(event)
-        self._idle.set()
+        self.handle_event(event)
+        self.admission.abandon()
         logs.get().error("pod.failed", exit_status=int(status), reason=status.meaning)
         if event is LifecycleEvent.LOAD_FAILED:
-            self.end()
+            self.terminate()
 
-    def end(self) -> None:
-        """Let the process end as if it had been told to."""
+    def terminate(self) -> None:
+        """Shut the process down, as on SIGTERM."""
         os.kill(os.getpid(), signal.SIGTERM)
 
     async def drain(self) -> None:
-        """Be ready no more, then take nothing new; return when no request is open."""
-        self.tell(LifecycleEvent.STOP_REQUESTED)
+        """Stop being ready, then accepting requests; return when none is in flight."""
+        self.handle_event(LifecycleEvent.STOP_REQUESTED)
         try:
-            await self._settle()
-            while self.num_open and self.is_alive:
-                self._idle.clear()
-                await self._idle.wait()
+            await self._shutdown_delay()
+            await self.admission.wait_until_idle()
         except asyncio.CancelledError:
-            logs.get().warning("pod.cut", num_open=self.num_open)
+            num_requests = self.admission.num_requests
+            logs.get().warning("pod.requests_aborted", num_requests=num_requests)
             raise
-        self.tell(LifecycleEvent.DRAINED)
+        self.handle_event(LifecycleEvent.DRAINED)
 
-    async def _settle(self) -> None:
-        """Take work a while longer, for balancers that have not heard yet."""
+    async def _shutdown_delay(self) -> None:
+        """Accept requests a while longer, from load balancers that still list the pod."""
         if self.state is PodState.DRAINING and self.settings.shutdown_delay_s:
-            self._is_settling = True
+            self._is_in_shutdown_delay = True
             await asyncio.sleep(self.settings.shutdown_delay_s)
-            self._is_settling = False
+            self._is_in_shutdown_delay = False
 
     def stop(self) -> None:
-        """End the engine's thread and the workers; one that is stuck ends with the process."""
+        """End the engine's thread, unless it is stalled, and the decode workers."""
         if self._served is not None and self.exit_status is not ExitStatus.ENGINE_STALLED:
             self._served.engine.stop()
         self.decoders.stop()
 
 
-def create(settings: Settings, load: Load = checkpoint.load) -> Pod:
+def create(settings: Settings, load_checkpoint: CheckpointLoader = checkpoint.load) -> Pod:
     """Return a pod that has loaded nothing yet."""
     return Pod(
         settings=settings,
-        load=load,
+        load_checkpoint=load_checkpoint,
         decoders=DecoderPool(settings.audio_decode_workers, settings.audio_decode_timeout_s),
-        held=MemoryBudget(settings.max_request_memory_bytes),
+        memory_budget=MemoryBudget(settings.max_request_memory_bytes),
+        admission=Admission(
+            AdmissionLimits(settings.max_concurrent_answers, settings.max_backlog_s)
+        ),
         fetcher=Fetcher(
-            is_on=settings.fetch == "public",
+            is_enabled=settings.fetch == "public",
             networks=settings.fetch_allowed_networks,
-            deadline_s=settings.fetch_timeout_s,
+            timeout_s=settings.fetch_timeout_s,
             max_bytes=settings.max_body_bytes,
             slots=asyncio.Semaphore(settings.max_fetches),
             hosts=settings.fetch_allowed_hosts,

@@ -1,4 +1,4 @@
-"""What a ready pod answers with, and how it comes to be: from the settings, warm."""
+"""The model that a pod serves: its checkpoint, engine, limits and card."""
 
 import time
 import uuid
@@ -27,37 +27,37 @@ from flamingo_pod.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What a ready pod answers with."""
+    """A loaded model with a running engine."""
 
     checkpoint: checkpoint.Checkpoint
     engine: Engine
     card: ModelCard
-    bounds: DecodeLimits
+    decode_limits: DecodeLimits
     caller: Caller = ANONYMOUS
-    """Who asks."""
+    """The caller of the request that it is used for."""
 
-    def heading(self, kind: str) -> dict[str, Any]:
-        """Return what every answer begins with: an id of its `kind`, when, and by which model."""
+    def response_fields(self, id_prefix: str) -> dict[str, Any]:
+        """Return the fields that every response has: a new id, its time and the model."""
         return {
-            "id": f"{kind}-{uuid.uuid4().hex}",
+            "id": f"{id_prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
             "model": self.card.id,
         }
 
     def check_model(self, name: str | None) -> None:
-        """Refuse a request that names another model.
+        """Check that a request names this model, or none.
 
         Raises:
-            ModelNotFound: it does.
+            ModelNotFound: it names another.
         """
         if name is not None and name != self.card.id:
             raise ModelNotFound(
-                f"the model {name!r} is not served here; {self.card.id!r} is", param="model"
+                f"model {name!r} is not served here; the model is {self.card.id!r}", param="model"
             )
 
 
 def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.CheckpointSource:
-    """Return which checkpoint the settings mean on this machine."""
+    """Return the checkpoint to load, with `auto` resolved for this machine."""
     has_gpu = torch.cuda.is_available()
     device = settings.device if settings.device != "auto" else ("cuda" if has_gpu else "cpu")
     default_dtype = "float32" if device == "cpu" else "bfloat16"
@@ -71,7 +71,7 @@ def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.Checkpo
 
 
 def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedModel:
-    """Start an engine on the checkpoint; return what it serves."""
+    """Start an engine for the checkpoint; return the served model."""
     limits = loaded.limits
     max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
     engine = Engine(loaded, _engine_options(loaded, settings))
@@ -99,7 +99,7 @@ def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> Engine
 
 
 async def warm_up(served: ServedModel) -> None:
-    """Let one second of silence go the whole way: ready means that an answer came out."""
+    """Generate two tokens for one second of silence, to run every part of the engine once."""
     audio = ClipAudio.from_samples(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
     slots = [served.checkpoint.processor.audio_token_id] * audio.num_tokens
     async for _ in served.engine.generate(Prompt(slots, audio), SamplingParams(max_tokens=2)):

@@ -58,7 +58,7 @@ def test_the_plugin_says_how_the_fleet_does(fleet):
     rows = {row.split()[0]: row.split() for row in fleet.plugin("top", "music").splitlines()}
     for name in fleet.names():
         assert rows[name.removeprefix("music-")][1:3] == ["ready", "H200"]
-    assert "pod.changed before=warming state=ready" in fleet.plugin("logs", "music")
+    assert "pod.state_changed before=warming state=ready" in fleet.plugin("logs", "music")
 
 
 def test_only_servers_carry_torch(fleet):

@@ -59,7 +59,7 @@ def test_a_folder_is_examined_and_its_need_compared_with_the_memory(model_cache)
     folder = build.ensure("flamingo-tiny-27m", model_cache)
     status, found = examined("--device", "cpu", "--model", str(folder))
     assert status == 0
-    assert "27.8 M parameters, 0.11 GB, whole" in found["model"]["says"]
+    assert "27.8 M parameters, 0.11 GB, complete" in found["model"]["says"]
     assert found["memory"]["says"].startswith("0.1 GiB of weights as float32")
 
 
@@ -70,7 +70,7 @@ def test_a_file_that_was_cut_off_is_found(model_cache, tmp_path):
         (tmp_path / path.name).write_bytes(cut)
     status, found = examined("--model", str(tmp_path))
     assert status == 1
-    assert "it is cut off" in found["model"]["says"]
+    assert "is truncated or damaged" in found["model"]["says"]
     assert "flamingo pull" in found["model"]["advice"]
 
 

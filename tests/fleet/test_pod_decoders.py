@@ -21,7 +21,7 @@ BOUNDS = decode.DecodeLimits(60)
 
 
 async def using(scenario, **changes):
-    decoders = decoder_pool.DecoderPool(**({"num_workers": 1, "deadline_s": 20.0} | changes))
+    decoders = decoder_pool.DecoderPool(**({"num_workers": 1, "timeout_s": 20.0} | changes))
     try:
         return await scenario(decoders)
     finally:
@@ -71,10 +71,10 @@ def test_a_decoder_over_its_deadline_is_killed_and_the_next_clip_is_heard(clips)
 
     async def scenario(decoders):
         await hear(decoders, clips["notes.wav"])  # the worker is up
-        decoders.deadline_s = 0.001
-        with pytest.raises(InvalidAudio, match="to decode"):
+        decoders.timeout_s = 0.001
+        with pytest.raises(InvalidAudio, match="decoding the audio took"):
             await hear(decoders, silence, decode.DecodeLimits(7200))
-        decoders.deadline_s = 20.0
+        decoders.timeout_s = 20.0
         return len(await hear(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario)) == 24_000
@@ -95,7 +95,7 @@ def test_a_decoder_that_burns_its_processor_is_ended_and_the_next_clip_is_heard(
     long = hostile.made("mp3", 10) * 700
 
     async def scenario(decoders):
-        with pytest.raises(InvalidAudio, match=r"over 0\.1 s of a processor"):
+        with pytest.raises(InvalidAudio, match=r"more than 0\.1 s of CPU time"):
             await hear(decoders, long, decode.DecodeLimits(7200))
         decoders.max_cpu_s = 30.0
         return len(await hear(decoders, clips["notes.wav"]))
@@ -153,9 +153,9 @@ def test_a_file_that_was_closed_is_not_mistaken_for_its_descriptors_next_owner()
 
 def test_samples_are_counted_with_all_their_channels():
     block = Block(16_000, np.zeros(10, np.float32), decode.MAX_PCM_BYTES // 2)
-    assert len([*decode._bounded([block, block])]) == 2
+    assert len([*decode._size_limited([block, block])]) == 2
     with pytest.raises(InvalidAudio, match="4294967296 bytes"):
-        [*decode._bounded([block, block, block])]
+        [*decode._size_limited([block, block, block])]
 
 
 def test_a_pod_that_is_killed_leaves_no_worker_behind(clips, tmp_path):
@@ -166,7 +166,7 @@ def test_a_pod_that_is_killed_leaves_no_worker_behind(clips, tmp_path):
         from flamingo_pod.audio import decode, decoder_pool
 
         async def main():
-            decoders = decoder_pool.DecoderPool(num_workers=1, deadline_s=20)
+            decoders = decoder_pool.DecoderPool(num_workers=1, timeout_s=20)
             pid = decoders._pool.schedule(os.getpid)
             print(await asyncio.wrap_future(pid), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -24,11 +24,11 @@ def fetch(handler, path="/clip.mp3", *, networks=LOOPBACK, **changes):
     return asyncio.run(scenario())
 
 
-async def fetched(url, *, held=10**6, **changes):
-    fields = {"is_on": True, "networks": [], "deadline_s": 5.0, "max_bytes": 1000}
+async def fetched(url, *, budget_bytes=10**6, **changes):
+    fields = {"is_enabled": True, "networks": [], "timeout_s": 5.0, "max_bytes": 1000}
     fetcher = Fetcher(**(fields | {"slots": asyncio.Semaphore(4)} | changes))
-    with MemoryBudget(held).request() as holding:
-        file = await fetcher.fetch(url, holding)
+    with MemoryBudget(budget_bytes).reservation() as reservation:
+        file = await fetcher.fetch(url, reservation)
         with file.address.open("rb") as opened:
             return opened.read()
 
@@ -48,7 +48,7 @@ def test_loopback_is_not_reached_unless_allowed():
         reached.append(request.path)
         return web.Response(body=b"secret")
 
-    with pytest.raises(MediaFetchFailed, match="may not be fetched from"):
+    with pytest.raises(MediaFetchFailed, match="its address is not allowed"):
         fetch(handler, networks=[])
     assert reached == []
 
@@ -59,7 +59,7 @@ def test_a_name_is_checked_by_the_address_it_resolves_to():
             url = address.replace("127.0.0.1", "localhost")
             return await fetched(url)
 
-    with pytest.raises(MediaFetchFailed, match="may not be fetched from"):
+    with pytest.raises(MediaFetchFailed, match="its address is not allowed"):
         asyncio.run(scenario())
 
 
@@ -126,7 +126,7 @@ def test_a_server_that_never_answers_is_given_up():
         await asyncio.Event().wait()
 
     with pytest.raises(MediaFetchFailed, match=r"0\.2 s"):
-        fetch(handler, deadline_s=0.2)
+        fetch(handler, timeout_s=0.2)
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ def test_what_is_no_http_url_is_refused(url):
 
 
 def test_fetching_can_be_switched_off():
-    with pytest.raises(BadRequest, match="fetches no URLs"):
-        asyncio.run(fetched("https://example.org/a.mp3", is_on=False))
+    with pytest.raises(BadRequest, match="does not fetch audio from URLs"):
+        asyncio.run(fetched("https://example.org/a.mp3", is_enabled=False))

@@ -55,7 +55,7 @@ def test_no_broken_file_does_more_than_be_refused():
     files = [broken(random, whole[number % len(whole)]) for number in range(NUM_FILES)]
 
     async def scenario():
-        decoders = decoder_pool.DecoderPool(num_workers=2, deadline_s=20, max_cpu_s=5)
+        decoders = decoder_pool.DecoderPool(num_workers=2, timeout_s=20, max_cpu_s=5)
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(data):

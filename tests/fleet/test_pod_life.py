@@ -109,7 +109,7 @@ def test_a_pod_that_may_not_read_its_model_ends_with_a_status_that_says_so(hub, 
     hub.is_gated = True
     with from_hub(ends_with=ExitStatus.MODEL_ACCESS_DENIED) as running:
         running.process.wait(60)
-    assert "accept its licence" in event(running.log, "model.not_loaded")["reason"]
+    assert "accept its license" in event(running.log, "model.load_failed")["reason"]
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
     assert draining.json()["error"]["code"] == "draining"
     assert late.status_code == 200, "while it settles it takes what comes"
     assert event(running.log, "service.shutdown_incomplete")["reason"] == "second signal"
-    assert event(running.log, "pod.cut")["num_open"] == 1
+    assert event(running.log, "pod.requests_aborted")["num_requests"] == 1
 
 
 async def _draining(address):

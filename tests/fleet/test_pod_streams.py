@@ -10,9 +10,8 @@ import pytest
 from aiohttp import web
 
 from flamingo_common import errors
-from flamingo_common.service import http as manners
+from flamingo_common.service import http as http_app
 from flamingo_common.wire import DEADLINE_HEADER, responses
-from flamingo_pod import caller
 from flamingo_pod.api import stream
 
 QUESTION = {"messages": [{"role": "user", "content": "Which key is it in?"}]}
@@ -33,7 +32,7 @@ def streaming(events, play, *, heartbeat_interval_s):
                 request, events(), heartbeat_interval_s=heartbeat_interval_s
             )
 
-        app = manners.application(max_body_bytes=2**20)
+        app = http_app.create_app(max_body_bytes=2**20)
         app.router.add_post("/v1/chat/completions", handle)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
@@ -186,11 +185,3 @@ def test_a_deadline_is_a_number_of_milliseconds(http, text):
     answer = http.post("/v1/chat/completions", json=QUESTION, headers=headers)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == DEADLINE_HEADER
-
-
-def test_what_would_wait_past_its_deadline_is_refused_at_once():
-    soon = caller.Caller(deadline_s=time.monotonic() + 60)
-    soon.check(30.0)
-    with pytest.raises(errors.DeadlineExceeded, match=r"90\.0 s of work"):
-        soon.check(90.0)
-    caller.NOBODY.check(1e9)

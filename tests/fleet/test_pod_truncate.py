@@ -52,8 +52,8 @@ def test_what_is_too_long_is_an_error_that_names_the_way_out(http, song, route):
         answer = ask(http, route, flac(song), **fields)
         error = answer.json()["error"]
         assert (answer.status_code, error["code"]) == (400, "audio_too_long")
-        assert "longer than 90 s (its header says 100 s)" in error["message"]
-        assert "truncate: true" in error["message"]
+        assert "longer than the maximum of 90 s (100 s according to its header)" in error["message"]
+        assert "set truncate to true" in error["message"]
 
 
 @pytest.mark.parametrize("route", ROUTES)

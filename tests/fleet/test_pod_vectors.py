@@ -100,7 +100,7 @@ def test_one_bad_clip_among_good_ones_is_an_error(http, clips):
 def test_a_form_brings_one_clip_and_not_a_second_one(http, clips):
     fields = {"input": as_url(clips["notes.mp3"])}
     answer = http.post(ROUTE, files={"file": clips["notes.mp3"]}, data=fields)
-    assert "comes twice" in answer.json()["error"]["message"]
+    assert "both in the part file and in the field" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["a b", "stop[]", "é", ""])

@@ -1,1 +1,1 @@
-"""The HTTP routes of a pod: a body in, audio and text through the engine, an answer out."""
+"""The handlers of a pod's HTTP routes."""

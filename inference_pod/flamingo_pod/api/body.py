@@ -1,10 +1,10 @@
-"""A request's body, JSON or multipart, → its fields and its file.
+"""Read a request's body, JSON or multipart: its fields and its file.
 
-Every byte is counted as it comes, against the body's limit and the pod's; a
-file goes to where a decoding worker can open it.
+Every byte is counted as it arrives, against the body's limit and the pod's memory budget; a file
+is written to where a decode worker can open it.
 
-Multipart: a part `request` holds the JSON fields, plain fields add to them, and
-a part `file` is the audio. So `curl -F file=@song.mp3 -F style=brief` works.
+A multipart form has the audio in a part `file`, and fields as parts of their own, as JSON in a
+part `request`, or both. So `curl -F file=@song.mp3 -F style=brief` works.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ FIELD_NAME = re.compile(requests.FORM_NAME)
 MAX_FIELD_BYTES = 2**20
 MAX_PARTS = 64
 MAX_LINES = 16 * MAX_PARTS
-"""Of a form, outside its parts' contents: boundaries and the parts' headers."""
+"""In a form, outside the contents of its parts: boundaries and the headers of the parts."""
 OFF_LOOP_BYTES = 2**18
 """Parsing more than this takes over a millisecond and leaves the event loop."""
 CHUNK_BYTES = 2**18
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """What came in; `file` is None where there was no file part."""
+class ReceivedBody:
+    """A request's body; `file` is None without a file part."""
 
     fields: dict[str, Any]
     file: MemoryFile | None = None
@@ -41,121 +41,133 @@ class Body:
 
 
 @dataclass(slots=True)
-class _Count:
-    """Bytes of one body, as they come: a length may be absent, or of what is compressed."""
+class _ByteCounter:
+    """Counts a body's bytes as they arrive; its Content-Length may be absent or compressed."""
 
-    holding: Reservation
+    reservation: Reservation
     max_bytes: int
     copies: int
     num_bytes: int = 0
 
     def expect(self, num_bytes: int) -> None:
-        """Refuse a body that says it has `num_bytes`, if that is too much."""
+        """Reserve memory for a body of `num_bytes`, according to its headers."""
         if num_bytes > self.max_bytes:
             raise RequestTooLarge(
-                f"the body has {num_bytes} bytes; this server takes {self.max_bytes}"
+                f"the body has {num_bytes} bytes; the maximum is {self.max_bytes}"
             )
-        self.holding.reach(self.copies * num_bytes)
+        self.reservation.grow_to(self.copies * num_bytes)
 
     def add(self, num_bytes: int) -> None:
-        """Count what came."""
+        """Count bytes that have arrived."""
         self.num_bytes += num_bytes
         if self.num_bytes > self.max_bytes:
-            raise RequestTooLarge(f"the body is over {self.max_bytes} bytes")
-        self.holding.reach(self.copies * self.num_bytes)
+            raise RequestTooLarge(f"the body has more than {self.max_bytes} bytes, the maximum")
+        self.reservation.grow_to(self.copies * self.num_bytes)
 
 
-async def read(request: web.Request, *, max_bytes: int) -> Body:
+async def read(request: web.Request, *, max_bytes: int) -> ReceivedBody:
     """Return the request's body.
 
     Raises:
-        RequestTooLarge, UnsupportedMediaType, BadRequest: as they say.
-        Overloaded: the pod holds too much already; nothing has been read.
+        RequestTooLarge: the body is too large.
+        UnsupportedMediaType: it is neither JSON nor a multipart form.
+        BadRequest: it is malformed.
+        Overloaded: the pod's memory budget is exhausted.
     """
     is_json = request.content_type == "application/json"
-    count = _Count(request[RESERVATION], max_bytes, COPIES_OF_JSON if is_json else 1)
-    count.expect(request.content_length or 0)
+    counter = _ByteCounter(request[RESERVATION], max_bytes, COPIES_OF_JSON if is_json else 1)
+    counter.expect(request.content_length or 0)
     match request.content_type:
         case "multipart/form-data":
-            return await _read_multipart(request, count)
+            return await _read_multipart(request, counter)
         case "application/json":
-            return Body(await _read_json(request, count))
+            return ReceivedBody(await _read_json(request, counter))
         case other:
             raise UnsupportedMediaType(
-                f"the body is {other}; send application/json or multipart/form-data"
+                f"unsupported Content-Type {other}; send application/json or multipart/form-data"
             )
 
 
-def with_audio(came: Body) -> dict[str, Any]:
-    """Return the fields, with a placeholder where the file stands in for `audio`.
+def fields_with_audio(body: ReceivedBody) -> dict[str, Any]:
+    """Return the fields, with a placeholder for `audio` if there is a file.
 
     Raises:
-        BadRequest: there is no audio, or it comes twice.
+        BadRequest: the audio is both in a file and in a field.
+        InvalidAudio: the file is empty.
     """
-    return _with_placeholder(came, "audio", {"data": ""})
+    return _with_placeholder(body, "audio", {"data": ""})
 
 
-def with_input(came: Body) -> dict[str, Any]:
-    """Return the fields, with a placeholder where the file stands in for `input`.
+def fields_with_input(body: ReceivedBody) -> dict[str, Any]:
+    """Return the fields, with a placeholder for `input` if there is a file.
 
     Raises:
-        BadRequest: there is no audio, or it comes twice.
+        BadRequest: the audio is both in a file and in a field.
+        InvalidAudio: the file is empty.
     """
-    return _with_placeholder(came, "input", "data:")
+    return _with_placeholder(body, "input", "data:")
 
 
-def _with_placeholder(came: Body, name: str, placeholder: object) -> dict[str, Any]:
-    if came.file is None:
-        return came.fields
-    if name in came.fields:
-        raise BadRequest("the audio comes twice, as a file and as a field", param=name)
-    if not came.file.size:
+def _with_placeholder(body: ReceivedBody, name: str, placeholder: object) -> dict[str, Any]:
+    if body.file is None:
+        return body.fields
+    if name in body.fields:
+        raise BadRequest(
+            f"the audio is both in the part file and in the field {name}; send it once", param=name
+        )
+    if not body.file.size:
         raise InvalidAudio("the file is empty", param="file")
-    return came.fields | {name: placeholder}
+    return body.fields | {name: placeholder}
 
 
-async def _read_json(request: web.Request, count: _Count) -> dict[str, Any]:
-    # Not request.read(), which keeps the bytes as long as the request lives; nor a list of
-    # chunks or a bytearray, of which the heap or the parser would hold a third copy.
-    file = count.holding.file()
+async def _read_json(request: web.Request, counter: _ByteCounter) -> dict[str, Any]:
+    # Not request.read(), which keeps the bytes as long as the request; nor a list of chunks or
+    # a bytearray, with which the heap or the parser would have a third copy.
+    file = counter.reservation.new_file()
     async for chunk in request.content.iter_any():
-        count.add(len(chunk))
+        counter.add(len(chunk))
         file.write(chunk)
-    text = file.take()
+    text = file.read_and_close()
     if len(text) < OFF_LOOP_BYTES:
         return parse.parse_json_object(text)
     return await asyncio.to_thread(parse.parse_json_object, text)
 
 
-async def _read_multipart(request: web.Request, count: _Count) -> Body:
+async def _read_multipart(request: web.Request, counter: _ByteCounter) -> ReceivedBody:
     fields: dict[str, Any] = {}
     file: MemoryFile | None = None
     try:
-        reader = MultipartReader(request.headers, _Lines(request.content))  # type: ignore[arg-type]
+        reader = MultipartReader(request.headers, _LimitedLines(request.content))  # type: ignore[arg-type]
         for _ in range(MAX_PARTS):
             part = await reader.next()
-            if request.content.total_bytes > count.max_bytes:
-                raise RequestTooLarge(f"the form is over {count.max_bytes} bytes")
+            if request.content.total_bytes > counter.max_bytes:
+                raise RequestTooLarge(
+                    f"the form has more than {counter.max_bytes} bytes, the maximum"
+                )
             if part is None:
-                return Body(fields, file, is_form=True)
+                return ReceivedBody(fields, file, is_form=True)
             if not isinstance(part, BodyPartReader):
-                raise BadRequest("a part of the form is itself multipart; send a flat form")
+                raise BadRequest(
+                    "a part of the form is itself multipart; nested forms are not supported"
+                )
             if part.name != "file":
-                fields |= await _read_fields(part, count)
+                fields |= await _read_fields(part, counter)
             elif file is None:
-                file = await _read_file(part, count)
+                file = await _read_file(part, counter)
             else:
-                raise BadRequest("the form has two files; the model hears one", param="file")
+                raise BadRequest(
+                    "the form has more than one file; send one clip per request", param="file"
+                )
     except (ValueError, AssertionError, HttpProcessingError):
         raise BadRequest("the body is not valid multipart/form-data") from None
-    raise BadRequest(f"the form has over {MAX_PARTS} parts")
+    raise BadRequest(f"the form has more than {MAX_PARTS} parts, the maximum")
 
 
-class _Lines:
-    """A body that is read line by line only where a form has lines.
+class _LimitedLines:
+    """A body of which a limited number of lines can be read.
 
-    aiohttp skips what comes before the first part so; a body of nothing but short lines
-    would hold the event loop for minutes.
+    aiohttp reads what comes before the first part line by line; a body of nothing but short lines
+    would block the event loop for minutes.
     """
 
     def __init__(self, content: StreamReader) -> None:
@@ -171,34 +183,36 @@ class _Lines:
         return await self._content.readline(**how)
 
 
-async def _read_fields(part: BodyPartReader, count: _Count) -> dict[str, Any]:
+async def _read_fields(part: BodyPartReader, counter: _ByteCounter) -> dict[str, Any]:
     if not FIELD_NAME.match(part.name or ""):
         raise BadRequest(
-            "a part of the form has no name of letters, digits, _ . and -;"
-            " what is more than text goes as JSON into the part request"
+            "the form has a part without a valid name (letters, digits, _ . and -); send fields"
+            " that are not text as JSON in the part request"
         )
     assert part.name is not None
     raw = bytearray()
-    async for chunk in _chunks(part, count):
+    async for chunk in _chunks(part, counter):
         raw += chunk
         if len(raw) > MAX_FIELD_BYTES:
-            raise RequestTooLarge(f"the part {part.name!r} is over {MAX_FIELD_BYTES} bytes")
+            raise RequestTooLarge(
+                f"the part {part.name!r} has more than {MAX_FIELD_BYTES} bytes, the maximum"
+            )
     if part.name == "request":
         return parse.parse_json_object(bytes(raw))
     try:
         return {part.name: raw.decode()}
     except UnicodeDecodeError:
-        raise BadRequest("the field is not UTF-8 text", param=part.name) from None
+        raise BadRequest("the field is not valid UTF-8", param=part.name) from None
 
 
-async def _read_file(part: BodyPartReader, count: _Count) -> MemoryFile:
-    file = count.holding.file()
-    async for chunk in _chunks(part, count):
+async def _read_file(part: BodyPartReader, counter: _ByteCounter) -> MemoryFile:
+    file = counter.reservation.new_file()
+    async for chunk in _chunks(part, counter):
         file.write(chunk)
     return file
 
 
-async def _chunks(part: BodyPartReader, count: _Count) -> AsyncIterator[bytes]:
+async def _chunks(part: BodyPartReader, counter: _ByteCounter) -> AsyncIterator[bytes]:
     while chunk := await part.read_chunk(CHUNK_BYTES):
-        count.add(len(chunk))
+        counter.add(len(chunk))
         yield chunk

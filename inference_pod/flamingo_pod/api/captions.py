@@ -1,4 +1,4 @@
-"""One caption, or one analysis: the same with an embedding of the same encoding."""
+"""Handlers of captions and of analyses; an analysis is a caption and an embedding of the clip."""
 
 import asyncio
 import contextlib
@@ -18,103 +18,105 @@ from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text import caption_styles
 from flamingo_pod.text.prompt import Turn
 
-T = TypeVar("T", bound=CaptionRequest)
+RequestT = TypeVar("RequestT", bound=CaptionRequest)
 
 
-async def caption(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Generation `POST /v1/audio/captions`."""
+async def handle_caption(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Handle `POST /v1/audio/captions`."""
     with pod.admit(caller.from_request(request)) as served:
-        asked, reply = await _hear(pod, served, request, CaptionRequest)
-        if asked.stream:
-            events = _events(pod, served, reply, None)
+        options, result = await _prepare(pod, served, request, CaptionRequest)
+        if options.stream:
+            events = _events(pod, served, result, None)
             return await stream.respond(
                 request, events, heartbeat_interval_s=pod.settings.heartbeat_interval_s
             )
-        text = await _whole(pod, served, reply)
+        text = await _full_text(pod, served, result)
         return http.json_response(
             responses.Caption(
-                **served.heading("cap"),
+                **served.response_fields("cap"),
                 caption=text,
-                finish_reason=reply.finish_reason,
-                usage=reply.usage,
-                metrics=generation.request_metrics(reply),
+                finish_reason=result.finish_reason,
+                usage=result.usage,
+                metrics=generation.request_metrics(result),
             )
         )
 
 
-async def analyze(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Generation `POST /v1/audio/analyze`."""
+async def handle_analysis(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Handle `POST /v1/audio/analyze`."""
     with pod.admit(caller.from_request(request)) as served:
-        asked, reply = await _hear(pod, served, request, AnalyzeRequest)
-        if asked.stream:
-            events = _events(pod, served, reply, asked)
+        options, result = await _prepare(pod, served, request, AnalyzeRequest)
+        if options.stream:
+            events = _events(pod, served, result, options)
             return await stream.respond(
                 request, events, heartbeat_interval_s=pod.settings.heartbeat_interval_s
             )
-        text = await _whole(pod, served, reply)
-        rows = await _rows(served, reply, asked)
+        text = await _full_text(pod, served, result)
+        rows = await _rows(served, result, options)
         analysis = responses.Analysis(
-            **served.heading("ana"),
+            **served.response_fields("ana"),
             caption=text,
-            finish_reason=reply.finish_reason,
-            embedding=embedding_format.outline(rows, asked),
-            usage=reply.usage,
-            metrics=generation.request_metrics(reply),
+            finish_reason=result.finish_reason,
+            embedding=embedding_format.outline(rows, options),
+            usage=result.usage,
+            metrics=generation.request_metrics(result),
         )
-        written = await asyncio.to_thread(embedding_format.encode, analysis, rows)
-        return web.Response(body=written, content_type="application/json", charset="utf-8")
+        encoded = await asyncio.to_thread(embedding_format.encode, analysis, rows)
+        return web.Response(body=encoded, content_type="application/json", charset="utf-8")
 
 
-async def _hear(
-    pod: Pod, served: ServedModel, request: web.Request, kind: type[T]
-) -> tuple[T, Generation]:
-    """Return the request, and its answer not yet begun."""
-    came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-    openai_unsupported.reject_unsupported(came.fields, own={"audio"})
-    asked = parse.validate_request(kind, body.with_audio(came), is_form=came.is_form)
-    served.check_model(asked.model)
-    audio = came.file or asked.audio
-    heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
-    turn = Turn("user", caption_styles.caption_prompt(asked), has_audio=True)
-    reply = await generation.prepare(
-        served, [turn], heard, asked, request[request_stats.REQUEST_STATS]
+async def _prepare(
+    pod: Pod, served: ServedModel, request: web.Request, kind: type[RequestT]
+) -> tuple[RequestT, Generation]:
+    """Return the validated request, and its generation, not started."""
+    received = await body.read(request, max_bytes=pod.settings.max_body_bytes)
+    openai_unsupported.reject_unsupported(received.fields, own={"audio"})
+    options = parse.validate_request(
+        kind, body.fields_with_audio(received), is_form=received.is_form
     )
-    request[http.LOG_FIELDS] |= generation.log_fields(reply.question)
-    # Without its audio: base64 is not kept while the answer comes.
-    return asked.model_copy(update={"audio": None}), reply
+    served.check_model(options.model)
+    audio = received.file or options.audio
+    clip = await clip_intake.read_clip(pod, served, request, audio, truncate=options.truncate)
+    turn = Turn("user", caption_styles.caption_prompt(options), has_audio=True)
+    result = await generation.prepare(
+        served, [turn], clip, options, request[request_stats.REQUEST_STATS]
+    )
+    request[http.LOG_FIELDS] |= generation.log_fields(result.request)
+    # Without its audio: the base64 is not kept in memory during generation.
+    return options.model_copy(update={"audio": None}), result
 
 
-async def _whole(pod: Pod, served: ServedModel, reply: Generation) -> str:
-    async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
-        return "".join([piece.text async for piece in pieces])
+async def _full_text(pod: Pod, served: ServedModel, result: Generation) -> str:
+    async with contextlib.aclosing(generation.generate(pod, served, result)) as deltas:
+        return "".join([delta.text async for delta in deltas])
 
 
 async def _rows(
-    served: ServedModel, reply: Generation, asked: AnalyzeRequest
+    served: ServedModel, result: Generation, options: AnalyzeRequest
 ) -> embedding_format.Rows:
-    assert reply.question.clip is not None  # a caption is of a clip
-    # The clip keeps its windows' states: nothing is encoded twice.
-    return await embedding_format.rows(served, reply.question.clip.audio, asked)
+    assert result.request.clip is not None  # every caption request has one
+    # The clip keeps the states of its windows: nothing is encoded twice.
+    return await embedding_format.rows(served, result.request.clip.audio, options)
 
 
 async def _events(
-    pod: Pod, served: ServedModel, reply: Generation, asked: AnalyzeRequest | None
+    pod: Pod, served: ServedModel, result: Generation, options: AnalyzeRequest | None
 ) -> AsyncGenerator[responses.ResponseBody | str, None]:
-    common = served.heading("ana" if asked else "cap")
-    async with contextlib.aclosing(generation.generate(pod, served, reply)) as pieces:
-        async for piece in pieces:
-            if piece.text:
-                yield responses.CaptionChunk(**common, delta=piece.text)
+    common = served.response_fields("ana" if options else "cap")
+    async with contextlib.aclosing(generation.generate(pod, served, result)) as deltas:
+        async for delta in deltas:
+            if delta.text:
+                yield responses.CaptionChunk(**common, delta=delta.text)
     last = responses.CaptionChunk(
         **common,
         delta="",
-        finish_reason=reply.finish_reason,
-        usage=reply.usage,
-        metrics=generation.request_metrics(reply),
+        finish_reason=result.finish_reason,
+        usage=result.usage,
+        metrics=generation.request_metrics(result),
     )
-    if asked is None:
+    if options is None:
         yield last
         return
-    rows = await _rows(served, reply, asked)
-    whole = last.model_copy(update={"embedding": embedding_format.outline(rows, asked)})
-    yield (await asyncio.to_thread(embedding_format.encode, whole, rows)).decode()
+    rows = await _rows(served, result, options)
+    complete = last.model_copy(update={"embedding": embedding_format.outline(rows, options)})
+    yield (await asyncio.to_thread(embedding_format.encode, complete, rows)).decode()

@@ -1,4 +1,4 @@
-"""From a request's audio to what the engine can work with."""
+"""Read a request's audio: load its file, decode it and prepare it for the engine."""
 
 import asyncio
 import time
@@ -20,56 +20,58 @@ from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
+TRUNCATED_HEADER = "x-flamingo-truncated-seconds"
+
 
 @dataclass(frozen=True, slots=True)
 class ClipLength:
-    """How much of a clip is heard, and how much is not."""
+    """How much of a clip is processed, and how much was truncated."""
 
     num_tokens: int
-    """How many audio tokens the prompt will have."""
+    """Audio tokens in the prompt."""
     seconds: float
-    """How long it plays, as far as it is heard."""
+    """Duration of the part that is processed."""
     is_truncated: bool = False
-    """Whether there was more, which is not heard."""
     truncated_s: float | None = None
-    """How much more, by the file's own header, where that says anything credible."""
+    """Duration of the rest according to the file's header; None if that is not credible."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedClip:
-    """DecodeResult audio, cut into windows."""
+    """A decoded clip, split into windows."""
 
     audio: ClipAudio
     length: ClipLength
 
     @property
     def num_windows(self) -> int:
-        """How many windows the encoder will see."""
+        """Windows for the encoder to process."""
         return len(self.audio.windows)
 
     @property
     def num_tokens(self) -> int:
-        """How many audio tokens the prompt will have."""
+        """Audio tokens in the prompt."""
         return self.length.num_tokens
 
     @property
     def seconds(self) -> float:
-        """How long it plays, as far as it is heard."""
+        """Duration of the part that is processed."""
         return self.length.seconds
 
 
-TRUNCATED_CLIPS = web.RequestKey("cut", list[ClipLength])
-"""The lengths of a request's clips that were cut."""
+TRUNCATED_CLIPS = web.RequestKey("truncated_clips", list[ClipLength])
+"""The lengths of a request's truncated clips."""
 
 
 def audio_usage(lengths: Sequence[ClipLength]) -> dict[str, Any]:
-    """Return what an answer's usage says of what was heard."""
-    known_s = [length.truncated_s for length in lengths if length.is_truncated]
-    lost_s = sum(truncated_s for truncated_s in known_s if truncated_s is not None)
+    """Return the fields of a response's usage that are about its clips."""
+    truncated = [length.truncated_s for length in lengths if length.is_truncated]
+    total_s = sum(seconds for seconds in truncated if seconds is not None)
+    is_known = bool(truncated) and None not in truncated
     return {
         "audio_seconds": round(sum(length.seconds for length in lengths), 3),
-        "audio_truncated": bool(known_s),
-        "truncated_seconds": round(lost_s, 3) if known_s and None not in known_s else None,
+        "audio_truncated": bool(truncated),
+        "truncated_seconds": round(total_s, 3) if is_known else None,
     }
 
 
@@ -81,50 +83,59 @@ async def read_clip(
     *,
     truncate: bool = False,
 ) -> PreparedClip:
-    """Return the decoded clip, and let its bytes go.
+    """Return the decoded clip, and free its file.
 
     Raises:
-        DeadlineExceeded: see `Caller`.
-        InvalidAudio, AudioTooLong, MediaFetchFailed: see `media` and `audio.decode`.
-        Overloaded: see `held`.
+        DeadlineExceeded: the request's deadline passed.
+        InvalidAudio: the audio cannot be decoded.
+        AudioTooLong: it is longer than the model's maximum, and not to be truncated.
+        MediaFetchFailed: its URL could not be fetched.
+        Overloaded: it exceeds the pod's memory budget.
     """
-    holding = request[RESERVATION]
-    async with served.caller.in_time():
-        file = await media.clip_file(audio, pod.fetcher, holding)
+    reservation = request[RESERVATION]
+    async with served.caller.enforce_deadline():
+        file = await media.load_clip_file(audio, pod.fetcher, reservation)
         started_s = time.monotonic()
-        heard = await pod.decoders.decode(file, replace(served.bounds, truncate=truncate))
-    decoded_s = time.monotonic() - started_s
-    pod.metrics.decode.observe(decoded_s)
-    holding.swap(file, media.held_bytes(audio, file), heard.samples.nbytes)
-    # Off the event loop: to hash 20 minutes takes a fifth of a second.
-    clip = _clip(
-        heard, await asyncio.to_thread(ClipAudio.from_samples, heard.samples, served.caller.salt)
+        decoded = await pod.decoders.decode(file, replace(served.decode_limits, truncate=truncate))
+    decode_s = time.monotonic() - started_s
+    num_reserved = media.reserved_bytes(audio, file)
+    reservation.replace_file(file, num_reserved, decoded.samples.nbytes)
+    # Off the event loop: hashing 20 minutes takes a fifth of a second.
+    clip_audio = await asyncio.to_thread(
+        ClipAudio.from_samples, decoded.samples, served.caller.salt
     )
-    stats = request[REQUEST_STATS]
-    stats.audio_decode_started_s = stats.audio_decode_started_s or started_s
-    stats.audio_decode_s += decoded_s
-    stats.audio_s += clip.seconds
-    pod.metrics.clip.observe(clip.seconds)
-    pod.metrics.audio_seconds.inc(clip.seconds)
-    if clip.length.is_truncated:
-        request[TRUNCATED_CLIPS] = [*request.get(TRUNCATED_CLIPS, []), clip.length]
+    clip = PreparedClip(clip_audio, _length(decoded, clip_audio))
+    _record(pod, request, clip, started_s, decode_s)
     return clip
 
 
-def _clip(heard: DecodedClip, audio: ClipAudio) -> PreparedClip:
-    seconds = len(heard.samples) / SAMPLE_RATE_HZ
-    left_s = round((heard.header_duration_s or 0.0) - seconds, 3)
-    truncated_s = left_s if heard.is_truncated and left_s > 0 else None
-    return PreparedClip(
-        audio, ClipLength(audio.num_tokens, seconds, heard.is_truncated, truncated_s)
-    )
+def _length(decoded: DecodedClip, audio: ClipAudio) -> ClipLength:
+    seconds = len(decoded.samples) / SAMPLE_RATE_HZ
+    rest_s = round((decoded.header_duration_s or 0.0) - seconds, 3)
+    truncated_s = rest_s if decoded.is_truncated and rest_s > 0 else None
+    return ClipLength(audio.num_tokens, seconds, decoded.is_truncated, truncated_s)
+
+
+def _record(
+    pod: Pod, request: web.Request, clip: PreparedClip, started_s: float, decode_s: float
+) -> None:
+    """Add the clip to the request's stats and to the pod's metrics."""
+    stats = request[REQUEST_STATS]
+    stats.audio_decode_started_s = stats.audio_decode_started_s or started_s
+    stats.audio_decode_s += decode_s
+    stats.audio_s += clip.seconds
+    pod.metrics.audio_decode.observe(decode_s)
+    pod.metrics.audio_duration.observe(clip.seconds)
+    pod.metrics.audio_seconds.inc(clip.seconds)
+    if clip.length.is_truncated:
+        request[TRUNCATED_CLIPS] = [*request.get(TRUNCATED_CLIPS, []), clip.length]
 
 
 async def set_audio_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Say in the answer's headers how much was heard, and that a clip was cut."""
+    """Set the response headers with the audio's duration, and with how much was truncated."""
     if REQUEST_STATS in request and request[REQUEST_STATS].audio_s:
         response.headers[AUDIO_HEADER] = f"{request[REQUEST_STATS].audio_s:.3f}"
     if TRUNCATED_CLIPS in request:
         lengths: list[ClipLength] = request[TRUNCATED_CLIPS]
-        lost_s = audio_usage(lengths)["truncated_seconds"]
-        response.headers["x-flamingo-truncated-seconds"] = str(lost_s or "unknown")
+        truncated_s = audio_usage(lengths)["truncated_seconds"]
+        response.headers[TRUNCATED_HEADER] = str(truncated_s or "unknown")

@@ -1,6 +1,6 @@
-"""Encoder states → an embedding as the client asked for it.
+"""Format the encoder's output as the embedding that the client requested.
 
-Frame i covers `[i, i + 1) * 40 ms` of the clip; its timestamp is where it starts.
+Frame i covers `[i, i + 1) * 40 ms` of the clip; its timestamp is its start.
 """
 
 import io
@@ -19,10 +19,10 @@ from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.served_model import ServedModel
 
 Rows = NDArray[np.float32]
-HOLE = b'"embedding":""'
-"""Stands for the numbers; in a string of JSON its quotes would be escaped."""
+PLACEHOLDER = b'"embedding":""'
+"""Replaced by the numbers; inside a JSON string its quotes would be escaped."""
 ROWS_AT_ONCE = 8
-"""Ten thousand numbers, a millisecond."""
+"""Ten thousand numbers, which take a millisecond."""
 
 
 async def rows(
@@ -31,12 +31,12 @@ async def rows(
     options: EmbeddingOptions,
     stats: RequestStats | None = None,
 ) -> Rows:
-    """Return float32 `(frames, width)`, or `(1, width)` when pooled."""
+    """Return the embedding as float32 `(frames, width)`, or `(1, width)` if pooled."""
     if options.layer == "projector":
         states = await served.engine.project(audio, stats)
     else:
         states = await served.engine.encode(audio, stats)
-    # float32 first: numpy knows no bfloat16.
+    # float32 first: numpy has no bfloat16.
     values: Rows = states.float().cpu().numpy()
     if options.pooling == "mean":
         values = values.mean(axis=0, keepdims=True)
@@ -44,43 +44,43 @@ async def rows(
 
 
 def outline(values: Rows, options: EmbeddingOptions) -> EmbeddingData:
-    """Return the embedding as base64 of little-endian float32, or without its numbers.
+    """Return the response's embedding: as base64 of little-endian float32, or without numbers.
 
-    Those `encode` puts in.
+    The numbers are added by `encode`.
     """
     num_rows, width = values.shape
     is_pooled = options.pooling == "mean"
     return EmbeddingData(
-        embedding=_packed(values) if options.encoding_format == "base64" else "",
+        embedding=_base64(values) if options.encoding_format == "base64" else "",
         shape=(num_rows, width),
         layer=options.layer,
         pooling=options.pooling,
-        frame_timestamps=None if is_pooled else _starts_s(num_rows),
+        frame_timestamps=None if is_pooled else _frame_starts_s(num_rows),
     )
 
 
-def encode(answer: BaseModel, values: Rows) -> bytes:
-    """Return `answer` as JSON, with the numbers of `values` where its outline has none.
+def encode(response: BaseModel, values: Rows) -> bytes:
+    """Return `response` as JSON, with the numbers of `values` in place of the empty embedding.
 
-    A clip of 20 minutes has 38 million numbers. Written in one go they hold the
-    interpreter for seconds, from whatever thread, and nobody else is answered.
+    A clip of 20 minutes has 38 million numbers. Encoded at once they would hold the interpreter
+    lock for seconds, from any thread, and block all other requests.
     """
-    text = answer.model_dump_json().encode()
-    head, hole, tail = text.partition(HOLE)
-    if not hole:
+    text = response.model_dump_json().encode()
+    head, placeholder, tail = text.partition(PLACEHOLDER)
+    if not placeholder:
         return text
-    rows = (to_json(values[at : at + ROWS_AT_ONCE].tolist())[1:-1] for at in _starts(values))
-    return b"".join([head, HOLE[:-2], b"[", b",".join(rows), b"]", tail])
+    rows = (to_json(values[at : at + ROWS_AT_ONCE].tolist())[1:-1] for at in _chunk_starts(values))
+    return b"".join([head, PLACEHOLDER[:-2], b"[", b",".join(rows), b"]", tail])
 
 
-def _starts(values: Rows) -> range:
+def _chunk_starts(values: Rows) -> range:
     return range(0, len(values), ROWS_AT_ONCE)
 
 
 def vector(values: Rows, options: EmbeddingOptions) -> list[float] | str:
-    """Return a pooled embedding's one row, as numbers or as base64 of little-endian float32."""
+    """Return a pooled embedding's row, as numbers or as base64 of little-endian float32."""
     row: list[float] = values[0].tolist()
-    return _packed(values) if options.encoding_format == "base64" else row
+    return _base64(values) if options.encoding_format == "base64" else row
 
 
 def npy(values: Rows) -> bytes:
@@ -90,9 +90,9 @@ def npy(values: Rows) -> bytes:
     return file.getvalue()
 
 
-def _packed(values: Rows) -> str:
+def _base64(values: Rows) -> str:
     return pybase64.b64encode_as_string(values.astype("<f4").tobytes())
 
 
-def _starts_s(num_frames: int) -> list[float]:
+def _frame_starts_s(num_frames: int) -> list[float]:
     return [round(frame * windows.FRAME_S, 2) for frame in range(num_frames)]

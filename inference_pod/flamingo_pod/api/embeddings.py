@@ -1,7 +1,4 @@
-"""Embeddings: parse → read the audio → encode → write.
-
-Two routes: ours, with a row a frame, and OpenAI's, with a vector a clip.
-"""
+"""Handlers of embeddings: our route, with one row per frame, and OpenAI's, with one per clip."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,44 +20,48 @@ from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
 
-async def handle(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Generation `POST /v1/audio/embeddings`."""
+async def handle_embeddings(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Handle `POST /v1/audio/embeddings`."""
     with pod.admit(caller.from_request(request)) as served:
-        came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-        asked = parse.validate_request(
-            EmbeddingRequest, body.with_audio(came), is_form=came.is_form
+        received = await body.read(request, max_bytes=pod.settings.max_body_bytes)
+        options = parse.validate_request(
+            EmbeddingRequest, body.fields_with_audio(received), is_form=received.is_form
         )
-        served.check_model(asked.model)
+        served.check_model(options.model)
         stats = request[request_stats.REQUEST_STATS]
-        audio = came.file or asked.audio
-        heard = await clip_intake.read_clip(pod, served, request, audio, truncate=asked.truncate)
-        rows = await _encode(served, heard, asked, stats)
-        request[http.LOG_FIELDS]["audio_s"] = round(heard.seconds, 3)
-        return await asyncio.to_thread(_response, served, heard, rows, asked)
+        audio = received.file or options.audio
+        clip = await clip_intake.read_clip(pod, served, request, audio, truncate=options.truncate)
+        rows = await _encode(served, clip, options, stats)
+        request[http.LOG_FIELDS]["audio_s"] = round(clip.seconds, 3)
+        return await asyncio.to_thread(_response, served, clip, rows, options)
 
 
-async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
-    """Generation `POST /v1/embeddings`: the clips one after the other, one vector each."""
+async def handle_openai_embeddings(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Handle `POST /v1/embeddings`: one vector per clip, one clip after the other."""
     with pod.admit(caller.from_request(request)) as served:
-        came = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-        asked = parse.validate_request(
-            OpenAIEmbeddingRequest, body.with_input(came), is_form=came.is_form
+        received = await body.read(request, max_bytes=pod.settings.max_body_bytes)
+        options = parse.validate_request(
+            OpenAIEmbeddingRequest, body.fields_with_input(received), is_form=received.is_form
         )
-        served.check_model(asked.model)
-        _check_width(served, asked)
-        clips: Sequence[AudioInput | MemoryFile] = [came.file] if came.file else asked.clips
+        served.check_model(options.model)
+        _check_width(served, options)
+        clips: Sequence[AudioInput | MemoryFile] = (
+            [received.file] if received.file else options.clips
+        )
         stats = request[request_stats.REQUEST_STATS]
         lengths: list[ClipLength] = []
         data: list[responses.OpenAIEmbedding] = []
-        for number, each in enumerate(clips):  # only one is held decoded
-            heard = await clip_intake.read_clip(pod, served, request, each, truncate=asked.truncate)
-            rows = await _encode(served, heard, asked, stats)
+        for number, each in enumerate(clips):  # only one decoded clip is in memory
+            clip = await clip_intake.read_clip(
+                pod, served, request, each, truncate=options.truncate
+            )
+            rows = await _encode(served, clip, options, stats)
             data.append(
                 responses.OpenAIEmbedding(
-                    index=number, embedding=embedding_format.vector(rows, asked)
+                    index=number, embedding=embedding_format.vector(rows, options)
                 )
             )
-            lengths.append(heard.length)
+            lengths.append(clip.length)
         usage = _usage(lengths)
         request[http.LOG_FIELDS]["audio_s"] = usage.audio_seconds
         return http.json_response(
@@ -68,21 +69,22 @@ async def vectors(pod: Pod, request: web.Request) -> web.StreamResponse:
         )
 
 
-def _check_width(served: ServedModel, asked: OpenAIEmbeddingRequest) -> None:
-    width = served.card.embedding_dimensions[asked.layer]
-    if asked.dimensions not in (None, width):
+def _check_width(served: ServedModel, options: OpenAIEmbeddingRequest) -> None:
+    width = served.card.embedding_dimensions[options.layer]
+    if options.dimensions not in (None, width):
         raise UnsupportedParameter(
-            f"dimensions is {width} for the layer {asked.layer}; leave it out", param="dimensions"
+            f"dimensions must be {width} for the layer {options.layer}, or left out",
+            param="dimensions",
         )
 
 
 async def _encode(
-    served: ServedModel, heard: PreparedClip, asked: EmbeddingOptions, stats: RequestStats
+    served: ServedModel, clip: PreparedClip, options: EmbeddingOptions, stats: RequestStats
 ) -> Rows:
-    stats.num_windows_left = heard.num_windows
+    stats.num_windows_left = clip.num_windows
     with served.engine.load.in_flight(stats):
-        async with served.caller.in_time():
-            return await embedding_format.rows(served, heard.audio, asked, stats)
+        async with served.caller.enforce_deadline():
+            return await embedding_format.rows(served, clip.audio, options, stats)
 
 
 def _usage(lengths: Sequence[ClipLength]) -> responses.EmbeddingUsage:
@@ -96,15 +98,17 @@ def _usage(lengths: Sequence[ClipLength]) -> responses.EmbeddingUsage:
 
 
 def _response(
-    served: ServedModel, heard: PreparedClip, rows: Rows, asked: EmbeddingRequest
+    served: ServedModel, clip: PreparedClip, rows: Rows, options: EmbeddingRequest
 ) -> web.Response:
-    if asked.encoding_format == "npy":
+    if options.encoding_format == "npy":
         return web.Response(body=embedding_format.npy(rows), content_type="application/x-npy")
-    answer = responses.EmbeddingList(
-        **served.heading("emb"),
-        data=[embedding_format.outline(rows, asked)],
-        usage=_usage([heard.length]),
+    response = responses.EmbeddingList(
+        **served.response_fields("emb"),
+        data=[embedding_format.outline(rows, options)],
+        usage=_usage([clip.length]),
     )
     return web.Response(
-        body=embedding_format.encode(answer, rows), content_type="application/json", charset="utf-8"
+        body=embedding_format.encode(response, rows),
+        content_type="application/json",
+        charset="utf-8",
     )

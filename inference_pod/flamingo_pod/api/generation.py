@@ -1,7 +1,7 @@
-"""A question about a clip → the answer's words, as they come.
+"""Generate text about a clip: shared by chat, captions and analysis.
 
-The handler that chat, captions and analysis share: read the clip, build the
-prompt, hold the work, speak.
+`prepare` checks and tokenizes a request before any work is done; `generate` runs it on the engine
+and yields the text as it is generated.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from flamingo_pod.text import prompt
 from flamingo_pod.text.detokenize import Detokenizer
 
 OFF_LOOP_CHARS = 4096
-"""Making tokens of so much text takes over a millisecond and leaves the event loop."""
+"""Tokenizing more than this takes over a millisecond, and is done off the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """All that decides an answer, checked and counted; nothing is computed yet."""
+    """A validated and tokenized request to the engine."""
 
     token_ids: Sequence[int]
     clip: PreparedClip | None
@@ -44,8 +44,8 @@ class GenerationRequest:
     stats: RequestStats = field(default_factory=RequestStats)
     caller: Caller = ANONYMOUS
 
-    def asks(self) -> list[tuple[Prompt, SamplingParams]]:
-        """Return what each choice asks of the engine: the same, but for seed and grammar."""
+    def engine_requests(self) -> list[tuple[Prompt, SamplingParams]]:
+        """Return the engine's requests, one per choice; they differ in seed and grammar state."""
         audio, seed = self.clip.audio if self.clip else None, self.params.seed
         return [
             (
@@ -65,71 +65,71 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceDelta:
-    """What one choice says next."""
+    """The next text of one choice."""
 
     index: int
     text: str
-    steps: Sequence[TokenOutput] = ()
-    """The tokens that said it, where log-probabilities were asked for."""
+    outputs: Sequence[TokenOutput] = ()
+    """The tokens of the text, if log-probabilities were requested."""
     finish_reason: FinishReason | None = None
-    """Only in the choice's last piece."""
+    """Set in the choice's last delta."""
 
 
 @dataclass(slots=True)
 class GeneratedChoice:
-    """What one choice has said so far."""
+    """One choice, as generated so far."""
 
     index: int
     detokenizer: Detokenizer
     num_tokens: int = 0
     num_cached: int = 0
-    """Prompt tokens that needed no computing."""
+    """Prompt tokens taken from the KV cache."""
     finish_reason: FinishReason = "length"
-    _steps: list[TokenOutput] = field(default_factory=list)
-    """Said, but not yet shown."""
+    _pending: list[TokenOutput] = field(default_factory=list)
+    """Outputs whose text is not returned yet."""
 
-    def take(self, step: TokenOutput) -> ChoiceDelta | None:
-        """Return what the step lets be shown, if it is anything."""
-        self.num_cached = max(self.num_cached, step.num_cached_tokens)
-        if step.logprob is not None:
-            self._steps.append(step)
-        text = self._text(step)
-        reason = "stop" if self.detokenizer.is_stopped else step.finish_reason
+    def add(self, output: TokenOutput) -> ChoiceDelta | None:
+        """Add the next output; return the text that it completes, if any."""
+        self.num_cached = max(self.num_cached, output.num_cached_tokens)
+        if output.logprob is not None:
+            self._pending.append(output)
+        text = self._text(output)
+        reason = "stop" if self.detokenizer.is_stopped else output.finish_reason
         self.finish_reason = reason or self.finish_reason
         if not (text or reason):
             return None
-        steps, self._steps = self._steps, []
-        return ChoiceDelta(self.index, text, steps, reason)
+        outputs, self._pending = self._pending, []
+        return ChoiceDelta(self.index, text, outputs, reason)
 
-    def _text(self, step: TokenOutput) -> str:
+    def _text(self, output: TokenOutput) -> str:
         text = ""
-        if step.token_id is not None:
+        if output.token_id is not None:
             self.num_tokens += 1
-            text = self.detokenizer.push(step.token_id)
-        return text if step.finish_reason is None else text + self.detokenizer.finish()
+            text = self.detokenizer.push(output.token_id)
+        return text if output.finish_reason is None else text + self.detokenizer.finish()
 
 
 @dataclass(slots=True)
 class Generation:
-    """What has been said so far."""
+    """A request and its choices, as generated so far."""
 
-    question: GenerationRequest
+    request: GenerationRequest
     choices: Sequence[GeneratedChoice]
 
     @property
     def finish_reason(self) -> FinishReason:
-        """Why the first choice ended."""
+        """The first choice's finish reason."""
         return self.choices[0].finish_reason
 
     @property
     def num_tokens(self) -> int:
-        """Tokens said, by all choices."""
+        """Generated tokens, all choices together."""
         return sum(choice.num_tokens for choice in self.choices)
 
     @property
     def usage(self) -> Usage:
-        """What the answer took: the prompt was read once, whatever the number of choices."""
-        num_prompt, clip = len(self.question.token_ids), self.question.clip
+        """Token usage; the prompt counts once, whatever the number of choices."""
+        num_prompt, clip = len(self.request.token_ids), self.request.clip
         num_audio = clip.num_tokens if clip else 0
         return Usage(
             prompt_tokens=num_prompt,
@@ -138,27 +138,29 @@ class Generation:
             prompt_tokens_details=PromptTokensDetails(
                 audio_tokens=num_audio,
                 text_tokens=num_prompt - num_audio,
-                # What a choice has from its neighbour was computed for this answer.
+                # What one choice takes from another's cache was computed for this request.
                 cached_tokens=min(choice.num_cached for choice in self.choices),
             ),
             **audio_usage([clip.length] if clip else []),
         )
 
 
-def request_metrics(answer: Generation) -> RequestMetrics | None:
-    """Return how long a finished answer took, where that was asked for."""
-    stats = answer.question.stats
+def request_metrics(generation: Generation) -> RequestMetrics | None:
+    """Return the timings of a finished generation, if the client requested them."""
+    stats = generation.request.stats
     first_s, decode_s = stats.time_to_first_token_s, stats.decode_s
     if not stats.wants_metrics or first_s is None or decode_s is None:
         return None
-    num_gaps = answer.num_tokens - len(answer.choices)
+    num_gaps = generation.num_tokens - len(generation.choices)
     is_timed = num_gaps > 0 and decode_s > 0
     return RequestMetrics(
         time_to_first_token_ms=_ms(first_s),
         queue_time_ms=_ms(stats.queue_s or 0.0),
         generation_time_ms=_ms(decode_s),
-        mean_itl_ms=_ms(decode_s * len(answer.choices) / num_gaps) if is_timed else None,
-        tokens_per_second=round(answer.num_tokens / (first_s + decode_s), 2) if is_timed else None,
+        mean_itl_ms=_ms(decode_s * len(generation.choices) / num_gaps) if is_timed else None,
+        tokens_per_second=round(generation.num_tokens / (first_s + decode_s), 2)
+        if is_timed
+        else None,
         audio_decode_ms=_ms(stats.audio_decode_s),
         compute_ms=_ms(stats.compute_s),
     )
@@ -172,51 +174,52 @@ async def prepare(
     served: ServedModel,
     turns: Sequence[prompt.Turn],
     clip: PreparedClip | None,
-    asked: requests.GenerationOptions,
+    options: requests.GenerationOptions,
     stats: RequestStats,
 ) -> Generation:
-    """Return the answer, nothing said yet; or refuse the question before any work.
+    """Return a generation that is validated and tokenized, but not started.
 
     Raises:
-        BadRequest, ContextTooLong: see `prompt`; a token that the model does not have.
-        BadRequest, Unavailable: see `GrammarCompiler.compile`.
+        BadRequest: a control token in the text, an unknown token in `logit_bias`, or an invalid
+            response format.
+        ContextTooLong: prompt and generated tokens exceed the model's context.
+        Unavailable: the response format could not be compiled now.
     """
     loaded = served.checkpoint
     ids = await _token_ids(served, turns, clip.num_tokens if clip else 0)
-    wanted, wanted_in = _asked_tokens(asked)
-    max_tokens = prompt.resolve_max_tokens(loaded.limits, len(ids), wanted, field=wanted_in)
-    _check_biases(asked, loaded.model.config.text_config.vocab_size)
-    params = _params(loaded.limits, asked, max_tokens)
-    num_choices = (asked.n or 1) if isinstance(asked, requests.ChatRequest) else 1
-    grammar = await _grammar(served, asked.response_format)
-    _expect(stats, ids, clip, num_choices, max_tokens)
-    question = GenerationRequest(
-        ids, clip, params, asked.stop or (), num_choices, grammar, stats, served.caller
+    requested, field_name = _requested_tokens(options)
+    max_tokens = prompt.resolve_max_tokens(loaded.limits, len(ids), requested, field=field_name)
+    _check_biases(options, loaded.model.config.text_config.vocab_size)
+    params = _params(loaded.limits, options, max_tokens)
+    num_choices = (options.n or 1) if isinstance(options, requests.ChatRequest) else 1
+    grammar = await _grammar(served, options.response_format)
+    _set_expected_work(stats, ids, clip, num_choices, max_tokens)
+    request = GenerationRequest(
+        ids, clip, params, options.stop or (), num_choices, grammar, stats, served.caller
     )
     tokenizer = loaded.processor.tokenizer
     choices = [
-        GeneratedChoice(n, Detokenizer(tokenizer, question.stop_strings))
-        for n in range(num_choices)
+        GeneratedChoice(n, Detokenizer(tokenizer, request.stop_strings)) for n in range(num_choices)
     ]
-    return Generation(question, choices)
+    return Generation(request, choices)
 
 
 async def _token_ids(
     served: ServedModel, turns: Sequence[prompt.Turn], num_audio_tokens: int
 ) -> Sequence[int]:
-    asked = (served.checkpoint.processor, turns, num_audio_tokens)
+    arguments = (served.checkpoint.processor, turns, num_audio_tokens)
     if sum(len(turn.text) for turn in turns) < OFF_LOOP_CHARS:
-        return prompt.token_ids(*asked)
-    return await asyncio.to_thread(prompt.token_ids, *asked)
+        return prompt.token_ids(*arguments)
+    return await asyncio.to_thread(prompt.token_ids, *arguments)
 
 
-def log_fields(question: GenerationRequest) -> dict[str, object]:
-    """Return what the access line says of a question."""
-    seconds = question.clip.seconds if question.clip else 0.0
-    return {"audio_s": round(seconds, 3), "prompt_tokens": len(question.token_ids)}
+def log_fields(request: GenerationRequest) -> dict[str, object]:
+    """Return the access log's fields about a request."""
+    seconds = request.clip.seconds if request.clip else 0.0
+    return {"audio_s": round(seconds, 3), "prompt_tokens": len(request.token_ids)}
 
 
-def _expect(
+def _set_expected_work(
     stats: RequestStats,
     ids: Sequence[int],
     clip: PreparedClip | None,
@@ -229,94 +232,108 @@ def _expect(
     stats.num_output_tokens_left = num_choices * max_tokens
 
 
-def _asked_tokens(asked: requests.GenerationOptions) -> tuple[int | None, str]:
-    """Return how many tokens are asked for, and by which field."""
-    if isinstance(asked, requests.ChatRequest) and asked.max_completion_tokens:
-        return asked.max_completion_tokens, "max_completion_tokens"
-    return asked.max_tokens, "max_tokens"
+def _requested_tokens(options: requests.GenerationOptions) -> tuple[int | None, str]:
+    """Return the requested maximum of tokens, and the field that set it."""
+    if isinstance(options, requests.ChatRequest) and options.max_completion_tokens:
+        return options.max_completion_tokens, "max_completion_tokens"
+    return options.max_tokens, "max_tokens"
 
 
-def _check_biases(asked: requests.GenerationOptions, vocabulary_size: int) -> None:
-    for token_id in asked.logit_bias or ():
+def _check_biases(options: requests.GenerationOptions, vocabulary_size: int) -> None:
+    for token_id in options.logit_bias or ():
         if token_id >= vocabulary_size:
             raise BadRequest(
-                f"the model has no token {token_id}; its last is {vocabulary_size - 1}",
+                f"no token has the id {token_id}; the model's token ids are 0 to"
+                f" {vocabulary_size - 1}",
                 param="logit_bias",
             )
 
 
 def _params(
-    limits: ModelLimits, asked: requests.GenerationOptions, max_tokens: int
+    limits: ModelLimits, options: requests.GenerationOptions, max_tokens: int
 ) -> SamplingParams:
-    temperature, penalty = asked.temperature, asked.repetition_penalty
+    temperature, penalty = options.temperature, options.repetition_penalty
     return SamplingParams(
         max_tokens=max_tokens,
         temperature=limits.default_temperature if temperature is None else temperature,
-        top_p=limits.default_top_p if asked.top_p is None else asked.top_p,
-        top_k=limits.default_top_k if asked.top_k is None else asked.top_k,
-        min_p=asked.min_p,
-        seed=asked.seed,
+        top_p=limits.default_top_p if options.top_p is None else options.top_p,
+        top_k=limits.default_top_k if options.top_k is None else options.top_k,
+        min_p=options.min_p,
+        seed=options.seed,
         repetition_penalty=limits.default_repetition_penalty if penalty is None else penalty,
-        frequency_penalty=asked.frequency_penalty or 0.0,
-        presence_penalty=asked.presence_penalty or 0.0,
-        logit_bias=asked.logit_bias or {},
-        num_logprobs=_num_logprobs(asked),
+        frequency_penalty=options.frequency_penalty or 0.0,
+        presence_penalty=options.presence_penalty or 0.0,
+        logit_bias=options.logit_bias or {},
+        num_logprobs=_num_logprobs(options),
     )
 
 
-def _num_logprobs(asked: requests.GenerationOptions) -> int | None:
-    if not isinstance(asked, requests.ChatRequest) or not asked.logprobs:
+def _num_logprobs(options: requests.GenerationOptions) -> int | None:
+    if not isinstance(options, requests.ChatRequest) or not options.logprobs:
         return None
-    return asked.top_logprobs or 0
+    return options.top_logprobs or 0
 
 
-async def _grammar(served: ServedModel, wanted: requests.ResponseFormat | None) -> Grammar | None:
-    if wanted is None or wanted.type == "text":
+async def _grammar(
+    served: ServedModel, response_format: requests.ResponseFormat | None
+) -> Grammar | None:
+    if response_format is None or response_format.type == "text":
         return None
-    # A schema may be as long as a body, until the grammar counts it.
-    return await served.engine.compile(await asyncio.to_thread(_spec, wanted))
+    # In a thread: a schema may be as long as a body, before the grammar checks its size.
+    return await served.engine.compile(await asyncio.to_thread(_spec, response_format))
 
 
-def _spec(wanted: requests.ResponseFormat) -> GrammarSpec:
-    if wanted.json_schema is None or wanted.type == "json_object":
+def _spec(response_format: requests.ResponseFormat) -> GrammarSpec:
+    if response_format.json_schema is None or response_format.type == "json_object":
         return GrammarSpec("json_object")
-    return GrammarSpec("json_schema", json.dumps(wanted.json_schema.schema_))
+    return GrammarSpec("json_schema", json.dumps(response_format.json_schema.schema_))
 
 
 async def generate(
-    pod: Pod, served: ServedModel, answer: Generation
+    pod: Pod, served: ServedModel, generation: Generation
 ) -> AsyncGenerator[ChoiceDelta, None]:
-    """Yield the answer as it comes, and fill `answer`; closing it stop_strings the engine.
+    """Run the generation, and yield its text; closing the generator stops the engine.
 
-    The choices come interleaved; the first fault in one ends all.
+    The choices come interleaved; an error in one ends all.
     """
-    question, engine, started_s = answer.question, served.engine, time.monotonic()
-    said_s: dict[int, float] = {}
-    with engine.load.in_flight(question.stats), engine.generate_many(question.asks()) as steps:
-        async for number, step in steps:
-            _time(pod.metrics, said_s, number, started_s)
+    request, engine = generation.request, served.engine
+    timer = _TokenTimer(pod.metrics)
+    with (
+        engine.load.in_flight(request.stats),
+        engine.generate_many(request.engine_requests()) as outputs,
+    ):
+        async for number, output in outputs:
+            timer.observe(number)
             with pod.metrics.detokenizing():
-                piece = answer.choices[number].take(step)
-            if piece is not None:
-                if piece.finish_reason is not None:
-                    steps.cancel(number)  # a stop string is not the engine's business
-                yield piece
-    _count(pod.metrics, answer)
+                delta = generation.choices[number].add(output)
+            if delta is not None:
+                if delta.finish_reason is not None:
+                    outputs.cancel(number)  # the engine does not know about stop strings
+                yield delta
+    _count(pod.metrics, generation)
 
 
-def _time(metrics: Metrics, said_s: dict[int, float], number: int, started_s: float) -> None:
-    """Time the step of a choice from the one before, and the first of all from the start."""
-    now_s = time.monotonic()
-    if not said_s:
-        exemplar = traces.current_span().exemplar
-        metrics.first_token.observe(now_s - started_s, exemplar=exemplar)
-    elif number in said_s:
-        metrics.gap.observe(now_s - said_s[number])
-    said_s[number] = now_s
+class _TokenTimer:
+    """Observes the time to the first token, and the time between the tokens of each choice."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._started_s = time.monotonic()
+        self._last_s: dict[int, float] = {}
+
+    def observe(self, number: int) -> None:
+        """Observe a token of choice `number`."""
+        now_s = time.monotonic()
+        if not self._last_s:
+            exemplar = traces.current_span().exemplar
+            self._metrics.time_to_first_token.observe(now_s - self._started_s, exemplar=exemplar)
+        elif number in self._last_s:
+            self._metrics.inter_token_latency.observe(now_s - self._last_s[number])
+        self._last_s[number] = now_s
 
 
-def _count(metrics: Metrics, answer: Generation) -> None:
-    usage, stats = answer.usage, answer.question.stats
+def _count(metrics: Metrics, generation: Generation) -> None:
+    usage, stats = generation.usage, generation.request.stats
     details = usage.prompt_tokens_details
     metrics.tokens.labels("audio").inc(details.audio_tokens)
     metrics.tokens.labels("text").inc(details.text_tokens)
@@ -325,6 +342,6 @@ def _count(metrics: Metrics, answer: Generation) -> None:
     metrics.prompt_tokens.observe(usage.prompt_tokens)
     metrics.output_tokens.observe(usage.completion_tokens)
     stats.num_cached_tokens = details.cached_tokens
-    stats.finish_reasons = tuple(choice.finish_reason for choice in answer.choices)
+    stats.finish_reasons = tuple(choice.finish_reason for choice in generation.choices)
     for reason in stats.finish_reasons:
         metrics.choices.labels(reason).inc()

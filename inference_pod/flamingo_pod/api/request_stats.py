@@ -1,6 +1,6 @@
-"""Each request's stats: opened when it comes, and when it is over told to whoever counts.
+"""Collect each request's stats, and report them when it ends.
 
-Those are the metrics, the router (by the load report), the trace and the access line.
+They go to the metrics, the load report (for the router), the trace and the access log.
 """
 
 import re
@@ -17,33 +17,33 @@ from flamingo_pod.pod import Pod
 
 REQUEST_STATS = web.RequestKey("stats", RequestStats)
 Handler = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
-YES = frozenset({"1", "true", "yes"})
+TRUE_VALUES = frozenset({"1", "true", "yes"})
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OPERATIONS = {"/v1/audio/embeddings": "embeddings", "/v1/embeddings": "embeddings"}
-"""What OpenTelemetry's GenAI conventions call a route; the others are `chat`."""
+"""OpenTelemetry's GenAI operation names by route; all others are `chat`."""
 
 
 def with_request_stats(pod: Pod, handle: Handler) -> http.Handler:
-    """Return `handle` as a handler that keeps the stats of each request."""
+    """Return `handle` as a request handler that collects the request's stats and reports them."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         stats = request[REQUEST_STATS] = RequestStats(
             route=request.path,
-            clip_name=_clip(request),
-            wants_metrics=request.headers.get(METRICS_HEADER) in YES,
+            clip_name=_clip_name(request),
+            wants_metrics=request.headers.get(METRICS_HEADER) in TRUE_VALUES,
         )
-        span, facts = traces.current_span(), request[http.LOG_FIELDS]
+        span, log_fields = traces.current_span(), request[http.LOG_FIELDS]
         try:
             with (
                 pod.metrics.request(stats.route, span.exemplar) as outcome,
-                pod.held.request() as request[RESERVATION],
+                pod.memory_budget.reservation() as request[RESERVATION],
             ):
                 response = await handle(pod, request)
                 outcome.status = response.status
-                outcome.error = str(facts["error"]) if "error" in facts else None
+                outcome.error = str(log_fields["error"]) if "error" in log_fields else None
         finally:
-            _trace(span, stats, pod.name)
-            facts |= _told(stats)
+            _describe_span(span, stats, pod.model_name)
+            log_fields |= _log_fields(stats)
         if outcome.error is None:
             pod.timings.add(stats)
             pod.metrics.observe_completed(stats, span.exemplar)
@@ -52,14 +52,14 @@ def with_request_stats(pod: Pod, handle: Handler) -> http.Handler:
     return handler
 
 
-def _clip(request: web.Request) -> str:
-    """Return the router's name for the request's clip; what is no name is none."""
+def _clip_name(request: web.Request) -> str:
+    """Return the router's name for the request's clip; empty if missing or not valid."""
     given = request.headers.get(CLIP_HEADER, "")
     return given if _NAME.fullmatch(given) else ""
 
 
-def _told(stats: RequestStats) -> dict[str, object]:
-    """Return what the access line says of the engine's part."""
+def _log_fields(stats: RequestStats) -> dict[str, object]:
+    """Return the access log's fields about the engine's work."""
     first_s = stats.time_to_first_token_s
     return {
         "output_tokens": stats.num_output_tokens,
@@ -68,12 +68,12 @@ def _told(stats: RequestStats) -> dict[str, object]:
     }
 
 
-def _trace(span: traces.Span, stats: RequestStats, model: str) -> None:
-    """Describe a request by OpenTelemetry's GenAI conventions; what was said is never told."""
+def _describe_span(span: traces.Span, stats: RequestStats, model: str) -> None:
+    """Set the span's attributes by OpenTelemetry's GenAI conventions; never any content."""
     if not span.is_recording:
         return
     operation = OPERATIONS.get(stats.route, "chat")
-    described: dict[str, traces.Attribute] = {
+    attributes: dict[str, traces.Attribute] = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": "flamingo",
         "gen_ai.request.model": model,
@@ -87,10 +87,10 @@ def _trace(span: traces.Span, stats: RequestStats, model: str) -> None:
         "flamingo.compute_seconds": stats.compute_s,
     }
     if (first_s := stats.time_to_first_token_s) is not None:
-        described["gen_ai.response.time_to_first_chunk"] = first_s
+        attributes["gen_ai.response.time_to_first_chunk"] = first_s
     if stats.finish_reasons:
-        described["gen_ai.response.finish_reasons"] = list(stats.finish_reasons)
-    span.describe(f"{operation} {model}", described)
+        attributes["gen_ai.response.finish_reasons"] = list(stats.finish_reasons)
+    span.describe(f"{operation} {model}", attributes)
     came_s = stats.audio_decode_started_s
     span.add_child("decode_audio", came_s, came_s and came_s + stats.audio_decode_s)
     span.add_child("queue", stats.submitted_s, stats.started_s)

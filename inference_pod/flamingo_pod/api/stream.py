@@ -1,6 +1,6 @@
-"""Server-sent events out, the last one an error if it comes to that.
+"""Respond with a stream of server-sent events; an error during the stream is its last event.
 
-While there is nothing to say, comments keep clients and proxies from giving up.
+During silence, comments keep clients and proxies from closing the connection.
 """
 
 import asyncio
@@ -18,40 +18,40 @@ from flamingo_common.wire.responses import ResponseBody
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would collect the events
+    "X-Accel-Buffering": "no",  # nginx would buffer the events
 }
 HEARTBEAT = sse.encode_comment("still working")
 
 
 Event = ResponseBody | str
-"""One of the stream; a string is JSON already."""
+"""An event of a stream; a string is JSON already."""
 
 
 async def respond(
     request: web.Request, events: AsyncGenerator[Event, None], *, heartbeat_interval_s: float
 ) -> web.StreamResponse:
-    """Send each event as it comes, then `[DONE]`.
+    """Send each event as it is produced, then `[DONE]`.
 
-    What is raised before the first event, and within `heartbeat_interval_s`, still becomes an
-    ordinary error response; later, the status is out and the error becomes an event.
+    An error before the first event, and within `heartbeat_interval_s`, becomes an ordinary error
+    response; later, the status is already sent and the error becomes an event.
     """
-    async with contextlib.aclosing(events), _begun(events) as first:
+    async with contextlib.aclosing(events), _first_event(events) as first:
         await asyncio.wait({first}, timeout=heartbeat_interval_s)
         if first.done():
             first.result()
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
-        voice = _Voice(request, response)
-        async with voice.beating(heartbeat_interval_s):
-            await _tell(voice, first, events)
+        writer = _SseWriter(request, response)
+        async with writer.heartbeat(heartbeat_interval_s):
+            await _send_events(writer, first, events)
     return response
 
 
 @contextlib.asynccontextmanager
-async def _begun(
+async def _first_event(
     events: AsyncGenerator[Event, None],
 ) -> AsyncIterator["asyncio.Task[Event]"]:
-    """Yield the first event to be; it is over when the block is, so that `events` can close."""
+    """Yield the task of the first event; cancelled after the block, so that `events` can close."""
     first = asyncio.ensure_future(anext(events))
     try:
         yield first
@@ -59,62 +59,62 @@ async def _begun(
         first.cancel()
         await asyncio.wait({first})
         if not first.cancelled():
-            first.exception()  # told already, or nobody is left to be told
+            first.exception()  # already reported, or the client has disconnected
 
 
-class _Voice:
-    """What the client hears."""
+class _SseWriter:
+    """Writes events and heartbeats to the client."""
 
     def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
         self._request, self._response = request, response
         self._loop = asyncio.get_running_loop()
-        self._spoke_s = float("-inf")
+        self._last_write_s = float("-inf")
 
-    async def say(self, frame: bytes) -> None:
-        self._spoke_s = self._loop.time()
+    async def write(self, frame: bytes) -> None:
+        self._last_write_s = self._loop.time()
         await self._response.write(frame)
 
     async def fail(self, error: errors.FlamingoError) -> None:
         self._request[http.LOG_FIELDS]["error"] = error.code
-        await self.say(sse.encode_event(json.dumps(errors.to_body(error))))
+        await self.write(sse.encode_event(json.dumps(errors.to_body(error))))
 
     @contextlib.asynccontextmanager
-    async def beating(self, every_s: float) -> AsyncIterator[None]:
-        """Say that we are still there, whenever nothing else has been said for `every_s`."""
-        beats = asyncio.create_task(self._beat(every_s), name="heartbeat")
+    async def heartbeat(self, interval_s: float) -> AsyncIterator[None]:
+        """Write a comment whenever nothing has been written for `interval_s`, during the block."""
+        task = asyncio.create_task(self._write_heartbeats(interval_s), name="heartbeat")
         try:
             yield
         finally:
-            beats.cancel()
+            task.cancel()
 
-    async def _beat(self, every_s: float) -> None:
+    async def _write_heartbeats(self, interval_s: float) -> None:
         while True:
-            silent_s = self._loop.time() - self._spoke_s
-            if silent_s >= every_s:
-                # Not into a full buffer: it could not be cancelled there, and has no need.
+            silent_s = self._loop.time() - self._last_write_s
+            if silent_s >= interval_s:
+                # Not into a full buffer: that could not be cancelled, and needs no heartbeat.
                 if not self._request.protocol.writing_paused:
-                    with contextlib.suppress(ConnectionResetError):  # the handler is told too
-                        await self.say(HEARTBEAT)
+                    with contextlib.suppress(ConnectionResetError):  # the handler gets it, too
+                        await self.write(HEARTBEAT)
                 silent_s = 0.0
-            await asyncio.sleep(every_s - silent_s)
+            await asyncio.sleep(interval_s - silent_s)
 
 
-async def _tell(
-    voice: _Voice, first: "asyncio.Task[Event]", events: AsyncGenerator[Event, None]
+async def _send_events(
+    writer: _SseWriter, first: "asyncio.Task[Event]", events: AsyncGenerator[Event, None]
 ) -> None:
     try:
-        await voice.say(_frame(await first))
+        await writer.write(_frame(await first))
         async for event in events:
-            await voice.say(_frame(event))
+            await writer.write(_frame(event))
     except errors.FlamingoError as error:
-        await voice.fail(error)
+        await writer.fail(error)
     except ConnectionResetError:
         raise
-    except Exception:  # noqa: BLE001 - the status is out: told in the log and in the stream
+    except Exception:  # noqa: BLE001 - the status is already sent
         logs.get().exception("request.failed")
-        await voice.fail(errors.InternalError("the server failed"))
+        await writer.fail(errors.InternalError("the server failed; see its log"))
     else:
-        await voice.say(sse.DONE)
+        await writer.write(sse.DONE)
 
 
 def _frame(event: Event) -> bytes:

@@ -1,1 +1,1 @@
-"""The audio front end: bytes in any container → 16 kHz mono, in worker processes."""
+"""Audio input: fetch it, decode it in worker processes, resample it to 16 kHz mono."""

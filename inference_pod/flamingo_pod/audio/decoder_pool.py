@@ -1,8 +1,7 @@
-"""The worker processes that decode. The pool is bounded, and a worker can be killed.
+"""A pool of worker processes that decode audio, each within limits.
 
-A decoder that hangs is killed at its deadline, one that burns its processor at
-its share of it, one that crashes takes only its own request with it, and one
-that swallows memory meets a limit.
+A decoder that hangs is killed at its timeout, one that spins at its limit of CPU time, and one
+that allocates too much fails at its memory limit. A crash fails only the request it belongs to.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ import multiprocessing
 import resource
 import signal
 import time
-from concurrent.futures import TimeoutError as DeadlinePassed
+from concurrent.futures import TimeoutError as DecodeTimedOut
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,25 +25,25 @@ from flamingo_pod.audio.decode import DecodeLimits, DecodeResult
 from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileAddress
 
 MAX_CLIP_BYTES = 128 * 2**20
-"""What a worker may map beyond itself. Twenty minutes of any format take 2 to 6 MB of it, for
-neither body nor samples are in its memory (docs/benchmarks.md)."""
+"""Address space for one clip, beyond the worker's own. Twenty minutes of any format take 2 to 6 MB,
+since neither body nor samples are in the worker's memory (docs/benchmarks.md)."""
 MAX_CPU_S = 30.0
-"""Twenty minutes of Opus, the slowest format, take three."""
+"""Twenty minutes of Opus, the slowest format, take 3 s."""
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedClip:
-    """What a clip's file held."""
+    """A clip's audio: mono float32 at 16 kHz."""
 
     samples: NDArray[np.float32]
     is_truncated: bool
     header_duration_s: float | None
-    """How long its header says it is."""
+    """Its duration according to its header."""
 
 
-def _pool_of(num_workers: int) -> ProcessPool:
+def _new_pool(num_workers: int) -> ProcessPool:
     return ProcessPool(
         max_workers=num_workers,
         initializer=_prepare_worker,
@@ -55,83 +54,88 @@ def _pool_of(num_workers: int) -> ProcessPool:
 
 @dataclass(slots=True)
 class DecoderPool:
-    """A pool of decoding processes."""
+    """A pool of decode workers."""
 
     num_workers: int
-    deadline_s: float
+    timeout_s: float
     max_cpu_s: float = MAX_CPU_S
     _pool: ProcessPool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Start the pool; the workers come up on first use."""
-        self._pool = _pool_of(self.num_workers)
+        """Create the pool; the workers start on first use."""
+        self._pool = _new_pool(self.num_workers)
 
-    async def decode(self, clip: MemoryFile, bounds: DecodeLimits) -> DecodedClip:
-        """Return mono 16 kHz samples; when cancelled, the worker stops too.
+    async def decode(self, clip: MemoryFile, limits: DecodeLimits) -> DecodedClip:
+        """Return the decoded clip; cancelling it stops the worker, too.
 
         Raises:
-            InvalidAudio, AudioTooLong: see `decode.decode`.
+            InvalidAudio: it cannot be decoded, or not within the worker's limits.
+            AudioTooLong: longer than `limits.max_seconds`, and not to be truncated.
         """
         with MemoryFile() as target:
-            done = await self._run(clip.address, target.address, bounds)
+            done = await self._run(clip.address, target.address, limits)
             return DecodedClip(
-                target.floats()[: done.num_samples], done.is_truncated, done.header_duration_s
+                target.as_float32()[: done.num_samples], done.is_truncated, done.header_duration_s
             )
 
     async def _run(
-        self, source: MemoryFileAddress, target: MemoryFileAddress, bounds: DecodeLimits
+        self, source: MemoryFileAddress, target: MemoryFileAddress, limits: DecodeLimits
     ) -> DecodeResult:
         job = self._working_pool().schedule(
-            _work, args=[source, target, bounds, self.max_cpu_s], timeout=self.deadline_s
+            _decode_within_cpu_limit,
+            args=[source, target, limits, self.max_cpu_s],
+            timeout=self.timeout_s,
         )
         try:
             done: DecodeResult = await asyncio.wrap_future(job)
-        except DeadlinePassed:
-            raise InvalidAudio(f"the audio took over {self.deadline_s:g} s to decode") from None
+        except DecodeTimedOut:
+            raise InvalidAudio(
+                f"decoding the audio took longer than {self.timeout_s:g} s"
+            ) from None
         except ProcessExpired as ended:
-            raise InvalidAudio(self._why(ended)) from None
+            raise InvalidAudio(self._exit_message(ended)) from None
         except MemoryError:
             raise InvalidAudio(
-                f"the audio took over {MAX_CLIP_BYTES >> 20} MiB to decode"
+                f"decoding the audio took more than {MAX_CLIP_BYTES >> 20} MiB of memory"
             ) from None
         return done
 
-    def _why(self, ended: ProcessExpired) -> str:
+    def _exit_message(self, ended: ProcessExpired) -> str:
         if ended.exitcode == -signal.SIGXCPU:
-            return f"the audio took over {self.max_cpu_s:g} s of a processor to decode"
-        return "the audio made its decoder fail"
+            return f"decoding the audio took more than {self.max_cpu_s:g} s of CPU time"
+        return "the audio crashed its decoder; is the file corrupt?"
 
     def _working_pool(self) -> ProcessPool:
-        """Return the pool; a new one where pebble has given the old one up."""
+        """Return the pool, replaced if pebble has shut it down after an error."""
         if not self._pool.active:
             self.stop()
-            self._pool = _pool_of(self.num_workers)
+            self._pool = _new_pool(self.num_workers)
         return self._pool
 
     def stop(self) -> None:
-        """End all workers, and what they are doing."""
+        """Kill all workers, and what they are doing."""
         self._pool.stop()
         self._pool.join()
 
 
-def _work(
-    source: MemoryFileAddress, target: MemoryFileAddress, bounds: DecodeLimits, max_cpu_s: float
+def _decode_within_cpu_limit(
+    source: MemoryFileAddress, target: MemoryFileAddress, limits: DecodeLimits, max_cpu_s: float
 ) -> DecodeResult:
-    """Decode one clip in this process, within its share of the processor."""
+    """Decode one clip in this process, within a limit of CPU time."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     spent_s = time.process_time()
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(spent_s + max_cpu_s), hard))
-    return decode.decode_clip(source, target, bounds)
+    return decode.decode_clip(source, target, limits)
 
 
 def _prepare_worker() -> None:
-    # From here on: libraries are mapped already, and how much that is differs by machine.
+    # Relative to what is mapped now: the libraries' size differs by machine.
     limit = _mapped_bytes() + MAX_CLIP_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is the parent's to handle
-    # A pod that is killed leaves no worker behind: pebble's workers share their
-    # pipe, so none of them would ever read its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    # A worker dies with a pod that is killed: pebble's workers share their pipe, so none of
+    # them would ever read its end.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -1,6 +1,6 @@
-"""Fetch a clip from an `http(s)` URL, and from nowhere it should not come from.
+"""Fetch a clip from an `http(s)` URL, without reaching addresses that are not public.
 
-`flamingo_common.service.public_http` checks each address.
+`flamingo_common.service.public_http` checks each address at the time it connects.
 """
 
 import asyncio
@@ -23,44 +23,47 @@ CHUNK_BYTES = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """How clips are fetched."""
+    """Fetches clips within limits of time, size, address and concurrency."""
 
-    is_on: bool
+    is_enabled: bool
     networks: Sequence[addresses.Network]
-    deadline_s: float
+    """Networks that are allowed although they are not public."""
+    timeout_s: float
     max_bytes: int
     slots: asyncio.Semaphore
-    """As many as may be fetched at once; the others wait, within their deadline."""
+    """Limits concurrent fetches; the others wait, within their timeout."""
     hosts: Sequence[str] = ()
-    """If any, then only these."""
+    """The only hosts allowed; if empty, any host is."""
     resolver: AbstractResolver | None = None
-    """Where names are looked up; None is the system's way."""
+    """Resolves host names; None is the system's resolver."""
 
-    async def fetch(self, url: str, holding: Reservation) -> MemoryFile:
-        """Return what `url` holds.
+    async def fetch(self, url: str, reservation: Reservation) -> MemoryFile:
+        """Return the content of `url`.
 
         Raises:
-            BadRequest: not an http(s) URL, not one of the hosts, or fetching is off.
-            MediaFetchFailed: refused, unreachable, slow, or answered with an error.
+            BadRequest: not an http(s) URL, not an allowed host, or fetching is disabled.
+            MediaFetchFailed: not allowed, unreachable, too slow, or answered with an error.
             RequestTooLarge: more than `max_bytes`.
-            Overloaded: more than the pod may hold.
+            Overloaded: the pod's memory budget is exhausted.
         """
         target = self._checked(url)
         try:
-            async with asyncio.timeout(self.deadline_s), self.slots:
-                return await self._get(target, holding)
+            async with asyncio.timeout(self.timeout_s), self.slots:
+                return await self._get(target, reservation)
         except aiohttp.ClientConnectorError as error:
             is_denied = isinstance(error.os_error, public_http.AddressDenied)
-            why = "its address may not be fetched from" if is_denied else "it cannot be reached"
+            reason = "its address is not allowed" if is_denied else "its host is unreachable"
         except TimeoutError:
-            why = f"it took over {self.deadline_s:g} s"
+            reason = f"it took longer than {self.timeout_s:g} s"
         except (aiohttp.ClientError, ValueError):
-            why = "it gave no valid answer"
-        raise _not_fetched(why)
+            reason = "the server's response is invalid"
+        raise _fetch_failed(reason)
 
     def _checked(self, url: str) -> URL:
-        if not self.is_on:
-            raise BadRequest("this server fetches no URLs; send the audio itself", param="url")
+        if not self.is_enabled:
+            raise BadRequest(
+                "this server does not fetch audio from URLs; send the audio itself", param="url"
+            )
         try:
             target = URL(url)
         except ValueError:
@@ -69,31 +72,31 @@ class Fetcher:
             raise BadRequest(f"the audio's url {fault}", param="url")
         return target
 
-    async def _get(self, url: URL, holding: Reservation) -> MemoryFile:
+    async def _get(self, url: URL, reservation: Reservation) -> MemoryFile:
         async with public_http.create_session(self.networks, resolver=self.resolver) as session:
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(url, allow_redirects=False) as response:
                     location = response.headers.get("Location")
                     if response.status not in REDIRECTS or location is None:
-                        return await self._read(response, holding)
+                        return await self._read(response, reservation)
                 url = url.join(URL(location))
                 if fault := addresses.url_error(url, self.hosts):
-                    raise _not_fetched(f"it redirects to a URL that {fault}")
-        raise _not_fetched(f"it redirects over {MAX_REDIRECTS} times")
+                    raise _fetch_failed(f"it redirects to a URL that {fault}")
+        raise _fetch_failed(f"it redirects more than {MAX_REDIRECTS} times")
 
-    async def _read(self, response: aiohttp.ClientResponse, holding: Reservation) -> MemoryFile:
+    async def _read(self, response: aiohttp.ClientResponse, reservation: Reservation) -> MemoryFile:
         if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-            raise MediaFetchFailed(
-                f"the audio's URL answered with status {response.status}", param="url"
-            )
-        file = holding.file()
+            raise _fetch_failed(f"the server responded with status {response.status}")
+        file = reservation.new_file()
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             if file.size + len(chunk) > self.max_bytes:
-                raise RequestTooLarge(f"the audio's URL holds over {self.max_bytes} bytes")
-            holding.reserve(len(chunk))
+                raise RequestTooLarge(
+                    f"the audio's URL has more than {self.max_bytes} bytes, the maximum"
+                )
+            reservation.add(len(chunk))
             file.write(chunk)
         return file
 
 
-def _not_fetched(why: str) -> MediaFetchFailed:
-    return MediaFetchFailed(f"the audio's URL was not fetched: {why}", param="url")
+def _fetch_failed(reason: str) -> MediaFetchFailed:
+    return MediaFetchFailed(f"the audio's URL could not be fetched: {reason}", param="url")

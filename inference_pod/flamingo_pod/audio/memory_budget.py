@@ -1,7 +1,10 @@
-"""How many bytes of bodies and clips a pod holds, and how many it may.
+"""The pod's memory budget for request bodies and clips, and each request's reservation in it.
 
-A request counts before its body is read: what would not fit is refused while
-it is still on the wire.
+How it works: a request reserves memory before its body is read (by its Content-Length, if it has
+one), so what does not fit is rejected while it is still on the wire. The reservation grows with
+the bytes that arrive. Once the clip is decoded, its file is closed and the reservation is changed
+to the size of its samples, which may exceed the budget: the work is already done, and it is later
+requests that are rejected. All of it is released when the request ends.
 """
 
 from collections.abc import Iterator
@@ -14,82 +17,83 @@ from flamingo_common.errors import Overloaded
 from flamingo_pod.audio.memory_file import MemoryFile
 
 COPIES_OF_JSON = 2
-"""While it is parsed, a JSON body is there as bytes and as text."""
-RETRY_S = 1.0
-"""Bodies leave when they are decoded, which takes about so long."""
+"""While it is parsed, a JSON body is in memory as bytes and as text."""
+RETRY_AFTER_S = 1.0
+"""About how long a body stays in memory, until it is decoded."""
 
 
 @dataclass(slots=True)
 class MemoryBudget:
-    """What all requests together hold."""
+    """The bytes that all requests together have reserved."""
 
     max_bytes: int
     num_bytes: int = 0
 
     @contextmanager
-    def request(self) -> "Iterator[Reservation]":
-        """Yield what one request holds, and let it all go at the end."""
-        holding = Reservation(self)
+    def reservation(self) -> "Iterator[Reservation]":
+        """Yield an empty reservation for one request, and release it at the end."""
+        reservation = Reservation(self)
         try:
-            yield holding
+            yield reservation
         finally:
-            holding.release()
+            reservation.release()
 
     def add(self, num_bytes: int) -> None:
-        """Count `num_bytes` more, or fewer."""
+        """Count `num_bytes` more, or fewer if negative."""
         self.num_bytes += num_bytes
 
 
 @dataclass(slots=True)
 class Reservation:
-    """What one request holds: its body, the clip's bytes, then the clip's samples."""
+    """What one request has reserved: its body, the clip's file, then the clip's samples."""
 
-    total: MemoryBudget
+    budget: MemoryBudget
     num_bytes: int = 0
     _files: list[MemoryFile] = field(default_factory=list)
 
-    def reserve(self, num_bytes: int) -> None:
-        """Count `num_bytes` more.
+    def add(self, num_bytes: int) -> None:
+        """Reserve `num_bytes` more.
 
         Raises:
-            Overloaded: the pod would hold too much.
+            Overloaded: they exceed the budget.
         """
-        if self.total.num_bytes + num_bytes > self.total.max_bytes:
+        if self.budget.num_bytes + num_bytes > self.budget.max_bytes:
             raise Overloaded(
-                f"this pod holds {self.total.num_bytes} bytes of audio, and {num_bytes} more are "
-                f"over its limit of {self.total.max_bytes}",
-                retry_after_s=RETRY_S,
+                f"the pod's memory for requests is full: {self.budget.num_bytes} of"
+                f" {self.budget.max_bytes} bytes are in use, and this request needs"
+                f" {num_bytes} more; retry later",
+                retry_after_s=RETRY_AFTER_S,
             )
-        self.keep(num_bytes)
+        self.add_unchecked(num_bytes)
 
-    def keep(self, num_bytes: int) -> None:
-        """Count what is there already, whatever the limit: later requests will meet it."""
+    def add_unchecked(self, num_bytes: int) -> None:
+        """Count bytes already allocated, even beyond the budget: later requests are rejected."""
         self.num_bytes += num_bytes
-        self.total.add(num_bytes)
+        self.budget.add(num_bytes)
 
-    def file(self) -> MemoryFile:
+    def new_file(self) -> MemoryFile:
         """Return a new memory file, closed at `release`."""
         file = MemoryFile()
         self._files.append(file)
         return file
 
-    def reach(self, num_bytes: int) -> None:
-        """Count what `num_bytes` are more than is counted yet; raises as `reserve` does."""
+    def grow_to(self, num_bytes: int) -> None:
+        """Reserve up to `num_bytes` in total; raises as `add` does."""
         if num_bytes > self.num_bytes:
-            self.reserve(num_bytes - self.num_bytes)
+            self.add(num_bytes - self.num_bytes)
 
-    def swap(self, file: MemoryFile, num_counted: int, num_bytes: int) -> None:
-        """Let go of a clip's file, for which `num_counted` were, and count its samples."""
+    def replace_file(self, file: MemoryFile, num_reserved: int, num_bytes: int) -> None:
+        """Close a clip's file, reserved as `num_reserved`, and count `num_bytes` of samples."""
         file.close()
-        self.keep(num_bytes - min(num_counted, self.num_bytes))
+        self.add_unchecked(num_bytes - min(num_reserved, self.num_bytes))
 
     def release(self) -> None:
-        """Let go of everything."""
+        """Release all of it."""
         for file in self._files:
             file.close()
         self._files.clear()
-        self.keep(-self.num_bytes)
+        self.add_unchecked(-self.num_bytes)
 
 
-RESERVATION = web.RequestKey("holding", Reservation)
-"""What a request holds."""
+RESERVATION = web.RequestKey("reservation", Reservation)
+"""A request's reservation."""

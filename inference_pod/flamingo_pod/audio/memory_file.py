@@ -1,8 +1,7 @@
-"""A file in memory that this process's workers can open: bytes cross without a copy.
+"""A file in memory that this process's workers can open, to share bytes without a copy.
 
-A clip of 200 MB that went through a pipe would be in memory three times. A
-memory file is written while the body arrives, and its address, a few dozen
-bytes, is what a worker gets.
+Sent through a pipe, a clip of 200 MB would be in memory three times. A memory file is written
+while the body arrives, and a worker is sent only its address, a few dozen bytes.
 """
 
 import io
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 
 
 class MemoryFileClosed(Exception):
-    """The file was closed before the worker came to open it."""
+    """The file was closed before the worker opened it, since its request was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryFileAddress:
-    """Where a memory file is, for a process of the same user."""
+    """Where a memory file can be opened by another process of the same user."""
 
     path: str
     inode: int
@@ -30,7 +29,7 @@ class MemoryFileAddress:
         """Open the file.
 
         Raises:
-            MemoryFileClosed: it is closed; its descriptor's number may be another file's by now.
+            MemoryFileClosed: it was closed; its descriptor's number may be another file's by now.
         """
         flags = os.O_RDONLY if mode == "rb" else os.O_WRONLY
         try:
@@ -44,7 +43,7 @@ class MemoryFileAddress:
 
 
 class MemoryFile:
-    """Bytes in memory, gone when it is closed and no worker has it open."""
+    """Bytes in memory, freed once it is closed and no worker has it open."""
 
     def __init__(self) -> None:
         self._file = io.FileIO(os.memfd_create("clip"), "r+")
@@ -52,35 +51,35 @@ class MemoryFile:
 
     @property
     def address(self) -> MemoryFileAddress:
-        """What a worker opens it by."""
+        """The address for a worker to open."""
         number = self._file.fileno()
         return MemoryFileAddress(f"/proc/{os.getpid()}/fd/{number}", os.fstat(number).st_ino)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append `data`."""
-        left = memoryview(data)
-        while left:
-            left = left[self._file.write(left) :]
+        remaining = memoryview(data)
+        while remaining:
+            remaining = remaining[self._file.write(remaining) :]
         self.size += len(data)
 
-    def take(self) -> bytes:
-        """Return all that was written, and close."""
+    def read_and_close(self) -> bytes:
+        """Return all that was written, and close the file."""
         self._file.seek(0)
         data = self._file.readall()
         self.close()
         return data
 
-    def floats(self) -> NDArray[np.float32]:
-        """Return what a worker wrote, as float32; it outlives the file."""
+    def as_float32(self) -> NDArray[np.float32]:
+        """Return what a worker wrote as an array of float32, which outlives the file."""
         num_bytes = os.fstat(self._file.fileno()).st_size
         if not num_bytes:
             return np.zeros(0, np.float32)
-        # Private, so that whoever changes a sample changes only his own.
+        # A private mapping: a caller that changes a sample changes only its own copy.
         pages = mmap.mmap(self._file.fileno(), num_bytes, flags=mmap.MAP_PRIVATE)
         return np.frombuffer(pages, np.float32)
 
     def close(self) -> None:
-        """Let the bytes go."""
+        """Free the bytes."""
         self._file.close()
 
     def __enter__(self) -> Self:

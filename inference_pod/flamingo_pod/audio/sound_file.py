@@ -1,4 +1,4 @@
-"""Samples → a file in a format that people upload, and back by the pod's own decoder."""
+"""Encode samples as an audio file, and decode one with the pod's own decoder, in this process."""
 
 import io
 from typing import Any
@@ -14,7 +14,7 @@ from flamingo_pod.audio.memory_file import MemoryFile
 Samples = NDArray[np.float32]
 FRAME_SAMPLES = 2**16
 FORMATS = {
-    # FFmpeg's container and encoder
+    # FFmpeg's names of container and encoder
     "wav": ("wav", "pcm_s16le"),
     "aiff": ("aiff", "pcm_s16be"),
     "flac": ("flac", "flac"),
@@ -28,18 +28,18 @@ FORMATS = {
 
 
 def encode_file(samples: Samples, rate_hz: int, kind: str) -> bytes:
-    """Return `(channels, samples)`, one or two of them, as a file of one of `FORMATS`."""
+    """Return `(channels, samples)`, mono or stereo, as a file in one of `FORMATS`."""
     container, encoder = FORMATS[kind]
     layout = "mono" if len(samples) == 1 else "stereo"
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream: Any = output.add_stream(encoder, rate=rate_hz)
         stream.layout = layout
-        stream.codec_context.options = {"strict": "experimental"}  # FFmpeg's own Vorbis is
+        stream.codec_context.options = {"strict": "experimental"}  # for FFmpeg's Vorbis encoder
         resampler = av.AudioResampler(format=stream.format, layout=layout, rate=rate_hz)
         for start in range(0, samples.shape[1], FRAME_SAMPLES):
-            part = np.ascontiguousarray(samples[:, start : start + FRAME_SAMPLES])
-            for frame in resampler.resample(_frame(part, rate_hz, layout)):
+            chunk = np.ascontiguousarray(samples[:, start : start + FRAME_SAMPLES])
+            for frame in resampler.resample(_frame(chunk, rate_hz, layout)):
                 output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return file.getvalue()
@@ -52,8 +52,8 @@ def _frame(samples: Samples, rate_hz: int, layout: str) -> Any:
 
 
 def decode_bytes(data: bytes, max_seconds: float) -> Samples:
-    """Return what a decoding worker makes of `data`, done in this process."""
+    """Return the mono 16 kHz samples of a file, as a decode worker would."""
     with MemoryFile() as source, MemoryFile() as target:
         source.write(data)
         decode.decode_clip(source.address, target.address, DecodeLimits(max_seconds))
-        return target.floats()
+        return target.as_float32()

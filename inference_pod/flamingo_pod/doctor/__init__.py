@@ -1,1 +1,1 @@
-"""What a pod needs of this machine, looked at one by one: the pod's half of `flamingo doctor`."""
+"""The pod's half of `flamingo doctor`: checks what a pod needs on this machine."""

@@ -1,6 +1,6 @@
-"""`python -m flamingo_pod.doctor MODEL …`: one check a line, as JSON, as soon as it is made.
+"""`python -m flamingo_pod.doctor MODEL …`: print each check as a line of JSON, once it is done.
 
-`flamingo doctor` runs this in a process of its own, since an import may end it.
+`flamingo doctor` runs this in a process of its own, since an import may crash it.
 """
 
 import argparse
@@ -13,20 +13,20 @@ from flamingo_pod.doctor import device, model, software, sound
 
 
 def main(argv: list[str]) -> None:
-    """Print all checks."""
+    """Run all checks, and print them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("--revision")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     arguments = parser.parse_args(argv)
-    logs.configure(service="doctor", level="error")  # standard output is the answer
+    logs.configure(service="doctor", level="error")  # standard output is for the checks
     for check in checks(arguments):
         print(check.model_dump_json(), flush=True)  # noqa: T201 - read by the command
 
 
 def checks(arguments: argparse.Namespace) -> Iterator[Check]:
-    """Yield each check when it is made."""
+    """Yield each check once it is done."""
     yield from software.checks()
     yield from sound.checks()
     placement = device.choose_placement(arguments.device, arguments.dtype)

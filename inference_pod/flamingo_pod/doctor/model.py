@@ -1,4 +1,4 @@
-"""The model's files: here and whole, or to be had."""
+"""Check the model's files: complete on this machine, or available for download."""
 
 import os
 import shutil
@@ -12,21 +12,25 @@ from flamingo_pod.weights import folder, hub
 from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
 from flamingo_pod.weights.folder import FolderContents
 
-SERVED = ("musicflamingo", "audioflamingo3")
+SUPPORTED_TYPES = ("musicflamingo", "audioflamingo3")
 
 
 def inspect(model: str, revision: str | None) -> tuple[FolderContents | None, list[Check]]:
-    """Return what the model holds, where that is known, and what was found."""
+    """Return the checkpoint's contents, if known, and the checks of its files."""
     if model in BUILTIN_MODELS:
         return None, list(_builtin(model))
     if Path(model).is_dir():
-        return _whole(Path(model))
+        return _local(Path(model))
     try:
         if (snapshot := hub.find_cached(model, revision)) is not None:
-            return _whole(snapshot.folder)
+            return _local(snapshot.folder)
         return None, list(_remote(model, revision))
     except HubUnreachable as error:
-        return None, [failed("model", str(error), "reach the hub, or mount a cache that has it")]
+        return None, [
+            failed(
+                "model", str(error), "check access to the hub, or mount a cache that has the model"
+            )
+        ]
     except CannotLoad as error:
         return None, [failed("model", str(error), "")]
 
@@ -36,24 +40,21 @@ def _builtin(model: str) -> Iterator[Check]:
     yield ok("model", f"{model} is built in, with random weights")
     place = next(path for path in (cache, *cache.parents) if path.exists())
     if not os.access(place, os.W_OK):
-        yield failed(
-            "cache", f"{place} cannot be written to", "set FLAMINGO_CACHE to a folder of yours"
-        )
+        yield failed("cache", f"{place} is not writable", "set FLAMINGO_CACHE to a writable folder")
 
 
-def _whole(place: Path) -> tuple[FolderContents | None, list[Check]]:
+def _local(place: Path) -> tuple[FolderContents | None, list[Check]]:
     try:
         contents = folder.read_contents(place)
     except CannotLoad as error:
-        return None, [failed("model", str(error), "fetch it again: flamingo pull MODEL")]
+        return None, [failed("model", str(error), "download it again: flamingo pull MODEL")]
     message = (
         f"{contents.num_tensors} tensors, {contents.num_parameters / 1e6:,.1f} M parameters,"
-        f" {contents.weight_bytes / 1e9:.2f} GB, whole"
+        f" {contents.weight_bytes / 1e9:.2f} GB, complete"
     )
-    if contents.model_type not in SERVED:
-        return None, [
-            failed("model", f"is of type {contents.model_type!r}", f"served are {SERVED}")
-        ]
+    if contents.model_type not in SUPPORTED_TYPES:
+        found = f"unsupported model type {contents.model_type!r}"
+        return None, [failed("model", found, f"use one of type {' or '.join(SUPPORTED_TYPES)}")]
     return contents, [ok("model", message)]
 
 

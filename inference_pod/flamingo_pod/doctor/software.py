@@ -1,4 +1,4 @@
-"""The libraries that hold the model, and the one that breaks them where it cannot be imported."""
+"""Check the libraries that run the model, and torchaudio, which can break them."""
 
 import importlib
 import importlib.util
@@ -9,41 +9,41 @@ from packaging.requirements import Requirement
 
 from flamingo_common.service.checks import Check, failed, ok
 
-WATCHED = ("torch", "transformers")
+LIBRARIES = ("torch", "transformers")
 
 
 def checks() -> Iterator[Check]:
-    """Yield one check for each library."""
-    for name in WATCHED:
+    """Yield one check per library."""
+    for name in LIBRARIES:
         yield _version(name)
     yield _torchaudio()
 
 
 def _version(name: str) -> Check:
     version = metadata.version(name)
-    needed = _needed(name)
-    if not needed.specifier.contains(version, prereleases=True):
-        advice = f"pip install '{name}{needed.specifier}'"
-        return failed(name, f"{version} is too old for this server", advice)
+    requirement = _requirement(name)
+    if not requirement.specifier.contains(version, prereleases=True):
+        advice = f"pip install '{name}{requirement.specifier}'"
+        return failed(name, f"{version} is not supported; needs {requirement.specifier}", advice)
     return ok(name, version)
 
 
-def _needed(name: str) -> Requirement:
-    wanted = (Requirement(text) for text in metadata.requires("flamingo-fleet") or ())
-    return next(each for each in wanted if each.name == name)
+def _requirement(name: str) -> Requirement:
+    requirements = (Requirement(text) for text in metadata.requires("flamingo-fleet") or ())
+    return next(each for each in requirements if each.name == name)
 
 
 def _torchaudio() -> Check:
-    """Look whether transformers would trip over it: it imports what it finds."""
+    """Check that it can be imported: transformers imports it if it is installed, and fails."""
     if importlib.util.find_spec("torchaudio") is None:
-        return ok("torchaudio", "not installed, and not needed")
+        return ok("torchaudio", "not installed, not needed")
     try:
         module = importlib.import_module("torchaudio")
     except (OSError, ImportError, RuntimeError) as error:
         message = " ".join(str(error).split())[:120]
         return failed(
             "torchaudio",
-            f"is installed but cannot be imported: {message}",
-            "pip uninstall torchaudio (it is for CUDA builds of torch; transformers fails with it)",
+            f"installed, but its import fails: {message}",
+            "pip uninstall torchaudio (it needs a CUDA build of torch; transformers fails with it)",
         )
     return ok("torchaudio", str(module.__version__))

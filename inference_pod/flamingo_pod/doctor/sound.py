@@ -1,4 +1,4 @@
-"""Whether clips of each format are really decoded here, by a short one that is made on the spot."""
+"""Check that each audio format can be decoded, with a short clip generated for the check."""
 
 import importlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ RATE_HZ = 48_000
 
 
 def checks() -> Iterator[Check]:
-    """Yield what the codec library is, and what it reads."""
+    """Yield checks of the codec libraries and of the formats they decode."""
     try:
         av, soxr = (importlib.import_module(name) for name in ("av", "soxr"))
     except (ImportError, OSError) as error:
@@ -28,13 +28,13 @@ def checks() -> Iterator[Check]:
 def _formats() -> Check:
     sound_file = importlib.import_module("flamingo_pod.audio.sound_file")
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, RATE_HZ // 2)).astype(np.float32)
-    unread = []
+    undecoded = []
     for kind in sound_file.FORMATS:
         try:
             sound_file.decode_bytes(sound_file.encode_file(noise, RATE_HZ, kind), max_seconds=10)
         except FlamingoError:
-            unread.append(kind)
-    if unread:
-        advice = "reinstall av from its wheel, which brings its codecs"
-        return failed("formats", f"cannot be decoded: {', '.join(unread)}", advice)
+            undecoded.append(kind)
+    if undecoded:
+        advice = "reinstall av from its wheel, which includes its codecs"
+        return failed("formats", f"decoding fails: {', '.join(undecoded)}", advice)
     return ok("formats", ", ".join(sound_file.FORMATS))

@@ -120,7 +120,7 @@ def _resolve(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path,
 
 def _move(model: Any, device: str, progress: LoadingProgress) -> Any:
     """Move the model to `device` part by part, reporting progress."""
-    progress.expect(sum(each.numel() * each.element_size() for each in model.parameters()))
+    progress.set_total(sum(each.numel() * each.element_size() for each in model.parameters()))
     for part in model.modules():
         if not any(True for _ in part.children()):
             part.to(device)

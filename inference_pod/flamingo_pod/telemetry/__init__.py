@@ -1,1 +1,1 @@
-"""What a pod counts and reports of its requests."""
+"""Metrics and recent timings of a pod's requests."""

@@ -1,6 +1,6 @@
-"""What a pod counts of its requests, for Prometheus. Names: `flamingo_*`, seconds and tokens.
+"""A pod's Prometheus metrics about its requests, named `flamingo_*`.
 
-What is read when somebody asks is in `gauges`.
+Those that are read at scrape time are in `gauges`.
 """
 
 import contextlib
@@ -23,99 +23,121 @@ Exemplar = Mapping[str, str] | None
 
 
 class Metrics:
-    """All that a pod counts, in a registry of its own."""
+    """All of a pod's request metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self.registry = registry
         self.requests = Counter(
-            "flamingo_requests", "Requests answered.", ["route", "code"], registry=registry
+            "flamingo_requests",
+            "HTTP requests, by route and status code.",
+            ["route", "code"],
+            registry=registry,
         )
         self.errors = Counter(
             "flamingo_errors",
-            "Requests that failed, by the error's code, before or amid the answer.",
+            "Requests that failed, before or during the response, by error code.",
             ["code"],
             registry=registry,
         )
         self.duration = _durations(
-            "flamingo_request_duration_seconds", "From request to last byte.", registry, ["route"]
+            "flamingo_request_duration_seconds",
+            "Time from receiving a request to sending the last byte of its response.",
+            registry,
+            ["route"],
         )
         self.tokens = Counter(
             "flamingo_tokens",
-            "Tokens: `audio` and `text` were read, `cached` are among them, `output` was written.",
+            "Tokens by type: prompts have `audio` and `text`, of which `cached` were reused;"
+            " `output` was generated.",
             ["type"],
             registry=registry,
         )
         self.choices = Counter(
             "flamingo_choices",
-            "Choices answered to their end, by why it was the end.",
+            "Choices generated to the end, by finish reason.",
             ["finish_reason"],
             registry=registry,
         )
         self.prompt_tokens = Histogram(
-            "flamingo_prompt_tokens", "Length of the prompts.", buckets=TOKENS, registry=registry
-        )
-        self.output_tokens = Histogram(
-            "flamingo_output_tokens",
-            "Tokens written, by all choices of a request.",
+            "flamingo_request_prompt_tokens",
+            "Prompt tokens per request.",
             buckets=TOKENS,
             registry=registry,
         )
-        self._make_times(registry)
-        self._make_audio(registry)
+        self.output_tokens = Histogram(
+            "flamingo_request_generation_tokens",
+            "Generated tokens per request, all choices together.",
+            buckets=TOKENS,
+            registry=registry,
+        )
+        self._create_latency_metrics(registry)
+        self._create_audio_metrics(registry)
 
-    def _make_times(self, registry: CollectorRegistry) -> None:
-        self.first_token = _durations(
+    def _create_latency_metrics(self, registry: CollectorRegistry) -> None:
+        self.time_to_first_token = _durations(
             "flamingo_time_to_first_token_seconds",
-            "From a clip that is decoded to the first token.",
+            "Time from the decoded clip to the first generated token.",
             registry,
         )
-        self.gap = Histogram(
+        self.inter_token_latency = Histogram(
             "flamingo_inter_token_latency_seconds",
-            "Between two tokens of a choice.",
+            "Time between two tokens of a choice.",
             buckets=GAPS_S,
             registry=registry,
         )
         self.queue = _durations(
-            "flamingo_queue_time_seconds", "From a decoded clip to the first step.", registry
+            "flamingo_request_queue_time_seconds",
+            "Time from the decoded clip to the first engine step.",
+            registry,
         )
         self.prefill = _durations(
-            "flamingo_prefill_time_seconds", "From the first step to the first token.", registry
+            "flamingo_request_prefill_time_seconds",
+            "Time from the first engine step to the first generated token.",
+            registry,
         )
-        self.writing = _durations(
-            "flamingo_decode_time_seconds", "From the first token to the last.", registry
+        self.generate = _durations(
+            "flamingo_request_decode_time_seconds",
+            "Time from the first generated token to the last.",
+            registry,
         )
         self.compute = _durations(
-            "flamingo_compute_time_seconds", "A request's share of the engine's steps.", registry
+            "flamingo_request_compute_time_seconds",
+            "A request's share of the duration of its engine steps.",
+            registry,
         )
         self.detokenize = Counter(
-            "flamingo_detokenize_seconds", "Making text of tokens.", registry=registry
+            "flamingo_detokenize_seconds", "Time spent on detokenization.", registry=registry
         )
 
-    def _make_audio(self, registry: CollectorRegistry) -> None:
+    def _create_audio_metrics(self, registry: CollectorRegistry) -> None:
         self.audio_seconds = Counter(
-            "flamingo_audio_seconds", "Seconds of audio decoded.", registry=registry
+            "flamingo_audio_seconds", "Duration of all audio decoded.", registry=registry
         )
-        self.clip = Histogram(
+        self.audio_duration = Histogram(
             "flamingo_audio_duration_seconds",
-            "Length of the clips.",
+            "Duration of the clips.",
             buckets=CLIPS_S,
             registry=registry,
         )
-        self.decode = _durations("flamingo_audio_decode_seconds", "Decoding a clip.", registry)
-        self.encoder = _durations(
-            "flamingo_encoder_seconds", "Encoding the windows of a request.", registry
+        self.audio_decode = _durations(
+            "flamingo_audio_decode_seconds", "Time to decode a clip.", registry
         )
-        self.real_time = Histogram(
+        self.encode = _durations(
+            "flamingo_request_encode_time_seconds",
+            "Time the audio encoder spent on a request.",
+            registry,
+        )
+        self.real_time_factor = Histogram(
             "flamingo_real_time_factor",
-            "A request's share of the engine's steps per second of its audio.",
+            "A request's compute time per second of its audio.",
             buckets=RATIOS,
             registry=registry,
         )
 
     @contextlib.contextmanager
     def detokenizing(self) -> Iterator[None]:
-        """Time the block as making text of a token."""
+        """Time the block as detokenization."""
         started_s = time.perf_counter()
         try:
             yield
@@ -124,7 +146,7 @@ class Metrics:
 
     @contextlib.contextmanager
     def request(self, route: str, exemplar: Exemplar = None) -> Iterator["RequestOutcome"]:
-        """Count one request and time it, however it ends. `route` is one of a few."""
+        """Count one request and time it, however it ends; `route` is one of a fixed few."""
         outcome, started_s = RequestOutcome(), time.monotonic()
         try:
             yield outcome
@@ -132,49 +154,51 @@ class Metrics:
             outcome.status = error.status
             outcome.error = error.code
             raise
-        except web.HTTPException as refusal:
-            is_too_large = isinstance(refusal, web.HTTPRequestEntityTooLarge)
-            outcome.status = refusal.status
+        except web.HTTPException as error:
+            is_too_large = isinstance(error, web.HTTPRequestEntityTooLarge)
+            outcome.status = error.status
             outcome.error = (RequestTooLarge if is_too_large else BadRequest).code
             raise
         except ConnectionResetError:
-            raise  # the client left
+            raise  # the client disconnected
         except Exception:
             outcome.status, outcome.error = InternalError.status, InternalError.code
             raise
         finally:
-            self.requests.labels(route, str(outcome.status)).inc(exemplar=_own(exemplar))
+            self.requests.labels(route, str(outcome.status)).inc(exemplar=_as_dict(exemplar))
             duration_s = time.monotonic() - started_s
-            self.duration.labels(route).observe(duration_s, exemplar=_own(exemplar))
+            self.duration.labels(route).observe(duration_s, exemplar=_as_dict(exemplar))
             if outcome.error is not None:
                 self.errors.labels(outcome.error).inc()
 
     def observe_completed(self, stats: RequestStats, exemplar: Exemplar = None) -> None:
         """Count a request that was answered in full."""
-        self.compute.observe(stats.compute_s, exemplar=_own(exemplar))
+        self.compute.observe(stats.compute_s, exemplar=_as_dict(exemplar))
         spans = [
             (self.queue, stats.queue_s),
             (self.prefill, stats.prefill_s),
-            (self.writing, stats.decode_s),
-            (self.encoder, stats.encode_s or None),
+            (self.generate, stats.decode_s),
+            (self.encode, stats.encode_s or None),
         ]
         for histogram, seconds in spans:
             if seconds is not None:
-                histogram.observe(seconds, exemplar=_own(exemplar))
+                histogram.observe(seconds, exemplar=_as_dict(exemplar))
         if stats.audio_s:
-            self.real_time.observe(stats.compute_s / stats.audio_s, exemplar=_own(exemplar))
+            self.real_time_factor.observe(
+                stats.compute_s / stats.audio_s, exemplar=_as_dict(exemplar)
+            )
 
 
 @dataclass(slots=True)
 class RequestOutcome:
-    """How a request ended; 499 until it has: the client went away first."""
+    """How a request ended; status 499 (client disconnected) until it has."""
 
     status: int = 499
     error: str | None = None
-    """The code of what went wrong."""
+    """The error code, if it failed."""
 
 
-def _own(exemplar: Exemplar) -> dict[str, str] | None:
+def _as_dict(exemplar: Exemplar) -> dict[str, str] | None:
     return dict(exemplar) if exemplar else None
 
 

@@ -1,4 +1,4 @@
-"""The last finished requests, for the load report.
+"""The timings of the last finished requests, for the load report.
 
 Pure.
 """
@@ -10,14 +10,14 @@ from flamingo_pod.engine.request_stats import RequestStats
 
 
 class RecentTimings:
-    """See the module."""
+    """The last `MAX_TIMINGS` finished requests, numbered from 1 on."""
 
     def __init__(self) -> None:
         self._last: deque[RequestTiming] = deque(maxlen=MAX_TIMINGS)
         self._num_finished = 0
 
     def add(self, stats: RequestStats) -> None:
-        """Note a request that was answered in full."""
+        """Add a request that was answered in full."""
         self._num_finished += 1
         self._last.append(
             RequestTiming(

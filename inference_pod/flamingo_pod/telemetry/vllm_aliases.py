@@ -1,7 +1,7 @@
-"""Our figures under the names by which vLLM's dashboards and the Gateway API know them.
+"""The pod's metrics under vLLM's names, for its dashboards and for the Gateway API.
 
-The Gateway API's inference extension wants three gauges of a model server: waiting,
-running, and the use of KV. They are the first three.
+The Gateway API's inference extension needs three gauges of a model server: requests waiting,
+requests running, and KV cache usage. They are the first three.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class MetricAlias:
-    """What one of ours is called there."""
+    """One vLLM metric, and the metric of ours that it is derived from."""
 
     ours: str
     name: str
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Values of labels that count; the others do not."""
+    """Label values to include; samples with others are left out."""
     kept: Mapping[str, str] = field(default_factory=dict)
-    """Labels that stay, and what they are called there; samples that differ in others are added."""
+    """Labels to keep, with vLLM's names for them; samples are summed over all others."""
 
 
 def _of(label: str, *values: str) -> Mapping[str, frozenset[str]]:
@@ -42,23 +42,23 @@ ALIASES = (
     MetricAlias("flamingo_time_to_first_token_seconds", "time_to_first_token_seconds"),
     MetricAlias("flamingo_inter_token_latency_seconds", "inter_token_latency_seconds"),
     MetricAlias("flamingo_request_duration_seconds", "e2e_request_latency_seconds"),
-    MetricAlias("flamingo_queue_time_seconds", "request_queue_time_seconds"),
-    MetricAlias("flamingo_prefill_time_seconds", "request_prefill_time_seconds"),
-    MetricAlias("flamingo_decode_time_seconds", "request_decode_time_seconds"),
-    MetricAlias("flamingo_prompt_tokens", "request_prompt_tokens"),
-    MetricAlias("flamingo_output_tokens", "request_generation_tokens"),
+    MetricAlias("flamingo_request_queue_time_seconds", "request_queue_time_seconds"),
+    MetricAlias("flamingo_request_prefill_time_seconds", "request_prefill_time_seconds"),
+    MetricAlias("flamingo_request_decode_time_seconds", "request_decode_time_seconds"),
+    MetricAlias("flamingo_request_prompt_tokens", "request_prompt_tokens"),
+    MetricAlias("flamingo_request_generation_tokens", "request_generation_tokens"),
 )
 
 
 class VllmAliasCollector(Collector):
-    """The aliases of what `native` collects."""
+    """Collects the aliases of what `native` collects."""
 
     def __init__(self, native: Collector, model: str) -> None:
         self._native = native
         self._model = model
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each alias whose figure is there."""
+        """Yield each alias whose metric exists."""
         families = {family.name: family for family in self._native.collect()}
         for alias in ALIASES:
             if alias.ours in families:

@@ -1,4 +1,4 @@
-"""Text around the model: prompts built from turns, tokens decoded, the caption styles.
+"""Text in and out of the model: prompts, detokenization and caption styles.
 
-All pure.
+Pure.
 """

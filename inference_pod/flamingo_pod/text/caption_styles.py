@@ -1,4 +1,4 @@
-"""What the three caption styles ask the model.
+"""The prompts of the three caption styles.
 
 Pure.
 """
@@ -21,5 +21,5 @@ PROMPTS: Mapping[Style, str] = {
 
 
 def caption_prompt(request: CaptionRequest) -> str:
-    """Return the request's own prompt, or its style's."""
+    """Return the request's own prompt, or else its style's."""
     return request.prompt or PROMPTS[request.style]

@@ -1,8 +1,8 @@
-"""Turns of a conversation → token ids with a `<sound>` slot for each audio token.
+"""Render a conversation as token ids, with a `<sound>` placeholder for each audio token.
 
-The checkpoint's own chat template writes the text; it puts one `<sound>` before
-a turn's words, wherever the audio part stood. The slot is widened here, on ids,
-to as many as the clip has tokens.
+The checkpoint's own chat template renders the text; it puts one `<sound>` before a turn's text,
+wherever the audio part was. That placeholder is expanded here, on ids, to as many as the clip has
+audio tokens.
 
 Pure: the tokenizer is an argument.
 """
@@ -17,7 +17,7 @@ from flamingo_pod.model.limits import ModelLimits
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Who says what; at most one turn of a conversation has the audio."""
+    """One message of a conversation; at most one has the audio."""
 
     role: str
     text: str
@@ -25,7 +25,7 @@ class Turn:
 
 
 class Processor(Protocol):
-    """What of transformers' processor is needed."""
+    """The part of transformers' processor that is used."""
 
     tokenizer: Any
     audio_token_id: int
@@ -36,36 +36,36 @@ class Processor(Protocol):
 
 
 def token_ids(processor: Processor, turns: Sequence[Turn], num_audio_tokens: int) -> list[int]:
-    """Return the prompt's ids, ready for the answer's first token.
+    """Return the prompt's token ids, including the generation prompt.
 
     Raises:
-        BadRequest: a turn's text holds a control token.
+        BadRequest: a turn's text contains a control token.
     """
     _refuse_control_tokens(processor.tokenizer.all_special_tokens, turns)
     text = processor.apply_chat_template(
         [_message(turn) for turn in turns], add_generation_prompt=True, tokenize=False
     )
     ids = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return _widen(processor, ids, num_audio_tokens)
+    return _expand_audio(processor, ids, num_audio_tokens)
 
 
 def resolve_max_tokens(
-    limits: ModelLimits, num_prompt_tokens: int, asked: int | None, *, field: str = "max_tokens"
+    limits: ModelLimits, num_prompt_tokens: int, requested: int | None, *, field: str = "max_tokens"
 ) -> int:
-    """Return how many tokens the answer may have; `field` is where it was asked.
+    """Return the maximum number of tokens to generate; `field` is where it was requested.
 
     Raises:
-        ContextTooLong: prompt and answer do not fit the model's context.
+        ContextTooLong: prompt and generated tokens exceed the model's context.
     """
     room = limits.context_tokens - num_prompt_tokens
-    wanted = 1 if asked is None else asked
-    if wanted > room:
+    num_needed = 1 if requested is None else requested
+    if num_needed > room:
         raise ContextTooLong(
-            f"the prompt has {num_prompt_tokens} tokens and the answer may have {wanted}; "
-            f"the model's context holds {limits.context_tokens}",
+            f"the prompt has {num_prompt_tokens} tokens and {num_needed} are to be generated, but"
+            f" the model's context length is {limits.context_tokens} tokens",
             param=field if num_prompt_tokens < limits.context_tokens else "messages",
         )
-    return min(limits.default_max_tokens, room) if asked is None else asked
+    return min(limits.default_max_tokens, room) if requested is None else requested
 
 
 def _message(turn: Turn) -> dict[str, Any]:
@@ -75,23 +75,24 @@ def _message(turn: Turn) -> dict[str, Any]:
 
 
 def _refuse_control_tokens(control_tokens: Iterable[str], turns: Sequence[Turn]) -> None:
-    """A typed `<sound>` would take a slot that no audio fills, and poison the batch."""
+    """Reject control tokens: a typed `<sound>` would be a placeholder that no audio fills."""
     for number, turn in enumerate(turns):
         for token in control_tokens:
             if token in turn.text:
                 raise BadRequest(
-                    f"the text holds {token!r}, which the model reads as a command; remove it",
+                    f"the text contains the control token {token!r}; remove it",
                     param=f"messages[{number}].content",
                 )
 
 
-def _widen(processor: Any, ids: Sequence[int], num_audio_tokens: int) -> list[int]:
-    """Replace the one `<sound>` by its bracketed run; older checkpoints have no brackets."""
+def _expand_audio(processor: Any, ids: Sequence[int], num_audio_tokens: int) -> list[int]:
+    """Expand the one `<sound>`, between begin and end tokens where the checkpoint has them."""
     if processor.audio_token_id not in ids:
         return list(ids)
     at = list(ids).index(processor.audio_token_id)
-    opening = getattr(processor, "audio_bos_token_id", None)
-    closing = getattr(processor, "audio_eos_token_id", None)
+    begin = getattr(processor, "audio_bos_token_id", None)
+    end = getattr(processor, "audio_eos_token_id", None)
     run = [processor.audio_token_id] * num_audio_tokens
-    brackets = ([] if opening is None else [opening], [] if closing is None else [closing])
-    return [*ids[:at], *brackets[0], *run, *brackets[1], *ids[at + 1 :]]
+    before = [] if begin is None else [begin]
+    after = [] if end is None else [end]
+    return [*ids[:at], *before, *run, *after, *ids[at + 1 :]]

@@ -1,1 +1,1 @@
-"""Where a checkpoint's files are, and how they get here."""
+"""Find a checkpoint's files, download what is missing, and check that they are complete."""

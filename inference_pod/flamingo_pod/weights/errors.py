@@ -1,16 +1,16 @@
-"""Why a checkpoint cannot be served.
+"""Why a checkpoint cannot be loaded.
 
 Pure.
 """
 
 
 class CannotLoad(Exception):
-    """The checkpoint is not there, or is none that this server runs; says what to do."""
+    """The checkpoint is missing, incomplete or unsupported; the message says what to do."""
 
 
 class AccessRefused(CannotLoad):
-    """The hub does not let us read it."""
+    """The hub does not allow access to the checkpoint."""
 
 
 class HubUnreachable(CannotLoad):
-    """The hub did not answer, or failed; trying again may help."""
+    """The hub did not respond, or failed; retrying may help."""

@@ -1,4 +1,4 @@
-"""A checkpoint's folder: whether all of it is there, by the headers of its files alone."""
+"""Check that a checkpoint's folder is complete, reading only the headers of its weights."""
 
 import json
 import struct
@@ -10,7 +10,7 @@ from flamingo_pod.weights import listing
 from flamingo_pod.weights.errors import CannotLoad
 
 MAX_HEADER_BYTES = 100_000_000
-"""The format's own limit."""
+"""The limit of the safetensors format."""
 CONFIGS = (
     "config.json",
     "generation_config.json",
@@ -22,7 +22,7 @@ CONFIGS = (
 
 @dataclass(frozen=True, slots=True)
 class FolderContents:
-    """What a folder holds."""
+    """A summary of the checkpoint in a folder."""
 
     model_type: str
     weight_bytes: int
@@ -32,16 +32,16 @@ class FolderContents:
 
 
 def read_contents(folder: Path) -> FolderContents:
-    """Return what `folder` holds, having read its configurations and its weights' headers.
+    """Return a summary of `folder`, from its configuration files and its weights' headers.
 
     Raises:
-        CannotLoad: something is missing, cut off, or would run code; says which file.
+        CannotLoad: a file is missing or truncated, or would run code; names the file.
     """
     configs = {
         name: read_json_object(folder / name) for name in CONFIGS if (folder / name).is_file()
     }
     if "config.json" not in configs:
-        raise CannotLoad(f"{folder} has no config.json: it is no checkpoint")
+        raise CannotLoad(f"{folder} is not a checkpoint: it has no config.json")
     for name, config in configs.items():
         listing.check_runs_no_code(config, file=name)
     names = weight_names(folder)
@@ -52,7 +52,7 @@ def read_contents(folder: Path) -> FolderContents:
         model_type=str(configs["config.json"].get("model_type")),
         weight_bytes=sum((folder / name).stat().st_size for name in names),
         num_tensors=len(tensors),
-        num_parameters=sum(_count(tensor["shape"]) for tensor in tensors),
+        num_parameters=sum(_num_elements(tensor["shape"]) for tensor in tensors),
         dtypes=frozenset(str(tensor["dtype"]) for tensor in tensors),
     )
 
@@ -61,19 +61,19 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        CannotLoad: it holds none.
+        CannotLoad: the file cannot be read, or is not a JSON object.
     """
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CannotLoad(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
-        raise CannotLoad(f"{path} is no JSON object")
+        raise CannotLoad(f"{path} is not a JSON object")
     return value
 
 
 def weight_names(folder: Path) -> list[str]:
-    """Return the files that hold the folder's weights.
+    """Return the names of the folder's weight files.
 
     Raises:
         CannotLoad: one is missing.
@@ -84,37 +84,42 @@ def weight_names(folder: Path) -> list[str]:
         raise CannotLoad(f"{folder} has neither {listing.SINGLE_FILE} nor {listing.INDEX}")
     names = listing.shard_names(read_json_object(folder / listing.INDEX))
     if missing := [name for name in names if not (folder / name).is_file()]:
-        raise CannotLoad(f"{folder} lacks {', '.join(missing)}, which its index names")
+        raise CannotLoad(f"{folder} is incomplete: its index lists {', '.join(missing)}")
     return names
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """Return a safetensors file's tensors by name, after checking that the file is whole."""
+    """Return a safetensors file's tensors by name, after checking that the file is complete."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(size, MAX_HEADER_BYTES):
-                raise CannotLoad(f"{path} is no safetensors file, or is cut off")
+                raise CannotLoad(f"{path} is not a valid safetensors file, or is truncated")
             header: dict[str, Any] = json.loads(file.read(length))
     except (OSError, ValueError, struct.error) as error:
-        raise CannotLoad(f"{path} is no safetensors file: {error}") from error
+        raise CannotLoad(f"{path} is not a valid safetensors file: {error}") from error
     header.pop("__metadata__", None)
     end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
     if size != (expected := 8 + length + end):
-        raise CannotLoad(f"{path} has {size:,} bytes where {expected:,} belong: it is cut off")
+        raise CannotLoad(
+            f"{path} is truncated or damaged: it has {size:,} bytes instead of {expected:,}"
+        )
     return header
 
 
-def _check_index(folder: Path, held: set[str]) -> None:
+def _check_index(folder: Path, present: set[str]) -> None:
     if (folder / listing.SINGLE_FILE).is_file():
         return
-    named = set(read_json_object(folder / listing.INDEX)["weight_map"])
-    if missing := sorted(named - held):
-        raise CannotLoad(f"{folder} lacks {len(missing)} tensors of its index, as {missing[0]}")
+    indexed = set(read_json_object(folder / listing.INDEX)["weight_map"])
+    if missing := sorted(indexed - present):
+        raise CannotLoad(
+            f"{folder} is incomplete: {len(missing)} tensors of its index are missing, such as"
+            f" {missing[0]}"
+        )
 
 
-def _count(shape: list[int]) -> int:
+def _num_elements(shape: list[int]) -> int:
     number = 1
     for size in shape:
         number *= size

@@ -1,9 +1,9 @@
-"""Fetch a checkpoint from a hub into Hugging Face's own cache, so that a kill costs no byte twice.
+"""Download a checkpoint from a hub into Hugging Face's cache, resuming after a kill.
 
-huggingface_hub lists, resolves and reads; the file on its way is ours: its own
-download starts from nothing after a kill, and leaves what it had behind. A part is
-kept under the name of its contents, goes on with a Range, and becomes a blob of the
-cache when its hash is right. Every tool that knows the cache finds it there.
+How it works: huggingface_hub lists, resolves and reads; only the download of a file is done here,
+because its own starts over after a kill and leaves the partial file behind. A partial file is kept
+under the name of its contents (their hash), is continued with a Range request, and becomes a blob
+of the cache once its hash is right. Every tool that uses the cache finds it there.
 """
 
 import contextlib
@@ -49,81 +49,81 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RemoteCheckpoint:
-    """A checkpoint as the hub lists it."""
+    """A checkpoint as listed by the hub."""
 
     commit: str
     files: list[RemoteFile]
 
     @property
     def num_bytes(self) -> int:
-        """Return how much there is to fetch."""
+        """The size of all its files."""
         return sum(file.size_bytes for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCache:
-    """One model in the cache."""
+    """One model's folder in the Hugging Face cache."""
 
     model_id: str
     root: Path
 
     @property
     def blobs(self) -> Path:
-        """Return where contents are, by their hash."""
+        """The folder of file contents, named by hash."""
         return self.root / "blobs"
 
     def snapshot(self, commit: str) -> Path:
-        """Return where the files of `commit` are, by their name."""
+        """Return the folder of the files of `commit`, named as in the repository."""
         return self.root / "snapshots" / commit
 
     def ref(self, revision: str) -> Path:
-        """Return the file that says which commit a branch or tag was, when last revision_name."""
+        """Return the file with the last known commit of a branch or tag."""
         return self.root / "refs" / revision
 
 
 def fetch(model_id: str, revision: str | None, progress: LoadingProgress) -> Snapshot:
-    """Return the model's files, downloading what is not here.
+    """Return the model's files, downloading those that are not in the cache.
 
-    A hub that does not answer is no fault where the files are here already.
+    If the hub does not respond, a complete snapshot in the cache is used.
 
     Raises:
-        CannotLoad: with a sentence for the person who named the model; its kinds say
-            whether request again, or a token, would help.
+        CannotLoad: with a message for the user; its subclasses say whether a retry, or a token,
+            would help.
     """
     cache = _model_cache(model_id)
-    revision_name = revision or constants.DEFAULT_REVISION
+    wanted = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        return _cached(cache, revision_name) or _refuse_offline(model_id, revision_name)
-    if _COMMIT.fullmatch(revision_name) and (found := _cached(cache, revision_name)):
+        return _find_snapshot(cache, wanted) or _refuse_offline(model_id, wanted)
+    if _COMMIT.fullmatch(wanted) and (found := _find_snapshot(cache, wanted)):
         return found
     try:
-        return _download(cache, revision_name, progress)
+        return _download(cache, wanted, progress)
     except HubUnreachable as error:
-        if (found := _cached(cache, revision_name)) is None:
+        if (found := _find_snapshot(cache, wanted)) is None:
             raise
-        logs.get().warning("model.hub_silent", reason=str(error), commit=found.commit)
+        logs.get().warning("model.hub_unreachable", reason=str(error), commit=found.commit)
         return found
 
 
 def find_cached(model_id: str, revision: str | None) -> Snapshot | None:
-    """Return the model's files if all are here, as far as was known when they were fetched."""
-    return _cached(_model_cache(model_id), revision or constants.DEFAULT_REVISION)
+    """Return the model's files if the cache has all of them; the hub is not contacted."""
+    return _find_snapshot(_model_cache(model_id), revision or constants.DEFAULT_REVISION)
 
 
 def list_remote(model_id: str, revision: str | None) -> RemoteCheckpoint:
-    """Return what the hub has of the model.
+    """Return the model's files as listed by the hub.
 
     Raises:
-        CannotLoad: see `fetch`.
+        CannotLoad: as `fetch` does.
     """
-    revision_name = revision or constants.DEFAULT_REVISION
+    wanted = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        _refuse_offline(model_id, revision_name)
-    return _remote(_hub_request(model_id, revision_name), HfApi())
+        _refuse_offline(model_id, wanted)
+    return _remote(_hub_request(model_id, wanted), HfApi())
 
 
 def cache_folder() -> Path:
-    """Return where Hugging Face's tools keep files."""
+    """Return the folder of the Hugging Face cache."""
     return Path(constants.HF_HUB_CACHE)
 
 
@@ -132,27 +132,27 @@ def _model_cache(model_id: str) -> ModelCache:
     return ModelCache(model_id, Path(constants.HF_HUB_CACHE) / name)
 
 
-def _cached(cache: ModelCache, revision: str) -> Snapshot | None:
-    """Return the snapshot of `revision` if it is here and whole."""
+def _find_snapshot(cache: ModelCache, revision: str) -> Snapshot | None:
+    """Return the snapshot of `revision` if it is in the cache and complete."""
     commit = revision
     if not _COMMIT.fullmatch(revision):
         try:
             commit = cache.ref(revision).read_text(encoding="utf-8").strip()
         except OSError:
             return None
-    here = cache.snapshot(commit)
+    snapshot = cache.snapshot(commit)
     try:
-        folder.read_contents(here)
+        folder.read_contents(snapshot)
     except CannotLoad:
         return None
-    return Snapshot(here, commit)
+    return Snapshot(snapshot, commit)
 
 
 def _refuse_offline(model_id: str, revision: str) -> Snapshot:
     raise CannotLoad(
-        f"HF_HUB_OFFLINE is set, and {model_id!r} at {revision!r} is not complete in"
-        f" {constants.HF_HUB_CACHE}: run `flamingo pull {model_id}` where the hub can be reached,"
-        " or unset it"
+        f"HF_HUB_OFFLINE is set, but {model_id!r} at {revision!r} is not complete in"
+        f" {constants.HF_HUB_CACHE}: run `flamingo pull {model_id}` with access to the hub, or"
+        " unset HF_HUB_OFFLINE"
     )
 
 
@@ -160,25 +160,25 @@ def _download(cache: ModelCache, revision: str, progress: LoadingProgress) -> Sn
     request = _hub_request(cache.model_id, revision)
     remote = _remote(request, HfApi())
     commit, total = remote.commit, remote.num_bytes
-    here = cache.snapshot(commit)
-    missing = [file for file in remote.files if not (here / file.name).exists()]
+    snapshot = cache.snapshot(commit)
+    missing = [file for file in remote.files if not (snapshot / file.name).exists()]
     progress.begin("downloading", total=total, done=total - sum(f.size_bytes for f in missing))
     _check_disk_space(cache, missing)
     logs.get().info("model.downloading", commit=commit, files=len(missing), total_bytes=total)
-    # One after the other where order matters: what says the shape, before the weights.
     weights = [file for file in missing if file.name.endswith(".safetensors")]
 
     def fetch_file(file: RemoteFile) -> None:
         _with_retries(request, lambda: _fetch_file(cache, commit, file, progress))
 
+    # The small files first: the checkpoint may be rejected before its weights are downloaded.
     for file in missing:
         if file not in weights:
             fetch_file(file)
-    _check_configs(here)
+    _check_configs(snapshot)
     with ThreadPoolExecutor(NUM_PARALLEL_DOWNLOADS, "download") as pool:
         list(pool.map(fetch_file, weights))
     _write_ref(cache, revision, commit)
-    return Snapshot(here, commit)
+    return Snapshot(snapshot, commit)
 
 
 def _hub_request(model_id: str, revision: str) -> hub_errors.HubRequest:
@@ -187,18 +187,20 @@ def _hub_request(model_id: str, revision: str) -> hub_errors.HubRequest:
 
 
 def _remote(request: hub_errors.HubRequest, api: HfApi) -> RemoteCheckpoint:
-    commit = _with_retries(request, lambda: _commit_of(api, request.model_id, request.revision))
-    listed = _with_retries(request, lambda: _listed(api, request.model_id, commit))
+    commit = _with_retries(
+        request, lambda: _resolve_commit(api, request.model_id, request.revision)
+    )
+    listed = _with_retries(request, lambda: _list_files(api, request.model_id, commit))
     return RemoteCheckpoint(commit, listing.files_to_download(listed, model_id=request.model_id))
 
 
-def _commit_of(api: HfApi, model_id: str, revision: str) -> str:
+def _resolve_commit(api: HfApi, model_id: str, revision: str) -> str:
     if _COMMIT.fullmatch(revision):
         return revision
     return str(api.model_info(model_id, revision=revision, timeout=TIMEOUT_S).sha)
 
 
-def _listed(api: HfApi, model_id: str, commit: str) -> list[RemoteFile]:
+def _list_files(api: HfApi, model_id: str, commit: str) -> list[RemoteFile]:
     tree = api.list_repo_tree(model_id, revision=commit)
     return [RemoteFile(each.path, each.size) for each in tree if isinstance(each, RepoFile)]
 
@@ -211,28 +213,28 @@ def _check_disk_space(cache: ModelCache, missing: list[RemoteFile]) -> None:
     needed = sum(file.size_bytes for file in missing) - parts
     if needed > (free := shutil.disk_usage(cache.blobs).free):
         raise CannotLoad(
-            f"{cache.root} has room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} GB are missing:"
-            " make room, or point HF_HOME at a larger disk"
+            f"not enough disk space: {needed / 1e9:.1f} GB are still to download and {cache.root}"
+            f" has {free / 1e9:.1f} GB free; free some space, or set HF_HOME to a larger disk"
         )
 
 
-def _check_configs(here: Path) -> None:
-    """Refuse a checkpoint that brings code before its weights are paid for."""
+def _check_configs(snapshot: Path) -> None:
+    """Reject a checkpoint that names code to run, before its weights are downloaded."""
     for name in folder.CONFIGS:
-        if (here / name).is_file():
-            listing.check_runs_no_code(folder.read_json_object(here / name), file=name)
+        if (snapshot / name).is_file():
+            listing.check_runs_no_code(folder.read_json_object(snapshot / name), file=name)
 
 
-def _with_retries(request: hub_errors.HubRequest, what: Callable[[], Result]) -> Result:
-    """Return what `what` returns; try again where that may help."""
+def _with_retries(request: hub_errors.HubRequest, attempt: Callable[[], Result]) -> Result:
+    """Return what `attempt` returns; retry errors that may be temporary."""
     for wait_s in (*RETRY_WAITS_S, None):
         try:
-            return what()
+            return attempt()
         except (HfHubHTTPError, httpx2.TransportError, HubUnreachable) as error:
-            told = hub_errors.explain(request, error)
-            if wait_s is None or not isinstance(told, HubUnreachable):
-                raise told from error
-            logs.get().warning("model.hub_failed", reason=str(told), again_after_s=wait_s)
+            explained = hub_errors.explain(request, error)
+            if wait_s is None or not isinstance(explained, HubUnreachable):
+                raise explained from error
+            logs.get().warning("model.hub_retry", reason=str(explained), retry_after_s=wait_s)
             time.sleep(wait_s)
     raise AssertionError("the last attempt returns or raises")
 
@@ -240,7 +242,7 @@ def _with_retries(request: hub_errors.HubRequest, what: Callable[[], Result]) ->
 def _fetch_file(
     cache: ModelCache, commit: str, file: RemoteFile, progress: LoadingProgress
 ) -> None:
-    """Bring one file into the snapshot."""
+    """Download one file into the snapshot."""
     url = hf_hub_url(cache.model_id, file.name, revision=commit)
     remote = get_hf_file_metadata(url, timeout=TIMEOUT_S)
     etag = _checked_etag(remote.etag, file)
@@ -252,8 +254,8 @@ def _fetch_file(
             Path(raw.name).unlink()
         else:
             part = PartialDownload(raw, progress, etag, file.size_bytes)
-            _receive(part, url, remote.location, file)
-            part.check(file.name)
+            _download_file(part, url, remote.location, file)
+            part.verify(file.name)
             Path(raw.name).rename(blob)
     link = cache.snapshot(commit) / file.name
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -262,19 +264,22 @@ def _fetch_file(
 
 
 def _checked_etag(etag: str | None, file: RemoteFile) -> str:
-    """Return the hash that names a file's contents: SHA-256, or git's SHA-1 of a small one."""
+    """Return the hash of a file's contents: SHA-256, or git's SHA-1 for a small file."""
     if etag is None or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", etag):
-        raise CannotLoad(f"the hub gives no hash of {file.name}: {etag!r}; it cannot be checked")
+        raise CannotLoad(
+            f"the hub's ETag of {file.name} is not a valid hash: {etag!r};"
+            " the file cannot be verified"
+        )
     return etag
 
 
 @contextlib.contextmanager
 def _locked_part(path: Path) -> Iterator[BinaryIO]:
-    """Open a part that no other process writes at the same time: pods may share a cache."""
+    """Open a partial file with a lock against other processes: pods may share a cache."""
     while True:
         raw = path.open("a+b")
         fcntl.flock(raw, fcntl.LOCK_EX)
-        # Whoever held it may have made a blob of the file that we have opened.
+        # The process that held the lock may have renamed the opened file to a blob.
         if (
             path.exists()
             and path.stat().st_ino == Path(f"/proc/self/fd/{raw.fileno()}").stat().st_ino
@@ -286,7 +291,7 @@ def _locked_part(path: Path) -> Iterator[BinaryIO]:
 
 
 class PartialDownload:
-    """A file on its way: counts what arrives, and knows its hash when it is whole."""
+    """A file being downloaded: counts and hashes what has arrived."""
 
     def __init__(
         self, raw: BinaryIO, progress: LoadingProgress, etag: str, size_bytes: int
@@ -296,11 +301,11 @@ class PartialDownload:
         raw.seek(0)
         while block := raw.read(2**20):
             self._count(block)
-        self.num_before = self.num_bytes
+        self.num_resumed = self.num_bytes
         if self.num_bytes > size_bytes:
             self.seek(0)
             self.truncate()
-            self.num_before = 0
+            self.num_resumed = 0
 
     def _start(self) -> None:
         self.num_bytes = 0
@@ -321,47 +326,50 @@ class PartialDownload:
         return len(block)
 
     def tell(self) -> int:
-        """Return how much there is."""
+        """Return the number of bytes so far."""
         return self.num_bytes
 
     def seek(self, position: int) -> int:
-        """Begin anew: where a hub does not do ranges, it sends the whole."""
-        assert position == 0, "a part is appended to, or begun again"
+        """Start over: a hub without range requests sends the whole file."""
+        assert position == 0, "a partial file is appended to, or started over"
         self._progress.add(-self.num_bytes)
         self._start()
         return 0
 
     def truncate(self) -> int:
-        """Forget what there was."""
+        """Discard what has arrived."""
         return self._raw.truncate(0)
 
-    def check(self, name: str) -> None:
-        """Put it on the disk.
+    def verify(self, name: str) -> None:
+        """Flush the file, and verify its hash.
 
         Raises:
-            HubUnreachable: it is not what the hub said it would be; nothing of it is kept.
+            HubUnreachable: the hash is wrong; nothing of the file is kept.
         """
         self._raw.flush()
         if self._hash.hexdigest() != self._etag:
             self.seek(0)
             self.truncate()
-            raise HubUnreachable(f"{name} arrived damaged: its hash is not the hub's; try again")
+            raise HubUnreachable(
+                f"{name} was damaged in transit: its hash differs from the hub's; try again"
+            )
 
 
 class _NoProgressBar(tqdm):  # type: ignore[misc]  # the library is not followed
-    """No bar: progress is counted where bytes are written."""
+    """Shows nothing: progress is counted where bytes are written."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **(options | {"disable": True}))
 
 
-def _receive(part: PartialDownload, url: str, location: str, file: RemoteFile) -> None:
+def _download_file(part: PartialDownload, url: str, location: str, file: RemoteFile) -> None:
     headers = build_hf_headers()
     if urlsplit(location).netloc != urlsplit(url).netloc:
-        headers.pop("authorization", None)  # a signed address of another host is no cache for it
+        # Another host has a signed URL, and must not get the token.
+        headers.pop("authorization", None)
     headers["Accept-Encoding"] = "identity"
-    if part.num_before:
-        logs.get().info("model.resuming", file=file.name, done_bytes=part.num_before)
+    if part.num_resumed:
+        logs.get().info("model.resuming", file=file.name, done_bytes=part.num_resumed)
     http_get(
         location,
         part,
@@ -373,7 +381,7 @@ def _receive(part: PartialDownload, url: str, location: str, file: RemoteFile) -
 
 
 def _write_ref(cache: ModelCache, revision: str, commit: str) -> None:
-    """Note which commit a branch or tag is, for a start without the hub."""
+    """Store the commit of a branch or tag, for a start without the hub."""
     ref = cache.ref(revision)
     if _COMMIT.fullmatch(revision) or (ref.is_file() and ref.read_text("utf-8") == commit):
         return

@@ -1,4 +1,4 @@
-"""What a hub's refusal means, and what to do about it.
+"""Translate the hub's errors into messages that say what to do.
 
 Pure.
 """
@@ -15,12 +15,12 @@ from huggingface_hub.errors import (
 from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
-BUSY = frozenset({408, 429})
+RETRYABLE = frozenset({408, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class HubRequest:
-    """What the hub was asked for, and as whom."""
+    """What is requested of the hub, and whether with a token."""
 
     model_id: str
     revision: str
@@ -29,61 +29,65 @@ class HubRequest:
 
     @property
     def page(self) -> str:
-        """Return the model's page."""
+        """The address of the model's page."""
         return f"{self.endpoint}/{self.model_id}"
 
 
-def explain(asked: HubRequest, error: Exception) -> CannotLoad:
-    """Return `error` as a sentence that says what to do; its type says whether to ask again."""
-    name = repr(asked.model_id)
+def explain(request: HubRequest, error: Exception) -> CannotLoad:
+    """Return `error` with a message that says what to do; HubUnreachable may be retried."""
+    name = repr(request.model_id)
     match error:
         case CannotLoad():
             return error
         case GatedRepoError():
             return AccessRefused(
-                f"{name} is gated: accept its licence at {asked.page}, {_token(asked)}"
+                f"{name} is gated: accept its license at {request.page}, {_token_advice(request)}"
             )
         case RevisionNotFoundError():
             return CannotLoad(
-                f"{name} has no branch, tag or commit {asked.revision!r}; see {asked.page}"
+                f"{name} has no branch, tag or commit {request.revision!r}; see {request.page}"
             )
         case RemoteEntryNotFoundError():
             return CannotLoad(f"{name}: the hub lists a file that it does not have: {error}")
         case HfHubHTTPError():
-            return _by_status(asked, error, name)
+            return _explain_status(request, error, name)
         case _:
             return HubUnreachable(
-                f"{asked.endpoint} did not answer ({type(error).__name__}): {_line(error)}; check"
-                " the network and HF_ENDPOINT. Without a network, pull the model elsewhere and"
-                " mount the cache, or name a folder"
+                f"{request.endpoint} did not respond ({type(error).__name__}): {_one_line(error)};"
+                " check the network and HF_ENDPOINT. Without network access, run flamingo pull"
+                " elsewhere and mount its cache, or pass a folder as the model"
             )
 
 
-def _by_status(asked: HubRequest, error: HfHubHTTPError, name: str) -> CannotLoad:
+def _explain_status(request: HubRequest, error: HfHubHTTPError, name: str) -> CannotLoad:
     status = error.response.status_code
     if status == NOT_FOUND:
-        return CannotLoad(f"{asked.endpoint} knows no model {name}; check its name")
-    if status == UNAUTHORIZED and asked.has_token:
+        return CannotLoad(f"model {name} does not exist on {request.endpoint}; check its name")
+    if status == UNAUTHORIZED and request.has_token:
         return AccessRefused(
-            f"{asked.endpoint} does not take the token for {name}; is it still valid?"
+            f"{request.endpoint} rejected the token for {name}; check that it is still valid"
         )
     if status == UNAUTHORIZED:
         return AccessRefused(
-            f"{asked.endpoint} shows no model {name} to a stranger: check the name; if it is"
-            f" private or gated, {_token(asked)}"
+            f"model {name} does not exist on {request.endpoint} or needs a token: check the name;"
+            f" if it is private or gated, {_token_advice(request)}"
         )
     if status == FORBIDDEN:
-        return AccessRefused(f"the token may not read {name}: see {asked.page}, {_token(asked)}")
-    if status in BUSY or status >= 500:  # noqa: PLR2004 - the server's faults
-        return HubUnreachable(f"{asked.endpoint} answered {status}; try again later")
-    return CannotLoad(f"{asked.endpoint} answered {status} for {name}: {_line(error)}")
+        return AccessRefused(
+            f"the token does not allow reading {name}: see {request.page}, {_token_advice(request)}"
+        )
+    if status in RETRYABLE or status >= 500:  # noqa: PLR2004 - the server's errors
+        return HubUnreachable(f"{request.endpoint} responded with status {status}; try again later")
+    return CannotLoad(
+        f"{request.endpoint} responded with status {status} for {name}: {_one_line(error)}"
+    )
 
 
-def _token(asked: HubRequest) -> str:
-    if asked.has_token:
-        return "with the account whose token is given here"
-    return "and give a token: HF_TOKEN, or HF_TOKEN_PATH for a file"
+def _token_advice(request: HubRequest) -> str:
+    if request.has_token:
+        return "signed in as the owner of the token in use"
+    return "then set a token in HF_TOKEN, or its file in HF_TOKEN_PATH"
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]

@@ -1,4 +1,4 @@
-"""Which files of a repository are a checkpoint, and which of them would run code.
+"""Choose a repository's checkpoint files, and reject configurations that would run code.
 
 Pure.
 """
@@ -26,65 +26,68 @@ SMALL_FILES = frozenset(
         "vocab.json",
     }
 )
-"""All that is read beside weights; nothing else is ever downloaded."""
+"""All the files that are read besides the weights; nothing else is ever downloaded."""
 SINGLE_FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _RUNS_CODE = ("auto_map", "custom_pipelines")
-"""Names that make a library import modules of the repository."""
+"""Keys that make a library import modules from the repository."""
 _CHOOSES_CODE = re.compile(r"_?(attn|experts)_implementation(_internal|_autoset)?")
 """CVE-2026-4372: a config's `_attn_implementation_internal` fetched and ran code from the hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository, as the hub lists it."""
+    """One file of a repository, as listed by the hub."""
 
     name: str
     size_bytes: int
 
 
 def files_to_download(files: Iterable[RemoteFile], *, model_id: str) -> list[RemoteFile]:
-    """Return what is downloaded: the small files first, so that weights are complete last.
+    """Return the files to download, the weights last.
 
     Raises:
-        CannotLoad: there are no safetensors; pickled weights are never read.
+        CannotLoad: there is no config.json or no safetensors; pickled weights are never read.
     """
-    at_hand = {file.name: file for file in files}
-    if SINGLE_FILE in at_hand:
-        weights = [at_hand[SINGLE_FILE]]
+    by_name = {file.name: file for file in files}
+    if SINGLE_FILE in by_name:
+        weights = [by_name[SINGLE_FILE]]
     else:
-        weights = [at_hand[name] for name in sorted(at_hand) if _SHARD.fullmatch(name)]
-    if not weights or "config.json" not in at_hand:
+        weights = [by_name[name] for name in sorted(by_name) if _SHARD.fullmatch(name)]
+    if not weights or "config.json" not in by_name:
+        missing = "config.json" if weights else "safetensors"
         raise CannotLoad(
-            f"model {model_id!r} has no {'safetensors' if not weights else 'config.json'}; only"
-            " checkpoints of config.json and safetensors are read, never pickles"
+            f"model {model_id!r} has no {missing}; a checkpoint must have both config.json and"
+            " safetensors, and pickled weights are not supported"
         )
-    small = [at_hand[name] for name in sorted(at_hand) if name in SMALL_FILES]
-    index = [at_hand[INDEX]] if INDEX in at_hand and SINGLE_FILE not in at_hand else []
+    small = [by_name[name] for name in sorted(by_name) if name in SMALL_FILES]
+    index = [by_name[INDEX]] if INDEX in by_name and SINGLE_FILE not in by_name else []
     return [*small, *index, *weights]
 
 
 def shard_names(index: Mapping[str, Any]) -> list[str]:
-    """Return the files that an index names.
+    """Return the names of the shards listed in an index.
 
     Raises:
-        CannotLoad: it names none, or one outside its folder.
+        CannotLoad: it lists none, or a name that is not a shard's.
     """
     names = sorted({str(name) for name in (index.get("weight_map") or {}).values()})
     if not names or not all(_SHARD.fullmatch(name) for name in names):
-        raise CannotLoad(f"{INDEX} names no shards, or files that are none: {names[:3]}")
+        raise CannotLoad(
+            f"{INDEX} lists no shards, or names that are not valid shards: {names[:3]}"
+        )
     return names
 
 
 def check_runs_no_code(config: Mapping[str, Any], *, file: str) -> None:
-    """Refuse a configuration that brings code of its own, or chooses code to fetch.
+    """Reject a configuration that refers to code to run or to fetch.
 
-    The classes that we load ignore `auto_map`; a checkpoint that needs it would
-    run wrongly without, and one that does not has no reason to carry it.
+    The classes that are loaded here ignore `auto_map`; a checkpoint that needs it would run
+    incorrectly without it, and one that does not has no reason to have it.
 
     Raises:
-        CannotLoad: it does.
+        CannotLoad: it refers to code.
     """
     for path, value in _walk(config):
         name = path[-1]
@@ -92,8 +95,8 @@ def check_runs_no_code(config: Mapping[str, Any], *, file: str) -> None:
         chooses = _CHOOSES_CODE.fullmatch(name) and isinstance(value, str) and "/" in value
         if runs or chooses:
             raise CannotLoad(
-                f"{file} has {'.'.join(path)}, which names code to run; this server runs none of a"
-                " checkpoint's. If you trust the weights, remove it from a local copy"
+                f"{file} has {'.'.join(path)}, which names code to run; code from checkpoints is"
+                " never run. If you trust the weights, remove the key from a local copy"
             )
 
 

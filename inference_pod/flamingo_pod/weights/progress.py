@@ -1,4 +1,4 @@
-"""Where loading stands: told by the thread that loads, read by whoever asks."""
+"""Progress of loading a model: written by the thread that loads, read by any other."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ Clock = Callable[[], float]
 
 
 class LoadingProgress:
-    """The phase at hand, and how much of it is done."""
+    """The current phase of loading, and how much of it is done."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -21,17 +21,17 @@ class LoadingProgress:
         self._total: int | None = None
         self._took_s: dict[LoadingPhase, float] = {}
         self.start: StartReport | None = None
-        """What it took, once it is over."""
+        """How long each part took, once loading has finished."""
 
     def begin(self, phase: LoadingPhase, *, total: int | None = None, done: int = 0) -> None:
-        """Start a phase of `total` bytes, of which `done` were there before."""
+        """Start a phase of `total` bytes, of which `done` were present before."""
         with self._lock:
             self._end_phase()
             self._phase, self._total = phase, total
             self._num_done = self._num_before = done
 
     def finish(self) -> None:
-        """Say that the last phase is over."""
+        """End the last phase, and set `start`."""
         with self._lock:
             self._end_phase()
             took_s = {phase: round(took, 3) for phase, took in self._took_s.items()}
@@ -47,18 +47,18 @@ class LoadingProgress:
         self._took_s[self._phase] = self._took_s.get(self._phase, 0.0) + took_s
         self._phase_started_s = now_s
 
-    def expect(self, total: int) -> None:
-        """Say how many bytes the phase has, once that is known."""
+    def set_total(self, total: int) -> None:
+        """Set the number of bytes of the current phase, once known."""
         with self._lock:
             self._total = total
 
     def add(self, num_bytes: int) -> None:
-        """Count bytes that are done, or, where negative, that must be done again."""
+        """Count bytes as done, or, if negative, as to be done again."""
         with self._lock:
             self._num_done += num_bytes
 
     def now(self) -> LoadingStatus:
-        """Return where it stands."""
+        """Return the current progress."""
         with self._lock:
             now_s = self._clock()
             return LoadingStatus(
@@ -71,7 +71,7 @@ class LoadingProgress:
             )
 
     def _left_s(self, phase_s: float) -> float | None:
-        """Return the seconds that the phase will take yet, at the pace it had."""
+        """Return the remaining seconds of the phase, at its average rate so far."""
         moved = self._num_done - self._num_before
         if self._total is None or moved <= 0 or phase_s <= 0:
             return None

@@ -1,3 +1,5 @@
+"""A conversation as token ids, and how many tokens may follow it."""
+
 import pytest
 
 from flamingo_common.errors import BadRequest, ContextTooLong
@@ -5,7 +7,7 @@ from flamingo_common.wire import requests
 from flamingo_pod.api import chat
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.model.limits import ModelLimits
-from flamingo_pod.text import caption_styles, prompt
+from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn
 
 
@@ -24,13 +26,13 @@ def test_the_default_system_prompt_comes_first(processor):
     assert text.endswith("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n")
 
 
-def test_an_own_system_prompt_replaces_it(processor):
+def test_a_system_message_replaces_the_default_prompt(processor):
     text = rendered(processor, [Turn("system", "be brief"), Turn("user", "hi")])
     assert text.startswith("<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user")
     assert "test model" not in text
 
 
-def test_the_audio_stands_before_the_words_wherever_its_part_stood(processor):
+def test_the_audio_comes_before_the_text_wherever_its_part_was(processor):
     message = {
         "role": "user",
         "content": [
@@ -48,46 +50,11 @@ def test_the_audio_stands_before_the_words_wherever_its_part_stood(processor):
 
 @pytest.mark.parametrize("token", tokenizer.CONTROL_TOKENS)
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
-def test_a_typed_control_token_is_refused(processor, token, role):
+def test_control_tokens_in_text_are_rejected(processor, token, role):
     with pytest.raises(BadRequest) as caught:
         prompt.token_ids(processor, [Turn("user", "hi"), Turn(role, f"say {token} now")], 0)
     assert token in str(caught.value)
     assert caught.value.param == "messages[1].content"
-
-
-def test_two_audio_parts_are_refused():
-    part = {"type": "input_audio", "input_audio": {"data": "AAAA"}}
-    request = requests.ChatRequest.model_validate(
-        {"messages": [{"role": "user", "content": [part, part]}]}
-    )
-    with pytest.raises(BadRequest, match="2 audio parts; the model takes one"):
-        chat.conversation(request.messages, None)
-
-
-def test_audio_in_an_answer_is_refused():
-    part = {"type": "audio", "audio": {"url": "https://example.org/a.mp3"}}
-    request = requests.ChatRequest.model_validate(
-        {"messages": [{"role": "assistant", "content": [part]}]}
-    )
-    with pytest.raises(BadRequest, match="assistant"):
-        chat.conversation(request.messages, None)
-
-
-def test_a_file_belongs_to_the_first_turn_of_the_user():
-    request = requests.ChatRequest.model_validate(
-        {
-            "messages": [
-                {"role": "developer", "content": "be brief"},
-                {"role": "user", "content": "What key?"},
-                {"role": "assistant", "content": "D."},
-                {"role": "user", "content": "Sure?"},
-            ]
-        }
-    )
-    turns, audio = chat.conversation(request.messages, b"RIFF")
-    assert audio == b"RIFF"
-    assert [turn.has_audio for turn in turns] == [False, True, False, False]
-    assert turns[0].role == "system"
 
 
 LIMITS = ModelLimits(
@@ -96,42 +63,33 @@ LIMITS = ModelLimits(
 
 
 @pytest.mark.parametrize(
-    ("num_prompt", "asked", "granted"),
+    ("num_prompt", "requested", "granted"),
     [
         pytest.param(100, None, 64, id="the checkpoint's default"),
         pytest.param(980, None, 20, id="the default shrinks to the room left"),
         pytest.param(100, 900, 900, id="all the room"),
     ],
 )
-def test_max_tokens(num_prompt, asked, granted):
-    assert prompt.resolve_max_tokens(LIMITS, num_prompt, asked) == granted
+def test_max_tokens(num_prompt, requested, granted):
+    assert prompt.resolve_max_tokens(LIMITS, num_prompt, requested) == granted
 
 
 @pytest.mark.parametrize(
-    ("num_prompt", "asked", "param"),
+    ("num_prompt", "requested", "param"),
     [
-        pytest.param(100, 901, "max_tokens", id="one token too many asked"),
+        pytest.param(100, 901, "max_tokens", id="one token too many"),
         pytest.param(1000, None, "messages", id="a prompt without room for one"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_the_numbers(num_prompt, asked, param):
+def test_what_exceeds_the_context_is_rejected_with_the_numbers(num_prompt, requested, param):
     with pytest.raises(ContextTooLong) as caught:
-        prompt.resolve_max_tokens(LIMITS, num_prompt, asked)
+        prompt.resolve_max_tokens(LIMITS, num_prompt, requested)
     assert str(num_prompt) in str(caught.value)
     assert "1000" in str(caught.value)
     assert caught.value.param == param
 
 
-def test_what_does_not_fit_is_told_by_the_name_it_was_asked_by():
+def test_what_exceeds_the_context_is_attributed_to_the_field_that_set_it():
     with pytest.raises(ContextTooLong) as caught:
         prompt.resolve_max_tokens(LIMITS, 100, 901, field="max_completion_tokens")
     assert caught.value.param == "max_completion_tokens"
-
-
-def test_an_own_prompt_replaces_the_style():
-    audio = requests.AudioInput(data="AAAA")
-    own = requests.CaptionRequest(audio=audio, style="brief", prompt="Just the key.")
-    assert caption_styles.caption_prompt(own) == "Just the key."
-    assert "two or three" in caption_styles.caption_prompt(
-        requests.CaptionRequest(audio=audio, style="brief")
-    )

@@ -1,0 +1,83 @@
+"""Admission control: counts the requests in flight, and admits more within the pod's limits.
+
+How it works: a request is counted from its admission to its last byte, whatever it waits for: its
+body, the decoder, the engine. How many choices it wants is known only after its body is read, and
+checked then. The seconds of work come from the engine's own prediction. A rejected request is told
+to retry after about the time in which the excess will be done.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from flamingo_pod import admission_policy
+from flamingo_pod.admission_policy import AdmissionLimits, PodLoad
+from flamingo_pod.caller import Caller
+from flamingo_pod.engine.load import EngineLoad
+
+
+class Admission:
+    """The requests in flight in one pod."""
+
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self._limits = limits
+        self._num_requests = 0
+        self._is_abandoned = False
+        self._may_be_idle = asyncio.Event()
+
+    @property
+    def num_requests(self) -> int:
+        """Requests in flight."""
+        return self._num_requests
+
+    def num_answers(self, engine_load: EngineLoad) -> int:
+        """Return how many answers are in flight: each choice of a request is one."""
+        return self._num_requests + engine_load.num_extra_choices
+
+    @contextlib.contextmanager
+    def admit(self, engine_load: EngineLoad, caller: Caller) -> Iterator[None]:
+        """Count one request as in flight for the duration of the block.
+
+        Raises:
+            Overloaded: the pod is at capacity.
+            DeadlineExceeded: the work queued ahead takes longer than the caller's deadline.
+        """
+        load = self._load(engine_load)
+        until_deadline_s = caller.until_deadline_s
+        rejection = admission_policy.request_rejection(
+            self._limits, load, until_deadline_s=until_deadline_s
+        )
+        if rejection is not None:
+            raise rejection
+        self._num_requests += 1
+        try:
+            yield
+        finally:
+            self._num_requests -= 1
+            if not self._num_requests:
+                self._may_be_idle.set()
+
+    def check_choices(self, engine_load: EngineLoad, num_choices: int) -> None:
+        """Check that an admitted request may have `num_choices`.
+
+        Raises:
+            Overloaded: with them the pod would exceed its limit.
+        """
+        load = self._load(engine_load)
+        rejection = admission_policy.choices_rejection(self._limits, load, num_choices)
+        if rejection is not None:
+            raise rejection
+
+    async def wait_until_idle(self) -> None:
+        """Return once no request is in flight, or once `abandon` is called."""
+        while self._num_requests and not self._is_abandoned:
+            self._may_be_idle.clear()
+            await self._may_be_idle.wait()
+
+    def abandon(self) -> None:
+        """Wait for no request any more: the pod has failed and will not answer them."""
+        self._is_abandoned = True
+        self._may_be_idle.set()
+
+    def _load(self, engine_load: EngineLoad) -> PodLoad:
+        return PodLoad(self.num_answers(engine_load), engine_load.backlog_s)

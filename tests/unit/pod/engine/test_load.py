@@ -1,0 +1,26 @@
+"""The predicted seconds of work in the engine."""
+
+import pytest
+
+from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.request_stats import RequestStats
+
+
+def test_the_backlog_is_the_remaining_work_of_the_requests_in_flight():
+    load = EngineLoad(encode_s=1.0, prefill_s=1.0, token_s=0.1)
+    first = RequestStats(num_windows_left=2, num_prompt_tokens_left=1500, num_output_tokens_left=10)
+    with load.in_flight(first):
+        assert load.backlog_s == pytest.approx(2 * 2.0 + 10 * 0.5 * 0.1)
+        assert load.queued_s == pytest.approx(2 * 2.0)
+        with load.in_flight(RequestStats(num_windows_left=1, num_prompt_tokens_left=750)):
+            assert load.backlog_s == pytest.approx(4.5 + 2.0)
+        first.record_encoded_windows(1)
+        first.record_token(1.0, is_text=True)
+        assert load.backlog_s == pytest.approx(1.0 + 2.0 + 9 * 0.5 * 0.1)
+    assert load.backlog_s == 0
+
+
+def test_choices_beyond_one_per_request_are_counted():
+    load = EngineLoad()
+    with load.in_flight(RequestStats(num_choices=3)), load.in_flight(RequestStats()):
+        assert load.num_extra_choices == 2
