@@ -130,7 +130,7 @@ async def _lead(
     state: OperatorState, kube: KubeClient, login: kopf_events.Login, ending: "asyncio.Task[object]"
 ) -> None:
     settings, queue = state.settings, WorkQueue()
-    store = Store(changed=queue.add)
+    store = Store(on_change=queue.add)
     key = settings.observe_key.get_secret_value() if settings.observe_key else None
     async with (
         contextlib.aclosing(PodLoadClient(key)) as pod_load_client,

@@ -25,7 +25,7 @@ from flamingo_common.service import logs
 from flamingo_operator.api import names, spec, timestamps
 from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.apply import NOT_FOUND, apply
+from flamingo_operator.cluster.apply import NOT_FOUND, apply_actions
 from flamingo_operator.cluster.kube import ApiError, KubeClient
 from flamingo_operator.cluster.observed import Observed
 from flamingo_operator.cluster.store import Resource, Store
@@ -104,7 +104,7 @@ class Reconciler:
         refusals: list[str] = []
         if deployment.spec.mode == "Apply":
             resource = await self._checkpoint(key, resource, decision)
-            refusals = await apply(self.kube, self.store, decision.actions)
+            refusals = await apply_actions(self.kube, self.store, decision.actions)
         previous = resource.body.get("status", {})
         inputs = StatusInputs(deployment, observed, decision, refusals, previous, now_s)
         await self._write_status(resource, status.build_status(inputs))

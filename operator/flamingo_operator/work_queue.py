@@ -58,8 +58,8 @@ class WorkQueue:
                 continue
 
     def _next(self) -> tuple[str | None, float | None]:
-        """Return a key that is due, or how long until one may be."""
-        put_back = []
+        """Return a key that is due, or else how long to wait for one."""
+        blocked = []
         found, wait_s = None, None
         while self._heap:
             due_s, key = self._heap[0]
@@ -69,12 +69,12 @@ class WorkQueue:
                 wait_s = due_s - self.clock()
                 break
             elif key in self._processing:
-                put_back.append(heapq.heappop(self._heap))
+                blocked.append(heapq.heappop(self._heap))
             else:
                 heapq.heappop(self._heap)
                 found = key
                 break
-        for entry in put_back:
+        for entry in blocked:
             heapq.heappush(self._heap, entry)
         return found, wait_s
 

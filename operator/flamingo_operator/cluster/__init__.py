@@ -1,1 +1,1 @@
-"""All that reads, mirrors or writes the API server."""
+"""Everything that reads, mirrors or writes the API server's objects."""

@@ -1,4 +1,4 @@
-"""What to do, as values: they can be compared, shown (mode Plan) and logged before they are done.
+"""Actions as values, which can be compared, logged, and shown in mode Plan without being done.
 
 Pure.
 """
@@ -11,7 +11,7 @@ from flamingo_operator.cluster.observed import ObjectRef, Pod
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Make an object what its manifest says, by server-side apply."""
+    """Create an object, or update it by server-side apply."""
 
     manifest: dict[str, Any]
     is_new: bool
@@ -23,7 +23,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Take a pod out of rotation, until a moment."""
+    """Remove a pod from its Service and let it finish its requests, until a deadline."""
 
     pod: Pod
     started_s: float
@@ -35,7 +35,7 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class ExtendDrain:
-    """Give a pod that drains until a later moment."""
+    """Move the deadline of a draining pod to a later time."""
 
     pod: Pod
     until_s: float
@@ -46,7 +46,7 @@ class ExtendDrain:
 
 @dataclass(frozen=True, slots=True)
 class Undrain:
-    """Put a pod that drains back into rotation: cheaper than a cold start."""
+    """Put a draining pod back into its Service, which is cheaper than a cold start."""
 
     pod: Pod
 
@@ -56,26 +56,27 @@ class Undrain:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Give a pod back what ties it to its deployment and its Service."""
+    """Restore a pod's owner reference and its serving label."""
 
     pod: Pod
     owner: dict[str, Any]
 
     def __str__(self) -> str:
-        return f"mend Pod {self.pod.ref.name}"
+        verb = "repair" if self.pod.ref.owner_uid else "adopt"
+        return f"{verb} Pod {self.pod.ref.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete one object, and no other of its name."""
+    """Delete exactly this object, and no other of the same name."""
 
     ref: ObjectRef
-    why: str
+    reason: str
     grace_period_s: int | None = None
-    """None: what the object itself says."""
+    """None: the grace period in the object's own spec."""
 
     def __str__(self) -> str:
-        return f"delete {self.ref.kind} {self.ref.name}: {self.why}"
+        return f"delete {self.ref.kind} {self.ref.name}: {self.reason}"
 
 
 Action: TypeAlias = Apply | Drain | ExtendDrain | Undrain | Repair | Delete

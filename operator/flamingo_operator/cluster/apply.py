@@ -1,7 +1,8 @@
-"""Do what was decided, and see at once what came of it.
+"""Execute actions against the API server, and put the results into the store at once.
 
-Creations are idempotent by name, deletions name the object's uid and version: a
-stale decision is refused by the API server and made anew.
+Creations are idempotent by name; updates and deletions name the object's uid and
+resource version. So the API server rejects an action that was decided on outdated
+state, and the reconciliation is repeated.
 """
 
 import asyncio
@@ -29,54 +30,54 @@ NOT_FOUND, CONFLICT = 404, 409
 
 
 class StaleError(Exception):
-    """The cluster is not what was decided upon; decide again."""
+    """The cluster has changed since the decision; reconcile again."""
 
 
-async def apply(kube: KubeClient, store: Store, actions: Iterable[Action]) -> list[str]:
-    """Do `actions`; return a sentence for each that the API server will not take.
+async def apply_actions(kube: KubeClient, store: Store, actions: Iterable[Action]) -> list[str]:
+    """Execute `actions`; return a message for each that the API server rejects.
 
     Raises:
-        Stale: something else changed meanwhile.
-        ApiError: the API server failed; nothing is lost by trying again.
+        StaleError: an object has changed in the meantime.
+        ApiError: the API server failed; it is safe to retry.
     """
     stages: tuple[list[Action], ...] = ([], [], [])
     for action in actions:
         stages[_stage(action)].append(action)
     refusals: list[str] = []
     for stage in stages:
-        refusals += await _all(_done(kube, store, action) for action in stage)
+        refusals += await _gather(_execute(kube, store, action) for action in stage)
     return refusals
 
 
 def _stage(action: Action) -> int:
-    """Return when an action comes: what the API server refuses before another is done, after it."""
+    """Return the order of an action that needs the result of others."""
     kind = action.manifest["kind"] if isinstance(action, Apply) else "Pod"
-    # A binding needs its role, a pod its service account.
+    # A RoleBinding needs its Role, and a pod its ServiceAccount.
     return {"RoleBinding": 1, "Pod": 2}.get(kind, 0)
 
 
-async def _all(doing: Iterable[Awaitable[str | None]]) -> list[str]:
-    ended = await asyncio.gather(*doing, return_exceptions=True)
-    errors = [one for one in ended if isinstance(one, BaseException)]
+async def _gather(doing: Iterable[Awaitable[str | None]]) -> list[str]:
+    results = await asyncio.gather(*doing, return_exceptions=True)
+    errors = [one for one in results if isinstance(one, BaseException)]
     if errors:
-        # A bug or a cancellation before a conflict before an outage.
-        raise min(errors, key=_harmlessness)
-    return [one for one in ended if isinstance(one, str)]
+        # A bug or a cancellation is raised before a conflict, and that before an outage.
+        raise max(errors, key=_severity)
+    return [one for one in results if isinstance(one, str)]
 
 
-def _harmlessness(error: BaseException) -> int:
-    return isinstance(error, StaleError) + 2 * isinstance(error, ApiError)
+def _severity(error: BaseException) -> int:
+    return -(isinstance(error, StaleError) + 2 * isinstance(error, ApiError))
 
 
-async def _done(kube: KubeClient, store: Store, action: Action) -> str | None:
+async def _execute(kube: KubeClient, store: Store, action: Action) -> str | None:
     try:
-        refusal = await _do(kube, store, action)
+        refusal = await _dispatch(kube, store, action)
     except ApiError as error:
         is_new = isinstance(action, Apply)
         if error.status == CONFLICT or (error.status == NOT_FOUND and not is_new):
             raise StaleError(f"{action}: {error.message}") from error
         if error.is_refusal or error.status == NOT_FOUND:
-            # What cannot be found, to make something in, is a namespace or a kind.
+            # Not found while creating means that the namespace or the kind does not exist.
             return f"{action}: {error.message}"
         raise
     if refusal is None:
@@ -84,21 +85,21 @@ async def _done(kube: KubeClient, store: Store, action: Action) -> str | None:
     return refusal
 
 
-async def _do(kube: KubeClient, store: Store, action: Action) -> str | None:
+async def _dispatch(kube: KubeClient, store: Store, action: Action) -> str | None:
     match action:
         case Apply() if action.manifest["kind"] == "Pod":
             await _create_pod(kube, store, action.manifest)
         case Apply():
             return await _apply(kube, store, action)
         case Drain(pod, started_s, until_s):
-            await _mark(kube, store, pod, _drain_mark(started_s, until_s))
+            await _patch_metadata(kube, store, pod, _drain_metadata(started_s, until_s))
         case ExtendDrain(pod, until_s):
             until = {names.DRAIN_UNTIL: timestamps.encode(until_s)}
-            await _mark(kube, store, pod, {"annotations": until})
+            await _patch_metadata(kube, store, pod, {"annotations": until})
         case Undrain(pod):
-            await _mark(kube, store, pod, _UNDRAINED)
+            await _patch_metadata(kube, store, pod, _UNDRAIN_METADATA)
         case Repair(pod, owner):
-            await _mark(kube, store, pod, _mending(pod, owner))
+            await _patch_metadata(kube, store, pod, _repair_metadata(pod, owner))
         case Delete():
             await _delete(kube, store, action)
     return None
@@ -111,12 +112,12 @@ async def _create_pod(kube: KubeClient, store: Store, manifest: dict[str, Any]) 
         if error.status != CONFLICT:
             raise
         metadata = manifest["metadata"]
-        # Somebody was faster: we ourselves before a crash, as a rule. See it.
+        # It exists already, usually because this operator created it before a crash.
         found = await kube.find(kinds.POD, metadata["namespace"], metadata["name"])
         if found is None:
             raise
         if not _has_our_labels(found, manifest):
-            store.release(_key(manifest), metadata["name"])
+            store.mark_released(_key(manifest), metadata["name"])
             raise
         raw = found
     store.put(raw, "Pod")
@@ -128,9 +129,9 @@ def _key(manifest: Mapping[str, Any]) -> str:
 
 
 def _has_our_labels(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
-    has, wanted = found["metadata"].get("labels", {}), manifest["metadata"]["labels"]
+    labels, wanted = found["metadata"].get("labels", {}), manifest["metadata"]["labels"]
     return all(
-        has.get(one) == wanted[one] for one in (names.DEPLOYMENT_LABEL, names.COMPONENT_LABEL)
+        labels.get(one) == wanted[one] for one in (names.DEPLOYMENT_LABEL, names.COMPONENT_LABEL)
     )
 
 
@@ -140,9 +141,10 @@ async def _apply(kube: KubeClient, store: Store, action: Apply) -> str | None:
     if action.is_new:
         found = await kube.find(kind, metadata["namespace"], metadata["name"])
         if found is not None and not _is_ours(found, manifest):
-            return f"{kind.name} {metadata['name']} exists and belongs to somebody else"
+            name = f"{kind.name} {metadata['name']}"
+            return f"{name} exists and is not controlled by this FlamingoDeployment"
         if found is not None and "data" in manifest:
-            # A revision's template cannot be changed, also not by another release.
+            # The template of a revision is immutable, also for another release of the operator.
             manifest = {**manifest, "data": found["data"]}
     raw = await kube.apply(kind, manifest)
     store.put(raw, kind.name, applied=digest_of_manifest(manifest))
@@ -150,11 +152,11 @@ async def _apply(kube: KubeClient, store: Store, action: Apply) -> str | None:
 
 
 def _is_ours(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
-    has = controller_uid(found)
-    return has == controller_uid(manifest) if has else is_managed_by_us(found)
+    owner = controller_uid(found)
+    return owner == controller_uid(manifest) if owner else is_managed_by_us(found)
 
 
-def _drain_mark(started_s: float, until_s: float) -> dict[str, Any]:
+def _drain_metadata(started_s: float, until_s: float) -> dict[str, Any]:
     return {
         "labels": {names.SERVING_LABEL: "false"},
         "annotations": {
@@ -164,18 +166,20 @@ def _drain_mark(started_s: float, until_s: float) -> dict[str, Any]:
     }
 
 
-_UNDRAINED = {
+_UNDRAIN_METADATA = {
     "labels": {names.SERVING_LABEL: "true"},
     "annotations": {names.DRAIN_STARTED: None, names.DRAIN_UNTIL: None},
 }
 
 
-def _mending(pod: Pod, owner: dict[str, Any]) -> dict[str, Any]:
+def _repair_metadata(pod: Pod, owner: dict[str, Any]) -> dict[str, Any]:
     labels = {names.SERVING_LABEL: "false" if pod.is_draining else "true"}
     return {"labels": labels, "ownerReferences": [owner]}
 
 
-async def _mark(kube: KubeClient, store: Store, pod: Pod, metadata: dict[str, Any]) -> None:
+async def _patch_metadata(
+    kube: KubeClient, store: Store, pod: Pod, metadata: dict[str, Any]
+) -> None:
     raw = await kube.merge(kinds.POD, pod.ref, {"metadata": metadata})
     store.put(raw, "Pod")
 

@@ -1,4 +1,4 @@
-"""Where the API server keeps each kind of object that the operator touches.
+"""The kinds of objects that the operator uses, and their paths in the API.
 
 Pure.
 """
@@ -10,20 +10,20 @@ from flamingo_operator.api import names
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind's place in the API."""
+    """A kind of object, and its resource in the API."""
 
     name: str
     version: str
-    """Group and version, as a manifest's apiVersion says them."""
+    """Group and version, as in a manifest's apiVersion."""
     plural: str
 
     @property
     def group(self) -> str:
-        """The group, as RBAC says it."""
+        """The API group, as in RBAC rules; empty for the core group."""
         return self.version.rpartition("/")[0]
 
     def path(self, namespace: str = "", name: str = "") -> str:
-        """Return the address of one object, or of all of a namespace, or of all."""
+        """Return the path of one object, of all objects in a namespace, or of all objects."""
         root = "/api/" if "/" not in self.version else "/apis/"
         within = f"/namespaces/{namespace}" if namespace else ""
         return f"{root}{self.version}{within}/{self.plural}" + (f"/{name}" if name else "")
@@ -48,9 +48,9 @@ OWNED_KINDS = (
     Kind("Role", "rbac.authorization.k8s.io/v1", "roles"),
     Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
 )
-"""What the operator makes beside pods, and always watches."""
+"""Kinds of the objects that the operator creates and watches, apart from pods."""
 BY_NAME = {kind.name: kind for kind in (POD, POD_MONITOR, *OWNED_KINDS)}
 SERVER_SELECTOR = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=server"
 ROUTER_SELECTOR = f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=router"
 OWNED_SELECTOR = names.DEPLOYMENT_LABEL
-"""Label selectors: the API server sorts out what is not ours."""
+"""Label selectors, with which the API server filters out objects that are not ours."""

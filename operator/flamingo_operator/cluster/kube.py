@@ -42,7 +42,7 @@ class ApiError(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the same request would be rejected again, until somebody changes something."""
+        """Whether the same request would be rejected again, until something is changed."""
         is_webhook = self.status == 500 and "failed calling webhook" in self.message  # noqa: PLR2004
         return self.status in (400, 403, 405, 422) or is_webhook
 
@@ -79,7 +79,7 @@ async def load_configuration(kubeconfig: str | None) -> client.Configuration:
 
 
 def _ignore() -> None:
-    """Do nothing: nobody counts the writes."""
+    """Do nothing, for a client whose writes are not counted."""
 
 
 class KubeClient:

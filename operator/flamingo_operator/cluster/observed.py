@@ -1,7 +1,8 @@
-"""What was seen of the cluster, cut down to what decisions read.
+"""The observed state of a FlamingoDeployment's objects, reduced to what decisions need.
 
-Objects are parsed at the door and then dropped: a pod with its managedFields is
-20 kB, what is decided on it a few hundred bytes, and there may be ten thousand.
+Objects are parsed when they arrive and then dropped: a pod with its managedFields
+takes 20 kB, what decisions need of it a few hundred bytes, and there may be ten
+thousand pods.
 
 Pure.
 """
@@ -19,12 +20,12 @@ from flamingo_operator.cluster.cold_start import ColdStartPhases
 Object = Mapping[str, Any]
 
 ROUTER_KIND = "Router"
-"""What we call the kind of a router's pod, to tell it from a server's."""
+"""The kind of router pods in the store, to distinguish them from server pods."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """Which object: enough to name it, and to delete this one and no other."""
+    """Identifies an object: its name, and the uid and version to delete exactly this one."""
 
     kind: str
     namespace: str
@@ -33,17 +34,17 @@ class ObjectRef:
     resource_version: int
     deployment: str
     owner_uid: str = ""
-    """Who controls it, a FlamingoDeployment as a rule; empty when nobody does."""
+    """The uid of its controller, usually a FlamingoDeployment; empty if it has none."""
 
     @property
     def key(self) -> str:
-        """The deployment it belongs to, as queues know it."""
+        """The key of its FlamingoDeployment in queues and caches."""
         return names.deployment_key(self.namespace, self.deployment)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A server's pod."""
+    """A server pod."""
 
     ref: ObjectRef
     revision: str
@@ -56,37 +57,38 @@ class Pod:
     is_unschedulable: bool = False
     is_terminating: bool = False
     is_finished: bool = False
-    """Failed or succeeded: it will never serve again."""
+    """Its phase is Failed or Succeeded, so it never serves again."""
     is_serving: bool = True
-    """Whether its label lets it into its Service."""
+    """Whether its serving label includes it in its Service."""
     is_drain_requested: bool = False
-    """By a person: it is to be drained and replaced."""
+    """Whether a user requested, by annotation, that it is drained and replaced."""
     drain_started_s: float | None = None
     drain_until_s: float | None = None
     num_restarts: int = 0
     is_in_backoff: bool = False
-    """Its kubelet waits before it starts it again, as it does after several ends in a row."""
+    """Whether a container is in CrashLoopBackOff."""
     avoided_nodes: tuple[str, ...] = ()
     """Nodes that it must not be placed on."""
     start: ColdStartPhases | None = None
-    """How it became ready; None of one that is not, or that began anew."""
+    """How long it took to become ready; None if it is not ready or was restarted."""
     diagnosis_json: str = ""
-    """JSON of what `failures` reads of a pod that is not ready: a sixth of the size as text."""
+    """What the diagnosis needs of a pod that is not ready; as JSON text it takes a sixth of the
+    memory."""
 
     @property
     def is_draining(self) -> bool:
-        """Taken out of rotation by us, and not deleted yet."""
+        """Whether the operator removed it from its Service and has not deleted it yet."""
         return self.drain_started_s is not None and not self.is_terminating
 
     @property
     def is_active(self) -> bool:
-        """Serves, or will."""
+        """Whether it serves, or will: it is not draining, terminating or finished."""
         return not (self.is_terminating or self.is_finished or self.drain_started_s is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedRouter:
-    """A router's pod, as far as one asks it."""
+    """A router pod."""
 
     ref: ObjectRef
     ip: str
@@ -95,28 +97,29 @@ class ObservedRouter:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A pod template that was once wanted, as its ControllerRevision keeps it."""
+    """A pod template, as its ControllerRevision keeps it."""
 
     ref: ObjectRef
     hash: str
     number: int
     template: str
-    """JSON: kept as text, because text is small and seldom read."""
+    """JSON text, which takes less memory and is seldom read."""
     progressed_s: float | None = None
-    """Becoming the goal is a move; so is an old server's leaving, until its drain must end."""
+    """The last progress of its rollout: it became the target revision, or an old server pod began
+    to drain, in which case it is the drain's latest end."""
     completed_s: float | None = None
     failed_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedObject:
-    """Any other object that we made."""
+    """Any other object that the operator created."""
 
     ref: ObjectRef
     digest: str
-    """Of what we own in it."""
+    """Digest of the fields that we own in it."""
     applied: str = ""
-    """Digest of the manifest whose application gave `digest`, if this process saw it."""
+    """Digest of the manifest that was last applied, if this process applied it."""
     num_ready: int = 0
     is_complete: bool = False
     is_failed: bool = False
@@ -125,40 +128,40 @@ class OwnedObject:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node, as far as it tells which pod had better leave."""
+    """A node."""
 
     name: str
     is_cordoned: bool = False
     is_ready: bool = True
     product: str = ""
-    """Its GPUs' product."""
+    """The product of its GPUs, by label."""
     resources: tuple[str, ...] = ()
-    """What it has of devices, by their resources' names."""
+    """The names of its extended resources."""
     boot_id: str = ""
-    """Another one after each boot."""
+    """Changes with each boot."""
 
     @property
     def as_object(self) -> Object:
-        """What `failures` reads of a node, in the API's own form."""
+        """What the diagnosis reads of a node, in the form of the API."""
         ready = {"type": "Ready", "status": "True" if self.is_ready else "False"}
         return {"metadata": {"name": self.name}, "status": {"conditions": [ready]}}
 
 
 @dataclass(frozen=True, slots=True)
 class AvoidedNode:
-    """A node that gets no more servers of a deployment."""
+    """A node that no more server pods of a FlamingoDeployment are placed on."""
 
     node: str
     reason: str
     message: str
     since_s: float
     boot_id: str = ""
-    """The node's when it began; empty where that could not be seen."""
+    """The node's boot ID at that time; empty if the operator has no access to nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a pod says that it holds."""
+    """The load that a server pod reports."""
 
     backlog_s: float
     num_in_flight: int
@@ -166,7 +169,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All that belongs to one deployment."""
+    """The observed objects of one FlamingoDeployment."""
 
     pods: tuple[Pod, ...] = ()
     routers: tuple[ObservedRouter, ...] = ()
@@ -175,17 +178,17 @@ class Observed:
     """By kind and name."""
     nodes: Mapping[str, Node] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
-    """By pod name; who is not in it has not answered."""
+    """By pod name; a pod that did not respond is missing."""
     avoided: tuple[AvoidedNode, ...] = ()
-    """As the status has it."""
+    """As listed in the status."""
     has_pod_monitors: bool = False
     conflicts: frozenset[str] = frozenset()
-    """Names of pods that belong to somebody else, such as a deployment of the same name that is
-    being deleted, or to nobody, because a person took our labels off."""
+    """Names of pods that must not be created, because a pod of that name exists that is not ours:
+    it has another controller, or a user removed our labels."""
 
 
 def parse_ref(raw: Object, kind: str) -> ObjectRef:
-    """Return which object `raw` is."""
+    """Return the reference of an object."""
     metadata = raw["metadata"]
     return ObjectRef(
         kind=kind,
@@ -199,13 +202,13 @@ def parse_ref(raw: Object, kind: str) -> ObjectRef:
 
 
 def controller_uid(raw: Object) -> str:
-    """Return who controls an object; nothing when nobody does."""
+    """Return the uid of an object's controller; empty if it has none."""
     owners = raw["metadata"].get("ownerReferences", ())
     return next((str(one["uid"]) for one in owners if one.get("controller")), "")
 
 
 def parse_pod(raw: Object) -> Pod:
-    """Return a server's pod."""
+    """Return a server pod."""
     metadata, status = raw["metadata"], raw.get("status", {})
     conditions = {one["type"]: one for one in status.get("conditions", ())}
     ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
@@ -231,19 +234,19 @@ def parse_pod(raw: Object) -> Pod:
         drain_started_s=timestamps.parse_optional(annotations.get(names.DRAIN_STARTED)),
         drain_until_s=timestamps.parse_optional(annotations.get(names.DRAIN_UNTIL)),
         num_restarts=max((one.get("restartCount", 0) for one in containers), default=0),
-        is_in_backoff=any(_waits_for(one) == "CrashLoopBackOff" for one in containers),
+        is_in_backoff=any(_waiting_reason(one) == "CrashLoopBackOff" for one in containers),
         avoided_nodes=names.split_csv(annotations.get(names.AVOIDED_NODES, "")),
         start=cold_start.pod_phases(raw),
-        diagnosis_json="" if ready.get("status") == "True" else _troubled(raw),
+        diagnosis_json="" if ready.get("status") == "True" else _diagnosis_json(raw),
     )
 
 
-def _waits_for(container: Object) -> str:
+def _waiting_reason(container: Object) -> str:
     waiting = container.get("state", {}).get("waiting") or {}
     return str(waiting.get("reason", ""))
 
 
-def _troubled(raw: Object) -> str:
+def _diagnosis_json(raw: Object) -> str:
     kept = ("name", "creationTimestamp", "deletionTimestamp", "finalizers")
     metadata = {key: raw["metadata"][key] for key in kept if key in raw["metadata"]}
     containers = [
@@ -254,22 +257,22 @@ def _troubled(raw: Object) -> str:
     if avoids:
         metadata["annotations"] = {names.AVOIDED_NODES: avoids}
     status = raw.get("status", {})
-    return _text({"metadata": metadata, "spec": {"containers": containers}, "status": status})
+    return _to_json({"metadata": metadata, "spec": {"containers": containers}, "status": status})
 
 
-def _text(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
 def parse_router(raw: Object) -> ObservedRouter:
-    """Return a router's pod; one that leaves is not ready."""
+    """Return a router pod; one that is terminating is not ready."""
     status = raw.get("status", {})
     conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
-    is_leaving = "deletionTimestamp" in raw["metadata"]
+    is_terminating = "deletionTimestamp" in raw["metadata"]
     return ObservedRouter(
         ref=parse_ref(raw, ROUTER_KIND),
         ip=status.get("podIP", ""),
-        is_ready=conditions.get("Ready") == "True" and not is_leaving,
+        is_ready=conditions.get("Ready") == "True" and not is_terminating,
     )
 
 
@@ -280,7 +283,7 @@ def parse_revision(raw: Object) -> Revision:
         ref=parse_ref(raw, "ControllerRevision"),
         hash=raw["metadata"].get("labels", {}).get(names.REVISION_LABEL, ""),
         number=raw["revision"],
-        template=_text(raw["data"]),
+        template=_to_json(raw["data"]),
         progressed_s=timestamps.parse_optional(annotations.get(names.ROLLOUT_MOVED)),
         completed_s=timestamps.parse_optional(annotations.get(names.ROLLOUT_COMPLETE)),
         failed_s=timestamps.parse_optional(annotations.get(names.ROLLOUT_FAILED)),
@@ -288,7 +291,7 @@ def parse_revision(raw: Object) -> Revision:
 
 
 def parse_owned_object(raw: Object, kind: str) -> OwnedObject:
-    """Return any other object of ours."""
+    """Return any other object that the operator created."""
     status = raw.get("status") or {}
     conditions = {one["type"] for one in status.get("conditions", ()) if one["status"] == "True"}
     return OwnedObject(

@@ -1,11 +1,13 @@
-"""What the watches and our own writes have shown so far, by deployment.
+"""The local mirror of the API server's objects, by FlamingoDeployment.
 
-What a write answers is seen at once, not when its watch tells of it: so a
-decision is never made on a sight older than the last write. Resource versions
-order what is heard of one object; a deleted object stays deleted, whatever a slow
-answer says of it.
+How it works: the watches and the responses to our own writes put objects into the
+store. A response is stored at once, not when the watch delivers it, so no decision is
+made on state that is older than the last write. The resource versions of one object
+order its updates. A deleted object leaves a tombstone with its last version, so that a
+late response or watch event does not bring it back. Whenever something of a
+FlamingoDeployment has changed, `on_change` is called with its key.
 
-Pure: it is told, it asks nobody.
+Pure: it does no I/O itself.
 """
 
 import sys
@@ -35,30 +37,30 @@ Item: TypeAlias = Pod | ObservedRouter | Revision | OwnedObject
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A FlamingoDeployment as it stands."""
+    """A FlamingoDeployment, as last observed."""
 
     body: Mapping[str, Any]
     """Without managedFields."""
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Its metadata."""
+        """The object's metadata."""
         found: Mapping[str, Any] = self.body["metadata"]
         return found
 
     @property
     def uid(self) -> str:
-        """Its identity."""
+        """The object's uid."""
         return str(self.metadata["uid"])
 
     @property
     def version(self) -> int:
-        """Its resource version."""
+        """The object's resource version."""
         return int(self.metadata["resourceVersion"])
 
     @property
     def avoided_nodes(self) -> set[str]:
-        """Nodes that its status says are avoided."""
+        """Names of the nodes that its status lists as avoided."""
         return {one["node"] for one in self.body.get("status", {}).get("avoidedNodes", ())}
 
     @property
@@ -68,35 +70,35 @@ class Resource:
 
 
 def strip_managed_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a FlamingoDeployment without what nobody reads."""
+    """Return a FlamingoDeployment without its managedFields, which are not needed."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    found: dict[str, Any] = _shared({**body, "metadata": metadata})
+    found: dict[str, Any] = _interned({**body, "metadata": metadata})
     return found
 
 
-def _shared(value: Any) -> Any:
-    """Return a value whose texts are kept once, however many deployments have them."""
+def _interned(value: Any) -> Any:
+    """Return a value whose strings are interned, because many deployments share them."""
     if isinstance(value, Mapping):
-        return {sys.intern(key): _shared(one) for key, one in value.items()}
+        return {sys.intern(key): _interned(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_shared(one) for one in value]
+        return [_interned(one) for one in value]
     return sys.intern(value) if type(value) is str else value
 
 
 @dataclass(slots=True)
 class Store:
-    """The sight of all deployments. `changed` is told the key of whatever changed."""
+    """All observed objects; `on_change` is called with the key of each deployment that changed."""
 
-    changed: Callable[[str], None]
+    on_change: Callable[[str], None]
     nodes: dict[str, Node] = field(default_factory=dict)
     has_pod_monitors: bool = False
     _resources: dict[str, Resource] = field(default_factory=dict)
     _items: dict[str, dict[tuple[str, str], Item]] = field(default_factory=dict)
     _keys: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Under which deployment each object is kept, by kind, by uid: its label may change."""
+    """The deployment that each object is stored under, by kind and uid: its label may change."""
     _released: dict[str, set[str]] = field(default_factory=dict)
-    """Names of pods that a person took our labels off, by deployment: found by chance."""
-    _graves: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    """Names of pods whose labels a user removed, by deployment, as found when creating pods."""
+    _tombstones: OrderedDict[str, int] = field(default_factory=OrderedDict)
     """Versions at which objects were last gone, by uid. One whose labels were taken off is gone
     for us, and back when they are put on again."""
 
@@ -114,59 +116,59 @@ class Store:
         return self._resources.get(key)
 
     def put_resource(self, body: Mapping[str, Any]) -> None:
-        """See a FlamingoDeployment."""
+        """Add or update a FlamingoDeployment."""
         resource = Resource(strip_managed_fields(body))
         key = names.deployment_key(resource.metadata["namespace"], resource.metadata["name"])
         known = self._resources.get(key)
-        is_gone = resource.version <= self._graves.get(resource.uid, -1)
-        if is_gone or (known and known.version >= resource.version):
+        is_deleted = resource.version <= self._tombstones.get(resource.uid, -1)
+        if is_deleted or (known and known.version >= resource.version):
             return
         self._resources[key] = resource
-        self.changed(key)
+        self.on_change(key)
 
     def drop_resource(self, body: Mapping[str, Any]) -> None:
-        """See that a FlamingoDeployment is gone."""
+        """Remove a FlamingoDeployment that was deleted."""
         key = names.deployment_key(body["metadata"]["namespace"], body["metadata"]["name"])
         known = self._resources.get(key)
         if known is not None and known.uid == body["metadata"]["uid"]:
             del self._resources[key]
             self._released.pop(key, None)
-            self.changed(key)
-        self._bury(body["metadata"]["uid"], ANY_VERSION)
+            self.on_change(key)
+        self._add_tombstone(body["metadata"]["uid"], ANY_VERSION)
 
     def put(self, raw: Mapping[str, Any], kind: str, *, applied: str = "") -> None:
-        """See an object; `applied` is the digest of what we just made of it."""
+        """Add or update an object; `applied` is the digest of the manifest just applied to it."""
         item = parse_object(raw, kind)
-        if item.ref.resource_version <= self._graves.get(item.ref.uid, -1):
+        if item.ref.resource_version <= self._tombstones.get(item.ref.uid, -1):
             return
-        self._move(item.ref, kind)
+        self._update_key(item.ref, kind)
         items = self._items.setdefault(item.ref.key, {})
         known = items.get((kind, item.ref.name))
         if known is not None and known.ref.uid == item.ref.uid:
             if known.ref.resource_version > item.ref.resource_version:
                 return
-            item = _remembering(item, known)
+            item = _with_local_state(item, known)
         if applied and isinstance(item, OwnedObject):
             item = replace(item, applied=applied)
         if item != known:
             items[kind, item.ref.name] = item
-            self.changed(item.ref.key)
+            self.on_change(item.ref.key)
 
     def drop(self, ref: ObjectRef) -> None:
-        """See that an object is gone."""
+        """Remove an object that was deleted."""
         items = self._items.get(ref.key, {})
         known = items.get((ref.kind, ref.name))
         if known is not None and _is_same_or_newer(ref, known.ref):
             del items[ref.kind, ref.name]
             self._keys.get(ref.kind, {}).pop(ref.uid, None)
-            self.changed(ref.key)
+            self.on_change(ref.key)
         if not items:
             self._items.pop(ref.key, None)
-        self._bury(ref.uid, ref.resource_version)
+        self._add_tombstone(ref.uid, ref.resource_version)
 
     def retain(self, kind: str, namespace: str, uids: set[str], version: int) -> None:
-        """See a whole list as of `version`: what is not in it, and is not newer, is gone."""
-        gone = [
+        """Remove all objects that a complete list as of `version` lacks, unless they are newer."""
+        deleted = [
             item.ref
             for items in self._items.values()
             for (item_kind, _), item in items.items()
@@ -175,75 +177,75 @@ class Store:
             and item.ref.uid not in uids
             and item.ref.resource_version <= version
         ]
-        for ref in gone:
+        for ref in deleted:
             self.drop(replace(ref, resource_version=version))
 
-    def release(self, key: str, pod: str) -> None:
-        """See that a person took our labels off a pod, whose name is not free then."""
+    def mark_released(self, key: str, pod: str) -> None:
+        """Record that a user removed our labels from a pod, so that its name is not available."""
         self._released.setdefault(key, set()).add(pod)
 
-    def put_start_reports(self, key: str, told: Mapping[str, StartReport]) -> None:
-        """See what servers' processes say of their starts, by the pods' addresses."""
+    def put_start_reports(self, key: str, reports: Mapping[str, StartReport]) -> None:
+        """Add what server pods report of their own start, by the pods' addresses."""
         items = self._items.get(key, {})
         for place, item in items.items():
-            if isinstance(item, Pod) and item.ip in told and item.start is not None:
+            if isinstance(item, Pod) and item.ip in reports and item.start is not None:
                 items[place] = replace(
-                    item, start=cold_start.with_start_report(item.start, told[item.ip])
+                    item, start=cold_start.with_start_report(item.start, reports[item.ip])
                 )
 
     def put_node(self, node: Node) -> None:
-        """See a node; whom it concerns looks again when what matters of it changed."""
+        """Add or update a node; if it changed, reconcile the deployments that it affects."""
         if self.nodes.get(node.name) == node:
             return
         is_new = node.name not in self.nodes
         self.nodes[node.name] = node
         if not is_new:
-            self._concern(node.name)
+            self._notify_of_node(node.name)
 
     def drop_node(self, name: str) -> None:
-        """See that a node is gone."""
+        """Remove a node that was deleted."""
         if self.nodes.pop(name, None) is not None:
-            self._concern(name)
+            self._notify_of_node(name)
 
-    def _concern(self, node: str) -> None:
-        """Have everybody look again who has a pod on a node, or avoids it."""
+    def _notify_of_node(self, node: str) -> None:
+        """Report a change for each deployment that has a pod on the node, or avoids it."""
         for key, items in self._items.items():
             if any(isinstance(item, Pod) and item.node == node for item in items.values()):
-                self.changed(key)
+                self.on_change(key)
         for key, resource in self._resources.items():
             if node in resource.avoided_nodes:
-                self.changed(key)
+                self.on_change(key)
 
     def observed(self, key: str, uid: str) -> Observed:
-        """Return all that belongs to a deployment."""
+        """Return the observed objects of a deployment."""
         items = self._items.get(key, {}).values()
-        pods = sorted(_of(items, Pod), key=lambda pod: pod.ref.name)
-        revisions = sorted(_of(items, Revision), key=lambda one: one.number)
+        pods = sorted(_of_type(items, Pod), key=lambda pod: pod.ref.name)
+        revisions = sorted(_of_type(items, Revision), key=lambda one: one.number)
         return Observed(
-            # What nobody owns is ours by its labels, as Kubernetes' own controllers hold it.
+            # Objects without a controller are ours by their labels, as for Kubernetes' controllers.
             pods=tuple(pod for pod in pods if pod.ref.owner_uid in ("", uid)),
-            routers=tuple(sorted(_of(items, ObservedRouter), key=lambda one: one.ref.name)),
+            routers=tuple(sorted(_of_type(items, ObservedRouter), key=lambda one: one.ref.name)),
             revisions=tuple(one for one in revisions if one.ref.owner_uid in ("", uid)),
-            owned={(one.ref.kind, one.ref.name): one for one in _of(items, OwnedObject)},
+            owned={(one.ref.kind, one.ref.name): one for one in _of_type(items, OwnedObject)},
             nodes=self.nodes,
             has_pod_monitors=self.has_pod_monitors,
             conflicts=frozenset(pod.ref.name for pod in pods if pod.ref.owner_uid not in ("", uid))
             | self._released.get(key, set()),
         )
 
-    def _move(self, ref: ObjectRef, kind: str) -> None:
-        """Forget an object where it was kept before its label named another deployment."""
+    def _update_key(self, ref: ObjectRef, kind: str) -> None:
+        """Remove an object from the deployment that its label named before, if that changed."""
         keys = self._keys.setdefault(kind, {})
         key = keys.get(ref.uid, ref.key)
         if key != ref.key and (kind, ref.name) in self._items.get(key, {}):
             del self._items[key][kind, ref.name]
-            self.changed(key)
+            self.on_change(key)
         keys[ref.uid] = sys.intern(ref.key)
 
-    def _bury(self, uid: str, version: int) -> None:
-        self._graves[uid] = max(version, self._graves.get(uid, -1))
-        if len(self._graves) > MAX_TOMBSTONES:
-            self._graves.popitem(last=False)
+    def _add_tombstone(self, uid: str, version: int) -> None:
+        self._tombstones[uid] = max(version, self._tombstones.get(uid, -1))
+        if len(self._tombstones) > MAX_TOMBSTONES:
+            self._tombstones.popitem(last=False)
 
 
 def _is_same_or_newer(ref: ObjectRef, known: ObjectRef) -> bool:
@@ -251,7 +253,7 @@ def _is_same_or_newer(ref: ObjectRef, known: ObjectRef) -> bool:
 
 
 def parse_object(raw: Mapping[str, Any], kind: str) -> Item:
-    """Return an object, cut down."""
+    """Return an object, reduced to what decisions need."""
     match kind:
         case "Pod":
             return observed.parse_pod(raw)
@@ -263,8 +265,8 @@ def parse_object(raw: Mapping[str, Any], kind: str) -> Item:
             return observed.parse_owned_object(raw, kind)
 
 
-def _remembering(item: Item, known: Item) -> Item:
-    """Return `item` with what only we knew of it, as long as our fields are what they were."""
+def _with_local_state(item: Item, known: Item) -> Item:
+    """Return `item` with what only this process knows of it, if our fields are unchanged."""
     if (
         isinstance(item, OwnedObject)
         and isinstance(known, OwnedObject)
@@ -272,10 +274,10 @@ def _remembering(item: Item, known: Item) -> Item:
     ):
         return replace(item, applied=known.applied)
     if isinstance(item, Pod) and isinstance(known, Pod) and known.start is not None:
-        # It has become ready once; to be so again, after a fault, is no start.
+        # It was ready before: becoming ready again after a failure does not count as a start.
         return replace(item, start=known.start)
     return item
 
 
-def _of(items: Iterable[Item], kind: type[Any]) -> list[Any]:
+def _of_type(items: Iterable[Item], kind: type[Any]) -> list[Any]:
     return [item for item in items if isinstance(item, kind)]

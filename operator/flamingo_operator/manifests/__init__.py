@@ -1,4 +1,4 @@
-"""A spec → the manifest of every object that the operator owns.
+"""Manifests of all objects that the operator creates for a FlamingoDeployment.
 
 All pure.
 """

@@ -1,4 +1,4 @@
-"""Spec → how a container gets its API keys: as files, which Kubernetes renews in place.
+"""API keys in containers: files from Secrets, which Kubernetes updates in place.
 
 Pure.
 """
@@ -11,16 +11,16 @@ FOLDER = "/keys"
 KEY_FILE = "keys.yaml"
 OBSERVE_KEY = "observe-key"
 MODE = 0o440
-"""Nobody else's, not even in the container: the pod's group reads it."""
+"""Readable by the pod's group only."""
 
 
 def server_flags(auth: Auth | None) -> list[str]:
-    """Return what tells a server its keys."""
+    """Return the flags of a server pod for its key file."""
     return [f"--key-file={FOLDER}/{KEY_FILE}"] if auth else []
 
 
 def router_flags(auth: Auth | None, num_routers: int) -> list[str]:
-    """Return what tells a router its keys, and its share of their limits."""
+    """Return the flags of a router for its keys, and for its share of their limits."""
     if auth is None:
         return []
     return [
@@ -31,17 +31,17 @@ def router_flags(auth: Auth | None, num_routers: int) -> list[str]:
 
 
 def mounts(auth: Auth | None) -> list[dict[str, Any]]:
-    """Return where the files are."""
+    """Return the mounts of the key files."""
     return [{"name": "keys", "mountPath": FOLDER, "readOnly": True}] if auth else []
 
 
 def server_volumes(auth: Auth | None) -> list[dict[str, Any]]:
-    """Return the volume of a server, which need not know the key that observes it."""
+    """Return the volume of a server pod, which does not need the observe key."""
     return [_volume(_file(auth.keys_secret_ref, KEY_FILE))] if auth else []
 
 
 def router_volumes(auth: Auth | None) -> list[dict[str, Any]]:
-    """Return the volume of a router."""
+    """Return the volume of a router, with the observe key."""
     if auth is None:
         return []
     observe_key = _file(auth.observe_key_secret_ref, OBSERVE_KEY)
@@ -49,7 +49,7 @@ def router_volumes(auth: Auth | None) -> list[dict[str, Any]]:
 
 
 def pod_monitor_authorization(auth: Auth | None) -> dict[str, Any]:
-    """Return how Prometheus asks for metrics."""
+    """Return the authorization of a PodMonitor's endpoint; empty without API keys."""
     if auth is None:
         return {}
     entry = auth.observe_key_secret_ref

@@ -1,6 +1,6 @@
-"""What all manifests share: metadata that ties an object to its deployment, and a safe container.
+"""What all manifests share: metadata with an owner, security contexts, probes.
 
-Every pod passes Pod Security's `restricted` level.
+Every pod conforms to the `restricted` Pod Security Standard.
 
 Pure.
 """
@@ -16,14 +16,14 @@ from flamingo_operator.api.spec import FlamingoDeployment
 Manifest = dict[str, Any]
 
 PORT = 8000
-"""Where servers and routers listen."""
+"""Port that server pods and routers listen on."""
 USER_ID = 10001
-"""Of no account: images need not know it."""
+"""A user id without an account in any image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What this operator's release brings along."""
+    """Images and namespace of this installation of the operator."""
 
     server_image: str
     router_image: str
@@ -31,7 +31,7 @@ class Release:
 
 
 def metadata(deployment: FlamingoDeployment, name: str, component: Component) -> Manifest:
-    """Return the metadata of an object that goes when its deployment goes."""
+    """Return the metadata of an object that is deleted with its FlamingoDeployment."""
     return {
         "name": name,
         "namespace": deployment.metadata.namespace,
@@ -41,13 +41,13 @@ def metadata(deployment: FlamingoDeployment, name: str, component: Component) ->
 
 
 def merge_metadata(metadata: Manifest, more: Mapping[str, Mapping[str, str]]) -> None:
-    """Add labels and annotations; what is there already stays."""
+    """Add labels and annotations, without overwriting existing ones."""
     for field, given in more.items():
         metadata[field] = {**given, **metadata.get(field, {})}
 
 
 def owner_reference(deployment: FlamingoDeployment) -> Manifest:
-    """Return the reference by which the garbage collector knows whose an object is."""
+    """Return the owner reference to a FlamingoDeployment, for the garbage collector."""
     return {
         "apiVersion": f"{names.GROUP}/{names.VERSION}",
         "kind": names.KIND,
@@ -80,7 +80,7 @@ def container_security() -> Manifest:
 
 
 def probe(path: str, *, period_s: int, num_failures: int) -> Manifest:
-    """Return a probe of a service's own port."""
+    """Return an HTTP probe of the container's port."""
     return {
         "httpGet": {"path": path, "port": "http"},
         "periodSeconds": period_s,
@@ -90,15 +90,15 @@ def probe(path: str, *, period_s: int, num_failures: int) -> Manifest:
 
 
 def quantity_strings(given: Mapping[str, int | str]) -> dict[str, str]:
-    """Return quantities as the API server keeps them: as text."""
+    """Return quantities as strings, as the API server stores them."""
     return {name: str(value) for name, value in given.items()}
 
 
 def without_empty(value: Any) -> Any:
-    """Return a manifest without absent values and empty lists; empty objects mean something."""
+    """Return a manifest without None and empty lists; empty objects have a meaning."""
     if isinstance(value, list):
         return [without_empty(item) for item in value]
     if not isinstance(value, dict):
         return value
-    told = {key: without_empty(inner) for key, inner in value.items()}
-    return {key: inner for key, inner in told.items() if inner is not None and inner != []}
+    fields = {key: without_empty(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in fields.items() if inner is not None and inner != []}

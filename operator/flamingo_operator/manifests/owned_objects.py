@@ -1,4 +1,4 @@
-"""Spec → every object of a deployment but its pods and their templates.
+"""Manifests of all objects of a FlamingoDeployment except server pods and revisions.
 
 Pure.
 """
@@ -12,8 +12,8 @@ from flamingo_operator.manifests.common import Manifest, Release
 def build_manifests(
     deployment: FlamingoDeployment, release: Release, *, has_pod_monitors: bool
 ) -> list[Manifest]:
-    """Return the objects in the order in which they are applied."""
-    made = [
+    """Return the manifests in the order in which they are applied."""
+    manifests = [
         _service_account(deployment),
         _servers_service(deployment),
         _disruption_budget(deployment),
@@ -22,7 +22,7 @@ def build_manifests(
         *(router.router_manifests(deployment, release) if deployment.spec.router.enabled else []),
         *([_pod_monitor(deployment)] if has_pod_monitors else []),
     ]
-    return [common.without_empty(manifest) for manifest in made]
+    return [common.without_empty(manifest) for manifest in manifests]
 
 
 def _service_account(deployment: FlamingoDeployment) -> Manifest:
@@ -52,33 +52,33 @@ def _servers_service(deployment: FlamingoDeployment) -> Manifest:
 
 
 def _disruption_budget(deployment: FlamingoDeployment) -> Manifest:
-    name, given = deployment.metadata.name, deployment.spec.pdb
-    bound = given.model_dump(by_alias=True, exclude_none=True) if given else {"maxUnavailable": 1}
-    # A pod that drains already is no reason to keep a node: it is not counted.
+    name, pdb = deployment.metadata.name, deployment.spec.pdb
+    limit = pdb.model_dump(by_alias=True, exclude_none=True) if pdb else {"maxUnavailable": 1}
+    # A draining pod does not count, so that it does not block the drain of its node.
     selector = names.selector(name, "server") | {names.SERVING_LABEL: "true"}
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": common.metadata(deployment, names.disruption_budget(name), "server"),
         "spec": {
-            **_for_bare_pods(deployment, bound),
+            **_limit_for_mode(deployment, limit),
             "selector": {"matchLabels": selector},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
 
 
-def _for_bare_pods(deployment: FlamingoDeployment, bound: dict[str, int]) -> dict[str, int]:
-    """Return the bound as one that needs no scale subresource of the pods' owner to be known.
+def _limit_for_mode(deployment: FlamingoDeployment, limit: dict[str, int]) -> dict[str, int]:
+    """Return the limit in the form that works in the scaling mode.
 
-    The disruption controller finds ours through the CRD's scale subresource, so
-    either form works; in mode Internal that subresource says `replicas`, which
-    nobody steers, so a count of available servers is said instead.
+    For maxUnavailable, the disruption controller reads the desired number from the scale
+    subresource of the pods' controller. In mode Internal that is `spec.replicas`, which is
+    not used, so minAvailable is set instead.
     """
     scaling = deployment.spec.scaling
-    if scaling.mode == "External" or "minAvailable" in bound:
-        return bound
-    return {"minAvailable": max(0, scaling.min_replicas - bound["maxUnavailable"])}
+    if scaling.mode == "External" or "minAvailable" in limit:
+        return limit
+    return {"minAvailable": max(0, scaling.min_replicas - limit["maxUnavailable"])}
 
 
 def _network_policy(deployment: FlamingoDeployment, release: Release) -> Manifest:
@@ -98,7 +98,7 @@ def _network_policy(deployment: FlamingoDeployment, release: Release) -> Manifes
         operator,
         prometheus,
     ]
-    # Without a router, clients call the servers, and we do not know who they are.
+    # Without routers, clients call the server pods, and their origin is unknown.
     ingress: Manifest = {"from": callers} if deployment.spec.router.enabled else {}
     ingress["ports"] = [{"port": "http", "protocol": "TCP"}]
     return {

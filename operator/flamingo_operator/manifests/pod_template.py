@@ -1,9 +1,9 @@
-"""Spec → the template of a server's pod, and the hash that names it.
+"""The template of server pods, the hash that names it, and pods made from it.
 
 The hash is of what the user wrote about the pod, not of the template: a newer
-operator makes other templates of the same spec, and must restart nothing. The
-template of a hash is kept in a ControllerRevision when it is first wanted, and
-pods are made from that ever after.
+operator builds other templates from the same spec, and must not restart pods. The
+template is stored in a ControllerRevision when the hash is first the spec's, and all
+pods of the revision are created from that.
 
 Pure.
 """
@@ -32,31 +32,31 @@ TEMPLATE_FIELDS = (
     "topology_spread_constraints",
     "priority_class_name",
 )
-"""The parts of a spec that say what a server's pod is."""
-LOST_NODE_S = 60
-"""How long a pod outlives its node's silence, over the 40 s until the node counts as lost.
-Kubernetes' own 300 s is too long for a fleet whose every pod carries load."""
+"""The fields of a spec that determine the template of a server pod."""
+LOST_NODE_TOLERATION_S = 60
+"""How long a pod stays bound to a node that is not ready or unreachable, after the 40 s until
+Kubernetes notices that. The default of 300 s is too long, because every pod carries load."""
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 EXIT_S = 15
-"""To exit, after the last answer."""
+"""Time to exit, after the last response."""
 
 
 def revision_hash(spec: Spec) -> str:
-    """Return the name of what the user says of a server's pod."""
-    said = spec.model_dump(
+    """Return the hash of what the user wrote about server pods."""
+    template_fields = spec.model_dump(
         mode="json",
         by_alias=True,
         exclude_defaults=True,
         include={*TEMPLATE_FIELDS},
         exclude={"cache": {"preload"}, "auth": {"observe_key_secret_ref"}},
     )
-    return projection.digest(said)[:REVISION_CHARS]
+    return projection.digest(template_fields)[:REVISION_CHARS]
 
 
 def new_revision_manifest(
     deployment: FlamingoDeployment, release: Release, *, number: int, annotations: Manifest
 ) -> Manifest:
-    """Return the object that keeps the template of what is now wanted."""
+    """Return a ControllerRevision with the template of the current spec."""
     wanted = revision_hash(deployment.spec)
     return revision_manifest(
         deployment,
@@ -75,7 +75,7 @@ def revision_manifest(
     number: int,
     annotations: Manifest,
 ) -> Manifest:
-    """Return a ControllerRevision."""
+    """Return a ControllerRevision with a given template."""
     name = deployment.metadata.name
     metadata = common.metadata(deployment, names.revision(name, hash_), "server")
     metadata["labels"][names.REVISION_LABEL] = hash_
@@ -93,7 +93,7 @@ def revision_manifest(
 def build_pod(
     deployment: FlamingoDeployment, revision: Revision, ordinal: int, avoided: Sequence[str] = ()
 ) -> Manifest:
-    """Return a server's pod of a revision, for any node but those that are avoided."""
+    """Return a server pod of a revision, which must not be placed on the avoided nodes."""
     data = json.loads(revision.template)
     name = names.server_pod(deployment.metadata.name, revision.hash, str(ordinal))
     metadata = common.metadata(deployment, name, "server")
@@ -101,18 +101,18 @@ def build_pod(
     metadata["labels"] |= {names.REVISION_LABEL: revision.hash, names.SERVING_LABEL: "true"}
     if avoided:
         common.merge_metadata(metadata, {"annotations": {names.AVOIDED_NODES: ",".join(avoided)}})
-    spec = _avoiding(data["spec"], avoided)
+    spec = _with_avoided_nodes(data["spec"], avoided)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _avoiding(spec: Manifest, nodes: Sequence[str]) -> Manifest:
-    """Return a pod's spec that keeps it from `nodes` too, by their names."""
+def _with_avoided_nodes(spec: Manifest, nodes: Sequence[str]) -> Manifest:
+    """Return a pod's spec with node affinity that also excludes `nodes` by name."""
     if not nodes:
         return spec
     affinity = spec.get("affinity", {})
     of_nodes = affinity.get("nodeAffinity", {})
-    # Kubernetes takes one value in a field's requirement; and one term is enough for a pod
-    # to be placed, so each of them has to say it.
+    # matchFields allows one value per requirement. Terms are alternatives, so each of them needs
+    # the requirements.
     fields = [{"key": "metadata.name", "operator": "NotIn", "values": [one]} for one in nodes]
     terms = of_nodes.get(REQUIRED, {}).get("nodeSelectorTerms", [{}])
     required = {"nodeSelectorTerms": [{**term, "matchFields": fields} for term in terms]}
@@ -120,12 +120,12 @@ def _avoiding(spec: Manifest, nodes: Sequence[str]) -> Manifest:
 
 
 def build_template(deployment: FlamingoDeployment, release: Release) -> Manifest:
-    """Return what a server's pod is."""
+    """Return the template of server pods."""
     name, spec = deployment.metadata.name, deployment.spec
-    made: Manifest = {"spec": common.without_empty(_pod_spec(name, spec, release))}
-    # Left out when empty: the templates that are kept from before do not have it either.
+    template: Manifest = {"spec": common.without_empty(_pod_spec(name, spec, release))}
+    # Left out if empty, as in templates that were stored before the field existed.
     more = spec.server.pod_metadata.model_dump(exclude_defaults=True)
-    return {"metadata": more, **made} if more else made
+    return {"metadata": more, **template} if more else template
 
 
 def _pod_spec(name: str, spec: Spec, release: Release) -> Manifest:
@@ -149,47 +149,47 @@ def _pod_spec(name: str, spec: Spec, release: Release) -> Manifest:
 
 
 def placement(spec: Spec) -> Manifest:
-    """Return which nodes may run a server, and which are better."""
+    """Return the fields that select the nodes of server pods, with preferences."""
     lost = [
         {
             "key": f"node.kubernetes.io/{state}",
             "operator": "Exists",
             "effect": "NoExecute",
-            "tolerationSeconds": LOST_NODE_S,
+            "tolerationSeconds": LOST_NODE_TOLERATION_S,
         }
         for state in ("not-ready", "unreachable")
     ]
-    given = [one.model_dump(by_alias=True, exclude_none=True) for one in spec.gpu.tolerations]
+    tolerations = [one.model_dump(by_alias=True, exclude_none=True) for one in spec.gpu.tolerations]
     return {
         "runtimeClassName": spec.gpu.runtime_class_name,
         "nodeSelector": spec.gpu.node_selector or None,
         "affinity": _affinity(spec),
-        "tolerations": given + lost,
+        "tolerations": tolerations + lost,
     }
 
 
 def _affinity(spec: Spec) -> Manifest | None:
-    products, least_gib = spec.gpu.products, spec.gpu.min_memory_gib
-    needs = [_expression(names.PRODUCT_LABEL, "In", list(products))] if products else []
-    if least_gib is not None:
-        # The label is in MiB and a little below the round number on the box.
-        needs.append(
-            _expression("nvidia.com/gpu.memory", "Gt", [str(least_gib * 1024 * 95 // 100)])
+    products, min_gib = spec.gpu.products, spec.gpu.min_memory_gib
+    requirements = [_expression(names.PRODUCT_LABEL, "In", list(products))] if products else []
+    if min_gib is not None:
+        # The label is in MiB, and a little lower than the nominal size.
+        requirements.append(
+            _expression("nvidia.com/gpu.memory", "Gt", [str(min_gib * 1024 * 95 // 100)])
         )
-    if not needs:
+    if not requirements:
         return None
-    best_first = [
+    preferred = [
         {
-            "weight": 100 - place,
+            "weight": 100 - index,
             "preference": {"matchExpressions": [_expression(names.PRODUCT_LABEL, "In", [product])]},
         }
-        for place, product in enumerate(products[:-1])
+        for index, product in enumerate(products[:-1])
     ]
-    required = {"nodeSelectorTerms": [{"matchExpressions": needs}]}
+    required = {"nodeSelectorTerms": [{"matchExpressions": requirements}]}
     return {
         "nodeAffinity": {
             REQUIRED: required,
-            "preferredDuringSchedulingIgnoredDuringExecution": best_first,
+            "preferredDuringSchedulingIgnoredDuringExecution": preferred,
         }
     }
 
@@ -223,8 +223,8 @@ def _server(spec: Spec, release: Release) -> Manifest:
         "securityContext": common.container_security(),
         "volumeMounts": [
             {"name": "models", "mountPath": MODEL_FOLDER},
-            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - a pod's own
-            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
+            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - the pod's own
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
             *auth_volumes.mounts(spec.auth),
         ],
     }
@@ -247,13 +247,13 @@ def _flags(spec: Spec) -> list[str]:
 
 
 def server_env(spec: Spec) -> list[Manifest]:
-    """Return a server's variables."""
-    given = [var.model_dump(by_alias=True, exclude_none=True) for var in spec.server.env]
-    return [*_model_env(spec), *given]
+    """Return the environment variables of a server container."""
+    user_env = [var.model_dump(by_alias=True, exclude_none=True) for var in spec.server.env]
+    return [*_model_env(spec), *user_env]
 
 
 def _model_env(spec: Spec) -> list[Manifest]:
-    """Return where the model's files are, and the token that fetches them."""
+    """Return the variables for the model's files, and for the token to download them."""
     folders: list[Manifest] = [
         {"name": "HF_HOME", "value": f"{MODEL_FOLDER}/huggingface"},
         {"name": "FLAMINGO_CACHE", "value": f"{MODEL_FOLDER}/flamingo"},
@@ -276,10 +276,10 @@ def _volumes(name: str, spec: Spec) -> list[Manifest]:
 
 
 def models_volume(name: str, spec: Spec) -> dict[str, Any]:
-    """Return the volume that holds the model's files."""
+    """Return the volume for the model's files."""
     cache = spec.cache
     if cache.host_path is not None:
-        # One that the kubelet made would be root's, and of no use to a server.
+        # DirectoryOrCreate would create it for root, and a server pod could not write to it.
         return {"hostPath": {"path": cache.host_path.path, "type": "Directory"}}
     if cache.persistent_volume_claim is not None:
         given = cache.persistent_volume_claim.claim_name

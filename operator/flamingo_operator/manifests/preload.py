@@ -1,4 +1,4 @@
-"""Spec → the claim that holds the model's files, and the Job that fetches them once.
+"""The PersistentVolumeClaim for the model's files, and the Job that downloads them once.
 
 Pure.
 """
@@ -10,23 +10,23 @@ from flamingo_operator.manifests import common, pod_template
 from flamingo_operator.manifests.common import Manifest, Release
 
 NUM_RETRIES = 6
-OFFLINE = frozenset({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
-"""What servers may be told because the Job is not."""
+OFFLINE_VARIABLES = frozenset({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
+"""Variables that users set for server pods and that must not apply to the Job."""
 
 
 def cache_manifests(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
-    """Return the claim if it is ours to make, and the Job if one is wanted."""
+    """Return the claim, unless it exists already, and the Job, if preload is set."""
     spec = deployment.spec
     claim = spec.cache.persistent_volume_claim
-    made = [_claim(deployment)] if claim is not None and claim.claim_name is None else []
-    return [*made, _job(deployment, release)] if spec.cache.preload else made
+    claims = [_claim(deployment)] if claim is not None and claim.claim_name is None else []
+    return [*claims, _job(deployment, release)] if spec.cache.preload else claims
 
 
 def job_name(deployment: FlamingoDeployment) -> str:
-    """Return the Job's name: another model or claim is another Job."""
+    """Return the Job's name, which differs for another model, revision or cache."""
     spec = deployment.spec
-    wanted = projection.digest([spec.model.id, spec.model.revision, spec.cache.model_dump()])
-    return names.preload_job(deployment.metadata.name, wanted[:10])
+    digest = projection.digest([spec.model.id, spec.model.revision, spec.cache.model_dump()])
+    return names.preload_job(deployment.metadata.name, digest[:10])
 
 
 def _claim(deployment: FlamingoDeployment) -> Manifest:
@@ -65,7 +65,7 @@ def _job(deployment: FlamingoDeployment, release: Release) -> Manifest:
 
 
 def _pod_spec(name: str, spec: Spec, release: Release) -> Manifest:
-    # Where the servers run, so that a claim of one node lands on a node with a GPU.
+    # Placed like server pods, so that a claim that is bound to one node is bound to one with a GPU.
     return {
         "restartPolicy": "OnFailure",
         "serviceAccountName": f"{name}-{pod_template.SERVICE_ACCOUNT}",
@@ -89,12 +89,14 @@ def _container(spec: Spec, release: Release) -> Manifest:
         "imagePullPolicy": spec.server.image_pull_policy,
         "command": ["flamingo", "pull"],
         "args": [spec.model.id, f"--revision={spec.model.revision}"],
-        # A mirror, a proxy, its certificates: the Job needs them more than any server.
-        "env": [one for one in pod_template.server_env(spec) if one["name"] not in OFFLINE],
+        # The Job needs variables for a mirror, a proxy and its certificates, too.
+        "env": [
+            one for one in pod_template.server_env(spec) if one["name"] not in OFFLINE_VARIABLES
+        ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": common.container_security(),
         "volumeMounts": [
             {"name": "models", "mountPath": pod_template.MODEL_FOLDER},
-            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
         ],
     }

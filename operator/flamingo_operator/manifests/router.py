@@ -1,4 +1,4 @@
-"""Spec → the router's Deployment, its Service and what it may do.
+"""Manifests of the routers: Deployment, Service, RBAC, disruption budget and network policy.
 
 Pure.
 """
@@ -9,9 +9,9 @@ from flamingo_operator.manifests import auth_volumes, common
 from flamingo_operator.manifests.common import Manifest, Release
 
 SHUTDOWN_DELAY_S = 5
-"""How long a router that is told to stop still serves: until kube-proxies know that it leaves."""
+"""How long a terminating router still accepts requests, until kube-proxy has removed it."""
 EXIT_S = 10
-"""To exit, after the last answer."""
+"""Time to exit, after the last response."""
 SPOOL_FOLDER = "/spool"
 SPOOL_GIB = 4
 RULES = [
@@ -21,11 +21,11 @@ RULES = [
         "verbs": ["get", "list", "watch"],
     }
 ]
-"""All that a router asks of the API server: where the servers are."""
+"""All that a router needs from the API server: the addresses of the server pods."""
 
 
 def router_manifests(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
-    """Return the router's objects."""
+    """Return the manifests of the routers' objects."""
     return [
         _object(deployment, "v1", "ServiceAccount", {}),
         _object(deployment, "rbac.authorization.k8s.io/v1", "Role", {"rules": RULES}),
@@ -113,7 +113,7 @@ def _deployment(deployment: FlamingoDeployment, release: Release) -> Manifest:
 
 def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
     name, router = deployment.metadata.name, deployment.spec.router
-    apart = {
+    spread = {
         "weight": 100,
         "podAffinityTerm": {
             "topologyKey": "kubernetes.io/hostname",
@@ -133,12 +133,12 @@ def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
             one.model_dump(by_alias=True, exclude_none=True) for one in router.tolerations
         ],
         "affinity": {
-            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [apart]}
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [spread]}
         },
         "containers": [_router(deployment, release)],
         "volumes": [
             {"name": "scratch", "emptyDir": {}},
-            # A little more than the router fills by its own count, or the kubelet would evict it.
+            # More than the router's own limit, because the kubelet evicts a pod that exceeds it.
             {"name": "spool", "emptyDir": {"sizeLimit": f"{SPOOL_GIB + 1}Gi"}},
             *auth_volumes.router_volumes(deployment.spec.auth),
         ],
@@ -146,7 +146,7 @@ def _pod_spec(deployment: FlamingoDeployment, release: Release) -> Manifest:
 
 
 def _grace_s(deployment: FlamingoDeployment) -> int:
-    """Return how long the last request may take: held for a server, then answered by it."""
+    """Return how long the last request may take: the cold-start hold and the drain deadline."""
     spec = deployment.spec
     return spec.router.admission.max_hold_seconds + spec.drain.deadline_seconds
 
@@ -164,14 +164,15 @@ def _router(deployment: FlamingoDeployment, release: Release) -> Manifest:
             "requests": common.quantity_strings(router.resources.requests) or None,
             "limits": common.quantity_strings(router.resources.limits) or None,
         },
-        # Not /health/ready: without a server it holds requests, which wake a fleet of none.
+        # Not /health/ready: without server pods the router must receive requests and hold them,
+        # so that the fleet scales up from zero.
         "readinessProbe": common.probe("/health/live", period_s=2, num_failures=2),
         "livenessProbe": common.probe("/health/live", period_s=10, num_failures=3),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": common.container_security(),
         "lifecycle": {"preStop": {"sleep": {"seconds": SHUTDOWN_DELAY_S}}},
         "volumeMounts": [
-            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a pod's own
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
             {"name": "spool", "mountPath": SPOOL_FOLDER},
             *auth_volumes.mounts(deployment.spec.auth),
         ],

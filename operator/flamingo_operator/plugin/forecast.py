@@ -64,7 +64,7 @@ def _new_revisions(decision: Decision) -> Iterable[Revision]:
 
 
 def _observe(deployment: FlamingoDeployment, objects: ClusterObjects) -> Observed:
-    store = Store(changed=_ignore)
+    store = Store(on_change=_ignore)
     for kind, items in objects.owned.items():
         for raw in items:
             store.put(raw, kind)

@@ -11,7 +11,7 @@ from fakes.objects import Objects
 from kubernetes.aio import client
 
 from flamingo_operator.cluster.actions import Apply, Delete, Drain, Repair
-from flamingo_operator.cluster.apply import StaleError, apply
+from flamingo_operator.cluster.apply import StaleError, apply_actions
 from flamingo_operator.cluster.kube import ApiError, KubeClient
 from flamingo_operator.cluster.store import Store
 
@@ -44,7 +44,7 @@ def changed():
 
 @pytest.fixture
 def store(changed):
-    return Store(changed=changed.append)
+    return Store(on_change=changed.append)
 
 
 def names(store, key=KEY, uid=UID):
@@ -89,7 +89,7 @@ def test_an_object_whose_label_names_another_deployment_is_kept_there_alone(stor
 
 
 def test_the_name_of_a_pod_without_our_labels_is_not_given_again(store):
-    store.release(KEY, "music-abc-0")
+    store.mark_released(KEY, "music-abc-0")
     assert store.observed(KEY, UID).conflicts == {"music-abc-0"}
 
 
@@ -261,13 +261,15 @@ def manifest(kind, name="music"):
 
 def done(objects, *actions):
     """Do actions; return what the operator knows then."""
-    store = Store(changed=lambda _: None)
+    store = Store(on_change=lambda _: None)
 
     async def scenario():
         async with contextlib.AsyncExitStack() as stack:
             _, url = await stack.enter_async_context(serving(objects))
             kube = KubeClient(client.Configuration(host=url))
-            await apply(await stack.enter_async_context(contextlib.aclosing(kube)), store, actions)
+            await apply_actions(
+                await stack.enter_async_context(contextlib.aclosing(kube)), store, actions
+            )
 
     try:
         asyncio.run(scenario())

@@ -82,7 +82,7 @@ def pod(name="music-r-0", *, version=1, uid="u-9", ready=False):
 
 @pytest.fixture
 def store():
-    return Store(changed=lambda key: None)
+    return Store(on_change=lambda key: None)
 
 
 def names_in(store, uid="u-1"):
@@ -134,7 +134,7 @@ def test_only_what_shapes_a_pod_makes_another_revision():
 
 
 def test_the_phases_of_a_pod_s_start_are_taken_once():
-    store = Store(changed=lambda key: None)
+    store = Store(on_change=lambda key: None)
     store.put(started_pod("music-r-0", "10.0.0.1"), "Pod")
     store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=20, load_s=30, warm_s=4)})
     store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=0, load_s=0, warm_s=0)})
@@ -149,7 +149,7 @@ def on(cluster, node):
 
 def test_a_deployment_that_avoids_a_node_is_enqueued_when_it_reboots_or_is_deleted():
     changed = []
-    store = Store(changed=changed.append)
+    store = Store(on_change=changed.append)
     metadata = {"namespace": "audio", "name": "music", "uid": "u", "resourceVersion": "1"}
     store.put_resource({"metadata": metadata, "status": {"avoidedNodes": [{"node": "gpu-1"}]}})
     store.put_node(Node("gpu-1", boot_id="a"))

@@ -18,7 +18,7 @@ def test_a_router_that_answers_nonsense_or_nothing_is_left_out():
 
     async def scenario():
         async with contextlib.aclosing(RouterLoadClient()) as load:
-            store = Store(changed=lambda key: None)
+            store = Store(on_change=lambda key: None)
             for number, fake in enumerate((silent, odd, FakeRouter("127.90.0.5"))):
                 store.put(router_pod(f"r{number}", fake.address), "Router")
             return await load.read(store.observed(KEY, "u-1").routers)

@@ -35,7 +35,7 @@ def test_routers_are_polled_with_the_key_and_their_pod_reports_give_the_capacity
 
     async def scenario():
         async with contextlib.aclosing(RouterLoadClient("k-1")) as load:
-            store = Store(changed=lambda key: None)
+            store = Store(on_change=lambda key: None)
             store.put_resource(
                 deployment({"scaling": INTERNAL})
                 | {
@@ -78,7 +78,7 @@ def test_in_mode_external_routers_are_polled_rarely_and_give_the_same():
 
     async def scenario():
         async with contextlib.aclosing(RouterLoadClient()) as load:
-            store = Store(changed=lambda key: None)
+            store = Store(on_change=lambda key: None)
             metadata = {"name": "music", "namespace": "default", "uid": "u-1"}
             body = deployment({"replicas": 1})
             store.put_resource(body | {"metadata": metadata | {"resourceVersion": "1"}})
