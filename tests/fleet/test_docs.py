@@ -1,4 +1,4 @@
-"""The documentation's examples, run as they stand against a router and two pods."""
+"""The examples in the documentation, run verbatim against a router and two pods."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ def blocks(language):
 def _blocks(language):
     for path in (ROOT / "README.md", API):
         for number, (found, text) in enumerate(BLOCK.findall(path.read_text(encoding="utf-8"))):
-            if found == language and not any(word in text for word in STARTS_A_SERVICE):
+            if found == language and not any(command in text for command in STARTS_A_SERVICE):
                 yield pytest.param(text, id=f"{path.stem}-{number}")
 
 
@@ -35,7 +35,7 @@ def songs(tmp_path, clips):
     return tmp_path
 
 
-def run(command, text, fleet, songs):
+def run_example(command, text, fleet, songs):
     router, _ = fleet
     return subprocess.run(
         [*command, text.replace(ADDRESS, router.address)],
@@ -52,27 +52,27 @@ def run(command, text, fleet, songs):
 
 
 @pytest.mark.parametrize("text", blocks("sh"))
-def test_a_shell_example_does_what_it_says(fleet, songs, text):
-    shown = run(["bash", "-euc"], text, fleet, songs)
-    assert not FAILED.search(shown)
-    assert shown.strip() or (songs / "song.npy").stat().st_size > 1000
+def test_a_shell_example_succeeds(fleet, songs, text):
+    output = run_example(["bash", "-euc"], text, fleet, songs)
+    assert not FAILED.search(output)
+    assert output.strip() or (songs / "song.npy").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("text", blocks("sh refused"))
-def test_a_refusal_is_the_one_that_is_announced(fleet, songs, text):
-    assert '"unsupported_parameter"' in run(["bash", "-euc"], text, fleet, songs)
+def test_a_refused_example_is_refused_as_documented(fleet, songs, text):
+    assert '"unsupported_parameter"' in run_example(["bash", "-euc"], text, fleet, songs)
 
 
-def test_every_curl_is_in_a_block_that_is_run_and_every_route_has_one():
+def test_every_curl_is_run_and_every_route_has_one():
     text = API.read_text(encoding="utf-8")
-    run_here = "\n".join(found for kind, found in BLOCK.findall(text) if kind.startswith("sh"))
-    assert run_here.count("curl ") == text.count("curl ")
-    shown = set(re.findall(re.escape(ADDRESS) + r"(/[\w/.-]*)", run_here))
+    run_by_tests = "\n".join(found for kind, found in BLOCK.findall(text) if kind.startswith("sh"))
+    assert run_by_tests.count("curl ") == text.count("curl ")
+    paths = set(re.findall(re.escape(ADDRESS) + r"(/[\w/.-]*)", run_by_tests))
     for route in routes.ROUTER:
         path = route.path.replace("{id}", "flamingo-tiny").rstrip("/")
-        assert path in shown or route.tag == "Pages", path
+        assert path in paths or route.tag == "Pages", path
 
 
 @pytest.mark.parametrize("text", blocks("python"))
-def test_a_python_example_does_what_it_says(fleet, songs, text):
-    assert len(run([sys.executable, "-c"], text, fleet, songs)) > 20
+def test_a_python_example_prints_something(fleet, songs, text):
+    assert len(run_example([sys.executable, "-c"], text, fleet, songs)) > 20

@@ -1,4 +1,4 @@
-"""`flamingo doctor`: what it finds here, what it says to do, and how it ends."""
+"""`flamingo doctor`: its checks, its advice, and its exit status."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FLAMINGO = [sys.executable, "-P", "-c", "from flamingo.cli import main; main()", "doctor"]
 
 
-def examined(*flags, **variables):
+def check_results(*flags, **variables):
     """Return (exit status, checks by topic)."""
     done = run("--json", *flags, **variables)
     assert done.stderr == ""
@@ -24,10 +24,10 @@ def examined(*flags, **variables):
 
 
 def run(*flags, **variables):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     return subprocess.run(
         [*FLAMINGO, *flags],
-        env=kept | variables,
+        env=environ | variables,
         capture_output=True,
         text=True,
         timeout=120,
@@ -36,64 +36,70 @@ def run(*flags, **variables):
 
 
 @pytest.fixture(scope="module")
-def here(model_cache):
+def report(model_cache):
     return run("--device", "cpu")
 
 
-def test_this_machine_is_fit_to_serve_the_tiny_model(here):
-    assert here.returncode == 0, here.stdout
-    for words in ("mp3", "opus", "m4a", "FFmpeg", "built in, with random weights"):
-        assert words in here.stdout
-    assert here.stdout.splitlines()[-1].startswith("no problems found")
+def test_this_machine_can_serve_the_tiny_model(report):
+    assert report.returncode == 0, report.stdout
+    for text in ("mp3", "opus", "m4a", "FFmpeg", "built in, with random weights"):
+        assert text in report.stdout
+    assert report.stdout.splitlines()[-1].startswith("no problems found")
 
 
-def test_its_lines_fit_a_narrow_terminal_and_say_what_to_do(here):
-    lines = here.stdout.splitlines()
+def test_report_fits_a_narrow_terminal_and_gives_advice_only_where_needed(report):
+    lines = report.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     for line, following in itertools.pairwise(lines):
         if line.startswith("✓"):
-            assert not following.lstrip().startswith("→"), "what is good needs no advice"
+            assert not following.lstrip().startswith("→"), "a check that passed has no advice"
 
 
-def test_a_folder_is_examined_and_its_need_compared_with_the_memory(model_cache):
+def test_the_size_of_a_model_is_compared_with_the_memory(model_cache):
     folder = build.ensure("flamingo-tiny-27m", model_cache)
-    status, found = examined("--device", "cpu", "--model", str(folder))
+    status, found = check_results("--device", "cpu", "--model", str(folder))
     assert status == 0
-    assert "27.8 M parameters, 0.11 GB, complete" in found["model"]["says"]
-    assert found["memory"]["says"].startswith("0.1 GiB of weights as float32")
+    assert "27.8 M parameters, 0.11 GB, complete" in found["model"]["message"]
+    assert found["memory"]["message"].startswith("0.1 GiB of weights as float32")
 
 
-def test_a_file_that_was_cut_off_is_found(model_cache, tmp_path):
+def test_an_incomplete_file_is_found(model_cache, tmp_path):
     for path in build.ensure("flamingo-tiny", model_cache).iterdir():
         content = path.read_bytes()
-        cut = content[:-100] if path.suffix == ".safetensors" else content
-        (tmp_path / path.name).write_bytes(cut)
-    status, found = examined("--model", str(tmp_path))
+        truncated = content[:-100] if path.suffix == ".safetensors" else content
+        (tmp_path / path.name).write_bytes(truncated)
+    status, found = check_results("--model", str(tmp_path))
     assert status == 1
-    assert "is truncated or damaged" in found["model"]["says"]
+    assert "is truncated or damaged" in found["model"]["message"]
     assert "flamingo pull" in found["model"]["advice"]
 
 
-def test_a_model_of_the_hub_is_looked_up_and_not_fetched(model_cache, tmp_path):
+def test_a_model_of_the_hub_is_looked_up_and_not_downloaded(model_cache, tmp_path):
     with hubs.running(hubs.FakeHub(build.ensure("flamingo-tiny", model_cache))) as hub:
         environ = hub.environ | {"HF_HOME": str(tmp_path)}
-        status, found = examined("--model", hub.repo, **environ)
+        status, found = check_results("--model", hub.repo, **environ)
     assert status == 0
     assert found["model"]["advice"] == "flamingo pull music/tiny"
     assert hub.sent.total() == 0
 
 
-def test_a_fleet_that_was_asked_for_and_does_not_answer_is_bad():
-    status, found = examined("--url", "http://127.0.0.1:9")
+def test_an_unreachable_fleet_is_a_problem_if_its_url_was_given():
+    status, found = check_results("--url", "http://127.0.0.1:9")
     assert (status, found["fleet"]["status"]) == (1, "failed")
 
 
-def test_an_install_without_the_pods_extra_gets_a_useful_answer(tmp_path):
+def test_the_report_ends_with_the_number_of_problems():
+    done = run("--url", "http://127.0.0.1:9", "--device", "cpu")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("1 problem to fix")
+
+
+def test_an_installation_without_the_pod_extra_gets_advice_how_to_add_it(tmp_path):
     paths = [Path(path) for path in sys.path if path and Path(path).is_dir()]
     for path in [path for path in paths if path.name == "site-packages"]:
         for entry in path.iterdir():
-            is_left_out = entry.name.partition("-")[0] in {"torch", "transformers"}
-            if not is_left_out and not (tmp_path / entry.name).exists():
+            is_omitted = entry.name.partition("-")[0] in {"torch", "transformers"}
+            if not is_omitted and not (tmp_path / entry.name).exists():
                 (tmp_path / entry.name).symlink_to(entry)
     ours = [str(ROOT / folder) for folder in ("common", "client", "router", "inference_pod")]
     program = [sys.executable, "-S", "-P", *FLAMINGO[2:]]

@@ -16,7 +16,7 @@ def client(fleet):
         yield client
 
 
-def about(data, question="What key is it in?", kind="mp3"):
+def messages_about(data, question="What key is it in?", kind="mp3"):
     audio = {"data": base64.b64encode(data).decode(), "format": kind}
     parts = [
         {"type": "text", "text": question},
@@ -28,14 +28,14 @@ def about(data, question="What key is it in?", kind="mp3"):
 def test_a_streamed_chat_about_an_mp3(client, clips):
     stream = client.chat.completions.create(
         model="flamingo-tiny",
-        messages=about(clips["notes.mp3"]),
+        messages=messages_about(clips["notes.mp3"]),
         stream=True,
         stream_options={"include_usage": True},
     )
     chunks = list(stream)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     whole = client.chat.completions.create(
-        model="flamingo-tiny", messages=about(clips["notes.mp3"])
+        model="flamingo-tiny", messages=messages_about(clips["notes.mp3"])
     )
     assert text == whole.choices[0].message.content
     assert len(text) > 20
@@ -43,11 +43,11 @@ def test_a_streamed_chat_about_an_mp3(client, clips):
     assert whole.usage.prompt_tokens_details.audio_tokens == pytest.approx(37, abs=2)
 
 
-def test_extra_parameters_go_through(client, clips):
+def test_extra_parameters_are_accepted(client, clips):
     answers = {
         client.chat.completions.create(
             model="flamingo-tiny",
-            messages=about(clips["notes.mp3"]),
+            messages=messages_about(clips["notes.mp3"]),
             temperature=1.0,
             seed=5,
             max_completion_tokens=12,
@@ -66,10 +66,10 @@ class Song(pydantic.BaseModel):
     has_vocals: bool
 
 
-def test_an_answer_is_parsed_into_the_class_that_was_asked_for(client, clips, no_spaces):
+def test_structured_output_is_parsed_into_the_requested_class(client, clips, no_spaces):
     answer = client.chat.completions.parse(
         model="flamingo-tiny",
-        messages=about(clips["notes.mp3"]),
+        messages=messages_about(clips["notes.mp3"]),
         response_format=Song,
         logit_bias=no_spaces,
     )
@@ -78,9 +78,9 @@ def test_an_answer_is_parsed_into_the_class_that_was_asked_for(client, clips, no
 
 
 def test_several_choices_with_their_logprobs(client, clips):
-    asked = {
+    parameters = {
         "model": "flamingo-tiny",
-        "messages": about(clips["notes.mp3"]),
+        "messages": messages_about(clips["notes.mp3"]),
         "n": 3,
         "temperature": 1.0,
         "seed": 11,
@@ -88,37 +88,39 @@ def test_several_choices_with_their_logprobs(client, clips):
         "logprobs": True,
         "top_logprobs": 2,
     }
-    whole = client.chat.completions.create(**asked)
+    whole = client.chat.completions.create(**parameters)
     assert [choice.index for choice in whole.choices] == [0, 1, 2]
     for choice in whole.choices:
-        told = choice.logprobs.content
-        assert "".join(entry.token for entry in told) == choice.message.content
-        assert all(len(entry.top_logprobs) == 2 for entry in told)
-        assert all(0 < math.exp(entry.logprob) <= 1 for entry in told)
-    chunks = [chunk.choices[0] for chunk in client.chat.completions.create(**asked, stream=True)]
+        entries = choice.logprobs.content
+        assert "".join(entry.token for entry in entries) == choice.message.content
+        assert all(len(entry.top_logprobs) == 2 for entry in entries)
+        assert all(0 < math.exp(entry.logprob) <= 1 for entry in entries)
+    chunks = [
+        chunk.choices[0] for chunk in client.chat.completions.create(**parameters, stream=True)
+    ]
     for choice in whole.choices:
         own = [chunk for chunk in chunks if chunk.index == choice.index]
         assert "".join(chunk.delta.content or "" for chunk in own) == choice.message.content
-        told = [entry for chunk in own if chunk.logprobs for entry in chunk.logprobs.content]
-        # What else a step computes may move the last digits.
-        assert [entry.bytes for entry in told] == [one.bytes for one in choice.logprobs.content]
-        pairs = zip(told, choice.logprobs.content, strict=True)
+        entries = [entry for chunk in own if chunk.logprobs for entry in chunk.logprobs.content]
+        # The other sequences of a step may change the last digits.
+        assert [entry.bytes for entry in entries] == [one.bytes for one in choice.logprobs.content]
+        pairs = zip(entries, choice.logprobs.content, strict=True)
         assert all(math.isclose(one.logprob, two.logprob, abs_tol=1e-4) for one, two in pairs)
         assert own[-1].finish_reason == choice.finish_reason
 
 
-def test_the_stream_helper_hears_every_word_and_the_end(client, clips):
-    asked = {"model": "flamingo-tiny", "messages": about(clips["notes.mp3"])}
-    whole = client.chat.completions.create(**asked).choices[0].message.content
-    stop = whole[30:36]  # the helper raises at an answer that was cut off
-    with client.chat.completions.stream(**asked, stop=stop) as stream:
-        words = "".join(event.delta for event in stream if event.type == "content.delta")
+def test_the_stream_helper_yields_every_delta_and_the_completion(client, clips):
+    parameters = {"model": "flamingo-tiny", "messages": messages_about(clips["notes.mp3"])}
+    whole = client.chat.completions.create(**parameters).choices[0].message.content
+    stop = whole[30:36]  # the helper raises if the finish reason is `length`
+    with client.chat.completions.stream(**parameters, stop=stop) as stream:
+        text = "".join(event.delta for event in stream if event.type == "content.delta")
         answer = stream.get_final_completion()
-    assert words == answer.choices[0].message.content == whole[: whole.index(stop)]
+    assert text == answer.choices[0].message.content == whole[: whole.index(stop)]
     assert answer.choices[0].finish_reason == "stop"
 
 
-def test_an_embedding_is_asked_for_as_base64_and_is_the_same_as_numbers(client, clips):
+def test_base64_and_float_embeddings_are_the_same(client, clips):
     song = f"data:audio/mpeg;base64,{base64.b64encode(clips['notes.mp3']).decode()}"
     packed = client.embeddings.create(model="flamingo-tiny", input=song)
     plain = client.embeddings.create(model="flamingo-tiny", input=song, encoding_format="float")
@@ -127,7 +129,7 @@ def test_an_embedding_is_asked_for_as_base64_and_is_the_same_as_numbers(client, 
     assert packed.usage.prompt_tokens == packed.usage.total_tokens == pytest.approx(37, abs=2)
 
 
-def test_several_clips_are_embedded_in_their_order(client, clips):
+def test_several_clips_are_embedded_in_order(client, clips):
     parts = [
         {"type": "input_audio", "input_audio": {"data": base64.b64encode(clips[name]).decode()}}
         for name in ("notes.mp3", "drums.wav")
@@ -140,13 +142,13 @@ def test_several_clips_are_embedded_in_their_order(client, clips):
     assert both.usage.total_tokens == sum(one.usage.total_tokens for one in alone)
 
 
-def test_text_is_not_embedded_and_is_told_why(client):
+def test_text_input_to_embeddings_is_refused_with_the_reason(client):
     with pytest.raises(openai.BadRequestError, match="embeds audio, not text") as caught:
         client.embeddings.create(model="flamingo-tiny", input="a sad song")
     assert caught.value.param == "input"
 
 
-def test_models_are_listed_and_found(client):
+def test_models_are_listed_and_retrieved(client):
     assert [model.id for model in client.models.list()] == ["flamingo-tiny"]
     assert client.models.retrieve("flamingo-tiny").owned_by == "flamingo-fleet"
 
@@ -155,18 +157,21 @@ def test_models_are_listed_and_found(client):
     ("changes", "error", "code"),
     [
         pytest.param({"model": "gpt-4o"}, openai.NotFoundError, "model_not_found", id="model"),
-        pytest.param({"messages": []}, openai.BadRequestError, "invalid_request", id="nothing"),
+        pytest.param({"messages": []}, openai.BadRequestError, "invalid_request", id="no messages"),
         pytest.param(
-            {"messages": about(b"no audio")}, openai.BadRequestError, "invalid_audio", id="audio"
+            {"messages": messages_about(b"no audio")},
+            openai.BadRequestError,
+            "invalid_audio",
+            id="audio",
         ),
         pytest.param({"n": 9}, openai.BadRequestError, "invalid_request", id="n"),
         pytest.param({"store": True}, openai.BadRequestError, "unsupported_parameter", id="store"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_refusal_is_the_exception_that_the_client_knows(client, changes, error, code, stream):
-    asked = {"model": "flamingo-tiny", "messages": [{"role": "user", "content": "Hi"}]}
+def test_an_error_raises_the_exception_of_the_openai_package(client, changes, error, code, stream):
+    parameters = {"model": "flamingo-tiny", "messages": [{"role": "user", "content": "Hi"}]}
     with pytest.raises(error) as caught:
-        client.chat.completions.create(**(asked | changes), stream=stream)
+        client.chat.completions.create(**(parameters | changes), stream=stream)
     assert caught.value.code == code
     assert caught.value.request_id.startswith("req-")

@@ -1,7 +1,6 @@
-"""The official `openai` package for JavaScript, as in `openai_js`, before real routers.
+"""The official `openai` package for JavaScript against real routers; the tests are in `openai_js`.
 
-Who has no Node.js gets the reason printed and the test skipped; `FLAMINGO_REQUIRE_ALL=1`
-turns that into a failure.
+Without Node.js the test is skipped with the reason; `FLAMINGO_REQUIRE_ALL=1` makes that a failure.
 """
 
 import asyncio
@@ -23,29 +22,31 @@ RETRY_AFTER_MS = 150
 INSTALL = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
 
 
-def give_up(why):
+def skip_or_fail(reason):
     if os.environ.get("FLAMINGO_REQUIRE_ALL") == "1":
-        pytest.fail(why)
-    pytest.skip(why)
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, needs):
-    """The script beside the client that its lock file names."""
+    """A folder with the tests and the client, installed as the lock file says."""
     needs("npm", install="Debian: apt install nodejs npm")
-    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    if int(told.removeprefix("v").partition(".")[0]) < NODE_MAJOR:
-        give_up(f"node is {told.strip()}; the client needs {NODE_MAJOR}")
+    version = subprocess.run(
+        ["node", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    if int(version.removeprefix("v").partition(".")[0]) < NODE_MAJOR:
+        skip_or_fail(f"node is {version.strip()}; the client needs {NODE_MAJOR} or newer")
     copy = shutil.copytree(FOLDER, tmp_path_factory.mktemp("js") / "openai_js")
     done = subprocess.run(
         INSTALL, cwd=copy, capture_output=True, text=True, timeout=120, check=False
     )
     if done.returncode:
-        give_up(f"npm could not install the client: {done.stderr}")
+        skip_or_fail(f"npm could not install the client: {done.stderr}")
     return copy
 
 
-def test_the_client_for_javascript_does_all_it_can(folder, fleet, before, clips, no_spaces):
+def test_the_javascript_client_works_with_a_fleet(folder, fleet, before, clips, no_spaces):
     router, _ = fleet
     (folder / "song.mp3").write_bytes(clips["notes.mp3"])
     overloaded = errors.Overloaded("busy", retry_after_s=RETRY_AFTER_MS / 1000)

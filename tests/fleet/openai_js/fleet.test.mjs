@@ -1,5 +1,5 @@
-// OpenAI's client for JavaScript before a router with two pods. Run by tests/fleet/test_openai_js.py,
-// which says in the environment where they are.
+// OpenAI's JavaScript client against a router with two pods. Run by tests/fleet/test_openai_js.py,
+// which passes their addresses in the environment.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -10,29 +10,29 @@ const MODEL = "flamingo-tiny";
 const song = readFileSync(process.env.SONG).toString("base64");
 const client = new OpenAI({ baseURL: process.env.FLEET, apiKey: "none", maxRetries: 0 });
 
-function about(text) {
+function messagesAbout(text) {
   const audio = { type: "input_audio", input_audio: { data: song, format: "mp3" } };
   return [{ role: "user", content: [audio, { type: "text", text }] }];
 }
 
-test("models are listed and found", async () => {
+test("models are listed and retrieved", async () => {
   const names = [];
   for await (const model of client.models.list()) names.push(model.id);
   assert.deepEqual(names, [MODEL]);
   assert.equal((await client.models.retrieve(MODEL)).object, "model");
 });
 
-test("a stream adds up to the whole answer", async () => {
-  const asked = { model: MODEL, messages: about("What key is it in?"), max_completion_tokens: 24 };
+test("a stream adds up to the complete answer", async () => {
+  const parameters = { model: MODEL, messages: messagesAbout("What key is it in?"), max_completion_tokens: 24 };
   const { data: whole, request_id: id } = await client.chat.completions
-    .create(asked)
+    .create(parameters)
     .withResponse();
   assert.match(id, /^req-/);
   assert.ok(whole.usage.prompt_tokens_details.audio_tokens > 30);
   const options = { stream: true, stream_options: { include_usage: true } };
   let text = "";
   let usage = null;
-  for await (const chunk of await client.chat.completions.create({ ...asked, ...options })) {
+  for await (const chunk of await client.chat.completions.create({ ...parameters, ...options })) {
     text += chunk.choices[0]?.delta.content ?? "";
     usage = chunk.usage ?? usage;
   }
@@ -40,20 +40,20 @@ test("a stream adds up to the whole answer", async () => {
   assert.equal(usage.total_tokens, whole.usage.total_tokens);
 });
 
-test("the stream helper hears every word and the end", async () => {
-  const asked = { model: MODEL, messages: about("What key is it in?"), max_completion_tokens: 24 };
-  const stream = client.chat.completions.stream(asked);
-  let words = "";
-  stream.on("content", (delta) => (words += delta));
+test("the stream helper yields every delta and the completion", async () => {
+  const parameters = { model: MODEL, messages: messagesAbout("What key is it in?"), max_completion_tokens: 24 };
+  const stream = client.chat.completions.stream(parameters);
+  let text = "";
+  stream.on("content", (delta) => (text += delta));
   const completion = await stream.finalChatCompletion();
-  assert.equal(words, completion.choices[0].message.content);
+  assert.equal(text, completion.choices[0].message.content);
   assert.equal(completion.choices[0].finish_reason, "length");
 });
 
 test("several choices come with their log-probabilities", async () => {
   const answer = await client.chat.completions.create({
     model: MODEL,
-    messages: about("What key is it in?"),
+    messages: messagesAbout("What key is it in?"),
     n: 2,
     seed: 3,
     temperature: 1,
@@ -62,14 +62,14 @@ test("several choices come with their log-probabilities", async () => {
     top_logprobs: 2,
   });
   for (const choice of answer.choices) {
-    const told = choice.logprobs.content;
-    assert.equal(told.map((entry) => entry.token).join(""), choice.message.content);
-    assert.ok(told.every((entry) => entry.top_logprobs.length === 2));
+    const entries = choice.logprobs.content;
+    assert.equal(entries.map((entry) => entry.token).join(""), choice.message.content);
+    assert.ok(entries.every((entry) => entry.top_logprobs.length === 2));
   }
   assert.equal(answer.choices.length, 2);
 });
 
-test("an answer is parsed by the schema that was asked for", async () => {
+test("structured output matches the requested schema", async () => {
   const schema = {
     type: "object",
     properties: { genre: { enum: ["rock", "jazz"] }, has_vocals: { type: "boolean" } },
@@ -78,7 +78,7 @@ test("an answer is parsed by the schema that was asked for", async () => {
   };
   const answer = await client.chat.completions.parse({
     model: MODEL,
-    messages: about("Describe it."),
+    messages: messagesAbout("Describe it."),
     response_format: { type: "json_schema", json_schema: { name: "song", strict: true, schema } },
     logit_bias: JSON.parse(process.env.NO_SPACES),
   });
@@ -87,7 +87,7 @@ test("an answer is parsed by the schema that was asked for", async () => {
   assert.equal(typeof hasVocals, "boolean");
 });
 
-test("an embedding is the same as base64, which the client asks for, and as numbers", async () => {
+test("base64 embeddings, which the client requests by default, equal float embeddings", async () => {
   const input = `data:audio/mpeg;base64,${song}`;
   const packed = await client.embeddings.create({ model: MODEL, input });
   const plain = await client.embeddings.create({ model: MODEL, input, encoding_format: "float" });
@@ -106,7 +106,7 @@ const refusals = [
   [{ store: true }, OpenAI.BadRequestError, "unsupported_parameter"],
 ];
 for (const [changes, kind, code] of refusals) {
-  test(`a refusal is the class that the client knows: ${code}`, async () => {
+  test(`an error raises the class of the openai package: ${code}`, async () => {
     await assert.rejects(client.chat.completions.create({ ...hello, ...changes }), (error) => {
       assert.ok(error instanceof kind);
       assert.equal(error.code, code);
@@ -116,30 +116,30 @@ for (const [changes, kind, code] of refusals) {
   });
 }
 
-// The ones below need a pod that fails on purpose.
+// The tests below use fake pods that fail.
 
-function before(address, options = {}) {
+function clientOf(address, options = {}) {
   return new OpenAI({ baseURL: `${address}/v1`, apiKey: "none", ...options });
 }
 
-test("a busy pod is asked again when it said", async () => {
+test("an overloaded pod is retried after retry-after-ms", async () => {
   const started = performance.now();
-  const answer = await before(process.env.BUSY_TWICE).chat.completions.create(hello);
+  const answer = await clientOf(process.env.BUSY_TWICE).chat.completions.create(hello);
   assert.equal(answer.choices[0].message.content, "a quiet song");
   assert.ok(performance.now() - started >= 2 * Number(process.env.RETRY_AFTER_MS));
 });
 
-test("an answer that does not come in time is a timeout", async () => {
-  const impatient = before(process.env.SILENT, { timeout: 300, maxRetries: 0 });
-  await assert.rejects(impatient.chat.completions.create(hello), OpenAI.APIConnectionTimeoutError);
+test("a slow response is a timeout", async () => {
+  const client = clientOf(process.env.SILENT, { timeout: 300, maxRetries: 0 });
+  await assert.rejects(client.chat.completions.create(hello), OpenAI.APIConnectionTimeoutError);
 });
 
-test("a pod that dies in mid-stream is an error in the stream", async () => {
-  const lone = before(process.env.DYING, { maxRetries: 0 });
+test("a pod that crashes during a stream is an error event", async () => {
+  const client = clientOf(process.env.DYING, { maxRetries: 0 });
   let text = "";
   await assert.rejects(
     async () => {
-      for await (const chunk of await lone.chat.completions.create({ ...hello, stream: true })) {
+      for await (const chunk of await client.chat.completions.create({ ...hello, stream: true })) {
         text += chunk.choices[0]?.delta.content ?? "";
       }
     },
