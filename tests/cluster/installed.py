@@ -20,8 +20,8 @@ PATIENCE = "--timeout=120s"
 
 def install(cluster: Cluster, images: dict[str, str]) -> None:
     """Install the operator for the whole cluster, and return when it leads."""
-    cluster.told("apply", "--server-side", "-f", str(ROOT / "crds/flamingodeployments.yaml"))
-    cluster.told("wait", "--for=condition=Established", PATIENCE, "crd", "--all")
+    cluster.output("apply", "--server-side", "-f", str(ROOT / "crds/flamingodeployments.yaml"))
+    cluster.output("wait", "--for=condition=Established", PATIENCE, "crd", "--all")
     make_namespace(cluster, HOME)
     for body in (*_rights(), deployment(images)):
         apply(cluster, body)
@@ -29,18 +29,18 @@ def install(cluster: Cluster, images: dict[str, str]) -> None:
 
 
 def apply(cluster: Cluster, body: dict[str, Any]) -> None:
-    cluster.told("apply", "--server-side", "-f", "-", body=body)
+    cluster.output("apply", "--server-side", "-f", "-", body=body)
 
 
 def wait_rolled_out(cluster: Cluster) -> None:
-    cluster.told("-n", HOME, "rollout", "status", f"deployment/{NAME}", PATIENCE)
+    cluster.output("-n", HOME, "rollout", "status", f"deployment/{NAME}", PATIENCE)
 
 
 def make_namespace(cluster: Cluster, name: str) -> None:
     """Make a namespace that lets only safe pods in."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    cluster.told("create", "-f", "-", body=body)
+    cluster.output("create", "-f", "-", body=body)
 
 
 def _rights() -> list[dict[str, Any]]:

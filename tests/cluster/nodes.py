@@ -48,7 +48,7 @@ class Cluster(Kubectl):
     def node_address(self) -> str:
         """Where pods reach what listens in the cluster's network."""
         path = "{.items[0].status.addresses[0].address}"
-        return self.told("get", "nodes", f"--output=jsonpath={path}")
+        return self.output("get", "nodes", f"--output=jsonpath={path}")
 
     @property
     def enter(self) -> list[str]:

@@ -66,7 +66,7 @@ def test_only_servers_carry_torch(fleet):
 
     def carries_torch(namespace, workload):
         where = ("-n", namespace, "exec", workload, "--", "python", "-c", look)
-        return fleet.cluster.told(*where).strip() == "True"
+        return fleet.cluster.output(*where).strip() == "True"
 
     assert carries_torch("audio", next(iter(fleet.names())))
     assert not carries_torch("audio", "deployment/music-router")

@@ -31,8 +31,8 @@ def keyed(fleet_in):
     given = {"keys.yaml": key_file(alice=ALICE), "observe-key": FLEET}
     made.kubectl("create", "-f", "-", body=secret(SECRET, **given))
     home = ("-n", installed.HOME, "apply", "-f", "-")
-    made.cluster.told(*home, body=secret(installed.OBSERVE, key=FLEET))
-    made.cluster.told("-n", installed.HOME, "rollout", "restart", f"deployment/{installed.NAME}")
+    made.cluster.output(*home, body=secret(installed.OBSERVE, key=FLEET))
+    made.cluster.output("-n", installed.HOME, "rollout", "restart", f"deployment/{installed.NAME}")
     installed.wait_rolled_out(made.cluster)
     made.create(
         {

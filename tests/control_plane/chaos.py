@@ -1,4 +1,4 @@
-"""A seed → moves against one FlamingoDeployment: its owner's, its neighbours' and the weather's."""
+"""Random moves against one FlamingoDeployment, by seed: edits, deletions, faults and kills."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from flamingo_operator.api.names import PLURAL, Component, selector, selector_st
 QUIET = ("--no-leader-election", "--resync-interval-s=1")
 NAME = "music"
 SELECTOR = selector_string(NAME, "server")
-GOING = OWN_KINDS.replace(",persistentvolumeclaims", "")
-"""Kinds of which all that is made goes with the deployment."""
+COLLECTED_KINDS = OWN_KINDS.replace(",persistentvolumeclaims", "")
+"""Kinds that the garbage collector deletes with the deployment."""
 KEYS = {"keysSecretRef": {"name": "api-keys"}}
 EMPTY = {"type": "EmptyDir", "preload": False, "persistentVolumeClaim": None}
 CLAIM = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi"}}
@@ -43,15 +43,15 @@ CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("priorityClassName", ("no-such-class", None)),
     ("scaling", (INTERNAL, EXTERNAL)),
 )
-HEALED = {
+ACHIEVABLE = {
     "mode": "Apply",
     "priorityClassName": None,
     "rollout": {"paused": False},
     "cache": EMPTY,
 }
-"""What has to be so for all else to become so."""
+"""What the spec needs to be reachable."""
 LABELS = ("deployment", "component", "serving", "revision")
-CHILDREN = (
+OWNED = (
     "deployment/music-router",
     "service/music",
     "service/music-servers",
@@ -65,16 +65,15 @@ CHILDREN = (
 
 @dataclass
 class Game:
-    """One deployment, and what is done to it; `moves` says what was, for who looks at a failure."""
+    """One deployment, and the moves made against it."""
 
     site: Site
-    dice: random.Random
+    rng: random.Random
     moves: list[str] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
-    """Those that were taken away."""
-
-    most: int = 0
-    """Most servers that any spec since the last rest allows."""
+    """Nodes that were deleted."""
+    max_pods: int = 0
+    """Most server pods that any spec since the last rest allows."""
 
     @property
     def operator(self) -> Operator:
@@ -82,28 +81,28 @@ class Game:
 
     def begin(self) -> None:
         self.site.start(*QUIET)
-        self.site.create({"replicas": self.dice.randint(1, 3)}, name=NAME)
+        self.site.create({"replicas": self.rng.randint(1, 3)}, name=NAME)
 
     def burst(self) -> None:
         """Make some moves, one soon after the other."""
-        self.most = len(self.servers())
+        self.max_pods = len(self.servers())
         self._allow()
-        for _ in range(self.dice.randint(2, 6)):
+        for _ in range(self.rng.randint(2, 6)):
             weights = [weight for _, weight in MOVES]
-            (move,) = self.dice.choices([move for move, _ in MOVES], weights)
+            (move,) = self.rng.choices([move for move, _ in MOVES], weights)
             move(self)
-            time.sleep(self.dice.choice((0.0, 0.0, 0.3, 1.5)))
+            time.sleep(self.rng.choice((0.0, 0.0, 0.3, 1.5)))
 
     def heal(self) -> None:
-        """Make the rest possible: nodes are back, and the spec can be had."""
+        """Restore the nodes and make the spec achievable."""
         self.restore_nodes()
-        self.edit(HEALED)
+        self.edit(ACHIEVABLE)
 
     def restore_nodes(self) -> None:
         for node in self.nodes:
             self.site.cluster.call("create", "-f", "-", body=node)
         self.nodes.clear()
-        self.site.cluster.told("uncordon", "-l", "simulated=true")
+        self.site.cluster.output("uncordon", "-l", "simulated=true")
 
     def edit(self, spec: dict[str, Any]) -> None:
         """Write into the spec; the API server refuses what contradicts the rest of it."""
@@ -114,7 +113,7 @@ class Game:
         spec = self.site.get(PLURAL, NAME)["spec"]
         is_internal = spec["scaling"]["mode"] == "Internal"
         num = spec["scaling"]["maxReplicas"] if is_internal else spec["replicas"]
-        self.most = max(self.most, num + spec["rollout"]["maxSurge"])
+        self.max_pods = max(self.max_pods, num + spec["rollout"]["maxSurge"])
 
     def by_hand(self, *args: str) -> None:
         done = self.site.cluster.call("-n", self.site.namespace, *args)
@@ -122,10 +121,10 @@ class Game:
 
     def pod(self) -> str | None:
         names = [f"pod/{one['metadata']['name']}" for one in self.servers()]
-        return self.dice.choice(names) if names else None
+        return self.rng.choice(names) if names else None
 
     def servers(self) -> list[dict[str, Any]]:
-        """Return those that have our labels still."""
+        """Return those that still have our labels."""
         return self._pods("server")
 
     def _pods(self, component: Component) -> list[dict[str, Any]]:
@@ -139,8 +138,8 @@ class Game:
         ready = [one for one in pods if one["status"].get("phase") == "Running"]
         return len(pods) + len(pods) - len(ready)
 
-    def told(self) -> str:
-        """Return what was done, and what came of it, for who looks at a failure."""
+    def report(self) -> str:
+        """Return the moves and their outcome, to debug a failure."""
         show = ("-n", self.site.namespace, "get")
         return "\n".join(
             [
@@ -153,46 +152,46 @@ class Game:
 
 
 def edit(game: Game) -> None:
-    name, values = game.dice.choice(CHOICES)
-    game.edit({name: game.dice.choice(values)})
+    name, values = game.rng.choice(CHOICES)
+    game.edit({name: game.rng.choice(values)})
 
 
-def thing(game: Game) -> str:
-    return (game.dice.random() < 0.5 and game.pod()) or game.dice.choice(CHILDREN)
+def random_object(game: Game) -> str:
+    return (game.rng.random() < 0.5 and game.pod()) or game.rng.choice(OWNED)
 
 
 def delete(game: Game) -> None:
     game.by_hand(
-        "delete", thing(game), "--wait=false", game.dice.choice(("--now", "--force=false"))
+        "delete", random_object(game), "--wait=false", game.rng.choice(("--now", "--force=false"))
     )
 
 
 def delete_revision(game: Game) -> None:
     names = game.site.kubectl("get", "controllerrevisions", "-o", "name").split()
     if names:
-        game.by_hand("delete", game.dice.choice(names))
+        game.by_hand("delete", game.rng.choice(names))
 
 
 def unlabel(game: Game) -> None:
-    name, label = thing(game), f"flamingo.dev/{game.dice.choice(LABELS)}"
-    new = game.dice.choice(("-", "=x", "=false"))
+    name, label = random_object(game), f"flamingo.dev/{game.rng.choice(LABELS)}"
+    new = game.rng.choice(("-", "=x", "=false"))
     game.by_hand("label", name, f"{label}{new}", "--overwrite")
 
 
 def disown(game: Game) -> None:
     patch = '--patch={"metadata":{"ownerReferences":null}}'
-    game.by_hand("patch", thing(game), "--type=merge", patch)
+    game.by_hand("patch", random_object(game), "--type=merge", patch)
 
 
 def disown_revision(game: Game) -> None:
     names = game.site.kubectl("get", "controllerrevisions", "-o", "name").split()
     if names:
         patch = '--patch={"metadata":{"ownerReferences":null}}'
-        game.by_hand("patch", game.dice.choice(names), "--type=merge", patch)
+        game.by_hand("patch", game.rng.choice(names), "--type=merge", patch)
 
 
 def tamper(game: Game) -> None:
-    name, patch = game.dice.choice(
+    name, patch = game.rng.choice(
         (
             ("deployment/music-router", {"replicas": 0}),
             ("deployment/music-router", {"template": {"spec": {"serviceAccountName": "other"}}}),
@@ -216,12 +215,12 @@ def fail(game: Game) -> None:
 
 
 def cordon(game: Game) -> None:
-    game.by_hand("cordon", f"simulated-{game.dice.randrange(12)}")
+    game.by_hand("cordon", f"simulated-{game.rng.randrange(12)}")
 
 
 def lose_node(game: Game) -> None:
-    name = f"simulated-{game.dice.randrange(12)}"
-    node = json.loads(game.site.cluster.told("get", "node", name, "-o", "json"))
+    name = f"simulated-{game.rng.randrange(12)}"
+    node = json.loads(game.site.cluster.output("get", "node", name, "-o", "json"))
     for key in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
         node["metadata"].pop(key, None)
     game.nodes.append(node)
@@ -231,12 +230,12 @@ def lose_node(game: Game) -> None:
 def kill(game: Game) -> None:
     game.moves.append("kill")
     game.operator.kill()
-    time.sleep(game.dice.uniform(0.0, 1.0))
+    time.sleep(game.rng.uniform(0.0, 1.0))
     game.site.start(*QUIET)
 
 
 def silence(game: Game) -> None:
-    duration_s = game.dice.uniform(0.5, 7.0)
+    duration_s = game.rng.uniform(0.5, 7.0)
     game.moves.append(f"silence {duration_s:.1f} s")
     server = process_id(game.site.cluster, "kube-apiserver")
     os.kill(server, signal.SIGSTOP)
@@ -246,10 +245,10 @@ def silence(game: Game) -> None:
         os.kill(server, signal.SIGCONT)
 
 
-def reborn(game: Game) -> None:
-    """Delete the deployment and write it again, as tools do that cannot change a thing."""
+def recreate(game: Game) -> None:
+    """Delete the deployment and create it again, as tools do that cannot update."""
     body = game.site.get(PLURAL, NAME)
-    way = game.dice.choice(("orphan", "background", "foreground"))
+    way = game.rng.choice(("orphan", "background", "foreground"))
     game.by_hand("delete", "fd", NAME, f"--cascade={way}")
     kept = {"name": NAME, "namespace": game.site.namespace}
     body = {key: body[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": kept}
@@ -270,16 +269,16 @@ MOVES: tuple[tuple[Callable[[Game], None], float], ...] = (
     (lose_node, 0.3),
     (kill, 2),
     (silence, 1),
-    (reborn, 0.7),
+    (recreate, 0.7),
 )
 
 
-def num_wanted(spec: dict[str, Any], status: dict[str, Any]) -> int:
+def num_desired(spec: dict[str, Any], status: dict[str, Any]) -> int:
     """Return how many servers there should be."""
     if spec["suspend"]:
         return 0
     if spec["scaling"]["mode"] == "External":
         return int(spec["replicas"])
-    told = int(status["scaling"]["desiredReplicas"])
-    assert spec["scaling"]["minReplicas"] <= told <= spec["scaling"]["maxReplicas"]
-    return told
+    desired = int(status["scaling"]["desiredReplicas"])
+    assert spec["scaling"]["minReplicas"] <= desired <= spec["scaling"]["maxReplicas"]
+    return desired

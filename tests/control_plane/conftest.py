@@ -38,8 +38,8 @@ def cluster() -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fd-")))
         made = stack.enter_context(started(folder / "k"))
-        made.told("apply", "--server-side", "-f", str(CRD))
-        made.told("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+        made.output("apply", "--server-side", "-f", str(CRD))
+        made.output("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
         yield made
 
 

@@ -25,8 +25,8 @@ class Kubectl:
             command, input=text, capture_output=True, text=True, timeout=CALL_S, check=False
         )
 
-    def told(self, *args: str, body: object = None) -> str:
-        """Return what a call that succeeds prints."""
+    def output(self, *args: str, body: object = None) -> str:
+        """Return the output of a call that must succeed."""
         done = self.call(*args, body=body)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -39,18 +39,18 @@ class Kubectl:
 
     def get(self, namespace: str, kinds: str, name: str = "") -> dict[str, Any]:
         what = (kinds, *([name] if name else []), "-o", "json", "--show-managed-fields")
-        return json.loads(self.told("-n", namespace, "get", *what))
+        return json.loads(self.output("-n", namespace, "get", *what))
 
     def create(self, namespace: str, body: dict[str, Any]) -> None:
-        self.told("-n", namespace, "create", "-f", "-", body=body)
+        self.output("-n", namespace, "create", "-f", "-", body=body)
 
     def patch(self, namespace: str, kind: str, name: str, patch: dict[str, Any]) -> None:
         given = ("--type=merge", f"--patch={json.dumps(patch)}")
-        self.told("-n", namespace, "patch", kind, name, *given)
+        self.output("-n", namespace, "patch", kind, name, *given)
 
     def delete(self, namespace: str, kind: str, name: str, *, is_forced: bool = False) -> None:
         how = "--force" if is_forced else "--wait=false"
-        self.told("-n", namespace, "delete", kind, name, how)
+        self.output("-n", namespace, "delete", kind, name, how)
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class Cluster(Kubectl):
     """Where the script keeps its processes' ids; None where only an API server runs."""
 
     def stored(self, name: str) -> dict[str, Any]:
-        return json.loads(self.told("get", "fd", name, "-o", "json"))
+        return json.loads(self.output("get", "fd", name, "-o", "json"))
 
     def admit(self, namespace: str, home: str) -> None:
         """Make a namespace in which the account of `home` has the operator's rules."""
         made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         # Whatever is made has to pass the strictest level.
         made["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": "restricted"}
-        self.told("create", "-f", "-", body=made)
+        self.output("create", "-f", "-", body=made)
         for body in _role("", "operator", home, rbac.rules() + rbac.own_rules()):
             self.create(namespace, body)
 
@@ -78,13 +78,13 @@ class Cluster(Kubectl):
         """Let the account of a namespace look after the whole cluster."""
         rules = rbac.rules() + rbac.cluster_rules()
         for body in _role("Cluster", f"operator-{home}", home, rules):
-            self.told("create", "-f", "-", body=body)
+            self.output("create", "-f", "-", body=body)
 
     def account(self, namespace: str) -> dict[str, Any]:
         """Make an operator's account there; return the kubeconfig of who is it."""
-        self.told("-n", namespace, "create", "serviceaccount", "operator")
-        token = self.told("-n", namespace, "create", "token", "operator").strip()
-        config = json.loads(self.told("config", "view", "--raw", "--minify", "-o", "json"))
+        self.output("-n", namespace, "create", "serviceaccount", "operator")
+        token = self.output("-n", namespace, "create", "token", "operator").strip()
+        config = json.loads(self.output("config", "view", "--raw", "--minify", "-o", "json"))
         config["users"] = [{"name": "operator", "user": {"token": token}}]
         config["contexts"][0]["context"]["user"] = "operator"
         return config

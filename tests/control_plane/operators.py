@@ -40,7 +40,7 @@ def wait_until(holds: Callable[[], Any], what: str, *, within_s: float = WAIT_S)
 
 @dataclass
 class Operator:
-    """A process; who starts it stops it."""
+    """An operator process; whoever starts it stops it."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -69,10 +69,10 @@ class Operator:
     def is_leading(self) -> bool:
         return self.metric("flamingo_operator_leader") == 1
 
-    def has_looked(self) -> bool:
-        """Whether it has seen everything and has nothing to do."""
-        num_passes = self.metric("flamingo_operator_reconcile_seconds_count")
-        return num_passes >= 1 and self.metric("flamingo_operator_queue_depth") == 0
+    def is_idle(self) -> bool:
+        """Whether it has reconciled everything and has nothing to do."""
+        num_reconciles = self.metric("flamingo_operator_reconcile_seconds_count")
+        return num_reconciles >= 1 and self.metric("flamingo_operator_queue_depth") == 0
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -105,7 +105,7 @@ class Site:
         return self.operators[-1]
 
     def kubectl(self, *args: str, body: object = None) -> str:
-        return self.cluster.told("-n", self.namespace, *args, body=body)
+        return self.cluster.output("-n", self.namespace, *args, body=body)
 
     def create(self, spec: dict[str, Any] | None = None, *, name: str = "music") -> None:
         body = deployment({**BASE, **(spec or {})}, name=name)
@@ -145,13 +145,13 @@ class Site:
         return {one["reason"] for one in self.get("events")["items"]}
 
     def is_complete(self, num: int, name: str = "music") -> bool:
-        """Whether the status of this generation says that all is as wanted."""
+        """Whether the status reports that this generation is complete."""
         body = self.get(PLURAL, name)
         status = body.get("status", {})
-        told = {one["type"]: one["reason"] for one in status.get("conditions", ())}
+        reasons = {one["type"]: one["reason"] for one in status.get("conditions", ())}
         return (
             status.get("observedGeneration") == body["metadata"]["generation"]
-            and told.get("Progressing") == "Complete"
+            and reasons.get("Progressing") == "Complete"
             and status["readyReplicas"] == status["updatedReplicas"] == num
             and status["drainingReplicas"] == 0
         )
@@ -175,7 +175,7 @@ class Site:
                 process.terminate()
 
     def written(self) -> dict[str, Any]:
-        """Return what the operator wrote, and when, of all objects that are there."""
+        """Return what the operator wrote, and when, of all objects that exist."""
         items = self.get(f"{OWN_KINDS},{PLURAL},events")["items"]
         return {
             f"{item['kind']}/{item['metadata']['name']}/{item['metadata']['uid']}": [
@@ -200,9 +200,9 @@ class Site:
             for port in spec.get("ports", ()):
                 port.pop("nodePort", None)
             name = f"{item['kind']}/{item['metadata']['name']}"
-            said = (spec, labels, item.get("data"), item.get("rules"), item.get("revision"))
+            fields = (spec, labels, item.get("data"), item.get("rules"), item.get("revision"))
             # JSON text compares as a whole and shows where it differs.
-            found[name] = json.dumps(said, sort_keys=True)
+            found[name] = json.dumps(fields, sort_keys=True)
         return found
 
 

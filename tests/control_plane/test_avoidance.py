@@ -1,4 +1,4 @@
-"""A dead GPU, as the API server sees it: its node gets no more servers until it is booted anew."""
+"""A dead GPU on a real API server: its node gets no more server pods until it reboots."""
 
 import json
 
@@ -19,13 +19,15 @@ FAULTY = {
 
 def patch_node(cluster, name, **status):
     patch = json.dumps({"status": status})
-    cluster.told("patch", "node", name, "--subresource=status", "--type=merge", f"--patch={patch}")
+    cluster.output(
+        "patch", "node", name, "--subresource=status", "--type=merge", f"--patch={patch}"
+    )
 
 
 @pytest.fixture
 def pair(whole_cluster):
     """Let two nodes, and no others, have one GPU of a kind."""
-    names = whole_cluster.told("get", "nodes", "-o", "name").split()[:2]
+    names = whole_cluster.output("get", "nodes", "-o", "name").split()[:2]
     nodes = [name.removeprefix("node/") for name in names]
     for name in nodes:
         info = {"bootID": f"{name}-1"}
@@ -50,7 +52,7 @@ def break_gpu(site_, pod):
     site_.kubectl("patch", "pod", name, "--subresource=status", f"--patch={patch}")
 
 
-def test_a_dead_gpu_s_node_is_avoided_until_it_is_booted_anew(here, pair, whole_cluster):
+def test_the_node_of_a_dead_gpu_is_avoided_until_it_reboots(here, pair, whole_cluster):
     whole_cluster.admit_everywhere(here.namespace)
     operator = here.start("--no-leader-election", namespaces="")
     here.create({"replicas": 2, "gpu": {"resourceName": RARE}})
@@ -58,9 +60,13 @@ def test_a_dead_gpu_s_node_is_avoided_until_it_is_booted_anew(here, pair, whole_
     dead = next(pod for pod in here.pods() if pod["spec"]["nodeName"] == pair[0])
     break_gpu(here, dead)
 
-    (told,) = wait_until(lambda: here.status().get("avoidedNodes"), "the node is avoided")
-    assert (told["node"], told["reason"], told["bootID"]) == (pair[0], "GPUFault", f"{pair[0]}-1")
-    assert "Xid 79" in told["message"]
+    (avoided,) = wait_until(lambda: here.status().get("avoidedNodes"), "the node is avoided")
+    assert (avoided["node"], avoided["reason"], avoided["bootID"]) == (
+        pair[0],
+        "GPUFault",
+        f"{pair[0]}-1",
+    )
+    assert "Xid 79" in avoided["message"]
     # The only other node with such a GPU is taken, so the replacement waits, and says why.
     (why,) = wait_until(
         lambda: [one for one in here.status()["failures"] if one["reason"] == "WaitingForGPU"],
@@ -75,7 +81,7 @@ def test_a_dead_gpu_s_node_is_avoided_until_it_is_booted_anew(here, pair, whole_
     # The next operator knows it from the status.
     assert operator.stop() == 0
     operator = here.start("--no-leader-election", namespaces="")
-    wait_until(operator.has_looked, "it has looked")
+    wait_until(operator.is_idle, "it has reconciled")
     assert [one["node"] for one in here.status()["avoidedNodes"]] == [pair[0]]
     assert {pod["spec"].get("nodeName") for pod in here.pods()} == {pair[1], None}
 
@@ -86,7 +92,7 @@ def test_a_dead_gpu_s_node_is_avoided_until_it_is_booted_anew(here, pair, whole_
     assert {"NodeAvoided", "NodeReadmitted"} <= here.event_reasons()
 
 
-def test_where_nodes_cannot_be_seen_a_person_ends_it(here):
+def test_where_nodes_cannot_be_listed_the_annotation_ends_it(here):
     here.start("--no-leader-election")
     here.create({"replicas": 2})
     here.wait_complete(2)
@@ -101,4 +107,4 @@ def test_where_nodes_cannot_be_seen_a_person_ends_it(here):
     assert dead["metadata"]["uid"] not in on_it
     assert len(on_it) <= 1  # the other of the first two, if it was there before
     here.kubectl("annotate", "fd", "music", f"flamingo.dev/trusted-nodes={node}")
-    wait_until(lambda: here.status()["avoidedNodes"] == [], "it is trusted")
+    wait_until(lambda: here.status()["avoidedNodes"] == [], "it is readmitted")

@@ -18,18 +18,18 @@ def kept(cluster):
     made = []
 
     def create(body: dict[str, Any]) -> str:
-        cluster.told("create", "-f", "-", body=body)
+        cluster.output("create", "-f", "-", body=body)
         made.append(body["metadata"]["name"])
         return made[-1]
 
     yield create
     for name in made:
-        cluster.told("delete", "fd", name)
+        cluster.output("delete", "fd", name)
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
 def test_a_good_deployment_is_accepted_with_the_types_own_defaults(cluster, case):
-    stored = json.loads(cluster.told(*DRY, body=case.body))
+    stored = json.loads(cluster.output(*DRY, body=case.body))
     assert without_nothing(stored["spec"]) == without_nothing(
         spec.parse(case.body).spec.model_dump(by_alias=True)
     )
@@ -42,15 +42,15 @@ def without_nothing(value):
         return [without_nothing(item) for item in value]
     if not isinstance(value, dict):
         return value
-    told = {key: without_nothing(inner) for key, inner in value.items()}
-    return {key: inner for key, inner in told.items() if inner not in (None, [], {})}
+    kept_keys = {key: without_nothing(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in kept_keys.items() if inner not in (None, [], {})}
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
 def test_a_bad_deployment_is_refused_with_the_same_words(cluster, case):
     refusal = cluster.refusal(*DRY, body=case.body)
-    for said in case.errors:
-        assert said in refusal
+    for error in case.errors:
+        assert error in refusal
 
 
 def test_the_model_stays_what_it_is(cluster, kept):
@@ -61,7 +61,7 @@ def test_the_model_stays_what_it_is(cluster, kept):
 
 def test_kubectl_scales_it_in_mode_external(cluster, kept):
     name = kept(deployment(name="external"))
-    cluster.told("scale", "fd", name, "--replicas=3")
+    cluster.output("scale", "fd", name, "--replicas=3")
     assert cluster.stored(name)["spec"]["replicas"] == 3
 
 
@@ -82,21 +82,21 @@ def test_status_is_written_apart_and_shown_in_columns(cluster, kept):
     }
     status = {"replicas": 3, "readyReplicas": 2, "selector": "a=b", "conditions": [ready]}
     patch = json.dumps({"status": status, "spec": {"replicas": 400}})
-    cluster.told("patch", "fd", name, "--subresource=status", "--type=merge", f"--patch={patch}")
+    cluster.output("patch", "fd", name, "--subresource=status", "--type=merge", f"--patch={patch}")
     assert cluster.stored(name)["spec"]["replicas"] == 1
-    row = cluster.told("get", "fd", name, "--no-headers").split()
+    row = cluster.output("get", "fd", name, "--no-headers").split()
     assert row[1:4] == ["2", "True", "AllReady"]
-    scale = json.loads(cluster.told("get", "fd", name, "--subresource=scale", "-o", "json"))
+    scale = json.loads(cluster.output("get", "fd", name, "--subresource=scale", "-o", "json"))
     assert scale["status"] == {"replicas": 3, "selector": "a=b"}
 
 
 def test_kubectl_explains_the_fields(cluster):
-    told = cluster.told("explain", "fd.spec.scaling.objective.queueWaitSeconds")
-    assert "Longest predicted wait." in told
+    explained = cluster.output("explain", "fd.spec.scaling.objective.queueWaitSeconds")
+    assert "Longest predicted wait." in explained
 
 
 def test_applying_it_again_changes_nothing(cluster):
     generation = ("get", "crd", names.CRD, "-o", "jsonpath={.metadata.generation}")
-    before = cluster.told(*generation)
-    cluster.told("apply", "--server-side", "-f", "-", body=crd.manifest())
-    assert cluster.told(*generation) == before
+    before = cluster.output(*generation)
+    cluster.output("apply", "--server-side", "-f", "-", body=crd.manifest())
+    assert cluster.output(*generation) == before

@@ -24,7 +24,7 @@ def control_plane(any_control_plane):
     return any_control_plane
 
 
-def test_a_deployment_becomes_servers_routers_and_what_they_need(fleet):
+def test_a_deployment_becomes_pods_routers_and_what_they_need(fleet):
     kinds = {name.partition("/")[0] for name in fleet.objects()}
     assert kinds == {
         "Pod",
@@ -41,17 +41,17 @@ def test_a_deployment_becomes_servers_routers_and_what_they_need(fleet):
     assert owners == {"music"}
 
 
-def test_at_rest_nothing_is_written_also_not_by_a_new_operator(here):
+def test_at_rest_nothing_is_written_not_even_by_a_new_operator(here):
     here.start()
     here.create({"replicas": 2, "auth": KEYS})
     here.wait_complete(2)
     assert here.operators[0].stop() == 0
     before = here.written()
     operator = here.start("--resync-interval-s=1")
-    wait_until(operator.has_looked, "it has looked")
+    wait_until(operator.is_idle, "it has reconciled")
     # Several looks at everything, not only the first.
     passes = "flamingo_operator_reconcile_seconds_count"
-    wait_until(lambda: operator.metric(passes) >= 4, "it has looked again")
+    wait_until(lambda: operator.metric(passes) >= 4, "it has reconciled again")
     assert operator.metric("flamingo_operator_api_writes_total") == 0
     assert here.written() == before
 
@@ -74,13 +74,13 @@ def test_what_others_change_or_delete_is_repaired_and_what_they_add_is_left(flee
     assert fleet.get("services", "music")["metadata"]["annotations"] == theirs
 
 
-def test_scaling_adds_servers_and_drains_the_youngest(fleet):
+def test_scaling_adds_pods_and_drains_the_youngest(fleet):
     old = {pod["metadata"]["uid"] for pod in fleet.pods()}
     fleet.change({"replicas": 4})
     fleet.wait_complete(4)
     fleet.change({"replicas": 2})
     fleet.wait_complete(2)
-    wait_until(lambda: len(fleet.pods()) == 2, "two are gone")
+    wait_until(lambda: len(fleet.pods()) == 2, "two are deleted")
     assert {pod["metadata"]["uid"] for pod in fleet.pods()} == old
     assert {"Scaled", "DrainStarted"} <= fleet.event_reasons()
     text = fleet.operators[0].get("/metrics")[1]
@@ -88,17 +88,17 @@ def test_scaling_adds_servers_and_drains_the_youngest(fleet):
     assert f"flamingo_operator_drains_total{{{labels}}} 2.0" in text
 
 
-def test_a_plan_says_what_would_be_done_and_does_nothing(place):
+def test_a_plan_lists_the_actions_and_does_none(place):
     place.create({"replicas": 2, "mode": "Plan"})
     plan = wait_until(lambda: place.status().get("plan"), "the plan")
     assert "create Service music" in plan["actions"]
     assert place.objects() == {}
 
 
-def test_a_suspended_deployment_drains_and_comes_back(fleet):
+def test_a_suspended_deployment_drains_and_can_be_resumed(fleet):
     fleet.change({"suspend": True})
     wait_until(lambda: fleet.pods() == [], "no servers")
-    wait_until(lambda: fleet.reason("Ready") == "Suspended", "it says so")
+    wait_until(lambda: fleet.reason("Ready") == "Suspended", "the condition reports it")
     assert fleet.get("services", "music")
     fleet.change({"suspend": False})
     fleet.wait_complete(2)
@@ -106,7 +106,7 @@ def test_a_suspended_deployment_drains_and_comes_back(fleet):
 
 def test_a_deleted_deployment_leaves_nothing_behind(fleet):
     fleet.delete(PLURAL, "music")
-    wait_until(lambda: fleet.objects() == {}, "all is gone")
+    wait_until(lambda: fleet.objects() == {}, "everything is deleted")
     # The name is free again at once.
     fleet.create({"replicas": 1})
     fleet.wait_complete(1)
@@ -121,13 +121,13 @@ def test_a_retained_claim_outlives_its_deployment(place):
     assert [name.partition("/")[0] for name in place.objects()] == ["PersistentVolumeClaim"]
 
 
-def test_a_service_of_somebody_else_is_not_taken_over(place):
+def test_a_service_of_another_owner_is_not_adopted(place):
     place.cluster.create(place.namespace, THEIR_SERVICE)
     before = place.get("services", "music")
     place.create({"replicas": 1})
-    wait_until(lambda: place.reason("Accepted") == "Rejected", "it says so")
-    told = next(one for one in place.status()["conditions"] if one["type"] == "Accepted")
-    assert "Service music exists and belongs to somebody else" in told["message"]
+    wait_until(lambda: place.reason("Accepted") == "Rejected", "the condition reports it")
+    accepted = next(one for one in place.status()["conditions"] if one["type"] == "Accepted")
+    assert "Service music exists and belongs to somebody else" in accepted["message"]
     assert place.get("services", "music")["metadata"]["uid"] == before["metadata"]["uid"]
     assert place.get("services", "music")["spec"] == before["spec"]
     place.delete("services", "music")

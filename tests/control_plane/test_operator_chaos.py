@@ -1,7 +1,7 @@
-"""The operator against everything at once: owners, neighbours, faults and kills, by seed.
+"""Randomized tests of the operator: spec changes, manual edits, faults and kills, by seed.
 
 `FLAMINGO_SEEDS=40 FLAMINGO_FIRST_SEED=100 pytest tests/control_plane/test_operator_chaos.py` plays
-other games and more of them. A seed does not repeat to the millisecond; what was done is printed.
+other games and more of them. A seed does not repeat to the millisecond; the moves are printed.
 """
 
 import os
@@ -9,7 +9,7 @@ import random
 import sys
 
 import pytest
-from control_plane.chaos import GOING, NAME, SELECTOR, Game, num_wanted
+from control_plane.chaos import COLLECTED_KINDS, NAME, SELECTOR, Game, num_desired
 from control_plane.operators import site, wait_until
 
 from flamingo_operator.api.names import PLURAL
@@ -30,7 +30,7 @@ def game(whole_cluster, tmp_path, request):
             yield made
         finally:
             made.restore_nodes()
-            sys.stdout.write(f"seed {request.param}:\n{made.told()}")
+            sys.stdout.write(f"seed {request.param}:\n{made.report()}")
 
 
 @pytest.mark.parametrize("game", SEEDS, indirect=True)
@@ -41,16 +41,16 @@ def test_whatever_is_done_to_it_a_deployment_becomes_what_its_spec_says(game):
             game.burst()
             game.heal()
             wait_until(lambda: is_settled(game), "settled", within_s=SETTLE_S)
-            assert max(map(num_alive, after_each()), default=0) <= game.most
-        rests(game)
-        is_as_told(game)
+            assert max(map(num_alive, after_each()), default=0) <= game.max_pods
+        writes_nothing(game)
+        status_matches(game)
     rolls(game)
     game.site.kubectl("delete", "fd", NAME)
     wait_until(lambda: ours(game) == [], "nothing is left")
     for operator in game.site.operators:
-        said = operator.log.read_text()
-        assert "Traceback" not in said
-        assert '"level": "error"' not in said
+        log = operator.log.read_text()
+        assert "Traceback" not in log
+        assert '"level": "error"' not in log
 
 
 def num_alive(pods):
@@ -67,29 +67,29 @@ def num_alive(pods):
 
 def is_serving(pod):
     """Whether requests come to a pod."""
-    told = {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}
-    is_ready = told.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+    conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}
+    is_ready = conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
     return is_ready and pod["metadata"]["labels"].get("flamingo.dev/serving") == "true"
 
 
 def is_settled(game):
     body, pods = game.site.get(PLURAL, NAME), game.servers()
     spec, status = body["spec"], body.get("status", {})
-    told = {one["type"]: one["reason"] for one in status.get("conditions", ())}
+    reasons = {one["type"]: one["reason"] for one in status.get("conditions", ())}
     if status.get("observedGeneration") != body["metadata"]["generation"]:
         return False
-    num = num_wanted(spec, status)
+    num = num_desired(spec, status)
     ready = "Suspended" if spec["suspend"] else "AllReady" if num else "ScaledToZero"
-    wanted = {"Progressing": "Complete", "Accepted": "Accepted", "Ready": ready}
+    expected = {"Progressing": "Complete", "Accepted": "Accepted", "Ready": ready}
     return (
-        wanted.items() <= told.items()
+        expected.items() <= reasons.items()
         and len(pods) == sum(map(is_serving, pods)) == num
         and game.num_routers() == (spec["router"]["replicas"] if spec["router"]["enabled"] else 0)
     )
 
 
-def rests(game):
-    """Check that nothing is written any more, at look after look."""
+def writes_nothing(game):
+    """Check that nothing is written any more, over several reconciliations."""
     operator = game.operator
     passes, writes = (
         "flamingo_operator_reconcile_seconds_count",
@@ -97,12 +97,14 @@ def rests(game):
     )
     before = operator.metric(writes)
     end = operator.metric(passes) + REST_S
-    wait_until(lambda: operator.metric(passes) >= end, "it has looked", within_s=60 + 2 * REST_S)
+    wait_until(
+        lambda: operator.metric(passes) >= end, "it has reconciled", within_s=60 + 2 * REST_S
+    )
     assert operator.metric(writes) == before
 
 
-def is_as_told(game):
-    """Check that the status tells of what is there, and that all that is there is ours."""
+def status_matches(game):
+    """Check that the status matches what exists, and that everything that exists is ours."""
     body, pods = game.site.get(PLURAL, NAME), game.servers()
     spec, status, num = body["spec"], body["status"], len(pods)
     assert {status[f"{one}Replicas"] for one in ("ready", "updated")} == {status["replicas"], num}
@@ -119,7 +121,7 @@ def ours(game):
     """Return what the operator made and the garbage collector will take."""
     return [
         one
-        for one in game.site.get(GOING)["items"]
+        for one in game.site.get(COLLECTED_KINDS)["items"]
         if one["metadata"].get("labels", {}).get("flamingo.dev/deployment") == NAME
         and one["metadata"]["labels"].keys().isdisjoint({"pod-template-hash", "job-name"})
     ]
@@ -130,7 +132,7 @@ def rolls(game):
     game.edit({"rollout": {"strategy": "RollingUpdate"}, "suspend": False})
     wait_until(lambda: is_settled(game), "settled", within_s=SETTLE_S)
     body = game.site.get(PLURAL, NAME)
-    num = num_wanted(body["spec"], body["status"])
+    num = num_desired(body["spec"], body["status"])
     with game.site.pods_watched(SELECTOR) as after_each:
         wait_until(
             lambda: sum(map(is_serving, after_each()[-1:] and after_each()[-1])) == num, "seen"

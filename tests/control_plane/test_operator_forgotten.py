@@ -1,4 +1,4 @@
-"""An API server that forgets and refuses: what only kmock's can be told to do."""
+"""An API server that loses events and returns errors: only kmock's can do that on request."""
 
 import pytest
 from control_plane.operators import wait_until
@@ -13,7 +13,7 @@ def control_plane():
         yield cluster
 
 
-def test_what_happened_while_the_api_server_forgot_is_found(fleet):
+def test_what_was_changed_without_an_event_is_found(fleet):
     before = fleet.objects()
     with fleet.cluster.unseen():
         fleet.delete("services", "music-servers")
@@ -22,7 +22,7 @@ def test_what_happened_while_the_api_server_forgot_is_found(fleet):
     wait_until(lambda: fleet.objects().keys() >= before.keys(), "the service is there again")
 
 
-def test_what_the_api_server_is_too_busy_for_is_asked_again(place):
+def test_a_request_that_got_429_is_sent_again(place):
     refused = place.cluster.refuse(f"post /api/v1/namespaces/{place.namespace}/pods", 429, 3)
     place.create({"replicas": 2})
     place.wait_complete(2)

@@ -1,4 +1,4 @@
-"""What people do by hand to what the operator made, and what refuses it, by a real API server."""
+"""Manual changes to the operator's objects, and refused ones, on a real API server."""
 
 from control_plane.operators import wait_until
 
@@ -39,7 +39,7 @@ def uids(here):
     return {pod["metadata"]["uid"] for pod in here.pods()}
 
 
-def test_labels_and_owners_that_are_taken_off_come_back(fleet):
+def test_labels_and_owners_that_are_removed_are_restored(fleet):
     before, servers = fixed(fleet), uids(fleet)
     label(fleet, "services", "music", deployment=None)
     label(fleet, "deployments", "music-router", deployment=None)
@@ -57,17 +57,17 @@ def test_labels_and_owners_that_are_taken_off_come_back(fleet):
     assert fleet.reason("Ready") == "AllReady"
 
 
-def test_what_an_orphaning_deletion_left_is_taken_over_as_it_is(fleet):
+def test_what_an_orphaning_deletion_left_is_adopted_as_it_is(fleet):
     before = uids(fleet)
     fleet.kubectl("delete", "fd", "music", "--cascade=orphan")
     fleet.create({"replicas": 2})
     fleet.wait_complete(2)
     assert uids(fleet) == before
     fleet.kubectl("delete", "fd", "music", "--wait=false")
-    wait_until(lambda: fleet.objects() == {}, "all is gone")
+    wait_until(lambda: fleet.objects() == {}, "everything is deleted")
 
 
-def test_a_server_without_our_labels_is_let_go_and_taken_back_with_them(fleet):
+def test_a_pod_without_our_labels_is_released_and_adopted_with_them(fleet):
     name = fleet.pods()[0]["metadata"]["name"]
     label(fleet, "pods", name, deployment=None)
     wait_until(lambda: len(fleet.pods()) == 3, "another is there")
@@ -84,9 +84,9 @@ def test_a_webhook_that_does_not_answer_is_named_in_the_status(place):
     place.kubectl("create", "-f", "-", body={**body, "webhooks": [{**HOOK, **where}]})
     try:
         place.create({"replicas": 1})
-        wait_until(lambda: place.reason("Accepted") == "Rejected", "it says so")
-        told = {one["type"]: one["message"] for one in place.status()["conditions"]}
-        assert "down.example.com" in told["Accepted"]
+        wait_until(lambda: place.reason("Accepted") == "Rejected", "the condition reports it")
+        messages = {one["type"]: one["message"] for one in place.status()["conditions"]}
+        assert "down.example.com" in messages["Accepted"]
     finally:
         place.kubectl("delete", kind, "down")
     place.wait_complete(1)

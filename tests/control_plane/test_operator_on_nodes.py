@@ -18,7 +18,7 @@ def scarce(whole_cluster):
             {"status": {"capacity": {SCARCE: count}, "allocatable": {SCARCE: count}}}
         )
         args = ("patch", "node", "simulated-0", "--subresource=status", "--type=merge")
-        whole_cluster.told(*args, f"--patch={patch}")
+        whole_cluster.output(*args, f"--patch={patch}")
         if count:
             yield SCARCE
 
@@ -46,12 +46,12 @@ def fewest_ready(here, change):
         return min(num_ready(pods) for pods in after_each()[num_before:])
 
 
-def test_a_rollout_takes_no_server_away_where_a_gpu_is_free(fleet):
+def test_a_rollout_keeps_all_pods_available_where_a_gpu_is_free(fleet):
     assert fewest_ready(fleet, {"server": {"image": "example.com/pod:2"}}) == 2
     wait_until(lambda: fleet.images() == {"example.com/pod:2"}, "all are new")
 
 
-def test_a_rollout_takes_one_away_first_where_no_gpu_is_free(place, scarce):
+def test_a_rollout_removes_a_pod_first_where_no_gpu_is_free(place, scarce):
     place.create(
         {
             "replicas": 2,
@@ -80,37 +80,37 @@ def test_a_drained_node_may_take_one_server_at_a_time(fleet):
     for name, is_first in ((pods[0], True), (pods[1], False)):
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
         ask = ("create", "--raw", path.format(name), "-f", "-")
-        told = fleet.cluster.call("-n", fleet.namespace, *ask, body=eviction)
-        assert (told.returncode == 0) == is_first, told.stderr
+        result = fleet.cluster.call("-n", fleet.namespace, *ask, body=eviction)
+        assert (result.returncode == 0) == is_first, result.stderr
     operator.send_signal(signal.SIGCONT)
     fleet.wait_complete(2)
 
 
-def test_what_the_api_server_does_not_take_is_said_in_its_words(place):
+def test_what_the_api_server_refuses_is_in_a_condition(place):
     place.create({"replicas": 1, "priorityClassName": "no-such-class"})
-    wait_until(lambda: place.reason("Accepted") == "Rejected", "it says so")
+    wait_until(lambda: place.reason("Accepted") == "Rejected", "the condition reports it")
     conditions = {one["type"]: one for one in place.status()["conditions"]}
     assert "no-such-class" in conditions["Accepted"]["message"]
     assert conditions["Ready"]["reason"] == "NotAccepted"
 
 
-def test_the_server_on_a_cordoned_node_leaves_first(here, whole_cluster):
+def test_the_pod_on_a_cordoned_node_is_removed_first(here, whole_cluster):
     whole_cluster.admit_everywhere(here.namespace)
     here.start("--no-leader-election", namespaces="")
     here.create({"replicas": 3})
     here.wait_complete(3)
     node = here.pods()[0]["spec"]["nodeName"]
     on_it = [pod for pod in here.pods() if pod["spec"]["nodeName"] == node]
-    whole_cluster.told("cordon", node)
+    whole_cluster.output("cordon", node)
     try:
         here.kubectl("scale", "fd", "music", f"--replicas={3 - len(on_it)}")
         here.wait_complete(3 - len(on_it))
-        wait_until(lambda: len(here.pods()) == 3 - len(on_it), "they are gone")
+        wait_until(lambda: len(here.pods()) == 3 - len(on_it), "they are deleted")
         assert node not in {pod["spec"]["nodeName"] for pod in here.pods()}
     finally:
-        whole_cluster.told("uncordon", node)
+        whole_cluster.output("uncordon", node)
 
 
-def test_kubectl_shows_how_it_stands(fleet):
+def test_kubectl_get_shows_the_state(fleet):
     shown = fleet.kubectl("get", "fd", "music", "--no-headers").split()
-    assert shown[1:6] == ["True", "AllReady", "2", "2", "2"]
+    assert shown[1:6] == ["2", "2", "2", "True", "AllReady"]

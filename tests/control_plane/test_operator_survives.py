@@ -23,7 +23,7 @@ PATIENT = {**QUICK, "strategy": "RollingUpdate", "progressDeadlineSeconds": 60}
 
 @pytest.fixture(scope="module")
 def stuck(whole_cluster, tmp_path_factory):
-    """Begin a rollout that cannot work before the other tests, because giving up takes a minute."""
+    """Start a rollout that cannot work first, because the rollback takes a minute."""
     with site(whole_cluster, "stuck", tmp_path_factory.mktemp("stuck")) as made:
         # Another test silences the API server for longer than a short Lease lasts.
         made.start("--no-leader-election")
@@ -33,9 +33,9 @@ def stuck(whole_cluster, tmp_path_factory):
         yield made
 
 
-def test_a_killed_operator_leaves_what_the_next_one_finishes(here, stuck):
+def test_what_a_killed_operator_began_the_next_one_finishes(here, stuck):
     """Create, scale and roll, each with a kill at a random moment; the end is always the same."""
-    dice = random.Random(7)
+    rng = random.Random(7)
     ends = []
     for number in range(-(-NUM_KILLS // KILLS_EACH)):
         name = f"kill-{number}"
@@ -43,13 +43,13 @@ def test_a_killed_operator_leaves_what_the_next_one_finishes(here, stuck):
         for change in ({"replicas": 3}, LAST, None):
             operator = here.start("--no-leader-election", "--log-level=warning")
             # A moment within the start or within what it does then.
-            time.sleep(dice.uniform(1.0, 2.6))
+            time.sleep(rng.uniform(1.0, 2.6))
             operator.kill()
             if change:
                 here.change(change, name=name)
         operator = here.start("--no-leader-election")
         wait_until(lambda name=name: here.is_complete(3, name), "complete")
-        wait_until(operator.has_looked, "it has nothing to do")
+        wait_until(operator.is_idle, "it has nothing to do")
         assert operator.stop() == 0
         found = {
             key.replace(name, "music"): text.replace(name, "music")
@@ -57,8 +57,8 @@ def test_a_killed_operator_leaves_what_the_next_one_finishes(here, stuck):
         }
         ends.append(found)
         here.kubectl("delete", "fd", name, "--wait=false")
-        wait_until(lambda: here.objects() == {}, "all is gone")
-    # The number of a pod and of a revision tells how often somebody began anew.
+        wait_until(lambda: here.objects() == {}, "everything is deleted")
+    # The number of a pod and of a revision shows how often it was recreated.
     assert {frozenset(_kinds(end).items()) for end in ends} == {frozenset(_kinds(ends[0]).items())}
     assert all(len([key for key in end if key.startswith("Pod/")]) == 3 for end in ends)
     assert len({tuple(sorted(_fixed(end).items())) for end in ends}) == 1
@@ -75,7 +75,7 @@ def _kinds(objects):
     return {kind: kinds.count(kind) for kind in kinds}
 
 
-def test_a_silent_api_server_is_waited_for(here, whole_cluster, stuck):
+def test_the_operator_waits_for_a_silent_api_server(here, whole_cluster, stuck):
     operator = here.start("--no-leader-election")
     here.create({"replicas": 1})
     here.wait_complete(1)
@@ -93,9 +93,9 @@ def test_a_silent_api_server_is_waited_for(here, whole_cluster, stuck):
     assert stuck.operators[0].process.poll() is None
 
 
-def test_a_rollout_that_cannot_work_is_given_up_and_the_old_servers_served_all_along(stuck):
-    wait_until(lambda: stuck.reason("Progressing") == "RolledBack", "given up", within_s=150)
-    wait_until(lambda: len(stuck.pods()) == 2, "the new one is gone")
+def test_a_rollout_that_cannot_work_is_rolled_back_and_the_old_pods_stay_ready(stuck):
+    wait_until(lambda: stuck.reason("Progressing") == "RolledBack", "rolled back", within_s=150)
+    wait_until(lambda: len(stuck.pods()) == 2, "the new one is deleted")
     status = stuck.status()
     assert status["readyReplicas"] == 2
     assert status["currentRevision"] != status["updateRevision"]

@@ -1,4 +1,4 @@
-"""Several operators, one of which leads."""
+"""Leader election among several operators."""
 
 import signal
 
@@ -16,7 +16,7 @@ def control_plane(any_control_plane):
     return any_control_plane
 
 
-def test_they_take_turns_and_one_that_was_away_too_long_ends_without_another_act(here):
+def test_leadership_moves_and_a_leader_that_was_stopped_too_long_exits(here):
     first = here.start(ELECTING)
     wait_until(first.is_leading, "the first leads")
     second = here.start(ELECTING)

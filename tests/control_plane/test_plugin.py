@@ -31,8 +31,8 @@ LOAD = {
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ran(cluster, *args, body=None, kubeconfig=None, **environ):
-    """Run the plugin; return what it did."""
+def run_plugin(cluster, *args, body=None, kubeconfig=None, **environ):
+    """Run the plugin as a process."""
     config = f"--kubeconfig={kubeconfig or cluster.kubeconfig}"
     program = "from flamingo_operator.plugin.main import main; main()"
     return subprocess.run(
@@ -46,14 +46,14 @@ def ran(cluster, *args, body=None, kubeconfig=None, **environ):
     )
 
 
-def told(cluster, *args, **more):
-    done = ran(cluster, *args, **more)
+def output(cluster, *args, **more):
+    done = run_plugin(cluster, *args, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def refusal(cluster, *args, **more):
-    done = ran(cluster, *args, **more)
+    done = run_plugin(cluster, *args, **more)
     assert (done.returncode, done.stdout) == (1, ""), done.stdout
     assert done.stderr.startswith("kubectl flamingo: ")
     assert done.stderr.count("\n") == 1
@@ -117,16 +117,16 @@ def server_pod(suffix, port, fleet=NAME):
 
 def put(cluster, kind, name, status):
     patch = json.dumps({"status": status})
-    cluster.told("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={patch}")
+    cluster.output("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={patch}")
 
 
 @pytest.fixture(scope="module")
 def fleet(cluster):
     """Make a deployment with three servers: one works, one crashes, one finds no GPU."""
-    cluster.told("create", "-f", "-", body=deployment({**FULL, "mode": "Apply"}, name=NAME))
+    cluster.output("create", "-f", "-", body=deployment({**FULL, "mode": "Apply"}, name=NAME))
     with serving(LOAD) as port:
         for suffix in ("works", "crashes", "waits"):
-            cluster.told("create", "-f", "-", body=server_pod(suffix, port))
+            cluster.output("create", "-f", "-", body=server_pod(suffix, port))
         placed = condition("PodScheduled", "True", "Placed")
         put(
             cluster,
@@ -179,12 +179,12 @@ def fleet(cluster):
             },
         )
         yield
-    cluster.told("delete", "fd", NAME)
-    cluster.told("delete", "pod", "--all", "--force", "--grace-period=0")
+    cluster.output("delete", "fd", NAME)
+    cluster.output("delete", "pod", "--all", "--force", "--grace-period=0")
 
 
-def test_status_of_one_says_what_fails_and_what_to_do(cluster, fleet):
-    shown = told(cluster, "status", NAME)
+def test_status_of_one_shows_failures_and_hints(cluster, fleet):
+    shown = output(cluster, "status", NAME)
     assert f"default/{NAME}: NotReady (WaitingForGPU)" in shown
     assert "1 of 3 ready, 1 unscheduled, 1 not ready" in shown
     assert "3 replicas desired (min 0, max 8)" in shown
@@ -196,67 +196,67 @@ def test_status_of_one_says_what_fails_and_what_to_do(cluster, fleet):
 
 
 def test_status_of_all_has_a_row_for_each(cluster, fleet):
-    rows = {row.split()[0]: row.split() for row in told(cluster, "status").splitlines()}
-    assert rows[NAME][1:5] == ["NotReady", "WaitingForGPU", "1", "3"]
-    assert ["default", NAME, "NotReady"] in [
-        row.split()[:3] for row in told(cluster, "status", "-A").splitlines()
+    rows = {row.split()[0]: row.split() for row in output(cluster, "status").splitlines()}
+    assert rows[NAME][1:5] == ["3", "1", "False", "WaitingForGPU"]
+    assert ["default", NAME, "3"] in [
+        row.split()[:3] for row in output(cluster, "status", "-A").splitlines()
     ]
 
 
-def test_top_asks_each_server_through_the_api_server(cluster, fleet):
-    rows = {row.split()[0]: row.split() for row in told(cluster, "top", NAME).splitlines()}
+def test_top_reads_each_pod_s_load_through_the_api_server(cluster, fleet):
+    rows = {row.split()[0]: row.split() for row in output(cluster, "top", NAME).splitlines()}
     assert rows["works"][1:8] == ["ready", "-", "12.3", "s", "3", "2", "25%"]
     assert rows["waits"][1] == "unscheduled"
 
 
-def test_top_says_when_servers_ask_for_a_key_and_takes_another_way_with_one(cluster):
-    cluster.told("create", "-f", "-", body=deployment(name="keyed"))
+def test_top_reports_pods_that_require_a_key_and_uses_a_port_forward_with_one(cluster):
+    cluster.output("create", "-f", "-", body=deployment(name="keyed"))
     with serving({}, status=401) as port:
-        cluster.told("create", "-f", "-", body=server_pod("a", port, "keyed"))
+        cluster.output("create", "-f", "-", body=server_pod("a", port, "keyed"))
         placed = {"conditions": [condition("PodScheduled", "True", "Placed")]}
         put(cluster, "pod", "keyed-a", {"phase": "Running", "podIP": own_address(), **placed})
-        without = ran(cluster, "top", "keyed")
-        # Here is no kubelet that could make a tunnel, and that is said in a line too.
-        with_one = ran(cluster, "top", "keyed", FLAMINGO_API_KEY="k-1")
-    for done, says in (
+        without = run_plugin(cluster, "top", "keyed")
+        # There is no kubelet here to forward a port; that is one line too.
+        with_one = run_plugin(cluster, "top", "keyed", FLAMINGO_API_KEY="k-1")
+    for done, expected in (
         (without, "set FLAMINGO_API_KEY to a key that may observe"),
         (with_one, "does not have a host"),
     ):
         assert done.returncode == 0
         assert "unreachable" in done.stdout
-        assert says in done.stderr
+        assert expected in done.stderr
         assert done.stderr.count("\n") == 1
 
 
-def test_plan_says_what_would_change_and_changes_nothing(cluster, fleet):
+def test_plan_shows_what_would_change_and_changes_nothing(cluster, fleet):
     wanted = deployment(
         {**FULL, "mode": "Apply", "server": {"args": ["--max-concurrent-answers=8"]}}, name=NAME
     )
     before = cluster.stored(NAME)["metadata"]["generation"]
-    shown = told(cluster, "plan", "-", body=wanted)
+    shown = output(cluster, "plan", "-", body=wanted)
     assert "replaces all server pods (rollout strategy Auto): server changes" in shown
     assert "--max-concurrent-answers=8" in shown
     assert "server.resources.limits" in shown, "what the file leaves out goes"
     assert cluster.stored(NAME)["metadata"]["generation"] == before
 
 
-def test_plan_of_a_new_fleet_says_how_many_gpus(cluster):
-    shown = told(cluster, "plan", "-", body=deployment({"replicas": 3}, name="new"))
+def test_plan_of_a_new_fleet_shows_how_many_gpus(cluster):
+    shown = output(cluster, "plan", "-", body=deployment({"replicas": 3}, name="new"))
     assert "creates a fleet of 3 GPUs" in shown
     assert cluster.call("get", "fd", "new").returncode != 0
 
 
-def test_drain_writes_the_operator_s_annotation_and_takes_it_back(cluster, fleet):
+def test_drain_sets_the_annotation_and_cancel_removes_it(cluster, fleet):
     where = ("get", "pod", f"{NAME}-works", "-o", "jsonpath={.metadata.annotations}")
-    assert told(cluster, "drain", f"{NAME}-works") == f"pod/{NAME}-works drain requested\n"
-    assert json.loads(cluster.told(*where)) == {names.DRAIN_ANNOTATION: "true"}
-    assert "draining" in told(cluster, "top", NAME)
-    told(cluster, "drain", f"{NAME}-works", "--cancel")
-    assert cluster.told(*where) in {"", "{}"}
+    assert output(cluster, "drain", f"{NAME}-works") == f"pod/{NAME}-works drain requested\n"
+    assert json.loads(cluster.output(*where)) == {names.DRAIN_ANNOTATION: "true"}
+    assert "draining" in output(cluster, "top", NAME)
+    output(cluster, "drain", f"{NAME}-works", "--cancel")
+    assert cluster.output(*where) in {"", "{}"}
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected"),
     [
         (("status", "nobody"), "FlamingoDeployment 'nobody' in namespace 'default' not found"),
         (("top", "nobody"), "FlamingoDeployment 'nobody' in namespace 'default' not found"),
@@ -266,42 +266,42 @@ def test_drain_writes_the_operator_s_annotation_and_takes_it_back(cluster, fleet
         (("status", "--context", "nobody"), "cannot load the kubeconfig"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(cluster, args, says):
-    assert says in refusal(cluster, *args)
+def test_an_error_is_one_line(cluster, args, expected):
+    assert expected in refusal(cluster, *args)
 
 
-def test_a_plan_that_the_types_or_the_api_server_refuse_says_why(cluster, fleet):
+def test_an_invalid_plan_is_refused_with_the_reasons(cluster, fleet):
     wrong = deployment({"replicas": "3", "mode": "Magic"})
-    said = refusal(cluster, "plan", "-", body=wrong)
-    assert "spec.replicas" in said
-    assert "spec.mode" in said
+    error = refusal(cluster, "plan", "-", body=wrong)
+    assert "spec.replicas" in error
+    assert "spec.mode" in error
     other = deployment({**FULL, "replicas": 7}, name=NAME)
     assert "spec.replicas is not used" in refusal(cluster, "plan", "-", body=other)
 
 
-def test_no_kubeconfig_no_cluster_and_no_rights_are_told_apart(cluster, fleet, tmp_path):
+def test_no_kubeconfig_no_cluster_and_no_permission_are_different_errors(cluster, fleet, tmp_path):
     assert "cannot load the kubeconfig" in refusal(cluster, "status", kubeconfig=tmp_path / "none")
-    config = json.loads(cluster.told("config", "view", "--raw", "-o", "json"))
+    config = json.loads(cluster.output("config", "view", "--raw", "-o", "json"))
     place = config["clusters"][0]["cluster"]
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     config["clusters"][0]["cluster"] = {**place, "server": f"https://127.0.0.1:{port}"}
     (tmp_path / "gone").write_text(json.dumps(config))
-    said = refusal(cluster, "status", kubeconfig=tmp_path / "gone")
-    assert f"cannot reach the API server at https://127.0.0.1:{port}" in said
-    cluster.told("create", "serviceaccount", "nobody")
+    error = refusal(cluster, "status", kubeconfig=tmp_path / "gone")
+    assert f"cannot reach the API server at https://127.0.0.1:{port}" in error
+    cluster.output("create", "serviceaccount", "nobody")
     config["clusters"][0]["cluster"] = place
-    config["users"][0]["user"] = {"token": cluster.told("create", "token", "nobody").strip()}
+    config["users"][0]["user"] = {"token": cluster.output("create", "token", "nobody").strip()}
     (tmp_path / "nobody").write_text(json.dumps(config))
-    said = refusal(cluster, "status", kubeconfig=tmp_path / "nobody")
-    assert "forbidden: " in said
-    assert "system:serviceaccount:default:nobody" in said
+    error = refusal(cluster, "status", kubeconfig=tmp_path / "nobody")
+    assert "forbidden: " in error
+    assert "system:serviceaccount:default:nobody" in error
 
 
-def test_a_cluster_without_the_type_is_told_how_to_get_it(cluster, tmp_path):
+def test_a_cluster_without_the_crd_gets_a_hint(cluster, tmp_path):
     with serving({}) as port:  # answers 404 without a Status, as an API server does there
-        config = json.loads(cluster.told("config", "view", "--raw", "-o", "json"))
+        config = json.loads(cluster.output("config", "view", "--raw", "-o", "json"))
         config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{port}"}
         (tmp_path / "bare").write_text(json.dumps(config))
-        said = refusal(cluster, "status", kubeconfig=tmp_path / "bare")
-    assert "the CustomResourceDefinition flamingodeployments.flamingo.dev; install" in said
+        error = refusal(cluster, "status", kubeconfig=tmp_path / "bare")
+    assert "the CustomResourceDefinition flamingodeployments.flamingo.dev; install" in error

@@ -49,13 +49,13 @@ LEAVING = {"ready": False, "serving": True, "terminating": True}
 def access(cluster, tmp_path_factory):
     """Who the router is there: a service account that may list and watch slices."""
     folder = tmp_path_factory.mktemp("access")
-    cluster.told("apply", "-f", "-", body=ROLE)
-    cluster.told("create", "serviceaccount", "router")
-    cluster.told(
+    cluster.output("apply", "-f", "-", body=ROLE)
+    cluster.output("create", "serviceaccount", "router")
+    cluster.output(
         "create", "rolebinding", "router", "--role=router", "--serviceaccount=default:router"
     )
-    (folder / "token").write_text(cluster.told("create", "token", "router"))
-    config = json.loads(cluster.told("config", "view", "--raw", "--flatten", "-o", "json"))
+    (folder / "token").write_text(cluster.output("create", "token", "router"))
+    config = json.loads(cluster.output("config", "view", "--raw", "--flatten", "-o", "json"))
     server = config["clusters"][0]["cluster"]
     (folder / "ca.crt").write_text(_authority(server))
     return kube.Access.of(server["server"], str(folder / "token"), str(folder / "ca.crt"))
@@ -93,7 +93,7 @@ async def until(reported, members):
 def test_pods_that_come_leave_and_vanish_are_followed(cluster, access):
     async def scenario():
         async def apply(body):
-            await asyncio.to_thread(cluster.told, "apply", "-f", "-", body=body)
+            await asyncio.to_thread(cluster.output, "apply", "-f", "-", body=body)
 
         async with watching(access) as reported:
             await apply(endpoint_slice("a", ("10.1.0.1", READY)))
@@ -104,7 +104,7 @@ def test_pods_that_come_leave_and_vanish_are_followed(cluster, access):
             await until(reported, both | {"http://10.1.0.3:8000": False})
             await apply(endpoint_slice("b", ("10.1.0.2", LEAVING)))
             await until(reported, {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": False})
-            await asyncio.to_thread(cluster.told, "delete", "endpointslice", "a", "b", "other")
+            await asyncio.to_thread(cluster.output, "delete", "endpointslice", "a", "b", "other")
             await until(reported, {})
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Scaling on a real API server: routers that say what is asked, and servers that come and go."""
+"""Scaling on a real API server: scripted routers report demand, and pods come and go."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from control_plane.operators import QUICK, Operator, Site, neighbours, site, wait_until
-from control_plane.test_plugin import told
+from control_plane.test_plugin import output
 from fakes.metrics_api import GROUP, METRIC, VERSION, MetricsApi, registration
 from fakes.scripted_routers import FakeRouter
 
@@ -30,31 +30,33 @@ def places(whole_cluster, tmp_path_factory):
 
 @contextlib.contextmanager
 def router(place: Site, spec) -> Iterator[FakeRouter]:
-    """Make a fleet whose only router is ours; nobody asks for anything yet."""
+    """Make a fleet whose only router is a scripted one without requests."""
     place.create({"router": ONE_ROUTER, "rollout": QUICK, **spec})
-    dice = random.SystemRandom()
-    fake = FakeRouter(f"127.{dice.randint(1, 254)}.{dice.randint(0, 254)}.{dice.randint(1, 254)}")
+    rng = random.SystemRandom()
+    fake = FakeRouter(f"127.{rng.randint(1, 254)}.{rng.randint(0, 254)}.{rng.randint(1, 254)}")
     fake.asked_for(0.0)
     with fake.running():
         name = wait_until(lambda: _ready_router(place), "a router is ready")
         patch = {"status": {"podIP": fake.address, "podIPs": [{"ip": fake.address}]}}
         args = ("pod", name, "--subresource=status", "--type=merge", f"--patch={json.dumps(patch)}")
         place.kubectl("patch", *args)
-        wait_until(lambda: fake.num_asked > 1, "the router is asked")
+        wait_until(lambda: fake.num_asked > 1, "the router is polled")
         yield fake
 
 
 @pytest.fixture
 def metrics_api(places, tmp_path):
-    """Yield the API that tells HPAs a metric from outside."""
+    """Yield the API that serves an external metric to HPAs."""
     place, api = places["hpa"], MetricsApi(tmp_path)
     with api.running() as port:
         for body in registration(place.namespace, port):
-            place.cluster.told("create", "-f", "-", body=body)
+            place.cluster.output("create", "-f", "-", body=body)
         name = f"{VERSION}.{GROUP}"
-        place.cluster.told("wait", "--for=condition=Available", "--timeout=20s", "apiservice", name)
+        place.cluster.output(
+            "wait", "--for=condition=Available", "--timeout=20s", "apiservice", name
+        )
         yield api
-        place.cluster.told("delete", "apiservice", name)
+        place.cluster.output("delete", "apiservice", name)
 
 
 def _ready_router(place: Site) -> str | None:
@@ -66,9 +68,9 @@ def _ready_router(place: Site) -> str | None:
     return None
 
 
-def asked_again(fake: FakeRouter, times: int = 6) -> None:
+def polled_again(fake: FakeRouter, times: int = 6) -> None:
     before = fake.num_asked
-    wait_until(lambda: fake.num_asked >= before + times, "the router is asked again")
+    wait_until(lambda: fake.num_asked >= before + times, "the router is polled again")
 
 
 def scaling(place: Site):
@@ -80,11 +82,11 @@ def events(place: Site) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def awake(places):
-    """Yield a fleet that one held request has woken; it goes back to sleep after half a minute."""
+def scaled_from_zero(places):
+    """Yield a fleet scaled from zero by one queued request; it returns to zero in half a minute."""
     place = places["asleep"]
-    bounds = {**SOON, "minReplicas": 0, "scaleToZero": {"idleSeconds": 30}}
-    with router(place, {"scaling": bounds}) as fake:
+    limits = {**SOON, "minReplicas": 0, "scaleToZero": {"idleSeconds": 30}}
+    with router(place, {"scaling": limits}) as fake:
         place.wait_complete(0)
         assert place.reason("Ready") == "ScaledToZero"
         fake.asked_for(0.0, held=1)
@@ -94,8 +96,8 @@ def awake(places):
         yield place
 
 
-def test_the_number_follows_the_demand_is_held_without_it_and_outlives_the_operator(
-    whole_cluster, tmp_path, awake
+def test_the_number_follows_the_demand_is_kept_without_it_and_outlives_the_operator(
+    whole_cluster, tmp_path, scaled_from_zero
 ):
     with (
         site(whole_cluster, "demand", tmp_path) as place,
@@ -118,18 +120,18 @@ def test_the_number_follows_the_demand_is_held_without_it_and_outlives_the_opera
         starts = 'flamingo_operator_cold_start_seconds_count{phase="total"}'
         assert operator.metric(starts) == 4
 
-        wait_until(operator.has_looked, "it has nothing to do")
+        wait_until(operator.is_idle, "it has nothing to do")
         before = place.written()
         for share in (1.04, 0.97, 1.02, 0.95):
             fake.asked_for(3.0 * share)
-            asked_again(fake, 3)
+            polled_again(fake, 3)
         fake.body = None
-        asked_again(fake)
+        polled_again(fake)
         assert place.written() == before
 
         assert operator.stop() == 0
         operator = place.start(*OFTEN)
-        asked_again(fake)
+        polled_again(fake)
         assert operator.metric("flamingo_operator_api_writes_total") == 0
         assert place.written() == before
 
@@ -177,14 +179,14 @@ def _labels(place: Site) -> str:
     return f'{{name="music",namespace="{place.namespace}"}}'
 
 
-def test_a_schedule_raises_the_fewest(places):
+def test_a_schedule_raises_the_minimum(places):
     place = places["timed"]
     with router(place, {"scaling": SOON}):
         place.wait_complete(1)
         always = {"name": "always", "start": "00:00", "end": "00:00", "minReplicas": 2}
         place.change({"scaling": {"schedules": [always]}})
         place.wait_complete(2)
-        assert (scaling(place)["reason"], scaling(place)["bound"]) == ("Bounds", "Schedule")
+        assert (scaling(place)["reason"], scaling(place)["bound"]) == ("Limits", "Schedule")
 
 
 def test_outside_scalers_write_the_number_and_may_not_where_the_operator_decides(places):
@@ -199,20 +201,24 @@ def test_outside_scalers_write_the_number_and_may_not_where_the_operator_decides
     assert "spec.replicas is not used while scaling.mode is Internal" in refusal
 
 
-def test_a_plan_tells_what_the_operator_then_does(places, tmp_path):
+def test_a_plan_shows_what_the_operator_then_does(places, tmp_path):
     place = places["outside"]
     wait_until(lambda: place.reason("Progressing") == "Complete", "it is complete")
     file, body = tmp_path / "fleet.json", place.get("fd", "music")
     given = {"name": "music", "namespace": place.namespace}
     body = {**body, "metadata": given, "status": {}}
     file.write_text(json.dumps(body))
-    assert "operator would" not in told(place.cluster, "plan", str(file))
+    assert "Next actions" not in output(place.cluster, "plan", str(file))
 
     body["spec"]["scaling"]["minReplicas"] = 4
     body["spec"]["server"]["image"] = "example.com/pod:2"
     file.write_text(json.dumps(body))
-    plan = told(place.cluster, "plan", str(file))
-    planned = {line.strip() for line in plan.partition("would at first")[2].splitlines() if line}
+    plan = output(place.cluster, "plan", str(file))
+    planned = {
+        line.strip()
+        for line in plan.partition("Next actions of the operator")[2].splitlines()
+        if line
+    }
     place.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
     place.wait_complete(4)
     done = place.operators[0].log.read_text()
@@ -221,17 +227,17 @@ def test_a_plan_tells_what_the_operator_then_does(places, tmp_path):
         assert f'"action": "{action}"' in done
 
 
-def test_a_server_that_a_person_wants_drained_is_replaced(places):
+def test_a_pod_whose_drain_is_requested_is_replaced(places):
     place = places["timed"]
     name = place.pods()[0]["metadata"]["name"]
     uid = place.pods()[0]["metadata"]["uid"]
-    told(place.cluster, "drain", name, "-n", place.namespace)
+    output(place.cluster, "drain", name, "-n", place.namespace)
     wait_until(lambda: uid not in {pod["metadata"]["uid"] for pod in place.pods()}, "it is gone")
     place.wait_complete(2)
 
 
-def test_the_last_server_goes_when_nobody_has_asked_for_long_and_the_router_stays(awake):
-    awake.wait_complete(0)
-    assert awake.reason("Ready") == "ScaledToZero"
-    assert _ready_router(awake)
-    assert [one["toReplicas"] for one in scaling(awake)["history"]] == [1, 0]
+def test_the_last_pod_is_removed_when_idle_and_the_router_stays(scaled_from_zero):
+    scaled_from_zero.wait_complete(0)
+    assert scaled_from_zero.reason("Ready") == "ScaledToZero"
+    assert _ready_router(scaled_from_zero)
+    assert [one["toReplicas"] for one in scaling(scaled_from_zero)["history"]] == [1, 0]

@@ -52,19 +52,19 @@ def age(timestamp: str | None, *, now_s: float) -> str:
 def overview(
     deployments: Sequence[Json], *, now_s: float, all_namespaces: bool = False
 ) -> RenderableType:
-    """Return one row for each deployment."""
+    """Return one row for each deployment, in the columns of `kubectl get`."""
     namespace = ("namespace",) if all_namespaces else ()
-    table = _table(*namespace, "name", "status", "reason", "ready", "desired", "age", "model")
+    table = _table(*namespace, "name", "desired", "ready", "available", "reason", "age", "model")
     for one in deployments:
         status = one.get("status") or {}
         ready = _condition(status, "Ready")
         table.add_row(
             *(one["metadata"][column] for column in namespace),
             one["metadata"]["name"],
-            Text(_summary(ready), _style(ready)),
-            str(ready.get("reason", "-")),
-            str(status.get("readyReplicas", "-")),
             str(_desired(one)),
+            str(status.get("readyReplicas", "-")),
+            Text(str(ready.get("status", "-")), _style(ready)),
+            str(ready.get("reason", "-")),
             age(one["metadata"].get("creationTimestamp"), now_s=now_s),
             str(one["spec"]["model"]["id"]),
         )
