@@ -1,4 +1,4 @@
-"""`docs/exit-status.md` says every exit status; running this file writes it."""
+"""`docs/exit-status.md` has every exit status; running this file writes it."""
 
 from pathlib import Path
 
@@ -23,11 +23,11 @@ def page():
     )
 
 
-def test_the_page_is_what_the_table_says():
+def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
-def test_every_status_is_its_own_and_leaves_the_shells_alone():
+def test_statuses_are_unique_and_below_those_of_shells():
     numbers = [int(each) for each in ExitStatus]
     assert numbers == sorted(set(numbers))
     assert max(numbers) < 125

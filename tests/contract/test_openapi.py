@@ -1,4 +1,4 @@
-"""The OpenAPI document and the applications say the same, and its examples are what is taken."""
+"""The OpenAPI document matches the applications, and its examples are valid requests."""
 
 import io
 import json
@@ -41,18 +41,20 @@ def document(request):
 
 
 @pytest.mark.parametrize("service", TABLES)
-def test_every_route_is_in_the_document_and_nothing_else_is(apps, service):
+def test_the_document_has_exactly_the_routes_that_are_served(apps, service):
     document = openapi.document(TABLES[service], version="1")
-    told = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    documented = {
+        (method.upper(), path) for path, item in document["paths"].items() for method in item
+    }
     served = {
         (route.method, route.resource.canonical)
         for route in apps[service].router.routes()
-        if route.method != "HEAD"  # aiohttp's own half of every GET
+        if route.method != "HEAD"  # added by aiohttp to every GET
     }
-    assert told == served
+    assert documented == served
 
 
-def test_the_document_is_valid_openapi_and_all_its_references_lead_somewhere(document):
+def test_the_document_is_valid_openapi_and_its_references_resolve(document):
     assert document["openapi"] == "3.1.0"
     for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document))):
         found = document
@@ -63,13 +65,13 @@ def test_the_document_is_valid_openapi_and_all_its_references_lead_somewhere(doc
         assert schema.get("description") or name.endswith(("Fields", "Error")), name
 
 
-def test_operations_have_names_of_their_own(document):
-    names = [told["operationId"] for item in document["paths"].values() for told in item.values()]
+def test_operation_ids_are_unique(document):
+    names = [each["operationId"] for item in document["paths"].values() for each in item.values()]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize(("route", "example"), EXAMPLES)
-def test_an_example_is_taken_by_the_type_and_by_the_schema(route, example):
+def test_an_example_is_valid_for_type_and_schema(route, example):
     parse.validate_request(route.request, json.loads(json.dumps(example)))
     document = openapi.document([route], version="1")
     schema = {
@@ -80,14 +82,13 @@ def test_an_example_is_taken_by_the_type_and_by_the_schema(route, example):
 
 
 def test_the_clip_of_the_examples_is_audio():
-
     with wave.open(io.BytesIO(pybase64.b64decode(routes.SILENCE, validate=True))) as clip:
         assert clip.getnframes() / clip.getframerate() == 0.1
 
 
-def test_every_error_has_a_place_in_the_document(document):
-    told = document["components"]["responses"]
-    codes = {code for each in told.values() for code in _examples(each)}
+def test_every_error_is_documented(document):
+    responses = document["components"]["responses"]
+    codes = {code for each in responses.values() for code in _examples(each)}
     assert codes == set(errors.BY_CODE) - {"method_not_allowed"}
 
 
@@ -95,7 +96,7 @@ def _examples(response):
     return response["content"]["application/json"]["examples"]
 
 
-def test_a_form_offers_the_file_and_what_text_can_say():
+def test_a_form_has_the_file_and_the_fields_that_text_can_set():
     body = _content("/v1/audio/captions")["multipart/form-data"]
     fields = body["schema"]["properties"]
     assert {"file", "style", "temperature", "stop", "request"} <= set(fields)
@@ -103,7 +104,7 @@ def test_a_form_offers_the_file_and_what_text_can_say():
     assert body["schema"]["required"] == ["file"]
 
 
-def test_bounds_are_in_the_schema():
+def test_limits_are_in_the_schema():
     fields = openapi.document(routes.POD, version="1")["components"]["schemas"]["ChatRequest"]
     for name in ("max_tokens", "top_k", "n", "seed", "temperature"):
         number, null = fields["properties"][name]["anyOf"]
@@ -117,12 +118,12 @@ def _content(path):
     return document["paths"][path]["post"]["requestBody"]["content"]
 
 
-def test_what_can_be_streamed_says_of_what_its_events_are():
+def test_streamed_responses_refer_to_the_type_of_their_events():
     document = openapi.document(routes.POD, version="1")
     streamed = {
-        path: re.findall(r'"contentSchema": {"\$ref": "([^"]+)"}', json.dumps(told))[0]
-        for path, told in document["paths"].items()
-        if "text/event-stream" in json.dumps(told)
+        path: re.findall(r'"contentSchema": {"\$ref": "([^"]+)"}', json.dumps(item))[0]
+        for path, item in document["paths"].items()
+        if "text/event-stream" in json.dumps(item)
     }
     assert streamed == {
         "/v1/chat/completions": "#/components/schemas/ChatCompletionChunk",

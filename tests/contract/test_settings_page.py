@@ -1,4 +1,4 @@
-"""`docs/settings.md` says every setting; running this file writes it."""
+"""`docs/settings.md` has every setting; running this file writes it."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ SERVICES = {
 }
 HEAD = """# Settings
 
-A flag wins over its variable, a variable over the file that `--config` names, the file over the
-default. The file is YAML and names settings as `max_num_seqs: 12`, with underscores. A name that is
-no setting is an error that says the closest one, and all faults are told at once.
-`flamingo config show pod` (or `router`) prints what is in force and where each value comes from, as
-a file that can be used again; `flamingo config schema pod` prints the file's JSON schema.
-Written by `python tests/contract/test_settings_page.py`.
+A flag takes precedence over its environment variable, a variable over the file that `--config`
+sets, and the file over the default. The file is YAML; its names have underscores, as in
+`max_num_seqs: 12`. An unknown name is an error that suggests the closest setting, and all errors
+are reported at once. `flamingo config show pod` (or `router`) prints the effective settings and the
+source of each, in the format of the file; `flamingo config schema pod` prints the JSON schema of
+the file. This page is written by `python tests/contract/test_settings_page.py`.
 
-For people: `FLAMINGO_URL` (the fleet's address), `FLAMINGO_API_KEY`, and `FLAMINGO_CACHE` (where
-built-in models are built; default: the user's cache folder).
+The command line reads `FLAMINGO_URL` (address of the fleet), `FLAMINGO_API_KEY`, and
+`FLAMINGO_CACHE` (directory of the built-in models; default: the user's cache directory).
 """
 
 
@@ -51,12 +51,12 @@ def page():
     return "".join(parts)
 
 
-def test_the_page_is_what_the_settings_say():
+def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
 @pytest.mark.parametrize("kind", SERVICES.values(), ids=SERVICES)
-def test_every_setting_has_a_sentence(kind):
+def test_every_setting_has_a_description(kind):
     assert [name for name, field in kind.model_fields.items() if not field.description] == []
 
 

@@ -1,4 +1,4 @@
-"""`/docs/`: everything it needs comes from this server."""
+"""Swagger UI at `/docs/`: all its files come from this server."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ def get(path, **headers):
 
 
 @pytest.mark.parametrize("name", ["", *OWN, *VENDORED])
-def test_the_pages_files_come_under_a_strict_policy(name):
+def test_files_have_a_strict_content_security_policy(name):
     status, headers, body = get(f"/docs/{name}")
     assert (status, bool(body)) == (200, True)
     policy = headers["Content-Security-Policy"]
@@ -35,22 +35,22 @@ def test_the_pages_files_come_under_a_strict_policy(name):
     assert get(f"/docs/{name}", **{"If-None-Match": headers["ETag"]})[0] == 304
 
 
-def test_what_we_wrote_of_it_names_no_other_server():
+def test_our_files_refer_to_no_other_server():
     for name in OWN:
         _, _, body = get(f"/docs/{name}")
         assert not re.search(rb"https?:|//[a-z]", body.replace(b"// Show", b""))
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "README.md", "..%2Fcli.py", "no.js"])
-def test_nothing_else_in_the_folder_or_out_of_it_is_served(name):
+def test_no_other_file_is_served(name):
     assert get(f"/docs/{name}")[0] == 404
 
 
-def test_the_licences_lie_beside_what_is_vendored():
+def test_the_licenses_of_vendored_files_are_included():
     names = {file.name for file in docs.FOLDER.iterdir()}
     assert {"LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt", "README.md"} <= names
 
 
-def test_the_way_in_leads_to_it_below_any_prefix():
+def test_the_redirect_is_relative():
     status, headers, _ = get("/docs")
     assert (status, headers["Location"]) == (302, "docs/")

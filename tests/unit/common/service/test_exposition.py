@@ -1,4 +1,4 @@
-"""What Prometheus gets at `/metrics`."""
+"""`GET /metrics`: formats and selection."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from flamingo_common.service import exposition
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
 
-def told(path, accept="text/plain"):
+def exposed(path, accept="text/plain"):
     registry, aliases = CollectorRegistry(), CollectorRegistry()
     Counter("a_words", "Words", registry=registry).inc(3)
     Gauge("a_load", "Load", registry=registry).set(0.5)
@@ -42,5 +42,5 @@ def told(path, accept="text/plain"):
         ("/metrics?name[]=nobody", "text/plain", []),
     ],
 )
-def test_all_metrics_are_told_or_those_that_are_asked_for(path, accept, lines):
-    assert sorted(told(path, accept)) == sorted(lines)
+def test_all_or_the_selected_metrics_are_exposed(path, accept, lines):
+    assert sorted(exposed(path, accept)) == sorted(lines)

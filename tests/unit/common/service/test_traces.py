@@ -1,4 +1,4 @@
-"""Where no spans are made nothing of OpenTelemetry is imported, and a trace still goes on."""
+"""Tracing: OpenTelemetry is imported only if configured, and trace contexts are propagated."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ print(any(name.startswith('opentelemetry') for name in sys.modules if sys.module
 
 
 def configured(before="", **environ):
-    """Return what a fresh process says of its tracing, and whether anything was imported."""
+    """Return whether tracing is on and OpenTelemetry imported in a new process, and its output."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(before)],
         env={"PATH": "", **environ},
@@ -28,33 +28,33 @@ def configured(before="", **environ):
     return done.stdout.decode().split()[-2:], done.stdout.decode() + done.stderr.decode()
 
 
-SOMEWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 
 @pytest.mark.parametrize(
     "environ",
     [
         {},
-        SOMEWHERE | {"OTEL_SDK_DISABLED": "true"},
-        SOMEWHERE | {"OTEL_TRACES_EXPORTER": "none"},
+        COLLECTOR | {"OTEL_SDK_DISABLED": "true"},
+        COLLECTOR | {"OTEL_TRACES_EXPORTER": "none"},
     ],
     ids=["no collector", "disabled", "no exporter"],
 )
-def test_tracing_that_is_off_imports_nothing(environ):
+def test_disabled_tracing_imports_nothing(environ):
     assert configured(**environ)[0] == ["False", "False"]
 
 
-def test_a_collector_without_the_extra_is_said_and_does_no_harm():
-    said, told = configured("sys.modules['opentelemetry'] = None", **SOMEWHERE)
-    assert said == ["False", "False"]
-    assert "flamingo-fleet[otel]" in told
+def test_a_missing_extra_is_logged():
+    state, output = configured("sys.modules['opentelemetry'] = None", **COLLECTOR)
+    assert state == ["False", "False"]
+    assert "flamingo-fleet[otel]" in output
 
 
-def test_a_collector_with_the_extra_is_used():
-    assert configured(**SOMEWHERE)[0] == ["True", "True"]
+def test_a_configured_collector_is_used():
+    assert configured(**COLLECTOR)[0] == ["True", "True"]
 
 
-def test_a_client_s_trace_is_named_and_goes_on_unchanged():
+def test_a_trace_context_is_logged_and_propagated_unchanged():
     given = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
     with traces.server_span("POST /v1/x", given) as span:
         assert traces.current_span() is span
@@ -78,13 +78,13 @@ def test_a_client_s_trace_is_named_and_goes_on_unchanged():
         f"00-{TRACE}-{PARENT}-01\n",
     ],
 )
-def test_what_is_no_traceparent_is_no_trace(given):
+def test_an_invalid_traceparent_is_ignored(given):
     with traces.server_span("POST /v1/x", {"traceparent": given}) as span:
         assert span.log_fields == {}
         assert span.exemplar is None
 
 
-def test_a_trace_that_nobody_keeps_is_named_but_is_no_exemplar():
+def test_an_unsampled_trace_is_logged_but_not_an_exemplar():
     with traces.server_span("POST /v1/x", {"traceparent": f"00-{TRACE}-{PARENT}-00"}) as span:
         assert span.log_fields["trace_id"] == TRACE
         assert span.exemplar is None
