@@ -2,14 +2,11 @@
 
 import json
 
+from fakes.operator_inputs import started_pod
+
 from flamingo_operator.cluster import observed
 
 GPU = "nvidia.com/gpu"
-
-
-def on(cluster, node):
-    (name,) = (name for name, pod in cluster.pods.items() if pod.node == node)
-    return name
 
 
 def test_a_pod_and_a_node_are_parsed_from_the_api_server_s_json():
@@ -40,3 +37,14 @@ def test_a_pod_and_a_node_are_parsed_from_the_api_server_s_json():
         }
     )
     assert (node.resources, node.boot_id) == ((GPU,), "x")
+
+
+def test_a_ready_pod_is_stored_without_its_status():
+    def parsed(*, ready):
+        raw = started_pod("music-r-0", "10.0.0.1")
+        raw["status"]["conditions"] = [{"type": "Ready", "status": ready}]
+        raw["metadata"]["labels"]["flamingo.dev/revision"] = "r"
+        return observed.parse_pod(raw)
+
+    assert parsed(ready="True").diagnosis_json == ""
+    assert json.loads(parsed(ready="False").diagnosis_json)["status"]["conditions"]

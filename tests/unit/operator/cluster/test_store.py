@@ -1,70 +1,20 @@
-"""What the operator sees, in which order, and whose turn it is."""
+"""The local mirror of the API server's objects: versions, deletions and ownership."""
 
-import json
+from dataclasses import replace
 
 import pytest
-from fakes.clusters import RELEASE, Cluster
 from fakes.operator_inputs import KEY, started_pod
 
 from flamingo_common.wire.report import StartReport
-from flamingo_operator.cluster import observed, projection
-from flamingo_operator.cluster.observed import Node, Pod
+from flamingo_operator.cluster import observed
+from flamingo_operator.cluster.observed import Node
 from flamingo_operator.cluster.store import Store
-from flamingo_operator.manifests import owned_objects, pod_template
 
 
-def fields_of(value):
-    """Return the FieldsV1 set of a manager that applied `value`, lists being atomic."""
-    if not isinstance(value, dict):
-        return {}
-    return {f"f:{key}": fields_of(inner) for key, inner in value.items()}
-
-
-def live(manifest, *, version=1, uid="u-9", **more):
-    said = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
-    metadata = dict(said["metadata"])
-    applied = {key: value for key, value in metadata.items() if key not in ("name", "namespace")}
-    ours = {"manager": "flamingo-operator", "operation": "Apply"}
-    ours["fieldsV1"] = fields_of({**said, "metadata": applied})
-    metadata |= {"uid": uid, "resourceVersion": str(version), "managedFields": [ours]}
-    return {**manifest, "metadata": metadata, **more}
-
-
-def manifests():
-    cluster = Cluster.of()
-    return owned_objects.build_manifests(cluster.deployment, RELEASE, has_pod_monitors=True)
-
-
-@pytest.mark.parametrize("manifest", manifests(), ids=lambda one: one["kind"])
-def test_what_was_applied_is_read_back_whatever_stands_around_it(manifest):
-    raw = live(manifest, status={"replicas": 3})
-    raw["metadata"]["generation"] = 7
-    assert projection.digest_of_live(raw) == projection.digest_of_manifest(manifest)
-
-
-def test_a_field_that_somebody_took_over_is_seen():
-    service = next(one for one in manifests() if one["kind"] == "Service")
-    raw = json.loads(json.dumps(live(service)))
-    raw["spec"]["clusterIP"] = "10.0.0.1"
-    assert projection.digest_of_live(raw) != projection.digest_of_manifest(service)
-    lost = json.loads(json.dumps(live(service)))
-    del lost["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:selector"]
-    assert projection.digest_of_live(lost) != projection.digest_of_manifest(service)
-
-
-def test_a_list_by_key_is_read_in_its_own_order_and_without_what_others_added():
-    raw = [{"name": "theirs"}, {"name": "b", "port": 2, "protocol": "TCP"}, {"name": "a"}]
-    fields = {
-        'k:{"name":"a"}': {".": {}, "f:name": {}},
-        'k:{"name":"b"}': {".": {}, "f:name": {}, "f:port": {}},
-    }
-    assert projection.owned_fields(raw, fields) == [{"name": "b", "port": 2}, {"name": "a"}]
-    assert projection.owned_fields(["x", "y"], {'v:"y"': {}}) == ["y"]
-
-
-def pod(name="music-r-0", *, version=1, uid="u-9", ready=False):
+def pod(name="music-r-0", *, version=1, uid="u-9", ready=False, labels=None, owner="u-1"):
     status = {"conditions": [{"type": "Ready", "status": str(ready)}]}
-    labels = {"flamingo.dev/deployment": "music", "flamingo.dev/revision": "r"}
+    ours = {"flamingo.dev/deployment": "music", "flamingo.dev/revision": "r"}
+    owners = [{"kind": "FlamingoDeployment", "uid": owner, "controller": True}] if owner else []
     return {
         "metadata": {
             "name": name,
@@ -72,8 +22,8 @@ def pod(name="music-r-0", *, version=1, uid="u-9", ready=False):
             "uid": uid,
             "resourceVersion": str(version),
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": labels,
-            "ownerReferences": [{"kind": "FlamingoDeployment", "uid": "u-1", "controller": True}],
+            "labels": ours | (labels or {}),
+            "ownerReferences": owners,
         },
         "spec": {"containers": [{"name": "server", "image": "x"}]},
         "status": status,
@@ -81,21 +31,31 @@ def pod(name="music-r-0", *, version=1, uid="u-9", ready=False):
 
 
 @pytest.fixture
-def store():
-    return Store(on_change=lambda key: None)
+def changed():
+    return []
 
 
-def names_in(store, uid="u-1"):
-    return [one.ref.name for one in store.observed(KEY, uid).pods]
+@pytest.fixture
+def store(changed):
+    return Store(on_change=changed.append)
 
 
-def test_what_is_older_than_what_is_known_changes_nothing(store):
+def names_in(store, uid="u-1", *, key=KEY):
+    return [one.ref.name for one in store.observed(key, uid).pods]
+
+
+def reference(store):
+    (pod,) = store.observed(KEY, "u-1").pods
+    return pod.ref
+
+
+def test_an_older_version_is_ignored(store):
     store.put(pod(version=5, ready=True), "Pod")
     store.put(pod(version=4), "Pod")
     assert store.observed(KEY, "u-1").pods[0].is_ready
 
 
-def test_what_is_gone_stays_gone_whatever_a_slow_answer_says(store):
+def test_a_late_response_does_not_bring_back_a_deleted_object(store):
     store.put(pod(), "Pod")
     store.drop(observed.parse_ref(pod(version=6), "Pod"))
     store.put(pod(version=5), "Pod")
@@ -104,7 +64,7 @@ def test_what_is_gone_stays_gone_whatever_a_slow_answer_says(store):
     assert names_in(store) == ["music-r-0"]
 
 
-def test_a_list_removes_what_is_not_in_it_but_not_what_is_newer_than_it(store):
+def test_a_list_removes_older_objects_that_it_lacks(store):
     store.put(pod("a", uid="1", version=5), "Pod")
     store.put(pod("b", uid="2", version=5), "Pod")
     store.put(pod("c", uid="3", version=12), "Pod")
@@ -112,39 +72,64 @@ def test_a_list_removes_what_is_not_in_it_but_not_what_is_newer_than_it(store):
     assert names_in(store) == ["a", "c"]
 
 
-def test_pods_of_somebody_else_are_not_ours_but_their_names_are_taken(store):
+def test_pods_of_another_controller_are_conflicts(store):
     store.put(pod(), "Pod")
     assert names_in(store, "u-2") == []
     assert store.observed(KEY, "u-2").conflicts == {"music-r-0"}
 
 
-def test_a_pod_that_works_is_kept_without_its_statuses():
-    assert isinstance(observed.parse_pod(pod(ready=True)), Pod)
-    assert observed.parse_pod(pod(ready=True)).diagnosis_json == ""
-    assert json.loads(observed.parse_pod(pod()).diagnosis_json)["status"]["conditions"]
+def test_a_pod_whose_labels_are_removed_and_restored_is_observed_again(store):
+    store.put(pod(version=1), "Pod")
+    store.drop(replace(reference(store), resource_version=2))  # as a watch by labels tells it
+    store.put(pod(version=1), "Pod")
+    assert names_in(store) == []
+    store.put(pod(version=3), "Pod")
+    assert names_in(store) == ["music-r-0"]
 
 
-def test_only_what_shapes_a_pod_makes_another_revision():
-    cluster = Cluster.of({"replicas": 1})
-    before = pod_template.revision_hash(cluster.deployment.spec)
-    cluster.change(replicas=5, router={"replicas": 3}, rollout={"maxSurge": 2}, suspend=True)
-    assert pod_template.revision_hash(cluster.deployment.spec) == before
-    cluster.change(server={"args": ["--max-concurrent-answers=9"]})
-    assert pod_template.revision_hash(cluster.deployment.spec) != before
+def test_a_late_deletion_does_not_remove_a_newer_version(store):
+    store.put(pod(version=1), "Pod")
+    old = reference(store)
+    store.put(pod(version=3), "Pod")
+    store.drop(replace(old, resource_version=2))
+    assert names_in(store) == ["music-r-0"]
 
 
-def test_the_phases_of_a_pod_s_start_are_taken_once():
+def test_a_list_that_lacks_a_pod_supersedes_older_events(store):
+    store.put(pod(version=1), "Pod")
+    store.retain("Pod", "", set(), 5)
+    store.put(pod(version=4), "Pod")
+    assert names_in(store) == []
+
+
+def test_an_object_moves_to_the_deployment_that_its_label_names(store, changed):
+    store.put(pod(version=1), "Pod")
+    changed.clear()
+    store.put(pod(version=2, labels={"flamingo.dev/deployment": "other"}), "Pod")
+    assert names_in(store) == []
+    assert names_in(store, key="default/other") == ["music-r-0"]
+    assert changed == [KEY, "default/other"]
+
+
+def test_the_name_of_a_released_pod_is_a_conflict(store):
+    store.mark_released(KEY, "music-abc-0")
+    assert store.observed(KEY, "u-1").conflicts == {"music-abc-0"}
+
+
+def test_a_pod_without_a_controller_is_ours_and_one_of_another_is_a_conflict(store):
+    store.put(pod("theirs", uid="1", owner="u-2"), "Pod")
+    store.put(pod("orphan", uid="2", owner=None), "Pod")
+    assert names_in(store) == ["orphan"]
+    assert store.observed(KEY, "u-1").conflicts == {"theirs"}
+
+
+def test_a_start_report_is_added_once():
     store = Store(on_change=lambda key: None)
     store.put(started_pod("music-r-0", "10.0.0.1"), "Pod")
     store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=20, load_s=30, warm_s=4)})
     store.put_start_reports(KEY, {"10.0.0.1": StartReport(fetch_s=0, load_s=0, warm_s=0)})
     (seen,) = store.observed("default/music", "u-1").pods
     assert (seen.start.fetch_s, seen.start.warm_s, seen.start.is_split) == (20, 4, True)
-
-
-def on(cluster, node):
-    (name,) = (name for name, pod in cluster.pods.items() if pod.node == node)
-    return name
 
 
 def test_a_deployment_that_avoids_a_node_is_enqueued_when_it_reboots_or_is_deleted():

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 
 import kmock
-import pytest
 from fakes.kmock_cluster import serving
 from fakes.objects import Objects
 from kubernetes.aio import client
 
 from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.kube import ApiError, KubeClient
+from flamingo_operator.cluster.kube import KubeClient
 from flamingo_operator.cluster.watch import PAGE, Watch
 
 WATCHES = kmock.params({"watch": "1"})
@@ -126,23 +125,5 @@ def test_a_failed_watch_resumes_from_its_version():
             create(objects, "b")
             await until(lambda: "b" in sink.there)
             assert len(sink.lists) == 1
-
-    asyncio.run(scenario())
-
-
-def test_an_error_has_the_message_and_the_time_to_retry_after():
-    async def scenario():
-        async with connected(Objects()) as (api, kube):
-            busy = api.override[LISTS][:1] << 429 << {"Retry-After": "7"}
-            busy << {"message": "too many requests"}
-            api.override[LISTS][1:] << 422 << {"message": "spec.x: invalid"}
-            with pytest.raises(ApiError) as refused:
-                await kube.get("/api/v1/pods", {"limit": "250"})
-            assert (refused.value.status, refused.value.retry_after_s) == (429, 7.0)
-            assert str(refused.value) == "too many requests"
-            assert not refused.value.is_refusal
-            with pytest.raises(ApiError) as refused:
-                await kube.get("/api/v1/pods", {"limit": "250"})
-            assert refused.value.is_refusal
 
     asyncio.run(scenario())

@@ -27,3 +27,12 @@ def test_avoided_nodes_are_added_to_the_node_affinity_of_the_spec():
         "example.com/team": "audio",
         "flamingo.dev/avoids": "a,b",
     }
+
+
+def test_only_fields_of_the_pod_template_change_the_revision():
+    cluster = Cluster.of({"replicas": 1})
+    before = pod_template.revision_hash(cluster.deployment.spec)
+    cluster.change(replicas=5, router={"replicas": 3}, rollout={"maxSurge": 2}, suspend=True)
+    assert pod_template.revision_hash(cluster.deployment.spec) == before
+    cluster.change(server={"args": ["--max-concurrent-answers=9"]})
+    assert pod_template.revision_hash(cluster.deployment.spec) != before

@@ -1,5 +1,6 @@
 """The status and the events for what changed in it."""
 
+import pytest
 from fakes.clusters import Cluster
 
 from flamingo_operator.reporting import status
@@ -53,3 +54,17 @@ def test_an_avoided_node_is_in_the_status_before_its_pod_is_deleted():
     back = list(status.events(checkpoint, cluster.status))
     assert [(one.reason, one.is_warning) for one in back] == [("NodeReadmitted", False)]
     assert status.checkpoint({}, cluster.decide()) == {}
+
+
+@pytest.mark.parametrize(
+    ("router", "url"),
+    [
+        ({}, "http://music.default.svc"),
+        ({"service": {"port": 8080}}, "http://music.default.svc:8080"),
+        ({"enabled": False}, "http://music-servers.default.svc:8000"),
+    ],
+)
+def test_the_url_in_the_status_is_that_of_the_service_that_responds(router, url):
+    cluster = Cluster.of({"router": router})
+    cluster.operate()
+    assert cluster.status["url"] == url
