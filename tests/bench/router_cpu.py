@@ -1,7 +1,7 @@
-"""CPU seconds that the router's process takes: a small request, an event, a large upload.
+"""CPU-seconds of the router's process for a small request, an event, a large upload.
 
-`python tests/bench/router_cpu.py` prints a table. Client and pod are in this process; the
-router is its own, and its time is what the kernel says, so a busy machine changes little.
+`python tests/bench/router_cpu.py` prints a table. Client and pods run in this process. The
+router is a process of its own, and its CPU time is the kernel's, so a busy machine disturbs little.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class PacedPod(pods.FakePod):
-    """Writes each event by itself, so that the router cannot take several at once."""
+    """Writes each event by itself, so that the router cannot read several at once."""
 
     async def _stream(self, request):
         response = pods.web.StreamResponse(headers={"Content-Type": "text/event-stream"})

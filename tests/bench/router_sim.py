@@ -1,7 +1,7 @@
-"""The policies beside each other: `python tests/bench/router_sim.py [--svg FOLDER] [--large]`.
+"""Compares the policies: `python tests/bench/router_sim.py [--svg FOLDER] [--large]`.
 
-Prints one table for each question; with `--svg` also draws how long requests wait for
-their first token.
+Prints one table for each parameter; with `--svg` it also draws the distribution of the time to
+the first token.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def row(options, policy, num_jobs):
 
 
 def plot(outcomes: dict[str, Outcome], title: str) -> str:
-    """Return a picture of how many requests wait how long."""
+    """Return an SVG of the distribution of the time to the first token."""
 
     def x(seconds):
         return MARGIN + (WIDTH - 2 * MARGIN) * min(seconds / MAX_S, 1)
@@ -84,8 +84,10 @@ def plot(outcomes: dict[str, Outcome], title: str) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--svg", type=Path, help="folder for the pictures")
-    parser.add_argument("--large", action="store_true", help="2,000 pods as well; takes minutes")
+    parser.add_argument("--svg", type=Path, help="folder for the SVG files")
+    parser.add_argument(
+        "--large", action="store_true", help="also simulate 2,000 pods; takes minutes"
+    )
     parser.add_argument("tables", nargs="*", choices=[*TABLES, []], help="default: all")
     given = parser.parse_args()
     tables = {name: TABLES[name] for name in given.tables or TABLES}

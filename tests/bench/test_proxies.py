@@ -23,12 +23,12 @@ def row(needs):
         return bench.measure(router, sys.executable, ports, effort)
 
 
-def test_an_upload_passes_through_without_being_held(row):
+def test_an_upload_passes_through_without_being_buffered(row):
     assert float(row.upload_mb) < MAX_UPLOAD_MB
 
 
 @pytest.mark.parametrize("name", ["nginx", "haproxy"])
-def test_a_proxy_of_the_distribution_takes_every_load(name, needs):
+def test_a_proxy_of_the_distribution_handles_every_load(name, needs):
     needs("wrk")
     (proxy,) = [proxy for proxy in proxies.PROXIES if proxy.name == name]
     program = proxies.find(proxy, None) or needs(name)
@@ -40,7 +40,7 @@ def test_a_proxy_of_the_distribution_takes_every_load(name, needs):
     assert measured.upload_ms.isdigit()
 
 
-def test_a_proxy_that_is_not_there_is_said_so(capsys):
+def test_a_proxy_that_is_not_installed_is_reported(capsys):
     bench.main(["--proxies", "envoy", "--environment", "/nowhere"])
     if shutil.which("envoy") is None:
         assert "envoy is not installed" in capsys.readouterr().out

@@ -171,7 +171,7 @@ def test_an_error_event_keeps_the_text_before_it(visit, song):
 
 
 def test_an_interrupted_stream_is_an_error(visit, song):
-    site = visit(FakePod(dies_after_words=1))
+    site = visit(FakePod(aborts_after_words=1))
     site.choose(song)
     site.page.click("#generate")
     site.has("#caption-error", "The connection was lost before the response was complete.")

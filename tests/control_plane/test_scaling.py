@@ -34,13 +34,13 @@ def router(place: Site, spec) -> Iterator[FakeRouter]:
     place.create({"router": ONE_ROUTER, "rollout": QUICK, **spec})
     rng = random.SystemRandom()
     fake = FakeRouter(f"127.{rng.randint(1, 254)}.{rng.randint(0, 254)}.{rng.randint(1, 254)}")
-    fake.asked_for(0.0)
+    fake.report_demand(0.0)
     with fake.running():
         name = wait_until(lambda: _ready_router(place), "a router is ready")
         patch = {"status": {"podIP": fake.address, "podIPs": [{"ip": fake.address}]}}
         args = ("pod", name, "--subresource=status", "--type=merge", f"--patch={json.dumps(patch)}")
         place.kubectl("patch", *args)
-        wait_until(lambda: fake.num_asked > 1, "the router is polled")
+        wait_until(lambda: fake.num_requests > 1, "the router is polled")
         yield fake
 
 
@@ -69,8 +69,8 @@ def _ready_router(place: Site) -> str | None:
 
 
 def polled_again(fake: FakeRouter, times: int = 6) -> None:
-    before = fake.num_asked
-    wait_until(lambda: fake.num_asked >= before + times, "the router is polled again")
+    before = fake.num_requests
+    wait_until(lambda: fake.num_requests >= before + times, "the router is polled again")
 
 
 def scaling(place: Site):
@@ -89,10 +89,10 @@ def scaled_from_zero(places):
     with router(place, {"scaling": limits}) as fake:
         place.wait_complete(0)
         assert place.reason("Ready") == "ScaledToZero"
-        fake.asked_for(0.0, held=1)
+        fake.report_demand(0.0, held=1)
         place.wait_complete(1)
         assert scaling(place)["reason"] == "ScaleFromZero"
-        fake.asked_for(0.0)
+        fake.report_demand(0.0)
         yield place
 
 
@@ -108,7 +108,7 @@ def test_the_number_follows_the_demand_is_kept_without_it_and_outlives_the_opera
         place.wait_complete(1)
 
         num_before = num_decisions(operator, place)
-        fake.asked_for(3.0)  # of 75 per cent each
+        fake.report_demand(3.0)  # of 75 per cent each
         place.wait_complete(4)
         steps = [(one["fromReplicas"], one["toReplicas"]) for one in scaling(place)["history"]]
         assert steps == [(1, 3), (3, 4)]
@@ -123,7 +123,7 @@ def test_the_number_follows_the_demand_is_kept_without_it_and_outlives_the_opera
         wait_until(operator.is_idle, "it has nothing to do")
         before = place.written()
         for share in (1.04, 0.97, 1.02, 0.95):
-            fake.asked_for(3.0 * share)
+            fake.report_demand(3.0 * share)
             polled_again(fake, 3)
         fake.body = None
         polled_again(fake)
@@ -135,7 +135,7 @@ def test_the_number_follows_the_demand_is_kept_without_it_and_outlives_the_opera
         assert operator.metric("flamingo_operator_api_writes_total") == 0
         assert place.written() == before
 
-        fake.asked_for(0.5)
+        fake.report_demand(0.5)
         place.wait_complete(1)
         assert [one["toReplicas"] for one in scaling(place)["history"]] == [3, 4, 3, 2, 1]
 

@@ -1,4 +1,4 @@
-"""A scripted pod as a process of its own, to be killed, stopped and lost.
+"""A scripted pod as a process of its own, to be killed, stopped or cut off.
 
 python pod_process.py FD '{"words": ["a ", "song"], "word_s": 0.1}'
 """

@@ -1,7 +1,7 @@
-"""A pod that speaks `flamingo_common.wire` and runs no model: a small real server.
+"""A scripted pod: a small real server with the pod's API and no model.
 
-A test scripts it by its fields, starts it with `async with running(pod)`, and
-reads what arrived from `pod.received`.
+A test scripts it by its fields, starts it with `async with running(pod)`, and reads the
+requests that arrived from `pod.received`.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Received:
 
 @dataclass
 class FakePod:
-    """How the pod behaves."""
+    """A pod and its script."""
 
     model: str = "fake"
     words: tuple[str, ...] = ("a ", "quiet ", "song")
@@ -57,21 +57,21 @@ class FakePod:
     backlog_s: float = 0.0
     fails_with: errors.FlamingoError | None = None
     num_failures: int | None = None
-    """How many requests are answered with `fails_with` before the others are not; None: all."""
-    hold: asyncio.Event | None = None
-    """Set by the test to let answers go; None answers at once."""
-    dies_after_words: int | None = None
-    """Cut the connection in the middle of a stream after so many words."""
-    holds_after_words: int = 0
-    """How many words of a stream go out before `hold` is waited for."""
-    dies_in_answer: bool = False
-    """Cut the connection in the middle of an answer that is no stream."""
-    dies_unanswered: bool = False
-    """Cut the connection when the request is there, without a word."""
+    """How many requests fail with `fails_with` before the others succeed; None: all."""
+    release: asyncio.Event | None = None
+    """Set by the test to let responses start; None: they start at once."""
+    aborts_after_words: int | None = None
+    """Abort the connection in the middle of a stream, after this many words."""
+    waits_after_words: int = 0
+    """How many words of a stream are sent before it waits for `release`."""
+    aborts_mid_response: bool = False
+    """Abort the connection in the middle of a response that is not a stream."""
+    aborts_unanswered: bool = False
+    """Abort the connection when the request has arrived, without a response."""
     answers_garbage: bool = False
-    """Say something that is not HTTP when the request is there, and hang up."""
+    """Send something that is not HTTP when the request has arrived, and close the connection."""
     answer_s: float = 0.0
-    """Seconds of work before an answer begins."""
+    """Seconds of work before a response starts."""
     word_s: float = 0.0
     """Seconds of work for each word of a stream."""
     answers_unread: bool = False
@@ -82,22 +82,22 @@ class FakePod:
     clips: tuple[str, ...] = ()
     timings: tuple[report.RequestTiming, ...] = ()
     epoch: str = "1"
-    heard_s: float | None = None
-    """How much audio the pod says that it heard."""
+    reported_audio_s: float | None = None
+    """How much audio the pod reports in its response."""
     answer_bytes: int = 0
-    """Pad an answer that is no stream to about this size."""
+    """Pad a response that is not a stream to about this size."""
     has_arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a request is there, before it is answered."""
+    """Set when a request has arrived, before the response starts."""
     was_cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     received: list[Received] = field(default_factory=list)
     num_cancelled: int = 0
     sequence: int = 0
     address: str = ""
 
-    def told(self, header: str) -> list[str | None]:
-        """Return what each request said in a header; its name in lower case."""
-        said = [{name.lower(): value for name, value in r.headers.items()} for r in self.received]
-        return [headers.get(header) for headers in said]
+    def header_values(self, header: str) -> list[str | None]:
+        """Return each request's value of a header; the header's name in lower case."""
+        some = [{name.lower(): value for name, value in r.headers.items()} for r in self.received]
+        return [headers.get(header) for headers in some]
 
     def app(self) -> web.Application:
         app = http.create_app(max_body_bytes=2**30)
@@ -160,25 +160,25 @@ class FakePod:
         self._refuse()
         if self.answers_garbage:
             request.transport.write(b"\x00\xffNOT/HTTP 999\r\n\r\n")
-        if self.dies_unanswered or self.answers_garbage:
-            return self._die(request, is_abrupt=self.dies_unanswered)
+        if self.aborts_unanswered or self.answers_garbage:
+            return self._abort(request, is_abrupt=self.aborts_unanswered)
         await asyncio.sleep(self.answer_s)
         is_stream = b'"stream": true' in body or b'"stream":true' in body
-        if not (is_stream and self.holds_after_words):
-            await self._wait_for_hold()
+        if not (is_stream and self.waits_after_words):
+            await self._wait_for_release()
         if is_stream:
             return await self._stream(request)
-        if self.dies_in_answer:
-            return await self._die_in_answer(request)
-        answer = http.json_response(self._whole(request.path))
-        if self.heard_s is not None:
-            answer.headers[AUDIO_HEADER] = str(self.heard_s)
+        if self.aborts_mid_response:
+            return await self._abort_mid_response(request)
+        answer = http.json_response(self._body(request.path))
+        if self.reported_audio_s is not None:
+            answer.headers[AUDIO_HEADER] = str(self.reported_audio_s)
         answer.body = bytes(answer.body) + b" " * (self.answer_bytes - len(answer.body))
         return answer
 
     def _refuse(self) -> None:
         if self.state in ("starting", "loading", "warming"):
-            raise errors.ModelLoading("this pod loads its model")
+            raise errors.ModelLoading("this pod is loading its model")
         if self.state != "ready":
             raise errors.Draining("this pod is draining")
         if self.fails_with is not None and self.num_failures != 0:
@@ -186,31 +186,31 @@ class FakePod:
                 self.num_failures -= 1
             raise self.fails_with
 
-    async def _wait_for_hold(self) -> None:
+    async def _wait_for_release(self) -> None:
         try:
-            if self.hold is not None:
-                await self.hold.wait()
+            if self.release is not None:
+                await self.release.wait()
         except asyncio.CancelledError:
             self.num_cancelled += 1
             self.was_cancelled.set()
             raise
 
-    def _die(self, request: web.Request, *, is_abrupt: bool = True) -> web.StreamResponse:
+    def _abort(self, request: web.Request, *, is_abrupt: bool = True) -> web.StreamResponse:
         assert request.transport is not None
         end = request.transport.abort if is_abrupt else request.transport.close
         end()
         return web.Response()
 
-    async def _die_in_answer(self, request: web.Request) -> web.StreamResponse:
+    async def _abort_mid_response(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         if self.answer_bytes:
             response.content_length = self.answer_bytes
         await response.prepare(request)
         await response.write(b'{"id": "x-1", ')
-        self._die(request)
+        self._abort(request)
         return response
 
-    def _whole(self, path: str) -> responses.ResponseBody:
+    def _body(self, path: str) -> responses.ResponseBody:
         text, common = "".join(self.words), {"id": "x-1", "created": 0, "model": self.model}
         match path:
             case "/v1/chat/completions":
@@ -241,11 +241,11 @@ class FakePod:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for number, word in enumerate(self.words):
-            if number == self.dies_after_words:
-                self._die(request)
+            if number == self.aborts_after_words:
+                self._abort(request)
                 return response
-            if self.holds_after_words and number == self.holds_after_words:
-                await self._wait_for_hold()
+            if self.waits_after_words and number == self.waits_after_words:
+                await self._wait_for_release()
             await asyncio.sleep(self.word_s)
             await response.write(sse.encode_event(json.dumps(self._chunk(request.path, word))))
         await response.write(sse.encode_event(json.dumps(self._last_chunk(request.path))))
@@ -295,8 +295,8 @@ def served(pod: FakePod) -> Iterator[str]:
     try:
         yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result()
     finally:
-        leaving = serving.__aexit__(None, None, None)
-        asyncio.run_coroutine_threadsafe(leaving, loop).result()
+        stopping = serving.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(stopping, loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

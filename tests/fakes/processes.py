@@ -63,9 +63,9 @@ def fake_pod(log: Path, **fields: object) -> Iterator[Service]:
     """Run a scripted pod (`fakes.pods.FakePod` with these fields) as a process."""
     listener = run.listen("127.0.0.1", 0)
     address, fd = f"http://127.0.0.1:{listener.getsockname()[1]}", listener.fileno()
-    script, told = Path(__file__).with_name("pod_process.py"), log.with_suffix(".json")
-    told.write_text(json.dumps(fields), encoding="utf-8")
-    command = [sys.executable, str(script), str(fd), str(told)]
+    script, script_fields = Path(__file__).with_name("pod_process.py"), log.with_suffix(".json")
+    script_fields.write_text(json.dumps(fields), encoding="utf-8")
+    command = [sys.executable, str(script), str(fd), str(script_fields)]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, pass_fds=[fd], stderr=sink)
     listener.close()
@@ -77,13 +77,13 @@ def fake_pod(log: Path, **fields: object) -> Iterator[Service]:
 
 
 def wait_until_ready(running: Service) -> None:
-    """Return when the service says that it is ready."""
+    """Return when the service reports ready."""
     deadline_s = time.monotonic() + START_S
     while time.monotonic() < deadline_s:
         assert running.process.poll() is None, running.log.read_text()
         if _is_ready(running.address):
             return
-        time.sleep(0.05)  # between two questions to a real process; no result depends on it
+        time.sleep(0.05)  # between two requests to a real process; no result depends on it
     raise AssertionError(f"not ready in {START_S} s:\n{running.log.read_text()}")
 
 

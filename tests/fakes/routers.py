@@ -53,7 +53,7 @@ class Router:
 
     @contextlib.asynccontextmanager
     async def connection(self):
-        """Speak to it without an HTTP client's help."""
+        """Open a raw connection to it."""
         reader, writer = await asyncio.open_connection(*self.address[7:].split(":"))
         try:
             yield reader, writer
@@ -61,7 +61,7 @@ class Router:
             writer.transport.abort()
 
     async def until(self, holds):
-        """Ask for the fleet until `holds` is true of its endpoints."""
+        """Poll `/fleet` until `holds` is true of its endpoints."""
         async with asyncio.timeout(PATIENCE_S):
             while not holds((await self.get("/fleet"))[1]["endpoints"]):
                 pass
@@ -72,13 +72,13 @@ class Router:
         return [float(line.rpartition(" ")[2]) for line in lines if line.startswith(start)]
 
 
-def nothing_open(endpoints):
+def none_in_flight(endpoints):
     return not any(endpoint["num_open"] for endpoint in endpoints)
 
 
 @contextlib.asynccontextmanager
 async def routing(*fakes, dead=(), key=None, **settings):
-    """Run a router in front of `fakes`, and of addresses where nobody listens; look with `key`."""
+    """Run a router in front of `fakes` and of `dead` addresses, where nothing listens."""
     async with contextlib.AsyncExitStack() as stack:
         addresses = [await stack.enter_async_context(pods.running(fake)) for fake in fakes]
         quick = {"poll_interval_s": 0.05, "cold_start_hold_s": 0, "queue_threshold_s": 0.5}
@@ -94,7 +94,7 @@ async def routing(*fakes, dead=(), key=None, **settings):
         ready = sum(fake.state == "ready" for fake in fakes)
         await router.until(lambda all_of: sum(each["ready"] for each in all_of) >= ready)
         yield router
-        await router.until(nothing_open)  # whatever happened, every ticket was settled
+        await router.until(none_in_flight)  # whatever happened, every ticket was settled
 
 
 def run(scenario):

@@ -16,16 +16,16 @@ PORT = 8000
 
 @dataclass
 class FakeRouter:
-    """What the router says; None: it hangs up without a word."""
+    """`body` is the response; None: the connection is closed without one."""
 
     address: str
     body: dict[str, Any] | None = None
-    num_asked: int = 0
+    num_requests: int = 0
     keys: set[str] = field(default_factory=set)
-    """What came as `Authorization`."""
+    """The `Authorization` headers received."""
 
-    def asked_for(self, servers: float, *, held: int = 0, audio_s: float = 0.0) -> None:
-        """Say that so many servers' work arrives all the time, and so many requests are held."""
+    def report_demand(self, servers: float, *, held: int = 0, audio_s: float = 0.0) -> None:
+        """Report the work of this many servers as arriving, and `held` requests as queued."""
         arrivals = [
             {"window_s": window_s, "num": servers, "audio_s": audio_s, "work_s": servers}
             for window_s in (60.0, 300.0)
@@ -39,7 +39,7 @@ class FakeRouter:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                router.num_asked += 1
+                router.num_requests += 1
                 router.keys.add(self.headers.get("Authorization", ""))
                 if router.body is None:
                     self.close_connection = True

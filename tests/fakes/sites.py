@@ -1,4 +1,4 @@
-"""A web site where clips may be fetched from, or should not be."""
+"""A web site to fetch clips from, or one that must not be reached."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""What to do where the machine lacks something."""
+"""What a test does where the machine lacks a tool."""
 
 import os
 from typing import NoReturn
@@ -7,8 +7,8 @@ import pytest
 
 
 def absent(what: str, install: str) -> NoReturn:
-    """Skip the test for want of something, or fail it where nothing may be wanting."""
-    told = f"{what} is not installed; {install}"
+    """Skip the test, or fail it where FLAMINGO_REQUIRE_ALL is set."""
+    message = f"{what} is not installed; {install}"
     if os.environ.get("FLAMINGO_REQUIRE_ALL") == "1":
-        pytest.fail(told)
-    pytest.skip(told)
+        pytest.fail(message)
+    pytest.skip(message)

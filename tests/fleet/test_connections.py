@@ -107,7 +107,7 @@ def scenario(play, limits=QUICK):
     return result, logged
 
 
-def told(answer):
+def errors_of(answer):
     """Return status and error code of each answer on a connection."""
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d+)", answer)]
     return list(zip(statuses, re.findall(r'"code": "(\w+)"', answer.decode()), strict=True))
@@ -121,7 +121,7 @@ def test_a_head_that_never_ends_is_answered_408_and_a_slow_answer_is_not():
                 while not answer.done():
                     writer.write(b"x")  # never silent, never done
                     await asyncio.wait([answer], timeout=0.1)
-            return told(await answer), seen.ended.empty()
+            return errors_of(await answer), seen.ended.empty()
 
     assert scenario(play)[0] == ([(408, "request_timeout")], True)
 
@@ -142,7 +142,7 @@ def test_a_connection_that_is_kept_alive_may_be_silent():
 def test_a_silent_body_is_answered_408_and_its_handler_ends():
     async def play(seen, connect):
         async with connect(CHUNKED + b"1\r\nx\r\n") as (reader, _):
-            answer = told(await reader.read())
+            answer = errors_of(await reader.read())
             await seen.ended.get()
             return answer
 
@@ -167,7 +167,7 @@ def test_a_malformed_chunk_ends_its_handler_at_once(name, start):
         async with connect(CHUNKED + start) as (reader, writer):
             await seen.begun.wait()
             writer.write(BROKEN[name])
-            return told(await reader.read())
+            return errors_of(await reader.read())
 
     result, logged = scenario(play, LIMITS)
     assert result == [(400, "invalid_request")]
@@ -214,7 +214,7 @@ def test_more_connections_than_allowed_are_refused_with_a_word():
             await other.readuntil(b"}")
             for _ in range(50):
                 async with connect() as (reader, _):
-                    refused += told(await reader.read())
+                    refused += errors_of(await reader.read())
         answer = b"503"
         while b"503" in answer:  # until the server has seen that the two are gone
             async with connect(WHOLE) as (reader, _):
@@ -226,14 +226,14 @@ def test_more_connections_than_allowed_are_refused_with_a_word():
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_a_bug_is_told_without_a_word_of_it():
+def test_a_bug_is_reported_without_its_details():
     async def play(_, connect):
         head = b"GET /fail HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
         async with connect(head) as (reader, _):
             return await reader.read()
 
     answer, logged = scenario(play)
-    assert told(answer) == [(500, "internal_error")]
+    assert errors_of(answer) == [(500, "internal_error")]
     assert b"secret" not in answer
     assert b"Traceback" not in answer
     assert sum(line["event"] == "request.failed" for line in logged) == 1
@@ -256,7 +256,7 @@ def test_what_is_no_http_is_answered_in_openais_shape(said):
             return await reader.read()
 
     answer, _ = scenario(play)
-    assert told(answer) == [(400, "invalid_request")]
+    assert errors_of(answer) == [(400, "invalid_request")]
     assert b"aiohttp" not in answer
 
 

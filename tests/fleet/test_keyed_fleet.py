@@ -55,7 +55,7 @@ def num_cached(answer):
 
 
 def test_keys_of_one_name_share_what_is_cached_and_other_names_do_not(keyed):
-    """GHSA-4qjh-9fv9-r85r: who shares a cache with others learns what they asked."""
+    """GHSA-4qjh-9fv9-r85r: a shared cache reveals what others requested."""
     assert num_cached(chat(keyed.router, ALICE)) == 0
     assert num_cached(chat(keyed.router, ALICE)) > 0
     assert num_cached(chat(keyed.router, ALICE_NEW)) > 0
@@ -84,33 +84,36 @@ def test_all_but_probes_and_the_page_is_closed(keyed, service):
 
 
 def test_no_key_is_in_a_log_a_metric_a_report_or_an_error(keyed):
-    told = []
+    texts = []
     for service in (keyed.router, keyed.pod):
-        told.append(chat(service, "fk-canary-wrong").text)
-        told.append(chat(service, BOB, text="<|sound_bos|>").text)
+        texts.append(chat(service, "fk-canary-wrong").text)
+        texts.append(chat(service, BOB, text="<|sound_bos|>").text)
         for path in ("/metrics", "/stats", "/fleet", "/v1/models", "/openapi.json"):
             for key in (ALICE, ROUTER):
                 headers = {"Authorization": f"Bearer {key}"}
-                told.append(httpx2.get(service.address + path, headers=headers).text)
-    told += [path.read_text() for path in keyed.folder.glob("*.log")]
-    everything = "\n".join(told)
+                texts.append(httpx2.get(service.address + path, headers=headers).text)
+    texts += [path.read_text() for path in keyed.folder.glob("*.log")]
+    everything = "\n".join(texts)
     assert '"key": "bob"' in everything
     assert "fk-canary" not in everything
     assert not any(keys.digest_of(key) in everything for key in (ALICE, ALICE_NEW, BOB, ROUTER))
 
 
-def test_a_router_with_a_bad_key_for_its_pods_says_so_and_does_not_start(tmp_path):
+def test_a_router_with_an_invalid_pod_key_does_not_start(tmp_path):
     path = tmp_path / "pod-key"
     path.write_text("two words\n")
     flags = ("--endpoint", "http://127.0.0.1:9", "--pod-key-file", str(path))
     with processes.service("flamingo_router", *flags, log=tmp_path / "log", ends_with=2) as router:
         assert router.process.wait(30) == 2
-    said = (tmp_path / "log").read_text()
-    assert said.strip() == "flamingo router: --pod-key-file: not an API key: one word of ASCII"
+    log = (tmp_path / "log").read_text()
+    assert (
+        log.strip()
+        == "flamingo router: --pod-key-file: not a valid API key; expected ASCII without whitespace"
+    )
 
 
-@pytest.mark.parametrize(("host", "is_told"), [("0.0.0.0", True), ("127.0.0.1", False)])
-def test_a_service_that_is_open_to_all_says_so_once(tmp_path, host, is_told):
+@pytest.mark.parametrize(("host", "warns"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_a_service_that_is_open_to_all_warns_once(tmp_path, host, warns):
     command = [sys.executable, "-P", "-m", "flamingo_router", "--host", host, "--port", "0"]
     log = tmp_path / "log"
     with log.open("wb") as sink:
@@ -121,6 +124,6 @@ def test_a_service_that_is_open_to_all_says_so_once(tmp_path, host, is_told):
     process.terminate()
     assert process.wait(30) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    told = [line for line in lines if line["event"] == "service.unauthenticated"]
-    assert len(told) == is_told
-    assert all("--key-file" in line["message"] for line in told)
+    warnings = [line for line in lines if line["event"] == "service.unauthenticated"]
+    assert len(warnings) == warns
+    assert all("--key-file" in line["message"] for line in warnings)

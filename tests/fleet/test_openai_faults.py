@@ -36,7 +36,7 @@ def test_a_refusal_that_passes_is_tried_again_when_the_server_said(before, refus
     pod = FakePod(fails_with=refusal, num_failures=2)
     address, started_s = before(pod), time.monotonic()
     assert say_hello(address) == "a quiet song"
-    assert pod.told("x-stainless-retry-count") == ["0", "1", "2"]
+    assert pod.header_values("x-stainless-retry-count") == ["0", "1", "2"]
     waited_s = time.monotonic() - started_s
     # Left to itself the client waits 0.4 s at least, and then 0.75 s.
     assert waited_s >= 2 * RETRY_AFTER_S
@@ -77,7 +77,7 @@ def test_what_cannot_pass_is_told_once_and_what_can_is_tried_thrice(
 
 
 def test_an_answer_that_does_not_come_in_time_is_a_timeout(before):
-    pod = FakePod(hold=asyncio.Event())
+    pod = FakePod(release=asyncio.Event())
     address = before(pod)
     with pytest.raises(openai.APITimeoutError):
         say_hello(address, timeout=0.3, max_retries=0)
@@ -85,7 +85,7 @@ def test_an_answer_that_does_not_come_in_time_is_a_timeout(before):
 
 
 def test_a_pod_that_dies_in_mid_stream_is_an_error_in_the_stream(before):
-    address = before(FakePod(words=("a ", "quiet ", "song"), dies_after_words=2))
+    address = before(FakePod(words=("a ", "quiet ", "song"), aborts_after_words=2))
     said = []
     with client(address) as caller, pytest.raises(openai.APIError) as caught:  # noqa: PT012
         for chunk in caller.chat.completions.create(model=MODEL, messages=HELLO, stream=True):

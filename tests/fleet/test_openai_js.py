@@ -57,8 +57,8 @@ def test_the_javascript_client_works_with_a_fleet(folder, fleet, before, clips, 
         "NO_SPACES": json.dumps(no_spaces),
         "RETRY_AFTER_MS": str(RETRY_AFTER_MS),
         "BUSY_TWICE": before(busy),
-        "SILENT": before(FakePod(hold=asyncio.Event())),
-        "DYING": before(FakePod(words=("a ", "quiet ", "song"), dies_after_words=2)),
+        "SILENT": before(FakePod(release=asyncio.Event())),
+        "DYING": before(FakePod(words=("a ", "quiet ", "song"), aborts_after_words=2)),
     }
     done = subprocess.run(
         ["node", "--test", "--test-reporter=tap", "fleet.test.mjs"],
@@ -71,4 +71,4 @@ def test_the_javascript_client_works_with_a_fleet(folder, fleet, before, clips, 
     )
     assert done.returncode == 0, done.stdout
     assert int(re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)[1]) >= 12
-    assert busy.told("x-stainless-retry-count") == ["0", "1", "2"]
+    assert busy.header_values("x-stainless-retry-count") == ["0", "1", "2"]

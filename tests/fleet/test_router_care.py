@@ -15,7 +15,7 @@ from flamingo_common import errors
 from flamingo_common.wire.report import CLIP_HEADER, RequestTiming
 
 ALONE = {"poll_interval_s": 60, "stale_after_s": 120, "unreachable_after_s": 120}
-"""Nobody reports: what the router knows is what it was told once, and what it saw."""
+"""Without polling the router knows only the first report, and its own requests."""
 
 
 def clip_names(pod):
@@ -90,18 +90,18 @@ def test_costs_are_learned_from_what_pods_report():
             pod.timings = tuple(
                 timing.model_copy(update={"number": timing.number + 100}) for timing in pod.timings
             )
-            hold = pod.hold = asyncio.Event()
+            release = pod.release = asyncio.Event()
             asked = asyncio.create_task(router.answer(CAPTIONS, caption_of(600)))
             await router.until(lambda all_of: all_of[0]["backlog_s"] > 30)  # 20 windows of 2 s
-            hold.set()
+            release.set()
             await asked
 
     run(scenario)
 
 
-def test_a_clip_that_broke_two_pods_is_sent_to_no_third():
+def test_a_clip_that_crashed_two_pods_is_not_sent_to_a_third():
     async def scenario():
-        fakes = [FakePod(dies_unanswered=True, epoch=str(number)) for number in range(4)]
+        fakes = [FakePod(aborts_unanswered=True, epoch=str(number)) for number in range(4)]
         async with routing(*fakes) as router:
             assert (await router.answer(CAPTIONS, caption_of(30)))[0] == 502
             status, answer, headers = await router.answer(CAPTIONS, caption_of(30))
@@ -110,7 +110,7 @@ def test_a_clip_that_broke_two_pods_is_sent_to_no_third():
             assert sum(len(fake.received) for fake in fakes) == 2
 
             for fake in fakes:
-                fake.dies_unanswered = False
+                fake.aborts_unanswered = False
             assert (await router.answer(CAPTIONS, caption_of(40)))[0] == 200
 
     run(scenario)
@@ -118,7 +118,7 @@ def test_a_clip_that_broke_two_pods_is_sent_to_no_third():
 
 def test_a_clip_whose_pod_died_of_something_else_is_answered():
     async def scenario():
-        first, second = FakePod(dies_unanswered=True), FakePod(backlog_s=5)
+        first, second = FakePod(aborts_unanswered=True), FakePod(backlog_s=5)
         async with routing(first, second) as router:
             for _ in range(3):
                 assert (await router.answer(CAPTIONS, caption_of(30)))[0] == 200
@@ -126,20 +126,20 @@ def test_a_clip_whose_pod_died_of_something_else_is_answered():
     run(scenario)
 
 
-def test_a_pod_that_fails_again_and_again_is_left_alone():
+def test_a_pod_that_fails_repeatedly_is_ejected():
     async def scenario():
         ill = FakePod(fails_with=errors.InternalError("a bug"))
         others = [FakePod(backlog_s=5) for _ in range(2)]
         async with routing(ill, *others) as router:
             statuses = [(await router.answer(CHAT, QUESTION))[0] for _ in range(8)]
             assert statuses == [500] * 5 + [200] * 3
-            told = (await router.get("/fleet"))[1]["endpoints"]
-            assert [each["reason"] for each in told if each["ejected"]] == ["ejected"]
+            endpoints = (await router.get("/fleet"))[1]["endpoints"]
+            assert [each["reason"] for each in endpoints if each["ejected"]] == ["ejected"]
 
     run(scenario)
 
 
-def test_when_most_pods_fail_none_is_left_out():
+def test_when_most_pods_fail_none_is_ejected():
     async def scenario():
         fakes = [FakePod(fails_with=errors.InternalError("a bug")) for _ in range(3)]
         async with routing(*fakes) as router:
@@ -151,7 +151,7 @@ def test_when_most_pods_fail_none_is_left_out():
     run(scenario)
 
 
-def test_busy_pods_and_faulty_requests_eject_nobody():
+def test_busy_pods_and_faulty_requests_cause_no_ejection():
     async def scenario():
         pod, other = FakePod(), FakePod(backlog_s=5)
         async with routing(pod, other) as router:
@@ -164,7 +164,7 @@ def test_busy_pods_and_faulty_requests_eject_nobody():
     run(scenario)
 
 
-def test_a_pod_far_slower_than_the_others_is_left_alone():
+def test_a_pod_far_slower_than_the_others_is_ejected():
     async def scenario():
         fakes = [FakePod(token_s=0.01) for _ in range(4)]
         async with routing(*fakes) as router:
@@ -182,24 +182,24 @@ def test_a_pod_far_slower_than_the_others_is_left_alone():
                     )
                 seen = {fake.address: fake.sequence for fake in fakes}
                 while any(fake.sequence < seen[fake.address] + 2 for fake in fakes):
-                    told = (await router.get("/fleet"))[1]["endpoints"]
-                if any(each["ejected"] for each in told):
+                    endpoints = (await router.get("/fleet"))[1]["endpoints"]
+                if any(each["ejected"] for each in endpoints):
                     break
-            assert [each["address"] for each in told if each["ejected"]] == [fakes[0].address]
+            assert [each["address"] for each in endpoints if each["ejected"]] == [fakes[0].address]
 
     run(scenario)
 
 
-def test_one_pods_death_costs_no_answer_though_it_held_half():
+def test_the_crash_of_a_pod_with_half_of_the_requests_loses_none():
     async def scenario():
-        first, second = FakePod(hold=asyncio.Event()), FakePod(hold=asyncio.Event())
+        first, second = FakePod(release=asyncio.Event()), FakePod(release=asyncio.Event())
         async with contextlib.AsyncExitStack() as life:
             address = await life.enter_async_context(pods.running(first))
             async with routing(second, dead=[address], **ALONE) as router:
                 await router.until(lambda all_of: all(each["ready"] for each in all_of))
                 asked = [asyncio.create_task(router.answer(CHAT, QUESTION)) for _ in range(12)]
                 await router.until(lambda all_of: sum(each["num_open"] for each in all_of) == 12)
-                second.hold.set()
+                second.release.set()
                 await life.aclose()
                 assert [(await each)[0] for each in asked] == [200] * 12
         assert len(first.received) > 3
@@ -215,8 +215,10 @@ def test_a_large_upload_is_sent_again_from_disk(tmp_path, room):
         settings = ALONE | {"spool_dir": str(tmp_path), "spool_max_bytes": room}
         async with routing(first, second, **settings) as router:
             first.state = "draining"
-            async with router.client.post(router.address + CAPTIONS, data=io.BytesIO(body)) as told:
-                assert told.status == (200 if room == 2**30 else 503)
+            async with router.client.post(
+                router.address + CAPTIONS, data=io.BytesIO(body)
+            ) as response:
+                assert response.status == (200 if room == 2**30 else 503)
         sent = [received.sha256 for received in second.received]
         assert sent == ([hashlib.sha256(body).hexdigest()] if room == 2**30 else [])
         assert list(tmp_path.iterdir()) == []
@@ -239,7 +241,7 @@ def test_room_on_disk_is_given_back(tmp_path):
     run(scenario)
 
 
-def test_a_fleet_that_restarts_one_pod_after_the_other_answers_all():
+def test_a_rolling_restart_loses_no_request():
     async def scenario():
         async with contextlib.AsyncExitStack() as stack:
             fakes = [FakePod(epoch=str(number)) for number in range(3)]

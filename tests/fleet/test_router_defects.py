@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from fakes import pods, processes
 from fakes.pods import FakePod
-from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, nothing_open, routing, run
+from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, none_in_flight, routing, run
 
 NUM_UPLOADS, UPLOAD_BYTES = 50, 30_000_000
 
@@ -21,12 +21,12 @@ class ForgetfulPod(FakePod):
     """Reads a body and keeps none of it."""
 
     def __init__(self):
-        super().__init__(hold=asyncio.Event())
+        super().__init__(release=asyncio.Event())
         self.has_begun = asyncio.Semaphore(0)
 
     async def _answer(self, request):
         self.has_begun.release()
-        await self._wait_for_hold()
+        await self._wait_for_release()
         async for _ in request.content.iter_any():
             pass
         return pods.http.json_response(self._whole(request.path))
@@ -36,34 +36,34 @@ class CountingPod(FakePod):
     """Holds all it gets, and says so: a second of work for each."""
 
     def __init__(self, **fields):
-        super().__init__(hold=asyncio.Event(), **fields)
+        super().__init__(release=asyncio.Event(), **fields)
 
     async def _stats(self, request):
         self.backlog_s = float(len(self.received))
         return await super()._stats(request)
 
 
-def is_even(told):
+def is_even(fleet):
     """Whether thirty requests are spread over three pods; a report may be one behind."""
-    return all(9 <= each["num_open"] <= 11 for each in told["endpoints"])
+    return all(9 <= each["num_open"] <= 11 for each in fleet["endpoints"])
 
 
-def test_requests_that_come_at_once_are_spread_evenly():
+def test_simultaneous_requests_are_spread_evenly():
     async def scenario():
         fakes = [CountingPod() for _ in range(3)]
         async with routing(*fakes, queue_threshold_s=1000) as router:
             asked = [asyncio.create_task(router.answer(CAPTIONS, caption_of(5))) for _ in range(30)]
             await router.until(lambda seen: sum(each["num_open"] for each in seen) == 30)
-            _, told = await router.get("/fleet")
+            _, fleet = await router.get("/fleet")
             for fake in fakes:
-                fake.hold.set()
+                fake.release.set()
             assert [(await each)[0] for each in asked] == [200] * 30
-            assert is_even(told), told
+            assert is_even(fleet), fleet
 
     run(scenario)
 
 
-def test_a_pod_that_joins_gets_its_share_and_not_all():
+def test_a_new_pod_gets_its_share_and_not_everything():
     async def scenario():
         fakes = [CountingPod(), CountingPod(), CountingPod(state="loading")]
         async with routing(*fakes, queue_threshold_s=1000) as router:
@@ -79,17 +79,17 @@ def test_a_pod_that_joins_gets_its_share_and_not_all():
             fakes[2].state = "ready"
             await router.until(lambda seen: all(each["ready"] for each in seen))
             asked += await ask(20, 30)
-            _, told = await router.get("/fleet")
+            _, fleet = await router.get("/fleet")
             for fake in fakes:
-                fake.hold.set()
+                fake.release.set()
             assert [(await each)[0] for each in asked] == [200] * 30
-            assert is_even(told), told
+            assert is_even(fleet), fleet
 
     run(scenario)
 
 
 @pytest.mark.parametrize("fault", ["400", "404", "413", "415", "422", "429", "503"])
-def test_no_answer_but_a_fault_of_the_pod_takes_it_out(fault):
+def test_only_faults_of_the_pod_eject_it(fault):
     class Refusing(FakePod):
         async def _answer(self, request):
             await request.read()
@@ -100,15 +100,15 @@ def test_no_answer_but_a_fault_of_the_pod_takes_it_out(fault):
         async with routing(Refusing(), FakePod()) as router:
             codes = Counter([(await router.answer(CHAT, QUESTION))[0] for _ in range(20)])
             assert codes[int(fault)] + codes[200] == 20
-            _, told = await router.get("/fleet")
-            assert [each["ejected"] for each in told["endpoints"]] == [False, False]
+            _, fleet = await router.get("/fleet")
+            assert [each["ejected"] for each in fleet["endpoints"]] == [False, False]
 
     run(scenario)
 
 
-def test_what_clients_break_off_is_counted_back_once():
+def test_requests_that_clients_abort_are_settled_once():
     async def scenario():
-        fakes = [FakePod(hold=asyncio.Event()) for _ in range(2)]
+        fakes = [FakePod(release=asyncio.Event()) for _ in range(2)]
         async with routing(*fakes) as router:
             for _ in range(5):
                 asked = [asyncio.create_task(router.answer(CHAT, QUESTION)) for _ in range(10)]
@@ -116,10 +116,10 @@ def test_what_clients_break_off_is_counted_back_once():
                 for each in asked:
                     each.cancel()
                 await asyncio.gather(*asked, return_exceptions=True)
-                await router.until(nothing_open)
-            _, told = await router.get("/fleet")
-            assert [each["num_open"] for each in told["endpoints"]] == [0, 0]
-            assert all(each["ready"] for each in told["endpoints"])
+                await router.until(none_in_flight)
+            _, fleet = await router.get("/fleet")
+            assert [each["num_open"] for each in fleet["endpoints"]] == [0, 0]
+            assert all(each["ready"] for each in fleet["endpoints"])
 
     run(scenario)
 
@@ -149,7 +149,7 @@ def test_fifty_large_uploads_at_once_take_little_memory(tmp_path):
             async with asyncio.timeout(60):
                 for _ in range(NUM_UPLOADS):
                     await pod.has_begun.acquire()
-            pod.hold.set()
+            pod.release.set()
             assert [await each for each in uploads] == [200] * NUM_UPLOADS
             assert peak_bytes(router.process) < 300_000_000
 

@@ -93,7 +93,7 @@ async def open_at(client, router, address):
 SPARE = {"backlog_s": 5.0}
 
 
-def test_a_pod_killed_before_its_answer_costs_nothing(tmp_path):
+def test_a_pod_killed_before_it_responds_loses_no_request(tmp_path):
     with routing(tmp_path, {"answer_s": 60}, SPARE) as (router, (doomed, _)):
 
         async def scenario(client):
@@ -170,7 +170,7 @@ def test_garbage_from_the_only_pod_becomes_one_clear_error(tmp_path):
     assert answer["error"]["code"] == "upstream_lost"
 
 
-def test_a_pod_that_hangs_gets_no_more_and_what_it_held_is_answered_elsewhere(tmp_path):
+def test_a_pod_that_hangs_gets_no_more_and_its_requests_are_retried_elsewhere(tmp_path):
     flags = ("--unreachable-after-s", "2")
     with routing(tmp_path, {"answer_s": 60}, SPARE, flags=flags) as (router, (hung, _)):
 
@@ -241,7 +241,7 @@ def test_all_pods_draining_is_said_at_once(tmp_path):
     assert answer["error"]["code"] in {"no_endpoint_ready", "draining"}
 
 
-def test_a_reader_that_does_not_read_holds_back_its_own_pod_only(tmp_path):
+def test_a_client_that_does_not_read_delays_only_its_own_pod(tmp_path):
     loud = {"words": ["la " * 20_000] * 200}  # 12 MB: more than the sockets between hold
     with routing(tmp_path, loud, loud) as (router, _):
 
@@ -263,7 +263,7 @@ def resident_bytes(process):
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_slow_upload_holds_nobody_else_up(tmp_path):
+def test_a_slow_upload_does_not_delay_other_requests(tmp_path):
     with routing(tmp_path, {}) as (router, _):
 
         async def scenario(client):
@@ -286,7 +286,7 @@ def test_a_slow_upload_holds_nobody_else_up(tmp_path):
         assert run(scenario) == ([200] * 5, False, 200)
 
 
-def test_a_router_told_to_stop_under_load_loses_no_answer(tmp_path):
+def test_a_router_stopped_under_load_loses_no_request(tmp_path):
     pod = {"words": WORDS, "word_s": 0.05}
     with routing(tmp_path, pod, pod, flags=("--grace-period-s", "30")) as (router, _):
 

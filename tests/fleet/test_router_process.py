@@ -19,7 +19,7 @@ from flamingo_common.service.run import listen
 
 CHAT = "/v1/chat/completions"
 QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
-NOBODY = "http://127.0.0.1:9"
+UNUSED_ADDRESS = "http://127.0.0.1:9"
 
 
 def finished(*flags, **variables):
@@ -38,7 +38,7 @@ def finished(*flags, **variables):
 def test_a_busy_port_is_said_clearly():
     with contextlib.closing(listen("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
-        ended = finished("--endpoint", NOBODY, "--port", port)
+        ended = finished("--endpoint", UNUSED_ADDRESS, "--port", port)
 
     assert ended.returncode == 3
     assert f"127.0.0.1:{port}: in use by another process" in ended.stderr
@@ -55,23 +55,23 @@ def test_all_bad_settings_are_listed():
 
 
 def test_an_unknown_variable_is_refused():
-    ended = finished("--endpoint", NOBODY, FLAMINGO_ROUTER_POL_S="1")
+    ended = finished("--endpoint", UNUSED_ADDRESS, FLAMINGO_ROUTER_POL_S="1")
 
     assert ended.returncode == 2
     assert "FLAMINGO_ROUTER_POL_S: unknown setting" in ended.stderr
 
 
 def test_an_unknown_flag_is_refused():
-    assert finished("--endpoint", NOBODY, "--pol-s", "1").returncode == 2
+    assert finished("--endpoint", UNUSED_ADDRESS, "--pol-s", "1").returncode == 2
 
 
 def lines_of(log):
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def test_a_router_told_to_stop_answers_what_it_holds_and_ends_well(tmp_path):
+def test_a_stopped_router_completes_requests_in_flight_and_exits_with_0(tmp_path):
     async def scenario():
-        pod = pods.FakePod(hold=asyncio.Event())
+        pod = pods.FakePod(release=asyncio.Event())
         async with pods.running(pod), aiohttp.ClientSession() as client:
             log = tmp_path / "log"
             with processes.service("flamingo_router", "--endpoint", pod.address, log=log) as router:
@@ -87,13 +87,13 @@ def test_a_router_told_to_stop_answers_what_it_holds_and_ends_well(tmp_path):
                         pass
                 async with client.get(router.address + "/health/ready") as answer:
                     assert answer.status == 503
-                pod.hold.set()
+                pod.release.set()
                 async with await held as answer:
                     assert answer.status == 200
                 assert await asyncio.to_thread(router.process.wait, 20) == 0
             (line,) = [each for each in lines_of(log) if each.get("path") == CHAT]
-            told = {"status", "endpoint", "audio_s", "audio_source", "cost_s", "attempts"}
-            assert told < set(line)
+            fields = {"status", "endpoint", "audio_s", "audio_source", "cost_s", "attempts"}
+            assert fields < set(line)
             assert (line["request_id"], line["endpoint"]) == ("mine", pod.address)
 
     asyncio.run(scenario())
@@ -105,7 +105,7 @@ def peak_bytes(process):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-def test_a_large_upload_is_never_held_whole(tmp_path):
+def test_a_large_upload_is_never_held_in_memory_completely(tmp_path):
     num_bytes = 60_000_000
 
     async def scenario():

@@ -49,13 +49,13 @@ def test_too_many_a_minute_are_refused_with_the_time_to_wait(key_file):
     run(scenario)
 
 
-def test_audio_is_charged_by_what_the_pod_heard(key_file):
+def test_audio_is_charged_by_the_length_that_the_pod_reports(key_file):
     async def scenario():
-        pod = FakePod(heard_s=20.0)
+        pod = FakePod(reported_audio_s=20.0)
         path = key_file(audio_seconds_per_minute=60)
         async with routing(pod, key=BOB, key_file=path) as router:
             await router.answer(CAPTIONS, caption_of(50), **as_(ALICE))
-            pod.heard_s = None
+            pod.reported_audio_s = None
             _, _, headers = await router.answer(CHAT, QUESTION, **as_(ALICE))
             assert headers["x-ratelimit-remaining-audio-seconds"] in {"40", "41", "42"}
 
@@ -76,27 +76,27 @@ def test_a_debt_of_audio_is_waited_off(key_file):
 
 def test_requests_at_once_are_bounded_and_one_that_ends_makes_room(key_file):
     async def scenario():
-        pod = FakePod(hold=asyncio.Event())
+        pod = FakePod(release=asyncio.Event())
         async with routing(pod, key=BOB, key_file=key_file(max_concurrent=1)) as router:
             first = asyncio.create_task(router.answer(CHAT, QUESTION, **as_(ALICE)))
             await pod.has_arrived.wait()
             assert (await router.answer(CHAT, QUESTION, **as_(ALICE)))[0] == 429
-            pod.hold.set()
+            pod.release.set()
             assert (await first)[0] == 200
             assert (await router.answer(CHAT, QUESTION, **as_(ALICE)))[0] == 200
 
     run(scenario)
 
 
-def test_a_client_that_leaves_makes_room_too(key_file):
+def test_a_client_that_disconnects_makes_room_too(key_file):
     async def scenario():
-        pod = FakePod(hold=asyncio.Event())
+        pod = FakePod(release=asyncio.Event())
         async with routing(pod, key=BOB, key_file=key_file(max_concurrent=1)) as router:
             first = asyncio.create_task(router.answer(CHAT, QUESTION, **as_(ALICE)))
             await pod.has_arrived.wait()
             first.cancel()
             await pod.was_cancelled.wait()
-            pod.hold.set()
+            pod.release.set()
             async with asyncio.timeout(5):
                 while (await router.answer(CHAT, QUESTION, **as_(ALICE)))[0] != 200:
                     pass
@@ -108,9 +108,9 @@ def test_a_deadline_reaches_the_pod_less_the_wait():
     async def scenario():
         pod = FakePod()
         async with routing(pod) as router:
-            told = {"headers": {DEADLINE_HEADER: "5000"}}
-            assert (await router.answer(CHAT, QUESTION, **told))[0] == 200
-        told = {name.lower(): value for name, value in pod.received[0].headers.items()}
-        assert 0 < int(told[DEADLINE_HEADER]) <= 5000
+            headers = {"headers": {DEADLINE_HEADER: "5000"}}
+            assert (await router.answer(CHAT, QUESTION, **headers))[0] == 200
+        headers = {name.lower(): value for name, value in pod.received[0].headers.items()}
+        assert 0 < int(headers[DEADLINE_HEADER]) <= 5000
 
     run(scenario)

@@ -12,7 +12,16 @@ import pytest
 from aiohttp import web
 from fakes import pods
 from fakes.pods import FakePod
-from fakes.routers import CAPTIONS, CHAT, QUESTION, STREAMED, caption_of, nothing_open, routing, run
+from fakes.routers import (
+    CAPTIONS,
+    CHAT,
+    QUESTION,
+    STREAMED,
+    caption_of,
+    none_in_flight,
+    routing,
+    run,
+)
 
 from flamingo_common import errors
 from flamingo_common.service.run import listen
@@ -20,8 +29,8 @@ from flamingo_router import app as router_app
 
 
 @pytest.fixture
-def nobody():
-    """An address where nobody listens."""
+def unused_address():
+    """An address where unused_address listens."""
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     listener.close()
@@ -42,7 +51,7 @@ def test_a_request_goes_to_the_idle_pod():
 
 def test_a_long_clip_on_one_pod_sends_short_ones_to_the_other():
     async def scenario():
-        one, other = FakePod(hold=asyncio.Event()), FakePod(hold=asyncio.Event())
+        one, other = FakePod(release=asyncio.Event()), FakePod(release=asyncio.Event())
         async with routing(
             one, other, poll_interval_s=60, stale_after_s=120, unreachable_after_s=120
         ) as router:
@@ -50,11 +59,11 @@ def test_a_long_clip_on_one_pod_sends_short_ones_to_the_other():
             arrived = [asyncio.create_task(pod.has_arrived.wait()) for pod in (one, other)]
             await asyncio.wait(arrived, return_when=asyncio.FIRST_COMPLETED)
             busy, idle = (one, other) if one.received else (other, one)
-            idle.hold = None
+            idle.release = None
             for _ in range(3):
                 await router.answer(CAPTIONS, caption_of(5))
             assert (len(busy.received), len(idle.received)) == (1, 3)
-            busy.hold.set()
+            busy.release.set()
             assert (await long)[0] == 200
             arrived[0].cancel()
 
@@ -98,14 +107,14 @@ def test_models_are_those_of_a_ready_pod():
     run(scenario)
 
 
-def test_events_arrive_while_the_pod_still_holds_the_rest():
+def test_events_arrive_before_the_response_is_complete():
     async def scenario():
-        pod = FakePod(hold=asyncio.Event(), holds_after_words=1)
+        pod = FakePod(release=asyncio.Event(), waits_after_words=1)
         async with routing(pod) as router, router.post(CHAT, STREAMED) as answer:
             assert answer.content_type == "text/event-stream"
             first = await answer.content.readuntil(b"\n\n")
             assert json.loads(first[6:])["choices"][0]["delta"]["content"] == "a "
-            pod.hold.set()
+            pod.release.set()
             rest = await answer.read()
         assert rest.endswith(b"data: [DONE]\n\n")
         assert rest.count(b"data: ") == 4
@@ -186,19 +195,19 @@ def test_headers_of_one_connection_stay_there_and_the_request_id_goes_on():
             "X-Request-Id": "mine-1",
         }
         async with routing(pod) as router:
-            _, _, told = await router.answer(CHAT, QUESTION, headers=headers)
+            _, _, received = await router.answer(CHAT, QUESTION, headers=headers)
         received = {name.lower(): value for name, value in pod.received[0].headers.items()}
         assert not {"x-private", "te", "connection"} & set(received)
         assert (received["cookie"], received["authorization"]) == ("a=b", "Bearer k")
         assert received["host"] == pod.address.removeprefix("http://")
         assert received["x-request-id"] == "mine-1"
-        assert told.getall("x-request-id") == ["mine-1"]
-        assert "x-flamingo-endpoint" not in told
+        assert received.getall("x-request-id") == ["mine-1"]
+        assert "x-flamingo-endpoint" not in received
 
     run(scenario)
 
 
-def test_the_endpoint_is_named_only_when_asked_to():
+def test_the_endpoint_is_exposed_only_when_configured():
     async def scenario():
         pod = FakePod()
         async with routing(pod, expose_endpoint=True) as router:
@@ -249,7 +258,7 @@ def test_a_refusal_comes_before_the_upload():
     run(scenario)
 
 
-def test_a_client_that_waits_to_be_asked_for_its_body_is_asked():
+def test_a_client_that_waits_for_100_continue_gets_it():
     async def scenario():
         async with routing(FakePod()) as router, router.connection() as (reader, writer):
             body = json.dumps(QUESTION)
@@ -278,7 +287,7 @@ def test_a_body_that_stops_coming_is_given_up(num_bytes):
     run(scenario)
 
 
-def test_a_body_that_is_broken_is_the_clients_fault():
+def test_a_broken_body_is_the_clients_error():
     async def scenario():
         pod = FakePod()
         async with routing(pod) as router:
@@ -342,7 +351,7 @@ def test_the_refusal_of_the_only_pod_passes_through():
     run(scenario)
 
 
-def test_a_body_too_large_to_keep_is_not_tried_again():
+def test_a_body_too_large_to_keep_is_not_retried():
     async def scenario():
         first, second = FakePod(), FakePod(backlog_s=5)
         async with routing(
@@ -356,9 +365,9 @@ def test_a_body_too_large_to_keep_is_not_tried_again():
     run(scenario)
 
 
-def test_a_request_that_kills_pods_does_not_go_round_the_fleet():
+def test_a_request_that_crashes_pods_does_not_go_round_the_fleet():
     async def scenario():
-        fakes = [FakePod(dies_unanswered=True) for _ in range(4)]
+        fakes = [FakePod(aborts_unanswered=True) for _ in range(4)]
         async with routing(*fakes) as router:
             status, answer, headers = await router.answer(CHAT, QUESTION)
             assert (status, answer["error"]["code"]) == (502, "upstream_lost")
@@ -368,9 +377,9 @@ def test_a_request_that_kills_pods_does_not_go_round_the_fleet():
     run(scenario)
 
 
-def test_all_dead_is_told_in_openais_shape(nobody):
+def test_a_fleet_without_a_pod_returns_openais_error_shape(unused_address):
     async def scenario():
-        async with routing(dead=[nobody]) as router:
+        async with routing(dead=[unused_address]) as router:
             status, answer, headers = await router.answer(CHAT, QUESTION)
             assert status == 503
             assert answer["error"] == {
@@ -385,7 +394,7 @@ def test_all_dead_is_told_in_openais_shape(nobody):
     run(scenario)
 
 
-def test_the_last_one_dying_is_told_too():
+def test_the_crash_of_the_last_pod_is_reported_too():
     async def scenario():
         pod = FakePod()
         async with contextlib.AsyncExitStack() as life:
@@ -414,12 +423,12 @@ def test_a_full_fleet_refuses_and_says_when_to_come_back():
 
 def test_a_pods_own_error_passes_untouched_and_trips_nothing():
     async def scenario():
-        told = errors.AudioTooLong("the clip is longer than 1200 s", param="audio")
-        pod, other = FakePod(fails_with=told), FakePod(backlog_s=5)
+        refusal = errors.AudioTooLong("the clip is longer than 1200 s", param="audio")
+        pod, other = FakePod(fails_with=refusal), FakePod(backlog_s=5)
         async with routing(pod, other) as router:
             for _ in range(20):
                 status, answer, headers = await router.answer(CHAT, QUESTION)
-                assert (status, answer) == (400, errors.to_body(told))
+                assert (status, answer) == (400, errors.to_body(refusal))
                 assert headers["x-should-retry"] == "false"
             assert (await router.get("/health"))[1]["ready"] == 2
         assert (len(pod.received), len(other.received)) == (20, 0)
@@ -429,19 +438,19 @@ def test_a_pods_own_error_passes_untouched_and_trips_nothing():
 
 def test_an_early_refusal_of_a_large_upload_passes_through():
     async def scenario():
-        told = errors.RequestTooLarge("this pod takes less")
-        async with routing(FakePod(fails_with=told, answers_unread=True)) as router:
+        refusal = errors.RequestTooLarge("this pod takes less")
+        async with routing(FakePod(fails_with=refusal, answers_unread=True)) as router:
             sent = io.BytesIO(json.dumps(caption_of(7000)).encode())
             async with router.client.post(router.address + CAPTIONS, data=sent) as answer:
-                assert (answer.status, await answer.json()) == (413, errors.to_body(told))
+                assert (answer.status, await answer.json()) == (413, errors.to_body(refusal))
 
     run(scenario)
 
 
 @pytest.mark.parametrize("body", [QUESTION, STREAMED], ids=["waiting", "in mid-stream"])
-def test_a_client_that_leaves_cancels_its_request_at_the_pod(body):
+def test_a_client_that_disconnects_cancels_its_request_at_the_pod(body):
     async def scenario():
-        pod = FakePod(hold=asyncio.Event(), holds_after_words=1)
+        pod = FakePod(release=asyncio.Event(), waits_after_words=1)
         async with routing(pod) as router:
             asking = asyncio.create_task(router.client.post(router.address + CHAT, json=body))
             await pod.has_arrived.wait()
@@ -452,14 +461,14 @@ def test_a_client_that_leaves_cancels_its_request_at_the_pod(body):
             else:
                 asking.cancel()
             await pod.was_cancelled.wait()
-            await router.until(nothing_open)
+            await router.until(none_in_flight)
             codes = await router.metric('flamingo_router_requests_total{code="499"')
             assert codes == [1.0]
 
     run(scenario)
 
 
-def test_a_client_that_leaves_in_mid_upload_leaves_nothing_behind():
+def test_a_client_that_disconnects_during_its_upload_leaves_nothing_behind():
     async def scenario():
         pod = FakePod()
         async with routing(pod) as router, router.connection() as (_, writer):
@@ -467,15 +476,15 @@ def test_a_client_that_leaves_in_mid_upload_leaves_nothing_behind():
             writer.write(head.encode() + json.dumps(caption_of(200)).encode()[:150_000])
             await router.until(lambda all_of: all_of[0]["num_open"] == 1)
             writer.transport.abort()
-            await router.until(nothing_open)
+            await router.until(none_in_flight)
         assert not pod.received
 
     run(scenario)
 
 
-def test_a_stream_whose_pod_dies_ends_with_an_error_and_no_done():
+def test_a_stream_whose_pod_crashes_ends_with_an_error_and_no_done():
     async def scenario():
-        async with routing(FakePod(dies_after_words=2)) as router:
+        async with routing(FakePod(aborts_after_words=2)) as router:
             async with router.post(CHAT, STREAMED) as answer:
                 assert answer.status == 200
                 events = (await answer.read()).strip().split(b"\n\n")
@@ -492,7 +501,7 @@ class DiesInALine(FakePod):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b'data: {"n": 1}\n\ndata: {"n')
-        return self._die(request)
+        return self._abort(request)
 
 
 def test_half_an_event_of_a_dead_pod_never_reaches_the_client():
@@ -506,9 +515,9 @@ def test_half_an_event_of_a_dead_pod_never_reaches_the_client():
 
 
 @pytest.mark.parametrize("answer_bytes", [0, 100_000], ids=["chunked", "with a length"])
-def test_an_answer_whose_pod_dies_breaks_off(answer_bytes):
+def test_a_response_whose_pod_crashes_is_aborted(answer_bytes):
     async def scenario():
-        pod = FakePod(dies_in_answer=True, answer_bytes=answer_bytes)
+        pod = FakePod(aborts_mid_response=True, answer_bytes=answer_bytes)
         async with routing(pod) as router, router.post(CHAT, QUESTION) as answer:
             with pytest.raises(aiohttp.ClientError):
                 await answer.read()
@@ -516,34 +525,34 @@ def test_an_answer_whose_pod_dies_breaks_off(answer_bytes):
     run(scenario)
 
 
-def test_a_short_answer_whose_pod_dies_becomes_an_error():
+def test_a_short_response_whose_pod_crashes_becomes_an_error():
     async def scenario():
-        async with routing(FakePod(dies_in_answer=True, answer_bytes=500)) as router:
+        async with routing(FakePod(aborts_mid_response=True, answer_bytes=500)) as router:
             status, answer, _ = await router.answer(CHAT, QUESTION)
             assert (status, answer["error"]["code"]) == (502, "upstream_lost")
 
     run(scenario)
 
 
-def test_health_says_how_many_of_how_many(nobody):
+def test_health_reports_how_many_endpoints_are_ready(unused_address):
     async def scenario():
         pod = FakePod()
-        async with routing(pod, dead=[nobody]) as router:
+        async with routing(pod, dead=[unused_address]) as router:
             for path in ("/health", "/health/ready"):
                 expected = {"status": "ready", "ready": 1, "endpoints": 2}
                 assert await router.get(path) == (200, expected)
             pod.state = "draining"
             await router.until(lambda all_of: not any(each["ready"] for each in all_of))
-            status, told = await router.get("/health/ready")
-            assert (status, told["status"]) == (503, "no_endpoint_ready")
+            status, health = await router.get("/health/ready")
+            assert (status, health["status"]) == (503, "no_endpoint_ready")
             assert (await router.get("/health/live"))[0] == 200
 
     run(scenario)
 
 
-def test_a_router_that_drains_finishes_what_it_holds_and_takes_nothing_new():
+def test_a_draining_router_completes_requests_in_flight_and_accepts_no_new_ones():
     async def scenario():
-        pod = FakePod(hold=asyncio.Event())
+        pod = FakePod(release=asyncio.Event())
         async with routing(pod) as router:
             held = asyncio.create_task(router.answer(CHAT, QUESTION))
             await pod.has_arrived.wait()
@@ -554,7 +563,7 @@ def test_a_router_that_drains_finishes_what_it_holds_and_takes_nothing_new():
             status, answer, _ = await router.answer(CHAT, QUESTION)
             assert (status, answer["error"]["code"]) == (503, "draining")
             assert not draining.done()
-            pod.hold.set()
+            pod.release.set()
             assert (await held)[0] == 200
             await draining
 

@@ -20,24 +20,24 @@ OPEN = {"probe_urls": True, "probe_allowed_networks": "127.0.0.1/32"}
 
 
 class Site:
-    """Serves one clip, in parts, and says what it was asked."""
+    """Serves one clip in ranges, and records the requests."""
 
     def __init__(self, clip=WAV, status=206):
         self.clip, self.status = clip, status
-        self.asked = []
-        self.hold = asyncio.Event()
-        self.hold.set()
+        self.requested = []
+        self.release = asyncio.Event()
+        self.release.set()
 
     async def serve(self, request):
-        self.asked.append(request.headers.get("Range"))
-        await self.hold.wait()
+        self.requested.append(request.headers.get("Range"))
+        await self.release.wait()
         if request.headers.get("If-None-Match") == '"v1"':
             return web.Response(status=304)
         part = self.clip[request.http_range]
-        told = {"Content-Range": f"bytes 0-{len(part) - 1}/{len(self.clip)}", "ETag": '"v1"'}
+        headers = {"Content-Range": f"bytes 0-{len(part) - 1}/{len(self.clip)}", "ETag": '"v1"'}
         if self.status == 302:
-            told["Location"] = "/another"
-        return web.Response(status=self.status, body=part, headers=told)
+            headers["Location"] = "/another"
+        return web.Response(status=self.status, body=part, headers=headers)
 
 
 @contextlib.asynccontextmanager
@@ -50,12 +50,12 @@ async def serving(site):
     try:
         yield "http://{}:{}/clip".format(*runner.addresses[0][:2])
     finally:
-        site.hold.set()
+        site.release.set()
         await runner.cleanup()
 
 
-async def asked(router, url):
-    """Ask about the clip; return the seconds and how the router knew them, of all so far."""
+async def audio_by_source(router, url):
+    """Send the clip; return the seconds of all clips so far, by how the router knew them."""
     status, _, _ = await router.answer(CAPTIONS, {"audio": {"url": url}})
     assert status == 200
     name = "flamingo_router_audio_seconds_total"
@@ -66,12 +66,12 @@ async def asked(router, url):
 
 
 @pytest.mark.parametrize("path", ["", "?signed=" + "x" * 2000])
-def test_the_length_of_a_clip_at_a_url_is_asked_for(path):
+def test_the_length_of_a_clip_at_a_url_is_probed(path):
     async def scenario():
         site, pod = Site(), FakePod()
         async with serving(site) as url, routing(pod, **OPEN) as router:
-            assert await asked(router, url + path) == {"exact": SECONDS, "assumed": 0}
-            assert site.asked == ["bytes=0-65535"]
+            assert await audio_by_source(router, url + path) == {"exact": SECONDS, "assumed": 0}
+            assert site.requested == ["bytes=0-65535"]
 
     run(scenario)
 
@@ -80,9 +80,9 @@ def test_a_length_once_known_is_not_read_again_while_the_etag_holds():
     async def scenario():
         site = Site()
         async with serving(site) as url, routing(FakePod(), **OPEN) as router:
-            await asked(router, url)
+            await audio_by_source(router, url)
             site.clip = b"not looked at"
-            assert (await asked(router, url))["exact"] == 2 * SECONDS
+            assert (await audio_by_source(router, url))["exact"] == 2 * SECONDS
 
     run(scenario)
 
@@ -96,23 +96,23 @@ def test_a_length_once_known_is_not_read_again_while_the_etag_holds():
         pytest.param(Site(clip=b"".ljust(9)), id="has no audio"),
     ],
 )
-def test_what_a_url_does_not_tell_is_no_error_of_the_request(site):
+def test_a_failed_probe_is_not_an_error_of_the_request(site):
     async def scenario():
         async with serving(site) as url, routing(FakePod(), **OPEN) as router:
-            assert await asked(router, url) != {"exact": SECONDS, "assumed": 0}
-            assert len(site.asked) == 1
+            assert await audio_by_source(router, url) != {"exact": SECONDS, "assumed": 0}
+            assert len(site.requested) == 1
 
     run(scenario)
 
 
-def test_a_slow_site_holds_a_request_up_for_a_moment_only_and_is_known_the_next_time():
+def test_a_slow_site_delays_a_request_only_briefly_and_its_length_is_known_the_next_time():
     async def scenario():
         site = Site()
         async with serving(site) as url, routing(FakePod(), **OPEN) as router:
-            site.hold.clear()
-            assert (await asked(router, url))["exact"] == 0
-            site.hold.set()
-            while not (await asked(router, url))["exact"]:
+            site.release.clear()
+            assert (await audio_by_source(router, url))["exact"] == 0
+            site.release.set()
+            while not (await audio_by_source(router, url))["exact"]:
                 pass
 
     run(scenario)
@@ -121,13 +121,13 @@ def test_a_slow_site_holds_a_request_up_for_a_moment_only_and_is_known_the_next_
 @pytest.mark.parametrize(
     "settings", [{}, {"probe_urls": True}, OPEN | {"probe_allowed_hosts": "clips.example.org"}]
 )
-def test_the_router_goes_nowhere_it_was_not_told_to(settings):
+def test_the_router_probes_no_address_that_is_not_allowed(settings):
     async def scenario():
         site = Site()
         async with serving(site) as url, routing(FakePod(), **settings) as router:
             for address in (url, url.replace("127.0.0.1", "localhost"), "http://x:y@[/"):
-                assert (await asked(router, address))["exact"] == 0
-            assert site.asked == []
+                assert (await audio_by_source(router, address))["exact"] == 0
+            assert site.requested == []
 
     run(scenario)
 
@@ -143,8 +143,8 @@ def test_of_a_clip_that_tells_its_length_at_the_end_the_end_is_read():
     async def scenario():
         site = Site(file.getvalue())
         async with serving(site) as url, routing(FakePod(), **OPEN) as router:
-            assert (await asked(router, url))["exact"] == pytest.approx(30, abs=0.1)
-            assert site.asked == ["bytes=0-65535", f"bytes={size - 65536}-{size - 1}"]
+            assert (await audio_by_source(router, url))["exact"] == pytest.approx(30, abs=0.1)
+            assert site.requested == ["bytes=0-65535", f"bytes={size - 65536}-{size - 1}"]
 
     run(scenario)
 

@@ -39,12 +39,12 @@ def size(seconds):
 @contextlib.asynccontextmanager
 async def busy(**settings):
     """A router before one pod that holds a clip; what follows waits."""
-    pod = FakePod(hold=asyncio.Event(), **SLOW)
+    pod = FakePod(release=asyncio.Event(), **SLOW)
     async with routing(pod, **PATIENT | settings) as router:
         first = asking(router, 20)
         await pod.has_arrived.wait()
         yield router, pod
-        pod.hold.set()
+        pod.release.set()
         assert (await first)[0] == 200
 
 
@@ -56,7 +56,7 @@ def test_while_every_pod_is_busy_the_shortest_is_next():
                 asked.append(asking(router, seconds))
                 await until_queued(router, number)
             assert len(pod.received) == 1
-            pod.hold.set()
+            pod.release.set()
             assert [(await each)[0] for each in asked] == [200] * 3
         assert lengths(pod)[1:] == [size(5), size(65), size(600)]
 
@@ -70,7 +70,7 @@ def test_a_client_says_what_of_its_own_is_urgent():
             await until_queued(router, 1)
             asked.append(asking(router, 65, x_flamingo_priority="HIGH"))
             await until_queued(router, 2)
-            pod.hold.set()
+            pod.release.set()
             assert [(await each)[0] for each in asked] == [200] * 2
         assert lengths(pod)[1:] == [size(65), size(5)]
 
@@ -102,27 +102,27 @@ def test_a_deadline_that_cannot_be_met_is_refused_before_the_upload():
             head = f"POST {CAPTIONS} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n"
             writer.write((head + "x-flamingo-deadline-ms: 500\r\n\r\n").encode())
             assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
-            told = (await reader.readuntil(b"\r\n\r\n")).lower()
-            assert b"retry-after: " in told
-            assert b"retry-after-ms: " in told
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert b"retry-after: " in head
+            assert b"retry-after-ms: " in head
 
     run(scenario)
 
 
 def test_a_deadline_that_passes_at_the_pod_ends_the_work_there():
     async def scenario():
-        pod = FakePod(hold=asyncio.Event())
+        pod = FakePod(release=asyncio.Event())
         async with routing(pod) as router:
             headers = {"x-flamingo-deadline-ms": "2000"}
-            status, answer, told = await router.answer(CHAT, QUESTION, headers=headers)
+            status, answer, headers = await router.answer(CHAT, QUESTION, headers=headers)
             assert (status, answer["error"]["code"]) == (504, "deadline_exceeded")
-            assert told["x-should-retry"] == "false"
+            assert headers["x-should-retry"] == "false"
             await pod.was_cancelled.wait()
 
     run(scenario)
 
 
-def test_a_full_queue_refuses_before_the_upload_and_says_when_to_come_back():
+def test_a_full_queue_refuses_before_the_upload_and_states_when_to_retry():
     async def scenario():
         async with busy(max_queued=1) as (router, pod), router.connection() as (reader, writer):
             waiting = asking(router, 65)
@@ -131,10 +131,10 @@ def test_a_full_queue_refuses_before_the_upload_and_says_when_to_come_back():
             writer.write(head.encode())
             assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
             headers = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
-            told = dict(line.split(": ") for line in headers if line)
-            assert 1 <= int(told["retry-after"]) <= 60
-            assert int(told["retry-after-ms"]) > 0
-            pod.hold.set()
+            refusal = dict(line.split(": ") for line in headers if line)
+            assert 1 <= int(refusal["retry-after"]) <= 60
+            assert int(refusal["retry-after-ms"]) > 0
+            pod.release.set()
             assert (await waiting)[0] == 200
 
     run(scenario)
@@ -154,7 +154,7 @@ def test_what_waits_is_not_read_beyond_its_head():
     run(scenario)
 
 
-def test_a_client_that_leaves_the_queue_leaves_nothing_behind():
+def test_a_client_that_disconnects_while_queued_leaves_nothing_behind():
     async def scenario():
         async with busy() as (router, pod):
             waiting = asking(router, 65)
@@ -166,34 +166,34 @@ def test_a_client_that_leaves_the_queue_leaves_nothing_behind():
     run(scenario)
 
 
-def test_requests_are_held_while_the_first_pod_starts(nobody):
+def test_requests_are_held_while_the_first_pod_starts(unused_address):
     async def scenario():
         pod = FakePod(state="loading")
         async with routing(pod, cold_start_hold_s=60) as router:
             held = asking(router, 45)
             await until_queued(router, 1)
-            told = await fleet(router)
-            assert (told["cold"], told["queue"]["audio_s"]) == (True, 45)
-            assert told["holding_s"] > 0
-            assert told["endpoints"][0]["reason"] == "loading"
+            report = await fleet(router)
+            assert (report["cold"], report["queue"]["audio_s"]) == (True, 45)
+            assert report["holding_s"] > 0
+            assert report["endpoints"][0]["reason"] == "loading"
             pod.state = "ready"
             assert (await held)[0] == 200
-            told = await fleet(router)
-            assert (told["cold"], told["completed_audio_s"]) == (False, 45)
-            assert told["arrivals"][0]["audio_s"] > 0
+            report = await fleet(router)
+            assert (report["cold"], report["completed_audio_s"]) == (False, 45)
+            assert report["arrivals"][0]["audio_s"] > 0
 
     run(scenario)
 
 
 @pytest.fixture
-def nobody():
+def unused_address():
     return "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("bound", [{"max_queued": 1}, {"max_queued_audio_s": 50}])
-def test_no_more_is_held_than_may_be(nobody, bound):
+def test_no_more_is_held_than_the_limit(unused_address, bound):
     async def scenario():
-        async with routing(dead=[nobody], cold_start_hold_s=60, **bound) as router:
+        async with routing(dead=[unused_address], cold_start_hold_s=60, **bound) as router:
             held = asking(router, 45)
             await until_queued(router, 1)
             status, answer, _ = await router.answer(CAPTIONS, caption_of(45))
@@ -204,9 +204,9 @@ def test_no_more_is_held_than_may_be(nobody, bound):
     run(scenario)
 
 
-def test_nothing_is_held_for_ever(nobody):
+def test_nothing_is_held_forever(unused_address):
     async def scenario():
-        async with routing(dead=[nobody], cold_start_hold_s=0.3) as router:
+        async with routing(dead=[unused_address], cold_start_hold_s=0.3) as router:
             status, answer, headers = await router.answer(CHAT, QUESTION)
             assert (status, answer["error"]["code"]) == (503, "no_endpoint_ready")
             assert "Retry-After" in headers
@@ -214,9 +214,9 @@ def test_nothing_is_held_for_ever(nobody):
     run(scenario)
 
 
-def test_a_deadline_ends_the_wait_for_a_first_pod(nobody):
+def test_a_deadline_ends_the_wait_for_a_first_pod(unused_address):
     async def scenario():
-        async with routing(dead=[nobody], cold_start_hold_s=60) as router:
+        async with routing(dead=[unused_address], cold_start_hold_s=60) as router:
             headers = {"x-flamingo-deadline-ms": "200"}
             status, answer, _ = await router.answer(CHAT, QUESTION, headers=headers)
             assert (status, answer["error"]["code"]) == (504, "deadline_exceeded")
@@ -244,7 +244,7 @@ def test_a_stream_that_waits_hears_that_it_does():
 
 
 @pytest.mark.parametrize("fault", ["refused by the pod", "never ready"])
-def test_what_goes_wrong_after_a_heartbeat_is_told_as_an_event(fault):
+def test_an_error_after_a_heartbeat_is_sent_as_an_event(fault):
     async def scenario():
         pod = FakePod(state="loading", fails_with=pods.errors.AudioTooLong("too long"))
         cold_start_hold_s = 60 if fault == "refused by the pod" else 1.0
@@ -262,7 +262,7 @@ def test_what_goes_wrong_after_a_heartbeat_is_told_as_an_event(fault):
     run(scenario)
 
 
-def test_who_asked_for_no_stream_gets_its_status_and_no_heartbeat():
+def test_a_request_without_a_stream_gets_its_status_and_no_heartbeat():
     async def scenario():
         async with routing(
             FakePod(state="loading"), cold_start_hold_s=0.5, heartbeat_interval_s=0.05
@@ -273,16 +273,16 @@ def test_who_asked_for_no_stream_gets_its_status_and_no_heartbeat():
 
 
 @pytest.mark.parametrize("policy", ["least-work-left-plain", "least-connections", "round-robin"])
-def test_the_policies_to_compare_with_let_nobody_wait(policy):
+def test_the_policies_for_comparison_never_queue(policy):
     async def scenario():
-        fakes = [FakePod(hold=asyncio.Event(), **SLOW) for _ in range(2)]
+        fakes = [FakePod(release=asyncio.Event(), **SLOW) for _ in range(2)]
         async with routing(*fakes, policy=policy, **PATIENT) as router:
             asked = [asking(router, 20) for _ in range(4)]
             await router.until(lambda all_of: sum(each["num_open"] for each in all_of) == 4)
             assert (await fleet(router))["queue"]["num"] == 0
             for fake in fakes:
                 assert fake.has_arrived.is_set()
-                fake.hold.set()
+                fake.release.set()
             assert [(await each)[0] for each in asked] == [200] * 4
 
     run(scenario)

@@ -55,8 +55,8 @@ def service(request, services):
 
 
 def chat(service, body=None, **how):
-    told = {"json": GOOD if body is None else body} if "content" not in how else {}
-    return httpx2.post(service.address + CHAT, timeout=60, **told, **how)
+    options = {"json": GOOD if body is None else body} if "content" not in how else {}
+    return httpx2.post(service.address + CHAT, timeout=60, **options, **how)
 
 
 def place(service):
@@ -71,17 +71,17 @@ def connected(service, said=b"", timeout_s=30.0):
         yield connection
 
 
-def heard(connection):
+def read_all(connection):
     """Return all that comes until the other side closes."""
-    told = b""
+    received = b""
     with contextlib.suppress(ConnectionResetError):
         while chunk := connection.recv(65536):
-            told += chunk
-    return told
+            received += chunk
+    return received
 
 
-def statuses(told):
-    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", told)]
+def statuses(received):
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", received)]
 
 
 def code(answer):
@@ -150,8 +150,8 @@ def test_slow_clients_do_not_slow_others_and_are_sent_away(service, name):
         for _ in range(10):
             assert chat(service).status_code == 200
         if name != "silence":  # which a kept connection may be, for longer
-            told = [heard(connection) for connection in slow]
-            assert {status for each in told for status in statuses(each)} == {408}
+            received = [read_all(connection) for connection in slow]
+            assert {status for each in received for status in statuses(each)} == {408}
 
 
 def test_who_does_not_read_the_answer_is_cut_off_and_others_are_served(service, clips):
@@ -196,10 +196,10 @@ SMUGGLED = b"GET /v1/models/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 @pytest.mark.parametrize("name", FRAMING)
 def test_a_request_whose_end_is_in_doubt_is_refused_and_nothing_after_it_is_read(service, name):
     with connected(service, FRAMING[name] + SMUGGLED) as connection:
-        told = heard(connection)
-    assert statuses(told) == [400]
-    assert json.loads(told.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_request"
-    assert b"smuggled" not in told
+        received = read_all(connection)
+    assert statuses(received) == [400]
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_request"
+    assert b"smuggled" not in received
 
 
 GIANTS = {
@@ -216,8 +216,8 @@ def test_cve_2025_48956_a_giant_head_is_refused_and_costs_no_memory(service, nam
     with connected(service) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(GIANTS[name])
-        told = heard(connection)
-    assert statuses(told) in ([400], [])
+        received = read_all(connection)
+    assert statuses(received) in ([400], [])
     assert memory_bytes(service) - before < 20e6
 
 
@@ -234,28 +234,28 @@ def test_cve_2025_23310_tiny_chunks_cost_what_they_weigh(service):
     with connected(service, timeout_s=60) as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks_of(body, 1))
         connection.sendall(GET + b"Host: a\r\nConnection: close\r\n\r\n")
-        told = heard(connection)
-    assert statuses(told) == [200, 200]
+        received = read_all(connection)
+    assert statuses(received) == [200, 200]
     assert memory_bytes(service) - before < 200e6
 
 
 def test_answers_are_paired_with_their_requests_whatever_comes_between(service):
-    """Pipelined, kept alive, with bodies of odd framing before: nobody gets another's answer."""
+    """Pipelined, kept alive, after bodies of odd framing: no request gets another's response."""
 
     def ask(number):
-        dice = random.Random(number)
+        rng = random.Random(number)
         names = [f"model-{number}-{turn}" for turn in range(8)]
         with connected(service) as connection:
             for name in names:
                 body = json.dumps({"model": name, "messages": [{"role": "user", "content": "a"}]})
-                framed = chunks_of(body.encode(), dice.choice([1, 7, 1000]))
+                framed = chunks_of(body.encode(), rng.choice([1, 7, 1000]))
                 said = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + framed
-                cut = dice.randrange(len(said))
+                cut = rng.randrange(len(said))
                 connection.sendall(said[:cut])
                 connection.sendall(said[cut:])
             connection.sendall(GET + b"Host: a\r\nConnection: close\r\n\r\n")
-            told = heard(connection).decode()
-        return re.findall(r"the model '([\w-]+)' is not", told) == names
+            received = read_all(connection).decode()
+        return re.findall(r"the model '([\w-]+)' is not", received) == names
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(40)))
@@ -298,11 +298,11 @@ def test_cve_2026_44222_tokens_of_the_models_own_cannot_be_written(service, text
         assert (answer.status_code, code(answer)) == (400, "invalid_request")
 
 
-def test_cve_2025_62426_nobody_reaches_the_template(service):
+def test_cve_2025_62426_the_template_cannot_be_reached(service):
     kwargs = {"tokenize": True, "chat_template": "{% for i in range(10**9) %}{% endfor %}"}
     asked = GOOD | {"chat_template_kwargs": kwargs, "chat_template": kwargs["chat_template"]}
-    plain, tried = chat(service).json(), chat(service, asked).json()
-    assert tried["choices"] == plain["choices"]
+    plain, overridden = chat(service).json(), chat(service, asked).json()
+    assert overridden["choices"] == plain["choices"]
 
 
 BAD_SCHEMAS = ({"pattern": "(" * 5000}, {"type": "none"}, {"$ref": "#/a"}, {"pattern": "(a+)+$"})
@@ -328,9 +328,9 @@ def test_cve_2026_5497_the_parts_of_a_request_are_bounded(service):
 def test_cve_2026_22778_an_error_has_no_word_of_a_library(service):
     for data in (b"RIFF\xff\xff\xff\xffWAVEfmt ", b"fLaC" + b"\0" * 99, b"OggS" * 9, b"\x89PNG"):
         audio = {"data": base64.b64encode(data).decode()}
-        told = httpx2.post(service.address + "/v1/audio/captions", json={"audio": audio}).text
-        assert json.loads(told)["error"]["code"] == "invalid_audio"
-        assert not re.search(r"0x[0-9a-f]{6,}|/\w+/\w+|\bav\.|libsnd|Errno|psm_|Error\b", told)
+        received = httpx2.post(service.address + "/v1/audio/captions", json={"audio": audio}).text
+        assert json.loads(received)["error"]["code"] == "invalid_audio"
+        assert not re.search(r"0x[0-9a-f]{6,}|/\w+/\w+|\bav\.|libsnd|Errno|psm_|Error\b", received)
 
 
 FORM = {"content-type": "multipart/form-data; boundary=x"}
@@ -358,20 +358,20 @@ def test_cve_2025_69228_a_form_is_bounded_in_every_direction(service, name):
     assert memory_bytes(service) - before < 100e6
 
 
-def mutated(dice, seed):
+def mutated(rng, seed):
     """Return `seed` with a few of its bytes changed, cut, doubled or moved."""
     said = bytearray(seed)
-    for _ in range(dice.randint(1, 6)):
-        at = dice.randrange(len(said) or 1)
-        match dice.randrange(5):
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(len(said) or 1)
+        match rng.randrange(5):
             case 0:
-                said[at : at + 1] = bytes([dice.randrange(256)])
+                said[at : at + 1] = bytes([rng.randrange(256)])
             case 1:
-                del said[at : at + dice.randrange(1, 20)]
+                del said[at : at + rng.randrange(1, 20)]
             case 2:
-                said[at:at] = said[at : at + dice.randrange(1, 50)]
+                said[at:at] = said[at : at + rng.randrange(1, 50)]
             case 3:
-                said[at:at] = dice.choice([b"\r\n", b"\0", b'"', b"{", b"9" * 20, b": ", b"\xff"])
+                said[at:at] = rng.choice([b"\r\n", b"\0", b'"', b"{", b"9" * 20, b": ", b"\xff"])
             case _:
                 said = said[at:] + said[:at]
     return bytes(said)
@@ -388,13 +388,13 @@ def test_cve_2025_23319_thousands_of_mutants_never_find_a_bug(service, clips):
     ]
 
     def attack(number):
-        dice = random.Random(number)
-        seed = dice.choice(seeds)
+        rng = random.Random(number)
+        seed = rng.choice(seeds)
         head, _, rest = seed.partition(b"\r\n\r\n")
         # Half of them keep their framing, so that what is inside is read too.
-        inner = mutated(dice, rest) if rest and number % 2 else rest
+        inner = mutated(rng, rest) if rest and number % 2 else rest
         head = re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % len(inner), head)
-        said = head + b"\r\n\r\n" + inner if number % 2 else mutated(dice, seed)
+        said = head + b"\r\n\r\n" + inner if number % 2 else mutated(rng, seed)
         with connected(service, timeout_s=20) as connection:
             with contextlib.suppress(ConnectionError):
                 connection.sendall(said)
@@ -424,5 +424,5 @@ def test_a_flood_of_bad_requests_is_logged_in_few_words(service):
                 pass
     for _ in range(200):
         with connected(service, b"NO HTTP\r\n\r\n") as connection:
-            heard(connection)
+            read_all(connection)
     assert service.log.stat().st_size - before < 400_000

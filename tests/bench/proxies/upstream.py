@@ -1,6 +1,6 @@
-"""An upstream that costs next to nothing: HTTP/1.1 by hand, every answer made beforehand.
+"""An upstream that costs next to nothing: HTTP/1.1 by hand, every response made in advance.
 
-It takes any body with a length, answers a chat at once, and one that asks for a stream with
+It accepts any body with a length. It responds to a chat at once, and to one with a stream with
 `NUM_EVENTS` events, one every `EVENT_S`.
 
     python upstream.py FD NUM_EVENTS EVENT_S
@@ -70,7 +70,7 @@ class Upstream(asyncio.Protocol):
 
     def __init__(self, num_events: int, event_s: float) -> None:
         self.num_events, self.event_s = num_events, event_s
-        self.head, self.left, self.asks_stream = b"", 0, False
+        self.head, self.left, self.is_stream = b"", 0, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
@@ -85,7 +85,7 @@ class Upstream(asyncio.Protocol):
             length = LENGTH.search(self.head)
             body = self.head.partition(HEAD_END)[2]
             self.left = int(length[1]) - len(body) if length else 0
-            self.asks_stream = STREAM.search(body[:4096]) is not None
+            self.is_stream = STREAM.search(body[:4096]) is not None
         if self.left == 0:
             self.answer(self.head[:64])
             self.head = b""
@@ -93,18 +93,18 @@ class Upstream(asyncio.Protocol):
     def answer(self, line: bytes) -> None:
         if line.startswith(b"GET"):
             self.transport.write(LOAD if b"/stats" in line else OTHER)
-        elif self.asks_stream:
+        elif self.is_stream:
             self.transport.write(STREAM_HEAD)
-            self.say(self.num_events)
+            self.send_events(self.num_events)
         else:
             self.transport.write(CHAT)
 
-    def say(self, num_left: int) -> None:
+    def send_events(self, num_left: int) -> None:
         if not num_left:
             self.transport.write(LAST)
             return
         self.transport.write(ONE_EVENT)
-        asyncio.get_running_loop().call_later(self.event_s, self.say, num_left - 1)
+        asyncio.get_running_loop().call_later(self.event_s, self.send_events, num_left - 1)
 
 
 async def main(listener: socket.socket, num_events: int, event_s: float) -> None:

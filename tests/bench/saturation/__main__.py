@@ -1,4 +1,4 @@
-"""`python -m bench.saturation`, in `tests`: the table of docs/benchmarks.md."""
+"""Prints the saturation table of docs/benchmarks.md: `python -m bench.saturation`, in `tests`."""
 
 import argparse
 import os
@@ -13,10 +13,10 @@ def main() -> None:
     parser.add_argument("--model", default="flamingo-tiny-27m")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--check", action="store_true", help="exit with 1 if the goal is missed")
-    asked = parser.parse_args()
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        waits = measure.measure(asked.model, seconds=asked.seconds, folder=Path(folder))
-    print("| asked | times | p50 ms | p99 ms | longest ms |\n| --- | ---: | ---: | ---: | ---: |")
+        waits = measure.measure(given.model, seconds=given.seconds, folder=Path(folder))
+    print("| path | requests | p50 ms | p99 ms | longest ms |\n| --- | ---: | ---: | ---: | ---: |")
     for name, each in waits.items():
         figures = (each.quantile(part) * 1000 for part in (0.5, 0.99, 1.0))
         print(f"| {name} | {len(each.all_s)} | " + " | ".join(f"{ms:.1f}" for ms in figures) + " |")
@@ -24,7 +24,7 @@ def main() -> None:
     missed = measure.missed(waits)
     verdict = f"missed by {', '.join(missed)}" if missed else "met"
     print(f"goal (p99 at most {measure.GOAL}): {verdict}")
-    if missed and asked.check:
+    if missed and given.check:
         raise SystemExit(1)
 
 

@@ -1,4 +1,4 @@
-"""An aiohttp server that does nothing else: `python idle.py FD`. What it shows is the machine's."""
+"""An idle aiohttp server: `python idle.py FD`. Its latency is that of the machine."""
 
 import socket
 import sys

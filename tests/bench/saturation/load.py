@@ -1,7 +1,7 @@
-"""Keep a pod as full as it gets: `python load.py ADDRESS`, until standard input ends.
+"""Keeps a pod saturated: `python load.py ADDRESS`, until standard input ends.
 
-Every way that is heavy for somebody: long clips as base64 in JSON, as forms, embeddings
-as numbers, prompts of many thousand characters, many streams that decode.
+It sends what is expensive for some part of the pod: long clips as base64 in JSON and as forms,
+embeddings as numbers, prompts of many thousand characters, many streams that decode.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ CLIP_S = 300
 
 
 def clip(seed):
-    """Return a clip that no cache knows, as FLAC."""
+    """Return a clip that is not cached anywhere, as FLAC."""
     samples = np.random.default_rng(seed).standard_normal(CLIP_S * 16_000) * 0.1
     file = io.BytesIO()
     soundfile.write(file, samples.astype(np.float32), 16_000, format="FLAC")
@@ -53,17 +53,17 @@ async def post(session, path, **body):
             pass
 
 
-async def keep(story, session, number):
+async def repeat(send, session, number):
     seed = number
     while True:
-        await story(session, seed)
+        await send(session, seed)
         seed += 1000
 
 
 async def main(address):
-    stories = [chat] * 12 + [long_prompt, embedding, caption]
+    senders = [chat] * 12 + [long_prompt, embedding, caption]
     async with aiohttp.ClientSession(address) as session:
-        tasks = [asyncio.create_task(keep(s, session, n)) for n, s in enumerate(stories)]
+        tasks = [asyncio.create_task(repeat(send, session, n)) for n, send in enumerate(senders)]
         ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
         await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

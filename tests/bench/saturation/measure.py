@@ -1,4 +1,4 @@
-"""How long a full pod takes to say how it is, beside a process that has nothing else to do."""
+"""How long a saturated pod takes to respond to probes, compared with an idle process."""
 
 import contextlib
 import http.client
@@ -17,14 +17,14 @@ HERE = Path(__file__).parent
 PATHS = ("/health", "/health/ready", "/stats")
 IDLE = "an idle aiohttp process"
 MAX_P99_S = 0.05
-"""On a machine of its own. Where other processes want the cores, an idle one waits too."""
+"""On a dedicated machine. Where other processes compete for the cores, an idle one waits too."""
 TIMES_IDLE = 4
 GOAL = f"{MAX_P99_S * 1000:.0f} ms + {TIMES_IDLE} x the idle process's"
 
 
 @dataclass
 class Waits:
-    """Seconds that answers took."""
+    """Latencies of responses, in seconds."""
 
     all_s: list[float] = field(default_factory=list)
 
@@ -34,15 +34,15 @@ class Waits:
 
 
 def measure(model: str, *, seconds: float, folder: Path) -> dict[str, Waits]:
-    """Return the waits at a full pod's paths, and at `IDLE`, asked in turn."""
+    """Return the latencies of a saturated pod's paths, and of `IDLE`, requested in turn."""
     with contextlib.ExitStack() as stack:
         flags = ("--model", model)
         pod = stack.enter_context(processes.service("flamingo_pod", *flags, log=folder / "pod"))
         processes.wait_until_ready(pod)
         idle = stack.enter_context(_idle())
-        stack.enter_context(_full(pod.address))
-        _wait_until_full(pod.address)
-        return _asked(pod.address, idle, seconds)
+        stack.enter_context(_saturated(pod.address))
+        _wait_until_saturated(pod.address)
+        return _alternate(pod.address, idle, seconds)
 
 
 def missed(waits: dict[str, Waits]) -> list[str]:
@@ -51,7 +51,7 @@ def missed(waits: dict[str, Waits]) -> list[str]:
     return [path for path in PATHS if waits[path].quantile(0.99) >= allowed_s]
 
 
-def _asked(pod: str, idle: str, seconds: float) -> dict[str, Waits]:
+def _alternate(pod: str, idle: str, seconds: float) -> dict[str, Waits]:
     waits = {name: Waits() for name in (*PATHS, IDLE)}
     ends_s = time.monotonic() + seconds
     with (
@@ -62,7 +62,7 @@ def _asked(pod: str, idle: str, seconds: float) -> dict[str, Waits]:
             for path in PATHS:
                 waits[path].all_s.append(_wait_s(busy, path))
                 waits[IDLE].all_s.append(_wait_s(calm, "/health"))
-                time.sleep(0.01)  # to ask at many moments of a step
+                time.sleep(0.01)  # to hit many moments of a step
     return waits
 
 
@@ -94,7 +94,7 @@ def _idle() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _full(address: str) -> Iterator[None]:
+def _saturated(address: str) -> Iterator[None]:
     command = [sys.executable, str(HERE / "load.py"), address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     try:
@@ -109,8 +109,8 @@ def _full(address: str) -> Iterator[None]:
             process.wait()
 
 
-def _wait_until_full(address: str) -> None:
-    """Return when the pod computes several answers and others wait."""
+def _wait_until_saturated(address: str) -> None:
+    """Return when the pod runs several requests and others wait."""
     deadline_s = time.monotonic() + 60
     with contextlib.closing(_connection(address)) as connection:
         while time.monotonic() < deadline_s:
@@ -119,5 +119,5 @@ def _wait_until_full(address: str) -> None:
             lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] != "#")
             if float(lines["flamingo_requests_running"]) >= 8:
                 return
-            time.sleep(0.1)  # between two questions to a real process
-    raise AssertionError("the pod was never full")
+            time.sleep(0.1)  # between two requests to a real process
+    raise AssertionError("the pod was never saturated")

@@ -45,7 +45,7 @@ def test_streamed_caption_ends_with_its_usage():
 
 
 def test_interrupted_stream_raises_and_is_not_retried():
-    pod = pods.FakePod(dies_after_words=2)
+    pod = pods.FakePod(aborts_after_words=2)
 
     deltas, error, _ = read_stream(pod)
 

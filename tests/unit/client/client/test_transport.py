@@ -142,7 +142,7 @@ def test_refused_connection_is_reported_with_what_to_do():
 
 def test_silent_server_times_out():
     async def scenario():
-        pod = pods.FakePod(hold=asyncio.Event())
+        pod = pods.FakePod(release=asyncio.Event())
         async with (
             pods.running(pod) as address,
             AsyncFlamingoClient(address, timeout_s=0.1) as client,

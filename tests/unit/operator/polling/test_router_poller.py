@@ -56,7 +56,7 @@ def test_routers_are_polled_with_the_key_and_their_pod_reports_give_the_capacity
 
     with contextlib.ExitStack() as stack:
         for fake in fakes:
-            fake.asked_for(1.5)
+            fake.report_demand(1.5)
             endpoint = {"address": "http://10.0.0.1:8000", "backlog_s": 2.0}
             fake.body["endpoints"] = [{**endpoint, "load": load_report(3)}]
             stack.enter_context(fake.running())
@@ -100,7 +100,7 @@ def test_in_mode_external_routers_are_polled_rarely_and_give_the_same():
     with fake.running():
         was_not_polled, start_seen, external = asyncio.run(scenario())
     assert was_not_polled
-    assert (polled, fake.num_asked) == ([KEY], 1)
+    assert (polled, fake.num_requests) == ([KEY], 1)
     assert (start_seen.fetch_s, start_seen.load_s, start_seen.warm_s) == (20.0, 32.0, 4.0)
     assert external.num == 1
     assert scaling.capacity_status(external).audio_seconds_per_second == "16"
