@@ -62,7 +62,7 @@ class Reconciler:
     now: Callable[[], float] = time.time
     _scaling: dict[str, tuple[str, ScalingState]] = field(default_factory=dict)
     """The scaling state of each deployment, and the uid that it belongs to."""
-    _lives: dict[str, dict[str, ServerState]] = field(default_factory=dict)
+    _pod_states: dict[str, dict[str, ServerState]] = field(default_factory=dict)
     """Each deployment's pods at the last reconciliation, for the metrics of what changes."""
 
     async def reconcile(self, key: str) -> float | None:
@@ -77,7 +77,7 @@ class Reconciler:
             # The garbage collector deletes what is owned; we must not recreate it.
             self.metrics.remove(key)
             self._scaling.pop(key, None)
-            self._lives.pop(key, None)
+            self._pod_states.pop(key, None)
             return None
         try:
             deployment = spec.parse(resource.body)
@@ -151,11 +151,11 @@ class Reconciler:
         """Count pods that started or were drained; a plan's actions are not done."""
         actions = decision.actions if deployment.spec.mode == "Apply" else ()
         longest_s = deployment.spec.server.startup_deadline_seconds
-        self._lives[key], news = server_lifecycle.lifecycle_events(
-            self._lives.get(key, {}), observed, actions, self.now(), longest_s
+        self._pod_states[key], changes = server_lifecycle.lifecycle_events(
+            self._pod_states.get(key, {}), observed, actions, self.now(), longest_s
         )
-        self.metrics.lifecycle.observe_starts(news.starts, news.process_phases)
-        self.metrics.lifecycle.count_drains(key, news.drains)
+        self.metrics.lifecycle.observe_starts(changes.starts, changes.process_phases)
+        self.metrics.lifecycle.count_drains(key, changes.drains)
 
     async def _checkpoint(self, key: str, resource: Resource, decision: Decision) -> Resource:
         """Persist what a successor could not observe, before acting on it.

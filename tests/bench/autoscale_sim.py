@@ -1,11 +1,11 @@
-"""Simulate a day's mixed music on a fleet that is scaled by different rules.
+"""Simulate mixed music on a fleet that is scaled by different rules.
 
     python tests/bench/autoscale_sim.py --seeds 12
 
 Clips wait in one queue; a pod answers one at a time, in 0.8 s and a second for each 12 s
 of audio; a new pod takes 180 s to be ready. For half an hour each, clips of 5-30 s,
 songs of about 220 s, and a mix with sets of 15-20 min arrive, for three hours.
-It is a model and no fleet: it compares rules, and promises nothing.
+It is a model: it compares rules and does not predict a real fleet.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from flamingo_operator.scaling.schedule import replica_limits
 
 AUDIO_S_PER_S, OVERHEAD_S = 12.0, 0.8
 COLD_START_S, TICK_S, HOURS = 180.0, 10.0, 3
-FEWEST, MOST = 1, 12
-PATIENCE_S = 30.0
+MIN_PODS, MAX_PODS = 1, 12
+ACCEPTABLE_WAIT_S = 30.0
 
 
 def compute_s(audio_s: float) -> float:
@@ -41,28 +41,28 @@ def compute_s(audio_s: float) -> float:
 
 def trace(seed: int) -> Iterator[tuple[float, float]]:
     """Yield when each clip arrives, and how long it is."""
-    dice, now_s = random.Random(seed), 0.0
+    rng, now_s = random.Random(seed), 0.0
     while True:
         phase = int(now_s // 1800) % 3
-        now_s += dice.expovariate((0.60, 0.11, 0.22)[phase])
+        now_s += rng.expovariate((0.60, 0.11, 0.22)[phase])
         if now_s >= HOURS * 3600:
             return
-        clip, song = dice.uniform(5, 30), dice.gauss(220, 50)
-        mixed = dice.choice([clip] * 12 + [song] * 6 + [dice.uniform(900, 1200)])
+        clip, song = rng.uniform(5, 30), rng.gauss(220, 50)
+        mixed = rng.choice([clip] * 12 + [song] * 6 + [rng.uniform(900, 1200)])
         yield now_s, max(3.0, (clip, song, mixed)[phase])
 
 
 @dataclass
 class Fleet:
-    """The pods and the queue, and what a rule may know of them."""
+    """The pods and the queue, and what a rule may observe of them."""
 
     now_s: float = 0.0
-    num_ready: int = FEWEST
+    num_ready: int = MIN_PODS
     num_starting: int = 0
     draining: set[int] = field(default_factory=set)
-    idle: list[int] = field(default_factory=lambda: list(range(FEWEST)))
+    idle: list[int] = field(default_factory=lambda: list(range(MIN_PODS)))
     busy: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """When each busy pod began, and the audio that it was given."""
+    """When each busy pod started its clip, and the audio in it."""
     queue: deque[tuple[float, float]] = field(default_factory=deque)
     arrived: deque[tuple[float, float]] = field(default_factory=deque)
     measured: MeasuredThroughput = field(default_factory=MeasuredThroughput)
@@ -79,10 +79,10 @@ class Fleet:
         since_s = self.now_s - window_s
         return sum(audio_s for at_s, audio_s in self.arrived if at_s > since_s) / window_s
 
-    def signal(self) -> DemandReport:
+    def report(self) -> DemandReport:
         left = {
-            str(pod): max(0.0, begun_s + compute_s(audio_s) - self.now_s)
-            for pod, (begun_s, audio_s) in self.busy.items()
+            str(pod): max(0.0, started_s + compute_s(audio_s) - self.now_s)
+            for pod, (started_s, audio_s) in self.busy.items()
         }
         return DemandReport(
             received_s=self.now_s,
@@ -98,43 +98,43 @@ Rule = Callable[[Fleet], int]
 
 
 def by_requests(target: float) -> Rule:
-    """Requests in flight over a target, as an HPA does it: tolerance, five minutes' maximum."""
-    wants: deque[tuple[float, int]] = deque()
+    """Requests in flight over a target, as an HPA: tolerance, and the maximum of five minutes."""
+    earlier: deque[tuple[float, int]] = deque()
 
     def rule(fleet: Fleet) -> int:
         exact = fleet.num_in_flight / target
         is_near = abs(exact - fleet.current) <= 0.1 * fleet.current
-        want = fleet.current if is_near else min(MOST, max(FEWEST, ceil(exact)))
-        wants.append((fleet.now_s, want))
-        while wants[0][0] < fleet.now_s - 300:
-            wants.popleft()
-        return max(want, min(fleet.current, max(one for _, one in wants)))
+        wanted = fleet.current if is_near else min(MAX_PODS, max(MIN_PODS, ceil(exact)))
+        earlier.append((fleet.now_s, wanted))
+        while earlier[0][0] < fleet.now_s - 300:
+            earlier.popleft()
+        return max(wanted, min(fleet.current, max(one for _, one in earlier)))
 
     return rule
 
 
 def by_audio(utilization_percent: int, wait_s: int = 60) -> Rule:
-    """Our rule: arriving and waiting audio over measured capacity."""
+    """The operator's rule: arriving and queued audio over measured capacity."""
     scaling = Scaling.model_validate(
         {
             "mode": "Internal",
-            "minReplicas": FEWEST,
-            "maxReplicas": MOST,
+            "minReplicas": MIN_PODS,
+            "maxReplicas": MAX_PODS,
             "objective": {"utilizationPercent": utilization_percent, "queueWaitSeconds": wait_s},
         }
     )
-    state = AutoscalerState(desired=FEWEST)
+    state = AutoscalerState(desired=MIN_PODS)
 
     def rule(fleet: Fleet) -> int:
         nonlocal state
-        sight = ScalingInputs(
+        inputs = ScalingInputs(
             now_s=fleet.now_s,
-            demand=fleet_demand({"router": fleet.signal()}, num_routers=1, now_s=fleet.now_s),
+            demand=fleet_demand({"router": fleet.report()}, num_routers=1, now_s=fleet.now_s),
             pods=PodCounts(fleet.num_ready - len(fleet.draining), len(fleet.draining)),
             audio_s_per_s=pod_rate(fleet.measured, prior=AUDIO_S_PER_S),
         )
-        held = replica_limits(scaling, (), now_s=fleet.now_s)
-        decision = scaling_decision(scaling, held, sight, state)
+        limits = replica_limits(scaling, (), now_s=fleet.now_s)
+        decision = scaling_decision(scaling, limits, inputs, state)
         state = decision.state
         return decision.replicas
 
@@ -143,7 +143,7 @@ def by_audio(utilization_percent: int, wait_s: int = 60) -> Rule:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rule cost and what it gave."""
+    """The cost of a rule and its waiting times."""
 
     gpu_hours: float
     waits_s: list[float]
@@ -151,7 +151,7 @@ class Outcome:
 
     @property
     def in_time(self) -> float:
-        return sum(wait_s <= PATIENCE_S for wait_s in self.waits_s) / len(self.waits_s)
+        return sum(wait_s <= ACCEPTABLE_WAIT_S for wait_s in self.waits_s) / len(self.waits_s)
 
     @property
     def p95_s(self) -> float:
@@ -159,7 +159,7 @@ class Outcome:
 
 
 class Simulation:
-    """One trace, one rule."""
+    """A run of one trace under one rule."""
 
     def __init__(self, clips: Sequence[tuple[float, float]], rule: Rule) -> None:
         self.fleet, self.rule = Fleet(), rule
@@ -167,7 +167,7 @@ class Simulation:
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.waits_s: list[float] = []
         self.gpu_s, self.num_changes = 0.0, 0
-        self.pods = count(FEWEST)
+        self.pods = count(MIN_PODS)
         for at_s, audio_s in clips:
             self._at(at_s, lambda audio_s=audio_s: self._arrive(audio_s))
         self._at(TICK_S, self._tick)
@@ -175,14 +175,14 @@ class Simulation:
     def run(self) -> Outcome:
         fleet = self.fleet
         while self.events:
-            at_s, _, happen = heapq.heappop(self.events)
+            at_s, _, event = heapq.heappop(self.events)
             self.gpu_s += (fleet.num_ready + fleet.num_starting) * (at_s - fleet.now_s)
             fleet.now_s = at_s
-            happen()
+            event()
         return Outcome(self.gpu_s / 3600, self.waits_s, self.num_changes)
 
-    def _at(self, at_s: float, happen: Callable[[], None]) -> None:
-        heapq.heappush(self.events, (at_s, next(self.order), happen))
+    def _at(self, at_s: float, event: Callable[[], None]) -> None:
+        heapq.heappush(self.events, (at_s, next(self.order), event))
 
     def _arrive(self, audio_s: float) -> None:
         self.fleet.queue.append((self.fleet.now_s, audio_s))
@@ -192,18 +192,18 @@ class Simulation:
     def _assign(self) -> None:
         fleet = self.fleet
         while fleet.queue and fleet.idle:
-            came_s, audio_s = fleet.queue.popleft()
+            arrived_s, audio_s = fleet.queue.popleft()
             pod = fleet.idle.pop()
-            self.waits_s.append(fleet.now_s - came_s)
+            self.waits_s.append(fleet.now_s - arrived_s)
             fleet.busy[pod] = (fleet.now_s, audio_s)
             self._at(fleet.now_s + compute_s(audio_s), lambda pod=pod: self._finish(pod))
 
     def _finish(self, pod: int) -> None:
         fleet = self.fleet
         _, audio_s = fleet.busy.pop(pod)
-        seen = fleet.measured
+        measured = fleet.measured
         fleet.measured = MeasuredThroughput(
-            seen.audio_s + audio_s, seen.compute_s + compute_s(audio_s)
+            measured.audio_s + audio_s, measured.compute_s + compute_s(audio_s)
         )
         if pod in fleet.draining:
             fleet.draining.remove(pod)
@@ -234,12 +234,12 @@ class Simulation:
 
     def _remove(self) -> None:
         fleet = self.fleet
-        leaving = [pod for pod in fleet.busy if pod not in fleet.draining]
+        removable = [pod for pod in fleet.busy if pod not in fleet.draining]
         if fleet.idle:
             fleet.idle.pop()
             fleet.num_ready -= 1
-        elif len(leaving) > FEWEST:
-            fleet.draining.add(leaving[0])
+        elif len(removable) > MIN_PODS:
+            fleet.draining.add(removable[0])
 
 
 def compare(rules: dict[str, Callable[[], Rule]], num_seeds: int) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,10 @@
-"""The operator beside ten thousand pods: how fast, how large, how quiet.
+"""Measure the operator with ten thousand pods: startup, memory, writes at rest and latency.
 
     FLAMINGO_KUBE=DIR python tests/bench/operator_scale.py [--resources 1000] [--pods 10]
 
-Starts a control plane with simulated nodes, lets the operator make everything, and
-then measures a new operator: until it has looked at every deployment, its memory,
-its writes and CPU at rest, and from a changed spec to the pod that it asks for.
+Starts a control plane with simulated nodes, lets the operator create everything, and
+then measures a new operator: the time until it has reconciled every deployment, its memory,
+its writes and CPU at rest, and the time from a changed spec to the pod that it creates.
 """
 
 import argparse
@@ -30,11 +30,11 @@ REST_S = 30.0
 QUIET_S = 10.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
-PASSES = "flamingo_operator_reconcile_seconds_count"
+RECONCILES = "flamingo_operator_reconcile_seconds_count"
 
 
 class Process:
-    """The operator, as seen from outside."""
+    """An operator process and its metrics."""
 
     def __init__(self, kubeconfig: Path, log: Path) -> None:
         self.log = log
@@ -49,7 +49,7 @@ class Process:
         return sum(self.samples(name))
 
     def samples(self, name: str, labels: str = "") -> list[float]:
-        """Return a metric's values; only it is asked for, because all are megabytes."""
+        """Return a metric's values; only it is requested, because all metrics are megabytes."""
         if not self.url:
             found = re.search(r'"port": (\d+), "event": "service.listening"', self.log.read_text())
             self.url = f"http://127.0.0.1:{found[1]}/metrics" if found else ""
@@ -97,7 +97,7 @@ def resource(number: int, num_pods: int) -> dict:
             "replicas": num_pods,
             "scaling": scaling,
             "rollout": {"minReadySeconds": 0},
-            # Pods that nobody schedules: the bench is about the operator, not about kubelets.
+            # Pods that stay unscheduled: the benchmark is about the operator, not about kubelets.
             "gpu": {"nodeSelector": {"bench": "none"}},
             "router": {"enabled": False},
         },
@@ -115,10 +115,10 @@ async def until(holds: Callable[[], bool], what: str, within_s: float) -> None:
 async def latencies_ms(
     kube: KubeClient, num: int, num_pods: int
 ) -> tuple[list[float], list[float]]:
-    """Return, for some deployments, the time from asking for one more to seeing its pod.
+    """Return, for some deployments, the time from one more replica to its pod.
 
-    The second list is the same with the bench itself in the operator's place: what the
-    API server alone takes, on this machine at this moment.
+    The second list is the same with the benchmark in the operator's place: what the API
+    server alone takes on this machine.
     """
     ours, bare = [], []
     for number in range(num):
@@ -168,14 +168,14 @@ async def bench(folder: Path, args: argparse.Namespace) -> None:
     began_s = time.monotonic()
     first = Process(folder / "k/kubeconfig", folder / "first.log")
     await fill(kube, args.resources, args.pods)
-    await until(lambda: num_made(first) >= total, f"{total} pods", 900)
-    print(f"{args.resources} resources, {total} pods made in {time.monotonic() - began_s:.0f} s")
+    await until(lambda: num_created(first) >= total, f"{total} pods", 900)
+    print(f"{args.resources} resources, {total} pods created in {time.monotonic() - began_s:.0f} s")
     await at_rest(first)
     first.stop()
     second = Process(folder / "k/kubeconfig", folder / "second.log")
-    await until(lambda: second.metric(PASSES) >= args.resources, "all looked at", 120)
+    await until(lambda: second.metric(RECONCILES) >= args.resources, "all reconciled", 120)
     print(
-        f"start: all looked at after {time.monotonic() - second.began_s:.1f} s,"
+        f"start: all reconciled after {time.monotonic() - second.began_s:.1f} s,"
         f" {second.cpu_s():.1f} CPU-s, {second.rss_mb():.0f} MB (peak {second.peak_mb():.0f})"
     )
     await asyncio.sleep(3)
@@ -187,7 +187,7 @@ async def bench(folder: Path, args: argparse.Namespace) -> None:
         f" {100 * (second.cpu_s() - cpu_s) / REST_S:.1f} % of a core, {second.rss_mb():.0f} MB"
     )
     ours, bare = await latencies_ms(kube, min(args.resources, args.changes), args.pods)
-    for name, found in (("change -> pod", ours), ("the same without an operator", bare)):
+    for name, found in (("change -> pod", ours), ("API server alone", bare)):
         print(
             f"{name}: p50 {found[len(found) // 2]:.1f} ms,"
             f" p99 {found[int(len(found) * 0.99)]:.1f} ms, {len(found)} changes"
@@ -197,15 +197,17 @@ async def bench(folder: Path, args: argparse.Namespace) -> None:
 
 
 async def at_rest(process: Process) -> None:
-    """Return when nothing has been written for a while: the scheduler says of 50 pods a second
-    that there is no node for them, and a status says how many those are."""
+    """Return when nothing has been written for a while.
+
+    The scheduler marks 50 pods a second as unschedulable, and the status counts them.
+    """
     before, now = -1.0, 0.0
     while now != before:
         await asyncio.sleep(QUIET_S)
         before, now = now, process.metric("flamingo_operator_api_writes_total")
 
 
-def num_made(process: Process) -> int:
+def num_created(process: Process) -> int:
     return int(sum(process.samples("flamingo_operator_replicas", 'state="pending"')))
 
 

@@ -42,12 +42,12 @@ def endpoint_slice(name, *pods, service="pods"):
 
 
 READY = {"ready": True, "serving": True, "terminating": False}
-LEAVING = {"ready": False, "serving": True, "terminating": True}
+TERMINATING = {"ready": False, "serving": True, "terminating": True}
 
 
 @pytest.fixture(scope="module")
 def access(cluster, tmp_path_factory):
-    """Who the router is there: a service account that may list and watch slices."""
+    """Return a service account's access: it may list and watch EndpointSlices."""
     folder = tmp_path_factory.mktemp("access")
     cluster.output("apply", "-f", "-", body=ROLE)
     cluster.output("create", "serviceaccount", "router")
@@ -62,8 +62,8 @@ def access(cluster, tmp_path_factory):
 
 
 def _authority(server):
-    if told := server.get("certificate-authority-data"):
-        return base64.b64decode(told).decode()
+    if encoded := server.get("certificate-authority-data"):
+        return base64.b64decode(encoded).decode()
     at = urlsplit(server["server"])
     return ssl.get_server_certificate((at.hostname, at.port))
 
@@ -90,7 +90,7 @@ async def until(reported, members):
             pass
 
 
-def test_pods_that_come_leave_and_vanish_are_followed(cluster, access):
+def test_pods_that_are_added_terminate_and_vanish_are_followed(cluster, access):
     async def scenario():
         async def apply(body):
             await asyncio.to_thread(cluster.output, "apply", "-f", "-", body=body)
@@ -99,10 +99,10 @@ def test_pods_that_come_leave_and_vanish_are_followed(cluster, access):
             await apply(endpoint_slice("a", ("10.1.0.1", READY)))
             await until(reported, {"http://10.1.0.1:8000": True})
             await apply(endpoint_slice("other", ("10.9.0.9", READY), service="another"))
-            await apply(endpoint_slice("b", ("10.1.0.2", READY), ("10.1.0.3", LEAVING)))
+            await apply(endpoint_slice("b", ("10.1.0.2", READY), ("10.1.0.3", TERMINATING)))
             both = {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": True}
             await until(reported, both | {"http://10.1.0.3:8000": False})
-            await apply(endpoint_slice("b", ("10.1.0.2", LEAVING)))
+            await apply(endpoint_slice("b", ("10.1.0.2", TERMINATING)))
             await until(reported, {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": False})
             await asyncio.to_thread(cluster.output, "delete", "endpointslice", "a", "b", "other")
             await until(reported, {})

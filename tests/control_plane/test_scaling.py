@@ -89,7 +89,7 @@ def scaled_from_zero(places):
     with router(place, {"scaling": limits}) as fake:
         place.wait_complete(0)
         assert place.reason("Ready") == "ScaledToZero"
-        fake.report_demand(0.0, held=1)
+        fake.report_demand(0.0, queued=1)
         place.wait_complete(1)
         assert scaling(place)["reason"] == "ScaleFromZero"
         fake.report_demand(0.0)

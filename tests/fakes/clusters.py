@@ -1,7 +1,7 @@
-"""A cluster of a scheduler, GPUs and kubelets in a few lines, for what decides upon it.
+"""A simulated cluster: a scheduler, GPUs and kubelets, for tests of `decide`.
 
-It does to objects what Kubernetes does, one move at a time, so a test can put the
-moves in any order. What is tested is the real `decide`, through the real parsers.
+It changes objects as Kubernetes does, one move at a time, so a test can put the moves in
+any order. What is tested is the real `decide`, through the real parsers.
 """
 
 import json
@@ -30,7 +30,7 @@ UID = "u-1"
 
 @dataclass
 class Cluster:
-    """One FlamingoDeployment, and what became of it."""
+    """One FlamingoDeployment and its objects."""
 
     body: dict[str, Any]
     num_gpus: int = 100
@@ -38,7 +38,7 @@ class Cluster:
     places: tuple[str, ...] = ("node-1",)
     """The nodes' names."""
     nodes: dict[str, observed.Node] = field(default_factory=dict)
-    """What the operator sees of them."""
+    """The nodes as the operator lists them; empty: it cannot."""
     now_s: float = 1_800_000_000.0
     release: Release = RELEASE
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Cluster:
     owned: dict[tuple[str, str], observed.OwnedObject] = field(default_factory=dict)
     loads: dict[str, observed.Load] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
-    num_made: int = 0
+    num_created: int = 0
     _parsed: tuple[dict[str, Any], spec.FlamingoDeployment] | None = None
 
     @classmethod
@@ -93,7 +93,7 @@ class Cluster:
         return decide(self.deployment, self.observed, self.release, desired, self.now_s)
 
     def operate(self):
-        """Let the operator do one pass; return what it decided."""
+        """Reconcile once; return the decision."""
         decision = self.decide()
         if self.deployment.spec.mode == "Apply":
             for action in decision.actions:
@@ -122,8 +122,8 @@ class Cluster:
 
     def _apply(self, manifest) -> None:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
-        self.num_made += 1
-        made = {"uid": f"{name}-{self.num_made}", "resourceVersion": str(self.num_made)}
+        self.num_created += 1
+        made = {"uid": f"{name}-{self.num_created}", "resourceVersion": str(self.num_created)}
         if kind == "Pod":
             assert name not in self.pods, "a pod was made twice"
             made["creationTimestamp"] = encode(self.now_s)
@@ -150,7 +150,7 @@ class Cluster:
     # What Kubernetes does.
 
     def schedule(self) -> None:
-        """Place what can be placed, first come first served; say of the rest that it cannot."""
+        """Schedule the pods that fit, in order of creation; mark the others unschedulable."""
         for pod in sorted(self.pods.values(), key=lambda pod: (pod.created_s, pod.ref.name)):
             if pod.node or pod.is_finished:
                 continue
@@ -166,7 +166,7 @@ class Cluster:
         return num_there < self.num_gpus and node not in pod.avoided_nodes
 
     def fault(self, *names: str, num_restarts: int = 2) -> None:
-        """Let servers end with the status that blames the GPU, and be begun anew so often."""
+        """Let pods exit with a GPU fault, and be restarted so often."""
         ended = {"terminated": {"exitCode": 10, "message": "Xid 79"}}
         container = {"state": {"running": {}}, "lastState": ended, "restartCount": num_restarts}
         status = {"phase": "Running", "containerStatuses": [container]}
@@ -179,7 +179,7 @@ class Cluster:
             )
 
     def load(self, revisions: set[str] | None = None) -> None:
-        """Let placed pods become ready, of some revisions only if those are given."""
+        """Let scheduled pods become ready; only those of `revisions`, if given."""
         for name, pod in self.pods.items():
             is_good = revisions is None or pod.revision in revisions
             if is_good and pod.node and not (pod.is_ready or pod.is_terminating or pod.is_finished):
@@ -187,14 +187,14 @@ class Cluster:
                 self.pods[name] = ready
 
     def end(self) -> None:
-        """Let what terminates be gone."""
+        """Delete the pods that are terminating."""
         self.pods = {name: pod for name, pod in self.pods.items() if not pod.is_terminating}
 
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
 
     def live(self, num_rounds: int = 40, revisions: set[str] | None = None) -> None:
-        """Let everybody do their part until nothing happens any more."""
+        """Let the operator and Kubernetes act in turns."""
         for _ in range(num_rounds):
             self.operate()
             self.schedule()

@@ -16,21 +16,21 @@ PORT = 8000
 
 @dataclass
 class FakeRouter:
-    """`body` is the response; None: the connection is closed without one."""
+    """A router; without a body it closes the connection without a response."""
 
     address: str
     body: dict[str, Any] | None = None
     num_requests: int = 0
     keys: set[str] = field(default_factory=set)
-    """The `Authorization` headers received."""
+    """Values of the `Authorization` header."""
 
-    def report_demand(self, servers: float, *, held: int = 0, audio_s: float = 0.0) -> None:
-        """Report the work of this many servers as arriving, and `held` requests as queued."""
+    def report_demand(self, num_pods: float, *, queued: int = 0, audio_s: float = 0.0) -> None:
+        """Report work for so many pods, arriving steadily, and so many queued requests."""
         arrivals = [
-            {"window_s": window_s, "num": servers, "audio_s": audio_s, "work_s": servers}
+            {"window_s": window_s, "num": num_pods, "audio_s": audio_s, "work_s": num_pods}
             for window_s in (60.0, 300.0)
         ]
-        queue = {"num": held, "audio_s": 0.0, "work_s": 0.0, "oldest_s": 0.0}
+        queue = {"num": queued, "audio_s": 0.0, "work_s": 0.0, "oldest_s": 0.0}
         self.body = {"version": 1, "endpoints": [], "queue": queue, "arrivals": arrivals}
 
     @contextlib.contextmanager
