@@ -90,7 +90,7 @@ def places(control_plane, tmp_path_factory, request):
 
 @pytest.fixture
 def place(places):
-    """Yield a namespace that nobody has used; its servers leave their GPUs to the next test's."""
+    """Yield an unused namespace; its server pods are deleted afterwards, which frees their GPUs."""
     found = places.pop()
     yield found
     for one in found.get(PLURAL)["items"]:

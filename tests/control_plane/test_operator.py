@@ -127,7 +127,8 @@ def test_a_service_of_another_owner_is_not_adopted(place):
     place.create({"replicas": 1})
     wait_until(lambda: place.reason("Accepted") == "Rejected", "the condition reports it")
     accepted = next(one for one in place.status()["conditions"] if one["type"] == "Accepted")
-    assert "Service music exists and belongs to somebody else" in accepted["message"]
+    conflict = "Service music exists and is not controlled by this FlamingoDeployment"
+    assert conflict in accepted["message"]
     assert place.get("services", "music")["metadata"]["uid"] == before["metadata"]["uid"]
     assert place.get("services", "music")["spec"] == before["spec"]
     place.delete("services", "music")

@@ -1,10 +1,10 @@
-"""Print pods that failed on a real node, and their warnings, as `pods.json` keeps them.
+"""Print pods that failed on a real node, with their warnings, in the format of `pods.json`.
 
     kubectl get pods,events -o json | python tests/failed_pods/capture.py
 
-They were made by hand on Kubernetes 1.37 (containerd, runc): a container that
-exits, eats memory or fills its volume, images and claims that do not exist, and
-so on; a pod's name says what is wrong with it.
+They were created by hand on Kubernetes 1.37 (containerd, runc): a container that
+exits, exceeds its memory limit or fills its volume, images and claims that do not
+exist, and so on; the name of a pod says what is wrong with it.
 """
 
 import json
@@ -16,7 +16,7 @@ SPEC = ("nodeName", "nodeSelector", "containers")
 EVENT = ("type", "reason", "message")
 
 
-def some(body: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+def selected_fields(body: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: body[key] for key in keys if key in body}
 
 
@@ -26,12 +26,12 @@ def captured(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         pod["metadata"]["name"]: {
             "pod": {
-                "metadata": some(pod["metadata"], METADATA),
-                "spec": some(pod["spec"], SPEC),
+                "metadata": selected_fields(pod["metadata"], METADATA),
+                "spec": selected_fields(pod["spec"], SPEC),
                 "status": pod["status"],
             },
             "events": [
-                some(event, EVENT)
+                selected_fields(event, EVENT)
                 for event in events
                 if event["involvedObject"]["name"] == pod["metadata"]["name"]
             ],

@@ -1,4 +1,4 @@
-"""A cluster where there is none: kmock's API server, and controllers in a few lines.
+"""A cluster without Kubernetes: kmock's API server, and controllers in a few lines.
 
 kmock serves paths, discovery, streams and refusals. Its own emulator has no versions, selectors,
 owners or server-side apply (docs/decisions/0017-kmock-test-api-server.md): `objects` has them.
@@ -25,7 +25,7 @@ KINDS = {
     kind.plural: kind
     for kind in (
         *(kinds.RESOURCE, kinds.POD, kinds.NODE, kinds.EVENT, kinds.LEASE, *kinds.OWNED_KINDS),
-        # kopf begins when it has found these two.
+        # kopf starts when it has found these two.
         kinds.Kind("Namespace", "v1", "namespaces"),
         kinds.Kind(
             "CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions"
@@ -38,23 +38,23 @@ VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
 
 @contextlib.asynccontextmanager
 async def serving(objects: Objects) -> AsyncIterator[tuple[Api, str]]:
-    """Serve; yield kmock's handler, which can be told to answer otherwise, and the address."""
+    """Serve; yield kmock's handler, whose responses can be overridden, and the URL."""
     async with Api() as api:
         for kind in KINDS.values():
             where = kmock.resource(*kind.version.rpartition("/")[::2], kind.plural)
             info = kmock.ResourceInfo(namespaced=True, kind=kind.name, verbs=VERBS)
             api.resources[where] = info
-        api << functools.partial(answer, objects)
-        # Not kmock's own server: that one replaces how aiohttp finds hosts, in the whole process.
+        api << functools.partial(respond, objects)
+        # Not kmock's own server, which replaces aiohttp's name resolution in the whole process.
         async with RawTestServer(api) as server:
             yield api, f"http://127.0.0.1:{server.port}"
 
 
-def answer(objects: Objects, request: kmock.Request) -> Any:
-    """Answer as an API server does."""
+def respond(objects: Objects, request: kmock.Request) -> Any:
+    """Respond like an API server."""
     plural = request.resource.plural if request.resource else None
     if plural not in KINDS:
-        # kmock goes on to its discovery. An answer of None would have it never ask us again.
+        # kmock falls back to its discovery. After None it would never call this again.
         raise NotImplementedError
     key = (plural, request.namespace or "", request.name or "")
     body = json.loads(request.body) if request.body else {}
@@ -76,7 +76,7 @@ def _read(objects: Objects, key: Key, request: kmock.Request) -> Any:
         return objects.get(key)
     if request.params.get("watch") in ("1", "true"):
         return _watch(objects, request)
-    found = [body for each, body in objects.there.items() if _is_meant(request, each, body)]
+    found = [body for each, body in objects.by_key.items() if _is_selected(request, each, body)]
     start, most = (int(request.params.get(name, "0")) for name in ("continue", "limit"))
     stop = start + (most or len(found))
     metadata = {"resourceVersion": str(objects.version)}
@@ -93,24 +93,24 @@ def _patch(objects: Objects, key: Key, request: kmock.Request, body: Json) -> Js
 
 async def _watch(objects: Objects, request: kmock.Request) -> AsyncIterator[Any]:
     yield b""  # so that the status is sent
-    place = int(request.params.get("resourceVersion", objects.version))
+    version = int(request.params.get("resourceVersion", objects.version))
     while True:
-        news = objects.news
+        changed = objects.changed
         try:
-            events = objects.since(place)
+            events = objects.since(version)
         except kmock.KubernetesError as error:
             status = {"kind": "Status", "code": error.status, "message": error.message}
             yield {"type": "ERROR", "object": status}
             return
-        place = objects.version
+        version = objects.version
         for key, event in events:
-            if _is_meant(request, key, event["object"]):
+            if _is_selected(request, key, event["object"]):
                 yield event
-        await news.wait()
+        await changed.wait()
 
 
-def _is_meant(request: kmock.Request, key: Key, body: Json) -> bool:
-    """Whether an object is of the kind, the namespace and the labels that are asked for."""
+def _is_selected(request: kmock.Request, key: Key, body: Json) -> bool:
+    """Whether an object has the requested kind, namespace and labels."""
     if key[0] != request.resource.plural or key[1] != (request.namespace or key[1]):
         return False
     labels = body["metadata"].get("labels", {})
@@ -119,17 +119,17 @@ def _is_meant(request: kmock.Request, key: Key, body: Json) -> bool:
 
 
 async def control(objects: Objects) -> None:
-    """Be the garbage collector, the scheduler, the kubelets and the deployment controller."""
+    """Act as garbage collector, scheduler, kubelets and deployment controller."""
     while True:
-        news = objects.news
-        for key in [*objects.there]:
+        changed = objects.changed
+        for key in [*objects.by_key]:
             _control(objects, key)
-        await news.wait()
+        await changed.wait()
 
 
 def _control(objects: Objects, key: Key) -> None:
-    """Do what has to be done about one object."""
-    body = objects.there[key]
+    """Do what the controllers would do with one object."""
+    body = objects.by_key[key]
     owners = {one["uid"] for one in body["metadata"].get("ownerReferences", ())}
     if "deletionTimestamp" in body["metadata"]:
         objects.delete(key, {"gracePeriodSeconds": 0})
@@ -151,8 +151,8 @@ def _running() -> Json:
     return {"phase": "Running", "conditions": conditions}
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """End a task; tell what went wrong with it before."""
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    """Cancel a task; raise the error that it failed with before."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -160,7 +160,7 @@ async def _ended(task: "asyncio.Task[None]") -> None:
 
 @dataclass
 class KmockCluster:
-    """A cluster in a thread of its own, for tests that wait for processes."""
+    """A cluster in its own thread, for tests that wait for processes."""
 
     objects: Objects = field(default_factory=Objects)
     url: str = ""
@@ -186,58 +186,58 @@ class KmockCluster:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         self.api, self.url = await stack.enter_async_context(serving(self.objects))
         controlling = asyncio.create_task(control(self.objects))
-        stack.push_async_callback(_ended, controlling)
+        stack.push_async_callback(_cancel, controlling)
 
     @contextlib.contextmanager
     def unseen(self) -> Iterator[None]:
-        """Let what happens in the block be forgotten before anybody who follows hears of it."""
+        """Expire the events of the block before any watch receives them."""
         self.objects.is_silent = True
         yield
         self.objects.is_silent = False
-        self._loop.call_soon_threadsafe(self.objects.forget)
+        self._loop.call_soon_threadsafe(self.objects.compact)
 
     def refuse(self, which: str, status: int, num: int) -> kmock.View:
-        """Refuse the first requests of a kind; return those that were."""
+        """Reject the first requests of a kind; return them."""
         return self.api.override[which][:num] << status << {"Retry-After": "1"}
 
-    # What Site asks of any cluster.
+    # The interface that Site needs of any cluster.
 
     def get(self, namespace: str, kinds: str, name: str = "") -> Json:
         if name:
-            return self._ask("GET", KINDS[kinds].path(namespace, name))
+            return self._request("GET", KINDS[kinds].path(namespace, name))
         items = [
             {"kind": KINDS[plural].name, **item}
             for plural in kinds.split(",")
-            for item in self._ask("GET", KINDS[plural].path(namespace))["items"]
+            for item in self._request("GET", KINDS[plural].path(namespace))["items"]
         ]
         return {"items": items}
 
     def create(self, namespace: str, body: Json) -> None:
         kind = next(kind for kind in KINDS.values() if kind.name == body["kind"])
-        self._ask("POST", kind.path(namespace), body)
+        self._request("POST", kind.path(namespace), body)
 
     def patch(self, namespace: str, kind: str, name: str, patch: Json) -> None:
-        self._ask("PATCH", KINDS[kind].path(namespace, name), patch)
+        self._request("PATCH", KINDS[kind].path(namespace, name), patch)
 
     def delete(self, namespace: str, kind: str, name: str, *, is_forced: bool = False) -> None:
         options = {"gracePeriodSeconds": 0} if is_forced else {}
-        self._ask("DELETE", KINDS[kind].path(namespace, name), options)
+        self._request("DELETE", KINDS[kind].path(namespace, name), options)
 
     def admit(self, namespace: str, home: str) -> None:
-        """Everybody may do everything everywhere."""
+        """Nothing to do: there is no authorization."""
 
     def account(self, namespace: str) -> Json:
         return {
             "clusters": [{"name": "kmock", "cluster": {"server": self.url}}],
-            "users": [{"name": namespace, "user": {"token": "anybody"}}],
+            "users": [{"name": namespace, "user": {"token": "any"}}],
             "contexts": [{"name": "kmock", "context": {"cluster": "kmock", "user": namespace}}],
             "current-context": "kmock",
         }
 
     def dismiss(self, namespace: str) -> None:
-        """What is left in a namespace disturbs nobody."""
+        """Nothing to do: each test module has a server of its own."""
 
-    def _ask(self, method: str, path: str, body: Json | None = None) -> Any:
+    def _request(self, method: str, path: str, body: Json | None = None) -> Any:
         given = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": MERGE if method == "PATCH" else "application/json"}
         request = urllib.request.Request(self.url + path, given, headers, method=method)

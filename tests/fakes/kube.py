@@ -1,4 +1,4 @@
-"""A Kubernetes API server that knows EndpointSlices only, and fails as told."""
+"""A Kubernetes API server that has only EndpointSlices, and fails on request."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ class FakeKube:
     list_status: int = 200
     watch_status: int = 200
     is_mute: bool = False
-    """Accept watches, and send nothing."""
+    """Accept watches, but send nothing."""
     page_size: int = 500
     num_lists: int = 0
     num_watches: int = 0
@@ -76,29 +76,34 @@ class FakeKube:
                 request.transport.abort()
         return response
 
-    def send(self, kind, thing):
-        """Tell all who watch."""
+    def send(self, kind, body):
+        """Send an event to all watches."""
         self.version += 1
-        thing["metadata"]["resourceVersion"] = str(self.version)
-        name = thing["metadata"].get("name")
+        body["metadata"]["resourceVersion"] = str(self.version)
+        name = body["metadata"].get("name")
         if kind in ("ADDED", "MODIFIED"):
-            self.slices[name] = thing
+            self.slices[name] = body
         elif kind == "DELETED":
             self.slices.pop(name)
-        self._tell(json.dumps({"type": kind, "object": thing}).encode() + b"\n")
+        self._send(json.dumps({"type": kind, "object": body}).encode() + b"\n")
 
     def send_error(self, code):
-        status = {"kind": "Status", "code": code, "message": "told to", "metadata": {}}
-        self._tell(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
+        status = {
+            "kind": "Status",
+            "code": code,
+            "message": "requested by the test",
+            "metadata": {},
+        }
+        self._send(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
 
     def send_raw(self, data):
-        self._tell(data)
+        self._send(data)
 
     def cut(self):
-        """Break all watches off."""
-        self._tell(None)
+        """Close all watches."""
+        self._send(None)
 
-    def _tell(self, line):
+    def _send(self, line):
         if not self.is_mute:
             for queue in self._watches:
                 queue.put_nowait(line)

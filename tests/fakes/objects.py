@@ -1,7 +1,7 @@
-"""What a Kubernetes API server remembers: objects, their versions, and who owns which field.
+"""The storage of an API server: objects, their versions, and the managers of their fields.
 
-Nothing is defaulted, validated or admitted, and a list is owned and replaced as a whole: what
-depends on those is tested on a real API server.
+There is no defaulting, validation or admission, and lists are atomic: what depends on those is
+tested on a real API server.
 """
 
 import asyncio
@@ -17,51 +17,51 @@ from kmock import KubernetesError
 Json = dict[str, Any]
 Key = tuple[str, str, str]
 """Plural, namespace, name."""
-TYPE = ("apiVersion", "kind")
-NOBODYS = {"name", "namespace", "uid", "resourceVersion", "managedFields"}
-"""Metadata that no manager owns."""
+TYPE_FIELDS = ("apiVersion", "kind")
+UNMANAGED = {"name", "namespace", "uid", "resourceVersion", "managedFields"}
+"""Metadata that no field manager owns."""
 
 
 @dataclass
 class Objects:
-    """All objects of all kinds, and what happened to them."""
+    """All objects of all kinds, and the history of their changes."""
 
-    there: dict[Key, Json] = field(default_factory=dict)
+    by_key: dict[Key, Json] = field(default_factory=dict)
     history: list[tuple[Key, Json]] = field(default_factory=list)
     version: int = 1
-    forgotten: int = 0
-    """Events up to this version are not remembered."""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when something happened, and then another one."""
+    compacted: int = 0
+    """Events up to this version have expired."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something has changed, and then replaced."""
     is_silent: bool = False
-    """Tell nobody that something happened."""
+    """Whether watches are not notified."""
 
     def get(self, key: Key, given: Json | None = None) -> Json:
-        """Return an object, if it is still the one that `given` names."""
-        if key not in self.there:
+        """Return an object, if uid and version match those in `given`."""
+        if key not in self.by_key:
             raise KubernetesError(404, "NotFound", f"{key[0]} {key[2]!r} not found")
-        metadata = self.there[key]["metadata"]
+        metadata = self.by_key[key]["metadata"]
         for name in ("uid", "resourceVersion"):
             if (given or {}).get(name, metadata[name]) != metadata[name]:
                 raise KubernetesError(409, "Conflict", f"{key[0]} {key[2]!r} has changed")
-        return self.there[key]
+        return self.by_key[key]
 
     def create(self, plural: str, namespace: str, body: Json) -> Json:
-        said = body["metadata"]
-        name = said.get("name") or said["generateName"] + secrets.token_hex(3)
-        if (plural, namespace, name) in self.there:
+        given = body["metadata"]
+        name = given.get("name") or given["generateName"] + secrets.token_hex(3)
+        if (plural, namespace, name) in self.by_key:
             raise KubernetesError(409, "AlreadyExists", f"{plural} {name!r} already exists")
-        made = {"name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "generation": 1}
-        metadata = {**said, **made, "creationTimestamp": now()}
+        added = {"name": name, "namespace": namespace, "uid": str(uuid.uuid4()), "generation": 1}
+        metadata = {**given, **added, "creationTimestamp": now()}
         return self._put((plural, namespace, name), {**body, "metadata": metadata}, "ADDED")
 
-    def apply(self, key: Key, said: Json, manager: str, subresource: str) -> Json:
-        """Apply server-side, by force."""
-        if key in self.there or subresource:
-            live = self.get(key, said["metadata"])
-            return self._change(key, _applied(live, said, manager, subresource))
-        bare = {**said, "metadata": {"name": key[2]}}
-        return self.create(key[0], key[1], _applied(bare, said, manager, ""))
+    def apply(self, key: Key, applied: Json, manager: str, subresource: str) -> Json:
+        """Server-side apply, by force."""
+        if key in self.by_key or subresource:
+            live = self.get(key, applied["metadata"])
+            return self._change(key, _applied(live, applied, manager, subresource))
+        bare = {**applied, "metadata": {"name": key[2]}}
+        return self.create(key[0], key[1], _applied(bare, applied, manager, ""))
 
     def merge(self, key: Key, patch: Json, subresource: str) -> Json:
         live = self.get(key, patch.get("metadata"))
@@ -72,32 +72,32 @@ class Objects:
         return self._change(key, {**body, "metadata": merged(live["metadata"], body["metadata"])})
 
     def delete(self, key: Key, options: Json) -> Json:
-        """Delete an object; a pod on a node is only told to leave."""
+        """Delete an object; a pod on a node is only marked as terminating."""
         live = self.get(key, options.get("preconditions"))
         grace_s = options.get("gracePeriodSeconds", 30)
         if live.get("spec", {}).get("nodeName") and grace_s:
-            told = {"deletionTimestamp": now(), "deletionGracePeriodSeconds": grace_s}
-            return self._change(key, merged(live, {"metadata": told}))
+            terminating = {"deletionTimestamp": now(), "deletionGracePeriodSeconds": grace_s}
+            return self._change(key, merged(live, {"metadata": terminating}))
         return self._put(key, live, "DELETED")
 
     def uids(self) -> set[str]:
-        return {body["metadata"]["uid"] for body in self.there.values()}
+        return {body["metadata"]["uid"] for body in self.by_key.values()}
 
-    def forget(self) -> None:
-        """Lose the memory of all that happened: who follows has to list."""
+    def compact(self) -> None:
+        """Expire all events, so that every watch has to list again."""
         self.version += 1
-        self.forgotten = self.version
+        self.compacted = self.version
         self.history.clear()
-        self._tell()
+        self._notify()
 
     def since(self, version: int) -> list[tuple[Key, Json]]:
-        """Return what happened after a version."""
-        if version < self.forgotten:
+        """Return the events after a version."""
+        if version < self.compacted:
             raise KubernetesError(410, "Expired", "too old resource version")
         return self.history[bisect_right(self.history, version, key=_version) :]
 
     def _change(self, key: Key, body: Json) -> Json:
-        live = self.there[key]
+        live = self.by_key[key]
         if body == live:
             return live
         if body.get("spec") != live.get("spec"):
@@ -108,22 +108,22 @@ class Objects:
     def _put(self, key: Key, body: Json, kind: str) -> Json:
         self.version += 1
         stored = merged(body, {"metadata": {"resourceVersion": str(self.version)}})
-        self.there[key] = stored
+        self.by_key[key] = stored
         if kind == "DELETED":
-            del self.there[key]
+            del self.by_key[key]
         self.history.append((key, {"type": kind, "object": stored}))
-        self._tell()
+        self._notify()
         return stored
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self.is_silent:
             return
-        self.news.set()
-        self.news = asyncio.Event()
+        self.changed.set()
+        self.changed = asyncio.Event()
 
 
-def _version(happened: tuple[Key, Json]) -> int:
-    return int(happened[1]["object"]["metadata"]["resourceVersion"])
+def _version(event: tuple[Key, Json]) -> int:
+    return int(event[1]["object"]["metadata"]["resourceVersion"])
 
 
 def now() -> str:
@@ -131,7 +131,7 @@ def now() -> str:
 
 
 def merged(live: Any, patch: Any) -> Any:
-    """Return what a JSON merge patch makes of an object."""
+    """Return an object after a JSON merge patch."""
     if not isinstance(patch, dict):
         return patch
     live = live if isinstance(live, dict) else {}
@@ -139,18 +139,18 @@ def merged(live: Any, patch: Any) -> Any:
     return {name: part for name, part in {**live, **changed}.items() if part is not None}
 
 
-def _parts(said: Json, subresource: str) -> Json:
-    """Return what is written there: the status, or all but the status."""
-    return {part: said[part] for part in said if (part == "status") == (subresource == "status")}
+def _parts(body: Json, subresource: str) -> Json:
+    """Return what a subresource writes: the status, or everything else."""
+    return {part: body[part] for part in body if (part == "status") == (subresource == "status")}
 
 
-def _applied(live: Json, said: Json, manager: str, subresource: str) -> Json:
-    """Return an object as `manager` says it, without what it said before and says no more."""
-    metadata = {name: one for name, one in said["metadata"].items() if name not in NOBODYS}
-    parts = _parts({**said, "metadata": metadata}, subresource)
+def _applied(live: Json, applied: Json, manager: str, subresource: str) -> Json:
+    """Return an object after a manager applied it, without fields that it no longer applies."""
+    metadata = {name: one for name, one in applied["metadata"].items() if name not in UNMANAGED}
+    parts = _parts({**applied, "metadata": metadata}, subresource)
     mine = {"manager": manager, "operation": "Apply"}
     mine |= {"subresource": subresource} if subresource else {}
-    fields = _fields({name: part for name, part in parts.items() if name not in TYPE})
+    fields = _fields({name: part for name, part in parts.items() if name not in TYPE_FIELDS})
     entries = live["metadata"].get("managedFields", [])
     others = [one for one in entries if one != {**mine, "fieldsV1": one["fieldsV1"]}]
     before = next((one["fieldsV1"] for one in entries if one not in others), {})
@@ -158,15 +158,15 @@ def _applied(live: Json, said: Json, manager: str, subresource: str) -> Json:
     return merged(merged(_without(live, before, fields), parts), {"metadata": managed})
 
 
-def _fields(said: Json) -> Json:
-    """Return a FieldsV1 set of all that is said."""
+def _fields(body: Json) -> Json:
+    """Return the FieldsV1 set of all fields."""
     return {
-        f"f:{name}": _fields(part) if isinstance(part, dict) else {} for name, part in said.items()
+        f"f:{name}": _fields(part) if isinstance(part, dict) else {} for name, part in body.items()
     }
 
 
 def _without(live: Json, before: Json, after: Json) -> Json:
-    """Return an object without the fields of `before` that `after` has not."""
+    """Return an object without the fields of `before` that are not in `after`."""
     kept = dict(live)
     for name, inner in before.items():
         if name[2:] not in kept:

@@ -104,7 +104,7 @@ def test_everything_is_listed_again_when_the_version_has_expired():
             objects.is_silent = True
             create(objects, "b")
             objects.is_silent = False
-            objects.forget()
+            objects.compact()
             await until(lambda: len(sink.lists) == 3)
             assert [names for names, _ in sink.lists] == [{"a"}, {"a", "b"}, {"a", "b"}]
 
