@@ -2,8 +2,8 @@
 
 How it works: a request is counted from its admission to its last byte, whatever it waits for: its
 body, the decoder, the engine. How many choices it wants is known only after its body is read, and
-checked then. The seconds of work come from the engine's own prediction. A rejected request is told
-to retry after about the time in which the excess will be done.
+checked then. The seconds of work come from the engine's own prediction. A rejected request gets a
+Retry-After of about the time in which the excess will be done.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Iterator
 
 from flamingo_common.service.exit_status import ExitStatus
-from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import AccessDenied, CannotLoad, HubUnreachable
 
 _OUT_OF_MEMORY_TYPES = ("OutOfMemoryError",)
 _DEVICE_ERROR_TYPES = ("AcceleratorError",)
@@ -21,7 +21,7 @@ _DEVICE_ERROR_TEXTS = (
 def from_load_error(error: BaseException) -> ExitStatus:
     """Return the status of a pod that failed to load its model with `error`."""
     match error:
-        case AccessRefused():
+        case AccessDenied():
             return ExitStatus.MODEL_ACCESS_DENIED
         case HubUnreachable():
             return ExitStatus.HUB_UNREACHABLE

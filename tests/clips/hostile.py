@@ -1,7 +1,7 @@
-"""Files that lie, break off, never end, or are something else: made anew by every run.
+"""Files with false headers, incomplete, endless or of other kinds; generated for each run.
 
-Each says what must come of it where clips of up to 60 s are taken: so many
-seconds heard, or an error's code and some of its words.
+Each has its expected outcome for a maximum of 60 s: the seconds that are decoded, or an error's
+code and a part of its message.
 """
 
 import functools
@@ -20,16 +20,16 @@ from flamingo_pod.audio import sound_file
 MAX_S = 60
 RATE_HZ = 22_050
 TOO_LONG = ("audio_too_long", "60 s")
-NO_FORMAT = ("invalid_audio", "no format read here")
-DAMAGED = ("invalid_audio", "damaged or cut short")
+NO_FORMAT = ("invalid_audio", "unsupported audio format")
+DAMAGED = ("invalid_audio", "damaged or incomplete")
 
 
 @dataclass(frozen=True)
 class File:
-    """A file, and what must come of it."""
+    """A file, and its expected outcome."""
 
     data: bytes
-    becomes: float | tuple[str, str]
+    outcome: float | tuple[str, str]
 
 
 def sound(seconds: float, rate_hz: int = RATE_HZ) -> np.ndarray:
@@ -46,12 +46,12 @@ def made(kind: str, seconds: float, rate_hz: int = RATE_HZ) -> bytes:
 
 
 def wav(
-    rate_hz: int, channels: int, data: bytes, *, told: int | None = None, bits: int = 16
+    rate_hz: int, channels: int, data: bytes, *, claimed: int | None = None, bits: int = 16
 ) -> bytes:
     frame = channels * bits // 8 & 0xFFFF
     byte_rate = rate_hz * frame & 0xFFFFFFFF
     fmt = struct.pack("<HHIIHH", 1, channels, rate_hz, byte_rate, frame, 16)
-    size = len(data) if told is None else told
+    size = len(data) if claimed is None else claimed
     chunks = b"fmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", size) + data
     return b"RIFF" + struct.pack("<I", min(4 + len(chunks), 2**32 - 1)) + b"WAVE" + chunks
 
@@ -64,7 +64,7 @@ def floats(samples) -> bytes:
     return synthesise.encoded(np.asarray(samples, np.float32), 16_000, "WAV", "FLOAT")
 
 
-def flac_told(data: bytes, *, total: int | None = None, rate_hz: int | None = None) -> bytes:
+def flac_claiming(data: bytes, *, total: int | None = None, rate_hz: int | None = None) -> bytes:
     """Change what a FLAC's header says: 20 bits of rate, 36 bits of length."""
     packed = int.from_bytes(data[18:26], "big")
     if total is not None:
@@ -74,7 +74,7 @@ def flac_told(data: bytes, *, total: int | None = None, rate_hz: int | None = No
     return data[:18] + packed.to_bytes(8, "big") + data[26:]
 
 
-def xing_told(data: bytes, num_frames: int) -> bytes:
+def xing_claiming(data: bytes, num_frames: int) -> bytes:
     at = max(data.find(b"Xing"), data.find(b"Info"))
     assert at > 0
     return data[: at + 8] + struct.pack(">I", num_frames) + data[at + 12 :]
@@ -89,7 +89,7 @@ def ogg_crc(page: bytes) -> int:
     return crc
 
 
-def ogg_told(data: bytes, granule: int) -> bytes:
+def ogg_claiming(data: bytes, granule: int) -> bytes:
     """Change where the last page says that the stream ends."""
     at = data.rfind(b"OggS")
     page = data[at : at + 6] + struct.pack("<q", granule) + data[at + 14 : at + 22]
@@ -97,9 +97,9 @@ def ogg_told(data: bytes, granule: int) -> bytes:
     return data[:at] + page + struct.pack("<I", ogg_crc(page + bytes(4) + rest)) + rest
 
 
-def id3(*frames: bytes, told: int | None = None) -> bytes:
+def id3(*frames: bytes, claimed: int | None = None) -> bytes:
     body = b"".join(frames)
-    size = len(body) if told is None else told
+    size = len(body) if claimed is None else claimed
     digits = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x03\0\0" + digits + body
 
@@ -146,46 +146,50 @@ MAGIC = {
     "aac": b"\xff\xf1\x50\x80",
 }
 BAD = ("invalid_audio", "")
-"""Refused by whoever notices first."""
+"""Rejected, with any message."""
 
 
-def lies() -> dict[str, File]:
-    """Headers that say what is not so. What is decoded counts."""
+def false_headers() -> dict[str, File]:
+    """Headers with a false duration. Only what is decoded counts."""
     return {
-        "flac: says 1 s, holds 20": File(flac_told(made("flac", 20), total=RATE_HZ), 20),
-        "flac: says 1 s, holds 90": File(flac_told(made("flac", 90), total=RATE_HZ), TOO_LONG),
-        "flac: says nothing": File(flac_told(made("flac", 20), total=0), 20),
-        "flac: says a month": File(flac_told(made("flac", 2), total=2**36 - 1), 2),
-        "mp3: says 1 s, holds 20": File(xing_told(made("mp3", 20), 38), 20),
-        "mp3: says 1 s, holds 90": File(xing_told(made("mp3", 90), 38), TOO_LONG),
-        "mp3: says a month": File(xing_told(made("mp3", 2), 10**8), 2),
-        "ogg: says 1 s, holds 20": File(ogg_told(made("vorbis", 20), RATE_HZ), 20),
-        "ogg: says 1 s, holds 90": File(ogg_told(made("vorbis", 90), RATE_HZ), TOO_LONG),
-        "ogg: says 100 hours": File(ogg_told(made("vorbis", 2), 360_000 * RATE_HZ), 2),
-        "opus: says 1 s, holds 20": File(ogg_told(made("opus", 20), 48_000), 20),
-        "opus: says 1 s, holds 90": File(ogg_told(made("opus", 90), 48_000), TOO_LONG),
-        "opus: says 100 hours": File(ogg_told(made("opus", 2), 360_000 * 48_000), 2),
-        "wav: streamed, of unknown length": File(wav(RATE_HZ, 1, pcm(2), told=2**32 - 1), 2),
-        "wav: says more than there is": File(wav(RATE_HZ, 1, pcm(2), told=10**9), 2),
+        "flac: claims 1 s, has 20": File(flac_claiming(made("flac", 20), total=RATE_HZ), 20),
+        "flac: claims 1 s, has 90": File(flac_claiming(made("flac", 90), total=RATE_HZ), TOO_LONG),
+        "flac: claims no duration": File(flac_claiming(made("flac", 20), total=0), 20),
+        "flac: claims a month": File(flac_claiming(made("flac", 2), total=2**36 - 1), 2),
+        "mp3: claims 1 s, has 20": File(xing_claiming(made("mp3", 20), 38), 20),
+        "mp3: claims 1 s, has 90": File(xing_claiming(made("mp3", 90), 38), TOO_LONG),
+        "mp3: claims a month": File(xing_claiming(made("mp3", 2), 10**8), 2),
+        "ogg: claims 1 s, has 20": File(ogg_claiming(made("vorbis", 20), RATE_HZ), 20),
+        "ogg: claims 1 s, has 90": File(ogg_claiming(made("vorbis", 90), RATE_HZ), TOO_LONG),
+        "ogg: claims 100 hours": File(ogg_claiming(made("vorbis", 2), 360_000 * RATE_HZ), 2),
+        "opus: claims 1 s, has 20": File(ogg_claiming(made("opus", 20), 48_000), 20),
+        "opus: claims 1 s, has 90": File(ogg_claiming(made("opus", 90), 48_000), TOO_LONG),
+        "opus: claims 100 hours": File(ogg_claiming(made("opus", 2), 360_000 * 48_000), 2),
+        "wav: streamed, of unknown length": File(wav(RATE_HZ, 1, pcm(2), claimed=2**32 - 1), 2),
+        "wav: claims more than there is": File(wav(RATE_HZ, 1, pcm(2), claimed=10**9), 2),
         "wav: streamed, and too long": File(
-            wav(8_000, 1, bytes(16_000 * 61), told=2**32 - 1), TOO_LONG
+            wav(8_000, 1, bytes(16_000 * 61), claimed=2**32 - 1), TOO_LONG
         ),
-        "wav: a header only": File(wav(RATE_HZ, 1, b"", told=10**6), ("invalid_audio", "0.0 ms")),
+        "wav: a header only": File(
+            wav(RATE_HZ, 1, b"", claimed=10**6), ("invalid_audio", "0.0 ms")
+        ),
     }
 
 
 def shapes() -> dict[str, File]:
     """Rates and channel counts."""
-    rate = ("invalid_audio", "Hz; allowed are 4000 to 384000")
-    channels = ("invalid_audio", "channels; allowed are 1 to 32")
+    rate = ("invalid_audio", "Hz; supported: 4000 to 384000 Hz")
+    channels = ("invalid_audio", "channels; supported: 1 to 32")
     return {
         "wav: 1 Hz": File(wav(1, 1, pcm(1)), rate),
         "wav: 2^31 - 1 Hz": File(wav(2**31 - 1, 1, pcm(1)), rate),
         "wav: 0 Hz": File(wav(0, 1, pcm(1)), BAD),
         "wav: 44,101 Hz": File(wav(44_101, 1, pcm(1, 44_101)), 1),
         "wav: 192,001 Hz": File(wav(192_001, 1, pcm(1, 192_001)), 1),
-        # Each frame of a FLAC has its own rate, which is what is heard.
-        "flac: its header says 655,350 Hz": File(flac_told(made("flac", 2), rate_hz=655_350), 2),
+        # Each frame of a FLAC has its own rate, which is the one used.
+        "flac: its header claims 655,350 Hz": File(
+            flac_claiming(made("flac", 2), rate_hz=655_350), 2
+        ),
         "wav: 64 channels": File(wav(16_000, 64, bytes(128_000)), channels),
         "wav: 5,000 channels": File(wav(16_000, 5000, bytes(100_000)), BAD),
         "wav: no channel": File(wav(16_000, 0, bytes(32_000)), BAD),
@@ -197,7 +201,7 @@ def shapes() -> dict[str, File]:
 
 
 def floods() -> dict[str, File]:
-    """More than there should be, in little."""
+    """Much audio, or many tags, in a small file."""
     return {
         "flac: two hours of silence": File(silence(2), TOO_LONG),
         "mp3: two minutes, file after file": File(made("mp3", 10) * 12, TOO_LONG),
@@ -206,7 +210,7 @@ def floods() -> dict[str, File]:
         "opus: two minutes of streams in a chain": File(made("opus", 10) * 12, TOO_LONG),
         "ogg: two streams in a chain": File(made("vorbis", 2) * 2, 4),
         "mp3: two files in one": File(made("mp3", 2) * 2, 4),
-        "tags that say 200 MB": File(id3(told=2**27) + made("mp3", 2), BAD),
+        "tags that claim 200 MB": File(id3(claimed=2**27) + made("mp3", 2), BAD),
         "tags without end": File(
             id3(*[id3_frame(b"TXXX", b"\0a\0b")] * 50_000) + made("mp3", 2), 2
         ),
@@ -220,7 +224,7 @@ def floods() -> dict[str, File]:
 
 
 def mixtures() -> dict[str, File]:
-    """Audio with something beside it."""
+    """Audio with other content in the file."""
     picture = id3_frame(b"APIC", b"\0image/png\0\x03\0\x89PNG\r\n\x1a\n" + bytes(500_000))
     noise = np.random.default_rng(1).bytes(3_000)
     other_tags = b"APETAGEX" + bytes(200) + b"TAG" + bytes(125)
@@ -237,8 +241,8 @@ def mixtures() -> dict[str, File]:
     }
 
 
-def strangers() -> dict[str, File]:
-    """What is no audio, or not in a format that is read."""
+def not_audio() -> dict[str, File]:
+    """What is not audio, or not in a supported format."""
     full_scale = ("invalid_audio", "full scale is 1")
     wild = np.random.default_rng(2).bytes(4_000)
     files = {
@@ -266,7 +270,7 @@ def strangers() -> dict[str, File]:
     return {name: File(*file) for name, file in files.items()}
 
 
-GROUPS: list[Callable[[], dict[str, File]]] = [lies, shapes, floods, mixtures, strangers]
+GROUPS: list[Callable[[], dict[str, File]]] = [false_headers, shapes, floods, mixtures, not_audio]
 
 
 @functools.cache

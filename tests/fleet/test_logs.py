@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, with the facts of a request and never a word of what it said."""
+"""Logs: one JSON object a line, with the fields of a request and never its content."""
 
 import base64
 import json
@@ -26,10 +26,10 @@ def lines(fleet, clips):
             {"type": "text", "text": CANARY},
             {"type": "audio_url", "audio_url": {"url": url}},
         ]
-        told = {"messages": [{"role": "user", "content": content}], "max_tokens": 3}
-        answer = client.post(f"/v1/chat/completions?key={CANARY}", json=told)
+        body = {"messages": [{"role": "user", "content": content}], "max_tokens": 3}
+        answer = client.post(f"/v1/chat/completions?key={CANARY}", json=body)
         assert answer.status_code == 200, answer.text
-        told = {"messages": [{"role": CANARY, "content": CANARY}]}
+        body = {"messages": [{"role": CANARY, "content": CANARY}]}
         bodies = [
             {"audio": {"data": spoken}},
             {"audio": {"url": signed}},
@@ -38,28 +38,28 @@ def lines(fleet, clips):
         ]
         for body in bodies:
             assert 400 <= client.post("/v1/audio/captions", json=body).status_code < 500
-        assert client.post("/v1/chat/completions", json=told).status_code == 400
+        assert client.post("/v1/chat/completions", json=body).status_code == 400
         assert client.post("/v1/chat/completions", content=CANARY).status_code >= 400
         assert client.get(f"/nowhere?token={CANARY}").status_code == 404
     texts = [service.log.read_text() for service in (router, *pods)]
     return [json.loads(line) for text in texts for line in text.splitlines()], "".join(texts)
 
 
-def test_no_line_holds_a_word_a_key_a_clip_or_a_signature(lines):
+def test_no_line_has_content_keys_or_signatures(lines):
     _, text = lines
     secrets = (CANARY, base64.b64encode(CANARY.encode()).decode()[:12], "UklGR")
     assert [secret for secret in secrets if secret in text] == []
 
 
-def test_every_line_says_when_who_how_bad_and_what(lines):
-    told, _ = lines
-    for line in told:
+def test_every_line_has_the_common_fields(lines):
+    entries, _ = lines
+    for line in entries:
         assert {"timestamp", "level", "event", "service"} <= set(line)
 
 
-def test_a_request_s_line_has_its_facts_in_router_and_pod_alike(lines):
-    told, _ = lines
-    ours = [line for line in told if line.get("request_id") == "log-test"]
+def test_a_requests_line_has_the_same_fields_in_router_and_pod(lines):
+    entries, _ = lines
+    ours = [line for line in entries if line.get("request_id") == "log-test"]
     done = {line["service"]: line for line in ours if line.get("status") == 200}
     assert set(done) == {"router", "pod"}
     for line in done.values():
@@ -71,7 +71,7 @@ def test_a_request_s_line_has_its_facts_in_router_and_pod_alike(lines):
     assert {line["route"] for line in ours if line["status"] == 404} == {"other"}
 
 
-def test_polls_leave_no_line(fleet, lines):
+def test_polls_are_not_logged(fleet, lines):
     _, (pod, _) = fleet
     before = pod.log.read_text().count("\n")
     for path in ("/health", "/health/ready", "/stats", "/metrics"):
@@ -79,7 +79,7 @@ def test_polls_leave_no_line(fleet, lines):
     assert pod.log.read_text().count("\n") == before
 
 
-def test_a_poll_of_the_load_takes_little_of_the_processor(fleet):
+def test_a_load_report_takes_little_cpu_time(fleet):
     _, (pod, _) = fleet
     with httpx2.Client(base_url=pod.address, timeout=60) as client:
         before_s, num_polls = cpu_s(client), 200

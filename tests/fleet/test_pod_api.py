@@ -1,4 +1,4 @@
-"""A real pod over a real socket: what it answers, and that the answers are the model's own."""
+"""A real pod over a real socket: its responses, which equal the model's own output."""
 
 import base64
 import io
@@ -29,7 +29,7 @@ def tiny(model_cache):
 
 
 def generate(tiny, samples, text, num_tokens=64, **how):
-    """Return what transformers' own processor and generate say about the clip."""
+    """Return what transformers' own processor and generate return for the clip."""
     _, answer = token_ids(tiny, samples, text, max_new_tokens=num_tokens, **how)
     return tiny.processor.tokenizer.decode(answer, skip_special_tokens=True)
 
@@ -65,7 +65,7 @@ def events(response):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_caption_is_what_generate_says_of_the_decoded_clip(http, clips, tiny, name):
+def test_a_caption_equals_the_output_of_generate(http, clips, tiny, name):
     answer = post_file(http, "captions", clips[name]).json()
     assert answer["caption"] == generate(
         tiny, samples_of(clips[name]), caption_styles.PROMPTS["detailed"]
@@ -76,14 +76,14 @@ def test_a_caption_is_what_generate_says_of_the_decoded_clip(http, clips, tiny, 
     assert answer["usage"]["audio_seconds"] == pytest.approx(1.5, abs=0.08)
 
 
-def test_a_chat_is_what_generate_says(http, clips, tiny):
+def test_a_chat_equals_the_output_of_generate(http, clips, tiny):
     answer = http.post("/v1/chat/completions", json=chat_about(clips["notes.mp3"])).json()
     expected = generate(tiny, samples_of(clips["notes.mp3"]), "What key?")
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": expected}
 
 
 @pytest.mark.parametrize("name", ["notes.flac", "drums.wav", "drums-5.1.flac"])
-def test_an_embedding_is_what_the_encoder_says(http, clips, tiny, name):
+def test_an_embedding_equals_the_encoders_output(http, clips, tiny, name):
     answer = post_file(http, "embeddings", clips[name], encoding_format="base64").json()
     features = tiny.processor.feature_extractor(
         [samples_of(clips[name])],
@@ -103,7 +103,7 @@ def test_an_embedding_is_what_the_encoder_says(http, clips, tiny, name):
     assert len(got) == answer["usage"]["num_frames"] == len(row["frame_timestamps"])
 
 
-def test_all_ways_to_write_an_embedding_hold_the_same_numbers(http, clips):
+def test_all_encodings_of_an_embedding_have_the_same_numbers(http, clips):
     one = post_file(http, "embeddings", clips["notes.ogg"]).json()["data"][0]
     packed = post_file(http, "embeddings", clips["notes.ogg"], encoding_format="base64").json()
     npy = post_file(http, "embeddings", clips["notes.ogg"], encoding_format="npy")
@@ -167,28 +167,28 @@ def test_a_streamed_chat_has_openais_shape(http, clips):
     assert len({chunk["id"] for chunk in chunks}) == 1
 
 
-def test_every_way_to_send_the_audio_is_heard_alike(http, clips):
+def test_every_way_to_send_the_audio_gives_the_same_caption(http, clips):
     data = base64.b64encode(clips["notes.mp3"]).decode()
     parts = {
         "input_audio": {"input_audio": {"data": data, "format": "mp3"}},
         "audio": {"audio": {"data": data}},
         "audio_url": {"audio_url": {"url": f"data:audio/mpeg;base64,{data}"}},
     }
-    said = set()
+    answers = set()
     for kind, part in parts.items():
         content = [{"type": "text", "text": "What key?"}, {"type": kind} | part]
         body = {"messages": [{"role": "user", "content": content}]}
         answer = http.post("/v1/chat/completions", json=body).json()
-        said.add(answer["choices"][0]["message"]["content"])
+        answers.add(answer["choices"][0]["message"]["content"])
     request = json.dumps({"messages": [{"role": "user", "content": "What key?"}]})
     for fields in ({"request": request}, {"prompt": "What key?"}):
         files = {"file": clips["notes.mp3"]}
         answer = http.post("/v1/chat/completions", data=fields, files=files).json()
-        said.add(answer["choices"][0]["message"]["content"])
-    assert len(said) == 1
+        answers.add(answer["choices"][0]["message"]["content"])
+    assert len(answers) == 1
 
 
-def test_a_clip_at_48_khz_is_heard_at_its_own_speed(http):
+def test_a_clip_at_48_khz_is_resampled_to_its_own_duration(http):
     # A model of 16 kHz that is fed 48,000 samples a second hears a clip of 30 s as 90 s.
     noise = np.random.default_rng(0).standard_normal(30 * 48_000).astype(np.float32) * 0.1
     data = synthesise.encoded(noise, 48_000, "OGG", "VORBIS")
@@ -198,7 +198,7 @@ def test_a_clip_at_48_khz_is_heard_at_its_own_speed(http):
 
 
 @pytest.mark.parametrize("tail", [1, 160, 320])
-def test_a_last_window_without_a_token_is_answered(http, tail):
+def test_a_last_window_without_a_token_is_accepted(http, tail):
     noise = np.random.default_rng(0).standard_normal(480_000 + tail).astype(np.float32) * 0.1
     data = synthesise.encoded(noise, 16_000, "FLAC")
     answer = post_file(http, "captions", data, max_tokens="4")
@@ -206,18 +206,18 @@ def test_a_last_window_without_a_token_is_answered(http, tail):
     assert answer.json()["usage"]["prompt_tokens_details"]["audio_tokens"] == 750
 
 
-def test_history_and_system_turns_count(http):
+def test_history_and_system_messages_change_the_answer(http):
     def ask(*turns):
         messages = [{"role": role, "content": text} for role, text in turns]
         answer = http.post("/v1/chat/completions", json={"messages": messages}).json()
         return answer["choices"][0]["message"]["content"]
 
-    said = {
+    answers = {
         ask(("user", "Hi")),
         ask(("system", "Be brief"), ("user", "Hi")),
         ask(("user", "Hi"), ("assistant", "Hello"), ("user", "Hi")),
     }
-    assert len(said) == 3
+    assert len(answers) == 3
     assert ask(("system", "Be brief"), ("user", "Hi")) == ask(
         ("developer", "Be brief"), ("user", "Hi")
     )
@@ -273,7 +273,7 @@ EXTREMES = {
 
 
 @pytest.mark.parametrize("name", EXTREMES)
-def test_every_number_that_is_allowed_gives_an_answer(http, clips, name):
+def test_every_allowed_value_of_a_parameter_is_accepted(http, clips, name):
     for value in EXTREMES[name]:
         fields = {"temperature": 1.0} | {name: value}
         _, usage = chat(http, clips["notes.mp3"], **fields, seed=2**63 - 1, n=2, max_tokens=4)
@@ -281,7 +281,7 @@ def test_every_number_that_is_allowed_gives_an_answer(http, clips, name):
 
 
 @pytest.mark.parametrize("penalty", ["frequency_penalty", "presence_penalty"])
-def test_a_penalty_for_what_was_said_makes_for_variety(http, clips, penalty):
+def test_a_penalty_increases_variety(http, clips, penalty):
     def variety(**fields):
         choices, _ = chat(http, clips["notes.mp3"], **fields, max_tokens=60, logprobs=True)
         return len({entry["token"] for entry in choices[0]["logprobs"]["content"]})
@@ -299,19 +299,19 @@ def test_a_bias_forces_a_token_or_forbids_it(http, clips, tiny):
 
 
 @pytest.mark.parametrize("route", ["captions", "analyze"])
-def test_a_caption_takes_what_a_chat_takes(http, clips, route):
+def test_a_caption_accepts_a_chats_parameters(http, clips, route):
     fields = {"repetition_penalty": "1.7", "frequency_penalty": "0.5", "presence_penalty": "0.5"}
     plain = post_file(http, route, clips["notes.mp3"], max_tokens="24").json()
     other = post_file(http, route, clips["notes.mp3"], max_tokens="24", **fields).json()
     assert other["caption"] != plain["caption"]
 
 
-def test_the_newer_name_for_the_number_of_tokens_wins(http, clips):
+def test_max_completion_tokens_overrides_max_tokens(http, clips):
     _, usage = chat(http, clips["notes.mp3"], max_tokens=9, max_completion_tokens=4)
     assert usage["completion_tokens"] == 4
 
 
-def test_an_end_that_is_forced_ends_the_answer(http, clips, tiny):
+def test_a_forced_end_token_ends_the_answer(http, clips, tiny):
     eos = {str(token_id): 100 for token_id in tiny.limits.eos_token_ids}
     choices, usage = chat(http, clips["notes.mp3"], logit_bias=eos, logprobs=True)
     assert (words(choices), choices[0]["finish_reason"]) == ([""], "stop")
@@ -330,9 +330,9 @@ def test_logprobs_are_the_log_softmax_of_the_model_itself(http, clips, tiny):
     with torch.inference_mode():
         table = tiny.model(**inputs).logits[0, -9:-1].float().log_softmax(-1)
     choices, _ = chat(http, data, max_tokens=8, logprobs=True, top_logprobs=5)
-    told = choices[0]["logprobs"]["content"]
-    assert [entry["token"] for entry in told] == [tokenizer.decode([each]) for each in ids]
-    for entry, token_id, row in zip(told, ids, table, strict=True):
+    entries = choices[0]["logprobs"]["content"]
+    assert [entry["token"] for entry in entries] == [tokenizer.decode([each]) for each in ids]
+    for entry, token_id, row in zip(entries, ids, table, strict=True):
         assert entry["logprob"] == pytest.approx(row[token_id].item(), abs=1e-3)
         top, best = row.topk(5)
         assert [each["logprob"] for each in entry["top_logprobs"]] == pytest.approx(
@@ -343,14 +343,14 @@ def test_logprobs_are_the_log_softmax_of_the_model_itself(http, clips, tiny):
         ]
 
 
-def assert_alike(told, others):
-    """Tokens are the same; what else a step computes may move the last digits of a logprob."""
-    assert [entry["bytes"] for entry in told] == [entry["bytes"] for entry in others]
+def assert_alike(entries, others):
+    """The tokens are equal; the rest of a batch may change the last digits of a logprob."""
+    assert [entry["bytes"] for entry in entries] == [entry["bytes"] for entry in others]
     logprobs = [entry["logprob"] for entry in others]
-    assert [entry["logprob"] for entry in told] == pytest.approx(logprobs, abs=1e-4)
+    assert [entry["logprob"] for entry in entries] == pytest.approx(logprobs, abs=1e-4)
 
 
-def test_logprobs_are_the_models_own_whatever_is_done_to_the_choice(http, clips):
+def test_logprobs_do_not_depend_on_sampling_parameters(http, clips):
     edited = {"logit_bias": {"300": 100}, "temperature": 1.5, "seed": 1, "max_tokens": 1}
     data = clips["notes.mp3"]
     forced, _ = chat(http, data, **edited, logprobs=True, top_logprobs=3)
@@ -361,11 +361,12 @@ def test_logprobs_are_the_models_own_whatever_is_done_to_the_choice(http, clips)
     assert one["token"] not in [each["token"] for each in one["top_logprobs"]]
 
 
-def test_the_bytes_of_the_tokens_are_the_bytes_of_the_answer(http, clips):
+def test_the_tokens_bytes_are_the_answers_bytes(http, clips):
     fields = {"temperature": 2, "seed": 3, "logit_bias": {str(n): 100 for n in range(100, 260)}}
     choices, _ = chat(http, clips["notes.mp3"], **fields, max_tokens=40, logprobs=True)
-    told = b"".join(bytes(entry["bytes"]) for entry in choices[0]["logprobs"]["content"])
-    assert re.sub("�+", "�", told.decode(errors="replace")) == re.sub("�+", "�", words(choices)[0])
+    joined = b"".join(bytes(entry["bytes"]) for entry in choices[0]["logprobs"]["content"])
+    text = re.sub("�+", "�", joined.decode(errors="replace"))
+    assert text == re.sub("�+", "�", words(choices)[0])
     assert "�" in words(choices)[0], "there were bytes that are no character"
 
 
@@ -374,18 +375,18 @@ def test_streamed_logprobs_add_up_to_the_whole(http, clips, stop):
     fields = {"max_tokens": 20, "logprobs": True, "top_logprobs": 1, "stop": stop}
     choices, usage = chat(http, clips["notes.mp3"], **fields)
     chunks = streamed_chat(http, clips["notes.mp3"], **fields)
-    told = [
+    entries = [
         entry for chunk in chunks if chunk["logprobs"] for entry in chunk["logprobs"]["content"]
     ]
-    assert_alike(told, choices[0]["logprobs"]["content"])
+    assert_alike(entries, choices[0]["logprobs"]["content"])
     assert "".join(chunk["delta"].get("content", "") for chunk in chunks) == words(choices)[0]
-    assert len(told) == usage["completion_tokens"], "with the tokens of the stop string"
+    assert len(entries) == usage["completion_tokens"], "with the tokens of the stop string"
     assert chunks[-1]["finish_reason"] == choices[0]["finish_reason"]
     assert (choices[0]["finish_reason"] == "stop") is (stop is not None)
     assert ("a" in words(choices)[0]) is (stop is None)
 
 
-def test_logprobs_that_nobody_asked_for_are_not_told(http, clips):
+def test_logprobs_are_left_out_unless_requested(http, clips):
     assert chat(http, clips["notes.mp3"], max_tokens=2)[0][0]["logprobs"] is None
 
 
@@ -415,14 +416,14 @@ def is_song(text):
 
 
 @pytest.mark.parametrize("how", [{"temperature": 0}, {"temperature": 1.5, "seed": 4, "n": 3}])
-def test_an_answer_has_the_shape_of_its_schema(http, clips, no_spaces, how):
+def test_an_answer_matches_its_schema(http, clips, no_spaces, how):
     fields = how | {"response_format": AS_SONG, "logit_bias": no_spaces}
     choices, _ = chat(http, clips["notes.mp3"], **fields)
     assert all(is_song(text) for text in words(choices))
     assert {choice["finish_reason"] for choice in choices} == {"stop"}
 
 
-def test_a_streamed_answer_has_it_too(http, clips, no_spaces):
+def test_a_streamed_answer_matches_its_schema(http, clips, no_spaces):
     fields = {"response_format": AS_SONG, "logit_bias": no_spaces}
     chunks = streamed_chat(http, clips["notes.mp3"], **fields)
     assert is_song("".join(chunk["delta"].get("content", "") for chunk in chunks))
@@ -430,25 +431,25 @@ def test_a_streamed_answer_has_it_too(http, clips, no_spaces):
 
 
 @pytest.mark.parametrize("route", ["captions", "analyze"])
-def test_a_caption_may_have_a_shape(http, clips, no_spaces, route):
+def test_a_caption_may_have_a_schema(http, clips, no_spaces, route):
     request = json.dumps({"response_format": AS_SONG, "logit_bias": no_spaces})
     answer = post_file(http, route, clips["notes.mp3"], request=request).json()
     assert is_song(answer["caption"])
     assert answer["finish_reason"] == "stop"
 
 
-def test_any_object_will_do(http, clips):
+def test_json_object_allows_any_object(http, clips):
     choices, _ = chat(http, clips["notes.mp3"], response_format={"type": "json_object"})
     assert isinstance(json.loads(words(choices)[0]), dict)
     assert choices[0]["finish_reason"] == "stop"
 
 
-def test_a_shape_that_is_cut_off_says_so(http, clips):
+def test_json_that_is_cut_off_has_the_finish_reason_length(http, clips):
     choices, _ = chat(http, clips["notes.mp3"], response_format=AS_SONG, max_tokens=3)
     assert choices[0]["finish_reason"] == "length"
 
 
-def test_text_is_no_shape(http, clips):
+def test_the_format_text_does_not_constrain_the_answer(http, clips):
     plain, _ = chat(http, clips["notes.mp3"], max_tokens=5)
     assert words(chat(http, clips["notes.mp3"], max_tokens=5, response_format={"type": "text"})[0])
     assert words(plain)
@@ -457,7 +458,7 @@ def test_text_is_no_shape(http, clips):
 # Several answers.
 
 
-def test_each_choice_is_what_its_own_seed_says_alone(http, clips):
+def test_each_choice_equals_a_request_with_its_own_seed(http, clips):
     fields = {"temperature": 1.0, "max_tokens": 12}
     several, usage = chat(http, clips["notes.mp3"], n=3, seed=20, **fields)
     alone = [chat(http, clips["notes.mp3"], seed=20 + number, **fields) for number in range(3)]
@@ -474,7 +475,7 @@ def test_choices_without_a_seed_differ(http, clips):
     assert len(set(words(choices))) == 4
 
 
-def test_choices_stream_side_by_side(http, clips):
+def test_choices_are_streamed_interleaved(http, clips):
     fields = {"n": 3, "temperature": 1.0, "seed": 20, "max_tokens": 12}
     whole, _ = chat(http, clips["notes.mp3"], **fields)
     chunks = streamed_chat(http, clips["notes.mp3"], **fields)
@@ -504,18 +505,18 @@ def counted(http, name):
     )
 
 
-def test_a_clip_counts_once_however_many_choices_it_gets(http):
+def test_a_clip_counts_once_for_any_number_of_choices(http):
     noise = np.random.default_rng(77).standard_normal(16_000 * 20).astype(np.float32) * 0.1
     data = synthesise.encoded(noise, 16_000, "OGG", "VORBIS")
     before = counted(http, 'flamingo_tokens_total{type="audio"}')
     _, usage = chat(http, data, n=4, max_tokens=3)
     assert counted(http, 'flamingo_tokens_total{type="audio"}') - before == 500
     assert usage["prompt_tokens_details"]["audio_tokens"] == 500
-    assert usage["prompt_tokens_details"]["cached_tokens"] == 0, "nobody had asked before"
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 0, "the first request about this clip"
     assert usage["completion_tokens"] == 12
 
 
-def test_a_client_that_leaves_ends_all_its_choices(http):
+def test_a_client_that_disconnects_ends_all_its_choices(http):
     # Tens of thousands of tokens: a minute and more, if they went on.
     body = {"messages": [{"role": "user", "content": "Hi"}], "n": 4, "max_tokens": 30_000}
     with http.stream("POST", "/v1/chat/completions", json=body | {"stream": True}) as answer:
@@ -537,7 +538,7 @@ def chat_text(http, **fields):
     return answer["choices"], answer["usage"]
 
 
-def test_the_models_say_what_a_client_must_know(http):
+def test_the_model_card_has_the_limits(http):
     card = http.get("/v1/models").json()["data"][0]
     assert card == http.get("/v1/models/flamingo-tiny").json()
     assert card["random_weights"] is True
@@ -571,7 +572,7 @@ def test_health_stats_and_metrics(http, clips):
     assert "_created" not in metrics
 
 
-def test_an_answer_names_its_request_and_not_its_software(http):
+def test_a_response_has_its_request_id_and_no_server_header(http):
     answer = http.get("/v1/models", headers={"x-request-id": "mine-1"})
     assert answer.headers["x-request-id"] == "mine-1"
     assert answer.headers["server"] == "flamingo"
@@ -579,7 +580,7 @@ def test_an_answer_names_its_request_and_not_its_software(http):
     assert made_up.headers["x-request-id"].startswith("req-")
 
 
-def test_a_pod_that_is_told_to_stop_finishes_what_it_holds(model_cache, tmp_path, clips):
+def test_a_pod_that_shuts_down_finishes_its_requests(model_cache, tmp_path, clips):
     log = tmp_path / "log"
     flags = ("--model", "flamingo-tiny", "--grace-period-s", "120")  # the machine may be busy
     with processes.service("flamingo_pod", *flags, log=log) as running:
@@ -598,7 +599,7 @@ def test_a_pod_that_is_told_to_stop_finishes_what_it_holds(model_cache, tmp_path
                 assert list(lines)[-2] == "data: [DONE]"
 
 
-def test_a_model_that_is_not_there_ends_the_pod_with_its_own_status(tmp_path):
+def test_a_missing_model_ends_the_pod_with_its_own_exit_status(tmp_path):
     log = tmp_path / "log"
     flags = ("--model", "/no/such/folder")
     with processes.service("flamingo_pod", *flags, log=log, ends_with=4) as running:

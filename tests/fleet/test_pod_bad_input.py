@@ -1,4 +1,4 @@
-"""Bad input: the right status, OpenAI's error object, nothing of the process in it."""
+"""Bad input: the right status and OpenAI's error object, without internals."""
 
 import base64
 import json
@@ -63,23 +63,23 @@ def check(answer, status, code):
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("name", BAD_AUDIO)
-def test_audio_that_cannot_be_heard_is_refused(http, route, name):
-    data, code, says = BAD_AUDIO[name]
+def test_audio_that_cannot_be_decoded_is_rejected(http, route, name):
+    data, code, message = BAD_AUDIO[name]
     error = check(http.post(f"/v1/audio/{route}", files={"file": ("clip", data)}), 400, code)
-    assert says in error["message"]
+    assert message in error["message"]
 
 
 @pytest.mark.parametrize("name", BAD_AUDIO)
-def test_the_same_audio_in_a_chat_is_refused_alike(http, name):
-    data, code, says = BAD_AUDIO[name]
+def test_the_same_audio_in_a_chat_is_rejected_too(http, name):
+    data, code, message = BAD_AUDIO[name]
     audio = {"data": base64.b64encode(data).decode(), "format": "wav"}
     content = [{"type": "input_audio", "input_audio": audio}]
     body = {"messages": [{"role": "user", "content": content}]}
-    assert says in check(http.post("/v1/chat/completions", json=body), 400, code)["message"]
+    assert message in check(http.post("/v1/chat/completions", json=body), 400, code)["message"]
 
 
 @pytest.mark.parametrize("name", ["notes.flac", "notes.ogg", "notes.opus", "notes.m4a"])
-def test_a_clip_that_was_cut_short_is_refused_or_heard_in_part_but_never_fails(http, clips, name):
+def test_an_incomplete_clip_is_rejected_or_decoded_in_part(http, clips, name):
     data = clips[name][: len(clips[name]) // 2]
     answer = http.post("/v1/audio/captions", files={"file": data}, data={"max_tokens": "1"})
     assert answer.status_code in {200, 400}
@@ -94,7 +94,7 @@ def about(url):
 
 JSON_FAULTS = {
     "not JSON": (b"{", 400, "invalid_request"),
-    "no object": (b"[]", 400, "invalid_request"),
+    "not an object": (b"[]", 400, "invalid_request"),
     "no messages": (b"{}", 400, "invalid_request"),
     "wrong type": (b'{"messages": 3}', 400, "invalid_request"),
     "unknown model": (
@@ -102,7 +102,7 @@ JSON_FAULTS = {
         404,
         "model_not_found",
     ),
-    "no base64": (
+    "not base64": (
         b'{"messages": [{"role": "user", "content": [{"type": "audio", "audio": {"data": "*"}}]}]}',
         400,
         "invalid_audio",
@@ -157,18 +157,18 @@ JSON_FAULTS = {
         400,
         "invalid_request",
     ),
-    "nesting without end": (b'{"messages":' + b"[" * 50_000, 400, "invalid_request"),
+    "endless nesting": (b'{"messages":' + b"[" * 50_000, 400, "invalid_request"),
 }
 
 
 @pytest.mark.parametrize("name", JSON_FAULTS)
-def test_a_faulty_chat_is_refused(http, name):
+def test_an_invalid_chat_is_rejected(http, name):
     body, status, code = JSON_FAULTS[name]
     headers = {"content-type": "application/json"}
     check(http.post("/v1/chat/completions", content=body, headers=headers), status, code)
 
 
-def test_a_token_that_the_model_does_not_have_is_named(http):
+def test_the_message_names_an_unknown_token(http):
     body = {"messages": [{"role": "user", "content": "a"}], "logit_bias": {"5": 1, "1024": 1}}
     error = check(http.post("/v1/chat/completions", json=body), 400, "invalid_request")
     assert error["param"] == "logit_bias"
@@ -177,7 +177,7 @@ def test_a_token_that_the_model_does_not_have_is_named(http):
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
-def test_what_exceeds_the_context_is_told_by_the_field_that_asked_for_it(http, field, stream):
+def test_a_context_error_names_the_field_that_exceeds_it(http, field, stream):
     body = {"messages": [{"role": "user", "content": "a"}], "stream": stream, field: 32768}
     error = check(http.post("/v1/chat/completions", json=body), 400, "context_length_exceeded")
     assert error["param"] == field
@@ -194,25 +194,25 @@ BAD_SCHEMAS = {
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", BAD_SCHEMAS)
-def test_a_schema_that_cannot_be_enforced_is_refused_before_anything_is_said(http, name, stream):
-    schema, says = BAD_SCHEMAS[name]
+def test_an_unsupported_schema_is_rejected_before_the_response_starts(http, name, stream):
+    schema, message = BAD_SCHEMAS[name]
     wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     body = {"messages": [{"role": "user", "content": "a"}], "response_format": wanted}
     answer = http.post("/v1/chat/completions", json=body | {"stream": stream})
     error = check(answer, 400, "invalid_request")
     assert error["param"] == "response_format"
-    assert says in error["message"]
+    assert message in error["message"]
 
 
 @pytest.mark.parametrize("route", ["captions", "analyze"])
 @pytest.mark.parametrize("field", ["n", "logprobs", "top_logprobs"])
-def test_what_only_a_chat_has_is_refused_elsewhere_by_name(http, clips, route, field):
+def test_parameters_only_of_chats_are_rejected_elsewhere_by_name(http, clips, route, field):
     answer = http.post(f"/v1/audio/{route}", files={"file": clips["notes.ogg"]}, data={field: "2"})
     assert check(answer, 400, "unsupported_parameter")["param"] == field
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_no_audio_is_told_by_its_field(http, route):
+def test_missing_audio_is_attributed_to_its_field(http, route):
     assert (
         check(http.post(f"/v1/audio/{route}", json={}), 400, "invalid_request")["param"] == "audio"
     )
@@ -220,7 +220,7 @@ def test_no_audio_is_told_by_its_field(http, route):
     check(http.post(f"/v1/audio/{route}", json=both), 400, "invalid_request")
 
 
-def test_an_unknown_style_names_the_known_ones(http, clips):
+def test_the_message_about_an_unknown_style_lists_the_known_ones(http, clips):
     answer = http.post(
         "/v1/audio/captions", files={"file": clips["notes.ogg"]}, data={"style": "x"}
     )
@@ -228,7 +228,7 @@ def test_an_unknown_style_names_the_known_ones(http, clips):
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
-def test_another_media_type_is_refused(http, content_type):
+def test_another_media_type_is_rejected(http, content_type):
     answer = http.post("/v1/audio/captions", content=b"a=b", headers={"content-type": content_type})
     check(answer, 415, "unsupported_media_type")
 
@@ -238,23 +238,23 @@ def test_another_media_type_is_refused(http, content_type):
     [b"", b"--x", b"--x\r\n\r\nno name\r\n--x--\r\n", b"garbage without a boundary"],
     ids=["empty", "cut", "no name", "no boundary"],
 )
-def test_a_broken_form_is_refused(http, body):
+def test_a_malformed_form_is_rejected(http, body):
     headers = {"content-type": "multipart/form-data; boundary=x"}
     check(http.post("/v1/audio/captions", content=body, headers=headers), 400, "invalid_request")
 
 
-def test_a_form_without_a_boundary_is_refused(http):
+def test_a_form_without_a_boundary_is_rejected(http):
     headers = {"content-type": "multipart/form-data"}
     check(http.post("/v1/audio/captions", content=b"x", headers=headers), 400, "invalid_request")
 
 
-def test_a_body_over_the_limit_is_refused_by_its_length(http):
+def test_a_body_over_the_limit_is_rejected_by_its_content_length(http):
     answer = http.post("/v1/audio/captions", files={"file": b"\0" * 3_000_001})
     assert "3000000" in check(answer, 413, "request_too_large")["message"]
 
 
 @pytest.mark.parametrize("kind", ["json", "form"])
-def test_a_body_without_a_length_is_refused_while_it_comes(http, kind):
+def test_a_body_without_a_content_length_is_rejected_while_it_arrives(http, kind):
     def chunks(first):
         yield first
         for _ in range(60):

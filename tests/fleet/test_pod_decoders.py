@@ -1,4 +1,4 @@
-"""The decoding processes: what one bad clip may cost, and whom."""
+"""The decode workers: what one bad clip may cost."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileClosed
 from flamingo_pod.audio.reader import Block
 from flamingo_pod.audio.sound_file import decode_bytes
 
-BOUNDS = decode.DecodeLimits(60)
+LIMITS = decode.DecodeLimits(60)
 
 
 async def using(scenario, **changes):
@@ -28,15 +28,15 @@ async def using(scenario, **changes):
         decoders.stop()
 
 
-async def hear(decoders, data, bounds=BOUNDS):
+async def decode_with(decoders, data, limits=LIMITS):
     with MemoryFile() as file:
         file.write(data)
-        return (await decoders.decode(file, bounds)).samples
+        return (await decoders.decode(file, limits)).samples
 
 
 @pytest.mark.parametrize("name", ["notes.wav", "notes.m4a", "drums-5.1.flac", "drums.wav"])
-def test_a_clip_is_mono_at_16_khz_whatever_it_was(clips, name):
-    samples = asyncio.run(using(lambda decoders: hear(decoders, clips[name])))
+def test_every_clip_is_converted_to_mono_at_16_khz(clips, name):
+    samples = asyncio.run(using(lambda decoders: decode_with(decoders, clips[name])))
     assert samples.dtype == np.float32
     assert samples.ndim == 1
     assert len(samples) / 16_000 == pytest.approx(1.5 if "notes" in name else 1.0, abs=0.08)
@@ -59,77 +59,77 @@ def test_channels_are_averaged():
     assert np.allclose(decode_bytes(stereo, 60), 0.125)
 
 
-def test_length_is_bounded_while_decoding():
+def test_the_length_limit_applies_while_decoding():
     silence = synthesise.encoded(np.zeros(3600 * 16_000, np.float32), 16_000, "FLAC")
     assert len(silence) < 200_000, "an hour in a small file"
     with pytest.raises(AudioTooLong, match="60 s"):
         decode_bytes(silence, 60)
 
 
-def test_a_decoder_over_its_deadline_is_killed_and_the_next_clip_is_heard(clips):
+def test_a_decoder_over_its_timeout_is_killed_and_the_next_clip_is_decoded(clips):
     silence = synthesise.encoded(np.zeros(3600 * 16_000, np.float32), 16_000, "FLAC")
 
     async def scenario(decoders):
-        await hear(decoders, clips["notes.wav"])  # the worker is up
+        await decode_with(decoders, clips["notes.wav"])  # starts the worker
         decoders.timeout_s = 0.001
         with pytest.raises(InvalidAudio, match="decoding the audio took"):
-            await hear(decoders, silence, decode.DecodeLimits(7200))
+            await decode_with(decoders, silence, decode.DecodeLimits(7200))
         decoders.timeout_s = 20.0
-        return len(await hear(decoders, clips["notes.wav"]))
+        return len(await decode_with(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario)) == 24_000
 
 
-def test_a_decoder_that_dies_takes_only_its_own_request(clips):
+def test_a_decoder_that_crashes_fails_only_its_own_request(clips):
     async def scenario(decoders):
-        await hear(decoders, clips["notes.wav"])
+        await decode_with(decoders, clips["notes.wav"])
         doomed = decoders._pool.schedule(os._exit, args=[11])
         with pytest.raises(decoder_pool.ProcessExpired):
             await asyncio.wrap_future(doomed)
-        return len(await hear(decoders, clips["notes.wav"]))
+        return len(await decode_with(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario)) == 24_000
 
 
-def test_a_decoder_that_burns_its_processor_is_ended_and_the_next_clip_is_heard(clips):
+def test_a_decoder_over_its_cpu_time_is_killed_and_the_next_clip_is_decoded(clips):
     long = hostile.made("mp3", 10) * 700
 
     async def scenario(decoders):
         with pytest.raises(InvalidAudio, match=r"more than 0\.1 s of CPU time"):
-            await hear(decoders, long, decode.DecodeLimits(7200))
+            await decode_with(decoders, long, decode.DecodeLimits(7200))
         decoders.max_cpu_s = 30.0
-        return len(await hear(decoders, clips["notes.wav"]))
+        return len(await decode_with(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario, max_cpu_s=0.1)) == 24_000
 
 
-def test_a_worker_cannot_take_more_memory_than_a_clip_needs(clips):
+def test_a_workers_memory_is_limited(clips):
     async def scenario(decoders):
-        await hear(decoders, clips["notes.wav"])
+        await decode_with(decoders, clips["notes.wav"])
         with pytest.raises(MemoryError):
             await asyncio.wrap_future(
                 decoders._pool.schedule(bytearray, args=[decoder_pool.MAX_CLIP_BYTES])
             )
-        return len(await hear(decoders, clips["notes.wav"]))
+        return len(await decode_with(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario)) == 24_000
 
 
-def test_a_pool_that_was_given_up_is_replaced(clips):
+def test_a_pool_that_was_shut_down_is_replaced(clips):
     async def scenario(decoders):
         decoders._pool.stop()
         decoders._pool.join()
-        return len(await hear(decoders, clips["notes.wav"]))
+        return len(await decode_with(decoders, clips["notes.wav"]))
 
     assert asyncio.run(using(scenario)) == 24_000
 
 
-def test_so_many_workers_work_side_by_side(tmp_path):
+def test_workers_decode_in_parallel(tmp_path):
     meeting = tmp_path / "meeting"
     os.mkfifo(meeting)
 
     async def scenario(decoders):
-        # Whoever opens one end waits until somebody has opened the other.
+        # Opening one end blocks until the other is opened.
         ends = [os.O_RDONLY, os.O_WRONLY]
         jobs = [decoders._pool.schedule(os.open, args=[meeting, end]) for end in ends]
         async with asyncio.timeout(60):
@@ -138,7 +138,7 @@ def test_so_many_workers_work_side_by_side(tmp_path):
     assert len(asyncio.run(using(scenario, num_workers=2))) == 2
 
 
-def test_a_file_that_was_closed_is_not_mistaken_for_its_descriptors_next_owner():
+def test_a_closed_file_is_not_mistaken_for_its_descriptors_next_owner():
     first = MemoryFile()
     gone = first.address
     first.close()
@@ -151,7 +151,7 @@ def test_a_file_that_was_closed_is_not_mistaken_for_its_descriptors_next_owner()
         gone.open("rb")
 
 
-def test_samples_are_counted_with_all_their_channels():
+def test_the_size_limit_counts_all_channels():
     block = Block(16_000, np.zeros(10, np.float32), decode.MAX_PCM_BYTES // 2)
     assert len([*decode._size_limited([block, block])]) == 2
     with pytest.raises(InvalidAudio, match="4294967296 bytes"):

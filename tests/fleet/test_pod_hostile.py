@@ -1,4 +1,4 @@
-"""Hostile files, by every way in and on every route, against one real pod."""
+"""Hostile files, in every kind of request and on every route, against one real pod."""
 
 import base64
 import contextlib
@@ -60,7 +60,7 @@ def site():
             self.wfile.write(data)
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -125,21 +125,19 @@ def is_well(client, clips):
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("way", [*WAYS, "multipart"])
-def test_every_hostile_file_is_heard_or_refused_in_time_and_the_pod_goes_on(
-    http_client, site, clips, route, way
-):
+def test_every_hostile_file_is_decoded_or_rejected_in_time(http_client, site, clips, route, way):
     wrong = []
     for name, file in hostile.files().items():
         address = f"{site}/{urllib.parse.quote(name)}"
         answer = send(http_client, route, way, file.data, address, **options(route))
         got = outcome(answer)
-        if not agrees(got, file.becomes):
-            wrong.append((name, got, file.becomes))
+        if not agrees(got, file.outcome):
+            wrong.append((name, got, file.outcome))
     assert wrong == []
     assert is_well(http_client, clips)
 
 
-def test_all_that_took_little_memory(pod, http_client, clips):
+def test_hostile_files_take_little_memory(pod, http_client, clips):
     assert is_well(http_client, clips)
     for name, file in hostile.files().items():
         if name.startswith(("flac:", "a tag", "tags", "opus")):
@@ -148,7 +146,7 @@ def test_all_that_took_little_memory(pod, http_client, clips):
     assert max(map(high_water, workers(pod))) < 220 * MIB
 
 
-def test_a_body_of_200_mb_is_held_once(pod, http_client):
+def test_a_body_of_200_mb_is_in_memory_once(pod, http_client):
     # 32 channels at 384 kHz: eight seconds.
     body = hostile.wav(384_000, 32, bytes(200 * MIB))
     Path(f"/proc/{pod.process.pid}/clear_refs").write_text("5")  # forget the high-water mark
@@ -159,7 +157,7 @@ def test_a_body_of_200_mb_is_held_once(pod, http_client):
     assert max(map(high_water, workers(pod))) < 220 * MIB
 
 
-def test_base64_of_100_mb_is_there_as_bytes_and_as_text_and_no_more(pod, http_client):
+def test_base64_of_100_mb_is_in_memory_twice_and_no_more(pod, http_client):
     body = hostile.wav(384_000, 32, bytes(75 * MIB))
     Path(f"/proc/{pod.process.pid}/clear_refs").write_text("5")
     before = high_water(pod.process.pid)
@@ -168,9 +166,7 @@ def test_base64_of_100_mb_is_there_as_bytes_and_as_text_and_no_more(pod, http_cl
     assert high_water(pod.process.pid) - before < 2.6 * 100 * MIB
 
 
-def test_a_body_that_does_not_fit_beside_another_is_refused_before_it_is_read(
-    pod, http_client, clips
-):
+def test_a_body_over_the_memory_budget_is_rejected_before_it_is_read(pod, http_client, clips):
     with half_sent(pod, num_bytes=250 * MIB):
         until(lambda: not fits(pod, 250 * MIB))
         assert is_well(http_client, clips), "a short one fits"
@@ -178,7 +174,7 @@ def test_a_body_that_does_not_fit_beside_another_is_refused_before_it_is_read(
 
 
 def fits(pod, num_bytes):
-    """Whether the pod begins to read a body of so many bytes; no byte of it is sent."""
+    """Whether the pod accepts a body of so many bytes; none of it is sent."""
     with half_sent(pod, num_bytes=num_bytes) as connection:
         connection.settimeout(0.5)
         try:
@@ -203,7 +199,7 @@ def half_sent(pod, *, num_bytes):
         yield connection
 
 
-def test_a_worker_that_is_killed_while_it_decodes_costs_one_request(pod, http_client, clips):
+def test_a_worker_killed_while_decoding_fails_one_request(pod, http_client, clips):
     slow = hostile.made("opus", 59)
     assert is_well(http_client, clips)
     answers = []
@@ -213,28 +209,31 @@ def test_a_worker_that_is_killed_while_it_decodes_costs_one_request(pod, http_cl
         if not isinstance(answers[-1], float):
             break
     code, message = answers[-1]
-    assert (code, message) == ("invalid_audio", "the audio made its decoder fail")
+    assert (code, message) == (
+        "invalid_audio",
+        "the audio crashed its decoder; is the file corrupt?",
+    )
 
 
 def killed_while_decoding(pod, client, data):
-    """Return what becomes of a clip whose worker is killed as soon as it works on it."""
+    """Return the response to a clip whose worker is killed while it decodes it."""
     (worker,) = workers(pod)
-    before, told = ticks(worker), []
+    before, responses = ticks(worker), []
     asking = threading.Thread(
-        target=lambda: told.append(
+        target=lambda: responses.append(
             outcome(send(client, "embeddings", "multipart", data, pooling="mean"))
         )
     )
     asking.start()
-    until(lambda: ticks(worker) > before + 1 or told)
+    until(lambda: ticks(worker) > before + 1 or responses)
     os.kill(worker, signal.SIGKILL)
     asking.join()
-    return told[0]
+    return responses[0]
 
 
-def until(holds):
+def until(condition):
     deadline_s = time.monotonic() + 30
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.001)  # between two looks at a real process; no result depends on it
 

@@ -1,4 +1,4 @@
-"""A pod's life, as real processes: where loading stands, how it ends, and what ends it."""
+"""The life of real pod processes: loading, failing, shutting down."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ LONG = {
 
 
 def events(log):
-    """Return the log's lines as facts."""
+    """Return the log's lines as dicts."""
     lines = log.read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
@@ -46,7 +46,7 @@ def hub(model_cache):
 
 @pytest.fixture
 def from_hub(hub, tmp_path):
-    """Start a pod that takes its model from the hub."""
+    """Start a pod that loads its model from the hub."""
 
     def start(**options):
         return processes.service(
@@ -60,44 +60,44 @@ def from_hub(hub, tmp_path):
     return start
 
 
-async def asked_until(client, path, condition):
-    """Return the answer that fulfils `condition`."""
+async def poll_until(client, path, condition):
+    """Return the first response that fulfils `condition`."""
     async with asyncio.timeout(60):
         while True:
             answer = await client.get(path)
             if condition(answer):
                 return answer
-            await asyncio.sleep(0.02)  # between two questions to a real process
+            await asyncio.sleep(0.02)  # between two polls of a real process
 
 
-def test_a_pod_says_where_its_download_stands_and_which_commit_it_serves(hub, from_hub):
+def test_a_pod_reports_its_download_and_the_commit_it_serves(hub, from_hub):
     hub.hold_after[WEIGHTS] = 500_000
 
     async def scenario(address):
         async with httpx2.AsyncClient(base_url=address, timeout=60) as client:
-            early = await asked_until(
+            early = await poll_until(
                 client,
                 "/health/ready",
                 lambda answer: answer.json()["loading"]["phase"] == "downloading",
             )
             stats = (await client.get("/stats")).json()
-            refused = await client.post("/v1/chat/completions", json=LONG)
+            rejected = await client.post("/v1/chat/completions", json=LONG)
             hub.go_on.set()
-            late = await asked_until(
+            late = await poll_until(
                 client, "/health/ready", lambda answer: answer.status_code == 200
             )
             cards = (await client.get("/v1/models")).json()
-        return early, stats, refused, late, cards
+        return early, stats, rejected, late, cards
 
     with from_hub() as running:
-        early, stats, refused, late, cards = asyncio.run(scenario(running.address))
+        early, stats, rejected, late, cards = asyncio.run(scenario(running.address))
 
     assert early.status_code == 503
     assert int(early.headers["retry-after"]) >= 1
-    told = early.json()
-    assert told["status"] == stats["state"] == "loading"
-    assert told["error"]["code"] == refused.json()["error"]["code"] == "model_loading"
-    assert 0 < told["loading"]["total_bytes"] < 10_000_000
+    body = early.json()
+    assert body["status"] == stats["state"] == "loading"
+    assert body["error"]["code"] == rejected.json()["error"]["code"] == "model_loading"
+    assert 0 < body["loading"]["total_bytes"] < 10_000_000
     assert late.json() == {"status": "ready", "model": hub.repo, "commit": hubs.COMMIT}
     assert cards["data"][0]["commit"] == hubs.COMMIT
     assert event(running.log, "model.ready")["commit"] == hubs.COMMIT
@@ -105,7 +105,7 @@ def test_a_pod_says_where_its_download_stands_and_which_commit_it_serves(hub, fr
     assert "downloading" in phases
 
 
-def test_a_pod_that_may_not_read_its_model_ends_with_a_status_that_says_so(hub, from_hub):
+def test_a_pod_without_access_to_its_model_ends_with_its_own_exit_status(hub, from_hub):
     hub.is_gated = True
     with from_hub(ends_with=ExitStatus.MODEL_ACCESS_DENIED) as running:
         running.process.wait(60)
@@ -114,7 +114,7 @@ def test_a_pod_that_may_not_read_its_model_ends_with_a_status_that_says_so(hub, 
 
 @pytest.fixture(scope="module")
 def stuck(model_cache, tmp_path_factory):
-    """A pod that was stuck; yields what it said, to whom it was asked last."""
+    """Responses of a pod before and after its engine stalls, and its log."""
     folder = tmp_path_factory.mktemp("stuck")
     flags = ("--model-impl", "transformers", "--stall-timeout-s", "2")
     environ = {"STUCK_WHEN": str(folder / "now")}
@@ -129,7 +129,7 @@ def stuck(model_cache, tmp_path_factory):
         after = asyncio.run(_dead(running.address))
         ready = httpx2.get(f"{running.address}/health/ready")
     hung.join(30)
-    assert not hung.is_alive(), "the client of a stuck pod was left hanging"
+    assert not hung.is_alive(), "the client of a stalled pod was left hanging"
     return before, after, ready, running.log
 
 
@@ -141,10 +141,10 @@ def _ask(address):
 
 async def _dead(address):
     async with httpx2.AsyncClient(base_url=address) as client:
-        return await asked_until(client, "/health/live", lambda answer: answer.status_code == 503)
+        return await poll_until(client, "/health/live", lambda answer: answer.status_code == 503)
 
 
-def test_a_stuck_engine_fails_liveness_and_readiness(stuck):
+def test_a_stalled_engine_fails_liveness_and_readiness(stuck):
     before, after, ready, _ = stuck
     assert before.json() == {"status": "live"}
     assert after.json() == {"status": "failed"}
@@ -152,10 +152,10 @@ def test_a_stuck_engine_fails_liveness_and_readiness(stuck):
     assert ready.json()["status"] == "failed"
 
 
-def test_the_stacks_of_a_stuck_engine_are_in_the_log(stuck):
-    told = event(stuck[3], "engine.failed")
-    assert "stuck_pod.py" in " ".join(told["stacks"]["engine"])
-    assert told["exit_status"] == ExitStatus.ENGINE_STALLED
+def test_the_stacks_of_a_stalled_engine_are_logged(stuck):
+    line = event(stuck[3], "engine.failed")
+    assert "stuck_pod.py" in " ".join(line["stacks"]["engine"])
+    assert line["exit_status"] == ExitStatus.ENGINE_STALLED
 
 
 def test_a_long_prefill_is_not_taken_for_a_stall(model_cache, tmp_path):
@@ -171,9 +171,7 @@ def test_a_long_prefill_is_not_taken_for_a_stall(model_cache, tmp_path):
         assert httpx2.get(f"{running.address}/health/live").status_code == 200
 
 
-def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
-    model_cache, tmp_path
-):
+def test_a_second_signal_during_the_shutdown_delay_aborts_the_requests(model_cache, tmp_path):
     flags = ("--shutdown-delay-s", "600", "--grace-period-s", "1200")
     with (
         processes.service(
@@ -192,13 +190,13 @@ def test_a_pod_settles_and_a_second_signal_cuts_what_it_holds_and_says_how_much(
             assert running.process.wait(30) == ExitStatus.INCOMPLETE_SHUTDOWN
     assert draining.status_code == 503
     assert draining.json()["error"]["code"] == "draining"
-    assert late.status_code == 200, "while it settles it takes what comes"
+    assert late.status_code == 200, "requests are accepted during the shutdown delay"
     assert event(running.log, "service.shutdown_incomplete")["reason"] == "second signal"
     assert event(running.log, "pod.requests_aborted")["num_requests"] == 1
 
 
 async def _draining(address):
     async with httpx2.AsyncClient(base_url=address) as client:
-        return await asked_until(
+        return await poll_until(
             client, "/health/ready", lambda answer: answer.json()["status"] == "draining"
         )

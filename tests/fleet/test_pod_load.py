@@ -1,4 +1,4 @@
-"""What a pod tells of its load: windows, tokens and seconds of each request, clips, KV."""
+"""A pod's load report: windows, tokens and seconds of each request, clips, KV cache."""
 
 import time
 
@@ -19,14 +19,14 @@ def caption(http, clip, name="", **fields):
 
 
 def settled(http):
-    """Return a report of a pod that works on nothing."""
+    """Return the load report of an idle pod."""
     deadline_s = time.monotonic() + 30
-    while (told := report(http)).num_kv_tokens_used and time.monotonic() < deadline_s:
+    while (idle := report(http)).num_kv_tokens_used and time.monotonic() < deadline_s:
         pass
-    return told
+    return idle
 
 
-def test_a_finished_request_is_told_with_what_it_took(http, clips):
+def test_a_finished_request_is_reported_with_its_timing(http, clips):
     before = [timing.number for timing in report(http).timings]
     caption(http, clips["notes.wav"], max_tokens=7, style="brief")
     timing = report(http).timings[-1]
@@ -36,19 +36,19 @@ def test_a_finished_request_is_told_with_what_it_took(http, clips):
     assert 0 < timing.compute_s < 30
 
 
-def test_an_embedding_is_told_as_windows_without_tokens(http, clips):
+def test_an_embedding_is_reported_as_windows_without_tokens(http, clips):
     http.post("/v1/audio/embeddings", files={"file": clips["drums.wav"]})
     timing = report(http).timings[-1]
     assert (timing.route, timing.num_tokens) == ("/v1/audio/embeddings", 0)
 
 
-def test_a_refused_request_is_no_timing(http):
+def test_a_rejected_request_has_no_timing(http):
     before = report(http).timings
     http.post("/v1/audio/captions", files={"file": b"no audio"})
     assert report(http).timings == before
 
 
-def test_a_clip_is_told_by_the_name_that_the_router_gave_it(http, clips):
+def test_a_clip_is_reported_by_the_routers_name(http, clips):
     caption(http, clips["notes.flac"], "song-1", max_tokens=1)
     assert "song-1" in report(http).clips
     caption(http, clips["notes.flac"], "no name!", max_tokens=1)
@@ -57,25 +57,26 @@ def test_a_clip_is_told_by_the_name_that_the_router_gave_it(http, clips):
     assert not {"no name!", "n" * 65} & set(names)
 
 
-def test_the_kv_pool_is_told_and_is_empty_when_nothing_runs(http, clips):
+def test_the_kv_cache_is_reported_and_is_empty_when_idle(http, clips):
     caption(http, clips["notes.wav"], max_tokens=1)
-    told = settled(http)
-    assert told.num_kv_tokens > 1000
-    assert told.num_kv_tokens_used == 0
-    assert told.backlog_s == pytest.approx(0, abs=1e-9)
+    idle = settled(http)
+    assert idle.num_kv_tokens > 1000
+    assert idle.num_kv_tokens_used == 0
+    assert idle.backlog_s == pytest.approx(0, abs=1e-9)
 
 
-def test_an_answer_says_how_long_it_took_to_who_asks(http, clips):
-    asked = {"headers": {"x-flamingo-metrics": "true"}}
+def test_a_response_has_its_timings_on_request(http, clips):
+    with_metrics = {"headers": {"x-flamingo-metrics": "true"}}
     form = {"files": {"file": clips["notes.wav"]}, "data": {"max_tokens": 5}}
-    metrics = http.post("/v1/audio/captions", **form, **asked).json()["metrics"]
+    metrics = http.post("/v1/audio/captions", **form, **with_metrics).json()["metrics"]
     assert 0 < metrics["queue_time_ms"] < metrics["time_to_first_token_ms"]
     assert metrics["mean_itl_ms"] * 4 == pytest.approx(metrics["generation_time_ms"], rel=0.01)
     assert metrics["tokens_per_second"] > 0
     assert metrics["audio_decode_ms"] > 0
     assert "metrics" not in http.post("/v1/audio/captions", **form).json()
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
-    assert http.post("/v1/chat/completions", json=body, **asked).json()["metrics"]["compute_ms"] > 0
+    answer = http.post("/v1/chat/completions", json=body, **with_metrics).json()
+    assert answer["metrics"]["compute_ms"] > 0
     options = {"stream": True, "stream_options": {"include_usage": True}}
-    with_usage = http.post("/v1/chat/completions", json=body | options, **asked).text
+    with_usage = http.post("/v1/chat/completions", json=body | options, **with_metrics).text
     assert with_usage.count('"metrics"') == 1

@@ -1,4 +1,4 @@
-"""What a stream says while there is nothing to say, and when it is too late to say it."""
+"""Streams: heartbeats during silence, errors, and deadlines."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ def is_beat(frame):
     return frame.startswith(":")
 
 
-def test_a_stream_that_speaks_has_no_comments():
+def test_a_stream_without_silence_has_no_comments():
     async def events():
         for word in "abc":
             yield chunk(word)
@@ -69,7 +69,7 @@ def test_a_stream_that_speaks_has_no_comments():
     assert not any(map(is_beat, frames))
 
 
-def test_a_stream_that_thinks_first_and_between_is_kept_alive():
+def test_a_silent_stream_gets_comments():
     async def events():
         await asyncio.sleep(0.3)
         yield chunk("a")
@@ -85,7 +85,7 @@ def test_a_stream_that_thinks_first_and_between_is_kept_alive():
 
 
 @pytest.mark.parametrize("kind", [errors.ContextTooLong, ValueError])
-def test_a_fault_that_comes_quickly_is_a_plain_answer(kind):
+def test_an_early_error_is_a_plain_response(kind):
     async def events():
         raise kind("no")
         yield chunk("a")
@@ -98,7 +98,7 @@ def test_a_fault_that_comes_quickly_is_a_plain_answer(kind):
     ("kind", "code"),
     [(errors.DeadlineExceeded, "deadline_exceeded"), (ValueError, "internal_error")],
 )
-def test_a_fault_that_comes_late_is_the_last_event(kind, code):
+def test_a_late_error_is_the_last_event(kind, code):
     async def events():
         await asyncio.sleep(0.3)
         raise kind("the secret of the house")
@@ -111,7 +111,7 @@ def test_a_fault_that_comes_late_is_the_last_event(kind, code):
     assert kind is errors.DeadlineExceeded or "secret" not in frames[-1]
 
 
-def test_a_client_that_leaves_before_the_first_word_ends_the_work():
+def test_a_client_that_disconnects_before_the_first_event_ends_the_work():
     ended = asyncio.Queue()
 
     async def events():
@@ -132,7 +132,7 @@ def test_a_client_that_leaves_before_the_first_word_ends_the_work():
     streaming(events, leave, heartbeat_interval_s=0.05)
 
 
-def test_the_official_client_hears_the_words_alone():
+def test_openais_client_ignores_the_comments():
     async def events():
         for word in ("In ", "A."):
             await asyncio.sleep(0.2)
@@ -140,8 +140,8 @@ def test_the_official_client_hears_the_words_alone():
 
     async def play(address):
         async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none") as client:
-            said = await client.chat.completions.create(model="m", stream=True, **QUESTION)
-            return "".join([event.choices[0].delta.content async for event in said])
+            chunks = await client.chat.completions.create(model="m", stream=True, **QUESTION)
+            return "".join([event.choices[0].delta.content async for event in chunks])
 
     assert streaming(events, play, heartbeat_interval_s=0.05) == "In A."
 
@@ -151,7 +151,7 @@ def late(http, body, deadline_ms):
     return http.post("/v1/chat/completions", json=body, headers=headers)
 
 
-def test_an_answer_past_its_deadline_is_refused_and_not_worth_a_retry(http):
+def test_an_answer_past_its_deadline_fails_without_a_retry(http):
     answer = late(http, LONG, 100)
     assert (answer.status_code, answer.headers["x-should-retry"]) == (504, "false")
     assert answer.json()["error"]["code"] == "deadline_exceeded"
@@ -164,14 +164,14 @@ def test_a_stream_past_its_deadline_ends_with_the_error(http):
     assert "[DONE]" not in answer.text
 
 
-def test_an_embedding_past_its_deadline_is_refused(http, clips):
+def test_an_embedding_past_its_deadline_fails(http, clips):
     answer = http.post(
         "/v1/audio/embeddings", files={"file": clips["notes.mp3"]}, headers={DEADLINE_HEADER: "1"}
     )
     assert answer.json()["error"]["code"] == "deadline_exceeded"
 
 
-def test_work_past_its_deadline_is_let_go(http):
+def test_work_past_its_deadline_is_stopped(http):
     late(http, LONG, 100)
     deadline_s = time.monotonic() + 10
     while http.get("/stats").json()["num_running"] and time.monotonic() < deadline_s:

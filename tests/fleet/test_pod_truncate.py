@@ -1,4 +1,4 @@
-"""`truncate`: a clip that is too long is cut only where that was asked for, and it is told."""
+"""`truncate`: a clip that is too long is truncated only on request, and the response says so."""
 
 import json
 
@@ -23,7 +23,7 @@ RATE_HZ = 8_000
 
 @pytest.fixture(scope="module")
 def song():
-    """100 s of which no two seconds are alike; the pod takes 90."""
+    """100 s without repetition; the pod's maximum is 90."""
     random = np.random.default_rng(3)
     return (random.standard_normal(100 * RATE_HZ) * np.linspace(0.01, 0.2, 100 * RATE_HZ)).astype(
         np.float32
@@ -42,12 +42,12 @@ def ask(http, route, data, **fields):
 
 
 def words(answer):
-    told = answer.json()
-    return told.get("caption") or told.get("choices") or told["data"][0]["embedding"]
+    body = answer.json()
+    return body.get("caption") or body.get("choices") or body["data"][0]["embedding"]
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_is_too_long_is_an_error_that_names_the_way_out(http, song, route):
+def test_a_clip_that_is_too_long_is_rejected_with_a_hint(http, song, route):
     for fields in ({}, {"truncate": "false"}):
         answer = ask(http, route, flac(song), **fields)
         error = answer.json()["error"]
@@ -57,7 +57,7 @@ def test_what_is_too_long_is_an_error_that_names_the_way_out(http, song, route):
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_with_truncate_the_beginning_is_heard_and_the_rest_is_told(http, song, route):
+def test_with_truncate_the_beginning_is_used_and_the_rest_is_reported(http, song, route):
     answer = ask(http, route, flac(song), truncate="true")
     usage = answer.json()["usage"]
     assert usage["audio_seconds"] == 90
@@ -66,7 +66,7 @@ def test_with_truncate_the_beginning_is_heard_and_the_rest_is_told(http, song, r
     assert float(answer.headers[HEADER]) == pytest.approx(10, abs=0.001)
 
 
-def test_the_answer_is_about_what_was_heard_and_nothing_else(http, song):
+def test_the_answer_depends_only_on_the_part_that_is_used(http, song):
     cut = ask(http, "/v1/audio/embeddings", flac(song), truncate="true", pooling="none")
     same = ask(http, "/v1/audio/embeddings", flac(song[: 90 * RATE_HZ]), pooling="none")
     ours, wanted = (np.array(words(answer)) for answer in (cut, same))
@@ -78,37 +78,37 @@ def test_the_answer_is_about_what_was_heard_and_nothing_else(http, song):
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_is_short_enough_is_answered_as_ever(http, song, route):
+def test_a_short_clip_is_not_truncated(http, song, route):
     short = flac(song[: 2 * RATE_HZ])
-    plain, asked = ask(http, route, short), ask(http, route, short, truncate="true")
-    assert words(plain) == words(asked)
-    assert HEADER not in asked.headers
-    assert not {"audio_truncated", "truncated_seconds"} & {*asked.json()["usage"]}
+    plain, truncating = ask(http, route, short), ask(http, route, short, truncate="true")
+    assert words(plain) == words(truncating)
+    assert HEADER not in truncating.headers
+    assert not {"audio_truncated", "truncated_seconds"} & {*truncating.json()["usage"]}
 
 
-def test_a_header_that_cannot_be_right_is_not_repeated(http, song):
-    lie = hostile.flac_told(flac(song), total=RATE_HZ)
-    answer = ask(http, "/v1/audio/captions", lie, truncate="true")
+def test_an_implausible_duration_in_a_header_is_not_reported(http, song):
+    wrong = hostile.flac_claiming(flac(song), total=RATE_HZ)
+    answer = ask(http, "/v1/audio/captions", wrong, truncate="true")
     usage = answer.json()["usage"]
     assert (usage["audio_seconds"], usage["audio_truncated"]) == (90, True)
     assert "truncated_seconds" not in usage
     assert answer.headers[HEADER] == "unknown"
 
 
-def test_a_file_without_json_tells_it_in_the_header(http, song):
+def test_a_response_without_json_reports_it_in_a_header(http, song):
     answer = ask(http, "/v1/audio/embeddings", flac(song), truncate="true", encoding_format="npy")
     assert answer.headers["content-type"] == "application/x-npy"
     assert float(answer.headers[HEADER]) == pytest.approx(10, abs=0.001)
 
 
-def test_a_stream_tells_it_at_once_and_at_its_end(http, song):
+def test_a_stream_reports_it_in_a_header_and_at_its_end(http, song):
     answer = ask(http, "/v1/audio/captions", flac(song), truncate="true", stream="true")
     assert float(answer.headers[HEADER]) == pytest.approx(10, abs=0.001)
     last = answer.text.split("data: ")[-2]
     assert json.loads(last)["usage"]["audio_truncated"] is True
 
 
-def test_no_more_is_decoded_than_is_heard():
+def test_only_the_part_that_is_used_is_decoded():
     with MemoryFile() as source, MemoryFile() as target:
         source.write(hostile.silence(2))
         limits = decode.DecodeLimits(60, truncate=True)

@@ -1,4 +1,4 @@
-"""`/v1/embeddings` of a real pod: the same numbers as our own route, a vector a clip."""
+"""`/v1/embeddings` of a real pod: the same numbers as our own route, one vector per clip."""
 
 import base64
 
@@ -19,8 +19,8 @@ def vectors(http, **fields):
 
 
 def pooled(http, data, **fields):
-    asked = {"pooling": "mean"} | fields
-    answer = http.post("/v1/audio/embeddings", files={"file": data}, data=asked).json()
+    options = {"pooling": "mean"} | fields
+    answer = http.post("/v1/audio/embeddings", files={"file": data}, data=options).json()
     return answer["data"][0]["embedding"][0]
 
 
@@ -35,14 +35,14 @@ def test_a_vector_is_the_pooled_embedding(http, clips, layer):
     assert (answer["object"], answer["model"]) == ("list", "flamingo-tiny")
 
 
-def test_base64_holds_little_endian_float32(http, clips):
+def test_base64_is_little_endian_float32(http, clips):
     url = as_url(clips["notes.mp3"])
     packed = vectors(http, input=url, encoding_format="base64")["data"][0]["embedding"]
     plain = vectors(http, input=url)["data"][0]["embedding"]
     assert np.frombuffer(base64.b64decode(packed), "<f4").tolist() == plain
 
 
-def test_every_way_to_name_a_clip_gives_the_same_vector(http, clips):
+def test_every_way_to_send_a_clip_gives_the_same_vector(http, clips):
     data = clips["notes.mp3"]
     audio = {"data": base64.b64encode(data).decode()}
     parts = [
@@ -57,7 +57,7 @@ def test_every_way_to_name_a_clip_gives_the_same_vector(http, clips):
     assert len({str(answer["usage"]) for answer in answers}) == 1
 
 
-def test_several_clips_have_their_numbers_and_one_sum(http, clips):
+def test_several_clips_have_indices_and_one_usage(http, clips):
     names = ["drums.wav", "notes.mp3", "drums.wav"]
     answer = vectors(http, input=[as_url(clips[name]) for name in names])
     assert [row["index"] for row in answer["data"]] == [0, 1, 2]
@@ -85,26 +85,26 @@ def test_several_clips_have_their_numbers_and_one_sum(http, clips):
         ),
     ],
 )
-def test_what_cannot_be_embedded_is_refused(http, fields, status, code, param):
+def test_what_cannot_be_embedded_is_rejected(http, fields, status, code, param):
     answer = http.post(ROUTE, json=fields)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
 
 
-def test_one_bad_clip_among_good_ones_is_an_error(http, clips):
+def test_one_invalid_clip_fails_the_request(http, clips):
     good, bad = as_url(clips["notes.mp3"]), as_url(b"no audio")
     answer = http.post(ROUTE, json={"input": [good, bad]})
     assert answer.json()["error"]["code"] == "invalid_audio"
 
 
-def test_a_form_brings_one_clip_and_not_a_second_one(http, clips):
+def test_a_form_has_one_clip_and_no_input(http, clips):
     fields = {"input": as_url(clips["notes.mp3"])}
     answer = http.post(ROUTE, files={"file": clips["notes.mp3"]}, data=fields)
     assert "both in the part file and in the field" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["a b", "stop[]", "é", ""])
-def test_a_forms_field_with_an_odd_name_is_told_where_it_belongs(http, clips, name):
+def test_a_form_field_with_an_invalid_name_is_rejected_with_a_hint(http, clips, name):
     body = (
         (
             f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n1\r\n'

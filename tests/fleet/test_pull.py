@@ -17,7 +17,7 @@ from flamingo_pod.model.builtin import build
 PULL = [sys.executable, "-P", "-m", "flamingo_pod.pull"]
 WEIGHTS = "model.safetensors"
 BLOCK_BYTES = 10 * 2**20
-"""What huggingface_hub reads at once, hence what a kill may cost."""
+"""What huggingface_hub reads at once, which a kill may cost."""
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +53,21 @@ def names(folder):
     return {path.name for path in Path(folder).iterdir()}
 
 
-def test_what_is_pulled_is_the_checkpoint_and_nothing_else(hub, tmp_path, tiny_folder):
+def test_only_the_checkpoints_files_are_pulled(hub, tmp_path, tiny_folder):
     folder = shutil.copytree(tiny_folder, tmp_path / "repo")
     for name in ("pytorch_model.bin", "modeling_evil.py", "README.md", "weights.pkl"):
         (folder / name).write_bytes(b"never")
     hub.folder = folder
 
-    status, found, said = pull(hub, tmp_path)
+    status, found, stderr = pull(hub, tmp_path)
 
-    assert status == ExitStatus.OK, said
+    assert status == ExitStatus.OK, stderr
     assert found.endswith(f"snapshots/{hubs.COMMIT}")
     assert names(found) == names(tiny_folder)
     assert set(hub.sent) == names(tiny_folder)
 
 
-def test_a_second_pull_sends_no_file_again(hub, tmp_path):
+def test_a_second_pull_downloads_nothing(hub, tmp_path):
     first = pull(hub, tmp_path)
     sent = dict(hub.sent)
 
@@ -76,7 +76,7 @@ def test_a_second_pull_sends_no_file_again(hub, tmp_path):
     assert hub.sent == sent
 
 
-def test_a_pull_that_was_killed_goes_on_where_it_was(hub, tmp_path, model_cache):
+def test_a_killed_pull_is_resumed(hub, tmp_path, model_cache):
     hub.folder = build.ensure("flamingo-tiny-27m", model_cache)
     size = (hub.folder / WEIGHTS).stat().st_size
     hub.hold_after[WEIGHTS] = 60_000_000
@@ -87,9 +87,9 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(hub, tmp_path, model_cache)
     killed.wait()
     hub.go_on.set()
 
-    status, _, said = pull(hub, tmp_path)
+    status, _, stderr = pull(hub, tmp_path)
 
-    assert status == ExitStatus.OK, said
+    assert status == ExitStatus.OK, stderr
     assert hub.sent[WEIGHTS] <= size + 2 * BLOCK_BYTES
     assert not list(tmp_path.rglob("*.part"))
 
@@ -112,105 +112,105 @@ def part_left_behind(hub, home, content):
     (blobs / f"{hub.etag(WEIGHTS)}.part").write_bytes(content)
 
 
-def test_a_hub_without_ranges_sends_the_whole_again(hub, tmp_path, tiny_folder):
+def test_without_range_requests_a_download_starts_over(hub, tmp_path, tiny_folder):
     part_left_behind(hub, tmp_path, (tiny_folder / WEIGHTS).read_bytes()[:100_000])
     hub.has_ranges = False
     assert pull(hub, tmp_path)[0] == ExitStatus.OK
     assert hub.sent[WEIGHTS] == (tiny_folder / WEIGHTS).stat().st_size
 
 
-def test_a_part_that_is_wrong_is_found_by_its_hash_and_fetched_anew(hub, tmp_path, tiny_folder):
+def test_a_wrong_partial_file_is_found_by_its_hash_and_downloaded_again(hub, tmp_path, tiny_folder):
     part_left_behind(hub, tmp_path, bytes(100_000))
     status, found, _ = pull(hub, tmp_path)
     assert status == ExitStatus.OK
     assert (Path(found) / WEIGHTS).read_bytes() == (tiny_folder / WEIGHTS).read_bytes()
 
 
-def test_a_damaged_file_is_fetched_anew(hub, tmp_path):
+def test_a_damaged_file_is_downloaded_again(hub, tmp_path):
     hub.damages = {"tokenizer.json", WEIGHTS}
-    status, _, said = pull(hub, tmp_path)
+    status, _, stderr = pull(hub, tmp_path)
     assert status == ExitStatus.OK
-    assert said.count("damaged in transit") == 2
+    assert stderr.count("damaged in transit") == 2
 
 
-def test_a_hub_that_fails_twice_is_asked_again(hub, tmp_path):
+def test_temporary_errors_of_the_hub_are_retried(hub, tmp_path):
     hub.fails = {"/revision/": [503, 500], "/tree/": [503], "/resolve/": [500]}
     assert pull(hub, tmp_path)[0] == ExitStatus.OK
 
 
-def test_a_hub_that_keeps_failing_is_told_as_such(hub, tmp_path):
+def test_permanent_errors_of_the_hub_end_the_pull(hub, tmp_path):
     hub.fails = {"/api/models/": [502] * 100}
-    status, _, said = pull(hub, tmp_path)
+    status, _, stderr = pull(hub, tmp_path)
     assert status == ExitStatus.HUB_UNREACHABLE
-    assert "responded with status 502; try again later" in said.replace("\n", " ")
+    assert "responded with status 502; try again later" in stderr.replace("\n", " ")
 
 
-def test_a_hub_that_is_not_there_is_no_fault_when_the_files_are(hub, tmp_path):
+def test_the_cache_is_used_when_the_hub_is_unreachable(hub, tmp_path):
     first = pull(hub, tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-    assert pull(hub, tmp_path, HF_ENDPOINT=gone)[:2] == first[:2]
-    status, _, said = pull(hub, tmp_path / "empty", HF_ENDPOINT=gone)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        unreachable = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    assert pull(hub, tmp_path, HF_ENDPOINT=unreachable)[:2] == first[:2]
+    status, _, stderr = pull(hub, tmp_path / "empty", HF_ENDPOINT=unreachable)
     assert status == ExitStatus.HUB_UNREACHABLE
-    assert "HF_ENDPOINT" in said
+    assert "HF_ENDPOINT" in stderr
 
 
-def test_offline_without_the_files_is_a_clear_sentence(hub, tmp_path):
-    status, _, said = pull(hub, tmp_path, HF_HUB_OFFLINE="1")
+def test_offline_without_the_files_says_what_to_do(hub, tmp_path):
+    status, _, stderr = pull(hub, tmp_path, HF_HUB_OFFLINE="1")
     assert status == ExitStatus.MODEL_LOAD_FAILED
-    assert "HF_HUB_OFFLINE is set" in said
-    assert "flamingo pull music/tiny" in said
+    assert "HF_HUB_OFFLINE is set" in stderr
+    assert "flamingo pull music/tiny" in stderr
     assert hub.asked == []
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "HF_TOKEN_PATH"])
 def test_a_private_model_needs_its_token(hub, tmp_path, name):
     hub.token = "hf_secret"
-    status, _, said = pull(hub, tmp_path)
+    status, _, stderr = pull(hub, tmp_path)
     assert status == ExitStatus.MODEL_ACCESS_DENIED
-    assert "HF_TOKEN" in said
+    assert "HF_TOKEN" in stderr
 
     (tmp_path / "token").write_text("hf_secret")
     given = "hf_secret" if name == "HF_TOKEN" else str(tmp_path / "token")
-    status, _, said = pull(hub, tmp_path, **{name: given})
-    assert status == ExitStatus.OK, said
-    assert "hf_secret" not in said
+    status, _, stderr = pull(hub, tmp_path, **{name: given})
+    assert status == ExitStatus.OK, stderr
+    assert "hf_secret" not in stderr
 
 
-def test_a_gated_model_says_where_its_licence_is(hub, tmp_path):
+def test_the_message_about_a_gated_model_links_its_license(hub, tmp_path):
     hub.is_gated = True
-    status, _, said = pull(hub, tmp_path, HF_TOKEN="hf_x")
+    status, _, stderr = pull(hub, tmp_path, HF_TOKEN="hf_x")
     assert status == ExitStatus.MODEL_ACCESS_DENIED
-    assert f"accept its license at {hub.address}/music/tiny" in said
+    assert f"accept its license at {hub.address}/music/tiny" in stderr
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "message"),
     [
         pytest.param(["--revision", "v9"], "no branch, tag or commit 'v9'", id="revision"),
         pytest.param(["--revision", "0" * 40], "no ", id="commit"),
     ],
 )
-def test_what_the_hub_does_not_have_is_said(hub, tmp_path, args, says):
-    status, _, said = pull(hub, tmp_path, *args)
+def test_the_message_names_a_missing_revision(hub, tmp_path, args, message):
+    status, _, stderr = pull(hub, tmp_path, *args)
     assert status == ExitStatus.MODEL_LOAD_FAILED
-    assert says in said
+    assert message in stderr
 
 
-def test_a_name_that_the_hub_does_not_know_may_be_private(hub, tmp_path):
-    status, _, said = pull(hub, tmp_path, model="music/typo")
+def test_an_unknown_model_may_be_private(hub, tmp_path):
+    status, _, stderr = pull(hub, tmp_path, model="music/typo")
     assert status == ExitStatus.MODEL_ACCESS_DENIED
-    assert f"model 'music/typo' does not exist on {hub.address} or needs a token" in said
+    assert f"model 'music/typo' does not exist on {hub.address} or needs a token" in stderr
 
 
-def test_a_checkpoint_that_brings_code_is_refused_before_its_weights_are_paid_for(hub, tmp_path):
+def test_a_checkpoint_with_code_is_rejected_before_its_weights_are_downloaded(hub, tmp_path):
     hub.folder = shutil.copytree(hub.folder, tmp_path / "repo")
     config = (hub.folder / "config.json").read_text()
     evil = '{"_attn_implementation_internal": "evil/kernel", ' + config.strip().lstrip("{")
     (hub.folder / "config.json").write_text(evil)
 
-    status, _, said = pull(hub, tmp_path)
+    status, _, stderr = pull(hub, tmp_path)
 
     assert status == ExitStatus.MODEL_LOAD_FAILED
-    assert "_attn_implementation_internal" in said
+    assert "_attn_implementation_internal" in stderr
     assert hub.sent[WEIGHTS] == 0

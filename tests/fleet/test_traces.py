@@ -41,7 +41,7 @@ def spans(traced, clips):
     return collecting.wait_for(7)
 
 
-def test_one_trace_goes_from_the_client_through_the_router_into_the_engine(spans):
+def test_one_trace_covers_client_router_and_engine(spans):
     assert set(spans) == {
         "flamingo-router: POST /v1/chat/completions",
         "flamingo-pod: chat flamingo-tiny",
@@ -59,7 +59,7 @@ def test_one_trace_goes_from_the_client_through_the_router_into_the_engine(spans
         assert spans[f"flamingo-pod: {name}"].parent_span_id == pod.span_id
 
 
-def test_the_parts_of_a_request_lie_within_it_and_in_their_order(spans):
+def test_the_spans_of_a_request_are_nested_and_in_order(spans):
     pod = spans["flamingo-pod: chat flamingo-tiny"]
     names = ("decode_audio", "queue", "prefill", "decode")
     parts = [spans[f"flamingo-pod: {name}"] for name in names]
@@ -68,7 +68,7 @@ def test_the_parts_of_a_request_lie_within_it_and_in_their_order(spans):
     assert pod.start_time_unix_nano <= moments[0] < moments[-1] <= pod.end_time_unix_nano
 
 
-def test_a_span_says_what_the_conventions_ask_and_never_what_was_said(spans):
+def test_a_span_has_the_conventions_attributes_and_no_content(spans):
     pod = spans["flamingo-pod: chat flamingo-tiny"]
     facts = {each.key: each.value for each in pod.attributes}
     assert facts["gen_ai.operation.name"].string_value == "chat"
@@ -80,7 +80,7 @@ def test_a_span_says_what_the_conventions_ask_and_never_what_was_said(spans):
     assert CANARY not in str(list(spans.values()))
 
 
-def test_log_lines_carry_the_trace_and_their_own_span(traced, spans):
+def test_log_lines_have_their_trace_and_span(traced, spans):
     router, pod, _ = traced
     for service, name in (
         (router, "flamingo-router: POST /v1/chat/completions"),
@@ -93,7 +93,7 @@ def test_log_lines_carry_the_trace_and_their_own_span(traced, spans):
         assert CANARY not in service.log.read_text()
 
 
-def test_an_error_is_a_span_with_its_code(traced, spans):
+def test_an_error_is_recorded_in_the_span(traced, spans):
     _, pod, collecting = traced
     num_before = len(collecting.spans)
     with httpx2.Client(base_url=pod.address, timeout=60) as client:
@@ -105,7 +105,7 @@ def test_an_error_is_a_span_with_its_code(traced, spans):
     assert span.status.code == span.status.STATUS_CODE_ERROR
 
 
-def test_a_histogram_s_bucket_points_to_the_trace(traced, spans):
+def test_a_histogram_bucket_has_the_trace_as_exemplar(traced, spans):
     _, pod, _ = traced
     accept = {"accept": "application/openmetrics-text; version=1.0.0"}
     with httpx2.Client(base_url=pod.address, timeout=60) as client:
@@ -113,7 +113,7 @@ def test_a_histogram_s_bucket_points_to_the_trace(traced, spans):
     assert f'# {{trace_id="{TRACE}"}}' in text
 
 
-def test_a_collector_that_is_gone_costs_no_answer_and_no_shutdown(model_cache, tmp_path):
+def test_an_unreachable_collector_delays_neither_answers_nor_shutdown(model_cache, tmp_path):
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
         log = tmp_path / "router"

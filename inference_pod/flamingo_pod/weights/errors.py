@@ -8,7 +8,7 @@ class CannotLoad(Exception):
     """The checkpoint is missing, incomplete or unsupported; the message says what to do."""
 
 
-class AccessRefused(CannotLoad):
+class AccessDenied(CannotLoad):
     """The hub does not allow access to the checkpoint."""
 
 

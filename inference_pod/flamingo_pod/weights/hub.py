@@ -91,15 +91,15 @@ def fetch(model_id: str, revision: str | None, progress: LoadingProgress) -> Sna
             would help.
     """
     cache = _model_cache(model_id)
-    wanted = revision or constants.DEFAULT_REVISION
+    resolved = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        return _find_snapshot(cache, wanted) or _refuse_offline(model_id, wanted)
-    if _COMMIT.fullmatch(wanted) and (found := _find_snapshot(cache, wanted)):
+        return _find_snapshot(cache, resolved) or _refuse_offline(model_id, resolved)
+    if _COMMIT.fullmatch(resolved) and (found := _find_snapshot(cache, resolved)):
         return found
     try:
-        return _download(cache, wanted, progress)
+        return _download(cache, resolved, progress)
     except HubUnreachable as error:
-        if (found := _find_snapshot(cache, wanted)) is None:
+        if (found := _find_snapshot(cache, resolved)) is None:
             raise
         logs.get().warning("model.hub_unreachable", reason=str(error), commit=found.commit)
         return found
@@ -116,10 +116,10 @@ def list_remote(model_id: str, revision: str | None) -> RemoteCheckpoint:
     Raises:
         CannotLoad: as `fetch` does.
     """
-    wanted = revision or constants.DEFAULT_REVISION
+    resolved = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        _refuse_offline(model_id, wanted)
-    return _remote(_hub_request(model_id, wanted), HfApi())
+        _refuse_offline(model_id, resolved)
+    return _remote(_hub_request(model_id, resolved), HfApi())
 
 
 def cache_folder() -> Path:

@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import AccessDenied, CannotLoad, HubUnreachable
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 RETRYABLE = frozenset({408, 429})
@@ -40,7 +40,7 @@ def explain(request: HubRequest, error: Exception) -> CannotLoad:
         case CannotLoad():
             return error
         case GatedRepoError():
-            return AccessRefused(
+            return AccessDenied(
                 f"{name} is gated: accept its license at {request.page}, {_token_advice(request)}"
             )
         case RevisionNotFoundError():
@@ -64,16 +64,16 @@ def _explain_status(request: HubRequest, error: HfHubHTTPError, name: str) -> Ca
     if status == NOT_FOUND:
         return CannotLoad(f"model {name} does not exist on {request.endpoint}; check its name")
     if status == UNAUTHORIZED and request.has_token:
-        return AccessRefused(
+        return AccessDenied(
             f"{request.endpoint} rejected the token for {name}; check that it is still valid"
         )
     if status == UNAUTHORIZED:
-        return AccessRefused(
+        return AccessDenied(
             f"model {name} does not exist on {request.endpoint} or needs a token: check the name;"
             f" if it is private or gated, {_token_advice(request)}"
         )
     if status == FORBIDDEN:
-        return AccessRefused(
+        return AccessDenied(
             f"the token does not allow reading {name}: see {request.page}, {_token_advice(request)}"
         )
     if status in RETRYABLE or status >= 500:  # noqa: PLR2004 - the server's errors

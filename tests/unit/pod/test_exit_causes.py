@@ -4,7 +4,7 @@ import pytest
 
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod import exit_causes
-from flamingo_pod.weights.errors import AccessRefused, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import AccessDenied, CannotLoad, HubUnreachable
 
 
 def with_cause(error, cause):
@@ -19,7 +19,7 @@ class OutOfMemoryError(RuntimeError):
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (AccessRefused("x"), ExitStatus.MODEL_ACCESS_DENIED),
+        (AccessDenied("x"), ExitStatus.MODEL_ACCESS_DENIED),
         (HubUnreachable("x"), ExitStatus.HUB_UNREACHABLE),
         (CannotLoad("x"), ExitStatus.MODEL_LOAD_FAILED),
         (PermissionError(13, "Permission denied", "/models"), ExitStatus.MODEL_LOAD_FAILED),

@@ -53,8 +53,8 @@ def test_the_bytes_of_the_tokens_are_the_bytes_of_the_text(text):
 
 def test_every_token_has_the_bytes_that_the_tokenizer_decodes():
     for token_id in range(len(TOKENIZER)):
-        said = token_bytes(TOKENIZER, token_id).decode(errors="replace")
-        assert said == TOKENIZER.decode([token_id], skip_special_tokens=False)
+        text = token_bytes(TOKENIZER, token_id).decode(errors="replace")
+        assert text == TOKENIZER.decode([token_id], skip_special_tokens=False)
 
 
 def test_an_id_that_only_pads_the_vocabulary_has_no_bytes():
