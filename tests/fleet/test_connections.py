@@ -1,4 +1,4 @@
-"""Clients that stall, flood and babble, by raw socket, against the frame of every service."""
+"""Clients that stall, flood and send nonsense, by raw socket, against what all services share."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ CHUNKED = b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n
 
 
 class App:
-    """What handlers saw."""
+    """An application that records what its handlers get."""
 
     def __init__(self):
         self.ended = asyncio.Queue()
@@ -72,7 +72,7 @@ class App:
 
 
 def scenario(play, limits=QUICK):
-    """Run `play(app, connect)` against a server with little limits."""
+    """Run `play(app, connect)` against a server with low limits."""
 
     async def main():
         app, seen = http.create_app(max_body_bytes=10**6), App()
@@ -108,30 +108,30 @@ def scenario(play, limits=QUICK):
 
 
 def errors_of(answer):
-    """Return status and error code of each answer on a connection."""
+    """Return status and error code of each response on a connection."""
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d+)", answer)]
     return list(zip(statuses, re.findall(r'"code": "(\w+)"', answer.decode()), strict=True))
 
 
-def test_a_head_that_never_ends_is_answered_408_and_a_slow_answer_is_not():
+def test_a_header_that_never_ends_gets_408_and_a_slow_response_does_not():
     async def play(seen, connect):
         async with connect(b"POST /work HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"):
             async with connect(b"GET / HTTP/1.1\r\nHost: a\r\nX: ") as (reader, writer):
                 answer = asyncio.create_task(reader.read())
                 while not answer.done():
-                    writer.write(b"x")  # never silent, never done
+                    writer.write(b"x")  # never idle, never complete
                     await asyncio.wait([answer], timeout=0.1)
             return errors_of(await answer), seen.ended.empty()
 
     assert scenario(play)[0] == ([(408, "request_timeout")], True)
 
 
-def test_a_connection_that_is_kept_alive_may_be_silent():
+def test_a_keep_alive_connection_may_be_idle():
     async def play(_, connect):
         request = b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
         async with connect(request) as (reader, writer):
             await reader.readuntil(b"}")
-            with pytest.raises(TimeoutError):  # twice as long as a head may take
+            with pytest.raises(TimeoutError):  # twice as long as a header may take
                 await asyncio.wait_for(reader.read(1), 2 * QUICK.header_timeout_s)
             writer.write(request)
             return json.loads((await reader.readuntil(b"}")).rpartition(b"\r\n")[2])
@@ -139,7 +139,7 @@ def test_a_connection_that_is_kept_alive_may_be_silent():
     assert scenario(play)[0] == {"bytes": 1}
 
 
-def test_a_silent_body_is_answered_408_and_its_handler_ends():
+def test_a_stalled_body_gets_408_and_its_handler_ends():
     async def play(seen, connect):
         async with connect(CHUNKED + b"1\r\nx\r\n") as (reader, _):
             answer = errors_of(await reader.read())
@@ -184,7 +184,7 @@ def test_a_client_that_disconnects_ends_its_handler():
     assert scenario(play)[0]
 
 
-def test_a_client_that_does_not_read_its_answer_is_cut_off():
+def test_a_client_that_does_not_read_its_response_is_disconnected():
     async def play(seen, connect):
         async with connect(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n") as (reader, _):
             reader._transport.pause_reading()
@@ -195,7 +195,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off():
     assert scenario(play)[0] >= QUICK.write_timeout_s
 
 
-def test_a_client_that_reads_slowly_but_well_is_not():
+def test_a_client_that_reads_slowly_but_steadily_is_not():
     async def play(seen, connect):
         async with connect(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n") as (reader, _):
             until_s = time.monotonic() + 3 * QUICK.write_timeout_s
@@ -206,7 +206,7 @@ def test_a_client_that_reads_slowly_but_well_is_not():
     assert scenario(play)[0]
 
 
-def test_more_connections_than_allowed_are_refused_with_a_word():
+def test_connections_over_the_limit_are_refused_with_an_error():
     async def play(_, connect):
         refused = []
         async with connect(WHOLE) as (one, _), connect(WHOLE) as (other, _):
@@ -216,7 +216,7 @@ def test_more_connections_than_allowed_are_refused_with_a_word():
                 async with connect() as (reader, _):
                     refused += errors_of(await reader.read())
         answer = b"503"
-        while b"503" in answer:  # until the server has seen that the two are gone
+        while b"503" in answer:  # until the server has noticed that the two have disconnected
             async with connect(WHOLE) as (reader, _):
                 answer = await reader.readuntil(b"}")
         return refused, answer
@@ -250,7 +250,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("said", NONSENSE.values(), ids=NONSENSE)
-def test_what_is_no_http_is_answered_in_openais_shape(said):
+def test_invalid_http_gets_openais_error_shape(said):
     async def play(_, connect):
         async with connect(said + b"\r\n\r\n") as (reader, _):
             return await reader.read()
@@ -262,7 +262,7 @@ def test_what_is_no_http_is_answered_in_openais_shape(said):
 
 @pytest.fixture
 def logged(capfd):
-    """Log as a service does while a test lasts; return what reads it."""
+    """Log as a service does during a test; return a function that reads the log."""
     handlers, level = logging.root.handlers[:], logging.root.level
     logs.configure(service="it", level="info")
     yield lambda: capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""A router and a pod that ask for keys, as processes: the same file, and one for the router."""
+"""A router and a pod that require keys, as processes: one key file, and a key for the router."""
 
 import json
 import subprocess
@@ -22,8 +22,8 @@ TEXT = "Which key is it in? " * 8
 @pytest.fixture(scope="module")
 def keyed(model_cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("keyed")
-    holders = [("alice", ALICE), ("alice", ALICE_NEW), ("bob", BOB)]
-    entries = [{"name": name, "sha256": keys.digest_of(key)} for name, key in holders]
+    owners = [("alice", ALICE), ("alice", ALICE_NEW), ("bob", BOB)]
+    entries = [{"name": name, "sha256": keys.digest_of(key)} for name, key in owners]
     router = {"name": "router", "sha256": keys.digest_of(ROUTER), "may": ["observe"]}
     (folder / "keys").write_text(json.dumps({"keys": [*entries, router]}))
     (folder / "pod-key").write_text(ROUTER + "\n")
@@ -75,7 +75,7 @@ def test_the_official_client_sees_an_authentication_error_and_does_not_retry(key
 
 
 @pytest.mark.parametrize("service", ["router", "pod"])
-def test_all_but_probes_and_the_page_is_closed(keyed, service):
+def test_everything_but_probes_and_the_page_requires_a_key(keyed, service):
     statuses = {
         path: httpx2.get(getattr(keyed, service).address + path).status_code
         for path in (*CLOSED, *OPEN)
@@ -120,7 +120,7 @@ def test_a_service_that_is_open_to_all_warns_once(tmp_path, host, warns):
         process = subprocess.Popen([*command, "--endpoint", "http://127.0.0.1:9"], stderr=sink)
     deadline_s = time.monotonic() + processes.START_S
     while b"listening" not in log.read_bytes() and time.monotonic() < deadline_s:
-        time.sleep(0.02)  # between two looks at a real process's log; no result depends on it
+        time.sleep(0.02)  # between two reads of a real process's log; no result depends on it
     process.terminate()
     assert process.wait(30) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""What the router learns from pods, and what it does about those that fail."""
+"""What the router learns from pods, and how it treats those that fail."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
 from flamingo_common import errors
 from flamingo_common.wire.report import CLIP_HEADER, RequestTiming
 
-ALONE = {"poll_interval_s": 60, "stale_after_s": 120, "unreachable_after_s": 120}
+WITHOUT_POLLING = {"poll_interval_s": 60, "stale_after_s": 120, "unreachable_after_s": 120}
 """Without polling the router knows only the first report, and its own requests."""
 
 
@@ -25,7 +25,7 @@ def clip_names(pod):
     ]
 
 
-def test_a_question_about_a_clip_goes_where_the_clip_is():
+def test_a_second_request_about_a_clip_goes_where_it_is_cached():
     async def scenario():
         one, other = FakePod(window_s=1.0), FakePod(window_s=1.0)
         async with routing(one, other) as router:
@@ -33,8 +33,8 @@ def test_a_question_about_a_clip_goes_where_the_clip_is():
                 await router.answer(CAPTIONS, caption_of(300))
             assert sorted((len(one.received), len(other.received))) == [0, 6]
 
-            holder, idle = (one, other) if one.received else (other, one)
-            holder.backlog_s = 60.0  # a clip is not worth a minute
+            cached, idle = (one, other) if one.received else (other, one)
+            cached.backlog_s = 60.0  # a clip is not worth a minute
             await router.until(lambda all_of: max(each["backlog_s"] for each in all_of) > 50)
             await router.answer(CAPTIONS, caption_of(300))
             assert len(idle.received) == 1
@@ -42,13 +42,13 @@ def test_a_question_about_a_clip_goes_where_the_clip_is():
     run(scenario)
 
 
-def test_what_a_pod_says_of_its_cache_is_believed():
+def test_the_clips_that_a_pod_reports_count_as_cached():
     async def scenario():
         one, other = FakePod(window_s=1.0, backlog_s=0.3), FakePod(window_s=1.0, backlog_s=0.5)
         async with routing(one, other) as router:
             await router.answer(CAPTIONS, caption_of(300))
             (name,) = clip_names(one)
-        async with routing(one, other) as router:  # one that has sent nothing yet
+        async with routing(one, other) as router:  # a router that has sent nothing yet
             other.clips = (name,)
             await router.until(lambda all_of: 1 in [each["num_clips"] for each in all_of])
             await router.answer(CAPTIONS, caption_of(300))
@@ -57,7 +57,7 @@ def test_what_a_pod_says_of_its_cache_is_believed():
     run(scenario)
 
 
-def test_a_clip_is_named_by_the_router_alone():
+def test_only_the_router_names_clips():
     async def scenario():
         pod = FakePod()
         async with routing(pod) as router:
@@ -116,7 +116,7 @@ def test_a_clip_that_crashed_two_pods_is_not_sent_to_a_third():
     run(scenario)
 
 
-def test_a_clip_whose_pod_died_of_something_else_is_answered():
+def test_a_clip_whose_pod_crashed_for_another_reason_is_answered():
     async def scenario():
         first, second = FakePod(aborts_unanswered=True), FakePod(backlog_s=5)
         async with routing(first, second) as router:
@@ -195,7 +195,7 @@ def test_the_crash_of_a_pod_with_half_of_the_requests_loses_none():
         first, second = FakePod(release=asyncio.Event()), FakePod(release=asyncio.Event())
         async with contextlib.AsyncExitStack() as life:
             address = await life.enter_async_context(pods.running(first))
-            async with routing(second, dead=[address], **ALONE) as router:
+            async with routing(second, dead=[address], **WITHOUT_POLLING) as router:
                 await router.until(lambda all_of: all(each["ready"] for each in all_of))
                 asked = [asyncio.create_task(router.answer(CHAT, QUESTION)) for _ in range(12)]
                 await router.until(lambda all_of: sum(each["num_open"] for each in all_of) == 12)
@@ -208,11 +208,11 @@ def test_the_crash_of_a_pod_with_half_of_the_requests_loses_none():
 
 
 @pytest.mark.parametrize("room", [2**30, 2_000_000], ids=["room for it", "no room"])
-def test_a_large_upload_is_sent_again_from_disk(tmp_path, room):
+def test_a_large_upload_is_retried_from_disk(tmp_path, room):
     async def scenario():
         first, second = FakePod(), FakePod(backlog_s=5)
         body = json.dumps(caption_of(9000)).encode()  # 6 MB
-        settings = ALONE | {"spool_dir": str(tmp_path), "spool_max_bytes": room}
+        settings = WITHOUT_POLLING | {"spool_dir": str(tmp_path), "spool_max_bytes": room}
         async with routing(first, second, **settings) as router:
             first.state = "draining"
             async with router.client.post(
@@ -226,7 +226,7 @@ def test_a_large_upload_is_sent_again_from_disk(tmp_path, room):
     run(scenario)
 
 
-def test_room_on_disk_is_given_back(tmp_path):
+def test_room_on_disk_is_released(tmp_path):
     async def scenario():
         pod = FakePod()
         settings = {"spool_dir": str(tmp_path), "spool_max_bytes": 8_000_000}

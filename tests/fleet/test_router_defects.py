@@ -18,7 +18,7 @@ NUM_UPLOADS, UPLOAD_BYTES = 50, 30_000_000
 
 
 class ForgetfulPod(FakePod):
-    """Reads a body and keeps none of it."""
+    """Reads a body and discards it."""
 
     def __init__(self):
         super().__init__(release=asyncio.Event())
@@ -33,7 +33,7 @@ class ForgetfulPod(FakePod):
 
 
 class CountingPod(FakePod):
-    """Holds all it gets, and says so: a second of work for each."""
+    """Keeps all requests in flight, and reports a second of work for each."""
 
     def __init__(self, **fields):
         super().__init__(release=asyncio.Event(), **fields)
@@ -126,7 +126,7 @@ def test_requests_that_clients_abort_are_settled_once():
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_fifty_large_uploads_at_once_take_little_memory(tmp_path):
-    """The uploads weigh 1.5 GB; the router may keep a mebibyte of each, and buffers."""
+    """The uploads have 1.5 GB; the router may keep a mebibyte of each, and buffers."""
     pod = ForgetfulPod()
     body = bytes(UPLOAD_BYTES)
 

@@ -1,6 +1,6 @@
-"""The router as a process between pods that are killed, stopped and lost, and clients that vanish.
+"""The router as a process between clients that vanish and pods that are killed, stopped or cut off.
 
-Every pod here is a process too: what happens to it, happens by real signals.
+Every pod here is a process too, and gets real signals.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ CHAT = "/v1/chat/completions"
 QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
 STREAMED = QUESTION | {"stream": True}
 PATIENCE_S = 40.0
-"""How long it is measured that nothing happens."""
+"""How long a test observes that nothing happens."""
 WORDS = [f"word{number} " for number in range(40)]
 
 
@@ -80,8 +80,8 @@ async def events_of(client, router):
     return [each if each == "[DONE]" else json.loads(each) for each in data]
 
 
-async def open_at(client, router, address):
-    """Return once a request is with this pod."""
+async def wait_for_request_at(client, router, address):
+    """Return when a request is in flight at this pod."""
 
     def is_there(seen):
         return any(each["num_open"] for each in seen if each["address"] == address)
@@ -98,7 +98,7 @@ def test_a_pod_killed_before_it_responds_loses_no_request(tmp_path):
 
         async def scenario(client):
             asked = asyncio.create_task(ask(client, router))
-            await open_at(client, router, doomed.address)
+            await wait_for_request_at(client, router, doomed.address)
             doomed.process.kill()
             return await asked
 
@@ -107,8 +107,8 @@ def test_a_pod_killed_before_it_responds_loses_no_request(tmp_path):
     assert answer["object"] == "chat.completion"
 
 
-def test_a_pod_killed_in_mid_upload_costs_nothing(tmp_path):
-    # Long enough to be on its way before it is all there, short enough to be kept.
+def test_a_pod_killed_during_an_upload_loses_no_request(tmp_path):
+    # Long enough to be sent before it has arrived completely, short enough to be kept.
     clip = {"type": "input_audio", "input_audio": {"data": "A" * 600_000, "format": "wav"}}
     body = json.dumps({"messages": [{"role": "user", "content": [clip]}]}).encode()
 
@@ -125,7 +125,7 @@ def test_a_pod_killed_in_mid_upload_costs_nothing(tmp_path):
             headers = {"Content-Type": "application/json"}
             sent = client.post(router.address + CHAT, data=halves(), headers=headers)
             asked = asyncio.create_task(sent)
-            await open_at(client, router, doomed.address)
+            await wait_for_request_at(client, router, doomed.address)
             doomed.process.kill()
             doomed.process.wait()
             is_dead.set()
@@ -151,7 +151,7 @@ def test_a_pod_killed_in_mid_stream_ends_it_with_an_error(tmp_path):
     assert "[DONE]" not in text
 
 
-def test_a_pod_that_answers_garbage_is_passed_over(tmp_path):
+def test_a_pod_that_sends_garbage_is_passed_over(tmp_path):
     with routing(tmp_path, {"answers_garbage": True}, SPARE) as (router, (_, spare)):
         status, _ = run(lambda client: ask(client, router))
         (line,) = [each for each in lines_of(router.log) if each.get("path") == CHAT]
@@ -176,7 +176,7 @@ def test_a_pod_that_hangs_gets_no_more_and_its_requests_are_retried_elsewhere(tm
 
         async def scenario(client):
             asked = asyncio.create_task(ask(client, router))
-            await open_at(client, router, hung.address)
+            await wait_for_request_at(client, router, hung.address)
             hung.process.send_signal(signal.SIGSTOP)
             first = await asked
             second = await ask(client, router)
@@ -205,7 +205,7 @@ def test_a_stream_of_a_pod_that_hangs_ends_with_an_error(tmp_path):
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_lost"
 
 
-def test_a_pod_that_hangs_and_comes_back_gets_work_again(tmp_path):
+def test_a_pod_that_hangs_and_recovers_gets_requests_again(tmp_path):
     with routing(tmp_path, {}, flags=("--unreachable-after-s", "1")) as (router, (pod,)):
 
         async def scenario(client):
@@ -218,7 +218,7 @@ def test_a_pod_that_hangs_and_comes_back_gets_work_again(tmp_path):
         assert run(scenario)[0] == 200
 
 
-def test_all_pods_draining_is_said_at_once(tmp_path):
+def test_when_all_pods_drain_requests_are_refused_at_once(tmp_path):
     draining = {"state": "draining"}
     with contextlib.ExitStack() as stack:
         pods = [

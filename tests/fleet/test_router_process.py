@@ -1,4 +1,4 @@
-"""The router as the process it is: `python -P -m flamingo_router`."""
+"""The router as a process: `python -P -m flamingo_router`."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ UNUSED_ADDRESS = "http://127.0.0.1:9"
 
 
 def finished(*flags, **variables):
-    """Run the router until it ends by itself."""
+    """Run the router until it exits by itself."""
     environ = {name: value for name, value in os.environ.items() if "FLAMINGO_" not in name}
     return subprocess.run(
         [sys.executable, "-P", "-m", "flamingo_router", *flags],
@@ -35,7 +35,7 @@ def finished(*flags, **variables):
     )
 
 
-def test_a_busy_port_is_said_clearly():
+def test_a_busy_port_is_reported_clearly():
     with contextlib.closing(listen("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         ended = finished("--endpoint", UNUSED_ADDRESS, "--port", port)

@@ -1,4 +1,4 @@
-"""A router that knows its callers: their limits, and what its answers say of them."""
+"""A router with API keys: their limits, and the headers that report them."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ ALICE, BOB = "fk-alice", "fk-bob"
 
 @pytest.fixture
 def key_file(tmp_path):
-    def write(**terms):
-        holders = {"alice": ALICE, "bob": BOB}
+    def write(**limits):
+        owners = {"alice": ALICE, "bob": BOB}
         entries = [
             {"name": name, "sha256": keys.digest_of(key), "may": ["infer", "observe"]}
-            | (terms if name == "alice" else {})
-            for name, key in holders.items()
+            | (limits if name == "alice" else {})
+            for name, key in owners.items()
         ]
         path = tmp_path / "keys"
         path.write_text(json.dumps({"keys": entries}))
@@ -33,7 +33,7 @@ def as_(key):
     return {"headers": {"Authorization": f"Bearer {key}"}}
 
 
-def test_too_many_a_minute_are_refused_with_the_time_to_wait(key_file):
+def test_too_many_requests_per_minute_are_refused_with_the_time_to_wait(key_file):
     async def scenario():
         path = key_file(requests_per_minute=3)
         async with routing(FakePod(), key=BOB, key_file=path) as router:
@@ -62,7 +62,7 @@ def test_audio_is_charged_by_the_length_that_the_pod_reports(key_file):
     run(scenario)
 
 
-def test_a_debt_of_audio_is_waited_off(key_file):
+def test_overused_audio_is_paid_back_by_waiting(key_file):
     async def scenario():
         path = key_file(audio_seconds_per_minute=60)
         async with routing(FakePod(), key=BOB, key_file=path) as router:
@@ -74,7 +74,7 @@ def test_a_debt_of_audio_is_waited_off(key_file):
     run(scenario)
 
 
-def test_requests_at_once_are_bounded_and_one_that_ends_makes_room(key_file):
+def test_requests_at_once_are_limited_and_one_that_ends_makes_room(key_file):
     async def scenario():
         pod = FakePod(release=asyncio.Event())
         async with routing(pod, key=BOB, key_file=key_file(max_concurrent=1)) as router:

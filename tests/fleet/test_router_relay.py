@@ -30,7 +30,7 @@ from flamingo_router import app as router_app
 
 @pytest.fixture
 def unused_address():
-    """An address where unused_address listens."""
+    """An address where nothing listens."""
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     listener.close()
@@ -170,7 +170,7 @@ def test_the_body_arrives_as_it_was_sent(num_bytes, is_chunked, replay_buffer_by
     run(scenario)
 
 
-def test_a_packed_body_arrives_unpacked():
+def test_a_compressed_body_arrives_decompressed():
     async def scenario():
         pod, body = FakePod(), b"x" * 10_000
         async with (
@@ -183,7 +183,7 @@ def test_a_packed_body_arrives_unpacked():
     run(scenario)
 
 
-def test_headers_of_one_connection_stay_there_and_the_request_id_goes_on():
+def test_hop_by_hop_headers_are_dropped_and_the_request_id_is_passed_on():
     async def scenario():
         pod = FakePod()
         headers = {
@@ -272,7 +272,7 @@ def test_a_client_that_waits_for_100_continue_gets_it():
 
 
 @pytest.mark.parametrize("num_bytes", [10, 150_000], ids=["before the choice", "on its way"])
-def test_a_body_that_stops_coming_is_given_up(num_bytes):
+def test_a_body_that_stalls_is_refused(num_bytes):
     async def scenario():
         pod, body = FakePod(), json.dumps(caption_of(400)).encode()
         async with (
@@ -304,7 +304,7 @@ def test_a_broken_body_is_the_clients_error():
     run(scenario)
 
 
-def test_a_dead_endpoint_is_tried_once_and_the_request_answered_elsewhere():
+def test_an_unreachable_endpoint_is_tried_once_and_the_request_answered_elsewhere():
     async def scenario():
         first, second = FakePod(), FakePod(model="second", backlog_s=5)
         async with contextlib.AsyncExitStack() as first_life:
@@ -324,7 +324,7 @@ def test_a_dead_endpoint_is_tried_once_and_the_request_answered_elsewhere():
 
 @pytest.mark.parametrize("state", ["draining", "loading"])
 @pytest.mark.parametrize("answers_unread", [False, True], ids=["when read", "at once"])
-def test_a_pod_that_takes_no_work_any_more_is_passed_over(state, answers_unread):
+def test_a_pod_that_accepts_no_more_requests_is_passed_over(state, answers_unread):
     async def scenario():
         first = FakePod(answers_unread=answers_unread)
         second = FakePod(model="second", backlog_s=5)
@@ -409,7 +409,7 @@ def test_the_crash_of_the_last_pod_is_reported_too():
     run(scenario)
 
 
-def test_a_full_fleet_refuses_and_says_when_to_come_back():
+def test_a_fleet_at_capacity_refuses_and_states_when_to_retry():
     async def scenario():
         pod = FakePod(backlog_s=130)
         async with routing(pod, max_backlog_s=100) as router:
@@ -421,7 +421,7 @@ def test_a_full_fleet_refuses_and_says_when_to_come_back():
     run(scenario)
 
 
-def test_a_pods_own_error_passes_untouched_and_trips_nothing():
+def test_a_pods_own_error_passes_through_unchanged_and_ejects_nothing():
     async def scenario():
         refusal = errors.AudioTooLong("the clip is longer than 1200 s", param="audio")
         pod, other = FakePod(fails_with=refusal), FakePod(backlog_s=5)
@@ -496,7 +496,7 @@ def test_a_stream_whose_pod_crashes_ends_with_an_error_and_no_done():
     run(scenario)
 
 
-class DiesInALine(FakePod):
+class AbortsInALine(FakePod):
     async def _stream(self, request):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -504,9 +504,9 @@ class DiesInALine(FakePod):
         return self._abort(request)
 
 
-def test_half_an_event_of_a_dead_pod_never_reaches_the_client():
+def test_half_an_event_of_a_crashed_pod_never_reaches_the_client():
     async def scenario():
-        async with routing(DiesInALine()) as router, router.post(CHAT, STREAMED) as answer:
+        async with routing(AbortsInALine()) as router, router.post(CHAT, STREAMED) as answer:
             first, last = (await answer.read()).strip().split(b"\n\n")
             assert first == b'data: {"n": 1}'
             assert json.loads(last.strip()[6:])["error"]["code"] == "upstream_lost"
@@ -570,7 +570,7 @@ def test_a_draining_router_completes_requests_in_flight_and_accepts_no_new_ones(
     run(scenario)
 
 
-def test_metrics_tell_routes_codes_audio_and_backlog():
+def test_metrics_count_routes_codes_audio_and_backlog():
     async def scenario():
         async with routing(FakePod(backlog_s=3)) as router:
             await router.answer(CAPTIONS, caption_of(42))

@@ -1,4 +1,4 @@
-"""Clips that are given by URL: how the router learns their length, and from where it must not."""
+"""Clips given by URL: how the router learns their length, and which addresses it must not probe."""
 
 import asyncio
 import contextlib
@@ -132,7 +132,7 @@ def test_the_router_probes_no_address_that_is_not_allowed(settings):
     run(scenario)
 
 
-def test_of_a_clip_that_tells_its_length_at_the_end_the_end_is_read():
+def test_the_end_of_a_clip_is_read_where_it_states_the_length():
     file = io.BytesIO()
     noise = np.random.default_rng(1).standard_normal(30 * 16_000) * 0.1
     with soundfile.SoundFile(file, "w", 16_000, 1, "VORBIS", format="OGG") as sink:

@@ -1,4 +1,4 @@
-"""What waits in the router: for a free pod, for a first one, and for how long."""
+"""Requests that wait in the router: for a free pod, for a cold start, and for how long."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from fakes.routers import CAPTIONS, CHAT, QUESTION, STREAMED, caption_of, routin
 
 PATIENT = {"poll_interval_s": 0.05, "stale_after_s": 5}
 SLOW = {"window_s": 4.0, "token_s": 0.001}
-"""A pod that takes four seconds a window: one clip fills it."""
+"""A pod that takes four seconds per window: one clip makes it busy."""
 
 
 async def fleet(router):
@@ -38,7 +38,7 @@ def size(seconds):
 
 @contextlib.asynccontextmanager
 async def busy(**settings):
-    """A router before one pod that holds a clip; what follows waits."""
+    """A router in front of one pod that is busy with a clip; further requests queue."""
     pod = FakePod(release=asyncio.Event(), **SLOW)
     async with routing(pod, **PATIENT | settings) as router:
         first = asking(router, 20)
@@ -63,7 +63,7 @@ def test_while_every_pod_is_busy_the_shortest_is_next():
     run(scenario)
 
 
-def test_a_client_says_what_of_its_own_is_urgent():
+def test_a_client_prioritizes_among_its_own_requests():
     async def scenario():
         async with busy() as (router, pod):
             asked = [asking(router, 5, x_flamingo_priority="low")]
@@ -87,7 +87,7 @@ def test_a_client_says_what_of_its_own_is_urgent():
         ("x-flamingo-deadline-ms", "-1"),
     ],
 )
-def test_a_header_of_ours_that_is_wrong_is_said_to_be(header, value):
+def test_an_invalid_header_of_ours_is_refused(header, value):
     async def scenario():
         async with routing(FakePod()) as router:
             status, answer, _ = await router.answer(CHAT, QUESTION, headers={header: value})
@@ -109,7 +109,7 @@ def test_a_deadline_that_cannot_be_met_is_refused_before_the_upload():
     run(scenario)
 
 
-def test_a_deadline_that_passes_at_the_pod_ends_the_work_there():
+def test_a_deadline_that_passes_at_the_pod_cancels_the_request_there():
     async def scenario():
         pod = FakePod(release=asyncio.Event())
         async with routing(pod) as router:
@@ -140,7 +140,7 @@ def test_a_full_queue_refuses_before_the_upload_and_states_when_to_retry():
     run(scenario)
 
 
-def test_what_waits_is_not_read_beyond_its_head():
+def test_a_queued_body_is_not_read_beyond_its_head():
     async def scenario():
         async with busy() as (router, _), router.connection() as (_, writer):
             body = json.dumps(caption_of(40_000)).encode()  # 27 MB: no socket holds it
@@ -224,7 +224,7 @@ def test_a_deadline_ends_the_wait_for_a_first_pod(unused_address):
     run(scenario)
 
 
-def test_a_stream_that_waits_hears_that_it_does():
+def test_a_queued_stream_gets_heartbeats():
     async def scenario():
         pod = FakePod(state="loading")
         async with (

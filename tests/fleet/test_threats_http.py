@@ -31,7 +31,7 @@ GOOD = {"messages": [{"role": "user", "content": "Which key?"}], "max_tokens": 4
 
 @pytest.fixture(scope="module")
 def services(model_cache, tmp_path_factory):
-    """A pod and a router with little patience, by name."""
+    """A pod and a router with short timeouts, by name."""
     folder = tmp_path_factory.mktemp("threats")
     flags = ("--max-body-bytes", str(MAX_BODY_BYTES), *QUICK)
     pod_flags = ("--model", "flamingo-tiny", *flags)
@@ -45,7 +45,7 @@ def services(model_cache, tmp_path_factory):
 
 @pytest.fixture(params=SERVICES)
 def service(request, services):
-    """Each of the two in turn; afterwards both still answer as before, without a traceback."""
+    """Each of the two in turn; afterwards both still respond as before, without a traceback."""
     before = chat(services["router"]).json()["choices"]
     logged = {name: running.log.stat().st_size for name, running in services.items()}
     yield services[request.param]
@@ -72,7 +72,7 @@ def connected(service, said=b"", timeout_s=30.0):
 
 
 def read_all(connection):
-    """Return all that comes until the other side closes."""
+    """Return everything that arrives until the other side closes."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while chunk := connection.recv(65536):
@@ -89,13 +89,13 @@ def code(answer):
 
 
 def memory_bytes(service):
-    """Return the most memory the process has had."""
+    """Return the peak memory of the process."""
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def cpu_s(service):
-    """Return the seconds that the process has computed."""
+    """Return the CPU time of the process."""
     fields = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -119,13 +119,13 @@ JSONS = {
 
 
 @pytest.mark.parametrize("name", JSONS)
-def test_json_that_is_too_much_is_refused_in_bounded_time(service, name):
+def test_excessive_json_is_refused_in_bounded_time(service, name):
     answer = chat(service, content=JSONS[name], headers={"content-type": "application/json"})
     assert (answer.status_code, code(answer)) == (400, "invalid_request")
     assert len(answer.content) < 10_000
 
 
-def test_of_a_key_that_comes_twice_the_last_counts(service):
+def test_the_last_of_duplicate_keys_counts(service):
     twice = b'{"max_tokens": 1000000000, "max_tokens": 2, "messages": '
     twice += b'[{"role": "user", "content": "a", "content": "b"}]}'
     answer = chat(service, content=twice, headers={"content-type": "application/json"})
@@ -144,18 +144,18 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_slow_clients_do_not_slow_others_and_are_sent_away(service, name):
+def test_slow_clients_do_not_slow_others_and_are_disconnected(service, name):
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(connected(service, SLOW[name])) for _ in range(200)]
         for _ in range(10):
             assert chat(service).status_code == 200
-        if name != "silence":  # which a kept connection may be, for longer
+        if name != "silence":  # which a keep-alive connection may be, for longer
             received = [read_all(connection) for connection in slow]
             assert {status for each in received for status in statuses(each)} == {408}
 
 
-def test_who_does_not_read_the_answer_is_cut_off_and_others_are_served(service, clips):
-    """An answer of megabytes, and a window that never opens."""
+def test_a_client_that_does_not_read_is_disconnected_and_others_are_served(service, clips):
+    """A response of megabytes, and a TCP window that never opens."""
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             connection = stack.enter_context(socket.socket())
@@ -194,7 +194,7 @@ SMUGGLED = b"GET /v1/models/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.mark.parametrize("name", FRAMING)
-def test_a_request_whose_end_is_in_doubt_is_refused_and_nothing_after_it_is_read(service, name):
+def test_a_request_with_ambiguous_framing_is_refused_and_nothing_after_it_is_read(service, name):
     with connected(service, FRAMING[name] + SMUGGLED) as connection:
         received = read_all(connection)
     assert statuses(received) == [400]
@@ -226,7 +226,7 @@ def chunks_of(body, size):
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
-def test_cve_2025_23310_tiny_chunks_cost_what_they_weigh(service):
+def test_cve_2025_23310_tiny_chunks_cost_in_proportion_to_their_size(service):
     """A million chunks of one byte, and then a request on the same connection."""
     body = json.dumps(GOOD | {"user": "x" * 100}).encode()
     body += b" " * (1_000_000 - len(body))
@@ -239,7 +239,7 @@ def test_cve_2025_23310_tiny_chunks_cost_what_they_weigh(service):
     assert memory_bytes(service) - before < 200e6
 
 
-def test_answers_are_paired_with_their_requests_whatever_comes_between(service):
+def test_responses_match_their_requests_whatever_comes_between(service):
     """Pipelined, kept alive, after bodies of odd framing: no request gets another's response."""
 
     def ask(number):
@@ -276,7 +276,7 @@ def test_a_compressed_bomb_is_refused_before_it_is_large(service):
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-nothing"])
-def test_a_body_that_is_not_packed_as_it_says_is_refused(service, coding):
+def test_a_body_that_does_not_match_its_content_encoding_is_refused(service, coding):
     headers = {"content-type": "application/json", "content-encoding": coding}
     answer = chat(service, content=b"\xff" * 100, headers=headers)
     assert (answer.status_code, code(answer)) == (400, "invalid_request")
@@ -308,7 +308,7 @@ def test_cve_2025_62426_the_template_cannot_be_reached(service):
 BAD_SCHEMAS = ({"pattern": "(" * 5000}, {"type": "none"}, {"$ref": "#/a"}, {"pattern": "(a+)+$"})
 
 
-def test_cve_2025_48944_a_bad_grammar_ends_its_own_request_alone(service):
+def test_cve_2025_48944_an_invalid_grammar_fails_only_its_own_request(service):
     for schema in (
         {"pattern": "(" * 5000},
         {"type": "no such"},
@@ -325,7 +325,7 @@ def test_cve_2026_5497_the_parts_of_a_request_are_bounded(service):
     assert (answer.status_code, code(answer)) == (400, "invalid_request")
 
 
-def test_cve_2026_22778_an_error_has_no_word_of_a_library(service):
+def test_cve_2026_22778_an_error_reveals_nothing_of_a_library(service):
     for data in (b"RIFF\xff\xff\xff\xffWAVEfmt ", b"fLaC" + b"\0" * 99, b"OggS" * 9, b"\x89PNG"):
         audio = {"data": base64.b64encode(data).decode()}
         received = httpx2.post(service.address + "/v1/audio/captions", json={"audio": audio}).text
@@ -378,7 +378,7 @@ def mutated(rng, seed):
 
 
 def test_cve_2025_23319_thousands_of_mutants_never_find_a_bug(service, clips):
-    """No 5xx but the declared ones, never 500; the engine goes on."""
+    """No 5xx but the declared ones, never 500; the engine keeps running."""
     body = json.dumps(GOOD | {"stream": True, "stop": ["x"], "seed": 1, "n": 2}).encode()
     seeds = [
         HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body,
@@ -398,7 +398,7 @@ def test_cve_2025_23319_thousands_of_mutants_never_find_a_bug(service, clips):
         with connected(service, timeout_s=20) as connection:
             with contextlib.suppress(ConnectionError):
                 connection.sendall(said)
-                if number % 3:  # the others wait for an answer, however long it takes
+                if number % 3:  # the others wait for a response, however long it takes
                     connection.shutdown(socket.SHUT_WR)
                 return statuses(connection.recv(200))
             return []
@@ -409,13 +409,13 @@ def test_cve_2025_23319_thousands_of_mutants_never_find_a_bug(service, clips):
 
 
 NUM_MUTANTS = int(os.environ.get("FLAMINGO_TEST_MUTANTS", "600"))
-"""For each service; a nightly run takes more."""
+"""For each service; a nightly run uses more."""
 
 
 # --- row 20: logs -----------------------------------------------------------------------
 
 
-def test_a_flood_of_bad_requests_is_logged_in_few_words(service):
+def test_a_flood_of_bad_requests_is_logged_in_few_lines(service):
     before = service.log.stat().st_size
     with connected(service) as connection:
         for _ in range(300):

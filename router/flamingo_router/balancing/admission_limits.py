@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The limits of one router; the settings of the same names say what each does."""
+    """The limits of one router, from the settings of the same names."""
 
     max_backlog_s: float
     """Predicted work at a pod above which it gets no more."""

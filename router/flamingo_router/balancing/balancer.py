@@ -84,7 +84,7 @@ class Balancer:
 
         Raises:
             NoEndpointReady: no pod is ready, and the request cannot be held.
-            Overloaded: the request would have to wait too long; says how long.
+            Overloaded: the request would have to wait too long; states when to retry.
             DeadlineExceeded: the request takes longer than its deadline allows.
         """
         summary = self.fleet.summary(now_s=now_s)

@@ -163,7 +163,7 @@ def at_capacity(backlog_s: float, max_backlog_s: float) -> Overloaded:
 
 
 def overloaded(message: str, wait_s: float) -> Overloaded:
-    """Return a refusal that asks the client to retry in `wait_s`, and at the earliest in 1 s."""
+    """Return a refusal with a `Retry-After` of `wait_s`, at least `MIN_RETRY_S`."""
     retry_after_s = max(wait_s, MIN_RETRY_S)
     return Overloaded(
         f"{message}; retry in {math.ceil(retry_after_s)} s", retry_after_s=retry_after_s

@@ -85,9 +85,9 @@ class Quotas:
                 " retry when one of them has ended",
                 retry_after_s=CONCURRENCY_RETRY_S,
             )
-        _refuse_if_below(caller.requests, 1.0, f"the key {key.name!r}", "requests")
+        _refuse_if_below(caller.requests, 1.0, key.name, "requests")
         smallest = math.ulp(0.0)  # any audio left at all
-        _refuse_if_below(caller.audio, smallest, f"the key {key.name!r}", "seconds of audio")
+        _refuse_if_below(caller.audio, smallest, key.name, "seconds of audio")
         caller.num_in_flight += 1
         if caller.requests:
             caller.requests.level -= 1
@@ -133,11 +133,11 @@ class Quotas:
         return known
 
 
-def _refuse_if_below(bucket: QuotaBucket | None, needed: float, who: str, unit: str) -> None:
+def _refuse_if_below(bucket: QuotaBucket | None, needed: float, key: str, unit: str) -> None:
     if bucket and bucket.level < needed:
         wait_s = bucket.wait_s(needed)
         raise RateLimited(
-            f"{who} has used its limit of {bucket.per_minute:g} {unit} per minute;"
+            f"the key {key!r} has used its limit of {bucket.per_minute:g} {unit} per minute;"
             f" retry in {max(math.ceil(wait_s), 1)} s",
             retry_after_s=wait_s,
         )

@@ -123,7 +123,7 @@ class Attempt:
             self._sinks.quarantine.clear(self._info.clip)
 
     def _record_failure(self, reason: FailureReason) -> None:
-        if reason is FailureReason.LOST:  # one broken connection says nothing of the next
+        if reason is FailureReason.LOST:  # the next connection may well succeed
             self._record_lost()
             return
         fleet = self._sinks.queue.balancer.fleet

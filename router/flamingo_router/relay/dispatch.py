@@ -55,7 +55,7 @@ class Attempts:
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """Handles requests; holds what they all share."""
+    """Handles requests, with the state that they all share."""
 
     queue: AdmissionQueue
     session: aiohttp.ClientSession
@@ -93,7 +93,7 @@ class Dispatcher:
                 self.budget.release()
 
     def _request_info(self, request: web.Request) -> RequestInfo:
-        """Return what the headers say of the request."""
+        """Return the request's options in its headers, and its tenant."""
         info = hints.parse_headers(request.path, request.headers, now_s=time.monotonic())
         if (key := auth.caller(request)) is None:
             return info
@@ -102,7 +102,9 @@ class Dispatcher:
     async def _with_audio(
         self, request: web.Request, body: Body, info: RequestInfo, heartbeat: Heartbeat
     ) -> RequestInfo:
-        """Return `info` with what the body's first bytes say, once enough of them have arrived.
+        """Return `info` with the audio's length, the clip and the options of the body.
+
+        Reads only as much of the body as that needs.
 
         Raises:
             ClipQuarantined: its clip has crashed pods.

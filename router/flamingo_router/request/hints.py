@@ -42,7 +42,7 @@ class BodyHints:
 
 
 def parse_headers(route: str, headers: Mapping[str, str], *, now_s: float) -> RequestInfo:
-    """Return what a request's headers say of it.
+    """Return a request's route, priority and deadline.
 
     Raises:
         BadRequest: one of the router's own headers has an invalid value.
