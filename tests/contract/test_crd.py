@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition: made from the types, and such as Kubernetes takes."""
+"""The CustomResourceDefinition: generated from the types, and accepted by Kubernetes."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def at(path):
     return dict(nodes(ROOT))[path]
 
 
-def test_the_file_is_what_the_types_say():
+def test_the_file_is_generated_from_the_types():
     assert FILE.read_text() == crd.text(), "run python -m flamingo_operator.crd"
 
 
@@ -42,7 +42,7 @@ def test_the_command_writes_the_file(tmp_path):
     assert file.read_text() == crd.text()
 
 
-def test_the_yaml_says_what_the_manifest_says_without_anchors():
+def test_the_yaml_equals_the_manifest_and_has_no_anchors():
     assert yaml.safe_load(crd.text()) == crd.manifest()
     assert "&id" not in crd.text()
     assert "null" not in crd.text()
@@ -61,7 +61,7 @@ def test_every_node_is_structural(node):
 
 
 @pytest.mark.parametrize("node", paths(ROOT["properties"]["spec"]))
-def test_every_field_that_is_written_is_bounded(node):
+def test_every_field_of_the_spec_is_bounded(node):
     bounds = {
         "array": {"maxItems"},
         "integer": {"minimum"},
@@ -71,19 +71,30 @@ def test_every_field_that_is_written_is_bounded(node):
 
 
 @pytest.mark.parametrize("kind", ["spec", "status"])
-def test_every_field_is_explained(kind):
-    for path, node in nodes(ROOT["properties"][kind]):
-        assert path.endswith("[]") or node["description"].endswith("."), path
+def test_every_description_is_a_sentence_that_starts_with_the_field_s_name(kind):
+    for path, node in nodes(ROOT["properties"][kind], kind):
+        name = path.rpartition(".")[2]
+        if not name.endswith("[]"):
+            assert node["description"].startswith(f"{name} "), path
+            assert node["description"].endswith("."), path
+            assert "None" not in node["description"], path
 
 
-def test_every_rule_is_told_by_a_sentence():
+def test_a_description_states_a_scalar_default():
+    """`kubectl explain` shows no defaults."""
+    assert at(".spec.replicas")["description"].endswith(" Defaults to 1.")
+    assert at(".spec.router.enabled")["description"].endswith(" Defaults to true.")
+    assert "Defaults" not in at(".spec.gpu")["description"]
+
+
+def test_every_rule_has_a_message():
     rules = [rule for _, node in nodes(ROOT) for rule in node.get("x-kubernetes-validations", [])]
     assert len(rules) >= 15
     assert all(len(rule["message"]) > 20 for rule in rules)
 
 
-def test_a_default_that_rules_judge_is_spelled_out():
-    """The API server judges it before it fills in what is nested."""
+def test_the_default_of_a_block_with_rules_is_spelled_out():
+    """The API server validates it before it fills in nested defaults."""
     assert at(".spec.scaling")["default"]["maxReplicas"] == 1
     assert at(".spec.rollout")["default"]["maxSurge"] == 1
     assert at(".spec.gpu")["default"] == {}
@@ -94,13 +105,13 @@ def test_only_the_model_is_required():
     assert at(".spec.model")["required"] == ["id"]
 
 
-def test_lists_that_appliers_share_have_keys():
+def test_lists_that_several_managers_may_apply_have_keys():
     assert at(".spec.server.env")["x-kubernetes-list-map-keys"] == ["name"]
     assert at(".spec.gpu.products")["x-kubernetes-list-type"] == "set"
     assert at(".status.conditions")["x-kubernetes-list-map-keys"] == ["type"]
 
 
-def test_it_can_be_scaled_and_is_shown_by_its_conditions():
+def test_it_has_a_scale_subresource_and_printer_columns():
     assert VERSION["subresources"]["scale"] == {
         "specReplicasPath": ".spec.replicas",
         "statusReplicasPath": ".status.replicas",
@@ -112,13 +123,13 @@ def test_it_can_be_scaled_and_is_shown_by_its_conditions():
         assert "conditions" in path or path.startswith(".metadata") or at(path)
 
 
-def test_names_are_the_projects():
-    told = crd.manifest()["spec"]["names"]
-    assert crd.manifest()["metadata"]["name"] == f"{told['plural']}.{names.GROUP}"
-    assert told["shortNames"] == ["fd"]
+def test_the_names_follow_the_group():
+    crd_names = crd.manifest()["spec"]["names"]
+    assert crd.manifest()["metadata"]["name"] == f"{crd_names['plural']}.{names.GROUP}"
+    assert crd_names["shortNames"] == ["fd"]
 
 
-def test_a_type_that_kubernetes_cannot_say_is_refused():
+def test_a_type_without_a_structural_schema_is_an_error():
     class Either(BaseModel):
         field: int | str
 
@@ -127,5 +138,5 @@ def test_a_type_that_kubernetes_cannot_say_is_refused():
         crd.structural(schema, {})
 
 
-def test_the_spec_is_the_specs():
+def test_the_schema_has_every_field_of_the_spec():
     assert set(at(".spec")["properties"]) == {field.alias for field in Spec.model_fields.values()}

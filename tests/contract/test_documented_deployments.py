@@ -1,4 +1,4 @@
-"""Each FlamingoDeployment in the documentation is one."""
+"""Every FlamingoDeployment in the documentation is valid."""
 
 import re
 from pathlib import Path
@@ -17,13 +17,13 @@ def examples():
     for page in sorted(DOCS.glob("*.md")):
         for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8"))):
             for body in yaml.safe_load_all(block):
-                # A part is a spec without the head that all have.
+                # Some examples show a part of the spec only.
                 if body.get("kind", names.KIND) == names.KIND and "spec" in body:
                     yield pytest.param(body, id=f"{page.name}-{number}")
 
 
 @pytest.mark.parametrize("body", list(examples()))
-def test_an_example_says_what_the_types_take(body):
+def test_an_example_is_valid(body):
     whole = deployment()
     spec.parse({**whole, **body, "spec": {**whole["spec"], **body["spec"]}})
 

@@ -1,4 +1,4 @@
-"""The containers that the operator makes, read by the programs that run in them."""
+"""The containers that the operator creates, with the settings of the programs in them."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
 from flamingo_router.settings import parse_pod_key
 
-MOST = {
+MAXIMUM = {
     "model": {"id": "a/b", "servedName": "x" * 200, "maxAudioSeconds": 7200},
     "drain": {"settleSeconds": 120, "deadlineSeconds": 7200},
     "auth": {"keysSecretRef": {"name": "k"}, "observeKeySecretRef": {"name": "k"}},
@@ -25,7 +25,7 @@ MOST = {
         "admission": {"maxQueuedAudioSeconds": 1_000_000, "maxHoldSeconds": 3600},
     },
 }
-LEAST = {
+MINIMUM = {
     "model": {"id": "a/b", "maxAudioSeconds": 1},
     "drain": {"settleSeconds": 0, "deadlineSeconds": 5},
     "router": {
@@ -33,7 +33,12 @@ LEAST = {
         "admission": {"maxQueuedAudioSeconds": 1, "maxHoldSeconds": 0},
     },
 }
-GIVEN = {"the model only": {}, "everything": FULL, "all at their most": MOST, "least": LEAST}
+SPECS = {
+    "the model only": {},
+    "everything": FULL,
+    "all at their maximum": MAXIMUM,
+    "minimum": MINIMUM,
+}
 
 KEY = "fk-observes"
 ENTRY = {"name": "fleet", "sha256": keys.digest_of(KEY), "may": ["observe"]}
@@ -41,11 +46,11 @@ SECRET = {"keys.yaml": json.dumps({"keys": [ENTRY]}), "observe": KEY, "observe-k
 
 
 @dataclass(frozen=True)
-class Made:
-    """The pods that are made of one spec, on a node whose root is a folder."""
+class Manifests:
+    """The manifests of one spec; a directory stands for the root of the containers."""
 
     pods: dict[str, dict[str, Any]]
-    children: list[dict[str, Any]]
+    owned: list[dict[str, Any]]
     root: Path
 
     def container(self, name: str) -> dict[str, Any]:
@@ -53,7 +58,7 @@ class Made:
         return found
 
     def settings(self, name: str, kind: type[settings.S]) -> settings.S:
-        """Return what a container's program reads from its arguments; it ends if it cannot."""
+        """Return the settings that a container's program reads from its arguments."""
         mounts = [mount["mountPath"] for mount in self.container(name)["volumeMounts"]]
         args = self.container(name)["args"]
         for volume in self.pods[name]["volumes"]:
@@ -77,82 +82,88 @@ class Made:
                 (folder / item["path"]).write_text(SECRET[item["key"]])
 
 
-@pytest.fixture(params=GIVEN)
-def made(request, tmp_path):
-    deployment = Cluster.of(GIVEN[request.param]).deployment
-    around = owned_objects.build_manifests(deployment, RELEASE, has_pod_monitors=True)
-    (router,) = (one["spec"]["template"]["spec"] for one in around if one["kind"] == "Deployment")
+@pytest.fixture(params=SPECS)
+def manifests(request, tmp_path):
+    deployment = Cluster.of(SPECS[request.param]).deployment
+    owned = owned_objects.build_manifests(deployment, RELEASE, has_pod_monitors=True)
+    (router,) = (one["spec"]["template"]["spec"] for one in owned if one["kind"] == "Deployment")
     server = pod_template.build_template(deployment, RELEASE)["spec"]
-    return Made({"router": router, "server": server}, around, tmp_path)
+    return Manifests({"router": router, "server": server}, owned, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("router", RouterSettings), ("server", PodSettings)])
-def test_a_program_takes_the_flags_that_it_is_given_and_has_time_for_its_grace(made, name, kind):
-    given = made.settings(name, kind)
-    hook = made.container(name).get("lifecycle", {}).get("preStop", {}).get("sleep", {})
+def test_a_program_accepts_its_flags_and_has_its_grace_period(manifests, name, kind):
+    given = manifests.settings(name, kind)
+    hook = manifests.container(name).get("lifecycle", {}).get("preStop", {}).get("sleep", {})
     least_s = hook.get("seconds", 0) + given.grace_period_s
-    assert least_s < made.pods[name]["terminationGracePeriodSeconds"] < least_s + 30
+    assert least_s < manifests.pods[name]["terminationGracePeriodSeconds"] < least_s + 30
 
 
-def test_a_server_s_grace_begins_with_the_time_in_which_it_still_takes_work(made):
-    given = made.settings("server", PodSettings)
+def test_a_server_s_grace_period_includes_the_shutdown_delay(manifests):
+    given = manifests.settings("server", PodSettings)
     assert given.grace_period_s >= given.shutdown_delay_s + 5
 
 
-def test_a_router_waits_for_the_longest_answer_of_a_server(made):
-    server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
+def test_a_router_waits_for_the_longest_response_of_a_server(manifests):
+    server, router = (
+        manifests.settings("server", PodSettings),
+        manifests.settings("router", RouterSettings),
+    )
     assert (
         router.grace_period_s
         >= router.cold_start_hold_s + server.grace_period_s - server.shutdown_delay_s
     )
 
 
-def test_a_router_keeps_uploads_where_they_have_room(made):
-    given = made.settings("router", RouterSettings)
-    (spool,) = (one for one in made.pods["router"]["volumes"] if one["name"] == "spool")
+def test_a_router_s_spool_fits_its_volume(manifests):
+    given = manifests.settings("router", RouterSettings)
+    (spool,) = (one for one in manifests.pods["router"]["volumes"] if one["name"] == "spool")
     assert given.spool_dir
     assert given.spool_max_bytes < int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi")) << 30
 
 
 @pytest.mark.parametrize("name", ["router", "server"])
-def test_probes_ask_what_is_open_to_all(made, name):
-    container = made.container(name)
+def test_probes_use_public_routes(manifests, name):
+    container = manifests.container(name)
     paths = {kind: probe["httpGet"]["path"] for kind, probe in container.items() if "Probe" in kind}
     assert set(paths.values()) <= auth.PUBLIC_ROUTES
     assert paths["livenessProbe"] == "/health/live"
-    # A router is ready without a server: it holds what comes.
+    # A router is ready without server pods: it holds requests.
     assert paths["readinessProbe"] == f"/health/{'live' if name == 'router' else 'ready'}"
 
 
-def test_a_server_has_its_deadline_for_downloads_before_liveness_counts(made):
-    probe = made.container("server")["startupProbe"]
+def test_the_startup_probe_allows_for_the_startup_deadline(manifests):
+    probe = manifests.container("server")["startupProbe"]
     assert probe["httpGet"]["path"] == "/health/ready"
     assert probe["periodSeconds"] * probe["failureThreshold"] in {900, 1800}
 
 
-@pytest.mark.parametrize("made", ["everything", "all at their most"], indirect=True)
-def test_routers_and_servers_ask_for_keys_and_routers_share_the_limits(made):
-    server, router = made.settings("server", PodSettings), made.settings("router", RouterSettings)
+@pytest.mark.parametrize("manifests", ["everything", "all at their maximum"], indirect=True)
+def test_routers_and_servers_require_keys_and_routers_share_the_limits(manifests):
+    server, router = (
+        manifests.settings("server", PodSettings),
+        manifests.settings("router", RouterSettings),
+    )
     for given in (server, router):
         assert given.key_file
         assert keys.parse(given.key_file.read_bytes()).find(KEY.encode()).may == {"observe"}
     assert router.pod_key_file
     assert parse_pod_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
-    (deployment,) = (one for one in made.children if one["kind"] == "Deployment")
+    (deployment,) = (one for one in manifests.owned if one["kind"] == "Deployment")
     assert router.quota_share == pytest.approx(1 / deployment["spec"]["replicas"], abs=1e-6)
-    (monitor,) = (one for one in made.children if one["kind"] == "PodMonitor")
+    (monitor,) = (one for one in manifests.owned if one["kind"] == "PodMonitor")
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     assert SECRET[endpoint["authorization"]["credentials"]["key"]] == KEY
 
 
-@pytest.mark.parametrize("made", ["the model only", "least"], indirect=True)
-def test_without_keys_everybody_may_ask(made):
+@pytest.mark.parametrize("manifests", ["the model only", "minimum"], indirect=True)
+def test_without_auth_there_are_no_keys(manifests):
     for name, kind in (("server", PodSettings), ("router", RouterSettings)):
-        assert made.settings(name, kind).key_file is None
-        assert "keys" not in {volume["name"] for volume in made.pods[name]["volumes"]}
+        assert manifests.settings(name, kind).key_file is None
+        assert "keys" not in {volume["name"] for volume in manifests.pods[name]["volumes"]}
 
 
-def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
+def test_pod_metadata_of_the_user_is_added_and_overwrites_nothing():
     deployment = Cluster.of(FULL).deployment
     data = pod_template.build_template(deployment, RELEASE)
     ref = ObjectRef("ControllerRevision", "default", "r", "u", 1, "music")
@@ -163,14 +174,13 @@ def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     assert server["spec"]["runtimeClassName"] == "nvidia"
     (spread,) = server["spec"]["topologySpreadConstraints"]
     assert spread["labelSelector"]["matchLabels"].items() <= server["metadata"]["labels"].items()
-    (around,) = (
+    (made,) = (
         one for one in router.router_manifests(deployment, RELEASE) if one["kind"] == "Deployment"
     )
-    router_pod = around["spec"]["template"]
+    router_pod = made["spec"]["template"]
     assert router_pod["metadata"]["annotations"] == {"sidecar.istio.io/inject": "true"}
     assert (
-        around["spec"]["selector"]["matchLabels"].items()
-        <= router_pod["metadata"]["labels"].items()
+        made["spec"]["selector"]["matchLabels"].items() <= router_pod["metadata"]["labels"].items()
     )
     assert router_pod["spec"]["nodeSelector"] == {"pool": "system"}
     assert router_pod["spec"]["tolerations"] == [{"key": "system", "operator": "Exists"}]
@@ -178,7 +188,7 @@ def test_what_a_user_adds_to_pods_is_there_and_takes_nothing_away():
     assert "metadata" not in pod_template.build_template(Cluster.of({}).deployment, RELEASE)
 
 
-def test_a_preload_has_what_servers_are_told_but_for_being_offline():
+def test_the_preload_job_has_the_environment_of_servers_except_offline_mode():
     mirror = {"name": "HF_ENDPOINT", "value": "https://mirror.example"}
     offline = {"name": "HF_HUB_OFFLINE", "value": "1"}
     spec = {**FULL, "server": {"env": [offline, mirror]}}
@@ -190,14 +200,14 @@ def test_a_preload_has_what_servers_are_told_but_for_being_offline():
     assert container["env"] == [one for one in server["env"] if one != offline]
 
 
-def test_a_node_s_folder_is_not_made_by_the_kubelet_who_would_own_it():
+def test_a_host_path_must_exist():
     deployment = Cluster.of({"cache": {"type": "HostPath", "hostPath": {"path": "/m"}}}).deployment
     volumes = pod_template.build_template(deployment, RELEASE)["spec"]["volumes"]
     (models,) = (volume for volume in volumes if volume["name"] == "models")
     assert models["hostPath"] == {"path": "/m", "type": "Directory"}
 
 
-def test_another_key_for_observing_replaces_no_server_and_another_key_file_does():
+def test_another_key_file_is_another_revision_and_another_observe_key_is_not():
     def hash_of(*names):
         secrets = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
         given = {"auth": {field: {"name": name} for field, name in secrets.items()}}

@@ -28,7 +28,7 @@ def kept(cluster):
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
-def test_a_good_deployment_is_accepted_with_the_types_own_defaults(cluster, case):
+def test_a_valid_deployment_is_accepted_with_the_defaults_of_the_types(cluster, case):
     stored = json.loads(cluster.output(*DRY, body=case.body))
     assert without_nothing(stored["spec"]) == without_nothing(
         spec.parse(case.body).spec.model_dump(by_alias=True)
@@ -65,13 +65,13 @@ def test_kubectl_scales_it_in_mode_external(cluster, kept):
     assert cluster.stored(name)["spec"]["replicas"] == 3
 
 
-def test_kubectl_scale_is_refused_with_a_sentence_in_mode_internal(cluster, kept):
+def test_kubectl_scale_is_rejected_with_a_message_in_mode_internal(cluster, kept):
     name = kept(deployment({"scaling": INTERNAL}, name="internal"))
     refusal = cluster.refusal("scale", "fd", name, "--replicas=3")
     assert "spec.replicas is not used while scaling.mode is Internal" in refusal
 
 
-def test_status_is_written_apart_and_shown_in_columns(cluster, kept):
+def test_status_is_a_subresource_and_shown_in_columns(cluster, kept):
     name = kept(deployment(FULL, name="shown"))
     ready = {
         "type": "Ready",
@@ -92,7 +92,7 @@ def test_status_is_written_apart_and_shown_in_columns(cluster, kept):
 
 def test_kubectl_explains_the_fields(cluster):
     explained = cluster.output("explain", "fd.spec.scaling.objective.queueWaitSeconds")
-    assert "Longest predicted wait." in explained
+    assert "queueWaitSeconds is the longest predicted wait" in explained
 
 
 def test_applying_it_again_changes_nothing(cluster):

@@ -105,7 +105,7 @@ class Revision:
     template: str
     """JSON text, which takes less memory and is seldom read."""
     progressed_s: float | None = None
-    """The last progress of its rollout: it became the target revision, or an old server pod began
+    """The last progress of its rollout: it became the target revision, or an old server pod started
     to drain, in which case it is the drain's latest end."""
     completed_s: float | None = None
     failed_s: float | None = None

@@ -99,20 +99,20 @@ class Store:
     _released: dict[str, set[str]] = field(default_factory=dict)
     """Names of pods whose labels a user removed, by deployment, as found when creating pods."""
     _tombstones: OrderedDict[str, int] = field(default_factory=OrderedDict)
-    """Versions at which objects were last gone, by uid. One whose labels were taken off is gone
-    for us, and back when they are put on again."""
+    """The versions at which objects were last deleted, by uid. An object whose labels were removed
+    counts as deleted, and returns with a newer version when they are restored."""
 
     def deployment_keys(self) -> list[str]:
-        """Return the deployments that there are."""
+        """Return the keys of all FlamingoDeployments."""
         return list(self._resources)
 
     def statuses(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return each deployment's status; may be asked from another thread."""
-        there = list(self._resources.items())
-        return [(key, one.body.get("status", {})) for key, one in there]
+        """Return each deployment's key and status; may be called from another thread."""
+        resources = list(self._resources.items())
+        return [(key, one.body.get("status", {})) for key, one in resources]
 
     def resource(self, key: str) -> Resource | None:
-        """Return a FlamingoDeployment."""
+        """Return a FlamingoDeployment, or None if there is none."""
         return self._resources.get(key)
 
     def put_resource(self, body: Mapping[str, Any]) -> None:

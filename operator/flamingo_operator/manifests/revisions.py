@@ -7,7 +7,7 @@ ControllerRevision itself, because a status may be lost and an operator killed.
 deadline; `rollout-complete` says that all servers once ran the revision;
 `rollout-failed` says that the deadline passed. A revision that becomes the
 spec's again gets the highest number and starts over. While a rollout is paused,
-or no server is wanted, the deadline does not run.
+or no server pods are desired, the deadline does not run.
 
 Pure.
 """
@@ -96,7 +96,7 @@ def _with_progress(
         return replace(update, number=newest + 1, progressed_s=now_s, failed_s=None), None
     if is_complete(update):
         return update, None
-    # While no server is wanted, none can show that the revision works.
+    # While there are no server pods, none can show that the revision works.
     is_untried = step.is_complete and not any(pod.is_active for pod in inputs.observed.pods)
     is_paused = inputs.deployment.spec.rollout.paused or is_untried
     if is_paused or update.progressed_s is None:
