@@ -360,7 +360,7 @@ def test_a_router_without_a_ready_pod_shows_the_requests_it_holds(visit):
     site = visit_router(visit, endpoints=[loading], queue=queue, cold=True, holding_s=12)
     site.has(
         "#fleet-summary",
-        "0 of 1 pods ready · 4 held until a pod is ready (62 s of audio, oldest 12 s)",
+        "0 of 1 pod ready · 4 held until a pod is ready (62 s of audio, oldest 12 s)",
     )
     site.has("#endpoints .state", "loading")
 

@@ -42,7 +42,9 @@ def _summary(report: FleetReport) -> Iterator[str]:
     else:
         num_ready = sum(endpoint.ready for endpoint in report.endpoints)
         models = {endpoint.load.model for endpoint in report.endpoints if endpoint.load is not None}
-        yield ", ".join([f"{num_ready} of {len(report.endpoints)} pods ready", *sorted(models)])
+        pods = "pod" if len(report.endpoints) == 1 else "pods"
+        ready = f"{num_ready} of {len(report.endpoints)} {pods} ready"
+        yield ", ".join([ready, *sorted(models)])
     if report.queue.num:
         yield _queue_line(report)
     for recent in report.arrivals[:1]:
@@ -54,10 +56,11 @@ def _summary(report: FleetReport) -> Iterator[str]:
 
 def _queue_line(report: FleetReport) -> str:
     queue = report.queue
+    requests = "request" if queue.num == 1 else "requests"
     state = "held until a pod is ready" if report.cold else "queued"
     oldest_s = report.holding_s if report.cold else queue.oldest_s
     return (
-        f"{queue.num:,} requests {state}: {queue.audio_s:,.0f} s of audio,"
+        f"{queue.num:,} {requests} {state}: {queue.audio_s:,.0f} s of audio,"
         f" {queue.work_s:,.1f} s of work, oldest {oldest_s:.1f} s"
     )
 

@@ -41,12 +41,20 @@ async function refresh(section) {
 function render(fleet) {
   const { endpoints } = fleet;
   const numReady = endpoints.filter((endpoint) => endpoint.ready).length;
-  const pods = endpoints.length ? `${numReady} of ${endpoints.length} pods ready` : "no pods registered";
-  const summary = [pods, queueSummary(fleet), arrivalSummary(fleet)];
+  const summary = [podSummary(numReady, endpoints.length), queueSummary(fleet), arrivalSummary(fleet)];
   $("fleet-summary").textContent = summary.filter(Boolean).join(" · ");
   const scale = Math.max(MIN_SCALE_S, ...endpoints.map((endpoint) => endpoint.backlog_s));
   const sorted = endpoints.toSorted((one, other) => one.address.localeCompare(other.address));
   $("endpoints").replaceChildren(...sorted.map((endpoint) => createRow(endpoint, scale)));
+}
+
+/**
+ * @param {number} numReady
+ * @param {number} total
+ */
+function podSummary(numReady, total) {
+  if (!total) return "no pods registered";
+  return `${numReady} of ${total} ${total === 1 ? "pod" : "pods"} ready`;
 }
 
 /** @param {import("./api.js").Fleet} fleet */

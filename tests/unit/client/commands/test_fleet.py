@@ -71,6 +71,13 @@ def test_fleet_shows_the_queue_and_the_arrivals(flamingo):
     assert cold.stdout.splitlines()[1] == f"4 requests held until a pod is ready: {amounts} 12.0 s"
 
 
+def test_one_pod_is_singular(flamingo):
+    result = flamingo("fleet", pod=Router(more={"endpoints": ENDPOINTS[:1], "queue": {"num": 1}}))
+
+    assert result.stdout.splitlines()[0] == "1 of 1 pod ready, flamingo-tiny"
+    assert result.stdout.splitlines()[1].startswith("1 request queued: ")
+
+
 def test_router_without_pods(flamingo):
     result = flamingo("fleet", pod=Router(more={"endpoints": []}))
 
