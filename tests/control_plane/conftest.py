@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 from control_plane.kubectl import CALL_S, Cluster
-from control_plane.operators import neighbours, site
+from control_plane.operators import neighbours, site, wait_until
 from fakes.kmock_cluster import KmockCluster
 
 from flamingo_operator.api.names import PLURAL
@@ -38,9 +38,16 @@ def cluster() -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fd-")))
         made = stack.enter_context(started(folder / "k"))
-        made.output("apply", "--server-side", "-f", str(CRD))
-        made.output("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+        apply_crd(made)
         yield made
+
+
+def apply_crd(cluster: Cluster) -> None:
+    """Apply the CustomResourceDefinition, and wait until it is served."""
+    cluster.output("apply", "--server-side", "-f", str(CRD))
+    established = ("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+    # kubectl fails at once as long as the new object has no conditions at all.
+    wait_until(lambda: cluster.call(*established).returncode == 0, "the CRD is established")
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from control_plane.conftest import CRD, started
+from control_plane.conftest import CRD, apply_crd, started
 from control_plane.operators import site, wait_until
-
-
-def apply(cluster):
-    cluster.output("apply", "--server-side", "-f", str(CRD))
-    cluster.output("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
 
 
 def test_an_operator_waits_for_its_kind_and_outlives_its_replacement(tmp_path):
@@ -20,14 +15,14 @@ def test_an_operator_waits_for_its_kind_and_outlives_its_replacement(tmp_path):
     ):
         operator = here.start("--no-leader-election")
         wait_until(lambda: "is not installed" in operator.log.read_text(), "it logs that")
-        apply(cluster)
+        apply_crd(cluster)
         here.create(name="first")
         wait_until(lambda: here.status("first"), "it is seen")
         cluster.output("delete", "-f", str(CRD))
         wait_until(
             lambda: operator.log.read_text().count("is not installed") > 1, "it logs that again"
         )
-        apply(cluster)
+        apply_crd(cluster)
         here.create(name="second")
         wait_until(lambda: here.status("second"), "it is seen")
         assert operator.get("/health/live")[0] == 200
