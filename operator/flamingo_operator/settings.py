@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flamingo_common.service.settings import ServiceSettings
+from flamingo_operator.api.names import split_csv
 
 RELEASE = "0.1.0"
 
@@ -44,4 +45,4 @@ class Settings(ServiceSettings):
     @field_validator("namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+        return list(split_csv(value)) if isinstance(value, str) else value

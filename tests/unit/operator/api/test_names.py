@@ -1,4 +1,4 @@
-"""What the operator's objects are called."""
+"""Names of the operator's objects."""
 
 import re
 
@@ -10,8 +10,8 @@ LONGEST = "x" * names.MAX_NAME_CHARS
 
 
 @pytest.mark.parametrize("name", ["a", "music", "music-2", LONGEST])
-def test_every_object_of_a_good_name_has_a_name_that_kubernetes_takes(name):
-    made = [
+def test_objects_of_a_valid_name_have_valid_names(name):
+    object_names = [
         names.service(name),
         names.servers_service(name),
         names.router(name),
@@ -21,16 +21,16 @@ def test_every_object_of_a_good_name_has_a_name_that_kubernetes_takes(name):
         names.server_pod(name, "6c9f41aa02", "x7k2m9q1ab"),
     ]
     assert names.is_name(name)
-    assert all(re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", one) for one in made)
-    assert len(set(made) - {names.servers_service(name)}) == len(made) - 2
+    assert all(re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", one) for one in object_names)
+    assert len(set(object_names) - {names.servers_service(name)}) == len(object_names) - 2
 
 
 @pytest.mark.parametrize("name", ["", "2music", "music.flamingo", "Music", "music-", "music\n"])
-def test_a_bad_name_is_seen(name):
+def test_an_invalid_name(name):
     assert not names.is_name(name)
 
 
-def test_a_selector_is_part_of_the_labels_and_written_as_kubectl_reads_it():
+def test_a_selector_is_part_of_the_labels_and_has_a_string_form():
     selector = names.selector("music", "server")
     assert selector.items() <= names.labels("music", "server").items()
     assert names.selector_string("music", "server") == (
@@ -38,9 +38,14 @@ def test_a_selector_is_part_of_the_labels_and_written_as_kubectl_reads_it():
     )
 
 
-def test_the_components_of_a_deployment_are_told_apart():
+def test_components_have_different_selectors():
     assert names.selector("music", "server") != names.selector("music", "router")
 
 
-def test_the_address_is_the_services():
+def test_the_url_of_a_service():
     assert names.service_url("music", "audio", 80) == "http://music.audio.svc"
+
+
+def test_a_comma_separated_list_is_split_without_blanks():
+    assert names.split_csv(" a, b ,,c") == ("a", "b", "c")
+    assert names.split_csv("") == ()

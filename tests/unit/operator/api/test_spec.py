@@ -1,4 +1,4 @@
-"""What a FlamingoDeployment may say, by the types alone."""
+"""Validation of a FlamingoDeployment by the types alone."""
 
 import pytest
 from control_plane.deployments import BAD, BAD_FIELDS, FULL, GOOD, deployment
@@ -8,48 +8,52 @@ from flamingo_operator.api.spec import SpecError
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
-def test_a_good_deployment_is_read(case):
-    read = spec.parse(case.body)
-    assert read.metadata.name == case.name
-    assert read.spec.model.id == case.body["spec"]["model"]["id"]
+def test_a_valid_deployment_is_parsed(case):
+    parsed = spec.parse(case.body)
+    assert parsed.metadata.name == case.name
+    assert parsed.spec.model.id == case.body["spec"]["model"]["id"]
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
-def test_a_bad_deployment_is_refused_with_each_fault_named(case):
-    with pytest.raises(SpecError) as refusal:
+def test_every_error_of_an_invalid_deployment_is_listed(case):
+    with pytest.raises(SpecError) as caught:
         spec.parse(case.body)
-    assert len(refusal.value.errors) == len(case.errors)
-    for fault, said in zip(refusal.value.errors, case.errors, strict=True):
-        assert said in fault
+    assert len(caught.value.errors) == len(case.errors)
+    for error, expected in zip(caught.value.errors, case.errors, strict=True):
+        assert expected in error
 
 
 @pytest.mark.parametrize("case", BAD_FIELDS, ids=lambda case: case.id)
-def test_a_fault_begins_with_its_path(case):
-    with pytest.raises(SpecError) as refusal:
+def test_an_error_starts_with_its_path(case):
+    with pytest.raises(SpecError) as caught:
         spec.parse(case.body)
-    assert refusal.value.errors[0].startswith(f"{case.errors[0]}: ")
+    assert caught.value.errors[0].startswith(f"{case.errors[0]}: ")
 
 
-def test_what_is_not_given_has_a_default():
-    read = spec.parse(deployment()).spec
-    assert (read.replicas, read.scaling.mode, read.rollout.strategy) == (1, "External", "Auto")
-    assert read.gpu.resource_name == "nvidia.com/gpu"
-    assert read.gpu.tolerations[0].operator == "Exists"
+def test_unset_fields_have_defaults():
+    parsed = spec.parse(deployment()).spec
+    assert (parsed.replicas, parsed.scaling.mode, parsed.rollout.strategy) == (
+        1,
+        "External",
+        "Auto",
+    )
+    assert parsed.gpu.resource_name == "nvidia.com/gpu"
+    assert parsed.gpu.tolerations[0].operator == "Exists"
 
 
-def test_everything_given_is_kept():
-    read = spec.parse(deployment(FULL)).spec
-    assert read.server.resources.requests == {"cpu": 4, "memory": "32Gi"}
-    assert read.server.env[1].value_from == {"fieldRef": {"fieldPath": "spec.nodeName"}}
-    assert read.gpu.min_memory_gib == 40
-    assert read.router.service.port == 443
+def test_set_fields_are_kept():
+    parsed = spec.parse(deployment(FULL)).spec
+    assert parsed.server.resources.requests == {"cpu": 4, "memory": "32Gi"}
+    assert parsed.server.env[1].value_from == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+    assert parsed.gpu.min_memory_gib == 40
+    assert parsed.router.service.port == 443
 
 
-def test_what_the_cluster_added_is_not_ours_to_judge():
+def test_fields_that_the_cluster_added_are_ignored():
     body = deployment()
     body["metadata"] |= {"uid": "u-1", "generation": 7, "managedFields": [], "labels": {"a": "b"}}
-    read = spec.parse(body | {"status": {"replicas": 3}})
-    assert (read.metadata.uid, read.metadata.generation) == ("u-1", 7)
+    parsed = spec.parse(body | {"status": {"replicas": 3}})
+    assert (parsed.metadata.uid, parsed.metadata.generation) == ("u-1", 7)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +65,14 @@ def test_what_the_cluster_added_is_not_ours_to_judge():
         pytest.param({"spec": None}, "spec", id="no spec"),
     ],
 )
-def test_something_else_is_no_deployment(change, path):
-    with pytest.raises(SpecError) as refusal:
+def test_another_object_is_rejected(change, path):
+    with pytest.raises(SpecError) as caught:
         spec.parse(deployment() | change)
-    assert [fault.split(":")[0] for fault in refusal.value.errors] == [path]
+    assert [error.split(":")[0] for error in caught.value.errors] == [path]
 
 
-def test_an_input_is_not_told_back():
+def test_errors_do_not_contain_the_input():
     body = deployment({"server": {"env": [{"name": "TOKEN", "value": ["hunter2"]}]}})
-    with pytest.raises(SpecError) as refusal:
+    with pytest.raises(SpecError) as caught:
         spec.parse(body)
-    assert "hunter2" not in str(refusal.value)
+    assert "hunter2" not in str(caught.value)

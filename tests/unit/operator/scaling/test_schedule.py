@@ -6,9 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from flamingo_operator.api.rules import violations
 from flamingo_operator.api.scaling import Scaling
 from flamingo_operator.api.schedule import Schedule
 from flamingo_operator.scaling.schedule import ReplicaLimits, replica_limits
@@ -109,28 +107,6 @@ def test_of_several_the_highest_minimum_and_the_lowest_maximum_hold():
 def test_where_limits_contradict_each_other_the_maximum_holds():
     found = limits_at("2026-06-01T12:00", office(minReplicas=9))
     assert (found.min_replicas, found.max_replicas) == (8, 8)
-
-
-@pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ({"timeZone": "Europe/Pariss"}, "is not a known time zone"),
-        ({"timeZone": "../etc/passwd"}, "pattern"),
-        ({"start": "24:00"}, "pattern"),
-        ({"days": []}, "at least 1"),
-        ({"days": ["Mon", "Mon"]}, "duplicate values"),
-    ],
-)
-def test_an_invalid_schedule_is_rejected(fields, says):
-    with pytest.raises(ValidationError, match=says):
-        office(**fields)
-
-
-def test_a_schedule_without_limits_violates_a_rule():
-    assert list(violations(office(minReplicas=None))) == [
-        "at least one of minReplicas and maxReplicas must be set"
-    ]
-    assert "raise maxReplicas" in next(violations(office(maxReplicas=1)))
 
 
 times = st.times().map(lambda one: one.strftime("%H:%M"))
