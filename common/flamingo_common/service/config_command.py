@@ -45,7 +45,7 @@ def to_yaml(resolved: ServiceSettings, given: setting_sources.GivenSettings, *, 
     return "\n".join(
         head
         + [
-            f"{line:<{width}}  # {given.origins.get(name, 'default')}"
+            f"{line:<{width}}  # {given.sources.get(name, 'default')}"
             for name, line in lines.items()
         ]
         + [""]

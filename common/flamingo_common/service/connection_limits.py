@@ -31,11 +31,11 @@ class BodyRateMonitor:
     waited_s: float = 0.0
     num_bytes: int = 0
 
-    def observe(self, passed_s: float, num_bytes: int, *, is_awaited: bool) -> None:
-        """Record that after another `passed_s` seconds `num_bytes` have arrived in total."""
+    def observe(self, elapsed_s: float, num_bytes: int, *, is_awaited: bool) -> None:
+        """Record that after another `elapsed_s` seconds `num_bytes` have arrived in total."""
         if is_awaited:
-            self.idle_s += passed_s
-            self.waited_s += passed_s
+            self.idle_s += elapsed_s
+            self.waited_s += elapsed_s
         if num_bytes > self.num_bytes:
             self.num_bytes, self.idle_s = num_bytes, 0.0
 
@@ -59,13 +59,13 @@ class WriteMonitor:
     stuck_s: float = 0.0
     full_s: float = 0.0
 
-    def observe(self, passed_s: float, num_written: int, num_left: int, *, is_full: bool) -> None:
-        """Record after `passed_s` that `num_left` of `num_written` bytes are in the buffer."""
+    def observe(self, elapsed_s: float, num_written: int, num_left: int, *, is_full: bool) -> None:
+        """Record after `elapsed_s` that `num_left` of `num_written` bytes are in the buffer."""
         num_sent = num_written - num_left
         # A smaller number is that of the next response.
         is_moving = num_left == 0 or num_sent != self.num_sent
-        self.stuck_s = 0.0 if is_moving else self.stuck_s + passed_s
-        self.full_s = self.full_s + passed_s if is_full else 0.0
+        self.stuck_s = 0.0 if is_moving else self.stuck_s + elapsed_s
+        self.full_s = self.full_s + elapsed_s if is_full else 0.0
         self.num_sent = num_sent
 
     def drain(self) -> None:

@@ -41,22 +41,22 @@ class Connection(web.RequestHandler):
     __slots__ = (
         "_body",
         "_body_rate",
-        "_head_s",
+        "_head_started_s",
         "_is_counted",
         "_num_bytes",
         "_num_written",
-        "_wire",
+        "_socket_transport",
         "_write_monitor",
     )
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
-        self._wire: asyncio.Transport | None = None
-        """The transport, which aiohttp forgets while it closes."""
+        self._socket_transport: asyncio.Transport | None = None
+        """The transport; unlike `transport`, aiohttp does not reset it while it closes."""
         self._is_counted = False
         self._body: StreamReader | None = None
         """Body of the last request whose head is complete."""
-        self._head_s: float | None = None
+        self._head_started_s: float | None = None
         """When the current, incomplete head began."""
         self._num_bytes = 0
         self._num_written = 0
@@ -66,7 +66,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve a client, or refuse it if there are too many connections."""
         assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
+        self._socket_transport = transport
         self._is_counted = self._server.counter.add(self._peer)
         if self._is_counted:
             super().connection_made(transport)
@@ -87,10 +87,10 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         self._num_bytes += len(data)
         if self._request_count == count:
-            if data and not is_in_body and self._head_s is None:
-                self._head_s = self._loop.time()
+            if data and not is_in_body and self._head_started_s is None:
+                self._head_started_s = self._loop.time()
             return
-        self._head_s = None
+        self._head_started_s = None
         message, self._body = self._messages[-1]
         self._body_rate, self._num_bytes = BodyRateMonitor(), 0
         if body is not None and is_in_body and not isinstance(message, RawRequestMessage):
@@ -135,21 +135,21 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
-    def sweep(self, passed_s: float) -> None:
+    def sweep(self, elapsed_s: float) -> None:
         """End the connection or its request if it has exceeded a limit."""
-        assert self._wire is not None
+        assert self._socket_transport is not None
         if self._current_request is not None:
             self._num_written = self._current_request.writer.output_size
-        num_left = self._wire.get_write_buffer_size()
+        num_left = self._socket_transport.get_write_buffer_size()
         self._write_monitor.observe(
-            passed_s, self._num_written, num_left, is_full=self.writing_paused
+            elapsed_s, self._num_written, num_left, is_full=self.writing_paused
         )
         if self._write_monitor.is_stalled(self._server.limits):
-            self._wire.abort()
+            self._socket_transport.abort()
         elif self._current_request is not None:
-            self._sweep_body(self._current_request.content, passed_s)
+            self._sweep_body(self._current_request.content, elapsed_s)
         elif self._is_head_late:
-            self._wire.write(_raw_response(LATE_HEAD))
+            self._socket_transport.write(_raw_response(LATE_HEAD))
             self.force_close()
 
     @property
@@ -160,7 +160,10 @@ class Connection(web.RequestHandler):
     @property
     def _is_head_late(self) -> bool:
         timeout_s = self._server.limits.header_timeout_s
-        return self._head_s is not None and self._loop.time() - self._head_s > timeout_s
+        return (
+            self._head_started_s is not None
+            and self._loop.time() - self._head_started_s > timeout_s
+        )
 
     @property
     def _server(self) -> "Server":
@@ -170,14 +173,14 @@ class Connection(web.RequestHandler):
 
     @property
     def _peer(self) -> str:
-        assert self._wire is not None
-        return peer_of(self._wire.get_extra_info("peername"))
+        assert self._socket_transport is not None
+        return peer_of(self._socket_transport.get_extra_info("peername"))
 
-    def _sweep_body(self, body: StreamReader, passed_s: float) -> None:
+    def _sweep_body(self, body: StreamReader, elapsed_s: float) -> None:
         if body is not self._body or body.is_eof():
             return
         is_awaited = body._waiter is not None  # noqa: SLF001 - set while a handler waits
-        self._body_rate.observe(passed_s, self._num_bytes, is_awaited=is_awaited)
+        self._body_rate.observe(elapsed_s, self._num_bytes, is_awaited=is_awaited)
         if (violation := self._body_rate.violation(self._server.limits)) is not None:
             self._end(body, errors.BodyTimeout(violation))
 
@@ -191,14 +194,14 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """All connections of a service, with limits."""
 
-    def __init__(self, plain: web.Server, limits: ConnectionLimits) -> None:
-        """Take over the configuration of `plain`, and enforce `limits`."""
+    def __init__(self, base: web.Server, limits: ConnectionLimits) -> None:
+        """Take over the configuration of `base`, and enforce `limits`."""
         super().__init__(
-            plain.request_handler,
-            request_factory=plain.request_factory,
-            handler_cancellation=plain.handler_cancellation,
-            loop=plain._loop,  # noqa: SLF001 - of our base class
-            **plain._kwargs,  # noqa: SLF001
+            base.request_handler,
+            request_factory=base.request_factory,
+            handler_cancellation=base.handler_cancellation,
+            loop=base._loop,  # noqa: SLF001 - a base class of ours
+            **base._kwargs,  # noqa: SLF001
         )
         self.limits = limits
         self.counter = ConnectionCounter(limits)

@@ -51,5 +51,5 @@ class ExitStatus(IntEnum):
     ENGINE_FAILED = 11, "The engine failed every request; the log has the traceback."
     INCOMPLETE_SHUTDOWN = (
         12,
-        "Shut down before all requests were answered; the log says how many were aborted.",
+        "Shut down before all requests were answered; a pod logs how many were aborted.",
     )

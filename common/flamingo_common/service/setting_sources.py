@@ -23,16 +23,16 @@ class GivenSettings:
     """Explicitly set values, the source of each, and errors."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
     """Flag, environment variable, or file and line of each value; defaults have none."""
     errors: list[str] = field(default_factory=list)
     """One message per error."""
 
-    def add(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    def add(self, values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
         """Add values of lower precedence than the present ones."""
         for name, value in values.items():
             if name not in self.values:
-                self.values[name], self.origins[name] = value, origins[name]
+                self.values[name], self.sources[name] = value, sources[name]
 
 
 class _EnvironSource(EnvSettingsSource):
@@ -113,17 +113,17 @@ def _unknown_variables(kind: type[BaseSettings], environ: Mapping[str, str]) -> 
 def _add_file(kind: type[BaseSettings], path: Path, given: GivenSettings) -> None:
     known = set(kind.model_fields) - {FILE_FIELD}
     values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for name, value, line in _entries(path, given.errors):
         where = f"{path}:{line}"
         if name in values:
-            given.errors.append(f"{where}: duplicate setting {name}; first set at {origins[name]}")
+            given.errors.append(f"{where}: duplicate setting {name}; first set at {sources[name]}")
         elif name in known:
-            values[name], origins[name] = value, where
+            values[name], sources[name] = value, where
         else:
             message = f"{where}: {name}: unknown setting"
             given.errors.append(message + _suggestion(name.replace("-", "_"), known))
-    given.add(values, origins)
+    given.add(values, sources)
 
 
 def _entries(path: Path, errors: list[str]) -> Iterator[tuple[str, Any, int]]:

@@ -146,10 +146,10 @@ def check_file(flag: str, path: Path | None, parse: Callable[[bytes], object]) -
 
 def _message(kind: type[ServiceSettings], detail: Any, given: setting_sources.GivenSettings) -> str:
     name = str(detail["loc"][0]) if detail["loc"] else "settings"
-    origin = given.origins.get(name, "")
-    is_from_file = ":" in origin
+    source = given.sources.get(name, "")
+    is_from_file = ":" in source
     where = (
-        f"{origin}: {name}"
+        f"{source}: {name}"
         if is_from_file
         else f"{setting_sources.flag_name(name)} ({setting_sources.variable_name(kind, name)})"
     )

@@ -23,10 +23,10 @@ LIMITS = ConnectionLimits(
 
 
 def violation(*observations):
-    """Return the violation of a body after each `(passed_s, bytes so far, is awaited)`."""
+    """Return the violation of a body after each `(elapsed_s, bytes so far, is awaited)`."""
     monitor = BodyRateMonitor()
-    for passed_s, num_bytes, is_awaited in observations:
-        monitor.observe(passed_s, num_bytes, is_awaited=is_awaited)
+    for elapsed_s, num_bytes, is_awaited in observations:
+        monitor.observe(elapsed_s, num_bytes, is_awaited=is_awaited)
     return monitor.violation(LIMITS)
 
 

@@ -39,10 +39,10 @@ def test_precedence_is_flag_variable_file_default(load):
     file = "port: 1\nhost: file\nmax_items: 3\n"
     found, given = load("--port", "4", file=file, PORT="2", HOST="variable")
     assert (found.port, found.host, found.max_items, found.grace_period_s) == (4, "variable", 3, 30)
-    assert given.origins["port"] == "--port"
-    assert given.origins["host"] == "FLAMINGO_TEST_HOST"
-    assert given.origins["max_items"].endswith("s.yaml:3")
-    assert "grace_period_s" not in given.origins
+    assert given.sources["port"] == "--port"
+    assert given.sources["host"] == "FLAMINGO_TEST_HOST"
+    assert given.sources["max_items"].endswith("s.yaml:3")
+    assert "grace_period_s" not in given.sources
 
 
 def test_a_value_that_is_not_set_overrides_nothing(load):
