@@ -16,7 +16,7 @@ def bench(*flags):
 @pytest.fixture(scope="module")
 def quick(model_cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("bench") / "out.json"
-    done = bench("--engines", "generate,static,vllm,ours", "--markdown", "--out", str(out))
+    done = bench("--engines", "generate,static,flamingo", "--markdown", "--out", str(out))
     assert done.returncode == 0, done.stderr
     return done, json.loads(out.read_text())
 
@@ -24,8 +24,8 @@ def quick(model_cache, tmp_path_factory):
 def test_every_engine_says_the_same_tokens(quick):
     _, report = quick
     rows = {row["engine"]: row for row in report["rows"]}
-    assert {"generate", "static", "ours"} <= {*rows}
-    for name in ("static", "ours"):
+    assert {"generate", "static", "flamingo"} <= {*rows}
+    for name in ("static", "flamingo"):
         assert rows[name]["num_exact"] == rows[name]["num_requests"] == 9, name
         assert rows[name]["num_tokens"] == rows["generate"]["num_tokens"], name
 
@@ -36,24 +36,24 @@ def test_every_engine_is_measured(quick):
         assert row["cpu_s"] > 0
         assert row["wall_s"] > 0
         assert row["peak_rss_bytes"] > 50_000_000
-    ours_told = report["repeats"][0]["ours"]
-    assert {"mel", "encode", "prefill", "decode", "detokenise"} <= {*ours_told["stages_s"]}
-    follow_ups = ours_told["follow_ups"]
-    assert len(follow_ups["shares"]) == len(follow_ups["least"]) == 3
-    pairs = zip(follow_ups["shares"], follow_ups["least"], strict=True)
-    assert all(0 < least <= share + 1e-9 <= 1 for share, least in pairs)
+    ours = report["rounds"][0]["flamingo"]
+    assert {"mel", "encode", "prefill", "decode", "detokenize"} <= {*ours["stages_s"]}
+    follow_ups = ours["follow_ups"]
+    assert len(follow_ups["computed"]) == len(follow_ups["new"]) == 3
+    pairs = zip(follow_ups["computed"], follow_ups["new"], strict=True)
+    assert all(0 < new <= computed + 1e-9 <= 1 for computed, new in pairs)
 
 
 def test_the_table_names_engines_command_and_machine(quick):
     done, report = quick
     assert done.stdout.startswith("| engine | CPU-s |")
-    assert "\n| ours |" in done.stdout
+    assert "\n| flamingo |" in done.stdout
     assert f"on {report['machine']['cpu']}, " in done.stdout
     assert "`flamingo bench engine --quick" in done.stdout
 
 
 def test_an_engine_that_fails_is_told_and_the_status_says_so(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    done = bench("--engines", "ours", "--model", str(tmp_path))
+    done = bench("--engines", "flamingo", "--model", str(tmp_path))
     assert done.returncode == 1
-    assert f"ours: failed: {tmp_path} has neither model.safetensors" in done.stdout
+    assert f"flamingo: failed: {tmp_path} has neither model.safetensors" in done.stdout

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flamingo_common.audio import windows
-from flamingo_pod.bench import job, sound, workload
+from flamingo_pod.bench import job, synthetic_audio, workload
 from flamingo_pod.bench.workload import KINDS, WorkloadPlan
 
 M = WorkloadPlan("staggered", num_clips=16, num_questions=1, arrival_scale=1.0, seed=0, quick=False)
@@ -74,7 +74,11 @@ def test_no_last_window_is_too_short_for_transformers():
 
 
 def test_sound_is_repeatable_and_not_silent():
-    one, again, other = sound.clip(3.5, 1), sound.clip(3.5, 1), sound.clip(3.5, 2)
+    one, again, other = (
+        synthetic_audio.clip(3.5, 1),
+        synthetic_audio.clip(3.5, 1),
+        synthetic_audio.clip(3.5, 2),
+    )
     assert one.dtype == np.float32
     assert len(one) == 56_000
     assert np.array_equal(one, again)

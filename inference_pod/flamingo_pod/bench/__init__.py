@@ -1,1 +1,1 @@
-"""An honest benchmark: our engine and its rivals, the same work, one run."""
+"""Benchmarks of the engine and of audio decoding, each measurement in a fresh process."""

@@ -1,117 +1,131 @@
-"""`python -m flamingo_pod.bench`, which `flamingo bench` becomes."""
+"""`flamingo bench`, which runs this module in its place."""
 
 import importlib.util
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 
-from flamingo_pod.bench import children, compare, decoding, machine, options, outcome, table
-from flamingo_pod.bench.compare import BenchRound, BenchRow
-from flamingo_pod.bench.options import OURS, PROG, BenchOptions
-from flamingo_pod.bench.outcome import BenchResult, MachineInfo, NoResult
+from flamingo_pod.bench import (
+    audio_decoding,
+    comparison,
+    machine,
+    options,
+    processes,
+    results,
+    table,
+)
+from flamingo_pod.bench.catalog import BUNDLED, FLAMINGO, EngineCatalog
+from flamingo_pod.bench.comparison import BenchRound, BenchRow
+from flamingo_pod.bench.options import BenchOptions
+from flamingo_pod.bench.results import BenchResult, MachineInfo, NoResult
 
 EXIT_FAILED = 1
 EXIT_NOT_INSTALLED = 5
 EXIT_INTERRUPTED = 130
-NEEDED = ("torch", "transformers")
-UNBOUNDED_WIDTH = 1000
+REQUIRED = ("torch", "transformers")
+UNLIMITED_WIDTH = 1000
 
 
-def main(argv: Sequence[str]) -> int:
-    """Measure, print, write; return the exit status."""
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """All that was measured, and where."""
+
+    argv: Sequence[str]
+    rounds: Sequence[BenchRound]
+    rows: Sequence[BenchRow]
+    machine: MachineInfo
+
+    def encode(self) -> dict[str, Any]:
+        """Return the report as JSON types."""
+        return {
+            "command": [*self.argv],
+            "machine": asdict(self.machine),
+            "rows": [asdict(row) for row in self.rows],
+            "rounds": [
+                {name: results.encode(result) for name, result in one.items()}
+                for one in self.rounds
+            ],
+        }
+
+
+def main(argv: Sequence[str], catalog: EngineCatalog = BUNDLED) -> int:
+    """Measure, print and write the report; return the exit status."""
     if argv and argv[0] == "decode":
-        return decoding.main(argv[1:])
-    wanted = options.parse(argv)
-    for name in NEEDED:
+        return audio_decoding.main(argv[1:])
+    requested = options.parse(argv, catalog)
+    for name in REQUIRED:
         if importlib.util.find_spec(name) is None:
-            _tell(f"{name} is not installed; pip install 'flamingo-fleet[pod]'")
+            _log(catalog, f"{name} is not installed; run pip install 'flamingo-fleet[pod]'")
             return EXIT_NOT_INSTALLED
-    found = machine.look()
-    repeats = measure(wanted)
-    rows = compare.rows(repeats, wanted.engines)
-    outcomes = {**repeats[-1], **compare.left_out(repeats)}
-    _show(argv, wanted, (rows, outcomes), found)
-    if wanted.out is not None:
-        report = json.dumps(_report(argv, rows, repeats, found), indent=1)
-        wanted.out.write_text(report, encoding="utf-8")
-    return _status(rows, repeats)
+    here = machine.describe()
+    rounds = measure(requested, catalog)
+    report = BenchReport(argv, rounds, comparison.rows(rounds, requested.engines), here)
+    _print(report, requested, catalog)
+    if requested.out is not None:
+        text = json.dumps(report.encode(), indent=1)
+        requested.out.write_text(text, encoding="utf-8")
+    return _status(report, catalog)
 
 
-def measure(wanted: BenchOptions) -> list[BenchRound]:
-    """Return what each engine did in each repeat; who goes first changes from one to the next."""
-    if not wanted.plan.quick:
-        children.run(children.PREPARE, wanted)
-    repeats: list[BenchRound] = []
-    for number in range(wanted.repeats):
-        turn = number % len(wanted.engines)
-        order = (*wanted.engines[turn:], *wanted.engines[:turn])
-        repeats.append({name: _measured(name, number + 1, wanted) for name in order})
-    return repeats
+def measure(requested: BenchOptions, catalog: EngineCatalog) -> list[BenchRound]:
+    """Return each engine's result by round; the order rotates from one round to the next."""
+    if not requested.plan.quick:
+        processes.run(processes.PREPARE, requested, catalog)
+    rounds: list[BenchRound] = []
+    for number in range(requested.repeats):
+        first = number % len(requested.engines)
+        order = (*requested.engines[first:], *requested.engines[:first])
+        results_by_name = {}
+        for name in order:
+            results_by_name[name] = result = processes.run(name, requested, catalog)
+            _log(catalog, f"{name} {number + 1}/{requested.repeats}: {_summary(result)}")
+        rounds.append(results_by_name)
+    return rounds
 
 
-def _measured(name: str, number: int, wanted: BenchOptions) -> BenchResult | NoResult:
-    done = children.run(name, wanted)
-    told = done.reason if isinstance(done, NoResult) else f"{done.used.cpu_s:.1f} CPU-s"
-    _tell(f"{name} {number}/{wanted.repeats}: {told}")
-    return done
+def _summary(result: BenchResult | NoResult) -> str:
+    return result.reason if isinstance(result, NoResult) else f"{result.used.cpu_s:.1f} CPU-s"
 
 
-def _show(
-    argv: Sequence[str],
-    wanted: BenchOptions,
-    found: tuple[list[BenchRow], BenchRound],
-    where: MachineInfo,
-) -> None:
-    rows, outcomes = found
-    notes = table.footnotes({name: outcomes[name] for name in wanted.engines})
-    if wanted.markdown:
-        print(table.markdown(rows), *[f"- {note}" for note in notes], sep="\n")  # noqa: T201
-        print(f"\n{table.origin(argv, where)}")  # noqa: T201
+def _print(report: BenchReport, requested: BenchOptions, catalog: EngineCatalog) -> None:
+    last = {**report.rounds[-1], **comparison.without_result(report.rounds)}
+    notes = table.footnotes({name: last[name] for name in requested.engines})
+    origin = table.origin([*catalog.prog.split(), *report.argv], report.machine)
+    if requested.markdown:
+        print(table.markdown(report.rows), *[f"- {note}" for note in notes], sep="\n")  # noqa: T201
+        print(f"\n{origin}")  # noqa: T201
         return
-    console = Console(width=None if sys.stdout.isatty() else UNBOUNDED_WIDTH, highlight=False)
-    console.print(table.rich(rows))
-    for text in (*notes, table.origin(argv, where)):
+    console = Console(width=None if sys.stdout.isatty() else UNLIMITED_WIDTH, highlight=False)
+    console.print(table.rich(report.rows))
+    for text in (*notes, origin):
         console.print(text, markup=False)
 
 
-def _report(
-    argv: Sequence[str], rows: list[BenchRow], repeats: list[BenchRound], found: MachineInfo
-) -> dict[str, Any]:
-    return {
-        "command": [*argv],
-        "machine": asdict(found),
-        "rows": [asdict(row) for row in rows],
-        "repeats": [
-            {name: outcome.encode(done) for name, done in repeat.items()} for repeat in repeats
-        ],
-    }
-
-
-def _status(rows: list[BenchRow], repeats: list[BenchRound]) -> int:
-    """Return 1 when an engine that should have run did not, or ours said other tokens."""
-    failed = any(out.is_failure for out in compare.left_out(repeats).values())
-    is_wrong = [
+def _status(report: BenchReport, catalog: EngineCatalog) -> int:
+    """Return 1 if an engine failed, or if our engine's tokens differ from the reference's."""
+    failed = any(each.is_failure for each in comparison.without_result(report.rounds).values())
+    differing = [
         row
-        for row in rows
-        if row.engine == OURS
+        for row in report.rows
+        if row.engine == FLAMINGO
         and row.num_exact is not None
         and row.num_exact + row.num_tied != row.num_requests
     ]
-    if is_wrong:
-        _tell("ours does not say what transformers' generate says")
-    return EXIT_FAILED if failed or is_wrong else 0
+    if differing:
+        _log(catalog, "the engine's tokens differ from those of transformers' generate")
+    return EXIT_FAILED if failed or differing else 0
 
 
-def _tell(text: str) -> None:
-    print(f"{PROG}: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress goes to a person
+def _log(catalog: EngineCatalog, text: str) -> None:
+    print(f"{catalog.prog}: {text}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:  # the running child got it, too
+    except KeyboardInterrupt:  # the engine's process received it, too
         sys.exit(EXIT_INTERRUPTED)

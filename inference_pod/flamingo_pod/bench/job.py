@@ -1,4 +1,4 @@
-"""What the parent process tells a child to do, as JSON.
+"""What the benchmark asks of an engine's process, as JSON.
 
 Pure.
 """
@@ -11,7 +11,7 @@ from flamingo_pod.bench.workload import WorkloadPlan
 
 @dataclass(frozen=True, slots=True)
 class BenchJob:
-    """Run `engine` on `plan` with `model`, and write what came of it to the file `result`."""
+    """Run `engine` on `plan` with `model`, and write the result to the file `result`."""
 
     engine: str
     plan: WorkloadPlan
@@ -25,6 +25,6 @@ def encode(job: BenchJob) -> str:
 
 
 def parse(text: str) -> BenchJob:
-    """Return what `encode` was given."""
-    told = json.loads(text)
-    return BenchJob(**{**told, "plan": WorkloadPlan(**told["plan"])})
+    """Return the job that `encode` was given."""
+    fields = json.loads(text)
+    return BenchJob(**{**fields, "plan": WorkloadPlan(**fields["plan"])})

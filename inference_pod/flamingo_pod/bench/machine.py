@@ -1,4 +1,4 @@
-"""Where and of what the figures are: processor, cores, commit, versions."""
+"""The machine and the code that are measured: processor, cores, commit, versions."""
 
 import os
 import platform
@@ -6,11 +6,11 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from flamingo_pod.bench.outcome import MachineInfo
+from flamingo_pod.bench.results import MachineInfo
 
 
-def look() -> MachineInfo:
-    """Return this machine and this code."""
+def describe() -> MachineInfo:
+    """Return this machine's and this code's description."""
     return MachineInfo(
         cpu=_cpu(),
         num_cores=os.cpu_count() or 1,
@@ -31,7 +31,7 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    """Return the commit, with a + where the tree has changes; `unknown` where there is no git."""
+    """Return the commit, with a + for uncommitted changes; `unknown` without git."""
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "--short", "HEAD")

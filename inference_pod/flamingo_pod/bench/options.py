@@ -1,43 +1,37 @@
-"""The command line of `flamingo bench engine`; a wrong use ends the program, all faults told."""
+"""The command line of `flamingo bench engine`; wrong usage exits with 2 and lists every error."""
 
 import argparse
 import math
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flamingo_pod.bench.catalog import EngineCatalog
 from flamingo_pod.bench.workload import KINDS, WorkloadPlan
 
-PROG = "flamingo bench"
-REFERENCE = "generate"
-BASELINE = "static"
-OURS = "ours"
-ENGINES = (REFERENCE, BASELINE, "continuous", "vllm", OURS)
 ABOUT = """\
-Measure our engine and its rivals on the same work: in fresh processes, one thread each, greedy,
-float32, each answer exactly as long as asked. CPU-seconds decide; wall seconds are a note.
+Measure engines on the same workload: in fresh processes, with one thread each, greedy, in
+float32, and with answers of exactly the requested length. CPU-seconds are compared; wall-clock
+time is reported, but unreliable on a shared machine.
 
 engines:
-  generate    transformers, processor then generate, one request after the other; the reference
-              that all others' tokens must equal
-  static      transformers, left-padded batches of 8 that last as long as their longest answer
-  continuous  transformers' continuous batching, its prompts pointing at audio embeddings
-  vllm        vLLM with an AudioFlamingo3 of the same size, where it is installed
-  ours        the engine that `flamingo serve` runs
+{engines}
 
 workloads, of 16 clips of 4 to 40 s and answers of 16 to 128 tokens:
   staggered   clips arrive one by one
-  at-once     all clips are there from the start
-  repeated    8 clips, 4 questions about each, the next when the last is answered
+  at-once     all clips arrive at the start
+  repeated    8 clips with 4 questions each, each asked when the previous one is answered
   equal       16 clips of 30 s, 64 tokens each: where batching gains least
 """
+HELP_WIDTH = 96
 
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What the person wants."""
+    """The parsed command line."""
 
     plan: WorkloadPlan
     model: str
@@ -47,13 +41,13 @@ class BenchOptions:
     markdown: bool
 
 
-def parse(argv: Sequence[str]) -> BenchOptions:
-    """Return the options, or print every fault and exit with status 2."""
-    parser = _parser()
-    given = parser.parse_args(argv)
-    engines = tuple(given.engines.split(","))
-    if told := [*_faults(given, engines)]:
-        print(f"{PROG}: " + f"\n{PROG}: ".join(told), file=sys.stderr)  # noqa: T201 - usage goes to a person
+def parse(argv: Sequence[str], catalog: EngineCatalog) -> BenchOptions:
+    """Return the options, or print every error and exit with status 2."""
+    given = _parser(catalog).parse_args(argv)
+    engines = tuple((given.engines or ",".join(catalog.descriptions)).split(","))
+    if errors := [*_errors(given, engines, catalog)]:
+        prog = catalog.prog
+        print(f"{prog}: " + f"\n{prog}: ".join(errors), file=sys.stderr)  # noqa: T201 - usage error
         raise SystemExit(2)
     return BenchOptions(
         plan=_plan(given),
@@ -67,12 +61,12 @@ def parse(argv: Sequence[str]) -> BenchOptions:
 
 def _plan(given: Any) -> WorkloadPlan:
     is_repeated = given.workload == "repeated"
-    usual_clips = 3 if is_repeated else 9
+    default_clips = 3 if is_repeated else 9
     if not given.quick:
-        usual_clips = 8 if is_repeated else 16
+        default_clips = 8 if is_repeated else 16
     return WorkloadPlan(
         kind=given.workload,
-        num_clips=given.clips or usual_clips,
+        num_clips=given.clips or default_clips,
         num_questions=(given.questions or 4) if is_repeated else 1,
         arrival_scale=given.arrival_scale,
         seed=given.seed,
@@ -80,65 +74,82 @@ def _plan(given: Any) -> WorkloadPlan:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROG, allow_abbrev=False)
-    verbs = parser.add_subparsers(required=True, metavar="WHAT")
-    engine = verbs.add_parser(
+def _parser(catalog: EngineCatalog) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=catalog.prog, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    engine = commands.add_parser(
         "engine",
-        help="our engine against its rivals",
-        description=ABOUT,
+        help="measure inference engines on one workload",
+        description=ABOUT.format(engines=_descriptions(catalog)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    verbs.add_parser("decode", help="decoding, by format; has a --help of its own", add_help=False)
-    _add_work(engine)
-    _add_run(engine)
+    commands.add_parser(
+        "decode", help="measure audio decoding by format; see decode --help", add_help=False
+    )
+    _add_workload_options(engine)
+    _add_run_options(engine, catalog)
     return parser
 
 
-def _add_work(engine: argparse.ArgumentParser) -> None:
-    add = engine.add_argument_group("work").add_argument
+def _descriptions(catalog: EngineCatalog) -> str:
+    width = max(map(len, catalog.descriptions)) + 4
+    return "\n".join(
+        textwrap.fill(
+            text,
+            HELP_WIDTH,
+            initial_indent=f"  {name}".ljust(width),
+            subsequent_indent=" " * width,
+        )
+        for name, text in catalog.descriptions.items()
+    )
+
+
+def _add_workload_options(engine: argparse.ArgumentParser) -> None:
+    add = engine.add_argument_group("workload").add_argument
     add("--workload", choices=KINDS, default="staggered", help="default: %(default)s")
-    add("--quick", action="store_true", help="seconds of it, with the tiny model; proves nothing")
+    add("--quick", action="store_true", help="a few seconds with the tiny model; a smoke test only")
     add("--model", help="built-in name, folder or hub id; default: flamingo-tiny-27m")
-    add("--clips", type=int, help="how many clips")
-    add("--questions", type=int, help="how many about each clip; default: 4; repeated only")
+    add("--clips", type=int, help="number of clips")
+    add("--questions", type=int, help="questions per clip; default: 4; repeated only")
     add(
         "--arrival-scale",
         type=float,
         default=1.0,
-        help="stretches the seconds between arrivals (0.25 on average); staggered only",
+        help="factor on the time between arrivals (0.25 s on average); staggered only",
     )
-    add("--seed", type=int, default=0, help="of clips, answers' lengths and arrivals")
+    add("--seed", type=int, default=0, help="of clips, answer lengths and arrivals")
 
 
-def _add_run(engine: argparse.ArgumentParser) -> None:
+def _add_run_options(engine: argparse.ArgumentParser, catalog: EngineCatalog) -> None:
     add = engine.add_argument_group("run").add_argument
-    add("--engines", default=",".join(ENGINES), help="which, with commas; default: %(default)s")
-    add("--repeats", type=int, default=1, help="how often, the engines taking turns; default: 1")
-    add("--out", type=Path, help="write all that was measured to this file, as JSON")
-    add("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it")
+    names = ",".join(catalog.descriptions)
+    add("--engines", help=f"engines to measure, comma separated; default: {names}")
+    add("--repeats", type=int, default=1, help="runs of each engine, interleaved; default: 1")
+    add("--out", type=Path, help="write all measurements to this file, as JSON")
+    add("--markdown", action="store_true", help="print the table in Markdown")
 
 
-def _faults(given: Any, engines: tuple[str, ...]) -> Iterator[str]:
-    """Yield a sentence for each fault."""
+def _errors(given: Any, engines: tuple[str, ...], catalog: EngineCatalog) -> Iterator[str]:
+    """Yield one sentence for each error."""
+    names = catalog.descriptions
     for name in engines:
-        if name not in ENGINES:
-            yield f"--engines: there is no {name!r}; there are {', '.join(ENGINES)}"
+        if name not in names:
+            yield f"--engines: unknown engine {name!r}; available: {', '.join(names)}"
     if len(set(engines)) < len(engines):
-        yield "--engines: each can be named once"
-    yield from _bad_numbers(given)
+        yield "--engines: an engine is named twice"
+    yield from _number_errors(given)
     if given.questions is not None and given.workload != "repeated":
-        yield "--questions: only --workload repeated asks more than one"
+        yield "--questions: only valid with --workload repeated"
     if given.out is not None and not given.out.absolute().parent.is_dir():
-        yield f"--out: there is no folder {given.out.absolute().parent}"
+        yield f"--out: the folder {given.out.absolute().parent} does not exist"
 
 
-def _bad_numbers(given: Any) -> Iterator[str]:
-    least = {"clips": 1, "questions": 1, "repeats": 1, "seed": 0}
-    for flag, lowest in least.items():
+def _number_errors(given: Any) -> Iterator[str]:
+    minimums = {"clips": 1, "questions": 1, "repeats": 1, "seed": 0}
+    for flag, minimum in minimums.items():
         number = getattr(given, flag)
-        if number is not None and number < lowest:
-            yield f"--{flag}: {number} is less than {lowest}"
+        if number is not None and number < minimum:
+            yield f"--{flag}: {number} is less than {minimum}"
     if not (math.isfinite(given.arrival_scale) and given.arrival_scale >= 0):
-        yield f"--arrival-scale: {given.arrival_scale} is no factor"
+        yield f"--arrival-scale: {given.arrival_scale} is not a finite number of at least 0"

@@ -1,15 +1,15 @@
-"""Rows → a table for people, or one to paste into docs/benchmarks.md.
+"""The table of results, for a terminal or in Markdown.
 
-Pure: it returns what is to be printed.
+Pure: it returns the text to print.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
 
-from flamingo_pod.bench.compare import BenchRow
-from flamingo_pod.bench.options import BASELINE, REFERENCE
-from flamingo_pod.bench.outcome import BenchResult, FollowUpReuse, MachineInfo, NoResult
+from flamingo_pod.bench.catalog import BASELINE, REFERENCE
+from flamingo_pod.bench.comparison import BenchRow
+from flamingo_pod.bench.results import BenchResult, FollowUpShares, MachineInfo, NoResult
 
 HEADINGS = (
     "engine",
@@ -28,7 +28,7 @@ BYTES_PER_MB = 1_000_000
 
 
 def cells(row: BenchRow) -> tuple[str, ...]:
-    """Return the texts of one row, as many as there are headings."""
+    """Return the cells of one row, in the order of the headings."""
     return (
         row.engine,
         _seconds_and_range(row),
@@ -38,13 +38,13 @@ def cells(row: BenchRow) -> tuple[str, ...]:
         _or_missing(row.times_baseline),
         _or_missing(row.first_token_p50_s),
         _or_missing(row.first_token_p95_s),
-        MISSING if row.num_exact is None else _same(row),
+        MISSING if row.num_exact is None else _equal(row),
         f"{row.peak_rss_bytes / BYTES_PER_MB:.0f}",
     )
 
 
 def rich(rows: Iterable[BenchRow]) -> Table:
-    """Return the table for a terminal, or, drawn without lines, for programs."""
+    """Return the table for a terminal, without borders."""
     table = Table(HEADINGS[0], box=None, header_style="bold", pad_edge=False)
     for heading in HEADINGS[1:]:
         table.add_column(heading, justify="right")
@@ -60,42 +60,40 @@ def markdown(rows: Iterable[BenchRow]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def footnotes(outcomes: Mapping[str, BenchResult | NoResult]) -> list[str]:
-    """Return what the table has no column for: who is missing, notes, stages, follow-ups."""
-    told = []
-    for name, outcome in outcomes.items():
-        if isinstance(outcome, NoResult):
-            told.append(
-                f"{name}: {'failed' if outcome.is_failure else 'left out'}: {outcome.reason}"
-            )
+def footnotes(results: Mapping[str, BenchResult | NoResult]) -> list[str]:
+    """Return what the table has no column for: missing engines, notes, stages, follow-ups."""
+    notes = []
+    for name, result in results.items():
+        if isinstance(result, NoResult):
+            notes.append(f"{name}: {'failed' if result.is_failure else 'skipped'}: {result.reason}")
         else:
-            told += [f"{name}: {text}" for text in _of_run(outcome)]
-    return told
+            notes += [f"{name}: {text}" for text in _run_notes(result)]
+    return notes
 
 
 def origin(command: Sequence[str], machine: MachineInfo) -> str:
-    """Return the line that says where the figures are from."""
+    """Return the line that names the command, the machine and the versions."""
     return (
-        f"`flamingo bench {' '.join(command)}` on {machine.cpu}, {machine.num_cores} cores "
-        f"(load {machine.load_average} before), one thread an engine, commit {machine.commit}, "
-        f"torch {machine.torch}, transformers {machine.transformers}"
+        f"`{' '.join(command)}` on {machine.cpu}, {machine.num_cores} cores "
+        f"(load average {machine.load_average} before), one thread per engine, "
+        f"commit {machine.commit}, torch {machine.torch}, transformers {machine.transformers}"
     )
 
 
-def _of_run(run: BenchResult) -> list[str]:
-    told = [run.note] if run.note else []
+def _run_notes(run: BenchResult) -> list[str]:
+    notes = [run.note] if run.note else []
     if run.stages_s:
         stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in run.stages_s.items())
-        told.append(f"seconds of its stages: {stages}")
+        notes.append(f"seconds by stage: {stages}")
     if run.follow_ups is not None:
-        told.append(_follow_ups(run.follow_ups))
-    return told
+        notes.append(_follow_ups(run.follow_ups))
+    return notes
 
 
-def _follow_ups(follow_ups: FollowUpReuse) -> str:
+def _follow_ups(follow_ups: FollowUpShares) -> str:
     return (
-        f"further questions about a clip read {_percents(follow_ups.shares)} of their prompt; "
-        f"new in it is {_percents(follow_ups.least)}"
+        f"follow-up questions computed {_percents(follow_ups.computed)} of their prompts; "
+        f"{_percents(follow_ups.new)} was new"
     )
 
 
@@ -109,7 +107,7 @@ def _seconds_and_range(row: BenchRow) -> str:
     return f"{row.cpu_s:.1f}{spread}"
 
 
-def _same(row: BenchRow) -> str:
+def _equal(row: BenchRow) -> str:
     tied = f" + {row.num_tied} tied" if row.num_tied else ""
     return f"{row.num_exact}/{row.num_requests}{tied}"
 

@@ -1,7 +1,7 @@
-"""What the engines are asked: which clips, which questions, how long the answers, when.
+"""The workload: clips, questions, answer lengths and arrival times.
 
-Pure: the same plan gives the same workload, whoever runs it. Clips are given by
-their length here; `sound` makes them.
+Pure: the same plan always gives the same workload. A clip is only a duration here;
+`synthetic_audio` makes its samples.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ QUESTIONS = (
     "Is there a voice?",
     "How does the harmony move between the first and the second half?",
 )
-SAID = ("About ninety beats a minute.", "A guitar, then drums.", "It is calm, and a little sad.")
+ANSWERS = ("About ninety beats a minute.", "A guitar, then drums.", "It is calm, and a little sad.")
 NUM_FOLLOW_UPS = 3
 FOLLOW_UP_CLIP_S = 70.0
 WARM_UP_CLIP_S = 2.0
@@ -38,30 +38,30 @@ class ValueRange:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSize:
-    """How much of it there is."""
+    """Ranges that clips, answers and arrivals are sampled from."""
 
     clip_s: ValueRange
     answer_tokens: ValueRange
     mean_gap_s: float
-    """Between two arrivals. Far below what a request costs, so that the engines are kept busy."""
+    """Between two arrivals; far below what a request costs, so the engines are always busy."""
 
 
 WORKLOAD_SIZES: Mapping[bool, WorkloadSize] = {
     False: WorkloadSize(ValueRange(4, 40), ValueRange(16, 128), mean_gap_s=0.25),
     True: WorkloadSize(ValueRange(1, 34), ValueRange(4, 12), mean_gap_s=0.01),
 }
-"""By whether it is quick."""
+"""By whether the plan is quick."""
 EQUAL = WorkloadSize(ValueRange(30, 30), ValueRange(64, 64), mean_gap_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadPlan:
-    """What is chosen on the command line of a workload."""
+    """A workload's parameters, as on the command line."""
 
     kind: Kind
     num_clips: int
     num_questions: int
-    """About each clip; more than one only where the audio is repeated."""
+    """Per clip; more than one only for `repeated`."""
     arrival_scale: float
     seed: int
     quick: bool
@@ -75,32 +75,32 @@ class WorkloadRequest:
     clip: int
     turns: tuple[Turn, ...]
     num_tokens: int
-    """The answer's exact length: end-of-sequence is an ordinary token here."""
+    """The exact length of the answer."""
     arrival_s: float = 0.0
     after: int | None = None
-    """The request whose answer must be complete before this one can be asked."""
+    """The request whose answer must be complete before this one is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`clips_s` holds the measured clips, then the follow-ups' clip, then the warm-up's."""
+    """`clips_s` are the durations of the measured clips, of the follow-ups' and the warm-up's."""
 
     clips_s: tuple[float, ...]
     requests: tuple[WorkloadRequest, ...]
     follow_ups: tuple[WorkloadRequest, ...]
-    """A first question and the further ones, about a clip that is in no other request."""
+    """A first question and its follow-ups, about a clip of their own."""
     warm_up: WorkloadRequest
 
 
 def build(plan: WorkloadPlan) -> Workload:
     """Return the workload that `plan` describes."""
-    random = np.random.default_rng(plan.seed)
+    rng = np.random.default_rng(plan.seed)
     size = EQUAL if plan.kind == "equal" else WORKLOAD_SIZES[plan.quick]
-    clips_s = [_length_s(random, size.clip_s) for _ in range(plan.num_clips)]
-    gaps_s = random.exponential(size.mean_gap_s * plan.arrival_scale, plan.num_clips)
+    clips_s = [_length_s(rng, size.clip_s) for _ in range(plan.num_clips)]
+    gaps_s = rng.exponential(size.mean_gap_s * plan.arrival_scale, plan.num_clips)
     arrivals_s = np.cumsum(gaps_s) - gaps_s[0] if plan.kind == "staggered" else gaps_s * 0
     requests = [
-        _request(random, size, (clip, turn), plan.num_clips, float(arrivals_s[clip]))
+        _request(rng, size, (clip, turn), plan.num_clips, float(arrivals_s[clip]))
         for turn in range(plan.num_questions)
         for clip in range(plan.num_clips)
     ]
@@ -113,20 +113,20 @@ def build(plan: WorkloadPlan) -> Workload:
 
 
 def conversation(first: int, num_before: int) -> tuple[Turn, ...]:
-    """Return a chat whose last question has `num_before` questions and answers before it.
+    """Return a chat whose last question comes after `num_before` questions and answers.
 
-    The answers are set, not the engine's own: so all engines read the same prompts.
+    The answers are fixed, not the engine's own, so all engines get the same prompts.
     """
     turns = []
     for number in range(num_before + 1):
-        asked = QUESTIONS[(first + number) % len(QUESTIONS)]
-        turns.append(Turn("user", asked, has_audio=number == 0))
-        turns.append(Turn("assistant", SAID[(first + number) % len(SAID)]))
+        question = QUESTIONS[(first + number) % len(QUESTIONS)]
+        turns.append(Turn("user", question, has_audio=number == 0))
+        turns.append(Turn("assistant", ANSWERS[(first + number) % len(ANSWERS)]))
     return tuple(turns[:-1])
 
 
 def _request(
-    random: np.random.Generator,
+    rng: np.random.Generator,
     size: WorkloadSize,
     place: tuple[int, int],
     num_clips: int,
@@ -139,7 +139,7 @@ def _request(
         number=number,
         clip=clip,
         turns=conversation(clip, turn),
-        num_tokens=int(random.integers(int(low), int(high) + 1)),
+        num_tokens=int(rng.integers(int(low), int(high) + 1)),
         arrival_s=arrival_s if turn == 0 else 0.0,
         after=number - num_clips if turn else None,
     )
@@ -150,6 +150,6 @@ def _follow_ups(clip: int) -> tuple[WorkloadRequest, ...]:
     return tuple(WorkloadRequest(n, clip, conversation(n, 0), num_tokens=4) for n in numbers)
 
 
-def _length_s(random: np.random.Generator, clip_s: ValueRange) -> float:
-    """Return a length in whole tenths: transformers fails on a last window of 20 ms or less."""
-    return round(float(random.uniform(clip_s.low, clip_s.high)), 1)
+def _length_s(rng: np.random.Generator, clip_s: ValueRange) -> float:
+    """Return a duration in tenths: transformers fails on a last window of 20 ms or less."""
+    return round(float(rng.uniform(clip_s.low, clip_s.high)), 1)

@@ -1,1 +1,0 @@
-"""The engines that are measured, each behind one function: task → measured."""
