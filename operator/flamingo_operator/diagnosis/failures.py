@@ -6,6 +6,7 @@ an address or a count, because the status is written whenever it changes.
 Pure.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Any, TypeAlias
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.api.server import Gpu, Server
+from flamingo_operator.api.spec import Spec
+from flamingo_operator.cluster.observed import Observed, Pod
 from flamingo_operator.diagnosis import causes
 from flamingo_operator.diagnosis.causes import HINTS, Cause
 
@@ -93,6 +96,22 @@ def diagnose(inputs: DiagnosisInputs) -> Failure | None:
         if found is not None:
             return found
     return None
+
+
+def diagnose_observed(spec: Spec, observed: Observed, pod: Pod, now_s: float) -> Failure | None:
+    """Return why an observed server pod does not work; None if it works, starts or terminates."""
+    if not pod.diagnosis_json:
+        return None
+    node = observed.nodes.get(pod.node)
+    return diagnose(
+        DiagnosisInputs(
+            pod=json.loads(pod.diagnosis_json),
+            now_s=now_s,
+            node=node.as_object if node else None,
+            gpu=spec.gpu,
+            startup_deadline_s=spec.server.startup_deadline_seconds,
+        )
+    )
 
 
 def count_by_cause(failures: Iterable[tuple[str, Failure]]) -> list[FailureCount]:

@@ -21,7 +21,7 @@ from flamingo_operator.api.status import (
 from flamingo_operator.cluster.actions import Apply, Delete, Drain
 from flamingo_operator.cluster.observed import AvoidedNode, Observed, Pod
 from flamingo_operator.decide import Decision
-from flamingo_operator.diagnosis import failures, pod_failure
+from flamingo_operator.diagnosis import failures
 from flamingo_operator.diagnosis.failures import FailureCount
 from flamingo_operator.manifests import common
 from flamingo_operator.reporting import conditions, scaling
@@ -156,7 +156,7 @@ def _replica_counts(observed: Observed, update: str) -> dict[str, int]:
 def _failure_counts(inputs: StatusInputs) -> list[FailureCount]:
     spec, observed = inputs.deployment.spec, inputs.observed
     found = (
-        (pod.ref.name, pod_failure.diagnose_pod(spec, observed, pod, inputs.now_s))
+        (pod.ref.name, failures.diagnose_observed(spec, observed, pod, inputs.now_s))
         for pod in observed.pods
     )
     return failures.count_by_cause([(name, cause) for name, cause in found if cause is not None])

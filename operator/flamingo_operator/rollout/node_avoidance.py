@@ -23,7 +23,7 @@ from typing import Any
 from flamingo_operator.api import timestamps
 from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.cluster.observed import AvoidedNode, Observed, Pod
-from flamingo_operator.diagnosis import pod_failure
+from flamingo_operator.diagnosis import failures
 from flamingo_operator.diagnosis.failures import Failure
 
 MIN_RESTARTS = 2
@@ -114,7 +114,7 @@ def _pods_with_gpu_faults(
     for pod in observed.pods:
         is_repeated = pod.is_in_backoff or pod.num_restarts >= MIN_RESTARTS
         if pod.node and pod.is_active and is_repeated:
-            failure = pod_failure.diagnose_pod(deployment.spec, observed, pod, now_s)
+            failure = failures.diagnose_observed(deployment.spec, observed, pod, now_s)
             if failure is not None and failure.reason == "GPUFault":
                 yield pod, failure
 
