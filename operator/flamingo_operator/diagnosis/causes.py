@@ -112,7 +112,7 @@ LOG_TAIL_PATTERNS: Final[Sequence[tuple[re.Pattern[str], Cause, str]]] = (
         "the GPU failed",
     ),
     (
-        re.compile(r"(?i)No space left on device|disk quota"),
+        re.compile(r"(?i)No space left on device|not enough disk space|disk quota"),
         "DiskFull",
         "the disk is full",
     ),
@@ -122,7 +122,10 @@ LOG_TAIL_PATTERNS: Final[Sequence[tuple[re.Pattern[str], Cause, str]]] = (
         "the hub denies access: the token is invalid, or the license was not accepted",
     ),
     (
-        re.compile(r"(?i)\b404\b|no such model|repository not found|revision not found"),
+        re.compile(
+            r"(?i)\b404\b|no such model|model \S+ does not exist|has no branch, tag or commit"
+            r"|repository not found|revision not found"
+        ),
         "ModelNotFound",
         "the model or revision does not exist",
     ),

@@ -109,6 +109,17 @@ def test_a_pod_that_terminates_in_its_grace_period_has_not_failed():
         (4, "401 Client Error: the model is gated", "TokenRefused"),
         (4, "404 Client Error: Repository Not Found", "ModelNotFound"),
         (4, "OSError: [Errno 28] No space left on device", "DiskFull"),
+        (
+            4,
+            "model 'a/b' does not exist on https://huggingface.co; check its name",
+            "ModelNotFound",
+        ),
+        (
+            4,
+            "'a/b' has no branch, tag or commit 'v9'; see https://huggingface.co/a/b",
+            "ModelNotFound",
+        ),
+        (4, "not enough disk space: 9.1 GB are still to download", "DiskFull"),
         (5, "", "NotInstalled"),
         (6, "", "TokenRefused"),
         (7, "", "ModelHostUnreachable"),
