@@ -29,7 +29,7 @@ PHONE = {"width": 390, "height": 800}
 class EmbeddingPod(FakePod):
     """Encodes embeddings as base64, as requested."""
 
-    def _whole(self, path):
+    def _body(self, path):
         text = base64.b64encode(EMBEDDING.tobytes()).decode()
         data = responses.EmbeddingData(
             embedding=text, shape=EMBEDDING.shape, layer="encoder", pooling="none"

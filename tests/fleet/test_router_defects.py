@@ -29,7 +29,7 @@ class ForgetfulPod(FakePod):
         await self._wait_for_release()
         async for _ in request.content.iter_any():
             pass
-        return pods.http.json_response(self._whole(request.path))
+        return pods.http.json_response(self._body(request.path))
 
 
 class CountingPod(FakePod):

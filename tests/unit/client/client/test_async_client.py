@@ -19,8 +19,8 @@ AUDIO = b"RIFF....WAVE, let us say"
 class Base64Pod(pods.FakePod):
     """A pod that encodes embeddings as base64, as a real one does on request."""
 
-    def _whole(self, path):
-        answer = super()._whole(path)
+    def _body(self, path):
+        answer = super()._body(path)
         numbers = np.array(pods.EMBEDDING.embedding, dtype="<f4")
         text = base64.b64encode(numbers.tobytes()).decode()
         embedding = pods.EMBEDDING.model_copy(update={"embedding": text})
