@@ -1,4 +1,4 @@
-"""The benchmark end to end, small: every engine says what `generate` says."""
+"""The benchmark end to end, small: every engine gives the tokens of `generate`."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def quick(model_cache, tmp_path_factory):
     return done, json.loads(out.read_text())
 
 
-def test_every_engine_says_the_same_tokens(quick):
+def test_every_engine_gives_the_same_tokens(quick):
     _, report = quick
     rows = {row["engine"]: row for row in report["rows"]}
     assert {"generate", "static", "flamingo"} <= {*rows}
@@ -52,7 +52,7 @@ def test_the_table_names_engines_command_and_machine(quick):
     assert "`flamingo bench engine --quick" in done.stdout
 
 
-def test_an_engine_that_fails_is_told_and_the_status_says_so(tmp_path):
+def test_a_failing_engine_is_reported_and_fails_the_command(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     done = bench("--engines", "flamingo", "--model", str(tmp_path))
     assert done.returncode == 1

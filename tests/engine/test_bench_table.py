@@ -1,4 +1,4 @@
-"""From what the engines did to what is printed, without running any."""
+"""From results to the printed table, without running an engine."""
 
 import io
 
@@ -46,7 +46,7 @@ def printed(rows):
     return [line.split() for line in console.file.getvalue().splitlines()]
 
 
-def test_ratios_are_of_one_repeat_and_the_rest_are_medians():
+def test_ratios_are_within_a_round_and_other_figures_are_medians():
     rows = {row.engine: row for row in comparison.rows([FIRST, SECOND], FIRST)}
     assert [*rows] == ["generate", "static", "flamingo"]
     assert rows["flamingo"].times_baseline == (8 / 4 + 12 / 3) / 2
@@ -56,12 +56,12 @@ def test_ratios_are_of_one_repeat_and_the_rest_are_medians():
     assert rows["generate"].first_token_p95_s == 0.5
 
 
-def test_the_worst_repeat_counts_for_exactness():
+def test_the_worst_round_counts_for_exactness():
     rows = {row.engine: row for row in comparison.rows([FIRST, SECOND], FIRST)}
     assert (rows["flamingo"].num_exact, rows["static"].num_exact) == (2, 1)
 
 
-def test_an_answer_that_leaves_the_references_at_a_tie_is_told_apart():
+def test_an_output_that_diverges_at_a_tie_is_counted_as_tied():
     reference = [
         BenchOutput(0, (1, 2, 3), 0.5, (1.0, 0.001, 1.0)),
         BenchOutput(1, (4, 5), 0.5, (1.0, 0.5)),
@@ -71,7 +71,7 @@ def test_an_answer_that_leaves_the_references_at_a_tie_is_told_apart():
     assert comparison.num_tied([at_a_tie, at_none], reference) == 1
 
 
-def test_who_failed_once_has_no_row():
+def test_an_engine_that_failed_once_has_no_row():
     failed = NoResult("exit status 1: KeyError: 1", is_failure=True)
     repeats = [{**FIRST, "static": failed}, SECOND]
     rows = comparison.rows(repeats, FIRST)
@@ -89,7 +89,7 @@ def test_table_on_a_terminal():
     ]
 
 
-def test_table_without_reference_and_baseline_says_so():
+def test_a_table_without_reference_and_baseline_has_dashes():
     (row,) = comparison.rows([{"flamingo": FIRST["flamingo"]}], ["flamingo"])
     assert table.cells(row)[5] == "-"
     assert table.cells(row)[8] == "-"
@@ -102,7 +102,7 @@ def test_markdown():
     assert lines[2] == "| flamingo | 3.5 (3.0-4.0) | 5.2 | 5 | 1.4 | 3.00 | - | - | 2/2 | 500 |"
 
 
-def test_footnotes_say_who_is_missing_and_what_has_no_column():
+def test_footnotes_name_missing_engines_and_other_figures():
     assert table.footnotes(FIRST) == [
         "vllm: skipped: vllm is not installed",
         "flamingo: seconds by stage: encode 1.00, decode 3.00",
@@ -113,23 +113,23 @@ def test_footnotes_say_who_is_missing_and_what_has_no_column():
 
 
 def test_origin_names_command_machine_and_commit():
-    told = table.origin(["flamingo", "bench", "engine", "--quick"], MACHINE)
-    assert "`flamingo bench engine --quick` on A CPU, 2 cores" in told
-    assert "commit abc1234+" in told
+    text = table.origin(["flamingo", "bench", "engine", "--quick"], MACHINE)
+    assert "`flamingo bench engine --quick` on A CPU, 2 cores" in text
+    assert "commit abc1234+" in text
 
 
 @pytest.mark.parametrize("done", [*SECOND.values(), FIRST["flamingo"]])
-def test_an_outcome_reaches_the_parent_unchanged(done):
+def test_a_result_reaches_the_parent_process_unchanged(done):
     assert results.parse(results.encode(done)) == done
 
 
-def test_every_fault_of_the_command_line_is_told(capsys):
+def test_every_error_of_the_command_line_is_listed(capsys):
     argv = "engine --engines static,x,static --clips 0 --questions 2 --arrival-scale nan --seed -1"
     with pytest.raises(SystemExit, match="2"):
         options.parse([*argv.split(), "--out", "no/such/folder.json"], BUNDLED)
-    told = capsys.readouterr().err.splitlines()
-    assert all(line.startswith("flamingo bench: --") for line in told)
-    assert [line.split()[2].rstrip(":") for line in told] == [
+    text = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("flamingo bench: --") for line in text)
+    assert [line.split()[2].rstrip(":") for line in text] == [
         "--engines",
         "--engines",
         "--clips",
@@ -141,7 +141,7 @@ def test_every_fault_of_the_command_line_is_told(capsys):
 
 
 @pytest.mark.parametrize("argv", [[], ["engines"], ["engine", "--workload", "x"], ["engine", "-x"]])
-def test_unknown_words_are_refused(argv, capsys):
+def test_unknown_arguments_are_rejected(argv, capsys):
     with pytest.raises(SystemExit, match="2"):
         options.parse(argv, BUNDLED)
     assert "usage: flamingo bench" in capsys.readouterr().err

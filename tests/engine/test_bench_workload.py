@@ -1,4 +1,4 @@
-"""The benchmark's work: the same for all, and the same again."""
+"""The benchmark's workload: reproducible, and equal for all engines."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def test_a_plan_gives_the_same_workload_again(kind):
     assert workload.build(replace(M, kind=kind)) == workload.build(replace(M, kind=kind))
 
 
-def test_another_seed_gives_other_work():
+def test_another_seed_gives_another_workload():
     assert workload.build(M) != workload.build(replace(M, seed=1))
 
 
@@ -47,7 +47,7 @@ def test_arrivals_scale():
     assert [one.arrival_s for one in twice.requests] == pytest.approx(expected)
 
 
-def test_a_further_question_comes_after_the_answer_before_it_and_has_its_chat():
+def test_a_follow_up_comes_after_the_answer_before_it_and_has_its_chat():
     requests = workload.build(REPEATED).requests
     for one in requests[3:]:
         before = requests[one.after]
@@ -73,7 +73,7 @@ def test_no_last_window_is_too_short_for_transformers():
             assert tail == 0 or tail >= windows.MIN_TAIL_SAMPLES
 
 
-def test_sound_is_repeatable_and_not_silent():
+def test_audio_is_reproducible_and_not_silent():
     one, again, other = (
         synthetic_audio.clip(3.5, 1),
         synthetic_audio.clip(3.5, 1),
@@ -86,6 +86,6 @@ def test_sound_is_repeatable_and_not_silent():
     assert 0.05 < np.sqrt(np.mean(one**2)) < np.abs(one).max() <= 1
 
 
-def test_a_job_reaches_the_child_unchanged():
+def test_a_job_reaches_the_engines_process_unchanged():
     todo = job.BenchJob("static", M, "flamingo-tiny", "result.json")
     assert job.parse(job.encode(todo)) == todo

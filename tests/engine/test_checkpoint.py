@@ -64,14 +64,14 @@ def test_widths_are_read_from_the_configuration(tiny):
     assert published.audio_config.hidden_size == 1280, "not 1536, whatever has been written"
 
 
-def test_half_precision_keeps_the_clock_in_float32(source_of):
+def test_half_precision_keeps_the_time_embedding_in_float32(source_of):
     loaded = checkpoint.load(source_of(dtype="bfloat16"))
     assert loaded.model.lm_head.weight.dtype == torch.bfloat16
     assert loaded.model.model.pos_emb.inv_freq.dtype == torch.float32
     assert loaded.model.model.pos_emb.position_angles.dtype == torch.float32
 
 
-def test_a_model_that_was_cast_as_a_whole_is_refused(source_of):
+def test_a_model_that_was_cast_as_a_whole_is_rejected(source_of):
     loaded = checkpoint.load(source_of())
     cast = loaded.model.to(torch.bfloat16)
     with pytest.raises(checkpoint.CannotLoad, match="rotary time embedding is not float32"):
@@ -79,20 +79,22 @@ def test_a_model_that_was_cast_as_a_whole_is_refused(source_of):
 
 
 @pytest.mark.parametrize(
-    ("model_id", "says"),
+    ("model_id", "message"),
     [
         pytest.param("no/such/model/at/all", "not a built-in model", id="no hub id"),
         pytest.param("/no/such/folder", "not a built-in model", id="no folder"),
     ],
 )
-def test_a_model_that_is_not_there_is_told_with_what_is(source_of, monkeypatch, model_id, says):
+def test_an_unknown_model_is_rejected_with_the_built_in_names(
+    source_of, monkeypatch, model_id, message
+):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(checkpoint.CannotLoad, match=says) as caught:
+    with pytest.raises(checkpoint.CannotLoad, match=message) as caught:
         checkpoint.load(source_of(id=model_id))
     assert "flamingo-tiny" in str(caught.value)
 
 
-def test_a_checkpoint_of_another_kind_is_refused(source_of, tmp_path, model_cache):
+def test_a_checkpoint_of_another_architecture_is_rejected(source_of, tmp_path, model_cache):
     folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "whisper"}))
@@ -100,7 +102,7 @@ def test_a_checkpoint_of_another_kind_is_refused(source_of, tmp_path, model_cach
         checkpoint.load(source_of(id=str(folder)))
 
 
-def test_a_checkpoint_s_own_repetition_penalty_is_the_default(source_of, tmp_path, model_cache):
+def test_a_checkpoints_repetition_penalty_is_the_default(source_of, tmp_path, model_cache):
     folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
     file = folder / "generation_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 1.3}))
@@ -112,14 +114,14 @@ def test_a_checkpoint_s_own_repetition_penalty_is_the_default(source_of, tmp_pat
     assert generation._params(limits, asked, 8).repetition_penalty == 1.0
 
 
-def test_a_checkpoint_that_says_nothing_of_repetition_does_not_penalise_it(tiny):
+def test_a_checkpoint_without_a_repetition_penalty_has_none(tiny):
     assert tiny.limits.default_repetition_penalty == 1.0
 
 
 def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
     folder = build.ensure("flamingo-tiny", model_cache)
     loaded = checkpoint.load(source_of(id=str(folder)))
-    assert not loaded.random_weights, "only the built-in name says so"
+    assert not loaded.random_weights, "only the built-in name message so"
 
 
 @pytest.mark.parametrize("name", BUILTIN_MODELS)
@@ -138,7 +140,7 @@ def own_memory_bytes():
     return int(line.split()[1]) * 1024
 
 
-def test_weights_in_their_files_type_are_mapped_not_copied(source_of, model_cache):
+def test_weights_in_their_files_dtype_are_mapped_not_copied(source_of, model_cache):
     folder = build.ensure("flamingo-tiny-27m", model_cache)
     size = (folder / "model.safetensors").stat().st_size
     before = own_memory_bytes()

@@ -22,7 +22,7 @@ def tokenizer():
 
 
 @pytest.fixture(scope="module")
-def grammars(tokenizer):
+def compiler(tokenizer):
     return GrammarCompiler(tokenizer, VOCABULARY, EOS)
 
 
@@ -36,7 +36,7 @@ def allowed(grammar):
 
 
 def walk(grammar, seed, max_tokens=4000):
-    """Return what a model without a mind says: any allowed token, ending when it may."""
+    """Return what a model without a mind message: any allowed token, ending when it may."""
     rng, said = random.Random(seed), []
     while not grammar.is_done:
         ids = allowed(grammar)
@@ -137,28 +137,28 @@ SCHEMAS = {
 
 @pytest.mark.parametrize("name", SCHEMAS)
 @pytest.mark.parametrize("seed", range(15))
-def test_whatever_is_said_fits_the_schema(grammars, tokenizer, name, seed):
+def test_any_allowed_output_matches_the_schema(compiler, tokenizer, name, seed):
     schema, fits = SCHEMAS[name]
-    text = tokenizer.decode(walk(grammars.compile(spec(schema)), seed))
+    text = tokenizer.decode(walk(compiler.compile(spec(schema)), seed))
     assert fits(json.loads(text)), text
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_json_mode_says_an_object(grammars, tokenizer, seed):
-    text = tokenizer.decode(walk(grammars.compile(GrammarSpec("json_object")), seed))
+def test_json_mode_gives_an_object(compiler, tokenizer, seed):
+    text = tokenizer.decode(walk(compiler.compile(GrammarSpec("json_object")), seed))
     assert isinstance(json.loads(text, strict=False), dict)
 
 
-def test_the_mask_is_packed_as_the_sampler_reads_it(grammars, tokenizer):
-    mask = grammars.compile(GrammarSpec("json_object")).mask()
+def test_the_mask_is_packed_as_the_sampler_reads_it(compiler, tokenizer):
+    mask = compiler.compile(GrammarSpec("json_object")).mask()
     assert mask.dtype == torch.int32
     assert mask.shape == (-(-VOCABULARY // 32),)
     brace = tokenizer.convert_tokens_to_ids("{")
     assert (int(mask[brace // 32]) >> (brace % 32)) & 1
 
 
-def test_the_end_is_allowed_only_when_all_is_said(grammars, tokenizer):
-    grammar = grammars.compile(spec({"type": "integer"}))
+def test_end_of_sequence_is_allowed_only_when_complete(compiler, tokenizer):
+    grammar = compiler.compile(spec({"type": "integer"}))
     assert not EOS & set(allowed(grammar))
     say(grammar, tokenizer, "1")
     assert set(allowed(grammar)) >= EOS
@@ -167,37 +167,37 @@ def test_the_end_is_allowed_only_when_all_is_said(grammars, tokenizer):
     assert grammar.is_done
 
 
-def test_when_nothing_more_can_be_said_only_the_end_is_left(grammars, tokenizer):
-    grammar = grammars.compile(spec({"const": True}))
+def test_only_end_of_sequence_is_allowed_when_nothing_may_follow(compiler, tokenizer):
+    grammar = compiler.compile(spec({"const": True}))
     say(grammar, tokenizer, "true")
     assert grammar.is_done
     assert set(allowed(grammar)) == EOS
 
 
-def test_a_run_of_spaces_ends(grammars, tokenizer):
-    grammar = grammars.compile(GrammarSpec("json_object"))
+def test_a_run_of_whitespace_is_bounded(compiler, tokenizer):
+    grammar = compiler.compile(GrammarSpec("json_object"))
     say(grammar, tokenizer, "{" + " " * 32)
     assert not any(tokenizer.decode([token_id]).isspace() for token_id in allowed(grammar))
 
 
-def test_what_the_mask_forbids_is_not_accepted(grammars, tokenizer):
-    grammar = grammars.compile(GrammarSpec("json_object"))
+def test_a_masked_token_is_not_accepted(compiler, tokenizer):
+    grammar = compiler.compile(GrammarSpec("json_object"))
     with pytest.raises(ValueError, match="not allowed"):
         say(grammar, tokenizer, "x")
     with pytest.raises(BadRequest):
         grammar.mask()
 
 
-def test_nothing_is_accepted_after_the_end(grammars, tokenizer):
-    grammar = grammars.compile(spec({"const": True}))
+def test_nothing_is_accepted_after_the_end(compiler, tokenizer):
+    grammar = compiler.compile(spec({"const": True}))
     say(grammar, tokenizer, "true")
     grammar.accept(2)
     with pytest.raises(ValueError, match="not allowed"):
         say(grammar, tokenizer, "x")
 
 
-def test_a_fork_goes_its_own_way(grammars, tokenizer):
-    grammar = grammars.compile(spec({"enum": ["a", "b"]}))
+def test_a_fork_is_independent(compiler, tokenizer):
+    grammar = compiler.compile(spec({"enum": ["a", "b"]}))
     say(grammar, tokenizer, '"')
     other = grammar.fork()
     say(grammar, tokenizer, 'a"')
@@ -207,24 +207,24 @@ def test_a_fork_goes_its_own_way(grammars, tokenizer):
     assert other.is_done
 
 
-def test_a_grammar_that_outgrows_its_limit_ends_nobody_elses(grammars, tokenizer):
+def test_a_grammar_that_exceeds_its_limit_affects_no_other(compiler, tokenizer):
     # The matcher must remember each of the last 30 letters: 2^30 states, if it may.
     greedy = spec({"type": "string", "pattern": "^(.*a.{20}|.*b.{30})$"})
-    broken, rng = grammars.compile(greedy), random.Random(0)
+    broken, rng = compiler.compile(greedy), random.Random(0)
     say(broken, tokenizer, '"')
     with pytest.raises(BadRequest, match="too complex"):  # noqa: PT012 - whichever comes first
         for _ in range(4000):
             assert broken.mask().any()
             say(broken, tokenizer, rng.choice("ab"))
     assert not broken.is_done
-    assert allowed(grammars.compile(greedy))
+    assert allowed(compiler.compile(greedy))
 
 
-# What is refused.
+# Rejected schemas.
 
 
 @pytest.mark.parametrize(
-    ("schema", "says"),
+    ("schema", "message"),
     [
         pytest.param("", "it is empty", id="nothing"),
         pytest.param("{", "not valid JSON", id="half"),
@@ -247,9 +247,9 @@ def test_a_grammar_that_outgrows_its_limit_ends_nobody_elses(grammars, tokenizer
         pytest.param({"title": "é" * MAX_SCHEMA_BYTES}, "bytes", id="large"),
     ],
 )
-def test_a_schema_that_cannot_be_had_is_refused_with_its_reason(grammars, schema, says):
-    with pytest.raises(BadRequest, match=says) as caught:
-        grammars.compile(spec(schema))
+def test_an_unsupported_schema_is_rejected_with_its_reason(compiler, schema, message):
+    with pytest.raises(BadRequest, match=message) as caught:
+        compiler.compile(spec(schema))
     assert caught.value.param == "response_format"
     assert len(caught.value.message) < 300
     assert "\n" not in caught.value.message
@@ -259,11 +259,11 @@ def nested(depth):
     return '{"type":"array","items":' * depth + "{}" + "}" * depth
 
 
-def test_depth_is_refused_before_anything_walks_it(grammars):
-    assert isinstance(grammars.compile(spec(nested(64))), Grammar)
+def test_depth_is_checked_before_anything_walks_the_schema(compiler):
+    assert isinstance(compiler.compile(spec(nested(64))), Grammar)
     for schema in (nested(65), nested(1500), "[" * 60_000, "[" * 30_000 + "]" * 30_000):
         with pytest.raises(BadRequest, match="nested"):
-            grammars.compile(spec(schema))
+            compiler.compile(spec(schema))
 
 
 BOMBS = {
@@ -290,18 +290,18 @@ BOMBS = {
 # Without the trial's limits one takes six minutes.
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_goes_off_elsewhere_and_soon(grammars, name):
-    tried = grammars._trial_error.cache_info
+def test_an_expensive_schema_fails_in_the_trial_process(compiler, name):
+    tried = compiler._trial_error.cache_info
     before = tried()
     with pytest.raises(BadRequest):
-        grammars.compile(spec(BOMBS[name]))
+        compiler.compile(spec(BOMBS[name]))
     first = tried()
     with pytest.raises(BadRequest):
-        grammars.compile(spec(BOMBS[name]))
-    assert tried().misses == first.misses <= before.misses + 1, "a verdict is remembered"
+        compiler.compile(spec(BOMBS[name]))
+    assert tried().misses == first.misses <= before.misses + 1, "the result is cached"
 
 
-def test_a_trial_that_fails_of_itself_is_no_fault_of_the_schema(tokenizer, monkeypatch):
+def test_a_bug_in_the_trial_does_not_reject_the_schema(tokenizer, monkeypatch):
     monkeypatch.setattr(grammar_trial, "__name__", "flamingo_pod.no_such_module")
     with pytest.raises(RuntimeError, match="no_such_module"):
         GrammarCompiler(tokenizer, VOCABULARY, EOS).compile(GrammarSpec("json_object"))

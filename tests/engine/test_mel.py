@@ -55,7 +55,7 @@ def test_a_window_of_any_length_has_the_log_mel_of_transformers(extractor, log_m
 
 @settings(max_examples=examples(40), deadline=None)
 @given(num_samples=st.integers(321, WINDOW), seed=st.integers(0, 2**32 - 1))
-def test_so_has_one_drawn_at_random(extractor, log_mel, num_samples, seed):
+def test_so_has_a_window_of_random_length(extractor, log_mel, num_samples, seed):
     samples = noise(num_samples, seed)
     assert_equals_transformers(extractor, samples, *log_mel([samples]))
 
@@ -95,12 +95,12 @@ SOUNDS = [silence, full_scale, click(1), click(30), click(41), click(159), loud_
 
 @pytest.mark.parametrize("num_samples", [321, 16_000, 16_001, 16_159, 47_999, 479_999, 480_000])
 @pytest.mark.parametrize("sound", SOUNDS)
-def test_so_has_every_kind_of_sound(extractor, log_mel, sound, num_samples):
+def test_so_has_every_kind_of_audio(extractor, log_mel, sound, num_samples):
     samples = sound(num_samples)
     assert_equals_transformers(extractor, samples, *log_mel([samples]))
 
 
-def test_windows_together_are_as_each_alone_and_stay_in_order(log_mel):
+def test_a_batch_equals_single_windows_in_order(log_mel):
     lengths = [16_000, 480_000, 15_990, 321, 16_000, 47_000, 480_000, 16_100]
     samples = [noise(length, seed) for seed, length in enumerate(lengths)]
     samples[0] *= np.float32(1e-3)  # its loudest is its own, not its neighbour's
@@ -116,13 +116,13 @@ def test_no_windows_have_no_log_mels(log_mel):
 
 
 @pytest.mark.parametrize("num_samples", [0, 320, 480_001])
-def test_what_is_no_window_is_refused(log_mel, num_samples):
+def test_a_window_of_invalid_length_is_rejected(log_mel, num_samples):
     with pytest.raises(ValueError, match=f"not {num_samples}"):
         log_mel([noise(num_samples)])
 
 
 @pytest.mark.parametrize("oddity", ["dither", "padding_value"])
-def test_an_extractor_that_adds_sound_is_refused(extractor, oddity):
+def test_an_extractor_that_dithers_or_pads_is_rejected(extractor, oddity):
     odd = type(extractor)(**{"feature_size": 128, oddity: 0.1})
     with pytest.raises(ValueError, match="not supported"):
         LogMel(odd, "cpu")
@@ -138,7 +138,7 @@ def test_a_window_of_3_s_costs_a_tenth_of_a_full_one(log_mel):
 
 
 @given(st.lists(st.integers(1, 4)), st.integers(0, 5))
-def test_batches_hold_each_place_once_and_only_equals(lengths, max_batch):
+def test_batches_have_each_index_once_and_equal_lengths(lengths, max_batch):
     found = list(batches(lengths, lambda _: max_batch))
     assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
     for batch in found:

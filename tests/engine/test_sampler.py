@@ -23,8 +23,8 @@ def row(seed=0, prompt_ids=(), output_ids=(), allowed=None, **fields):
     return SamplingRow(params, seed, list(prompt_ids), list(output_ids), allowed)
 
 
-def ids(choices):
-    return [choice.token_id for choice in choices]
+def ids(tokens):
+    return [token.token_id for token in tokens]
 
 
 def logits_of(num_rows, vocabulary=VOCABULARY, seed=0, scale=3.0):
@@ -39,7 +39,7 @@ def mask_of(allowed, vocabulary=VOCABULARY):
     return torch.tensor([word - 2**32 if word >> 31 else word for word in words], dtype=torch.int32)
 
 
-def drawn(logits, num_draws=NUM_DRAWS, **fields):
+def counts_of(logits, num_draws=NUM_DRAWS, **fields):
     """Return how often each token comes, over as many seeds."""
     rows = [row(seed=seed, **fields) for seed in range(num_draws)]
     return Counter(ids(sample(logits.expand(num_draws, -1), rows)))
@@ -95,7 +95,7 @@ def test_the_narrowest_filter_is_greedy(fields):
     assert ids(sample(logits, rows)) == logits.argmax(-1).tolist()
 
 
-def test_no_rows_have_no_choices():
+def test_no_rows_give_no_tokens():
     assert sample(torch.empty(0, VOCABULARY), []) == []
 
 
@@ -112,9 +112,9 @@ def test_the_caller_keeps_its_logits():
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
-def test_tokens_come_as_often_as_softmax_says(temperature):
+def test_tokens_are_as_frequent_as_softmax_says(temperature):
     logits = torch.tensor([2.0, 1.0, 0.5, 0.0, -0.5, -1.0, -2.0, -4.0])
-    assert_fits(drawn(logits, temperature=temperature), (logits / temperature).softmax(-1))
+    assert_fits(counts_of(logits, temperature=temperature), (logits / temperature).softmax(-1))
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def test_tokens_come_as_often_as_softmax_says(temperature):
     ],
     ids=str,
 )
-def test_what_the_filters_leave_comes_as_often_as_with_transformers(fields):
+def test_filtered_tokens_are_as_frequent_as_with_transformers(fields):
     logits = logits_of(1)[0]
-    assert_fits(drawn(logits, **fields), with_transformers(logits, **fields))
+    assert_fits(counts_of(logits, **fields), with_transformers(logits, **fields))
 
 
 filters = st.fixed_dictionaries(
@@ -144,7 +144,7 @@ filters = st.fixed_dictionaries(
 
 @settings(max_examples=examples(60), deadline=None)
 @given(filters, st.integers(0, 10**6), st.sampled_from([6, 3000]))
-def test_the_filters_leave_what_transformers_leaves(fields, seed, vocabulary):
+def test_the_filters_keep_what_transformers_keeps(fields, seed, vocabulary):
     logits = logits_of(1, vocabulary, seed=seed)[0]
     left = with_transformers(logits, **fields)
     above = {name: value * (1 + 1e-5) for name, value in fields.items() if name != "top_k"}
@@ -171,20 +171,20 @@ def kept(logits, **fields):
 def test_a_nucleus_wider_than_the_candidates_is_still_whole():
     logits = torch.zeros(5000)
     logits[:2500] = 1.0
-    counts = drawn(logits, 4000, temperature=1.0, top_p=0.5)
+    counts = counts_of(logits, 4000, temperature=1.0, top_p=0.5)
     assert max(counts) < 2500, "the likelier half holds more than half"
     assert sum(token >= sampler.MAX_CANDIDATES for token in counts) > 1000
 
 
-def test_equal_scores_stay_or_go_together():
+def test_equal_scores_are_kept_or_dropped_together():
     logits = torch.tensor([1.0, 1.0, 1.0, 0.0])
-    assert set(drawn(logits, 300, temperature=1.0, top_k=2)) == {0, 1, 2}
-    assert set(drawn(logits, 300, temperature=1.0, top_p=0.1)) == {0, 1, 2}
+    assert set(counts_of(logits, 300, temperature=1.0, top_k=2)) == {0, 1, 2}
+    assert set(counts_of(logits, 300, temperature=1.0, top_p=0.1)) == {0, 1, 2}
 
 
 def test_more_candidates_than_are_sorted_at_first():
     logits = logits_of(1, 3000, scale=0.01)[0]
-    counts = drawn(logits, 3000, temperature=1.0, top_k=2000)
+    counts = counts_of(logits, 3000, temperature=1.0, top_k=2000)
     assert set(counts) <= set(logits.topk(2000).indices.tolist())
     assert len(counts) > sampler.MAX_CANDIDATES
 
@@ -197,15 +197,15 @@ def test_a_filter_that_lets_all_pass_changes_no_choice():
         assert sample(logits, rows) == sample(logits, open_)
 
 
-def test_bfloat16_draws_what_its_own_values_say():
+def test_bfloat16_samples_from_its_own_values():
     logits = logits_of(1)[0].bfloat16()
-    assert_fits(drawn(logits, temperature=1.0), logits.float().softmax(-1))
+    assert_fits(counts_of(logits, temperature=1.0), logits.float().softmax(-1))
 
 
-# Alone and in a crowd.
+# Alone and in a batch.
 
 
-def crowd(num_rows, vocabulary):
+def large_batch(num_rows, vocabulary):
     """Return rows of every kind there is."""
     kinds = [
         {},
@@ -232,8 +232,8 @@ def crowd(num_rows, vocabulary):
 
 @pytest.mark.parametrize("vocabulary", [VOCABULARY, 1024, 40_000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_row_chooses_alike_alone_and_in_a_crowd(vocabulary, dtype):
-    rows = crowd(30, vocabulary)
+def test_a_row_gets_the_same_token_alone_and_in_a_batch(vocabulary, dtype):
+    rows = large_batch(30, vocabulary)
     logits = logits_of(30, vocabulary, scale=1.0).to(dtype)
     together = sample(logits, rows)
     alone = [sample(logits[n : n + 1], [rows[n]])[0] for n in range(30)]
@@ -242,8 +242,8 @@ def test_a_row_chooses_alike_alone_and_in_a_crowd(vocabulary, dtype):
 
 @settings(max_examples=examples(30), deadline=None)
 @given(st.permutations(range(20)), st.integers(1, 20))
-def test_neither_order_nor_company_matters(order, num_rows):
-    rows, logits = crowd(20, VOCABULARY), logits_of(20)
+def test_neither_order_nor_batch_matters(order, num_rows):
+    rows, logits = large_batch(20, VOCABULARY), logits_of(20)
     together, some = sample(logits, rows), list(order[:num_rows])
     assert sample(logits[some], [rows[n] for n in some]) == [together[n] for n in some]
 
@@ -276,7 +276,7 @@ def test_the_global_generator_is_left_alone():
 # Luck.
 
 
-def luck(seeds=(0,), positions=(0,), num_ids=1000):
+def gumbel_noise(seeds=(0,), positions=(0,), num_ids=1000):
     keys = [[sampler._signed(sampler._key(s, p))] for s in seeds for p in positions]
     return sampler.noise(torch.tensor(keys), torch.arange(num_ids)).double()
 
@@ -295,8 +295,8 @@ def uniform(gumbel):
     ],
     ids=["over tokens", "over seeds", "over positions", "over all"],
 )
-def test_luck_is_uniform(shape):
-    values = uniform(luck(**shape)).flatten()
+def test_the_noise_is_uniform(shape):
+    values = uniform(gumbel_noise(**shape)).flatten()
     counts = torch.histc(values, 256, 0, 1)
     expected = len(values) / 256
     chi_square = float(((counts - expected) ** 2 / expected).sum())
@@ -304,17 +304,17 @@ def test_luck_is_uniform(shape):
 
 
 @pytest.mark.parametrize("axis", ["seeds", "positions", "num_ids"])
-def test_neighbours_have_no_luck_in_common(axis):
+def test_neighbouring_noise_is_uncorrelated(axis):
     shapes = {"seeds": range(1), "positions": range(1), "num_ids": 1}
     wide = {"seeds": range(50_000), "positions": range(50_000), "num_ids": 50_000}
-    values = uniform(luck(**(shapes | {axis: wide[axis]}))).flatten()
+    values = uniform(gumbel_noise(**(shapes | {axis: wide[axis]}))).flatten()
     for lag in (1, 2, 64):
         pair = torch.stack([values[:-lag], values[lag:]])
         assert abs(float(torch.corrcoef(pair)[0, 1])) < 6 / math.sqrt(len(values))
 
 
 def test_pairs_of_neighbours_fill_the_square():
-    values = uniform(luck(seeds=range(500), num_ids=200))
+    values = uniform(gumbel_noise(seeds=range(500), num_ids=200))
     pairs = (values[:-1] * 16).long().clamp(max=15) * 16 + (values[1:] * 16).long().clamp(max=15)
     counts = torch.bincount(pairs.flatten(), minlength=256).double()
     expected = float(counts.mean())
@@ -322,14 +322,14 @@ def test_pairs_of_neighbours_fill_the_square():
     assert abs(chi_square - 255) < 6 * math.sqrt(2 * 255)
 
 
-def test_luck_is_always_finite():
+def test_the_noise_is_always_finite():
     # Words that hash to the least and the most that 53 bits hold.
-    values = luck(seeds=range(2000), num_ids=1000)
+    values = gumbel_noise(seeds=range(2000), num_ids=1000)
     assert values.isfinite().all()
     assert values.max() > 13, "one in a million is not cut off"
 
 
-def test_luck_belongs_to_the_token_wherever_it_stands():
+def test_the_noise_is_a_function_of_the_token_id():
     keys = torch.tensor([[sampler._signed(sampler._key(3, 4))]])
     everywhere = sampler.noise(keys, torch.arange(100))[0]
     some = torch.tensor([[77, 3, 50]])
@@ -349,7 +349,7 @@ def test_the_repetition_penalty_is_that_of_transformers(penalty):
     assert torch.equal(changed, expected)
 
 
-def test_frequency_and_presence_count_what_was_said_and_not_what_was_read():
+def test_frequency_and_presence_count_output_and_not_prompt_tokens():
     logits = torch.zeros(1, 6)
     fields = {"frequency_penalty": 0.5, "presence_penalty": 0.25}
     sampler._apply_penalties(logits, [row(0, [5, 5, 5], [1, 2, 2, 2], **fields)])
@@ -381,7 +381,7 @@ def test_the_bias_comes_before_the_penalty():
 
 
 @pytest.mark.parametrize("token_id", [-1, VOCABULARY, 10**12])
-def test_ids_outside_the_vocabulary_are_nobodys(token_id):
+def test_ids_outside_the_vocabulary_are_ignored(token_id):
     asked = row(
         prompt_ids=[token_id],
         output_ids=[token_id],
@@ -402,7 +402,7 @@ def test_ids_outside_the_vocabulary_are_nobodys(token_id):
     filters | st.just({}),
     st.integers(0, 10**6),
 )
-def test_only_what_the_grammar_allows_is_chosen(allowed, fields, seed):
+def test_only_what_the_grammar_allows_is_sampled(allowed, fields, seed):
     logits = logits_of(8, seed=seed)
     rows = [row(seed + n, allowed=mask_of(allowed), **fields) for n in range(8)]
     assert set(ids(sample(logits, rows))) <= allowed
@@ -424,7 +424,7 @@ def test_the_few_that_a_grammar_leaves_are_sorted_once(monkeypatch):
     assert widths == [()]
 
 
-def test_a_mask_binds_its_own_row_only():
+def test_a_mask_applies_to_its_own_row_only():
     logits = torch.tensor([[5.0, 4.0], [5.0, 4.0]])
     assert ids(sample(logits, [row(), row(allowed=mask_of([1], 2))])) == [0, 1]
 
@@ -450,7 +450,7 @@ def test_the_vocabularys_last_word_may_be_part_empty():
     ],
     ids=["greedy", "warm", "top-p", "top-k", "bias", "grammar"],
 )
-def test_a_poisoned_row_says_so_and_disturbs_no_other(poison, fields):
+def test_a_row_of_invalid_logits_does_not_affect_others(poison, fields):
     logits = logits_of(3)
     rows = [row(n, **fields) for n in range(3)]
     healthy = sample(logits, rows)
@@ -459,45 +459,45 @@ def test_a_poisoned_row_says_so_and_disturbs_no_other(poison, fields):
     assert sample(logits, rows) == [healthy[0], InvalidLogits(), healthy[2]]
 
 
-def test_a_mask_that_allows_nothing_is_poison():
+def test_a_mask_that_allows_nothing_gives_no_token():
     assert sample(logits_of(1), [row(allowed=mask_of([]))]) == [InvalidLogits()]
 
 
-def test_a_token_the_model_rules_out_is_no_poison():
+def test_a_token_at_minus_infinity_is_valid():
     logits = logits_of(1)
     logits[0, 3] = -math.inf
     assert ids(sample(logits, [row(temperature=1.0)])) != [3]
 
 
-# What is told of it.
+# Log-probabilities.
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_logprobs_are_the_models_own_whatever_was_asked(dtype):
+def test_logprobs_are_the_models_own_whatever_the_parameters(dtype):
     logits = logits_of(2).to(dtype)
     table = logits.float().log_softmax(-1)
     busy = row(5, [1], [2], temperature=0.5, top_k=9, logit_bias={4: 9.0}, num_logprobs=5)
-    for n, choice in enumerate(sample(logits, [busy, row(num_logprobs=0)])):
-        assert choice.logprob == pytest.approx(float(table[n, choice.token_id]))
-    told = sample(logits, [busy, row()])
+    for n, token in enumerate(sample(logits, [busy, row(num_logprobs=0)])):
+        assert token.logprob == pytest.approx(float(table[n, token.token_id]))
+    tokens = sample(logits, [busy, row()])
     values, places = table[0].topk(5)
-    assert sorted(dict(told[0].top_logprobs)) == sorted(places.tolist())
-    assert [value for _, value in told[0].top_logprobs] == pytest.approx(values.tolist())
-    assert told[1] == SampledToken(int(logits[1].argmax()))
+    assert sorted(dict(tokens[0].top_logprobs)) == sorted(places.tolist())
+    assert [value for _, value in tokens[0].top_logprobs] == pytest.approx(values.tolist())
+    assert tokens[1] == SampledToken(int(logits[1].argmax()))
 
 
-def test_no_alternatives_are_told_when_none_are_asked_for():
-    choice = sample(logits_of(1), [row(num_logprobs=0)])[0]
-    assert choice.top_logprobs == ()
-    assert choice.logprob is not None
+def test_no_top_logprobs_unless_requested():
+    token = sample(logits_of(1), [row(num_logprobs=0)])[0]
+    assert token.top_logprobs == ()
+    assert token.logprob is not None
 
 
-def test_alternatives_that_are_alike_come_in_order_of_their_ids():
-    choice = sample(torch.zeros(1, 10), [row(num_logprobs=4)])[0]
-    assert len(choice.top_logprobs) == 4
-    assert [i for i, _ in choice.top_logprobs] == sorted(i for i, _ in choice.top_logprobs)
+def test_equal_top_logprobs_are_in_order_of_their_ids():
+    token = sample(torch.zeros(1, 10), [row(num_logprobs=4)])[0]
+    assert len(token.top_logprobs) == 4
+    assert [i for i, _ in token.top_logprobs] == sorted(i for i, _ in token.top_logprobs)
 
 
-def test_a_small_vocabulary_tells_all_it_has():
-    choice = sample(torch.zeros(1, 3), [row(num_logprobs=20)])[0]
-    assert len(choice.top_logprobs) == 3
+def test_top_logprobs_of_a_small_vocabulary_are_all_of_it():
+    token = sample(torch.zeros(1, 3), [row(num_logprobs=20)])[0]
+    assert len(token.top_logprobs) == 3

@@ -83,14 +83,14 @@ def test_states_are_those_of_the_padded_encoder(tiny, log_mel, num_samples):
 
 @settings(max_examples=examples(15), deadline=None)
 @given(num_samples=st.integers(321, WINDOW), seed=st.integers(0, 2**32 - 1))
-def test_so_are_those_of_a_window_drawn_at_random(tiny, log_mel, num_samples, seed):
+def test_so_are_those_of_a_window_of_random_length(tiny, log_mel, num_samples, seed):
     samples = sound(num_samples, seed)
     [states] = encode(tiny.model, log_mel([samples]))
     assert_close(states, padded_states(tiny.model, tiny.processor, samples))
 
 
 @pytest.mark.parametrize("max_batch_windows", [1, 2, 16])
-def test_windows_together_are_as_each_alone_and_stay_in_order(tiny, log_mel, max_batch_windows):
+def test_a_batch_equals_single_windows_in_order(tiny, log_mel, max_batch_windows):
     lengths = [48_000, 321, WINDOW, 48_000, 16_000, 47_900, WINDOW, 48_000]
     mels = log_mel([sound(length, seed) for seed, length in enumerate(lengths)])
     together = encode(tiny.model, mels, max_batch_windows)
@@ -98,7 +98,7 @@ def test_windows_together_are_as_each_alone_and_stay_in_order(tiny, log_mel, max
         assert_close(states, *encode(tiny.model, [mel]))
 
 
-def test_no_windows_have_no_states_and_say_nothing(tiny):
+def test_no_windows_give_no_states_and_no_embeddings(tiny):
     assert encode(tiny.model, []) == []
     assert project_many(tiny.model, []) == []
 
@@ -125,7 +125,7 @@ def test_projection_equals_that_of_transformers_bit_for_bit(tiny, clip):
         assert torch.equal(project(tiny.model, states, index), heard)
 
 
-def test_a_clip_is_heard_as_by_transformers(tiny, log_mel, clip):
+def test_a_clips_embeddings_equal_those_of_transformers(tiny, log_mel, clip):
     parts = [clip[start:stop] for start, stop in windows.spans(len(clip))]
     states = encode(tiny.model, log_mel(parts))
     heard = project_many(tiny.model, list(zip(states, range(len(states)), strict=True)))
@@ -133,22 +133,20 @@ def test_a_clip_is_heard_as_by_transformers(tiny, log_mel, clip):
     assert (torch.cat(heard) - with_transformers(tiny, clip)).abs().max() < 1e-4
 
 
-def test_projecting_many_is_as_projecting_each(tiny, log_mel):
+def test_projecting_many_equals_projecting_each(tiny, log_mel):
     states = encode(tiny.model, log_mel([sound(n) for n in (WINDOW, 50_000, 321)]))
     placed = list(zip(states, (5, 0, 39), strict=True))
     for (each, index), heard in zip(placed, project_many(tiny.model, placed), strict=True):
         assert_close(heard, project(tiny.model, each, index))
 
 
-def test_the_same_window_later_in_the_clip_is_heard_differently(tiny, log_mel):
+def test_a_window_later_in_the_clip_has_other_embeddings(tiny, log_mel):
     [states] = encode(tiny.model, log_mel([sound(WINDOW)]))
     first, third = (project(tiny.model, states, index) for index in (0, 2))
     assert (first - third).abs().max() > 0.1
 
 
-def test_a_model_without_time_embedding_hears_as_with_transformers(
-    without_time, processor, log_mel
-):
+def test_a_model_without_time_embedding_equals_transformers(without_time, processor, log_mel):
     samples = sound(100_000)
     [states] = encode(without_time, log_mel([samples]))
     assert_close(states, padded_states(without_time, processor, samples))
@@ -160,7 +158,7 @@ def test_a_model_without_time_embedding_hears_as_with_transformers(
     assert torch.equal(project(without_time, states, 0), project(without_time, states, 7))
 
 
-def test_a_model_in_bfloat16_hands_out_bfloat16(tiny, log_mel):
+def test_a_model_in_bfloat16_returns_bfloat16(tiny, log_mel):
     model = type(tiny.model).from_pretrained(tiny.model.name_or_path, dtype=torch.bfloat16).eval()
     [states] = encode(model, log_mel([sound(16_000)]))
     assert states.dtype == project(model, states, 1).dtype == torch.bfloat16

@@ -42,7 +42,7 @@ class Model:
 
 
 @given(st.integers(1, 100), st.lists(gets | puts, max_size=80))
-def test_it_keeps_what_the_rule_keeps_within_its_bound(max_bytes, operations):
+def test_it_keeps_what_the_policy_keeps_within_its_size(max_bytes, operations):
     cache, model = CostAwareCache(max_bytes), Model(max_bytes)
     for number, (verb, key, *rest) in enumerate(operations):
         if verb == "put":
@@ -58,7 +58,7 @@ def test_it_keeps_what_the_rule_keeps_within_its_bound(max_bytes, operations):
 
 
 @given(st.lists(puts, min_size=1, max_size=40))
-def test_what_was_put_last_is_there_if_it_fits(operations):
+def test_the_value_put_last_is_cached_if_it_fits(operations):
     cache = CostAwareCache(50)
     for number, (_, key, size_bytes, cost_s) in enumerate(operations):
         cache.put(key, number, size_bytes=size_bytes, cost_s=cost_s)
@@ -77,7 +77,7 @@ def held(cache, names):
 
 
 @given(st.permutations("abcd"), st.floats(0, 0.99), st.integers(1, 100))
-def test_the_dear_outlives_the_cheap_of_the_same_size(order, cheap_s, size_bytes):
+def test_an_expensive_value_outlives_a_cheap_one_of_the_same_size(order, cheap_s, size_bytes):
     items = [(name, size_bytes, 1.0 if name == "a" else cheap_s) for name in order]
     cache = filled(*items, ("e", size_bytes, cheap_s), max_bytes=4 * size_bytes)
     assert cache.get("a") == "value of a"
@@ -98,7 +98,7 @@ def test_among_equals_the_least_recently_used_goes_first():
 
 
 @given(st.floats(0.01, 1e3), st.floats(1, 500))
-def test_nothing_that_nobody_asks_for_stays_for_ever(cheap_s, ratio):
+def test_an_unused_value_is_evicted_in_the_end(cheap_s, ratio):
     cache = filled(("dear", 1, ratio * cheap_s), max_bytes=2)
     # Each eviction of a cheap one moves the clock by its cost, until it has reached the dear one.
     for number in range(math.ceil(ratio) + 2):
@@ -106,14 +106,14 @@ def test_nothing_that_nobody_asks_for_stays_for_ever(cheap_s, ratio):
     assert cache.get("dear") is None
 
 
-def test_what_is_asked_for_stays_among_equals_that_pass_by():
+def test_a_used_value_outlives_unused_equals():
     cache = filled(("asked", 1, 1.0), max_bytes=3)
     for number in range(100):
         cache.put(number, number, size_bytes=1, cost_s=1.0)
         assert cache.get("asked") is not None
 
 
-def test_one_larger_than_the_whole_is_not_kept_and_displaces_nobody_else():
+def test_a_value_larger_than_the_cache_is_not_cached_and_evicts_nothing():
     cache = filled(("a", 5, 1.0), ("b", 5, 1.0), max_bytes=10)
     cache.put("c", "too large", size_bytes=11, cost_s=9.0)
     cache.put("a", "too large", size_bytes=11, cost_s=9.0)
@@ -135,12 +135,12 @@ def test_hits_misses_and_evictions_are_counted():
     assert (cache.num_hits, cache.num_misses, cache.num_evictions) == (2, 2, 1)
 
 
-def test_a_cache_of_no_bytes_keeps_nothing():
+def test_a_cache_of_no_bytes_caches_nothing():
     cache = filled(("a", 1, 1.0), max_bytes=0)
     assert (cache.get("a"), len(cache)) == (None, 0)
 
 
-def test_many_hits_do_not_make_its_bookkeeping_grow():
+def test_many_hits_do_not_grow_the_heap():
     cache = filled(("a", 1, 1.0), ("b", 1, 1.0), max_bytes=2)
     for _ in range(10_000):
         cache.get("a")
@@ -152,7 +152,7 @@ def test_many_hits_do_not_make_its_bookkeeping_grow():
 @pytest.mark.parametrize(
     ("size_bytes", "cost_s"), [(0, 1.0), (-1, 1.0), (1, -0.1), (1, math.nan), (1, math.inf)]
 )
-def test_a_size_or_cost_that_means_nothing_is_refused(size_bytes, cost_s):
+def test_an_invalid_size_or_cost_is_rejected(size_bytes, cost_s):
     with pytest.raises(ValueError, match="invalid cache entry"):
         CostAwareCache(10).put("a", 1, size_bytes=size_bytes, cost_s=cost_s)
 
@@ -160,7 +160,7 @@ def test_a_size_or_cost_that_means_nothing_is_refused(size_bytes, cost_s):
 SAMPLES = np.linspace(-1, 1, 321, dtype=np.float32)
 
 
-def test_equal_samples_have_one_key_however_they_lie_in_memory():
+def test_equal_samples_have_one_key_whatever_their_layout():
     strided = np.repeat(SAMPLES, 2)[::2]
     assert window_key(b"salt", SAMPLES) == window_key(b"salt", strided)
     assert len(window_key(b"salt", SAMPLES)) == 32

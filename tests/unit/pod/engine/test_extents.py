@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from flamingo_pod.engine.extents import Extent, ExtentPool
 
 
-def test_first_fit_and_neighbours_that_join():
+def test_allocation_is_first_fit_and_neighbours_merge():
     pool = ExtentPool(10)
     first, second, third = pool.allocate(3), pool.allocate(3), pool.allocate(4)
     assert (first, second, third) == (Extent(0, 3), Extent(3, 6), Extent(6, 10))
@@ -19,7 +19,7 @@ def test_first_fit_and_neighbours_that_join():
     assert pool.allocate(10) == Extent(0, 10)
 
 
-def test_a_part_of_a_run_can_be_given_back():
+def test_a_part_of_an_extent_can_be_freed():
     pool = ExtentPool(10)
     kept, rest = pool.allocate(8).split(3)
     pool.free(rest)
@@ -28,44 +28,44 @@ def test_a_part_of_a_run_can_be_given_back():
 
 
 class Pool(RuleBasedStateMachine):
-    """Whatever is taken and given back, runs never overlap and nothing leaks."""
+    """Whatever is allocated and freed, extents never overlap and nothing leaks."""
 
     def __init__(self):
         super().__init__()
         self.pool = ExtentPool(64)
-        self.held: list[Extent] = []
+        self.allocated: list[Extent] = []
 
     @rule(num_tokens=st.integers(1, 40))
-    def take(self, num_tokens):
+    def allocate(self, num_tokens):
         extent = self.pool.allocate(num_tokens)
         if extent is not None:
             assert extent.length == num_tokens
-            self.held.append(extent)
+            self.allocated.append(extent)
         else:
             assert self.pool.longest_free < num_tokens
 
     @rule(data=st.data())
-    def give_back(self, data):
-        if self.held:
-            number = data.draw(st.integers(0, len(self.held) - 1))
-            extent = self.held.pop(number)
+    def free_part(self, data):
+        if self.allocated:
+            number = data.draw(st.integers(0, len(self.allocated) - 1))
+            extent = self.allocated.pop(number)
             kept, rest = extent.split(data.draw(st.integers(0, extent.length)))
             self.pool.free(rest)
             if kept.length:
-                self.held.append(kept)
+                self.allocated.append(kept)
 
     @invariant()
     def nothing_overlaps_and_nothing_leaks(self):
-        held = sorted(self.held)
-        assert all(one.stop <= other.start for one, other in itertools.pairwise(held))
-        assert self.pool.num_free == 64 - sum(extent.length for extent in held)
+        allocated = sorted(self.allocated)
+        assert all(one.stop <= other.start for one, other in itertools.pairwise(allocated))
+        assert self.pool.num_free == 64 - sum(extent.length for extent in allocated)
 
 
 TestPool = Pool.TestCase
 
 
 @given(st.lists(st.integers(1, 20), max_size=30))
-def test_giving_all_back_makes_one_run(sizes):
+def test_freeing_all_leaves_one_extent(sizes):
     pool = ExtentPool(100)
     taken = [extent for size in sizes if (extent := pool.allocate(size))]
     for extent in taken[::2] + taken[1::2]:

@@ -1,9 +1,8 @@
-"""The scheduler alone, driven through random lives: a fake model computes what it plans."""
+"""The scheduler alone, with random workloads: a fake model computes what it plans."""
 
 import itertools
 import os
 
-import pytest
 from fakes.effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,8 +13,8 @@ from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, Seque
 
 EOS = 0
 POOL = 600
-STEPS = int(os.environ.get("FLAMINGO_SCHEDULER_LIVES", "2000"))
-"""Random lives a run; each has up to a few hundred steps."""
+WORKLOADS = int(os.environ.get("FLAMINGO_SCHEDULER_RUNS", "2000"))
+"""Random workloads per test run; each has up to a few hundred steps."""
 
 
 def sequence(number, num_prompt=10, max_tokens=5, *, arrived_s=0.0, clip=None, ids=None):
@@ -101,7 +100,7 @@ class World:
         used = [s.prefix for s in self.scheduler.running if s.prefix is not None]
         return {id(p): p for p in (*self.scheduler.kv_cache.prefixes.values(), *used)}.values()
 
-    def live(self, action, made, data):
+    def act(self, action, made, data):
         match action:
             case dict():
                 clip = action["clip"] and (action["clip"][0], WINDOWS[action["clip"][0]])
@@ -154,13 +153,13 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=examples(STEPS), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(WORKLOADS), deadline=None, suppress_health_check=list(HealthCheck))
 @given(actions, st.sampled_from([1, 3, 64]), st.sampled_from([0.0, 1.0, 10.0]), st.data())
-def test_any_life_leaks_nothing_overlaps_nothing_and_ends(life, max_seqs, wait_s, data):
+def test_any_workload_ends_without_leaks_or_overlaps(actions_taken, max_seqs, wait_s, data):
     world = World(max_num_seqs=max_seqs, preempt_after_s=wait_s)
     made: list[Sequence] = []
-    for action in life:
-        world.live(action, made, data)
+    for action in actions_taken:
+        world.act(action, made, data)
     world.drain()
     world.check_extents()
     assert world.scheduler.kv_cache.num_tokens_used == 0
@@ -178,7 +177,7 @@ def test_a_short_prompt_overtakes_a_long_one_that_came_first():
     assert plan.chunks[0].sequence is short
 
 
-def test_but_not_for_ever():
+def test_a_long_prompt_does_not_starve():
     world = World()
     long = world.submit(num_prompt=300, max_tokens=1)
     for _ in range(400):
@@ -189,7 +188,7 @@ def test_but_not_for_ever():
     raise AssertionError("the long prompt starves")
 
 
-def test_a_long_one_without_room_is_let_in_in_the_end():
+def test_a_long_prompt_without_memory_is_admitted_in_the_end():
     world = World(preempt_after_s=2.0)
     for _ in range(10):
         world.submit(num_prompt=50, max_tokens=30)
@@ -203,7 +202,7 @@ def test_a_long_one_without_room_is_let_in_in_the_end():
     raise AssertionError("it never found room")
 
 
-def test_a_deadline_comes_before_shortness():
+def test_a_near_deadline_comes_before_a_short_prompt():
     world = World()
     world.submit(num_prompt=10)
     urgent = world.submit(num_prompt=200)
@@ -211,7 +210,7 @@ def test_a_deadline_comes_before_shortness():
     assert world.scheduler.schedule(0.0).chunks[0].sequence is urgent
 
 
-def test_sequences_on_one_clip_are_read_by_one():
+def test_one_sequence_prefills_the_prefix_for_all():
     world = World()
     first, second = (world.submit(num_prompt=5, clip=(b"c", WINDOWS[b"c"])) for _ in range(2))
     plan = world.step()  # its windows are encoded
@@ -223,7 +222,7 @@ def test_sequences_on_one_clip_are_read_by_one():
     assert len(second.output_ids) == 5
 
 
-def test_the_same_prompt_is_read_once_and_forks():
+def test_the_same_prompt_is_prefilled_once_and_copied():
     world = World()
     first, second = world.submit(num_prompt=40), world.submit(num_prompt=40)
     assert [chunk.sequence for chunk in world.step().chunks] == [first]
@@ -234,7 +233,7 @@ def test_the_same_prompt_is_read_once_and_forks():
     world.drain()
 
 
-def test_a_step_decodes_all_that_run_and_prefills_what_the_budget_leaves():
+def test_a_step_decodes_all_and_prefills_what_the_budget_leaves():
     world = World()
     for number in range(3):
         world.submit(num_prompt=5 + number, max_tokens=20)
@@ -242,26 +241,3 @@ def test_a_step_decodes_all_that_run_and_prefills_what_the_budget_leaves():
     world.submit(num_prompt=200)
     plan = world.step()
     assert (plan.num_decoding, plan.num_prefilled) == (3, 50)
-
-
-@pytest.mark.parametrize(
-    ("token_s", "decode_s", "num_decoding", "tokens"),
-    [
-        pytest.param(None, 0.0, 4, 2048, id="nothing measured"),
-        pytest.param(0.001, 0.01, 0, 2048, id="nobody waits"),
-        pytest.param(0.0001, 0.01, 4, 400, id="what fits the gap"),
-        pytest.param(0.001, 0.2, 4, 256, id="never less than pays"),
-    ],
-)
-def test_the_budget(token_s, decode_s, num_decoding, tokens):
-    budget = TokenBudget(target_s=0.05, token_s=token_s, decode_s=decode_s)
-    assert budget.max_prefill_tokens(num_decoding) == tokens
-
-
-def test_the_budget_learns_the_pace():
-    budget = TokenBudget()
-    for _ in range(50):
-        budget.observe(0.02, num_decoding=4, num_prefilled=0)
-        budget.observe(0.12, num_decoding=4, num_prefilled=100)
-    assert budget.decode_s == pytest.approx(0.02, rel=0.01)
-    assert budget.token_s == pytest.approx(0.001, rel=0.05)

@@ -1,4 +1,4 @@
-"""asyncio on one side, the engine's thread on the other: what each sees of the other's end."""
+"""The engine's thread behind its asyncio interface."""
 
 import asyncio
 import contextlib
@@ -40,19 +40,19 @@ async def steps(engine, asked, num_tokens=4, **params):
     return [step async for step in engine.generate(asked, given)]
 
 
-async def memory_held(engine):
-    """Return the tokens that running sequences hold, as the engine's thread sees it."""
-    told = asyncio.get_running_loop().create_future()
+async def tokens_used(engine):
+    """Return the KV slots that running sequences use, read on the engine's thread."""
+    result = asyncio.get_running_loop().create_future()
 
-    def tell():
-        held = engine._core.scheduler.kv_cache.num_tokens_used
-        told.get_loop().call_soon_threadsafe(told.set_result, held)
+    def read():
+        used = engine._core.scheduler.kv_cache.num_tokens_used
+        result.get_loop().call_soon_threadsafe(result.set_result, used)
 
-    engine._commands.put(tell)
-    return await told
+    engine._commands.put(read)
+    return await result
 
 
-def test_many_at_once_are_each_answered(tiny):
+def test_many_prompts_at_once_are_all_answered(tiny):
     async def scenario():
         async with running(tiny) as engine:
             asked = [text(tiny, f"Question {number}") for number in range(12)]
@@ -69,15 +69,15 @@ def test_leaving_the_iterator_frees_the_memory_within_a_step(tiny):
             asked = SamplingParams(max_tokens=5000)
             async with contextlib.aclosing(engine.generate(text(tiny), asked)) as stream:
                 await anext(stream)
-                before = await memory_held(engine)
-            return before, await memory_held(engine)
+                before = await tokens_used(engine)
+            return before, await tokens_used(engine)
 
     before, after = asyncio.run(scenario())
     assert before > 5000
     assert after == 0
 
 
-def test_a_sequence_left_before_it_began_never_runs(tiny):
+def test_a_sequence_cancelled_before_it_starts_never_runs(tiny):
     async def scenario():
         async with running(tiny) as engine:
             stream = engine.generate(text(tiny), SamplingParams(max_tokens=5000))
@@ -85,12 +85,12 @@ def test_a_sequence_left_before_it_began_never_runs(tiny):
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-            return await memory_held(engine)
+            return await tokens_used(engine)
 
     assert asyncio.run(scenario()) == 0
 
 
-def test_what_can_never_fit_is_refused_with_the_numbers(tiny):
+def test_a_prompt_that_can_never_fit_is_rejected_with_the_numbers(tiny):
     async def scenario():
         async with running(tiny, kv_cache_tokens=300) as engine:
             await steps(engine, text(tiny), 400)
@@ -99,7 +99,7 @@ def test_what_can_never_fit_is_refused_with_the_numbers(tiny):
         asyncio.run(scenario())
 
 
-def test_tokens_that_the_model_does_not_know_are_refused(tiny):
+def test_ids_outside_the_vocabulary_are_rejected(tiny):
     async def scenario():
         async with running(tiny) as engine:
             await steps(engine, Prompt([10**9]))
@@ -108,7 +108,7 @@ def test_tokens_that_the_model_does_not_know_are_refused(tiny):
         asyncio.run(scenario())
 
 
-def test_a_prompt_that_cannot_be_begun_is_its_own_fault(tiny):
+def test_an_invalid_prompt_fails_only_itself(tiny):
     async def scenario():
         async with running(tiny) as engine:
             without_slots = Prompt([7, 8, 9], ClipAudio.from_samples(sound(1)))
@@ -119,7 +119,7 @@ def test_a_prompt_that_cannot_be_begun_is_its_own_fault(tiny):
     assert asyncio.run(scenario()) == (4, False)
 
 
-def test_an_embedding_given_up_while_its_last_windows_are_encoded_breaks_nothing(tiny):
+def test_cancelling_an_embedding_during_its_last_windows_breaks_nothing(tiny):
     async def scenario():
         async with running(tiny) as engine:
             encoding = asyncio.ensure_future(engine.encode(ClipAudio.from_samples(sound(1))))
@@ -143,7 +143,7 @@ def test_an_embedding_given_up_while_its_last_windows_are_encoded_breaks_nothing
     assert asyncio.run(scenario()) == (4, False)
 
 
-def test_an_embedding_is_made_between_the_steps_of_a_stream(tiny):
+def test_an_embedding_is_computed_between_the_steps_of_a_stream(tiny):
     async def scenario():
         async with running(tiny) as engine:
             stream = asyncio.ensure_future(steps(engine, text(tiny), 500))
@@ -157,7 +157,7 @@ def test_an_embedding_is_made_between_the_steps_of_a_stream(tiny):
     assert was_streaming
 
 
-def test_an_embedding_nobody_waits_for_is_given_up_between_windows(tiny):
+def test_a_cancelled_embedding_stops_between_windows(tiny):
     async def scenario():
         async with running(tiny) as engine:
             encoding = asyncio.ensure_future(engine.encode(ClipAudio.from_samples(sound(600))))
@@ -171,7 +171,7 @@ def test_an_embedding_nobody_waits_for_is_given_up_between_windows(tiny):
     assert asyncio.run(scenario()) < 20
 
 
-def test_a_clip_with_states_is_not_encoded_for_its_embedding(tiny):
+def test_a_clip_with_encoder_states_is_not_encoded_again(tiny):
     async def scenario():
         async with running(tiny, encoder_cache_bytes=0) as engine:
             audio = ClipAudio.from_samples(sound(3))
@@ -184,7 +184,7 @@ def test_a_clip_with_states_is_not_encoded_for_its_embedding(tiny):
     assert asyncio.run(scenario()) == 1
 
 
-def test_a_broken_engine_tells_everybody_and_is_not_alive(tiny):
+def test_a_broken_engine_fails_all_requests(tiny):
     async def scenario():
         async with running(tiny) as engine:
 
@@ -203,7 +203,7 @@ def test_a_broken_engine_tells_everybody_and_is_not_alive(tiny):
     assert all(isinstance(each, InternalError) for each in asyncio.run(scenario()))
 
 
-def test_an_engine_that_makes_no_step_is_found_stalled(tiny):
+def test_an_engine_without_progress_is_stalled(tiny):
     stuck = threading.Event()
 
     async def scenario():

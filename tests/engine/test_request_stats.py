@@ -21,7 +21,7 @@ def clip(seconds, seed=0):
     return ClipAudio.from_samples(samples.astype(np.float32))
 
 
-def asking(checkpoint, audio, stats, words="What key?"):
+def prompt_about(checkpoint, audio, stats, words="What key?"):
     ids = prompt.token_ids(checkpoint.processor, [Turn("user", words, True)], audio.num_tokens)
     stats.num_windows_left, stats.num_prompt_tokens_left = len(audio.windows), len(ids)
     stats.num_output_tokens_left += 4
@@ -41,13 +41,13 @@ def drain(core):
 def answered(core, audio, name="", words="What key?"):
     """Return the stats of a question that has been answered."""
     stats = RequestStats(clip_name=name)
-    asked = asking(core.checkpoint, audio, stats, words)
-    core.submit(asked, SamplingParams(max_tokens=4), 0, lambda _: None)
+    request = prompt_about(core.checkpoint, audio, stats, words)
+    core.submit(request, SamplingParams(max_tokens=4), 0, lambda _: None)
     drain(core)
     return stats
 
 
-def test_a_finished_request_has_taken_its_windows_and_tokens_and_has_nothing_left(core):
+def test_a_finished_request_has_counted_its_work_and_has_none_left(core):
     stats = answered(core, clip(61))
     assert (stats.num_windows_computed, stats.num_output_tokens) == (3, 4)
     assert (
@@ -57,32 +57,32 @@ def test_a_finished_request_has_taken_its_windows_and_tokens_and_has_nothing_lef
     assert stats.compute_s <= stats.last_token_s - stats.started_s
 
 
-def test_a_clip_that_is_known_is_not_in_the_backlog_and_not_in_the_windows(core):
+def test_a_cached_clip_is_in_neither_the_backlog_nor_the_windows(core):
     answered(core, clip(61))
     stats = RequestStats()
-    asked = asking(core.checkpoint, clip(61), stats, "What tempo?")
-    core.submit(asked, SamplingParams(max_tokens=4), 0, lambda _: None)
+    request = prompt_about(core.checkpoint, clip(61), stats, "What tempo?")
+    core.submit(request, SamplingParams(max_tokens=4), 0, lambda _: None)
     assert stats.num_windows_left == 0
     assert 0 < stats.num_prompt_tokens_left < 100
     drain(core)
     assert stats.num_windows_computed == 0
 
 
-def test_of_two_who_come_with_one_clip_one_computes_it(core):
+def test_of_two_requests_about_one_clip_one_computes_it(core):
     audio, all_stats = clip(31), [RequestStats(), RequestStats()]
     for stats in all_stats:
-        asked = asking(core.checkpoint, audio, stats, f"Question {id(stats)}")
-        core.submit(asked, SamplingParams(max_tokens=4), 0, lambda _: None)
+        request = prompt_about(core.checkpoint, audio, stats, f"Question {id(stats)}")
+        core.submit(request, SamplingParams(max_tokens=4), 0, lambda _: None)
     drain(core)
     assert sorted(stats.num_windows_computed for stats in all_stats) == [0, 2]
 
 
-def test_two_choices_are_written_into_one_account(core):
+def test_two_choices_share_one_stats(core):
     stats = RequestStats(num_choices=2)
     audio = clip(2)
     for _ in range(2):
-        asked = asking(core.checkpoint, audio, stats)
-        core.submit(asked, SamplingParams(max_tokens=4), 0, lambda _: None)
+        request = prompt_about(core.checkpoint, audio, stats)
+        core.submit(request, SamplingParams(max_tokens=4), 0, lambda _: None)
     drain(core)
     assert (stats.num_windows_computed, stats.num_output_tokens, stats.num_output_tokens_left) == (
         1,
@@ -91,28 +91,28 @@ def test_two_choices_are_written_into_one_account(core):
     )
 
 
-def test_one_that_is_left_expects_no_more_tokens(core):
+def test_a_cancelled_request_expects_no_more_tokens(core):
     stats = RequestStats()
-    asked = asking(core.checkpoint, clip(2), stats)
-    sequence = core.submit(asked, SamplingParams(max_tokens=4), 0, lambda _: None)
+    request = prompt_about(core.checkpoint, clip(2), stats)
+    sequence = core.submit(request, SamplingParams(max_tokens=4), 0, lambda _: None)
     while stats.first_token_s is None:
         core.step()
     core.cancel(sequence)
     assert stats.num_output_tokens_left == 0
 
 
-def test_all_the_time_of_the_steps_is_somebodys(core):
+def test_all_time_of_the_steps_is_attributed_to_requests(core):
     audios = [clip(20, seed) for seed in range(3)]
     all_stats = [RequestStats() for _ in audios]
     for audio, stats in zip(audios, all_stats, strict=True):
-        asked = asking(core.checkpoint, audio, stats)
-        core.submit(asked, SamplingParams(max_tokens=4), 0, lambda _: None)
+        request = prompt_about(core.checkpoint, audio, stats)
+        core.submit(request, SamplingParams(max_tokens=4), 0, lambda _: None)
     drain(core)
     stages = core.profile.stages
     assert sum(stats.compute_s for stats in all_stats) >= sum(stages.values())
 
 
-def test_a_named_clip_is_told_until_its_states_and_its_kv_are_gone(tiny):
+def test_a_named_clip_is_reported_until_its_states_and_kv_are_evicted(tiny):
     core = EngineCore(tiny, engine_options(kv_cache_tokens=1200, encoder_cache_bytes=800_000))
     assert core.clips.names() == []
     answered(core, clip(20, seed=1), "first")
@@ -124,7 +124,7 @@ def test_a_named_clip_is_told_until_its_states_and_its_kv_are_gone(tiny):
     assert core.clips.names() == []
 
 
-def test_an_embedding_has_an_account_and_a_name_too(tiny):
+def test_an_embedding_has_stats_and_a_clip_name_too(tiny):
     async def scenario():
         engine = Engine(tiny, engine_options(kv_cache_tokens=1024))
         with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The engine's tokens against transformers' own `generate`, one for one."""
+"""The engine core's tokens against those of transformers' own `generate`, one for one."""
 
 import asyncio
 import contextlib
@@ -30,8 +30,8 @@ def sound(seconds, seed=0, extra=0):
     return np.random.default_rng(seed).standard_normal(num_samples).astype(np.float32) * 0.1
 
 
-class Ask:
-    """One question, what the engine says, and what transformers says."""
+class Case:
+    """One prompt, the engine's output, and that of transformers."""
 
     def __init__(self, checkpoint, samples, *, num_tokens=24, question=QUESTION, audio=None):
         self.checkpoint, self.samples, self.question = checkpoint, samples, question
@@ -47,7 +47,7 @@ class Ask:
         return self
 
     @property
-    def said(self):
+    def tokens(self):
         return [step.token_id for step in self.steps if step.token_id is not None]
 
     def expected(self):
@@ -95,67 +95,67 @@ def model_impl(request):
 CLIPS_S = (None, 0.5, 3, 10, 31, 45.5)
 
 
-def test_mixed_lengths_together_say_what_each_says_alone(tiny, model_impl):
+def test_mixed_lengths_in_one_batch_equal_generate(tiny, model_impl):
     core = core_of(tiny, model_impl=model_impl)
-    asks = [
-        Ask(tiny, None if seconds is None else sound(seconds, seed), num_tokens=8 + 5 * seed)
+    cases = [
+        Case(tiny, None if seconds is None else sound(seconds, seed), num_tokens=8 + 5 * seed)
         for seed, seconds in enumerate(CLIPS_S)
     ]
-    for ask in asks:
-        ask.submit(core)
+    for case in cases:
+        case.submit(core)
     drain(core)
-    for ask in asks:
-        assert ask.said == ask.expected()
+    for case in cases:
+        assert case.tokens == case.expected()
 
 
 @pytest.mark.parametrize("budget", [1, 2, 7, 33, 500])
-def test_every_budget_from_one_token_up_says_the_same(tiny, model_impl, budget):
+def test_every_token_budget_gives_the_same_tokens(tiny, model_impl, budget):
     core = core_of(tiny, model_impl=model_impl)
     core.scheduler.budget.max_tokens = core.scheduler.budget.min_tokens = budget
-    asks = [Ask(tiny, sound(seconds, seed)) for seed, seconds in enumerate((1, 2.5))]
-    for ask in [ask.submit(core) for ask in asks]:
+    cases = [Case(tiny, sound(seconds, seed)) for seed, seconds in enumerate((1, 2.5))]
+    for case in [case.submit(core) for case in cases]:
         drain(core)
-        assert ask.said == ask.expected()
+        assert case.tokens == case.expected()
 
 
 def test_staggered_arrivals_join_the_batch_at_any_step(tiny, model_impl):
     core = core_of(tiny, model_impl=model_impl)
-    asks = [Ask(tiny, sound(2 + seed, seed), num_tokens=30) for seed in range(5)]
-    for ask in asks:
-        ask.submit(core)
+    cases = [Case(tiny, sound(2 + seed, seed), num_tokens=30) for seed in range(5)]
+    for case in cases:
+        case.submit(core)
         for _ in range(4):
             core.step()
     drain(core)
-    for ask in asks:
-        assert ask.said == ask.expected()
+    for case in cases:
+        assert case.tokens == case.expected()
 
 
 @pytest.mark.parametrize("tail", [1, 160, 320, 321])
 def test_a_last_window_of_a_few_samples(tiny, tail):
     core = core_of(tiny)
-    ask = Ask(tiny, sound(30, extra=tail)).submit(core)
+    case = Case(tiny, sound(30, extra=tail)).submit(core)
     drain(core)
-    assert ask.said == ask.expected()
+    assert case.tokens == case.expected()
 
 
 def test_twenty_minutes(tiny):
     core = core_of(tiny, kv_cache_tokens=32_000)
-    ask = Ask(tiny, sound(1200), num_tokens=6).submit(core)
+    case = Case(tiny, sound(1200), num_tokens=6).submit(core)
     drain(core)
-    assert len(ask.ids) > 30_000
-    assert ask.said == ask.expected()
+    assert len(case.ids) > 30_000
+    assert case.tokens == case.expected()
 
 
-def test_another_question_about_a_clip_reads_only_what_differs(tiny, model_impl):
+def test_another_question_about_a_clip_prefills_only_the_difference(tiny, model_impl):
     core = core_of(tiny, model_impl=model_impl)
     samples = sound(35)
-    first = Ask(tiny, samples).submit(core)
+    first = Case(tiny, samples).submit(core)
     drain(core)
     computed = core.profile.num_prefilled
-    second = Ask(tiny, samples, question="What key is it in?").submit(core)
+    second = Case(tiny, samples, question="What key is it in?").submit(core)
     drain(core)
-    assert first.said == first.expected()
-    assert second.said == second.expected()
+    assert first.tokens == first.expected()
+    assert second.tokens == second.expected()
     assert core.profile.num_prefilled - computed < 0.03 * len(second.ids)
     assert core.profile.num_windows == 2, "and nothing is encoded again"
     assert second.steps[0].num_cached_tokens > 0.97 * len(second.ids)
@@ -164,62 +164,62 @@ def test_another_question_about_a_clip_reads_only_what_differs(tiny, model_impl)
 def test_the_same_question_again_computes_one_token(tiny):
     core = core_of(tiny)
     samples = sound(5)
-    first = Ask(tiny, samples).submit(core)
+    first = Case(tiny, samples).submit(core)
     drain(core)
     computed = core.profile.num_prefilled
-    again = Ask(tiny, samples).submit(core)
+    again = Case(tiny, samples).submit(core)
     drain(core)
-    assert again.said == first.said == first.expected()
+    assert again.tokens == first.tokens == first.expected()
     assert core.profile.num_prefilled - computed == 1
 
 
-def test_a_chat_that_goes_on_continues_its_history(tiny, model_impl):
+def test_a_follow_up_in_a_chat_reuses_the_cached_tail(tiny, model_impl):
     core = core_of(tiny, model_impl=model_impl)
     samples = sound(4)
-    first = Ask(tiny, samples).submit(core)
+    first = Case(tiny, samples).submit(core)
     drain(core)
-    said = tiny.processor.tokenizer.decode(first.said)
+    said = tiny.processor.tokenizer.decode(first.tokens)
     turns = [
         Turn("user", QUESTION, has_audio=True),
         Turn("assistant", said),
         Turn("user", "Sure?"),
     ]
-    follow_up = Ask(tiny, samples)
+    follow_up = Case(tiny, samples)
     follow_up.ids = prompt.token_ids(tiny.processor, turns, follow_up.audio.num_tokens)
     follow_up.submit(core)
     drain(core)
     fresh = core_of(tiny, model_impl=model_impl)
-    anew = Ask(tiny, samples)
+    anew = Case(tiny, samples)
     anew.ids = follow_up.ids
     anew.submit(fresh)
     drain(fresh)
-    assert follow_up.said == anew.said
-    before = first.ids + first.said
+    assert follow_up.tokens == anew.tokens
+    before = first.ids + first.tokens
     pairs = zip(follow_up.ids, before, strict=False)
     num_same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
     # The last word of an answer is said, and never read.
     assert follow_up.steps[0].num_cached_tokens == min(num_same, len(before) - 1) > len(first.ids)
 
 
-def test_questions_that_come_together_share_one_reading_of_the_clip(tiny):
+def test_simultaneous_questions_share_one_prefill_of_the_clip(tiny):
     core = core_of(tiny)
     samples = sound(40)
-    asks = [Ask(tiny, samples, question=f"Question {number}?") for number in range(4)]
-    for ask in asks:
-        ask.submit(core)
+    cases = [Case(tiny, samples, question=f"Question {number}?") for number in range(4)]
+    for case in cases:
+        case.submit(core)
     drain(core)
-    for ask in asks:
-        assert ask.said == ask.expected()
+    for case in cases:
+        assert case.tokens == case.expected()
     assert core.profile.num_windows == 2
-    assert core.profile.num_prefilled < 1.2 * len(asks[0].ids)
+    assert core.profile.num_prefilled < 1.2 * len(cases[0].ids)
 
 
 def test_another_salt_shares_nothing(tiny):
     core = core_of(tiny)
     samples = sound(5)
-    Ask(tiny, samples).submit(core)
+    Case(tiny, samples).submit(core)
     drain(core)
-    other = Ask(tiny, samples, audio=ClipAudio.from_samples(samples, b"other"))
+    other = Case(tiny, samples, audio=ClipAudio.from_samples(samples, b"other"))
     steps = []
     core.submit(Prompt(other.ids, other.audio, b"other"), other.params, 0, steps.append)
     drain(core)
@@ -228,89 +228,89 @@ def test_another_salt_shares_nothing(tiny):
     assert core.profile.num_windows == 2
 
 
-def test_a_sequence_put_back_says_the_same_words(tiny, model_impl):
-    one = Ask(tiny, sound(10), num_tokens=40)
+def test_a_preempted_sequence_generates_the_same_tokens(tiny, model_impl):
+    one = Case(tiny, sound(10), num_tokens=40)
     core = core_of(tiny, model_impl=model_impl, kv_cache_tokens=len(one.ids) + 100)
     core.scheduler.limits = dataclasses.replace(core.scheduler.limits, preempt_after_s=0.0)
-    young = Ask(tiny, sound(9, 1), num_tokens=40)
+    young = Case(tiny, sound(9, 1), num_tokens=40)
     young.submit(core)
     # The older by number comes later, as one does that has been put back itself.
     young.sequence.number += 10
     for _ in range(8):
         core.step()
-    assert young.said
+    assert young.tokens
     one.submit(core)
     drain(core)
     assert young.sequence.num_preemptions == 1
-    assert one.said == one.expected()
-    assert young.said == young.expected()
+    assert one.tokens == one.expected()
+    assert young.tokens == young.expected()
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 10])
-def test_a_cancelled_neighbour_changes_nothing_and_leaves_nothing(tiny, after):
+def test_cancelling_a_sequence_changes_no_other_and_leaks_nothing(tiny, after):
     core = core_of(tiny)
-    stays = Ask(tiny, sound(20), num_tokens=30).submit(core)
-    leaves = Ask(tiny, sound(25, 1), num_tokens=30).submit(core)
+    stays = Case(tiny, sound(20), num_tokens=30).submit(core)
+    leaves = Case(tiny, sound(25, 1), num_tokens=30).submit(core)
     for _ in range(after):
         core.step()
     core.cancel(leaves.sequence)
     drain(core)
-    assert stays.said == stays.expected()
+    assert stays.tokens == stays.expected()
     assert core.scheduler.kv_cache.num_tokens_used == 0
     assert core.runner._audio_embeds == {}
 
 
-def test_a_neighbour_that_is_cancelled_while_it_reads_for_both_hands_the_clip_over(tiny):
+def test_another_sequence_takes_over_a_shared_prefill_that_is_cancelled(tiny):
     core = core_of(tiny)
     core.scheduler.budget.max_tokens = 50
     samples = sound(20)
-    reader = Ask(tiny, samples).submit(core)
-    waiter = Ask(tiny, samples, question="And the key?").submit(core)
+    reader = Case(tiny, samples).submit(core)
+    waiter = Case(tiny, samples, question="And the key?").submit(core)
     for _ in range(4):
         core.step()
     core.cancel(reader.sequence)
     drain(core)
-    assert waiter.said == waiter.expected()
+    assert waiter.tokens == waiter.expected()
 
 
-def test_more_than_fits_at_once_is_answered_in_turn(tiny):
-    asks = [Ask(tiny, sound(20, seed), num_tokens=8) for seed in range(6)]
-    core = core_of(tiny, kv_cache_tokens=2 * (len(asks[0].ids) + 8) + 10)
-    for ask in asks:
-        ask.submit(core)
+def test_sequences_wait_while_the_kv_pool_is_full(tiny):
+    cases = [Case(tiny, sound(20, seed), num_tokens=8) for seed in range(6)]
+    core = core_of(tiny, kv_cache_tokens=2 * (len(cases[0].ids) + 8) + 10)
+    for case in cases:
+        case.submit(core)
     drain(core)
-    for ask in asks:
-        assert ask.said == ask.expected()
+    for case in cases:
+        assert case.tokens == case.expected()
 
 
-def test_a_seeded_sample_is_the_same_alone_and_in_a_crowd(tiny):
+def test_a_seeded_sample_is_the_same_alone_and_in_a_batch(tiny):
     params = SamplingParams(max_tokens=20, temperature=1.0, top_p=0.9, seed=7)
 
     def said(crowd):
         core = core_of(tiny)
         for seed in range(crowd):
-            Ask(tiny, sound(1 + seed, seed), num_tokens=30).submit(core)
+            Case(tiny, sound(1 + seed, seed), num_tokens=30).submit(core)
         steps = []
-        ask = Ask(tiny, sound(6, 99))
-        core.submit(Prompt(ask.ids, ask.audio), params, 7, steps.append)
+        case = Case(tiny, sound(6, 99))
+        core.submit(Prompt(case.ids, case.audio), params, 7, steps.append)
         drain(core)
         return [step.token_id for step in steps]
 
     assert said(0) == said(5)
 
 
-def test_lean_and_reference_give_the_same_logits(tiny):
+def test_fused_and_transformers_forwards_give_the_same_hidden_states(tiny):
     hidden = []
     for model_impl in ("fused", "transformers"):
         core = core_of(tiny, model_impl=model_impl)
         forward = core.runner.forward
         core.runner.forward = lambda *args, kept=forward: hidden.append(kept(*args)) or hidden[-1]
-        Ask(tiny, sound(12), num_tokens=3).submit(core)
+        Case(tiny, sound(12), num_tokens=3).submit(core)
         drain(core)
     half = len(hidden) // 2
     assert half >= 3
-    for lean, reference in zip(hidden[:half], hidden[half:], strict=True):
-        assert (lean - reference).abs().max() < 1e-4
+    for fused, reference in zip(hidden[:half], hidden[half:], strict=True):
+        assert (fused - reference).abs().max() < 1e-4
 
 
 def test_fused_weights_are_the_modules_own(tiny):
@@ -321,11 +321,11 @@ def test_fused_weights_are_the_modules_own(tiny):
     assert attention.v_proj.weight.untyped_storage().data_ptr() == fused.data_ptr()
 
 
-def test_a_clip_is_read_while_its_end_is_still_being_encoded(tiny):
+def test_a_clip_is_prefilled_while_its_end_is_still_being_encoded(tiny):
     core = core_of(tiny)
     core.scheduler.limits = dataclasses.replace(core.scheduler.limits, max_windows_per_step=1)
     core.scheduler.budget.max_tokens = 400
-    Ask(tiny, sound(120)).submit(core)
+    Case(tiny, sound(120)).submit(core)
     plans = []
     while core.has_work():
         plans.append(core.scheduler.schedule(0.0))
@@ -334,63 +334,63 @@ def test_a_clip_is_read_while_its_end_is_still_being_encoded(tiny):
     assert sum(plan.num_prefilled for plan in plans[:last_window]) > 500
 
 
-def test_logits_that_are_not_finite_end_their_own_sequence_only(tiny):
+def test_logits_that_are_not_finite_fail_their_own_sequence_only(tiny):
     core = core_of(tiny)
-    good = Ask(tiny, sound(2)).submit(core)
-    bad = Ask(tiny, sound(3, 1))
+    good = Case(tiny, sound(2)).submit(core)
+    bad = Case(tiny, sound(3, 1))
     bad.audio.windows[0].states = torch.full((75, 64), float("nan"))
     bad.submit(core)
     drain(core)
-    assert good.said == good.expected()
+    assert good.tokens == good.expected()
     assert isinstance(bad.steps[-1], SequenceFailed)
     assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
-def test_nobody_goes_on_from_what_a_failed_sequence_has_computed(tiny):
+def test_the_kv_of_a_failed_sequence_is_not_reused(tiny):
     core = core_of(tiny)
     samples = sound(3)
-    bad = Ask(tiny, samples)
+    bad = Case(tiny, samples)
     bad.audio.windows[0].states = torch.full((75, 64), float("nan"))
     bad.submit(core)
     drain(core)
     assert isinstance(bad.steps[-1], SequenceFailed)
     core.runner.encoder.embeddings.__init__(0)  # the rows came of the bad states
-    good = Ask(tiny, samples).submit(core)
+    good = Case(tiny, samples).submit(core)
     drain(core)
-    assert good.said == good.expected()
+    assert good.tokens == good.expected()
     assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
-def test_a_fault_in_one_sequence_is_its_own(tiny):
+def test_an_exception_fails_only_the_sequence_that_causes_it(tiny):
     core = core_of(tiny)
-    good = Ask(tiny, sound(2)).submit(core)
-    bad = Ask(tiny, sound(3, 1))
+    good = Case(tiny, sound(2)).submit(core)
+    bad = Case(tiny, sound(3, 1))
     bad.audio.windows[0].states = torch.zeros(7, 64)  # not as many rows as it has slots
     bad.submit(core)
     drain(core)
-    assert good.said == good.expected()
+    assert good.tokens == good.expected()
     assert isinstance(bad.steps[-1], SequenceFailed)
 
 
-def test_an_engine_that_fails_whatever_it_is_given_says_so(tiny):
+def test_an_engine_that_fails_on_every_sequence_is_broken(tiny):
     core = core_of(tiny)
 
     def fails(*_):
         raise RuntimeError("out of memory")
 
     core.runner.forward = fails
-    Ask(tiny, sound(1)).submit(core)
-    asks = [Ask(tiny, None).submit(core) for _ in range(2)]
+    Case(tiny, sound(1)).submit(core)
+    cases = [Case(tiny, None).submit(core) for _ in range(2)]
 
-    def goes_on():
+    def run_on():
         while True:
-            asks.append(Ask(tiny, None).submit(core))
+            cases.append(Case(tiny, None).submit(core))
             core.step()
 
     with pytest.raises(EngineBroken):
-        goes_on()
+        run_on()
     core.fail_all(EngineBroken())
-    assert all(isinstance(ask.steps[-1], Exception) for ask in asks)
+    assert all(isinstance(case.steps[-1], Exception) for case in cases)
 
 
 def test_an_audio_flamingo_3_checkpoint_runs_too(tiny):
@@ -404,23 +404,23 @@ def test_an_audio_flamingo_3_checkpoint_runs_too(tiny):
     model.generation_config = tiny.model.generation_config
     checkpoint = dataclasses.replace(tiny, model=model)
     core = core_of(checkpoint)
-    ask = Ask(checkpoint, sound(40)).submit(core)
+    case = Case(checkpoint, sound(40)).submit(core)
     drain(core)
     processor = tiny.processor
     inputs = processor(
         text=[
-            processor.tokenizer.decode(ask.ids)
-            .replace("<sound>" * ask.audio.num_tokens, "<sound>")
+            processor.tokenizer.decode(case.ids)
+            .replace("<sound>" * case.audio.num_tokens, "<sound>")
             .replace("<|sound_bos|>", "")
             .replace("<|sound_eos|>", "")
         ],
-        audio=[ask.samples],
+        audio=[case.samples],
     )
-    assert inputs.input_ids[0].tolist() == ask.ids
-    assert ask.said == tokens_of_generate(checkpoint, inputs, 24)
+    assert inputs.input_ids[0].tolist() == case.ids
+    assert case.tokens == tokens_of_generate(checkpoint, inputs, 24)
 
 
-# Answers of a shape.
+# Structured output.
 
 
 @pytest.fixture(scope="module")
@@ -443,56 +443,56 @@ def is_key(text):
     return list(key) == KEY["required"] and key["tonic"] in "CDE" and key["is_minor"] in (0, 1)
 
 
-def submit_shaped(core, ask, grammar, num_tokens=300, **how):
+def submit_with_grammar(core, case, grammar, num_tokens=300, **how):
     params = SamplingParams(max_tokens=num_tokens, **how)
-    prompt = Prompt(ask.ids, ask.audio, grammar=grammar)
-    ask.sequence = core.submit(prompt, params, 0, ask.steps.append)
-    return ask
+    prompt = Prompt(case.ids, case.audio, grammar=grammar)
+    case.sequence = core.submit(prompt, params, 0, case.steps.append)
+    return case
 
 
-def test_an_answer_is_of_its_shape_and_ends_when_it_is_whole(tiny, grammars, model_impl):
+def test_output_matches_its_schema_and_stops_when_complete(tiny, grammars, model_impl):
     core = core_of(tiny, model_impl=model_impl)
-    plain = Ask(tiny, sound(2)).submit(core)
-    shaped = [
-        submit_shaped(core, Ask(tiny, sound(3)), grammars.compile(AS_KEY), temperature=heat)
+    plain = Case(tiny, sound(2)).submit(core)
+    constrained = [
+        submit_with_grammar(core, Case(tiny, sound(3)), grammars.compile(AS_KEY), temperature=heat)
         for heat in (0.0, 1.0)
     ]
     drain(core)
-    assert plain.said == plain.expected()
-    for ask in shaped:
-        assert is_key(tiny.processor.tokenizer.decode(ask.said))
-        assert ask.steps[-1].finish_reason == "stop"
+    assert plain.tokens == plain.expected()
+    for case in constrained:
+        assert is_key(tiny.processor.tokenizer.decode(case.tokens))
+        assert case.steps[-1].finish_reason == "stop"
     assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
-def test_a_shape_that_is_whole_with_the_last_token_allowed_is_no_cut(tiny, grammars):
+def test_output_complete_at_max_tokens_finishes_with_stop(tiny, grammars):
     core = core_of(tiny)
-    whole = submit_shaped(core, Ask(tiny, None), grammars.compile(AS_KEY))
+    whole = submit_with_grammar(core, Case(tiny, None), grammars.compile(AS_KEY))
     drain(core)
-    num_said, again = len(whole.said), Ask(tiny, None)
-    submit_shaped(core, again, grammars.compile(AS_KEY), num_tokens=num_said)
+    num_said, again = len(whole.tokens), Case(tiny, None)
+    submit_with_grammar(core, again, grammars.compile(AS_KEY), num_tokens=num_said)
     drain(core)
-    assert again.said == whole.said
+    assert again.tokens == whole.tokens
     assert again.steps[-1].finish_reason == "stop"
 
 
-def test_a_sequence_put_back_goes_on_where_its_grammar_stands(tiny, grammars):
+def test_a_preempted_sequence_keeps_the_state_of_its_grammar(tiny, grammars):
     core = core_of(tiny, kv_cache_tokens=900)
     core.scheduler.limits = dataclasses.replace(core.scheduler.limits, preempt_after_s=0.0)
-    young = submit_shaped(core, Ask(tiny, sound(9)), grammars.compile(AS_KEY))
+    young = submit_with_grammar(core, Case(tiny, sound(9)), grammars.compile(AS_KEY))
     young.sequence.number += 10
     for _ in range(6):
         core.step()
-    assert young.said
-    old = submit_shaped(core, Ask(tiny, sound(8, 1)), grammars.compile(AS_KEY))
+    assert young.tokens
+    old = submit_with_grammar(core, Case(tiny, sound(8, 1)), grammars.compile(AS_KEY))
     drain(core)
     assert young.sequence.num_preemptions == 1
-    for ask in (young, old):
-        assert is_key(tiny.processor.tokenizer.decode(ask.said))
+    for case in (young, old):
+        assert is_key(tiny.processor.tokenizer.decode(case.tokens))
 
 
-class Breaks:
-    """A grammar that allows anything until it breaks."""
+class FailingGrammar:
+    """A grammar that allows everything until it raises."""
 
     is_done = False
 
@@ -513,14 +513,14 @@ class Breaks:
 @pytest.mark.parametrize("in_mask", [True, False], ids=["mask", "accept"])
 @pytest.mark.parametrize("after", [0, 5])
 @pytest.mark.parametrize("error", [BadRequest("too large"), ValueError("not allowed")])
-def test_a_grammar_that_breaks_ends_its_own_sequence_only(tiny, in_mask, after, error):
+def test_a_grammar_error_fails_its_own_sequence_only(tiny, in_mask, after, error):
     core = core_of(tiny)
-    good = Ask(tiny, sound(2)).submit(core)
-    bad = submit_shaped(
-        core, Ask(tiny, sound(3, 1)), Breaks(after=after, error=error, in_mask=in_mask)
+    good = Case(tiny, sound(2)).submit(core)
+    bad = submit_with_grammar(
+        core, Case(tiny, sound(3, 1)), FailingGrammar(after=after, error=error, in_mask=in_mask)
     )
     drain(core)
-    assert good.said == good.expected()
+    assert good.tokens == good.expected()
     assert len(bad.steps) == after + 1
     if isinstance(error, BadRequest) or not in_mask:
         assert bad.steps[-1] is error
@@ -530,110 +530,110 @@ def test_a_grammar_that_breaks_ends_its_own_sequence_only(tiny, in_mask, after, 
     assert core.runner._audio_embeds == {}
 
 
-# Prompts that are submitted together.
+# Prompts that are submitted together, on the engine's thread.
 
 
 @contextlib.asynccontextmanager
 async def running(checkpoint, **options):
-    made = Engine(checkpoint, engine_options(**options))
-    made.start()
+    engine = Engine(checkpoint, engine_options(**options))
+    engine.start()
     try:
-        yield made
+        yield engine
     finally:
-        made.stop()
+        engine.stop()
 
 
-def test_choices_of_one_clip_read_it_once(tiny):
+def test_choices_of_one_clip_prefill_it_once(tiny):
     async def scenario():
-        ask = Ask(tiny, sound(40), num_tokens=8)
+        case = Case(tiny, sound(40), num_tokens=8)
         said = {number: [] for number in range(6)}
-        async with running(tiny) as made:
-            together = [(Prompt(ask.ids, ask.audio), ask.params) for _ in said]
-            with made.generate_many(together) as steps:
+        async with running(tiny) as engine:
+            together = [(Prompt(case.ids, case.audio), case.params) for _ in said]
+            with engine.generate_many(together) as steps:
                 async for number, step in steps:
                     said[number].append(step.token_id)
-            return ask, said, made.profile
+            return case, said, engine.profile
 
-    ask, said, profile = asyncio.run(scenario())
-    assert list(said.values()) == [ask.expected()] * 6
+    case, said, profile = asyncio.run(scenario())
+    assert list(said.values()) == [case.expected()] * 6
     assert profile.num_windows == 2
-    assert profile.num_prefilled == len(ask.ids) + 5, "the others compute their last token only"
+    assert profile.num_prefilled == len(case.ids) + 5, "the others compute their last token only"
 
 
-def test_choices_without_a_clip_fork_too(tiny):
+def test_choices_without_a_clip_share_their_prefill_too(tiny):
     core = core_of(tiny)
-    asks = [Ask(tiny, None, num_tokens=6).submit(core) for _ in range(4)]
+    cases = [Case(tiny, None, num_tokens=6).submit(core) for _ in range(4)]
     drain(core)
-    assert [ask.said for ask in asks] == [asks[0].expected()] * 4
-    assert core.profile.num_prefilled == len(asks[0].ids) + 3
+    assert [case.tokens for case in cases] == [cases[0].expected()] * 4
+    assert core.profile.num_prefilled == len(cases[0].ids) + 3
 
 
-def test_one_that_is_left_leaves_the_others(tiny):
+def test_cancelling_one_prompt_of_a_group_keeps_the_others(tiny):
     async def scenario():
         said = {0: 0, 1: 0, 2: 0}
-        async with running(tiny) as made:
-            asked = Prompt(Ask(tiny, None).ids)
-            asks = [(asked, SamplingParams(max_tokens=number)) for number in (40, 2000, 40)]
-            with made.generate_many(asks) as steps:
+        async with running(tiny) as engine:
+            prompt_only = Prompt(Case(tiny, None).ids)
+            cases = [(prompt_only, SamplingParams(max_tokens=number)) for number in (40, 2000, 40)]
+            with engine.generate_many(cases) as steps:
                 async for number, _ in steps:
                     said[number] += 1
                     if number == 1 and said[1] == 5:
                         steps.cancel(1)
-            return said, made._core.has_work()
+            return said, engine._core.has_work()
 
     assert asyncio.run(scenario()) == ({0: 40, 1: 5, 2: 40}, False)
 
 
-def test_leaving_them_all_frees_their_memory(tiny):
+def test_leaving_the_stream_frees_the_memory_of_all(tiny):
     async def scenario():
-        async with running(tiny) as made:
-            asked = (Prompt(Ask(tiny, None).ids), SamplingParams(max_tokens=2000))
-            with made.generate_many([asked] * 3) as steps:
+        async with running(tiny) as engine:
+            asked = (Prompt(Case(tiny, None).ids), SamplingParams(max_tokens=2000))
+            with engine.generate_many([asked] * 3) as steps:
                 async for _ in steps:
                     break
-            async for _ in made.generate(asked[0], SamplingParams(max_tokens=1)):
+            async for _ in engine.generate(asked[0], SamplingParams(max_tokens=1)):
                 pass  # what was left before it is let go before it
-            return made._core.scheduler.kv_cache.num_tokens_used, made._core.has_work()
+            return engine._core.scheduler.kv_cache.num_tokens_used, engine._core.has_work()
 
     assert asyncio.run(scenario()) == (0, False)
 
 
-def test_a_fault_in_one_ends_all(tiny):
+def test_an_error_in_one_prompt_ends_the_group(tiny):
     async def scenario():
-        async with running(tiny) as made:
-            ids, params = Ask(tiny, None).ids, SamplingParams(max_tokens=2000)
-            breaks = Breaks(after=3, error=BadRequest("too large"), in_mask=True)
+        async with running(tiny) as engine:
+            ids, params = Case(tiny, None).ids, SamplingParams(max_tokens=2000)
+            breaks = FailingGrammar(after=3, error=BadRequest("too large"), in_mask=True)
             with (
                 pytest.raises(BadRequest, match="too large"),
-                made.generate_many(
+                engine.generate_many(
                     [(Prompt(ids), params), (Prompt(ids, grammar=breaks), params)]
                 ) as s,
             ):
                 async for _ in s:
                     pass
-            async for _ in made.generate(Prompt(ids), SamplingParams(max_tokens=1)):
+            async for _ in engine.generate(Prompt(ids), SamplingParams(max_tokens=1)):
                 pass
-            return made._core.has_work()
+            return engine._core.has_work()
 
     assert asyncio.run(scenario()) is False
 
 
-def test_one_that_can_never_fit_refuses_all_before_any_begins(tiny):
+def test_a_prompt_that_can_never_fit_rejects_its_group(tiny):
     async def scenario():
-        async with running(tiny, kv_cache_tokens=300) as made:
-            ids = Ask(tiny, None).ids
-            asks = [(Prompt(ids), SamplingParams(max_tokens=number)) for number in (4, 400)]
-            with pytest.raises(ContextTooLong), made.generate_many(asks):
+        async with running(tiny, kv_cache_tokens=300) as engine:
+            ids = Case(tiny, None).ids
+            cases = [(Prompt(ids), SamplingParams(max_tokens=number)) for number in (4, 400)]
+            with pytest.raises(ContextTooLong), engine.generate_many(cases):
                 pass
-            return made._core.has_work()
+            return engine._core.has_work()
 
     assert asyncio.run(scenario()) is False
 
 
-def test_grammars_are_compiled_while_the_loop_goes_on(tiny):
+def test_compiling_grammars_does_not_block_the_loop(tiny):
     async def scenario():
-        async with running(tiny) as made:
-            compiling = [asyncio.ensure_future(made.compile(AS_KEY)) for _ in range(5)]
+        async with running(tiny) as engine:
+            compiling = [asyncio.ensure_future(engine.compile(AS_KEY)) for _ in range(5)]
             num_turns = 0
             while not all(each.done() for each in compiling):
                 await asyncio.sleep(0)
@@ -641,7 +641,7 @@ def test_grammars_are_compiled_while_the_loop_goes_on(tiny):
             compiled = [each.result() for each in compiling]
             refused = GrammarSpec("json_schema", '{"not": {}}')
             with pytest.raises(BadRequest):
-                await made.compile(refused)
+                await engine.compile(refused)
             return num_turns, compiled
 
     num_turns, compiled = asyncio.run(scenario())
