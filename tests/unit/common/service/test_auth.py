@@ -70,11 +70,13 @@ WRONG = {
 
 def test_all_unauthenticated_requests_get_the_same_response(with_server):
     async def scenario(client):
-        told = []
+        received = []
         for headers in WRONG.values():
             answer = await client.post("/v1/chat/completions", headers=headers)
-            told.append((answer.status, await answer.json(), answer.headers["WWW-Authenticate"]))
-        return told
+            received.append(
+                (answer.status, await answer.json(), answer.headers["WWW-Authenticate"])
+            )
+        return received
 
     first, *others = with_server(scenario)
     assert all(other == first for other in others)
@@ -111,20 +113,20 @@ EVASIVE_HEADERS = [
 @pytest.mark.parametrize("path", EVASIVE_PATHS)
 def test_cve_2026_48746_no_spelling_of_a_path_bypasses_authentication(with_server, path):
     async def scenario(client):
-        told = b""
+        received = b""
         for host in ("a", "/health/live", "a/health/live?", "x:1@health"):
             reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
             head = [f"GET {path} HTTP/1.1", f"Host: {host}", *EVASIVE_HEADERS, "Connection: close"]
             writer.write("\r\n".join([*head, "", ""]).encode())
-            told += await reader.read()
+            received += await reader.read()
             writer.close()
-        return told
+        return received
 
-    told = with_server(scenario)
-    statuses = re.findall(rb"HTTP/1\.[01] (\d+)", told)
+    received = with_server(scenario)
+    statuses = re.findall(rb"HTTP/1\.[01] (\d+)", received)
     assert len(statuses) == 4
     assert set(statuses) <= {b"401", b"400"}
-    assert b"caller" not in told
+    assert b"caller" not in received
 
 
 def test_health_checks_need_no_key_but_other_methods_do(with_server):
@@ -177,8 +179,8 @@ def test_the_access_log_has_the_name_of_the_key_and_never_the_key(with_server):
 
     with structlog.testing.capture_logs() as logged:
         with_server(scenario)
-    told = [line for line in logged if line["event"] == "request.finished"]
-    assert [line.get("key") for line in told] == ["alice", None]
+    received = [line for line in logged if line["event"] == "request.finished"]
+    assert [line.get("key") for line in received] == ["alice", None]
     assert "canary" not in str(logged)
     assert ALICE not in str(logged)
 

@@ -35,7 +35,7 @@ def test_a_presented_key_is_found_or_not(key, name):
 
 
 def test_all_errors_are_listed_and_no_key_is_quoted():
-    told = {
+    content = {
         "keys": [
             {"name": "a b", "sha256": "fk-in-the-clear"},
             {"name": "c", "sha256": keys.digest_of("x"), "weight": 0, "may": ["everything"]},
@@ -43,8 +43,8 @@ def test_all_errors_are_listed_and_no_key_is_quoted():
         ]
     }
     with pytest.raises(keys.InvalidKeyFile) as caught:
-        parse(told)
-    said = "\n".join(caught.value.errors)
+        parse(content)
+    message = "\n".join(caught.value.errors)
     for place in (
         "keys[0].name",
         "keys[0].sha256",
@@ -52,8 +52,8 @@ def test_all_errors_are_listed_and_no_key_is_quoted():
         "keys[1].may",
         "keys[2].limit",
     ):
-        assert place in said
-    assert "in-the-clear" not in said
+        assert place in message
+    assert "in-the-clear" not in message
 
 
 @pytest.mark.parametrize(

@@ -36,21 +36,21 @@ def with_clip(tmp_path):
 def get(path, *, app=None, method="GET", **headers):
     """Return status, headers and body of one request."""
 
-    async def ask():
+    async def send():
         async with TestClient(TestServer(app or application())) as client:
             response = await client.request(method, path, headers=headers, allow_redirects=False)
             return response.status, response.headers, await response.read()
 
-    return asyncio.run(ask())
+    return asyncio.run(send())
 
 
 @pytest.mark.parametrize("path", ["/", "/ui"])
-def test_the_ways_in_lead_to_the_page_below_any_prefix(path):
+def test_the_redirects_are_relative(path):
     status, headers, _ = get(path)
     assert (status, headers["Location"]) == (302, "ui/")
 
 
-def test_the_index_is_html_under_a_strict_policy():
+def test_the_index_has_a_strict_content_security_policy():
     status, headers, body = get("/ui/")
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
@@ -73,7 +73,7 @@ def test_every_file_is_served_with_its_type_and_policy(name):
     assert headers["Content-Security-Policy"] == page.CONTENT_SECURITY_POLICY
 
 
-def test_a_kept_file_is_asked_about_and_not_sent_again():
+def test_a_cached_file_is_revalidated_and_not_sent_again():
     _, headers, _ = get("/ui/main.js")
     assert headers["Cache-Control"] == "no-cache"
     status, again, body = get("/ui/main.js", **{"If-None-Match": headers["ETag"]})
@@ -94,18 +94,18 @@ def test_a_kept_file_is_asked_about_and_not_sent_again():
         pytest.param("/ui/index.html/", id="a file as a folder"),
     ],
 )
-def test_nothing_else_is_served(path, with_clip):
+def test_no_other_file_is_served(path, with_clip):
     status, _, body = get(path, app=with_clip)
     assert status == 404
     assert b'"code": "not_found"' in body
 
 
-def test_head_has_no_body_and_post_is_refused():
+def test_head_has_no_body_and_post_is_rejected():
     assert get("/ui/", method="HEAD")[::2] == (200, b"")
     assert get("/ui/", method="POST")[0] == 405
 
 
-def test_the_page_learns_what_this_server_has(with_clip):
+def test_the_features_are_those_of_this_server(with_clip):
     async def fleet(_):
         return web.Response()
 
@@ -120,7 +120,7 @@ def test_the_clip_is_served_under_one_name(with_clip):
     assert (status, headers["Content-Type"], body) == (200, "audio/mpeg", b"ID3")
 
 
-def test_a_package_without_a_clip_offers_none(tmp_path):
+def test_a_package_without_a_clip_has_no_example(tmp_path):
     bare = '{"fleet": false, "example": null}'
     assert get("/ui/features.json", app=application(tmp_path))[2].decode() == bare
     assert get("/ui/example.mp3", app=application(tmp_path))[0] == 404
@@ -136,10 +136,10 @@ def test_the_index_has_no_inline_code_or_style():
     assert not re.search(inline, SOURCES["index.html"])
 
 
-def test_every_element_a_script_asks_for_is_in_the_index_once():
-    asked = set(re.findall(r'\$\("([\w-]+)"\)', "".join(SCRIPTS.values())))
+def test_every_element_that_a_script_uses_is_in_the_index_once():
+    used = set(re.findall(r'\$\("([\w-]+)"\)', "".join(SCRIPTS.values())))
     there = re.findall(r'\sid="([\w-]+)"', SOURCES["index.html"])
-    assert asked <= set(there)
+    assert used <= set(there)
     assert len(there) == len(set(there))
 
 
