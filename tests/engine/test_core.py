@@ -40,15 +40,17 @@ class Case:
         num_audio = self.audio.num_tokens if self.audio else 0
         self.ids = prompt.token_ids(checkpoint.processor, [turn], num_audio)
         self.params = SamplingParams(max_tokens=num_tokens)
-        self.steps = []
+        self.outputs = []
 
     def submit(self, core):
-        self.sequence = core.submit(Prompt(self.ids, self.audio), self.params, 0, self.steps.append)
+        self.sequence = core.submit(
+            Prompt(self.ids, self.audio), self.params, 0, self.outputs.append
+        )
         return self
 
     @property
     def tokens(self):
-        return [step.token_id for step in self.steps if step.token_id is not None]
+        return [step.token_id for step in self.outputs if step.token_id is not None]
 
     def expected(self):
         parts = [{"type": "text", "text": self.question}]
@@ -59,11 +61,11 @@ class Case:
             [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False
         )
         # The processor fails on a tail without a token; the engine leaves it out.
-        heard = None
+        audio = None
         if self.samples is not None:
             stop = windows.spans(len(self.samples))[-1][1]
-            heard = [self.samples[:stop]]
-        inputs = processor(text=[text], audio=heard)
+            audio = [self.samples[:stop]]
+        inputs = processor(text=[text], audio=audio)
         assert inputs.input_ids[0].tolist() == self.ids
         return tokens_of_generate(self.checkpoint, inputs, self.params.max_tokens)
 
@@ -73,9 +75,9 @@ def tokens_of_generate(checkpoint, inputs, num_tokens):
         ids = checkpoint.model.generate(
             **inputs, use_cache=True, do_sample=False, max_new_tokens=num_tokens
         )
-    said = ids[0, inputs["input_ids"].shape[1] :].tolist()
+    generated = ids[0, inputs["input_ids"].shape[1] :].tolist()
     eos = checkpoint.limits.eos_token_ids
-    return [token for token in said if token not in eos]
+    return [token for token in generated if token not in eos]
 
 
 def core_of(checkpoint, **options):
@@ -158,7 +160,7 @@ def test_another_question_about_a_clip_prefills_only_the_difference(tiny, model_
     assert second.tokens == second.expected()
     assert core.profile.num_prefilled - computed < 0.03 * len(second.ids)
     assert core.profile.num_windows == 2, "and nothing is encoded again"
-    assert second.steps[0].num_cached_tokens > 0.97 * len(second.ids)
+    assert second.outputs[0].num_cached_tokens > 0.97 * len(second.ids)
 
 
 def test_the_same_question_again_computes_one_token(tiny):
@@ -198,7 +200,7 @@ def test_a_follow_up_in_a_chat_reuses_the_cached_tail(tiny, model_impl):
     pairs = zip(follow_up.ids, before, strict=False)
     num_same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
     # The last word of an answer is said, and never read.
-    assert follow_up.steps[0].num_cached_tokens == min(num_same, len(before) - 1) > len(first.ids)
+    assert follow_up.outputs[0].num_cached_tokens == min(num_same, len(before) - 1) > len(first.ids)
 
 
 def test_simultaneous_questions_share_one_prefill_of_the_clip(tiny):
@@ -342,7 +344,7 @@ def test_logits_that_are_not_finite_fail_their_own_sequence_only(tiny):
     bad.submit(core)
     drain(core)
     assert good.tokens == good.expected()
-    assert isinstance(bad.steps[-1], SequenceFailed)
+    assert isinstance(bad.outputs[-1], SequenceFailed)
     assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
@@ -353,7 +355,7 @@ def test_the_kv_of_a_failed_sequence_is_not_reused(tiny):
     bad.audio.windows[0].states = torch.full((75, 64), float("nan"))
     bad.submit(core)
     drain(core)
-    assert isinstance(bad.steps[-1], SequenceFailed)
+    assert isinstance(bad.outputs[-1], SequenceFailed)
     core.runner.encoder.embeddings.__init__(0)  # the rows came of the bad states
     good = Case(tiny, samples).submit(core)
     drain(core)
@@ -369,7 +371,7 @@ def test_an_exception_fails_only_the_sequence_that_causes_it(tiny):
     bad.submit(core)
     drain(core)
     assert good.tokens == good.expected()
-    assert isinstance(bad.steps[-1], SequenceFailed)
+    assert isinstance(bad.outputs[-1], SequenceFailed)
 
 
 def test_an_engine_that_fails_on_every_sequence_is_broken(tiny):
@@ -390,7 +392,7 @@ def test_an_engine_that_fails_on_every_sequence_is_broken(tiny):
     with pytest.raises(EngineBroken):
         run_on()
     core.fail_all(EngineBroken())
-    assert all(isinstance(case.steps[-1], Exception) for case in cases)
+    assert all(isinstance(case.outputs[-1], Exception) for case in cases)
 
 
 def test_an_audio_flamingo_3_checkpoint_runs_too(tiny):
@@ -446,7 +448,7 @@ def is_key(text):
 def submit_with_grammar(core, case, grammar, num_tokens=300, **how):
     params = SamplingParams(max_tokens=num_tokens, **how)
     prompt = Prompt(case.ids, case.audio, grammar=grammar)
-    case.sequence = core.submit(prompt, params, 0, case.steps.append)
+    case.sequence = core.submit(prompt, params, 0, case.outputs.append)
     return case
 
 
@@ -461,7 +463,7 @@ def test_output_matches_its_schema_and_stops_when_complete(tiny, grammars, model
     assert plain.tokens == plain.expected()
     for case in constrained:
         assert is_key(tiny.processor.tokenizer.decode(case.tokens))
-        assert case.steps[-1].finish_reason == "stop"
+        assert case.outputs[-1].finish_reason == "stop"
     assert core.scheduler.kv_cache.num_tokens_used == 0
 
 
@@ -473,7 +475,7 @@ def test_output_complete_at_max_tokens_finishes_with_stop(tiny, grammars):
     submit_with_grammar(core, again, grammars.compile(AS_KEY), num_tokens=num_said)
     drain(core)
     assert again.tokens == whole.tokens
-    assert again.steps[-1].finish_reason == "stop"
+    assert again.outputs[-1].finish_reason == "stop"
 
 
 def test_a_preempted_sequence_keeps_the_state_of_its_grammar(tiny, grammars):
@@ -521,11 +523,11 @@ def test_a_grammar_error_fails_its_own_sequence_only(tiny, in_mask, after, error
     )
     drain(core)
     assert good.tokens == good.expected()
-    assert len(bad.steps) == after + 1
+    assert len(bad.outputs) == after + 1
     if isinstance(error, BadRequest) or not in_mask:
-        assert bad.steps[-1] is error
+        assert bad.outputs[-1] is error
     else:
-        assert isinstance(bad.steps[-1], SequenceFailed)
+        assert isinstance(bad.outputs[-1], SequenceFailed)
     assert core.scheduler.kv_cache.num_tokens_used == 0
     assert core.runner._audio_embeds == {}
 

@@ -1,4 +1,4 @@
-"""The next token: what may be drawn, how often, and that nobody else has a say in it."""
+"""The sampler: which tokens, how often, and independent of the batch."""
 
 import math
 from collections import Counter

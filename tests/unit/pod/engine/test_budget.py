@@ -7,7 +7,7 @@ from flamingo_pod.engine.budget import TokenBudget
     ("token_s", "decode_s", "num_decoding", "tokens"),
     [
         pytest.param(None, 0.0, 4, 2048, id="nothing measured"),
-        pytest.param(0.001, 0.01, 0, 2048, id="nobody waits"),
+        pytest.param(0.001, 0.01, 0, 2048, id="nothing decodes"),
         pytest.param(0.0001, 0.01, 4, 400, id="what fits the gap"),
         pytest.param(0.001, 0.2, 4, 256, id="never less than pays"),
     ],

@@ -1,4 +1,4 @@
-"""The engine's cache: what it keeps, what it lets go, what it counts."""
+"""The cache: what it keeps, what it evicts, what it counts."""
 
 import math
 
@@ -17,28 +17,28 @@ puts = st.tuples(st.just("put"), keys, sizes_bytes, costs_s)
 
 
 class Model:
-    """The rule, spelled out slowly: every worth is looked at for every eviction."""
+    """The policy, spelled out slowly: every eviction compares all priorities."""
 
     def __init__(self, max_bytes):
         self.max_bytes, self.clock, self.now = max_bytes, 0.0, 0
-        self.held = {}
+        self.entries = {}
 
     def put(self, key, size_bytes, cost_s):
-        self.held.pop(key, None)
+        self.entries.pop(key, None)
         if size_bytes > self.max_bytes:
             return
-        while sum(size for size, *_ in self.held.values()) + size_bytes > self.max_bytes:
-            victim = min(self.held, key=lambda held: self.held[held][2:])
-            self.clock = self.held.pop(victim)[2]
+        while sum(size for size, *_ in self.entries.values()) + size_bytes > self.max_bytes:
+            least = min(self.entries, key=lambda key: self.entries[key][2:])
+            self.clock = self.entries.pop(least)[2]
         self.touch(key, size_bytes, cost_s)
 
     def get(self, key):
-        if key in self.held:
-            self.touch(key, *self.held[key][:2])
+        if key in self.entries:
+            self.touch(key, *self.entries[key][:2])
 
     def touch(self, key, size_bytes, cost_s):
         self.now += 1
-        self.held[key] = (size_bytes, cost_s, self.clock + cost_s / size_bytes, self.now)
+        self.entries[key] = (size_bytes, cost_s, self.clock + cost_s / size_bytes, self.now)
 
 
 @given(st.integers(1, 100), st.lists(gets | puts, max_size=80))
@@ -50,11 +50,11 @@ def test_it_keeps_what_the_policy_keeps_within_its_size(max_bytes, operations):
             cache.put(key, number, size_bytes=size_bytes, cost_s=cost_s)
             model.put(key, size_bytes, cost_s)
         else:
-            assert (cache.get(key) is not None) == (key in model.held)
+            assert (cache.get(key) is not None) == (key in model.entries)
             model.get(key)
-        assert len(cache) == len(model.held)
-        assert cache.size_bytes == sum(size for size, *_ in model.held.values()) <= max_bytes
-    assert {key for key in range(10) if cache.get(key) is not None} == set(model.held)
+        assert len(cache) == len(model.entries)
+        assert cache.size_bytes == sum(size for size, *_ in model.entries.values()) <= max_bytes
+    assert {key for key in range(10) if cache.get(key) is not None} == set(model.entries)
 
 
 @given(st.lists(puts, min_size=1, max_size=40))
@@ -72,7 +72,7 @@ def filled(*items, max_bytes):
     return cache
 
 
-def held(cache, names):
+def cached_names(cache, names):
     return "".join(name for name in names if cache.get(name) is not None)
 
 
@@ -94,7 +94,7 @@ def test_among_equals_the_least_recently_used_goes_first():
     cache = filled(("a", 1, 1.0), ("b", 1, 1.0), ("c", 1, 1.0), max_bytes=3)
     cache.get("a")
     cache.put("d", "value of d", size_bytes=1, cost_s=1.0)
-    assert held(cache, "abcd") == "acd"
+    assert cached_names(cache, "abcd") == "acd"
 
 
 @given(st.floats(0.01, 1e3), st.floats(1, 500))
@@ -117,7 +117,7 @@ def test_a_value_larger_than_the_cache_is_not_cached_and_evicts_nothing():
     cache = filled(("a", 5, 1.0), ("b", 5, 1.0), max_bytes=10)
     cache.put("c", "too large", size_bytes=11, cost_s=9.0)
     cache.put("a", "too large", size_bytes=11, cost_s=9.0)
-    assert held(cache, "abc") == "b", "what was under its key is no longer so"
+    assert cached_names(cache, "abc") == "b", "what was under its key is no longer there"
     assert (cache.size_bytes, cache.num_evictions) == (5, 0)
 
 
@@ -145,7 +145,7 @@ def test_many_hits_do_not_grow_the_heap():
     for _ in range(10_000):
         cache.get("a")
     cache.put("c", "value of c", size_bytes=1, cost_s=1.0)
-    assert held(cache, "abc") == "ac"
+    assert cached_names(cache, "abc") == "ac"
     assert len(cache._heap) <= 2 * len(cache) + MAX_STALE
 
 

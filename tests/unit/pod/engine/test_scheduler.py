@@ -43,7 +43,7 @@ class World:
         self.kv = [None] * POOL
         self.now_s = 0.0
         self.numbers = itertools.count()
-        self.over: list[Sequence] = []
+        self.finished: list[Sequence] = []
 
     def submit(self, **kinds):
         made = sequence(next(self.numbers), arrived_s=self.now_s, **kinds)
@@ -60,35 +60,35 @@ class World:
             ]
         for chunk in plan.chunks:
             self.write(chunk)
-        chosen = {c.sequence: token(c.sequence) for c in plan.chunks if c.is_sampled}
-        self.over += self.scheduler.commit(plan, chosen, {EOS}, now_s=self.now_s)
+        sampled = {c.sequence: token(c.sequence) for c in plan.chunks if c.is_sampled}
+        self.finished += self.scheduler.commit(plan, sampled, {EOS}, now_s=self.now_s)
         self.now_s += 0.1
         return plan
 
     def write(self, chunk):
         """Write the chunk's tokens where they belong, and check all that stands before them."""
-        places = self.places(chunk.sequence)
+        slots = self.slots(chunk.sequence)
         ids = chunk.sequence.ids(0, chunk.sequence.num_tokens)
         if chunk.sequence.prefix and not chunk.sequence.prefix.is_computed:
             assert chunk.stop <= chunk.sequence.prefix.num_ready
         for at in range(chunk.start):
-            assert self.kv[places[at]] == ids[at], "attention would read another's KV"
+            assert self.kv[slots[at]] == ids[at], "attention would read another's KV"
         for at in range(chunk.start, chunk.stop):
-            self.kv[places[at]] = ids[at]
+            self.kv[slots[at]] = ids[at]
 
-    def places(self, running):
+    def slots(self, running):
         prefix = running.prefix.extent if running.prefix else None
         start = list(range(prefix.start, prefix.stop)) if prefix else []
         return start + list(range(running.tail.start, running.tail.stop))
 
     def check_extents(self):
-        memory = self.scheduler.kv_cache
-        held = [s.tail for s in self.scheduler.running]
-        held += [p.extent for p in self.prefixes()]
-        held += [history.extent for history in memory.cached_tails]
-        held = sorted(extent for extent in held if extent.length)
-        assert all(a.stop <= b.start for a, b in itertools.pairwise(held)), "extents overlap"
-        assert memory.pool.num_free == POOL - sum(e.length for e in held), "extents leak"
+        kv_cache = self.scheduler.kv_cache
+        extents = [s.tail for s in self.scheduler.running]
+        extents += [p.extent for p in self.prefixes()]
+        extents += [tail.extent for tail in kv_cache.cached_tails]
+        extents = sorted(extent for extent in extents if extent.length)
+        assert all(a.stop <= b.start for a, b in itertools.pairwise(extents)), "extents overlap"
+        assert kv_cache.pool.num_free == POOL - sum(e.length for e in extents), "extents leak"
         users = {id(p): 0 for p in self.prefixes()}
         for running in self.scheduler.running:
             if running.prefix is not None:
@@ -163,7 +163,7 @@ def test_any_workload_ends_without_leaks_or_overlaps(actions_taken, max_seqs, wa
     world.drain()
     world.check_extents()
     assert world.scheduler.kv_cache.num_tokens_used == 0
-    for ended in world.over:
+    for ended in world.finished:
         assert ended.state is SequenceState.FINISHED
         assert len(ended.output_ids) == ended.params.max_tokens or ended.output_ids[-1] == EOS
 
