@@ -33,12 +33,13 @@ creation of the pod on, and the end of a drain even if another replica started i
 counted while no replica is the leader.""",
 }
 ALIASES_HEAD = """
-## What vLLM's dashboards and the Gateway API know
+## Aliases for vLLM's dashboards and the Gateway API
 
-A pod tells these as well, in Prometheus text only, with the label `model_name`;
-`--no-metric-aliases` turns them off. The Gateway API's inference extension reads the first three.
+A pod also exports these metrics under vLLM's names, with the label `model_name`, but only in the
+Prometheus text format. The Gateway API Inference Extension reads the first three.
+`--no-metric-aliases` disables the aliases.
 
-| theirs | ours |
+| alias | metric |
 | --- | --- |
 """
 
