@@ -180,6 +180,6 @@ class FleetReport(Report):
     cold: bool = False
     """Whether no pod is ready, so that requests are held for a cold start."""
     holding_s: float = 0.0
-    """Seconds since requests are held without a ready pod; 0 if none are."""
+    """Seconds for which requests have been held without a ready pod; 0 if none are held."""
     completed_audio_s: float = 0.0
     """Seconds of audio in completed requests since the router started."""

@@ -183,9 +183,9 @@ def _health(response: type[BaseModel]) -> tuple[Route, ...]:
             summary="Readiness: whether requests are accepted",
             response=response,
             not_ready=response,
-            error_types=faults,
+            error_types=error_types,
         )
-        for path, faults in HEALTH.items()
+        for path, error_types in HEALTH.items()
     )
 
 
