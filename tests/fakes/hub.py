@@ -1,6 +1,6 @@
-"""A model hub: the four questions that huggingface_hub asks, and Range.
+"""A fake model hub: the four requests of huggingface_hub, and range requests.
 
-A test scripts it by its fields and reads what was asked and sent.
+Tests set its behavior with its fields, and read the requests and the bytes sent.
 """
 
 import contextlib
@@ -16,35 +16,35 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "c0ffee" * 6 + "beef"
-PIECE = 2**16
+CHUNK_BYTES = 2**16
 
 
 @dataclass
 class FakeHub:
-    """One repository, and how the hub behaves."""
+    """A hub with one repository."""
 
     folder: Path
     repo: str = "music/tiny"
     token: str | None = None
-    """If set, what a reader must show."""
+    """If set, the token that requests need."""
     is_gated: bool = False
-    fails: dict[str, list[int]] = field(default_factory=dict)
-    """Statuses that the next requests whose path matches get, one each."""
-    hold_after: dict[str, int] = field(default_factory=dict)
-    """Bytes of a file after which sending waits for `go_on`."""
-    go_on: threading.Event = field(default_factory=threading.Event)
-    has_held: threading.Event = field(default_factory=threading.Event)
+    error_statuses: dict[str, list[int]] = field(default_factory=dict)
+    """Error statuses of the next requests by a pattern of their path, one each."""
+    pause_after: dict[str, int] = field(default_factory=dict)
+    """Bytes of a file after which its response waits for `resume`."""
+    resume: threading.Event = field(default_factory=threading.Event)
+    is_paused: threading.Event = field(default_factory=threading.Event)
     has_ranges: bool = True
-    damages: set[str] = field(default_factory=set)
-    """Files whose next answer has a wrong byte."""
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    files_to_damage: set[str] = field(default_factory=set)
+    """Files whose next response has a wrong byte."""
+    requests: list[tuple[str, str]] = field(default_factory=list)
     sent: Counter = field(default_factory=Counter)
-    """Bytes of each file that went out."""
+    """Bytes sent of each file."""
     address: str = ""
 
     @property
     def environ(self):
-        """What a process needs to take this for the hub."""
+        """Environment of a process that is to use this hub."""
         return {"HF_ENDPOINT": self.address, "HF_HUB_DISABLE_TELEMETRY": "1"}
 
     def etag(self, name):
@@ -80,7 +80,7 @@ def running(hub: FakeHub, host: str = "127.0.0.1") -> Iterator[FakeHub]:
     try:
         yield hub
     finally:
-        hub.go_on.set()
+        hub.resume.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -91,38 +91,38 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args):
-        """Say nothing."""
+        """Log nothing."""
 
     def do_HEAD(self):
         self.do_GET()
 
     def do_GET(self):
         path = unquote(urlsplit(self.path).path)
-        self.the_hub.asked.append((self.command, path))
+        self.the_hub.requests.append((self.command, path))
         try:
-            self._answer(path)
+            self._respond(path)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    def _answer(self, path):
+    def _respond(self, path):
         hub = self.the_hub
-        for pattern, statuses in hub.fails.items():
+        for pattern, statuses in hub.error_statuses.items():
             if statuses and re.search(pattern, path):
                 return self._json({"error": "scripted"}, status=statuses.pop(0))
-        if refused := self._refusal(path):
-            return self._json({"error": refused[1]}, status=refused[0], code=refused[1])
+        if error := self._error(path):
+            return self._json({"error": error[1]}, status=error[0], code=error[1])
         if "/tree/" in path:
             return self._json(hub.listing())
         if path.startswith("/api/models/"):
             return self._json({"id": hub.repo, "modelId": hub.repo, "sha": COMMIT, "siblings": []})
         return self._file(path.rpartition("/")[2])
 
-    def _refusal(self, path):
+    def _error(self, path):
         hub = self.the_hub
-        given = self.headers.get("authorization")
+        authorization = self.headers.get("authorization")
         if hub.repo not in path:
-            return (401, "RepoNotFound") if given is None else (404, "RepoNotFound")
-        if hub.token is not None and given != f"Bearer {hub.token}":
+            return (401, "RepoNotFound") if authorization is None else (404, "RepoNotFound")
+        if hub.token is not None and authorization != f"Bearer {hub.token}":
             return 401, "RepoNotFound"
         if hub.is_gated:
             return 403, "GatedRepo"
@@ -155,16 +155,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if name in hub.damages:
-            hub.damages.discard(name)
+        if name in hub.files_to_damage:
+            hub.files_to_damage.discard(name)
             content = content[:-1] + bytes([content[-1] ^ 1])
-        for at in range(start, len(content), PIECE):
-            if hub.hold_after.get(name, at) < at:
-                hub.has_held.set()
-                hub.go_on.wait()
-                del hub.hold_after[name]
-            self.wfile.write(content[at : at + PIECE])
-            hub.sent[name] += len(content[at : at + PIECE])
+        for at in range(start, len(content), CHUNK_BYTES):
+            if hub.pause_after.get(name, at) < at:
+                hub.is_paused.set()
+                hub.resume.wait()
+                del hub.pause_after[name]
+            self.wfile.write(content[at : at + CHUNK_BYTES])
+            hub.sent[name] += len(content[at : at + CHUNK_BYTES])
 
     def _start(self):
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))

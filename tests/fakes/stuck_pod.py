@@ -1,6 +1,6 @@
-"""A pod whose model blocks for ever, once the file that `STUCK_WHEN` names is there.
+"""A pod whose model blocks forever once the file `STUCK_WHEN` exists.
 
-All of it is the real pod; the model that it loads has a hook on its language model.
+All of it is the real pod; a hook is added to the language model that it loads.
 """
 
 import os
@@ -27,11 +27,11 @@ def load(source, progress):
 
 
 def main(argv):
-    given = settings.load(Settings, argv, os.environ, prog="stuck pod")
-    logs.configure(service="pod", level=given.log_level)
-    serving = pod.create(given, load)
-    status = run.run(app.create(serving), given, drain=serving.drain)
-    return serving.exit_status or status
+    pod_settings = settings.load(Settings, argv, os.environ, prog="stuck pod")
+    logs.configure(service="pod", level=pod_settings.log_level)
+    stuck_pod = pod.create(pod_settings, load)
+    status = run.run(app.create(stuck_pod), pod_settings, drain=stuck_pod.drain)
+    return stuck_pod.exit_status or status
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ async def poll_until(client, path, condition):
 
 
 def test_a_pod_reports_its_download_and_the_commit_it_serves(hub, from_hub):
-    hub.hold_after[WEIGHTS] = 500_000
+    hub.pause_after[WEIGHTS] = 500_000
 
     async def scenario(address):
         async with httpx2.AsyncClient(base_url=address, timeout=60) as client:
@@ -82,7 +82,7 @@ def test_a_pod_reports_its_download_and_the_commit_it_serves(hub, from_hub):
             )
             stats = (await client.get("/stats")).json()
             rejected = await client.post("/v1/chat/completions", json=LONG)
-            hub.go_on.set()
+            hub.resume.set()
             late = await poll_until(
                 client, "/health/ready", lambda answer: answer.status_code == 200
             )

@@ -79,13 +79,13 @@ def test_a_second_pull_downloads_nothing(hub, tmp_path):
 def test_a_killed_pull_is_resumed(hub, tmp_path, model_cache):
     hub.folder = build.ensure("flamingo-tiny-27m", model_cache)
     size = (hub.folder / WEIGHTS).stat().st_size
-    hub.hold_after[WEIGHTS] = 60_000_000
+    hub.pause_after[WEIGHTS] = 60_000_000
     killed = subprocess.Popen([*PULL, hub.repo], env=environ(hub, tmp_path))
-    assert hub.has_held.wait(60)
+    assert hub.is_paused.wait(60)
     wait_for(lambda: part_bytes(tmp_path) > 60_000_000 - 2 * BLOCK_BYTES)
     killed.kill()
     killed.wait()
-    hub.go_on.set()
+    hub.resume.set()
 
     status, _, stderr = pull(hub, tmp_path)
 
@@ -127,19 +127,19 @@ def test_a_wrong_partial_file_is_found_by_its_hash_and_downloaded_again(hub, tmp
 
 
 def test_a_damaged_file_is_downloaded_again(hub, tmp_path):
-    hub.damages = {"tokenizer.json", WEIGHTS}
+    hub.files_to_damage = {"tokenizer.json", WEIGHTS}
     status, _, stderr = pull(hub, tmp_path)
     assert status == ExitStatus.OK
     assert stderr.count("damaged in transit") == 2
 
 
 def test_temporary_errors_of_the_hub_are_retried(hub, tmp_path):
-    hub.fails = {"/revision/": [503, 500], "/tree/": [503], "/resolve/": [500]}
+    hub.error_statuses = {"/revision/": [503, 500], "/tree/": [503], "/resolve/": [500]}
     assert pull(hub, tmp_path)[0] == ExitStatus.OK
 
 
 def test_permanent_errors_of_the_hub_end_the_pull(hub, tmp_path):
-    hub.fails = {"/api/models/": [502] * 100}
+    hub.error_statuses = {"/api/models/": [502] * 100}
     status, _, stderr = pull(hub, tmp_path)
     assert status == ExitStatus.HUB_UNREACHABLE
     assert "responded with status 502; try again later" in stderr.replace("\n", " ")
@@ -160,7 +160,7 @@ def test_offline_without_the_files_says_what_to_do(hub, tmp_path):
     assert status == ExitStatus.MODEL_LOAD_FAILED
     assert "HF_HUB_OFFLINE is set" in stderr
     assert "flamingo pull music/tiny" in stderr
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "HF_TOKEN_PATH"])

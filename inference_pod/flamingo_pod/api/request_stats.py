@@ -91,8 +91,12 @@ def _describe_span(span: traces.Span, stats: RequestStats, model: str) -> None:
     if stats.finish_reasons:
         attributes["gen_ai.response.finish_reasons"] = list(stats.finish_reasons)
     span.describe(f"{operation} {model}", attributes)
-    came_s = stats.audio_decode_started_s
-    span.add_child("decode_audio", came_s, came_s and came_s + stats.audio_decode_s)
+    decode_started_s = stats.audio_decode_started_s
+    span.add_child(
+        "decode_audio",
+        decode_started_s,
+        decode_started_s and decode_started_s + stats.audio_decode_s,
+    )
     span.add_child("queue", stats.submitted_s, stats.started_s)
     if stats.started_s is not None and stats.num_windows_encoded:
         span.add_child("encode", stats.started_s, stats.encoded_s)
