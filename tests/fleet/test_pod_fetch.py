@@ -25,7 +25,7 @@ def fetch(handler, path="/clip.mp3", *, networks=LOOPBACK, **changes):
 
 
 async def fetched(url, *, budget_bytes=10**6, **changes):
-    fields = {"is_enabled": True, "networks": [], "timeout_s": 5.0, "max_bytes": 1000}
+    fields = {"is_enabled": True, "networks": [], "timeout_s": 5.0, "hosts": (), "max_bytes": 1000}
     fetcher = Fetcher(**(fields | {"slots": asyncio.Semaphore(4)} | changes))
     with MemoryBudget(budget_bytes).reservation() as reservation:
         file = await fetcher.fetch(url, reservation)

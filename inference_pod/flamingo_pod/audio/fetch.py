@@ -32,7 +32,7 @@ class Fetcher:
     max_bytes: int
     slots: asyncio.Semaphore
     """Limits concurrent fetches; the others wait, within their timeout."""
-    hosts: Sequence[str] = ()
+    hosts: Sequence[str]
     """The only hosts allowed; if empty, any host is."""
     resolver: AbstractResolver | None = None
     """Resolves host names; None is the system's resolver."""

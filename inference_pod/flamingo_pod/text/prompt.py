@@ -41,7 +41,7 @@ def token_ids(processor: Processor, turns: Sequence[Turn], num_audio_tokens: int
     Raises:
         BadRequest: a turn's text contains a control token.
     """
-    _refuse_control_tokens(processor.tokenizer.all_special_tokens, turns)
+    _reject_control_tokens(processor.tokenizer.all_special_tokens, turns)
     text = processor.apply_chat_template(
         [_message(turn) for turn in turns], add_generation_prompt=True, tokenize=False
     )
@@ -74,7 +74,7 @@ def _message(turn: Turn) -> dict[str, Any]:
     return {"role": turn.role, "content": [*audio, text]}
 
 
-def _refuse_control_tokens(control_tokens: Iterable[str], turns: Sequence[Turn]) -> None:
+def _reject_control_tokens(control_tokens: Iterable[str], turns: Sequence[Turn]) -> None:
     """Reject control tokens: a typed `<sound>` would be a placeholder that no audio fills."""
     for number, turn in enumerate(turns):
         for token in control_tokens:

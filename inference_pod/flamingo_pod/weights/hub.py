@@ -93,7 +93,7 @@ def fetch(model_id: str, revision: str | None, progress: LoadingProgress) -> Sna
     cache = _model_cache(model_id)
     resolved = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        return _find_snapshot(cache, resolved) or _refuse_offline(model_id, resolved)
+        return _find_snapshot(cache, resolved) or _reject_offline(model_id, resolved)
     if _COMMIT.fullmatch(resolved) and (found := _find_snapshot(cache, resolved)):
         return found
     try:
@@ -118,7 +118,7 @@ def list_remote(model_id: str, revision: str | None) -> RemoteCheckpoint:
     """
     resolved = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        _refuse_offline(model_id, resolved)
+        _reject_offline(model_id, resolved)
     return _remote(_hub_request(model_id, resolved), HfApi())
 
 
@@ -148,7 +148,7 @@ def _find_snapshot(cache: ModelCache, revision: str) -> Snapshot | None:
     return Snapshot(snapshot, commit)
 
 
-def _refuse_offline(model_id: str, revision: str) -> Snapshot:
+def _reject_offline(model_id: str, revision: str) -> Snapshot:
     raise CannotLoad(
         f"HF_HUB_OFFLINE is set, but {model_id!r} at {revision!r} is not complete in"
         f" {constants.HF_HUB_CACHE}: run `flamingo pull {model_id}` with access to the hub, or"
