@@ -255,7 +255,7 @@ def test_responses_match_their_requests_whatever_comes_between(service):
                 connection.sendall(said[cut:])
             connection.sendall(GET + b"Host: a\r\nConnection: close\r\n\r\n")
             received = read_all(connection).decode()
-        return re.findall(r"the model '([\w-]+)' is not", received) == names
+        return re.findall(r"model '([\w-]+)' is not served", received) == names
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(40)))
