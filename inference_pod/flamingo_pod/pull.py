@@ -30,6 +30,7 @@ except ModuleNotFoundError as missing:
     )
     raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
 
+DESCRIPTION = "Download a checkpoint before its pods start, and verify it."
 BAR_INTERVAL_S, LINE_INTERVAL_S = 0.1, 5.0
 
 
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parse_arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="flamingo pull", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="flamingo pull", description=DESCRIPTION)
     parser.add_argument(
         "model", metavar="MODEL", help="Hugging Face id, or a local folder to verify"
     )

@@ -10,7 +10,7 @@ from flamingo_common.service.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """A pod's settings."""
+    """Serve one model over an OpenAI-compatible HTTP API."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_POD_")
 
