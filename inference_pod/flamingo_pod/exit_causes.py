@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Iterator
 
 from flamingo_common.service.exit_status import ExitStatus
-from flamingo_pod.weights.errors import AccessDenied, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import HubUnreachable, ModelAccessDenied, ModelLoadFailed
 
 _OUT_OF_MEMORY_TYPES = ("OutOfMemoryError",)
 _DEVICE_ERROR_TYPES = ("AcceleratorError",)
@@ -21,11 +21,11 @@ _DEVICE_ERROR_TEXTS = (
 def from_load_error(error: BaseException) -> ExitStatus:
     """Return the status of a pod that failed to load its model with `error`."""
     match error:
-        case AccessDenied():
+        case ModelAccessDenied():
             return ExitStatus.MODEL_ACCESS_DENIED
         case HubUnreachable():
             return ExitStatus.HUB_UNREACHABLE
-        case CannotLoad() | PermissionError():  # of its folder, named in the message
+        case ModelLoadFailed() | PermissionError():  # of its folder, named in the message
             return ExitStatus.MODEL_LOAD_FAILED
     status = from_engine_error(error)
     return ExitStatus.INTERNAL_ERROR if status is ExitStatus.ENGINE_FAILED else status

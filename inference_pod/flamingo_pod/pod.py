@@ -28,7 +28,7 @@ from flamingo_pod.served_model import ServedModel
 from flamingo_pod.settings import Settings
 from flamingo_pod.telemetry.metrics import Metrics
 from flamingo_pod.telemetry.timings import RecentTimings
-from flamingo_pod.weights.errors import CannotLoad
+from flamingo_pod.weights.errors import ModelLoadFailed
 from flamingo_pod.weights.progress import LoadingProgress
 
 LOADING_RETRY_S = 5.0
@@ -177,7 +177,7 @@ class Pod:
             self.progress.begin("warming")
             self._served = served_model.start_engine(loaded, self.settings)
             await served_model.warm_up(self._served)
-        except (CannotLoad, PermissionError) as error:
+        except (ModelLoadFailed, PermissionError) as error:
             logs.get().error("model.load_failed", reason=str(error))
             self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
         except Exception as error:  # noqa: BLE001 - a bug; it is logged, and ends the process

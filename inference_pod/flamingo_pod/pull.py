@@ -21,7 +21,7 @@ try:
     from flamingo_pod import exit_causes
     from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
     from flamingo_pod.weights import folder, hub
-    from flamingo_pod.weights.errors import CannotLoad
+    from flamingo_pod.weights.errors import ModelLoadFailed
     from flamingo_pod.weights.progress import LoadingProgress
 except ModuleNotFoundError as missing:
     print(  # noqa: T201 - for the user
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     try:
         with _progress_shown(progress, arguments.model):
             path = _fetch(arguments.model, arguments.revision, progress)
-    except (CannotLoad, PermissionError) as error:
+    except (ModelLoadFailed, PermissionError) as error:
         print(f"flamingo pull: {error}", file=sys.stderr)  # noqa: T201
         return exit_causes.from_load_error(error)
     contents = folder.read_contents(path)

@@ -1,13 +1,14 @@
 """Decides what to do about one deployment: from its spec, what was observed and the time.
 
-How it works. `decide` is level-triggered: it compares what is with what should be and never
-asks what changed, so a missed event or a second call does no harm. It plans, in this order:
+How it works. `decide` is level-triggered: it compares the observed with the desired state and
+does not depend on what changed, so a missed event or a second call does no harm. It plans, in
+this order:
 
 1. the owned objects (Services, router Deployment, policies, ...), applied where they are
-   missing or differ from their manifests, and deleted when the spec no longer asks for them;
+   missing or differ from their manifests, and deleted when the spec no longer requires them;
    objects of the same name that another owner controls are left alone and reported;
 2. the ControllerRevisions, whose annotations are the rollout's memory (`revisions`);
-3. the server pods: `rollout` says how many to create and which to remove, `drain` how long
+3. the server pods: `rollout` determines how many to create and which to remove, `drain` how long
    a removed pod is kept, `node_avoidance` which nodes to keep away from.
 
 All earlier decisions are read from the objects themselves, so the operator may be killed at
@@ -52,14 +53,14 @@ class Decision:
 
     actions: tuple[Action, ...]
     requeue_at_s: float | None
-    """When to reconcile again though nothing happens."""
+    """When to reconcile again even if nothing changes."""
     desired: DesiredReplicas
     target: RolloutTarget | None
     step: RolloutStep
     cache: str = "NotConfigured"
     """Ready, Preloading or PreloadFailed, when the model is preloaded."""
     conflicts: tuple[str, ...] = ()
-    """Objects of our names that another owner controls."""
+    """Objects that have our names and another controller."""
     avoided_nodes: tuple[AvoidedNode, ...] = ()
     """Nodes that get no more server pods."""
     adopts: bool = False
@@ -176,7 +177,7 @@ def _has_drifted(existing: OwnedObject, manifest: Manifest) -> bool:
 def _is_ours(deployment: FlamingoDeployment, existing: OwnedObject) -> bool:
     """Whether we control the object, or may adopt it.
 
-    An object without an owner is ours if we made it: `--cascade=orphan` leaves such.
+    An object without an owner is ours if we created it, as after `--cascade=orphan`.
     """
     is_orphan = not existing.ref.owner_uid
     is_adoptable = is_orphan and (existing.ref.kind in RETAINED_KINDS or bool(existing.digest))
@@ -199,7 +200,7 @@ def _to_delete(
     for key, one in sorted(observed.owned.items()):
         is_kept = key in desired or one.is_terminating or one.ref.kind in RETAINED_KINDS
         if not is_kept and _is_ours(deployment, one):
-            yield Delete(one.ref, "the spec no longer asks for it")
+            yield Delete(one.ref, "the spec no longer requires it")
 
 
 def _pod_actions(inputs: _PodInputs) -> _PodActions:

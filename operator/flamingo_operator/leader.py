@@ -24,7 +24,7 @@ from flamingo_operator.work_queue import WorkQueue
 RECONCILE_TIMEOUT_S = 120.0
 """Longest reconciliation; each of its requests has a shorter timeout of its own."""
 STUCK_S = 180.0
-"""When a deployment has been due for longer, the process counts as stuck."""
+"""If a deployment has been due for longer, the process counts as stuck."""
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Leader:
     is_synced: bool = False
 
     async def prepare(self) -> None:
-        """Wait until the API server answers, and choose what to watch."""
+        """Wait until the API server responds, and choose what to watch."""
         while True:
             try:
                 self.watches = await watches.create_watches(
@@ -85,7 +85,7 @@ class Leader:
         """Return if the API server serves our kind.
 
         Raises:
-            ApiError: it does not, or does not answer.
+            ApiError: it does not, or does not respond.
         """
         try:
             await self.kube.get(f"/apis/{kinds.RESOURCE.version}")
@@ -122,11 +122,11 @@ class Leader:
         except StaleError as error:
             self._retry(key, "stale", str(error))
         except ApiError as error:
-            reason = str(error.status or "refused")
+            reason = str(error.status or "api_error")
             self._retry(key, reason, error.message, min_wait_s=error.retry_after_s or 0.0)
         except Exception:  # noqa: BLE001 - the one place that keeps a bug from ending the loop
             logs.get().exception("reconcile.failed", key=key)
-            self._retry(key, "bug", "see the traceback above")
+            self._retry(key, "internal_error", "see the traceback above")
         else:
             self.queue.done(key)
             if requeue_s is not None:

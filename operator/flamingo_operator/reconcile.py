@@ -4,14 +4,14 @@ How it works. One call of `Reconciler.reconcile`:
 
 1. reads the deployment and its objects from the store, which watches keep up to date, and
    the last reports of its routers; a spec that is invalid only gets a status;
-2. asks the pure `decide` what to do; if pods are to be drained, their load is queried first
-   and `decide` is asked again;
+2. calls the pure `decide`; if pods are to be drained, their load is queried first and
+   `decide` is called again;
 3. before it adopts an object, reads the deployment from the API server once more;
 4. persists in the status what cannot be observed again (`_checkpoint`), then does the actions;
 5. writes the status if it differs, and posts an event for each transition.
 
-It is level-triggered: it looks at what is, not at what changed. A second call in a row
-writes nothing, and a missed event costs time but never correctness. All decisions are made
+It is level-triggered: it depends on the current state, not on what changed. A second call in
+a row writes nothing, and a missed event costs time but never correctness. All decisions are made
 in pure modules; this one does the I/O around them.
 """
 
@@ -50,7 +50,7 @@ from flamingo_operator.telemetry.server_lifecycle import ServerState
 
 @dataclass(slots=True)
 class Reconciler:
-    """What a reconciliation needs."""
+    """Reconciles FlamingoDeployments with the clients and caches of one process."""
 
     kube: KubeClient
     store: Store
@@ -70,7 +70,7 @@ class Reconciler:
 
         Raises:
             StaleError: something changed meanwhile; reconcile again.
-            ApiError: the API server failed or refused an object; reconcile again later.
+            ApiError: the API server failed or rejected an object; reconcile again later.
         """
         resource = self.store.resource(key)
         if resource is None or resource.is_terminating:
@@ -101,15 +101,15 @@ class Reconciler:
         if decision.adopts and not await self._may_adopt(resource):
             return None
         self._count_pod_changes(key, deployment, observed, decision)
-        refusals: list[str] = []
+        rejections: list[str] = []
         if deployment.spec.mode == "Apply":
             resource = await self._checkpoint(key, resource, decision)
-            refusals = await apply_actions(self.kube, self.store, decision.actions)
+            rejections = await apply_actions(self.kube, self.store, decision.actions)
         previous = resource.body.get("status", {})
-        inputs = StatusInputs(deployment, observed, decision, refusals, previous, now_s)
+        inputs = StatusInputs(deployment, observed, decision, rejections, previous, now_s)
         await self._write_status(resource, status.build_status(inputs))
-        if refusals:
-            raise ApiError(0, "; ".join(refusals))
+        if rejections:
+            raise ApiError(0, "; ".join(rejections))
         return (
             None if decision.requeue_at_s is None else max(0.0, decision.requeue_at_s - self.now())
         )
@@ -171,9 +171,9 @@ class Reconciler:
         await self._write_status(resource, checkpoint)
         return self.store.resource(key) or resource
 
-    async def _report_invalid_spec(self, resource: Resource, faults: list[str]) -> None:
+    async def _report_invalid_spec(self, resource: Resource, errors: list[str]) -> None:
         generation, old = resource.metadata["generation"], resource.body.get("status", {})
-        new = status.status_of_invalid_spec(generation, faults, old, self.now())
+        new = status.status_of_invalid_spec(generation, errors, old, self.now())
         await self._write_status(resource, new)
 
     async def _write_status(self, resource: Resource, new: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Which deployments to reconcile, and when; each by one task at a time.
 
 A key that is added while it is being reconciled is reconciled once more afterwards. A key
-that failed is retried with exponential backoff and jitter, so that an API server that
-comes back is not met by all of them at once.
+that failed is retried with exponential backoff and jitter, so that not all of them
+reach an API server that has just recovered at once.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class WorkQueue:
         return sum(due_s <= self.clock() for due_s in self._due_s.values())
 
     def add(self, key: str, *, after_s: float = 0.0) -> None:
-        """Enqueue `key` for after some time; an earlier time that is queued already wins."""
+        """Enqueue `key`, due after `after_s`; if it is queued for an earlier time, that stays."""
         due_s = max(self.clock() + after_s, self._not_before_s.get(key, 0.0))
         if due_s >= self._due_s.get(key, float("inf")):
             return
@@ -44,7 +44,7 @@ class WorkQueue:
         self._changed.set()
 
     async def get(self) -> str:
-        """Wait for a key that is due, and return it; give it back with `done` or `failed`."""
+        """Wait for a key that is due, and return it; call `done` or `failed` afterwards."""
         while True:
             key, wait_s = self._next()
             if key is not None:
@@ -79,14 +79,14 @@ class WorkQueue:
         return found, wait_s
 
     def done(self, key: str) -> None:
-        """Give back a key that was reconciled."""
+        """Mark a key as reconciled."""
         self._processing.discard(key)
         self._num_failures.pop(key, None)
         self._not_before_s.pop(key, None)
         self._changed.set()
 
     def failed(self, key: str, *, min_wait_s: float = 0.0) -> float:
-        """Give back a key to be retried; return in how many seconds it is due."""
+        """Mark a key as failed, to be retried; return in how many seconds it is due."""
         num_failures = self._num_failures.get(key, 0) + 1
         self._num_failures[key] = num_failures
         wait_s = backoff_s(num_failures, first_s=FIRST_RETRY_S, max_s=MAX_RETRY_S)

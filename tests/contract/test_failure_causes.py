@@ -22,11 +22,11 @@ def http_error(kind, status):
     [
         (http_error(HfHubHTTPError, 404), "ModelNotFound"),
         (http_error(RevisionNotFoundError, 404), "ModelNotFound"),
-        (http_error(HfHubHTTPError, 401), "TokenRefused"),
-        (http_error(HfHubHTTPError, 403), "TokenRefused"),
-        (http_error(GatedRepoError, 403), "TokenRefused"),
-        (http_error(HfHubHTTPError, 503), "ModelHostUnreachable"),
-        (OSError("no route to host"), "ModelHostUnreachable"),
+        (http_error(HfHubHTTPError, 401), "ModelAccessDenied"),
+        (http_error(HfHubHTTPError, 403), "ModelAccessDenied"),
+        (http_error(GatedRepoError, 403), "ModelAccessDenied"),
+        (http_error(HfHubHTTPError, 503), "HubUnreachable"),
+        (OSError("no route to host"), "HubUnreachable"),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value),
 )

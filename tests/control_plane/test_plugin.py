@@ -219,7 +219,7 @@ def test_top_reports_pods_that_require_a_key_and_uses_a_port_forward_with_one(cl
         # There is no kubelet here to forward a port; that is one line too.
         with_one = run_plugin(cluster, "top", "keyed", FLAMINGO_API_KEY="k-1")
     for done, expected in (
-        (without, "set FLAMINGO_API_KEY to a key that may observe"),
+        (without, "set FLAMINGO_API_KEY to a key with the permission observe"),
         (with_one, "does not have a host"),
     ):
         assert done.returncode == 0

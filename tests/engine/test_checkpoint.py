@@ -74,7 +74,7 @@ def test_half_precision_keeps_the_time_embedding_in_float32(source_of):
 def test_a_model_that_was_cast_as_a_whole_is_rejected(source_of):
     loaded = checkpoint.load(source_of())
     cast = loaded.model.to(torch.bfloat16)
-    with pytest.raises(checkpoint.CannotLoad, match="rotary time embedding is not float32"):
+    with pytest.raises(checkpoint.ModelLoadFailed, match="rotary time embedding is not float32"):
         checkpoint._check(cast, loaded.processor)
 
 
@@ -89,7 +89,7 @@ def test_an_unknown_model_is_rejected_with_the_built_in_names(
     source_of, monkeypatch, model_id, message
 ):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(checkpoint.CannotLoad, match=message) as caught:
+    with pytest.raises(checkpoint.ModelLoadFailed, match=message) as caught:
         checkpoint.load(source_of(id=model_id))
     assert "flamingo-tiny" in str(caught.value)
 
@@ -98,7 +98,9 @@ def test_a_checkpoint_of_another_architecture_is_rejected(source_of, tmp_path, m
     folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "whisper"}))
-    with pytest.raises(checkpoint.CannotLoad, match="the unsupported type 'whisper'; supported:"):
+    with pytest.raises(
+        checkpoint.ModelLoadFailed, match="the unsupported type 'whisper'; supported:"
+    ):
         checkpoint.load(source_of(id=str(folder)))
 
 

@@ -12,7 +12,7 @@ from flamingo_pod.bench.catalog import BASELINE, FLAMINGO, REFERENCE
 from flamingo_pod.bench.engines import flamingo_engine, transformers_generate
 from flamingo_pod.bench.results import BenchResult, NoResult
 from flamingo_pod.bench.task import BenchTask, EngineUnavailable
-from flamingo_pod.weights.errors import CannotLoad
+from flamingo_pod.weights.errors import ModelLoadFailed
 
 Run = Callable[[BenchTask], BenchResult]
 ENGINES: Mapping[str, Run] = {
@@ -39,7 +39,7 @@ def _result(requested: job.BenchJob, engines: Mapping[str, Run]) -> BenchResult 
         return engines[requested.engine](task.create(requested.plan, requested.model))
     except EngineUnavailable as error:
         return NoResult(str(error), is_failure=False)
-    except CannotLoad as error:
+    except ModelLoadFailed as error:
         return NoResult(str(error), is_failure=True)
 
 

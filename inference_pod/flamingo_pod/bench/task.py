@@ -33,7 +33,7 @@ def create(plan: WorkloadPlan, model: str) -> BenchTask:
     """Return the task; nothing of this is measured.
 
     Raises:
-        CannotLoad: the model does not exist or is not supported.
+        ModelLoadFailed: the model does not exist or is not supported.
     """
     built = workload.build(plan)
     first = CLIP_SEED_FACTOR * (plan.seed + 1)

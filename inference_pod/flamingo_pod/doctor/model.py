@@ -9,7 +9,7 @@ from flamingo_common.service.checks import Check, failed, ok, warning
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
 from flamingo_pod.weights import folder, hub
-from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import HubUnreachable, ModelLoadFailed
 from flamingo_pod.weights.folder import FolderContents
 
 SUPPORTED_TYPES = ("musicflamingo", "audioflamingo3")
@@ -31,7 +31,7 @@ def inspect(model: str, revision: str | None) -> tuple[FolderContents | None, li
                 "model", str(error), "check access to the hub, or mount a cache that has the model"
             )
         ]
-    except CannotLoad as error:
+    except ModelLoadFailed as error:
         return None, [failed("model", str(error), "")]
 
 
@@ -46,7 +46,7 @@ def _builtin(model: str) -> Iterator[Check]:
 def _local(place: Path) -> tuple[FolderContents | None, list[Check]]:
     try:
         contents = folder.read_contents(place)
-    except CannotLoad as error:
+    except ModelLoadFailed as error:
         return None, [failed("model", str(error), "download it again: flamingo pull MODEL")]
     message = (
         f"{contents.num_tensors} tensors, {contents.num_parameters / 1e6:,.1f} M parameters,"

@@ -28,7 +28,7 @@ from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
 from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.weights import folder, hub
-from flamingo_pod.weights.errors import CannotLoad
+from flamingo_pod.weights.errors import ModelLoadFailed
 from flamingo_pod.weights.progress import LoadingProgress
 
 CLASSES = {
@@ -69,7 +69,7 @@ def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> C
     """Return the checkpoint, ready to run.
 
     Raises:
-        CannotLoad: the message says why, for the operator of the pod.
+        ModelLoadFailed: the message explains why.
     """
     progress = progress or LoadingProgress()
     transformers_logging.set_verbosity_error()
@@ -87,7 +87,7 @@ def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> C
         )
         model = _move(model.eval(), source.device, progress)
     except (OSError, ValueError) as error:
-        raise CannotLoad(f"model {source.id!r}: {error}") from error
+        raise ModelLoadFailed(f"model {source.id!r}: {error}") from error
     _check(model, processor)
     return Checkpoint(
         id=source.id,
@@ -110,7 +110,7 @@ def _resolve(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path,
         validate_repo_id(source.id)
     except HFValidationError:
         builtin = ", ".join(BUILTIN_MODELS)
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"model {source.id!r} is not a built-in model ({builtin}), a local folder,"
             " or a valid hub id"
         ) from None
@@ -151,7 +151,7 @@ def read_limits(model: Any, processor: Any) -> ModelLimits:
 
 def _classes(source: CheckpointSource, model_type: str) -> tuple[Any, Any]:
     if model_type not in CLASSES:
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"model {source.id!r} has the unsupported type {model_type!r};"
             f" supported: {', '.join(CLASSES)}"
         )
@@ -164,7 +164,9 @@ def _check(model: Any, processor: Any) -> None:
     found = (extractor.sampling_rate, extractor.chunk_length, extractor.hop_length)
     expected = (windows.SAMPLE_RATE_HZ, windows.WINDOW_S, windows.HOP_SAMPLES)
     if found != expected:
-        raise CannotLoad(f"sampling rate, window and hop are {found}; supported: {expected}")
+        raise ModelLoadFailed(f"sampling rate, window and hop are {found}; supported: {expected}")
     rotary = getattr(model.model, "pos_emb", None)
     if rotary is not None and rotary.inv_freq.dtype != torch.float32:
-        raise CannotLoad("the rotary time embedding is not float32; the weights must not be cast")
+        raise ModelLoadFailed(
+            "the rotary time embedding is not float32; the weights must not be cast"
+        )

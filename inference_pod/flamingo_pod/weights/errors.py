@@ -4,13 +4,13 @@ Pure.
 """
 
 
-class CannotLoad(Exception):
+class ModelLoadFailed(Exception):
     """The checkpoint is missing, incomplete or unsupported; the message says what to do."""
 
 
-class AccessDenied(CannotLoad):
+class ModelAccessDenied(ModelLoadFailed):
     """The hub does not allow access to the checkpoint."""
 
 
-class HubUnreachable(CannotLoad):
+class HubUnreachable(ModelLoadFailed):
     """The hub did not respond, or failed; retrying may help."""

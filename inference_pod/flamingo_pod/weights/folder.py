@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flamingo_pod.weights import listing
-from flamingo_pod.weights.errors import CannotLoad
+from flamingo_pod.weights.errors import ModelLoadFailed
 
 MAX_HEADER_BYTES = 100_000_000
 """The limit of the safetensors format."""
@@ -35,13 +35,13 @@ def read_contents(folder: Path) -> FolderContents:
     """Return a summary of `folder`, from its configuration files and its weights' headers.
 
     Raises:
-        CannotLoad: a file is missing or truncated, or would run code; names the file.
+        ModelLoadFailed: a file is missing or truncated, or would run code; names the file.
     """
     configs = {
         name: read_json_object(folder / name) for name in CONFIGS if (folder / name).is_file()
     }
     if "config.json" not in configs:
-        raise CannotLoad(f"{folder} is not a checkpoint: it has no config.json")
+        raise ModelLoadFailed(f"{folder} is not a checkpoint: it has no config.json")
     for name, config in configs.items():
         listing.check_runs_no_code(config, file=name)
     names = weight_names(folder)
@@ -61,14 +61,14 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        CannotLoad: the file cannot be read, or is not a JSON object.
+        ModelLoadFailed: the file cannot be read, or is not a JSON object.
     """
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise CannotLoad(f"{path} cannot be read: {error}") from error
+        raise ModelLoadFailed(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
-        raise CannotLoad(f"{path} is not a JSON object")
+        raise ModelLoadFailed(f"{path} is not a JSON object")
     return value
 
 
@@ -76,15 +76,15 @@ def weight_names(folder: Path) -> list[str]:
     """Return the names of the folder's weight files.
 
     Raises:
-        CannotLoad: one is missing.
+        ModelLoadFailed: one is missing.
     """
     if (folder / listing.SINGLE_FILE).is_file():
         return [listing.SINGLE_FILE]
     if not (folder / listing.INDEX).is_file():
-        raise CannotLoad(f"{folder} has neither {listing.SINGLE_FILE} nor {listing.INDEX}")
+        raise ModelLoadFailed(f"{folder} has neither {listing.SINGLE_FILE} nor {listing.INDEX}")
     names = listing.shard_names(read_json_object(folder / listing.INDEX))
     if missing := [name for name in names if not (folder / name).is_file()]:
-        raise CannotLoad(f"{folder} is incomplete: its index lists {', '.join(missing)}")
+        raise ModelLoadFailed(f"{folder} is incomplete: its index lists {', '.join(missing)}")
     return names
 
 
@@ -95,14 +95,14 @@ def _header(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(size, MAX_HEADER_BYTES):
-                raise CannotLoad(f"{path} is not a valid safetensors file, or is truncated")
+                raise ModelLoadFailed(f"{path} is not a valid safetensors file, or is truncated")
             header: dict[str, Any] = json.loads(file.read(length))
     except (OSError, ValueError, struct.error) as error:
-        raise CannotLoad(f"{path} is not a valid safetensors file: {error}") from error
+        raise ModelLoadFailed(f"{path} is not a valid safetensors file: {error}") from error
     header.pop("__metadata__", None)
     end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
     if size != (expected := 8 + length + end):
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"{path} is truncated or damaged: it has {size:,} bytes instead of {expected:,}"
         )
     return header
@@ -113,7 +113,7 @@ def _check_index(folder: Path, present: set[str]) -> None:
         return
     indexed = set(read_json_object(folder / listing.INDEX)["weight_map"])
     if missing := sorted(indexed - present):
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"{folder} is incomplete: {len(missing)} tensors of its index are missing, such as"
             f" {missing[0]}"
         )

@@ -28,7 +28,7 @@ from huggingface_hub.utils import build_hf_headers, tqdm
 
 from flamingo_common.service import logs
 from flamingo_pod.weights import folder, hub_errors, listing
-from flamingo_pod.weights.errors import CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import HubUnreachable, ModelLoadFailed
 from flamingo_pod.weights.listing import RemoteFile
 from flamingo_pod.weights.progress import LoadingProgress
 
@@ -87,8 +87,8 @@ def fetch(model_id: str, revision: str | None, progress: LoadingProgress) -> Sna
     If the hub does not respond, a complete snapshot in the cache is used.
 
     Raises:
-        CannotLoad: with a message for the user; its subclasses say whether a retry, or a token,
-            would help.
+        ModelLoadFailed: with a message for the user. Access is denied for `ModelAccessDenied`;
+            `HubUnreachable` may be retried.
     """
     cache = _model_cache(model_id)
     resolved = revision or constants.DEFAULT_REVISION
@@ -114,7 +114,7 @@ def list_remote(model_id: str, revision: str | None) -> RemoteCheckpoint:
     """Return the model's files as listed by the hub.
 
     Raises:
-        CannotLoad: as `fetch` does.
+        ModelLoadFailed: as `fetch` does.
     """
     resolved = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
@@ -143,13 +143,13 @@ def _find_snapshot(cache: ModelCache, revision: str) -> Snapshot | None:
     snapshot = cache.snapshot(commit)
     try:
         folder.read_contents(snapshot)
-    except CannotLoad:
+    except ModelLoadFailed:
         return None
     return Snapshot(snapshot, commit)
 
 
 def _reject_offline(model_id: str, revision: str) -> Snapshot:
-    raise CannotLoad(
+    raise ModelLoadFailed(
         f"HF_HUB_OFFLINE is set, but {model_id!r} at {revision!r} is not complete in"
         f" {constants.HF_HUB_CACHE}: run `flamingo pull {model_id}` with access to the hub, or"
         " unset HF_HUB_OFFLINE"
@@ -212,7 +212,7 @@ def _check_disk_space(cache: ModelCache, missing: list[RemoteFile]) -> None:
     parts = sum(path.stat().st_size for path in cache.blobs.glob("*.part"))
     needed = sum(file.size_bytes for file in missing) - parts
     if needed > (free := shutil.disk_usage(cache.blobs).free):
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"not enough disk space: {needed / 1e9:.1f} GB are still to download and {cache.root}"
             f" has {free / 1e9:.1f} GB free; free some space, or set HF_HOME to a larger disk"
         )
@@ -266,7 +266,7 @@ def _fetch_file(
 def _checked_etag(etag: str | None, file: RemoteFile) -> str:
     """Return the hash of a file's contents: SHA-256, or git's SHA-1 for a small file."""
     if etag is None or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", etag):
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"the hub's ETag of {file.name} is not a valid hash: {etag!r};"
             " the file cannot be verified"
         )

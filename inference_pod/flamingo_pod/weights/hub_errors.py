@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from flamingo_pod.weights.errors import AccessDenied, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import HubUnreachable, ModelAccessDenied, ModelLoadFailed
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 RETRYABLE = frozenset({408, 429})
@@ -33,22 +33,22 @@ class HubRequest:
         return f"{self.endpoint}/{self.model_id}"
 
 
-def explain(request: HubRequest, error: Exception) -> CannotLoad:
+def explain(request: HubRequest, error: Exception) -> ModelLoadFailed:
     """Return `error` with a message that says what to do; HubUnreachable may be retried."""
     name = repr(request.model_id)
     match error:
-        case CannotLoad():
+        case ModelLoadFailed():
             return error
         case GatedRepoError():
-            return AccessDenied(
+            return ModelAccessDenied(
                 f"{name} is gated: accept its license at {request.page}, {_token_advice(request)}"
             )
         case RevisionNotFoundError():
-            return CannotLoad(
+            return ModelLoadFailed(
                 f"{name} has no branch, tag or commit {request.revision!r}; see {request.page}"
             )
         case RemoteEntryNotFoundError():
-            return CannotLoad(f"{name}: the hub lists a file that it does not have: {error}")
+            return ModelLoadFailed(f"{name}: the hub lists a file that it does not have: {error}")
         case HfHubHTTPError():
             return _explain_status(request, error, name)
         case _:
@@ -59,26 +59,26 @@ def explain(request: HubRequest, error: Exception) -> CannotLoad:
             )
 
 
-def _explain_status(request: HubRequest, error: HfHubHTTPError, name: str) -> CannotLoad:
+def _explain_status(request: HubRequest, error: HfHubHTTPError, name: str) -> ModelLoadFailed:
     status = error.response.status_code
     if status == NOT_FOUND:
-        return CannotLoad(f"model {name} does not exist on {request.endpoint}; check its name")
+        return ModelLoadFailed(f"model {name} does not exist on {request.endpoint}; check its name")
     if status == UNAUTHORIZED and request.has_token:
-        return AccessDenied(
+        return ModelAccessDenied(
             f"{request.endpoint} rejected the token for {name}; check that it is still valid"
         )
     if status == UNAUTHORIZED:
-        return AccessDenied(
+        return ModelAccessDenied(
             f"model {name} does not exist on {request.endpoint} or needs a token: check the name;"
             f" if it is private or gated, {_token_advice(request)}"
         )
     if status == FORBIDDEN:
-        return AccessDenied(
+        return ModelAccessDenied(
             f"the token does not allow reading {name}: see {request.page}, {_token_advice(request)}"
         )
     if status in RETRYABLE or status >= 500:  # noqa: PLR2004 - the server's errors
         return HubUnreachable(f"{request.endpoint} responded with status {status}; try again later")
-    return CannotLoad(
+    return ModelLoadFailed(
         f"{request.endpoint} responded with status {status} for {name}: {_one_line(error)}"
     )
 

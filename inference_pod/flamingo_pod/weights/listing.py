@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flamingo_pod.weights.errors import CannotLoad
+from flamingo_pod.weights.errors import ModelLoadFailed
 
 SMALL_FILES = frozenset(
     {
@@ -48,7 +48,7 @@ def files_to_download(files: Iterable[RemoteFile], *, model_id: str) -> list[Rem
     """Return the files to download, the weights last.
 
     Raises:
-        CannotLoad: there is no config.json or no safetensors; pickled weights are never read.
+        ModelLoadFailed: there is no config.json or no safetensors; pickled weights are never read.
     """
     by_name = {file.name: file for file in files}
     if SINGLE_FILE in by_name:
@@ -57,7 +57,7 @@ def files_to_download(files: Iterable[RemoteFile], *, model_id: str) -> list[Rem
         weights = [by_name[name] for name in sorted(by_name) if _SHARD.fullmatch(name)]
     if not weights or "config.json" not in by_name:
         missing = "config.json" if weights else "safetensors"
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"model {model_id!r} has no {missing}; a checkpoint must have both config.json and"
             " safetensors, and pickled weights are not supported"
         )
@@ -70,11 +70,11 @@ def shard_names(index: Mapping[str, Any]) -> list[str]:
     """Return the names of the shards listed in an index.
 
     Raises:
-        CannotLoad: it lists none, or a name that is not a shard's.
+        ModelLoadFailed: it lists none, or a name that is not a shard's.
     """
     names = sorted({str(name) for name in (index.get("weight_map") or {}).values()})
     if not names or not all(_SHARD.fullmatch(name) for name in names):
-        raise CannotLoad(
+        raise ModelLoadFailed(
             f"{INDEX} lists no shards, or names that are not valid shards: {names[:3]}"
         )
     return names
@@ -87,14 +87,14 @@ def check_runs_no_code(config: Mapping[str, Any], *, file: str) -> None:
     incorrectly without it, and one that does not has no reason to have it.
 
     Raises:
-        CannotLoad: it refers to code.
+        ModelLoadFailed: it refers to code.
     """
     for path, value in _walk(config):
         name = path[-1]
         runs = name in _RUNS_CODE and value
         chooses = _CHOOSES_CODE.fullmatch(name) and isinstance(value, str) and "/" in value
         if runs or chooses:
-            raise CannotLoad(
+            raise ModelLoadFailed(
                 f"{file} has {'.'.join(path)}, which names code to run; code from checkpoints is"
                 " never run. If you trust the weights, remove the key from a local copy"
             )

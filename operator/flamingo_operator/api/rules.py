@@ -2,7 +2,7 @@
 
 Every rule is written twice, in one place: as CEL, which the API server evaluates
 when an object is written, and as a Python function, for the kubectl plugin, which may
-only have a file. The tests compare the two.
+have only a file. The tests compare the two.
 
 Pure.
 """

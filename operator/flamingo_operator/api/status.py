@@ -42,7 +42,7 @@ class Condition(StatusBlock):
 
 
 class FailureStatus(StatusBlock):
-    """FailureStatus is a cause for which server pods do not work."""
+    """FailureStatus is one cause of server pod failures."""
 
     reason: str
     """reason is the cause, as one CamelCase word."""
@@ -77,7 +77,7 @@ class AvoidedNodeStatus(StatusBlock):
     message: str
     """message is what was observed of a server pod on the node."""
     since: Timestamp
-    """since is the time from which on the node is avoided."""
+    """since is the time since which the node has been avoided."""
     boot_id: str | None = Field(default=None, alias="bootID")
     """bootID is the boot ID that the node had at that time. After a reboot the node is no longer
     avoided."""
@@ -123,11 +123,11 @@ class Status(StatusBlock):
     """capacity is the measured throughput of a server pod. It is unset until it was measured, and
     without routers."""
     cold_start: ColdStartStatus | None = None
-    """coldStart is how long server pods took to become ready."""
+    """coldStart is how long the current server pods took to become ready."""
     cost: CostStatus | None = None
     """cost is what the server pods cost, if spec.cost is set."""
     failures: Annotated[list[FailureStatus], Field(max_length=32)] = Field(default_factory=list)
-    """failures are the causes for which server pods do not work."""
+    """failures lists the causes of server pod failures."""
     draining: Annotated[list[DrainStatus], Field(max_length=100)] = Field(default_factory=list)
     """draining are the server pods that finish their requests before they are deleted."""
     avoided_nodes: Annotated[list[AvoidedNodeStatus], Field(max_length=16)] = Field(

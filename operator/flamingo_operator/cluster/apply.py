@@ -43,10 +43,10 @@ async def apply_actions(kube: KubeClient, store: Store, actions: Iterable[Action
     stages: tuple[list[Action], ...] = ([], [], [])
     for action in actions:
         stages[_stage(action)].append(action)
-    refusals: list[str] = []
+    rejections: list[str] = []
     for stage in stages:
-        refusals += await _gather(_execute(kube, store, action) for action in stage)
-    return refusals
+        rejections += await _gather(_execute(kube, store, action) for action in stage)
+    return rejections
 
 
 def _stage(action: Action) -> int:
@@ -71,18 +71,18 @@ def _severity(error: BaseException) -> int:
 
 async def _execute(kube: KubeClient, store: Store, action: Action) -> str | None:
     try:
-        refusal = await _dispatch(kube, store, action)
+        rejection = await _dispatch(kube, store, action)
     except ApiError as error:
         is_new = isinstance(action, Apply)
         if error.status == CONFLICT or (error.status == NOT_FOUND and not is_new):
             raise StaleError(f"{action}: {error.message}") from error
-        if error.is_refusal or error.status == NOT_FOUND:
+        if error.is_rejection or error.status == NOT_FOUND:
             # Not found while creating means that the namespace or the kind does not exist.
             return f"{action}: {error.message}"
         raise
-    if refusal is None:
+    if rejection is None:
         logs.get().info("action.done", action=str(action))
-    return refusal
+    return rejection
 
 
 async def _dispatch(kube: KubeClient, store: Store, action: Action) -> str | None:

@@ -1,10 +1,10 @@
 """Events of FlamingoDeployments, and of nothing else, received through kopf.
 
-kopf runs on a thread and an event loop of its own, because it takes over its loop:
-it handles signals there and, at the end, cancels every task.
+kopf runs on a thread and an event loop of its own, because it treats the loop as its
+own: it handles signals there and, at the end, cancels every task.
 
-kopf ends when the API server refuses it once, as while the CRD or our RBAC rules are
-being replaced; it is then started again. It never reports objects of a kind that is
+kopf ends when the API server rejects a single request, for example while the CRD or our
+RBAC rules are being replaced; it is then started again. It never reports objects of a kind that is
 not served when it starts, so the kind is waited for first.
 
 Only `on.event` is used, with which kopf writes neither finalizers nor annotations.

@@ -41,7 +41,7 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
 
     @property
-    def is_refusal(self) -> bool:
+    def is_rejection(self) -> bool:
         """Whether the same request would be rejected again, until something is changed."""
         is_webhook = self.status == 500 and "failed calling webhook" in self.message  # noqa: PLR2004
         return self.status in (400, 403, 405, 422) or is_webhook

@@ -32,7 +32,7 @@ Object = Mapping[str, Any]
 
 
 class Sink(Protocol):
-    """What receives the objects of a watch."""
+    """Receives the objects of a watch."""
 
     def put(self, raw: Object) -> str:
         """Add or update an object; return its uid."""

@@ -1,4 +1,4 @@
-"""The causes for which a server pod does not work: hints, and patterns that identify them.
+"""Why a server pod does not work: the causes, their hints, and patterns that identify them.
 
 Pure.
 """
@@ -22,23 +22,25 @@ Cause: TypeAlias = Literal[
     "ConfigMissing",
     "VolumeNotMounted",
     "StartError",
-    "BadSettings",
-    "PortBusy",
-    "NotInstalled",
+    "InvalidConfiguration",
+    "PortInUse",
+    "MissingDependency",
     "ModelNotFound",
-    "TokenRefused",
-    "ModelHostUnreachable",
-    "CannotLoad",
+    "ModelAccessDenied",
+    "HubUnreachable",
+    "ModelLoadFailed",
     "CrashLoop",
     "ProbeFailing",
     "StuckTerminating",
     "WaitingForGPU",
     "Unschedulable",
 ]
-"""Reasons of failures and conditions; never renamed, because alerts match them."""
+"""Reasons of failures and conditions. They are named like the exit statuses that they follow from,
+and never renamed in a release, because alerts match them."""
 
 ORDER: Final[tuple[str, ...]] = get_args(Cause)
-"""The order of causes in a list: first those that affect working pods, last those that may pass."""
+"""The order of causes in a list: first those that affect working pods, last those that may resolve
+by themselves."""
 
 HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
     {
@@ -55,14 +57,14 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         "VolumeNotMounted": "check the PersistentVolumeClaim and its StorageClass,"
         " or the node's directory",
         "StartError": "check spec.server.image: its command cannot be started",
-        "BadSettings": "correct spec.server.args or spec.server.env; the log names the setting",
-        "PortBusy": "remove what else listens on the port, such as a sidecar",
-        "NotInstalled": "set spec.server.image to an image that contains the pod's packages",
+        "InvalidConfiguration": "correct spec.server.args or spec.server.env;"
+        " the log names the setting",
+        "PortInUse": "remove what else listens on the port, such as a sidecar",
+        "MissingDependency": "set spec.server.image to an image that contains the pod's packages",
         "ModelNotFound": "check spec.model.id and spec.model.revision",
-        "TokenRefused": "accept the license of the model and check spec.model.tokenSecretRef",
-        "ModelHostUnreachable": "allow access to the Hugging Face Hub,"
-        " or fill spec.cache beforehand",
-        "CannotLoad": "check the logs: kubectl flamingo logs",
+        "ModelAccessDenied": "accept the license of the model and check spec.model.tokenSecretRef",
+        "HubUnreachable": "allow access to the Hugging Face Hub, or fill spec.cache beforehand",
+        "ModelLoadFailed": "check the logs: kubectl flamingo logs",
         "CrashLoop": "check the logs: kubectl flamingo logs",
         "ProbeFailing": "check the logs; if loading takes that long, raise"
         " spec.server.startupDeadlineSeconds",
@@ -75,12 +77,12 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
 CAUSE_BY_EXIT: Final[Mapping[ExitStatus, Cause]] = MappingProxyType(
     {
         ExitStatus.INTERNAL_ERROR: "CrashLoop",
-        ExitStatus.INVALID_CONFIGURATION: "BadSettings",
-        ExitStatus.PORT_IN_USE: "PortBusy",
-        ExitStatus.MODEL_LOAD_FAILED: "CannotLoad",
-        ExitStatus.MISSING_DEPENDENCY: "NotInstalled",
-        ExitStatus.MODEL_ACCESS_DENIED: "TokenRefused",
-        ExitStatus.HUB_UNREACHABLE: "ModelHostUnreachable",
+        ExitStatus.INVALID_CONFIGURATION: "InvalidConfiguration",
+        ExitStatus.PORT_IN_USE: "PortInUse",
+        ExitStatus.MODEL_LOAD_FAILED: "ModelLoadFailed",
+        ExitStatus.MISSING_DEPENDENCY: "MissingDependency",
+        ExitStatus.MODEL_ACCESS_DENIED: "ModelAccessDenied",
+        ExitStatus.HUB_UNREACHABLE: "HubUnreachable",
         ExitStatus.ENGINE_STALLED: "CrashLoop",
         ExitStatus.DEVICE_OUT_OF_MEMORY: "GPUOutOfMemory",
         ExitStatus.DEVICE_ERROR: "GPUFault",
@@ -118,7 +120,7 @@ LOG_TAIL_PATTERNS: Final[Sequence[tuple[re.Pattern[str], Cause, str]]] = (
     ),
     (
         re.compile(r"(?i)\b40[13]\b|gated|unauthori[sz]ed|forbidden|invalid token|licen[cs]e"),
-        "TokenRefused",
+        "ModelAccessDenied",
         "the hub denies access: the token is invalid, or the license was not accepted",
     ),
     (

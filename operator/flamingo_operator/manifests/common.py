@@ -42,8 +42,8 @@ def metadata(deployment: FlamingoDeployment, name: str, component: Component) ->
 
 def merge_metadata(metadata: Manifest, more: Mapping[str, Mapping[str, str]]) -> None:
     """Add labels and annotations, without overwriting existing ones."""
-    for field, given in more.items():
-        metadata[field] = {**given, **metadata.get(field, {})}
+    for field, entries in more.items():
+        metadata[field] = {**entries, **metadata.get(field, {})}
 
 
 def owner_reference(deployment: FlamingoDeployment) -> Manifest:
@@ -89,9 +89,9 @@ def probe(path: str, *, period_s: int, num_failures: int) -> Manifest:
     }
 
 
-def quantity_strings(given: Mapping[str, int | str]) -> dict[str, str]:
+def quantity_strings(quantities: Mapping[str, int | str]) -> dict[str, str]:
     """Return quantities as strings, as the API server stores them."""
-    return {name: str(value) for name, value in given.items()}
+    return {name: str(value) for name, value in quantities.items()}
 
 
 def without_empty(value: Any) -> Any:

@@ -57,10 +57,10 @@ def new_revision_manifest(
     deployment: FlamingoDeployment, release: Release, *, number: int, annotations: Manifest
 ) -> Manifest:
     """Return a ControllerRevision with the template of the current spec."""
-    wanted = revision_hash(deployment.spec)
+    hash_ = revision_hash(deployment.spec)
     return revision_manifest(
         deployment,
-        wanted,
+        hash_,
         build_template(deployment, release),
         number=number,
         annotations=annotations,
@@ -282,6 +282,6 @@ def models_volume(name: str, spec: Spec) -> dict[str, Any]:
         # DirectoryOrCreate would create it for root, and a server pod could not write to it.
         return {"hostPath": {"path": cache.host_path.path, "type": "Directory"}}
     if cache.persistent_volume_claim is not None:
-        given = cache.persistent_volume_claim.claim_name
-        return {"persistentVolumeClaim": {"claimName": given or names.cache_claim(name)}}
+        existing = cache.persistent_volume_claim.claim_name
+        return {"persistentVolumeClaim": {"claimName": existing or names.cache_claim(name)}}
     return {"emptyDir": {}}

@@ -4,8 +4,8 @@ How it works: a revision is a pod template under the hash of what the user wrote
 about the pod. The progress of its rollout is kept in annotations of the
 ControllerRevision itself, because a status may be lost and an operator killed.
 `rollout-moved` is the time of the last progress, which starts the progress
-deadline; `rollout-complete` says that all servers once ran the revision;
-`rollout-failed` says that the deadline passed. A revision that becomes the
+deadline; `rollout-complete` is the time at which all server pods ran the
+revision; `rollout-failed` is the time at which the deadline passed. A revision that becomes the
 spec's again gets the highest number and starts over. While a rollout is paused,
 or no server pods are desired, the deadline does not run.
 
@@ -32,7 +32,7 @@ MAX_UNUSED = 5
 
 @dataclass(frozen=True, slots=True)
 class RevisionInputs:
-    """What the life of a deployment's revisions is decided on."""
+    """All that the decisions about a deployment's revisions depend on."""
 
     deployment: FlamingoDeployment
     observed: Observed
@@ -92,7 +92,7 @@ def _with_progress(
     """Return the spec's revision with its progress, and when the rollout may have failed."""
     update, newest, now_s = target.update, _newest_number(inputs.observed), inputs.now_s
     if update.number < newest:
-        # Wanted again after another one: its earlier completion does not count any more.
+        # It follows another revision now, so its earlier completion no longer counts.
         return replace(update, number=newest + 1, progressed_s=now_s, failed_s=None), None
     if is_complete(update):
         return update, None
@@ -115,7 +115,7 @@ def _check_deadline(
     """Return a revision that is rolling out: progressed, failed, or with its deadline ahead."""
     spec, now_s = inputs.deployment.spec, inputs.now_s
     if any(pod.is_ready and pod.revision != update.hash for pod in step.to_remove):
-        # The next server may have to wait for this one's GPU.
+        # The next server pod may have to wait for this one's GPU.
         drain_ends_s = now_s + spec.drain.settle_seconds + spec.drain.deadline_seconds
         return replace(update, progressed_s=drain_ends_s), None
     pods = rollout.pod_sets(inputs.observed, update.hash, now_s)
@@ -126,7 +126,7 @@ def _check_deadline(
 
 
 def is_complete(revision: Revision) -> bool:
-    """Whether the revision has carried the load since it was last the spec's."""
+    """Whether the revision has completed its rollout since it last became the spec's."""
     completed_s, progressed_s = revision.completed_s, revision.progressed_s
     return completed_s is not None and progressed_s is not None and completed_s >= progressed_s
 
@@ -158,4 +158,4 @@ def _delete_unused(observed: Observed, target: RolloutTarget) -> Iterator[Delete
     unused = [one for one in observed.revisions if one.hash not in in_use]
     unused.sort(key=lambda one: one.number, reverse=True)
     for one in unused[MAX_UNUSED:]:
-        yield Delete(one.ref, "no pod uses this revision any more")
+        yield Delete(one.ref, "no pod uses this revision")

@@ -77,7 +77,10 @@ class Cluster:
                 return _parse(port_forward.get(self.api, target, "/stats", key), what)
             return self._json("GET", f"{self._core}/pods/{pod}:{port}/proxy/stats", what=what)
         except UnauthorizedError:  # by the pod: the API server itself let us through
-            message = "the pod requires an API key; set FLAMINGO_API_KEY to a key that may observe"
+            message = (
+                "the pod requires an API key; set FLAMINGO_API_KEY to a key with the permission"
+                " observe"
+            )
             raise PluginError(message) from None
         except port_forward.PortForwardError as error:
             raise PluginError(str(error)) from None

@@ -1,7 +1,7 @@
-"""What the operator would do next, if a spec were applied.
+"""The operator's next actions if a spec were applied.
 
-It calls the operator's own `decide` on the objects in the cluster. The routers' demand
-cannot be seen from here, so the desired replicas are those in the status.
+It calls the operator's own `decide` on the objects in the cluster. The demand that
+routers report is not available here, so the desired replicas are those in the status.
 
 Pure.
 """
@@ -38,16 +38,16 @@ def next_actions(
     deployment: FlamingoDeployment, status: Json, objects: ClusterObjects, now_s: float
 ) -> list[str]:
     """Return what the operator's next reconciliations would do, one line for each action."""
-    seen = _observe(deployment, objects)
-    seen = replace(seen, avoided=node_avoidance.from_status(status))
+    current = _observe(deployment, objects)
+    current = replace(current, avoided=node_avoidance.from_status(status))
     release = _release(deployment, objects.owned)
-    decision = _decide(deployment, status, seen, release, now_s)
+    decision = _decide(deployment, status, current, release, now_s)
     actions = [str(one) for one in decision.actions]
     new_revisions = tuple(_new_revisions(decision))
     if not new_revisions:
         return actions
     # The reconciliation after the one that creates the revision creates the pods.
-    after = replace(seen, revisions=(*seen.revisions, *new_revisions))
+    after = replace(current, revisions=(*current.revisions, *new_revisions))
     more = _decide(deployment, status, after, release, now_s)
     return actions + [text for one in more.actions if (text := str(one)) not in actions]
 
@@ -83,12 +83,12 @@ def _ignore(key: str) -> None:
 
 
 def _decide(
-    deployment: FlamingoDeployment, status: Json, seen: Observed, release: Release, now_s: float
+    deployment: FlamingoDeployment, status: Json, current: Observed, release: Release, now_s: float
 ) -> Decision:
-    pods = PodCounts(sum(pod.is_active and pod.is_ready for pod in seen.pods))
+    pods = PodCounts(sum(pod.is_active and pod.is_ready for pod in current.pods))
     state = from_status(status)
     desired = desired_replicas(deployment.spec, DemandAndCapacity(), state, pods, now_s)
-    return decide(deployment, seen, release, desired, now_s)
+    return decide(deployment, current, release, desired, now_s)
 
 
 def _release(deployment: FlamingoDeployment, owned: Mapping[str, Sequence[Json]]) -> Release:

@@ -116,7 +116,8 @@ def top(
 ) -> None:
     """Show the load of each server pod.
 
-    If the pods require API keys, set FLAMINGO_API_KEY to a key that may observe.
+    If the pods require API keys, set FLAMINGO_API_KEY to a key with the permission
+    observe.
     """
     cluster = connect(kubeconfig, context, namespace)
     cluster.get_deployment(name)

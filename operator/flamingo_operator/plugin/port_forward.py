@@ -64,8 +64,8 @@ def _response_body(socket: Any, path: str, key: str) -> bytes:
     body = response.read()
     if response.status in {401, 403}:
         raise PortForwardError(
-            "the pod rejected the key in FLAMINGO_API_KEY; use a key that may observe"
+            "the pod rejected the key in FLAMINGO_API_KEY; use a key with the permission observe"
         )
     if response.status != 200:  # noqa: PLR2004
-        raise PortForwardError(f"the pod answered with HTTP status {response.status}")
+        raise PortForwardError(f"the pod responded with HTTP status {response.status}")
     return body

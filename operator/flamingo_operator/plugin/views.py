@@ -167,7 +167,7 @@ def _figures(reported: Json, now_s: float) -> Iterator[tuple[str, str]]:
         yield "Cold start", f"p50 {p50} s, p95 {p95} s, {starts['numStarts']} pods{phases}"
     if cost := reported.get("cost"):
         currency, per_audio_hour = cost["currency"], cost.get("perAudioHour")
-        more = f", {per_audio_hour} {currency} per hour of audio at full use"
+        more = f", {per_audio_hour} {currency} per hour of audio at full utilization"
         yield "Cost", f"{cost['perHour']} {currency} per hour{more if per_audio_hour else ''}"
 
 

@@ -1,6 +1,6 @@
 """Reads the load of server pods: `GET /stats`.
 
-A pod that does not answer in time is left out; the caller decides what that means.
+A pod that does not respond in time is left out; the caller decides what that means.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class PodLoadClient:
         await self._session.close()
 
     async def read(self, pods: Iterable[Pod]) -> dict[str, Load]:
-        """Return the load of each pod that answers, by its name; of at most MAX_PODS."""
+        """Return the load of each pod that responds, by its name; of at most MAX_PODS."""
         polled = [pod for pod in pods if pod.ip][:MAX_PODS]
         loads = await asyncio.gather(*(self._get(pod) for pod in polled))
         return {

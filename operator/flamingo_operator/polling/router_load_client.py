@@ -1,6 +1,6 @@
 """Reads the demand from router pods: `GET /fleet`.
 
-A router that does not answer in time is left out; the caller decides what that means.
+A router that does not respond in time is left out; the caller decides what that means.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from flamingo_operator.manifests.common import PORT
 
 TIMEOUT_S = 2.0
 MAX_CONCURRENT = 64
-"""Requests at one time, for all deployments together."""
+"""Maximum number of concurrent requests, for all deployments together."""
 MAX_BODY_BYTES = 32 << 20
 """A router of a thousand pods with full caches reports 20 MB."""
 
@@ -35,7 +35,7 @@ class RouterLoadClient:
         await self._session.close()
 
     async def read(self, routers: Iterable[ObservedRouter]) -> dict[str, dict[str, Any]]:
-        """Return the response body of each router that answers, by its pod's name."""
+        """Return the response body of each router that responds, by its pod's name."""
         polled = [one for one in routers if one.ip]
         bodies = await asyncio.gather(*(self._get(one) for one in polled))
         return {

@@ -1,8 +1,8 @@
-"""Polls the routers of every deployment, beside the reconciliations.
+"""Polls the routers of every deployment, independently of reconciliations.
 
 A reconciliation never waits for a router: it takes the last report. Each poll enqueues the
-deployment, so that a need that lasts is seen to last. In mode External, where demand does
-not scale, routers are polled rarely, for the pods' capacity and cold starts.
+deployment, so that stabilization windows elapse even if nothing else changes. In mode External,
+where the demand is not used, routers are polled rarely, for the pods' capacity and cold starts.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class RouterPoller:
         if not routers and not _is_internal(resource):
             return
         bodies = await self.client.read(routers)
-        self.metrics.router_reads.labels("answered").inc(len(bodies))
+        self.metrics.router_reads.labels("succeeded").inc(len(bodies))
         self.metrics.router_reads.labels("failed").inc(len(routers) - len(bodies))
         self._reports[key] = self._with_bodies(key, resource, observed, bodies)
         self.on_polled(key)

@@ -18,7 +18,7 @@ from flamingo_operator.diagnosis.failures import FailureCount
 from flamingo_operator.manifests import revisions
 
 GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
-"""Condition types of which True is bad news."""
+"""Condition types whose status True means a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class ConditionInputs:
     observed: Observed
     decision: Decision
     failures: Sequence[FailureCount]
-    refusals: Sequence[str]
-    """What the API server refused."""
+    rejections: Sequence[str]
+    """The API server's messages about the objects that it rejected."""
 
     @property
     def active_pods(self) -> list[Pod]:
@@ -54,12 +54,12 @@ class ConditionInputs:
 
     @property
     def num_ready(self) -> int:
-        """How many of them are ready."""
+        """Number of active server pods that are ready."""
         return sum(pod.is_ready for pod in self.active_pods)
 
     @property
     def num_ready_routers(self) -> int:
-        """How many router pods are ready."""
+        """Number of router pods that are ready."""
         name = names.router(self.deployment.metadata.name)
         router = self.observed.owned.get(("Deployment", name))
         return router.num_ready if router is not None else 0
@@ -80,9 +80,9 @@ def compute_conditions(inputs: ConditionInputs) -> Iterator[ComputedCondition]:
         yield _scaling_limited(inputs)
 
 
-def conditions_of_invalid_spec(faults: Sequence[str]) -> Iterator[ComputedCondition]:
+def conditions_of_invalid_spec(errors: Sequence[str]) -> Iterator[ComputedCondition]:
     """Yield the conditions of a deployment whose spec is invalid."""
-    message = "; ".join(faults)
+    message = "; ".join(errors)
     yield ComputedCondition("Ready", "Unknown", "InvalidSpec", message)
     yield ComputedCondition("Accepted", "False", "InvalidSpec", message)
 
@@ -120,7 +120,7 @@ def _not_ready(inputs: ConditionInputs, message: str) -> ComputedCondition:
 
 
 def _not_accepted(inputs: ConditionInputs) -> ComputedCondition | None:
-    if inputs.refusals or inputs.decision.conflicts:
+    if inputs.rejections or inputs.decision.conflicts:
         message = "some objects were not applied; see condition Accepted"
         return ComputedCondition("Ready", "False", "NotAccepted", message)
     return None
@@ -190,8 +190,8 @@ def _accepted(inputs: ConditionInputs) -> ComputedCondition:
         conflicts = ", ".join(inputs.decision.conflicts)
         message = f"exists and is not controlled by this {names.KIND}: {conflicts}"
         return ComputedCondition("Accepted", "False", "NameConflict", message)
-    if inputs.refusals:
-        return ComputedCondition("Accepted", "False", "Rejected", "; ".join(inputs.refusals))
+    if inputs.rejections:
+        return ComputedCondition("Accepted", "False", "Rejected", "; ".join(inputs.rejections))
     message = "all objects were accepted by the API server"
     return ComputedCondition("Accepted", "True", "Accepted", message)
 

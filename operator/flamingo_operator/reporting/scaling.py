@@ -69,10 +69,10 @@ def capacity_status(desired: DesiredReplicas) -> CapacityStatus | None:
 
 
 def cold_start_status(spec: Spec, observed: Observed, previous: Json) -> ColdStartStatus | None:
-    """Return how long the ready pods took to start; `previous` is the block that stands."""
+    """Return how long the ready pods took to start; `previous` is the current block."""
     longest_s = spec.server.startup_deadline_seconds
     starts = (pod.start for pod in observed.pods if pod.is_active)
-    # A pod that is ready again after a fault looks like a very long start; it is none.
+    # A pod that is ready again after a failure looks like a very long start, but is not one.
     summary = cold_start.summarize([one for one in starts if one and one.total_s <= longest_s])
     if summary is None:
         return None
@@ -101,7 +101,7 @@ def _more_detailed(new: ColdStartStatus, previous: Json) -> ColdStartStatus:
 
 
 def cost_status(spec: Spec, observed: Observed, desired: DesiredReplicas) -> CostStatus | None:
-    """Return what the pods cost; None where the spec gives no price."""
+    """Return what the pods cost; None if the spec has no price."""
     if spec.cost is None:
         return None
     price = Decimal(spec.cost.gpu_per_hour)

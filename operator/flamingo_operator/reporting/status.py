@@ -50,10 +50,10 @@ class StatusInputs:
     deployment: FlamingoDeployment
     observed: Observed
     decision: Decision
-    refusals: Sequence[str]
-    """What the API server refused."""
+    rejections: Sequence[str]
+    """The API server's messages about the objects that it rejected."""
     previous: Mapping[str, Any]
-    """The status that stands."""
+    """The current status, which is to be replaced."""
     now_s: float
 
 
@@ -62,7 +62,7 @@ def build_status(inputs: StatusInputs) -> Json:
     deployment, observed, decision = inputs.deployment, inputs.observed, inputs.decision
     failing = _failure_counts(inputs)
     target, previous = decision.target, inputs.previous
-    about = ConditionInputs(deployment, observed, decision, failing, inputs.refusals)
+    about = ConditionInputs(deployment, observed, decision, failing, inputs.rejections)
     status = Status(
         observed_generation=deployment.metadata.generation,
         selector=names.selector_string(deployment.metadata.name, "server"),
@@ -99,10 +99,10 @@ def _url(deployment: FlamingoDeployment) -> str:
 
 
 def status_of_invalid_spec(
-    generation: int, faults: Sequence[str], previous: Mapping[str, Any], now_s: float
+    generation: int, errors: Sequence[str], previous: Mapping[str, Any], now_s: float
 ) -> Json:
     """Return the status of a deployment whose spec is invalid; most of it stays as it was."""
-    computed = conditions.conditions_of_invalid_spec(faults)
+    computed = conditions.conditions_of_invalid_spec(errors)
     new = Status(
         observed_generation=generation,
         conditions=_with_times(computed, generation, previous, now_s),
@@ -181,7 +181,7 @@ def _drain_status(pod: Pod) -> DrainStatus:
 
 
 def _avoided_nodes(inputs: StatusInputs) -> Sequence[AvoidedNode]:
-    """Return the nodes that are avoided: in mode Plan those decided on are not."""
+    """Return the nodes that are avoided; in mode Plan, without those that would be added."""
     if inputs.deployment.spec.mode == "Plan":
         return inputs.observed.avoided
     return inputs.decision.avoided_nodes
@@ -261,7 +261,7 @@ def _is_transition(condition: ComputedCondition, known: Mapping[str, Any] | None
 
 
 def _scaling_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield that the number of replicas changed; in mode Plan only the desired one does."""
+    """Yield an event if the number of replicas changed; in mode Plan it does not."""
     if "plan" in new or not _is_valid(new):
         return
     now = new.get("scaling", {}).get("desiredReplicas")

@@ -18,7 +18,7 @@ from flamingo_operator.api.rollout import DrainSpec
 from flamingo_operator.cluster.observed import Load, Pod
 
 POLL_S = 1.0
-"""How often a draining pod is looked at."""
+"""Interval at which a draining pod is polled."""
 MARGIN = 1.5
 """Factor over the backlog that the pod itself predicts."""
 MIN_DRAIN_S = 10.0
@@ -28,7 +28,7 @@ FORCED_GRACE_S = 10
 
 @dataclass(frozen=True, slots=True)
 class KeepDraining:
-    """Keep the pod, and look again at a moment."""
+    """Keep the pod, and check it again at `until_s`."""
 
     until_s: float
 

@@ -5,12 +5,12 @@ its container was restarted twice, or its kubelet is backing off (which means tw
 within ten minutes). A single fault is not enough: the kubelet restarts the container in
 place, as for any pod.
 
-Software can fail like hardware, and must not make a fleet wander from node to node. So few
-nodes are avoided: three, or one as long as no pod of that revision has ever been ready, and
-never more than half of the nodes with such GPUs, where nodes can be listed. Beyond that a
-pod is left to fail where it is.
+A software failure can look like a hardware failure, and must not drive a fleet from node to
+node. So few nodes are avoided: three, or one as long as no pod of that revision has ever been
+ready, and never more than half of the nodes with such GPUs, where nodes can be listed. Beyond
+that a pod is left to fail where it is.
 
-It ends when the node is deleted or rebooted, when the user lists it in the annotation
+Avoidance ends when the node is deleted or rebooted, when the user lists it in the annotation
 flamingo.dev/trusted-nodes, or, where nodes cannot be listed, after a day.
 
 Pure.
@@ -30,8 +30,8 @@ MIN_RESTARTS = 2
 MAX_AVOIDED = 3
 MAX_AVOIDED_UNPROVEN = 1
 """For a revision of which no pod was ever ready: the revision itself may be at fault."""
-BLIND_EXPIRY_S = 86_400.0
-"""How long a node is avoided whose reboot would not be noticed."""
+UNDETECTED_REBOOT_EXPIRY_S = 86_400.0
+"""How long a node is avoided if its reboot would not be detected."""
 EVERY_NODE = "*"
 
 
@@ -75,7 +75,11 @@ def current_avoidance(
             avoided += [_avoided_node(pod, failure, observed, now_s)] if is_avoided else []
         faulty += [pod] if is_avoided else []
     nodes = tuple(avoided)
-    expiries_s = (one.since_s + BLIND_EXPIRY_S for one in nodes if not _shows_boots(one, observed))
+    expiries_s = (
+        one.since_s + UNDETECTED_REBOOT_EXPIRY_S
+        for one in nodes
+        if not _can_detect_reboot(one, observed)
+    )
     return NodeAvoidance(
         nodes,
         tuple(faulty),
@@ -96,14 +100,14 @@ def _is_trusted(node: str, trusted: Iterable[str]) -> bool:
 def _has_ended(one: AvoidedNode, observed: Observed, trusted: frozenset[str], now_s: float) -> bool:
     if _is_trusted(one.node, trusted):
         return True
-    if _shows_boots(one, observed):
+    if _can_detect_reboot(one, observed):
         return observed.nodes[one.node].boot_id != one.boot_id
     is_deleted = bool(observed.nodes) and one.node not in observed.nodes
-    return is_deleted or now_s >= one.since_s + BLIND_EXPIRY_S
+    return is_deleted or now_s >= one.since_s + UNDETECTED_REBOOT_EXPIRY_S
 
 
-def _shows_boots(one: AvoidedNode, observed: Observed) -> bool:
-    """Whether a reboot of the node would be noticed."""
+def _can_detect_reboot(one: AvoidedNode, observed: Observed) -> bool:
+    """Whether a reboot of the node would be detected."""
     node = observed.nodes.get(one.node)
     return bool(one.boot_id and node is not None and node.boot_id)
 

@@ -1,21 +1,21 @@
 """Which server pods are created and removed, to get to the desired number and revision.
 
 How it works. A pod is *new* when it runs the desired revision and no drain of it was
-requested; every other pod is *old*. While there are only new ones, just their number is
-corrected (`_scale`). Otherwise old pods are replaced (`_roll`), as a Deployment does:
+requested; every other pod is *old*. While there are only new ones, only their number is
+adjusted (`_scale`). Otherwise old pods are replaced (`_roll`), as a Deployment does:
 
 - There are never more than desired + maxSurge pods.
 - A rollout never takes the available pods below desired - maxUnavailable. Pods that are
-  not available yet count for nothing here.
+  not available yet do not count here.
 - Never more than maxPending new pods are not ready at one time.
 - Strategy Recreate removes all old pods before it creates new ones. Auto surges like
   RollingUpdate, but when the extra pod stays unschedulable for surgePendingSeconds, no GPU
-  is free: one old pod is then removed first. That this was learned once shows in the new
-  pods' own scheduling times, so it is waited for only once.
+  is free: one old pod is then removed first. The scheduling times of the new pods show that
+  this wait has already happened, so it happens only once.
 - A draining pod that is needed again is put back into rotation, which is cheaper than a
   cold start. A failed pod is replaced after REPLACE_FAILED_S.
 
-Nothing is remembered between calls: all of it is read from the pods, so another operator
+No state is kept between calls: all of it is read from the pods, so another operator
 can continue at any point.
 
 Pure.
@@ -45,7 +45,7 @@ class DesiredPods:
 
 @dataclass(frozen=True, slots=True)
 class RolloutStep:
-    """What to do now, and when to look again though nothing happens."""
+    """What to do now, and when to reconcile again even if nothing changes."""
 
     num_new: int = 0
     """Pods to create."""
@@ -59,7 +59,7 @@ class RolloutStep:
 
 @dataclass(frozen=True, slots=True)
 class PodSets:
-    """The pods of a deployment, by what they are to a rollout."""
+    """The pods of a deployment, by their role in a rollout."""
 
     new: tuple[Pod, ...]
     old: tuple[Pod, ...]
@@ -70,7 +70,7 @@ class PodSets:
 
     @property
     def num(self) -> int:
-        """How many new and old ones there are."""
+        """Number of new and old pods."""
         return len(self.new) + len(self.old)
 
 
@@ -90,7 +90,7 @@ class _Inputs:
 
     @property
     def max_new_pending(self) -> int:
-        """How many more pods may be pending."""
+        """How many more new pods may be created now."""
         num_pending = sum(not pod.is_ready for pod in self.pods.new)
         return max(0, self.spec.scaling.scale_up.max_pending - num_pending)
 

@@ -1,7 +1,7 @@
-"""Which revision a rollout steers to.
+"""Which revision a rollout targets.
 
 It is the revision of the spec, or, once that one failed to become ready in time, the last
-revision that completed a rollout. A paused rollout stays with the revision most pods run.
+revision that completed a rollout. A paused rollout keeps the revision that most pods run.
 
 Pure.
 """
@@ -44,7 +44,7 @@ def choose_target(spec: Spec, observed: Observed, spec_hash: str) -> RolloutTarg
 
 
 def _most_common_revision(observed: Observed, update: Revision) -> Revision | None:
-    """Return the outdated revision that most pods run; None when there are none such."""
+    """Return the outdated revision that most pods run; None if all run the spec's."""
     running = [pod.revision for pod in observed.pods if pod.is_active]
     if not running or all(revision == update.hash for revision in running):
         return None

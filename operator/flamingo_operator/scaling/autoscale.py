@@ -36,7 +36,7 @@ ScalingBound: TypeAlias = Literal[
 TOLERANCE = 0.1
 """A need that differs by less than this share from the current number is noise."""
 SIGNAL_LOSS_GRACE_S = 60.0
-"""How long the number is kept without demand reports, whatever onSignalLoss says."""
+"""How long the number is kept without demand reports, before onSignalLoss applies."""
 JUST_BEFORE_S = 1.0
 MAX_HISTORY = 5
 
@@ -61,7 +61,7 @@ class AutoscalerState:
     """Times and needed replicas, as far back as the longer stabilization."""
     idle_since_s: float | None = None
     lost_since_s: float | None = None
-    """Since when there is no demand report."""
+    """Time since which there has been no demand report."""
     history: tuple[ReplicaChange, ...] = ()
     """The last changes, oldest first."""
 
@@ -113,7 +113,7 @@ class _Need:
 def scaling_decision(
     scaling: Scaling, limits: ReplicaLimits, inputs: ScalingInputs, state: AutoscalerState
 ) -> ScalingDecision:
-    """Return the number of replicas to steer to; `state` is the last decision's."""
+    """Return the desired number of replicas; `state` is the last decision's."""
     state = _with_inputs(state, inputs)
     current = state.desired
     need = _need(scaling, limits, inputs, state)
@@ -144,7 +144,7 @@ def scaling_decision(
 
 
 def _with_inputs(state: AutoscalerState, inputs: ScalingInputs) -> AutoscalerState:
-    """Return `state` with since when there is no demand, or no report of it."""
+    """Return `state` with the time since which there is no demand, or no report of it."""
     now_s = inputs.now_s
     if inputs.demand is None:
         # A missing report does not mean that the fleet is idle: idleness starts over.
@@ -192,7 +192,7 @@ def _exact_need(
     utilization = objective.utilization_percent / 100
     work_s = demand.queued.pods(audio_s_per_s) + demand.backlog_s
     # A minute's arrivals may take all of the capacity, five minutes' only their share of
-    # it: tests/bench/autoscale_sim.py has what this is worth.
+    # it: tests/bench/autoscale_sim.py measures what this gains.
     needs: list[tuple[float, ScalingReason, str]] = [
         (demand.arriving.pods(audio_s_per_s) / utilization, "ArrivalRate", "5-minute arrival rate"),
         (demand.burst.pods(audio_s_per_s), "Burst", "1-minute arrival rate"),
@@ -233,7 +233,7 @@ def _with_need(
     )
     kept = tuple(one for one in earlier if now_s - longest_s <= one[0] < now_s)
     if len(kept) > 1 and kept[-1][1] == kept[-2][1] == need:
-        kept = kept[:-1]  # of a time in which nothing changed, the begin and the end suffice
+        kept = kept[:-1]  # of a period without changes, the begin and the end suffice
     return replace(state, needs=(*kept, (now_s, need)))
 
 

@@ -1,8 +1,8 @@
 """How many seconds of audio a pod processes per second, as measured.
 
 Measured for each GPU product, from the timings of finished requests that pods report: the
-audio over the compute time, older requests counting less. A prior stands in until enough
-is measured, and limits what a series of unusual requests can make of it.
+audio over the compute time, older requests counting less. A prior is used until enough
+is measured, and limits the effect of a series of unusual requests.
 
 Pure.
 """
@@ -16,16 +16,16 @@ from flamingo_common.wire.report import LoadReport, RequestTiming
 
 WINDOW_AUDIO_S = 30.0
 PRIOR: Final = 60.0
-"""Audio seconds per second of a GPU of which nothing is known."""
+"""Audio seconds per second of a GPU that has not been measured."""
 PRIOR_WEIGHT_S = 10.0
-"""The prior counts as so many seconds of compute time."""
+"""The prior counts as this many seconds of compute time."""
 HORIZON_S = 600.0
 """Seconds of compute time after which a request counts 1/e."""
 CLAMP = 16.0
 """The rate stays between the prior divided and multiplied by this."""
 MAX_PODS = 1024
 RESTORED_S = 100.0
-"""A rate that was measured before a restart counts as so many seconds of compute time."""
+"""A rate that was measured before a restart counts as this many seconds of compute time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,17 +25,17 @@ from flamingo_operator.scaling.demand import Demand
 from flamingo_operator.scaling.schedule import replica_limits
 
 REPORT_INTERVAL_S = 15.0
-"""While the number stays, its explanation changes no more often."""
+"""Minimum interval between changes of the explanation while the number stays the same."""
 NOISE = 0.2
 """A figure that differs by less than this share from the reported one is not reported."""
 ALWAYS_REPORTED = frozenset({"Idle", "SignalLost"})
-"""Reasons that are reported though no figure changes."""
+"""Reasons that are reported even if no figure changes."""
 HARD_BOUNDS = frozenset({"Min", "Max", "Schedule", "SignalLoss"})
 
 
 @dataclass(frozen=True, slots=True)
 class DemandAndCapacity:
-    """What the routers' reports say. Mode External scales on none of it."""
+    """What the routers report. Scaling in mode External does not use it."""
 
     demand: Demand | None = None
     """None without a recent report from any router."""
@@ -53,7 +53,7 @@ class ReportedScaling:
     bound: str
     message: str
     needed: float | None = None
-    """None where an earlier process reported it."""
+    """None if an earlier process reported it."""
     at_s: float = 0.0
 
 
@@ -68,7 +68,7 @@ class ScalingState:
 
 @dataclass(frozen=True, slots=True)
 class DesiredReplicas:
-    """The number of replicas to steer to, and its explanation."""
+    """The desired number of replicas, and its explanation."""
 
     num: int
     state: ScalingState = field(default_factory=ScalingState)
@@ -158,7 +158,7 @@ def _reported(
 
 
 def _category(reported: ReportedScaling) -> tuple[str, str]:
-    """Return what is reported though no figure changes: other differences may be noise."""
+    """Return what is reported even if no figure changes: other differences may be noise."""
     reason = reported.reason if reported.reason in ALWAYS_REPORTED else ""
     return reason, reported.bound if reported.bound in HARD_BOUNDS else ""
 

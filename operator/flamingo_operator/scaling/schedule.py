@@ -2,7 +2,7 @@
 
 A window begins at the earlier, and ends at the later, of the moments that its local times
 can mean: a time that the clocks skip in spring, or show twice in autumn, is two moments. So
-once a year a fleet stays up for an hour too long rather than being missing for one.
+once a year a schedule lasts an hour too long rather than an hour too short.
 
 Pure.
 """
@@ -19,7 +19,7 @@ from flamingo_operator.api.schedule import Day, Schedule
 DAYS = get_args(Day)
 LOOK_BACK_DAYS = 2
 LOOK_AHEAD_DAYS = 8
-"""A weekly schedule starts again within so many."""
+"""A weekly schedule starts again within this many days."""
 
 
 @dataclass(frozen=True, slots=True)

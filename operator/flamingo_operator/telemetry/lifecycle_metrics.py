@@ -10,7 +10,7 @@ from flamingo_operator.telemetry.server_lifecycle import EndedDrain
 
 BUCKETS_S = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 PHASES = {"schedule": "schedule_s", "image_pull": "image_pull_s", "total": "total_s"}
-"""Phases that the pod's object shows: the label's value, and the field of a start."""
+"""Phases known from the pod's object: the label's value, and the field of a start."""
 PROCESS_PHASES = {"fetch": "fetch_s", "load": "load_s", "warmup": "warm_s"}
 """Phases that only the pod's process knows and reports."""
 
@@ -41,7 +41,7 @@ class LifecycleMetrics:
         )
         self.drain_s = Histogram(
             "flamingo_operator_drain_seconds",
-            "Time from the start of a drain until the server pod is gone.",
+            "Time from the start of a drain until the server pod is deleted.",
             buckets=BUCKETS_S,
             **of,
         )

@@ -12,7 +12,7 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 
 
 class Metrics:
-    """All metrics that `/metrics` of the operator shows."""
+    """All metrics of the operator's `/metrics`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -70,7 +70,7 @@ class Metrics:
         )
 
     def set_demand(self, key: str, demand: float | None, audio_s_per_s: float | None) -> None:
-        """Show what a deployment's demand needs; None removes the series."""
+        """Set the metrics of a deployment's demand and capacity; None removes the series."""
         namespace, name = key.split("/")
         for gauge, value in ((self.demand_servers, demand), (self.capacity, audio_s_per_s)):
             if value is None:

@@ -23,7 +23,7 @@ class ServerState:
 
     has_started: bool
     lacks_process_phases: bool = False
-    """Its start was counted before its process reported the phases of its own part."""
+    """Its start was counted before its process reported its own phases."""
     drain_started_s: float | None = None
     is_past_deadline: bool = False
     """Its drain's deadline passed while requests were still in flight."""

@@ -4,7 +4,7 @@ import pytest
 
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod import exit_causes
-from flamingo_pod.weights.errors import AccessDenied, CannotLoad, HubUnreachable
+from flamingo_pod.weights.errors import HubUnreachable, ModelAccessDenied, ModelLoadFailed
 
 
 def with_cause(error, cause):
@@ -19,9 +19,9 @@ class OutOfMemoryError(RuntimeError):
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (AccessDenied("x"), ExitStatus.MODEL_ACCESS_DENIED),
+        (ModelAccessDenied("x"), ExitStatus.MODEL_ACCESS_DENIED),
         (HubUnreachable("x"), ExitStatus.HUB_UNREACHABLE),
-        (CannotLoad("x"), ExitStatus.MODEL_LOAD_FAILED),
+        (ModelLoadFailed("x"), ExitStatus.MODEL_LOAD_FAILED),
         (PermissionError(13, "Permission denied", "/models"), ExitStatus.MODEL_LOAD_FAILED),
         (OutOfMemoryError("x"), ExitStatus.DEVICE_OUT_OF_MEMORY),
         (RuntimeError("CUDA error: an illegal memory access"), ExitStatus.DEVICE_ERROR),

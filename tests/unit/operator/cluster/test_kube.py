@@ -32,19 +32,19 @@ def test_an_error_has_the_message_and_the_time_to_retry_after():
                 await kube.get("/api/v1/pods", {"limit": "250"})
             assert (refused.value.status, refused.value.retry_after_s) == (429, 7.0)
             assert str(refused.value) == "too many requests"
-            assert not refused.value.is_refusal
+            assert not refused.value.is_rejection
             with pytest.raises(ApiError) as refused:
                 await kube.get("/api/v1/pods", {"limit": "250"})
-            assert refused.value.is_refusal
+            assert refused.value.is_rejection
 
     asyncio.run(scenario())
 
 
 def test_a_failed_webhook_is_a_refusal_and_an_outage_is_not():
     webhook = 'Internal error occurred: failed calling webhook "a.b.example": refused'
-    assert ApiError(500, webhook).is_refusal
-    assert not ApiError(500, "etcdserver: request timed out").is_refusal
-    assert not ApiError(429, "too many requests").is_refusal
+    assert ApiError(500, webhook).is_rejection
+    assert not ApiError(500, "etcdserver: request timed out").is_rejection
+    assert not ApiError(429, "too many requests").is_rejection
 
 
 def test_only_writes_are_counted():

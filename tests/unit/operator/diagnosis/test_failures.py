@@ -42,7 +42,10 @@ REAL = {
     "not-started": ("ProbeFailing", "killed: the startup probe failed"),
     "out-of-memory": ("OutOfMemory", "the container exceeded its memory limit"),
     "stuck": ("StuckTerminating", "blocked by finalizers: example.com/hold"),
-    "usage": ("BadSettings", "exit status 2: A flag, an environment variable or the settings file"),
+    "usage": (
+        "InvalidConfiguration",
+        "exit status 2: A flag, an environment variable or the settings file",
+    ),
 }
 
 
@@ -103,10 +106,10 @@ def test_a_pod_that_terminates_in_its_grace_period_has_not_failed():
     ("exit_code", "log_tail", "reason"),
     [
         (1, "Traceback (most recent call last):\nValueError: x", "CrashLoop"),
-        (2, "", "BadSettings"),
-        (3, "", "PortBusy"),
-        (4, "", "CannotLoad"),
-        (4, "401 Client Error: the model is gated", "TokenRefused"),
+        (2, "", "InvalidConfiguration"),
+        (3, "", "PortInUse"),
+        (4, "", "ModelLoadFailed"),
+        (4, "401 Client Error: the model is gated", "ModelAccessDenied"),
         (4, "404 Client Error: Repository Not Found", "ModelNotFound"),
         (4, "OSError: [Errno 28] No space left on device", "DiskFull"),
         (
@@ -120,9 +123,9 @@ def test_a_pod_that_terminates_in_its_grace_period_has_not_failed():
             "ModelNotFound",
         ),
         (4, "not enough disk space: 9.1 GB are still to download", "DiskFull"),
-        (5, "", "NotInstalled"),
-        (6, "", "TokenRefused"),
-        (7, "", "ModelHostUnreachable"),
+        (5, "", "MissingDependency"),
+        (6, "", "ModelAccessDenied"),
+        (7, "", "HubUnreachable"),
         (9, "", "GPUOutOfMemory"),
         (10, "", "GPUFault"),
         (1, "CUDA error: device-side assert; NVRM: Xid 79", "GPUFault"),

@@ -133,7 +133,7 @@ def test_status_shows_the_last_change_capacity_cold_starts_and_cost():
         "10m ago, from 2 to 4: queued work requires 4.0 replicas",
         "12 s of audio per second per pod",
         "p50 142 s, p95 230 s, 9 pods (load 80 s, warm-up 15 s, schedule 4 s)",
-        "7.60 USD per hour, 0.1583 USD per hour of audio at full use",
+        "7.60 USD per hour, 0.1583 USD per hour of audio at full utilization",
     ):
         assert expected in text
 

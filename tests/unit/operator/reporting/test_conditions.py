@@ -41,5 +41,5 @@ def test_ready_reports_a_refusal_before_its_consequences():
     inputs = ConditionInputs(cluster.deployment, cluster.observed, cluster.decide(), [], [])
     ready = next(compute_conditions(inputs))
     assert (ready.type, ready.reason) == ("Ready", "RouterNotReady")
-    refused = next(compute_conditions(replace(inputs, refusals=["no such priority class"])))
+    refused = next(compute_conditions(replace(inputs, rejections=["no such priority class"])))
     assert (refused.type, refused.status, refused.reason) == ("Ready", "False", "NotAccepted")

@@ -176,7 +176,7 @@ def failed(**kwargs):
 
 def test_a_rebooted_node_is_readmitted():
     cluster = failed(nodes=seen())
-    cluster.wait(10 * node_avoidance.BLIND_EXPIRY_S)
+    cluster.wait(10 * node_avoidance.UNDETECTED_REBOOT_EXPIRY_S)
     cluster.operate()
     assert avoided(cluster) == ["node-1"]
     cluster.nodes["node-1"] = replace(cluster.nodes["node-1"], boot_id="another")
@@ -194,8 +194,8 @@ def test_a_deleted_node_is_no_longer_listed():
 def test_where_nodes_cannot_be_listed_one_is_avoided_for_a_day():
     cluster = failed()
     since_s = cluster.decide().avoided_nodes[0].since_s
-    assert cluster.decide().requeue_at_s == since_s + node_avoidance.BLIND_EXPIRY_S
-    cluster.now_s = since_s + node_avoidance.BLIND_EXPIRY_S - 1
+    assert cluster.decide().requeue_at_s == since_s + node_avoidance.UNDETECTED_REBOOT_EXPIRY_S
+    cluster.now_s = since_s + node_avoidance.UNDETECTED_REBOOT_EXPIRY_S - 1
     cluster.operate()
     assert avoided(cluster) == ["node-1"]
     cluster.wait(1)

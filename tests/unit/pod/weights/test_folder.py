@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from flamingo_pod.weights import folder, listing
-from flamingo_pod.weights.errors import CannotLoad
+from flamingo_pod.weights.errors import ModelLoadFailed
 
 LAST = "model-00002-of-00002.safetensors"
 
@@ -69,5 +69,5 @@ def test_a_complete_folder_is_summarized_without_reading_its_weights(checkpoint)
 )
 def test_a_message_names_what_is_missing(checkpoint, damage, message):
     damage(checkpoint)
-    with pytest.raises(CannotLoad, match=message):
+    with pytest.raises(ModelLoadFailed, match=message):
         folder.read_contents(checkpoint)

@@ -3,7 +3,7 @@
 import pytest
 
 from flamingo_pod.weights import listing
-from flamingo_pod.weights.errors import CannotLoad
+from flamingo_pod.weights.errors import ModelLoadFailed
 from flamingo_pod.weights.listing import RemoteFile
 
 
@@ -32,7 +32,7 @@ def test_only_needed_files_are_downloaded_and_the_weights_last():
 
 
 def test_pickled_weights_are_rejected():
-    with pytest.raises(CannotLoad, match="no safetensors"):
+    with pytest.raises(ModelLoadFailed, match="no safetensors"):
         names("config.json", "pytorch_model.bin")
 
 
@@ -48,7 +48,7 @@ def test_pickled_weights_are_rejected():
     ids=str,
 )
 def test_cve_2026_4372_a_configuration_that_names_code_is_rejected(config):
-    with pytest.raises(CannotLoad, match="names code to run"):
+    with pytest.raises(ModelLoadFailed, match="names code to run"):
         listing.check_runs_no_code(config, file="config.json")
 
 
