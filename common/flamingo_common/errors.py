@@ -152,7 +152,7 @@ class NotFound(BadRequest):
 
 
 class ModelNotFound(NotFound):
-    """The requested model is not served here."""
+    """The requested model is not served by this server."""
 
     code = "model_not_found"
 
@@ -202,7 +202,7 @@ class BodyTimeout(FlamingoError):
 
 
 class Unavailable(FlamingoError):
-    """The server cannot take the request at the moment."""
+    """The server cannot accept the request at the moment."""
 
     code = "unavailable"
     status = 503
@@ -222,13 +222,13 @@ class ModelLoading(Unavailable):
 
 
 class Draining(Unavailable):
-    """The pod is shutting down and takes no new requests."""
+    """The server is shutting down and accepts no new requests."""
 
     code = "draining"
 
 
 class Overloaded(Unavailable):
-    """All pods are at capacity; the queue is too long."""
+    """All pods are at capacity, or the request queue is full."""
 
     code = "overloaded"
     status = 429
@@ -253,7 +253,7 @@ class QuotaExceeded(FlamingoError):
 
 
 class UpstreamLost(FlamingoError):
-    """The pod failed before it responded."""
+    """The pod closed the connection before its response was complete."""
 
     code = "upstream_lost"
     status = 502
@@ -317,8 +317,8 @@ def response_headers(error: FlamingoError) -> dict[str, str]:
 def from_response(status: int, body: bytes, retry_after: str | None = None) -> FlamingoError:
     """Return the error that a response with `status` >= 400 carries.
 
-    A body in another format (a proxy's HTML page) still becomes an error of a class
-    with that status, with the start of the body as its message.
+    For a body in another format (a proxy's HTML page), the class is one with that status,
+    and the message is the beginning of the body.
     """
     try:
         fields = json.loads(body)["error"]

@@ -32,14 +32,14 @@ def request_rejection(
     """Return why a new request is rejected, or None if it is admitted."""
     if load.num_answers >= limits.max_concurrent_answers:
         return Overloaded(
-            f"the pod is at capacity: {load.num_answers} answers are in flight, the maximum is"
-            f" {limits.max_concurrent_answers}; retry later",
+            f"the pod is at capacity: {load.num_answers} answers are in flight"
+            f" (limit: {limits.max_concurrent_answers}); retry later",
             retry_after_s=load.backlog_s,
         )
     if load.backlog_s > limits.max_backlog_s:
         return Overloaded(
-            f"the pod is at capacity: {load.backlog_s:.0f} s of work is queued, the maximum is"
-            f" {limits.max_backlog_s:g} s; retry later",
+            f"the pod is at capacity: {load.backlog_s:.0f} s of work is queued"
+            f" (limit: {limits.max_backlog_s:g} s); retry later",
             retry_after_s=load.backlog_s - limits.max_backlog_s,
         )
     if load.backlog_s > until_deadline_s:
@@ -61,6 +61,6 @@ def choices_rejection(
         return None
     return Overloaded(
         f"the pod is at capacity: with {num_choices} choices {num_answers} answers would be in"
-        f" flight, the maximum is {limits.max_concurrent_answers}; retry later, or lower n",
+        f" flight (limit: {limits.max_concurrent_answers}); retry later, or lower n",
         retry_after_s=load.backlog_s,
     )

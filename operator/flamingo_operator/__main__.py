@@ -11,10 +11,10 @@ from flamingo_operator.settings import Settings
 
 def main(argv: Sequence[str]) -> int:
     """Reconcile FlamingoDeployments until signalled to stop; return the exit status."""
-    given = settings.load(Settings, argv, os.environ, prog="flamingo operator")
-    logs.configure(service="operator", level=given.log_level)
-    application = app.create(given)
-    status = run.run(application, given, drain=lambda: app.drain(application))
+    operator_settings = settings.load(Settings, argv, os.environ, prog="flamingo operator")
+    logs.configure(service="operator", level=operator_settings.log_level)
+    application = app.create(operator_settings)
+    status = run.run(application, operator_settings, drain=lambda: app.drain(application))
     return status or int(application[app.STATE].has_failed)
 
 

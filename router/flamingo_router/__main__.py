@@ -11,11 +11,11 @@ from flamingo_router.settings import Settings
 
 def main(argv: Sequence[str]) -> int:
     """Serve until a signal stops the router; return the exit status."""
-    given = settings.load(Settings, argv, os.environ, prog="flamingo router")
-    logs.configure(service="router", level=given.log_level)
+    router_settings = settings.load(Settings, argv, os.environ, prog="flamingo router")
+    logs.configure(service="router", level=router_settings.log_level)
     traces.configure(service="router")
-    router = app.create(given)
-    return run.run(router, given, drain=router[app.DRAIN_GATE].close)
+    router = app.create(router_settings)
+    return run.run(router, router_settings, drain=router[app.DRAIN_GATE].close)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The asyncio client: `async with AsyncFlamingoClient(base_url) as client: …`.
 
-Arguments are sent to the server as given, and the server validates them; responses come
-back as typed objects. `FlamingoClient` has the same methods for synchronous code.
+Arguments are sent unchanged, and the server validates them; responses are returned as
+typed objects. `FlamingoClient` has the same methods for synchronous code.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class AsyncFlamingoClient:
             timeout_s: read timeout: seconds without a byte from the server after which a
                 request fails with `TimedOut`.
             max_retries: how many times to resend a request that failed before its response
-                began and may succeed later.
+                began and can succeed later.
             sleep: awaited with the number of seconds between attempts.
 
         Raises:
@@ -243,7 +243,7 @@ class AsyncFlamingoClient:
     ) -> Reply:
         """Return the model's reply to one question about `audio`.
 
-        A shortcut for `chat` with one user message and, if given, a `system` message.
+        A shortcut for `chat` with one user message and, optionally, a `system` message.
 
         Example:
             client.ask("song.mp3", "Which instruments do you hear?").text
@@ -252,7 +252,7 @@ class AsyncFlamingoClient:
         return await self.chat(messages, audio=audio, **sampling)
 
     async def models(self) -> list[responses.ModelCard]:
-        """Return the models served, with the limits of each (seconds of audio, context)."""
+        """Return the models that are served, each with its limits (seconds of audio, context)."""
         parse = responses.ModelList.model_validate_json
         return (await self._transport.fetch(ApiRequest("/v1/models"), parse)).data
 

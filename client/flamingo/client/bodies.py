@@ -3,7 +3,7 @@
 A request with a clip is multipart/form-data: first `request` (JSON), then `file`. The
 router decides on the first bytes of an upload, so the parameters must come before the
 audio. The body has a `Content-Length`, from which the router estimates the clip's length
-where its header does not give it.
+if the container's header does not contain it.
 """
 
 import asyncio

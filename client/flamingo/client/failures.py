@@ -1,4 +1,4 @@
-"""Errors of the connection between client and server, beside those that the server returns.
+"""Errors that the client raises itself, in addition to those that the server returns.
 
 They never cross the wire, so the table in `flamingo_common.errors` does not list them. They
 share its base class: `except FlamingoError` catches every error of this client.
@@ -14,7 +14,7 @@ class CannotConnect(FlamingoError):
 
     code = "cannot_connect"
     status = 503
-    kind = "connection_error"
+    type = "connection_error"
     retryable = True
 
 
@@ -23,7 +23,7 @@ class TimedOut(FlamingoError):
 
     code = "timed_out"
     status = 504
-    kind = "timeout_error"
+    type = "timeout_error"
 
 
 class UnexpectedResponse(FlamingoError):

@@ -16,7 +16,7 @@ Messages = Sequence[Mapping[str, Any]]
 class SamplingOptions(TypedDict, total=False):
     """How tokens are sampled, for captions, chats and analyses.
 
-    Ranges are those of the HTTP API; what is unset takes the checkpoint's own value.
+    Ranges are those of the HTTP API. An option that is not set has the checkpoint's default.
     """
 
     model: str | None
@@ -29,13 +29,13 @@ class SamplingOptions(TypedDict, total=False):
     top_k: int | None
     min_p: float | None
     repetition_penalty: float | None
-    """Above 0, up to 2; 1 is none. Covers the prompt and the output."""
+    """Above 0, up to 2; 1 is off. Applies to the prompt and the output."""
     frequency_penalty: float | None
-    """-2 to 2, for each time that a token has been generated."""
+    """-2 to 2; applies for each time that a token has been generated."""
     presence_penalty: float | None
-    """-2 to 2, once for a token that has been generated."""
+    """-2 to 2; applies once to a token that has been generated."""
     logit_bias: Mapping[str, float] | None
-    """Token id → -100 to 100; up to 300 entries."""
+    """A bias of -100 to 100 for each token id; up to 300 entries."""
     response_format: Mapping[str, Any] | None
     """OpenAI's: text, any JSON object, or a JSON schema, which is enforced."""
     seed: int | None

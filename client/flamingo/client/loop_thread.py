@@ -20,8 +20,8 @@ CoroutineFunction = Callable[[], Coroutine[Any, Any, T]]
 class _Job(Generic[T]):
     """One coroutine to run, and its outcome.
 
-    The coroutine is created in the loop's thread: a KeyboardInterrupt is raised in the
-    caller's, and would leave a coroutine there that was never awaited.
+    The coroutine is created in the loop's thread. If the caller's thread created it, a
+    KeyboardInterrupt there could leave a coroutine that is never awaited.
     """
 
     function: CoroutineFunction[T]

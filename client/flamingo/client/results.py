@@ -66,17 +66,17 @@ def parse_embedding(body: bytes) -> Embedding:
         UnexpectedResponse: the data does not match its shape.
         ValidationError: the body does not match the schema.
     """
-    answer = responses.EmbeddingList.model_validate_json(body)
-    if len(answer.data) != 1:
-        raise UnexpectedResponse(f"expected one embedding, got {len(answer.data)}")
-    data = answer.data[0]
+    response = responses.EmbeddingList.model_validate_json(body)
+    if len(response.data) != 1:
+        raise UnexpectedResponse(f"expected one embedding, got {len(response.data)}")
+    data = response.data[0]
     return Embedding(
         embedding=_decode_matrix(data),
         frame_timestamps=_decode_timestamps(data),
         layer=data.layer,
         pooling=data.pooling,
-        model=answer.model,
-        usage=answer.usage,
+        model=response.model,
+        usage=response.usage,
     )
 
 
@@ -87,14 +87,14 @@ def parse_analysis(body: bytes) -> Analysis:
         UnexpectedResponse: the data does not match its shape.
         ValidationError: the body does not match the schema.
     """
-    answer = responses.Analysis.model_validate_json(body)
+    response = responses.Analysis.model_validate_json(body)
     return Analysis(
-        caption=answer.caption,
-        finish_reason=answer.finish_reason,
-        embedding=_decode_matrix(answer.embedding),
-        frame_timestamps=_decode_timestamps(answer.embedding),
-        model=answer.model,
-        usage=answer.usage,
+        caption=response.caption,
+        finish_reason=response.finish_reason,
+        embedding=_decode_matrix(response.embedding),
+        frame_timestamps=_decode_timestamps(response.embedding),
+        model=response.model,
+        usage=response.usage,
     )
 
 

@@ -1,6 +1,6 @@
-"""Whether to retry a failed request, and how long to wait before.
+"""Whether to retry a failed request, and how long to wait before the next attempt.
 
-Pure: the caller draws the random number.
+Pure: the random number is an argument.
 """
 
 from flamingo_common.errors import MAX_RETRY_AFTER_S, FlamingoError

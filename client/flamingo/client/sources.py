@@ -29,12 +29,12 @@ Download = Callable[[str, BinaryIO], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Clip:
-    """The bytes of one clip. Reading has no side effects, so each attempt can start anew."""
+    """The bytes of one clip. Reading has no side effects, so each attempt can read them again."""
 
     name: str
     size_bytes: int
     read_at: Callable[[int, int], bytes]
-    """`(offset, num_bytes)` → bytes."""
+    """Return up to `num_bytes` bytes from an offset: `read_at(offset, num_bytes)`."""
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +58,7 @@ async def open_clip(audio: Audio, download: Download) -> AsyncIterator[Clip]:
 
 
 def clip_name(audio: Audio) -> str:
-    """Return the file name of `audio`, or `audio` where it has none."""
+    """Return the file name of `audio`; the word "audio" if it has none."""
     if isinstance(audio, bytes | bytearray):
         return "audio"
     if isinstance(audio, str) and address.is_url(audio):

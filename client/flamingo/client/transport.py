@@ -1,4 +1,4 @@
-"""Send a request, retry it where that may help, and translate failures to `FlamingoError`.
+"""Send requests, retry those that can succeed later, and translate failures to `FlamingoError`.
 
 Every error that leaves this module is a `FlamingoError`: the class that the server's error
 code names, or one of `flamingo.client.failures`. A request is never resent once its response
@@ -31,7 +31,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True)
 class RetryOptions:
-    """When an attempt has failed, and how often to try again."""
+    """When an attempt counts as failed, and how many times to retry it."""
 
     timeout_s: float
     """Read timeout: seconds without a byte from the server after which a request fails."""
@@ -73,7 +73,7 @@ class Transport:
     async def fetch(self, request: ApiRequest, parse: Callable[[bytes], T]) -> T:
         """Return the parsed response to `request`.
 
-        `parse` runs in a thread, as a body may have 200 MB.
+        `parse` runs in a thread, because a body can have 200 MB.
         """
         async with self.open_response(request) as response:
             return await asyncio.to_thread(parse, await response.read())
@@ -83,7 +83,7 @@ class Transport:
         """Yield the response to `request`, with its body unread.
 
         Raises:
-            FlamingoError: the server refused the request, could not be reached, or the
+            FlamingoError: the server rejected the request, could not be reached, or the
                 connection was lost, also while the block reads the body.
         """
         response = await self._send_with_retries(request)
@@ -91,7 +91,7 @@ class Transport:
             with self._translate_read_errors(response):
                 yield response
         finally:
-            response.close()  # one that was read to its end has returned its connection already
+            response.close()  # does nothing if the response was read to its end
 
     async def download(self, url: str, file: BinaryIO) -> None:
         """Download `url` into `file`, without the fleet's API key."""

@@ -1,4 +1,4 @@
-"""`flamingo config show | schema pod | router`: replaces this process with the service's own."""
+"""`flamingo config`: replaces this process with the config command of the pod or router."""
 
 import os
 import sys

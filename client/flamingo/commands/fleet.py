@@ -9,7 +9,7 @@ from flamingo.commands import options, output
 from flamingo_common.errors import NotFound
 from flamingo_common.wire.report import EndpointReport, FleetReport
 
-FAULTY = frozenset({"unreachable", "failed"})
+UNHEALTHY_REASONS = frozenset({"unreachable", "failed"})
 """Reasons that, like ejection, need attention; others are part of normal operation."""
 
 
@@ -36,7 +36,7 @@ def fleet(
 
 
 def _summary(report: FleetReport) -> Iterator[str]:
-    """Yield a line each on the pods, the queue and the arrival rate."""
+    """Yield one line about the pods, one about the queue and one about the arrival rate."""
     if not report.endpoints:
         yield "no pods registered"
     else:
@@ -82,9 +82,9 @@ def _table(report: FleetReport) -> Table:
 
 
 def _status(endpoint: EndpointReport) -> str:
-    """Return `ready`, or the router's reason; older routers give none."""
+    """Return `ready`, or why the pod is not ready; older routers report no reason."""
     if endpoint.ready:
         return "[green]ready[/green]"
     reason = endpoint.reason or "not ready"
-    is_faulty = endpoint.ejected or reason in FAULTY
-    return f"[red]{reason}[/red]" if is_faulty else f"[yellow]{reason}[/yellow]"
+    is_unhealthy = endpoint.ejected or reason in UNHEALTHY_REASONS
+    return f"[red]{reason}[/red]" if is_unhealthy else f"[yellow]{reason}[/yellow]"

@@ -64,7 +64,7 @@ def print_heading(clip: str, *, is_first: bool) -> None:
 
 
 def print_error(error: FlamingoError, *, clip: str | None = None) -> None:
-    """Print one line with the clip, the message, and the request id to look for in the log."""
+    """Print one line: the clip, the message, and the request ID, which the server logs too."""
     is_named = clip is None or error.message.startswith(clip)
     start = "flamingo: " if is_named else f"flamingo: {clip}: "
     request = f" [{error.request_id}]" if error.request_id else ""
@@ -72,7 +72,7 @@ def print_error(error: FlamingoError, *, clip: str | None = None) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table: as wide as the terminal, and never wrapped where there is none."""
+    """Print a table, as wide as the terminal; without a terminal, lines are not wrapped."""
     Console(width=None if sys.stdout.isatty() else UNLIMITED_WIDTH).print(table)
 
 

@@ -12,12 +12,12 @@ import typer
 from typer.core import TyperCommand
 
 SERVICES = {
-    "serve": ("flamingo_pod", "Serve a model on a GPU or the CPU of this machine."),
-    "router": ("flamingo_router", "Balance requests over pods by their remaining work."),
-    "pull": ("flamingo_pod.pull", "Download a model before its pods start."),
+    "serve": ("flamingo_pod", "Serve one model over an OpenAI-compatible HTTP API."),
+    "router": ("flamingo_router", "Route each request to the pod where it finishes first."),
+    "pull": ("flamingo_pod.pull", "Download a checkpoint before its pods start, and verify it."),
     "operator": ("flamingo_operator", "Run the Kubernetes operator for FlamingoDeployments."),
 }
-"""Command → its module and help text."""
+"""The module and the help text of each command."""
 
 
 class PassThrough(TyperCommand):

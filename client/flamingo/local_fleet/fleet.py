@@ -24,7 +24,7 @@ from flamingo_common.service import run
 POLL_INTERVAL_S = 0.2
 POLL_TIMEOUT_S = 5.0
 KILL_MARGIN_S = 5.0
-"""How much longer than their own grace period the services get before they are killed."""
+"""Seconds after the end of their grace period at which services are killed."""
 EXIT_SERVICE_FAILED = 1
 EXIT_INTERRUPTED = 130
 """Stopped before the fleet was ready; afterwards ctrl-C is the regular way to stop it."""

@@ -13,7 +13,7 @@ NVIDIA_SMI_TIMEOUT_S = 10.0
 
 
 def detect_hardware(environ: Mapping[str, str]) -> plan.Hardware:
-    """Return the GPUs and cores that a fleet started here may use."""
+    """Return the GPUs and cores that a fleet on this machine can use."""
     gpus = plan.visible_gpus(_list_gpus(), environ)
     return plan.Hardware(gpus=gpus, num_cores=_num_cores())
 

@@ -12,7 +12,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 LOOPBACK = "127.0.0.1"
 NUM_PODS_WITHOUT_GPU = 2
-"""With two pods there is something to balance."""
+"""Two, so that there is something to balance."""
 
 _GPU_LINE = re.compile(r"^GPU (\d+):", re.MULTILINE)
 
@@ -29,12 +29,12 @@ class FleetOptions:
     log_level: LogLevel
     """Minimum level of the services' log lines to show."""
     grace_period_s: float
-    """Seconds that the services get to finish requests in flight."""
+    """Seconds that the services have to finish requests in flight."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the fleet may use."""
+    """The hardware that the fleet can use."""
 
     gpus: tuple[str, ...]
     """Identifiers as in CUDA_VISIBLE_DEVICES."""

@@ -23,7 +23,7 @@ class ProcessSpec:
 
     name: str
     command: Callable[[int], Sequence[str]]
-    """File descriptor of the inherited socket → command."""
+    """Returns the command, given the file descriptor of the inherited socket."""
     environ: Mapping[str, str]
     log: Path
 
@@ -46,7 +46,7 @@ class ServiceProcess:
             self.process.send_signal(number)
 
     def kill_group(self) -> None:
-        """Kill the process and all that it has started."""
+        """Kill the process and all processes that it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -63,7 +63,7 @@ def parent_death_pipe() -> Iterator[int]:
 
 
 async def start(spec: ProcessSpec, listener: socket.socket, stdin: int) -> ServiceProcess:
-    """Start a service that takes over `listener` and reads `stdin`, a `parent_death_pipe`."""
+    """Start a service that inherits `listener` and reads `stdin`, a `parent_death_pipe`."""
     with spec.log.open("wb") as output, listener:
         process = await asyncio.create_subprocess_exec(
             *spec.command(listener.fileno()),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from flamingo_common.audio.clip_info import ClipInfo
 
 SEARCH_BYTES = 8192
-"""How far after the tags the first frame is searched."""
+"""How far after the tags the first frame is searched for."""
 MAX_FRAMES = 512
 MAX_TAGS = 4
 KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)

@@ -26,7 +26,7 @@ def tail_offset(head: bytes, total_bytes: int) -> int | None:
 
 
 def probe_tail(head: bytes, end: bytes, total_bytes: int) -> ClipInfo | None:
-    """Return the clip, from its first bytes and those at `tail_offset`; None if they have none."""
+    """Return the clip, from its first bytes and those at `tail_offset`; None if that fails."""
     try:
         parsed = ogg.parse_tail(head, end) if head[:4] == b"OggS" else mp4.parse(end, total_bytes)
     except (struct.error, IndexError):

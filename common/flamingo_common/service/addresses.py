@@ -58,7 +58,7 @@ def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def url_error(url: URL, hosts: Sequence[str]) -> str | None:
-    """Return why a clip's `url` is not allowed, to follow "the url"; None if it is.
+    """Return why a clip's `url` is not allowed, as the rest of a sentence about it; None if it is.
 
     Only `hosts` are allowed, if there are any: a host name, or `*.` and a domain.
     """
@@ -72,5 +72,5 @@ def url_error(url: URL, hosts: Sequence[str]) -> str | None:
 
 
 def _matches(host: str, pattern: str) -> bool:
-    name, wanted = host.lower().rstrip("."), pattern.lower()
-    return name.endswith(wanted[1:]) if wanted.startswith("*.") else name == wanted
+    name, expected = host.lower().rstrip("."), pattern.lower()
+    return name.endswith(expected[1:]) if expected.startswith("*.") else name == expected

@@ -26,7 +26,7 @@ class Check(BaseModel):
     status: Status
     message: str
     advice: str = ""
-    """How to fix it; empty where the check passed or the message already says it."""
+    """How to fix it; empty if the check passed, or if the message is enough."""
 
 
 def ok(topic: str, message: str) -> Check:

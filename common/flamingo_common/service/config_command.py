@@ -23,8 +23,8 @@ def main(
     if verb == "schema":
         sys.stdout.write(json.dumps(json_schema(kind), indent=2) + "\n")
     else:
-        resolved, given = settings.resolve(kind, rest, environ, prog=prog)
-        sys.stdout.write(to_yaml(resolved, given, prog=prog))
+        resolved, explicit = settings.resolve(kind, rest, environ, prog=prog)
+        sys.stdout.write(to_yaml(resolved, explicit, prog=prog))
     return 0
 
 
@@ -35,7 +35,9 @@ def json_schema(kind: type[ServiceSettings]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def to_yaml(resolved: ServiceSettings, given: setting_sources.GivenSettings, *, prog: str) -> str:
+def to_yaml(
+    resolved: ServiceSettings, explicit: setting_sources.ExplicitSettings, *, prog: str
+) -> str:
     """Return the settings as a YAML file with the source of each; secrets are masked."""
     values = resolved.model_dump(mode="json")
     file = values.pop(setting_sources.FILE_FIELD)
@@ -45,7 +47,7 @@ def to_yaml(resolved: ServiceSettings, given: setting_sources.GivenSettings, *, 
     return "\n".join(
         head
         + [
-            f"{line:<{width}}  # {given.sources.get(name, 'default')}"
+            f"{line:<{width}}  # {explicit.sources.get(name, 'default')}"
             for name, line in lines.items()
         ]
         + [""]

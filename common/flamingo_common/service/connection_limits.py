@@ -1,4 +1,4 @@
-"""Limits of connections: timeouts, minimum rates, connection counts, and rates of log lines.
+"""Limits of connections: timeouts, minimum rates, numbers of connections, and log rates.
 
 Pure: time is an argument.
 """
@@ -42,11 +42,11 @@ class BodyRateMonitor:
     def violation(self, limits: ConnectionLimits) -> str | None:
         """Return the message for a body that is too slow; None if it is fast enough."""
         if self.idle_s > limits.body_idle_timeout_s:
-            return f"no data of the request body arrived for {limits.body_idle_timeout_s:g} s"
+            return body_timed_out(limits.body_idle_timeout_s)
         allowed_s = self.num_bytes / limits.min_body_bytes_per_s
         if self.waited_s > BODY_START_S + allowed_s:
             rate = limits.min_body_bytes_per_s
-            return f"the request body arrives at less than {rate:g} bytes per second"
+            return f"the request body arrived at less than {rate:g} bytes per second"
         return None
 
 
@@ -101,6 +101,11 @@ class ConnectionCounter:
         self._num_of[peer] -= 1
         if not self._num_of[peer]:
             del self._num_of[peer]
+
+
+def body_timed_out(timeout_s: float) -> str:
+    """Return the message for a request body of which nothing has arrived for too long."""
+    return f"no data of the request body arrived for {timeout_s:g} s"
 
 
 def peer_of(address: object) -> str:

@@ -27,10 +27,10 @@ from flamingo_common.service.connection_limits import (
     peer_of,
 )
 
-SWEEP_S = 0.5
+SWEEP_INTERVAL_S = 0.5
 SPARE_FILES = 256
-"""File descriptors reserved for other purposes than connections."""
-TOO_MANY = errors.Unavailable("too many connections", retry_after_s=1.0)
+"""File descriptors that are reserved for purposes other than connections."""
+TOO_MANY = errors.Unavailable("too many open connections; retry later", retry_after_s=1.0)
 LATE_HEAD = errors.BodyTimeout("the request line and headers did not arrive in time")
 MALFORMED = errors.BadRequest("malformed HTTP request, or its headers are too large")
 
@@ -64,7 +64,7 @@ class Connection(web.RequestHandler):
         self._write_monitor = WriteMonitor()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Serve a client, or refuse it if there are too many connections."""
+        """Serve a client, or reject it if there are too many connections."""
         assert isinstance(transport, asyncio.Transport)
         self._socket_transport = transport
         self._is_counted = self._server.counter.add(self._peer)
@@ -167,7 +167,7 @@ class Connection(web.RequestHandler):
 
     @property
     def _server(self) -> "Server":
-        # aiohttp forgets it only when the connection is lost.
+        # aiohttp resets it only when the connection is lost.
         assert isinstance(self._manager, Server)
         return self._manager
 
@@ -195,7 +195,7 @@ class Server(web.Server):
     """All connections of a service, with limits."""
 
     def __init__(self, base: web.Server, limits: ConnectionLimits) -> None:
-        """Take over the configuration of `base`, and enforce `limits`."""
+        """Copy the configuration of `base`, and enforce `limits`."""
         super().__init__(
             base.request_handler,
             request_factory=base.request_factory,
@@ -220,12 +220,12 @@ class Server(web.Server):
     async def sweep(self) -> None:
         """Enforce the limits periodically, until cancelled."""
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(SWEEP_INTERVAL_S)
             for connection in self.connections:
                 # A suspended process or a busy event loop must not count against clients:
                 # however long it was, each pass counts as half a second.
                 if isinstance(connection, Connection) and connection.is_open:
-                    connection.sweep(SWEEP_S)
+                    connection.sweep(SWEEP_INTERVAL_S)
 
 
 class Runner(web.AppRunner):
@@ -248,7 +248,7 @@ class Runner(web.AppRunner):
 
 
 def raise_file_limit() -> int:
-    """Raise the limit of open files to its hard limit; return how many connections fit."""
+    """Raise the limit of open files to its hard limit; return how many connections it allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return max(hard - SPARE_FILES, 1)

@@ -8,7 +8,7 @@ from typing import Self
 
 
 class ExitStatus(IntEnum):
-    """A process's exit status; `meaning` says why it ended and what to do about it."""
+    """A process's exit status; `meaning` is why it ended and what to do about it."""
 
     meaning: str
 
@@ -23,7 +23,7 @@ class ExitStatus(IntEnum):
     INTERNAL_ERROR = 1, "An unexpected error; the log has the traceback."
     INVALID_CONFIGURATION = (
         2,
-        "A flag, an environment variable or the settings file is invalid; standard error says why.",
+        "A flag, an environment variable or the settings file is invalid; see standard error.",
     )
     PORT_IN_USE = 3, "Another process listens on the port; choose another port."
     MODEL_LOAD_FAILED = (

@@ -23,13 +23,14 @@ from flamingo_common.wire import REQUEST_ID_HEADER
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST_ID = web.RequestKey("request_id", str)
 STARTED_S = web.RequestKey("started_s", float)
-LOG_FIELDS = web.RequestKey("facts", dict[str, object])
+LOG_FIELDS = web.RequestKey("log_fields", dict[str, object])
 """Fields that a handler adds to the access log line of its request."""
 KEPT_HEADERS = (hdrs.ALLOW,)
 """Headers of aiohttp's errors that the error response keeps."""
 OPENAI_VERSION = "2020-10-01"
 """The only version of OpenAI's API so far."""
 MALFORMED_BODY = "the request body does not match its Content-Encoding or Transfer-Encoding"
+BODY_TOO_LARGE = "the request body exceeds the limit of {limit} bytes"
 SERVER = "flamingo"
 """Value of the `Server` header, which does not disclose software and versions."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -158,7 +159,9 @@ async def _convert_errors(request: web.Request, handler: Handler) -> web.StreamR
         raise  # the client disconnected
     except Exception:  # noqa: BLE001 - the only place that hides exceptions from clients
         logs.get().exception("request.failed")
-        error = errors.InternalError("internal server error; the log has it under the request id")
+        error = errors.InternalError(
+            "internal server error; the server's log has details under this request ID"
+        )
     request[LOG_FIELDS]["error"] = error.code
     response = error_response(error)
     response.headers.update(kept_headers)
@@ -175,7 +178,7 @@ def _from_http_exception(
             allowed = ", ".join(sorted(exception.allowed_methods))
             return errors.MethodNotAllowed(f"{request.path} supports {allowed} only")
         case web.HTTPRequestEntityTooLarge():
-            return errors.RequestTooLarge("the request body exceeds the server's size limit")
+            return errors.RequestTooLarge(BODY_TOO_LARGE.format(limit=request.client_max_size))
         case _:
             return errors.from_response(exception.status, exception.reason.encode())
 

@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_S = 5
 
 
 class AddressDenied(OSError):
-    """The address must not be fetched from."""
+    """Connections to the address are not allowed."""
 
 
 def create_session(

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from flamingo_common.service import logs
 
 T = TypeVar("T")
-POLL_S = 1.0
+POLL_INTERVAL_S = 1.0
 Fingerprint = tuple[int, ...] | None
 
 
@@ -30,7 +30,7 @@ class ReloadingFile(Generic[T]):
         self._fingerprint = _fingerprint(path)
         self.value = parse(path.read_bytes())
 
-    async def watch(self, *, poll_s: float = POLL_S) -> None:
+    async def watch(self, *, poll_s: float = POLL_INTERVAL_S) -> None:
         """Check for changes periodically, until cancelled."""
         while True:
             await asyncio.sleep(poll_s)

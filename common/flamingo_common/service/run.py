@@ -39,7 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket on `host`:`port`.
 
     Raises:
-        PortInUse: the address is in use or not available; the message says which.
+        PortInUse: the address is in use or not available; the message has the reason.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -68,7 +68,7 @@ def run(app: web.Application, settings: ServiceSettings, *, drain: Drain) -> int
     try:
         listener = _open_listener(settings)
     except PortInUse as error:
-        print(error, file=sys.stderr)  # noqa: T201 - for a person, who sees no log
+        print(error, file=sys.stderr)  # noqa: T201 - for the user, before there is a log
         return ExitStatus.PORT_IN_USE
     return asyncio.run(_serve(app, listener, settings, drain))
 

@@ -19,7 +19,7 @@ FILE_FIELD = "config"
 
 
 @dataclass(slots=True)
-class GivenSettings:
+class ExplicitSettings:
     """Explicitly set values, the source of each, and errors."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -48,17 +48,17 @@ class _EnvironSource(EnvSettingsSource):
 
 def read(
     kind: type[BaseSettings], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
-) -> GivenSettings:
+) -> ExplicitSettings:
     """Return all values that are set; collects every error instead of raising the first."""
-    given = GivenSettings()
-    flags = _flags(kind, argv, prog, given.errors)
-    given.add(flags, {name: flag_name(name) for name in flags})
+    explicit = ExplicitSettings()
+    flags = _flags(kind, argv, prog, explicit.errors)
+    explicit.add(flags, {name: flag_name(name) for name in flags})
     variables = _EnvironSource(kind, environ)()
-    given.add(variables, {name: variable_name(kind, name) for name in variables})
-    given.errors += _unknown_variables(kind, environ)
-    if path := given.values.get(FILE_FIELD):
-        _add_file(kind, Path(path), given)
-    return given
+    explicit.add(variables, {name: variable_name(kind, name) for name in variables})
+    explicit.errors += _unknown_variables(kind, environ)
+    if path := explicit.values.get(FILE_FIELD):
+        _add_file(kind, Path(path), explicit)
+    return explicit
 
 
 def flag_name(name: str) -> str:
@@ -110,20 +110,22 @@ def _unknown_variables(kind: type[BaseSettings], environ: Mapping[str, str]) -> 
             yield f"{name}: unknown setting" + _suggestion(name, known)
 
 
-def _add_file(kind: type[BaseSettings], path: Path, given: GivenSettings) -> None:
+def _add_file(kind: type[BaseSettings], path: Path, explicit: ExplicitSettings) -> None:
     known = set(kind.model_fields) - {FILE_FIELD}
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for name, value, line in _entries(path, given.errors):
+    for name, value, line in _entries(path, explicit.errors):
         where = f"{path}:{line}"
         if name in values:
-            given.errors.append(f"{where}: duplicate setting {name}; first set at {sources[name]}")
+            explicit.errors.append(
+                f"{where}: duplicate setting {name}; first set at {sources[name]}"
+            )
         elif name in known:
             values[name], sources[name] = value, where
         else:
             message = f"{where}: {name}: unknown setting"
-            given.errors.append(message + _suggestion(name.replace("-", "_"), known))
-    given.add(values, sources)
+            explicit.errors.append(message + _suggestion(name.replace("-", "_"), known))
+    explicit.add(values, sources)
 
 
 def _entries(path: Path, errors: list[str]) -> Iterator[tuple[str, Any, int]]:

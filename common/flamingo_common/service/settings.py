@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from flamingo_common.service import keys, setting_sources
 from flamingo_common.service.exit_status import ExitStatus
+from flamingo_common.service.setting_sources import ExplicitSettings
 from flamingo_common.wire import MAX_BODY_BYTES
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -46,27 +47,27 @@ class ServiceSettings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all interfaces."""
     port: int = Field(default=8000, ge=0, le=65535)
-    """Port to listen on; 0 for any free port."""
+    """Port to listen on; 0 picks a free port."""
     fd: int | None = Field(default=None, ge=0)
     """File descriptor of an inherited listening socket to use instead of host and port."""
     stop_with_parent: bool = False
     """Stop when standard input is closed, which happens when the parent process exits."""
     grace_period_s: float = Field(default=30.0, ge=0, le=14_400)
-    """Seconds that requests in flight have to finish after SIGTERM; the rest is aborted."""
+    """Seconds that requests in flight have to finish after SIGTERM before they are aborted."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of log messages."""
     key_file: Path | None = None
     """File of API keys (YAML or JSON), reloaded on change; default: no authentication."""
     cors_origin: Annotated[list[str], NoDecode] = Field(default=[])
-    """Origin (or *) whose web pages may call this server. Repeat it, or separate with commas."""
+    """Origin (or *) whose web pages may call this server; repeatable, or comma-separated."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
-    """Maximum size of a request body; a larger one is rejected with status 413."""
+    """Maximum size of a request body in bytes; a larger one is rejected with status 413."""
     header_timeout_s: float = Field(default=10.0, gt=0)
     """Timeout in seconds for the request line and headers of a request."""
     body_idle_timeout_s: float = Field(default=60.0, gt=0)
     """Timeout in seconds between two reads of a request body; status 408 if exceeded."""
     min_body_bytes_per_s: float = Field(default=1024.0, gt=0)
-    """Minimum rate of a request body, after its first 30 s; status 408 if it is slower."""
+    """Minimum bytes per second of a request body, after its first 30 s; status 408 if slower."""
     write_timeout_s: float = Field(default=30.0, gt=0)
     """Timeout in seconds for a client that does not read its response."""
     max_connections: int = Field(default=10_000, ge=1)
@@ -114,19 +115,19 @@ def load(kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog
 
 def resolve(
     kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
-) -> tuple[S, setting_sources.GivenSettings]:
-    """Return the settings and the source of each; exits as `load` does."""
-    given = setting_sources.read(kind, argv, environ, prog=prog)
-    errors = given.errors
+) -> tuple[S, ExplicitSettings]:
+    """Return the settings and the source of each; print errors and exit as `load` does."""
+    explicit = setting_sources.read(kind, argv, environ, prog=prog)
+    errors = explicit.errors
     try:
-        settings = kind(**given.values)
+        settings = kind(**explicit.values)
     except ValidationError as error:
-        errors += [_message(kind, detail, given) for detail in error.errors(include_url=False)]
+        errors += [_message(kind, detail, explicit) for detail in error.errors(include_url=False)]
     else:
         errors += settings.check_files()
         if not errors:
-            return settings, given
-    print(f"{prog}: " + f"\n{prog}: ".join(errors), file=sys.stderr)  # noqa: T201 - for a person
+            return settings, explicit
+    print(f"{prog}: " + f"\n{prog}: ".join(errors), file=sys.stderr)  # noqa: T201 - for the user
     raise SystemExit(ExitStatus.INVALID_CONFIGURATION)
 
 
@@ -144,9 +145,11 @@ def check_file(flag: str, path: Path | None, parse: Callable[[bytes], object]) -
         yield f"{flag}: {error}"
 
 
-def _message(kind: type[ServiceSettings], detail: Any, given: setting_sources.GivenSettings) -> str:
+def _message(
+    kind: type[ServiceSettings], detail: Any, explicit: setting_sources.ExplicitSettings
+) -> str:
     name = str(detail["loc"][0]) if detail["loc"] else "settings"
-    source = given.sources.get(name, "")
+    source = explicit.sources.get(name, "")
     is_from_file = ":" in source
     where = (
         f"{source}: {name}"

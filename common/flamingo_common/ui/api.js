@@ -114,7 +114,7 @@ export function embeddingFields(layer) {
 }
 
 /**
- * The parameters come first, so that the server can refuse a request before its audio arrives.
+ * The parameters come first, so that the server can reject a request before its audio arrives.
  * @param {object} fields
  * @param {File} file
  */

@@ -48,7 +48,7 @@ def validate_request(kind: type[T], fields: dict[str, object], *, is_form: bool 
 
 
 def _path(detail: ErrorDetails) -> str:
-    """`('messages', 0, 'content', 'parts', 1, 'text', 'text')` → `messages[0].content[1].text`."""
+    """Return the path of the invalid field, for example `messages[0].content[1].text`."""
     path, before = "", None
     for step in detail["loc"]:
         if isinstance(step, int):

@@ -35,7 +35,7 @@ class RequestTiming(Report):
     num_tokens: int = Field(ge=0)
     """Generated tokens, all choices together."""
     compute_s: float = Field(ge=0, allow_inf_nan=False)
-    """Its share of the engine's time: seconds as if it had run alone."""
+    """Its share of the engine's time, in seconds as if it had run alone."""
 
 
 class StartReport(Report):
@@ -109,7 +109,7 @@ class ReadyReport(Report):
     loading: LoadingStatus | None = None
     """Only while the pod is loading."""
     error: dict[str, Any] | None = None
-    """Error that a request would get; only while the pod is not ready."""
+    """Error that a request would receive; only while the pod is not ready."""
 
 
 class EndpointReport(Report):
@@ -125,11 +125,11 @@ class EndpointReport(Report):
     num_open: int
     """Requests in flight to this pod."""
     speed: float = 1.0
-    """Slowdown factor: compute time relative to the usual pod of the same model."""
+    """Slowdown factor: compute time relative to the average pod of the same model."""
     ejected: bool = False
     """Whether the pod gets no requests for a while, because it failed or is far too slow."""
     reason: str = ""
-    """Why it gets no work: the pod's own state, or `unreachable`, `stale`, `removed`, `ejected`."""
+    """Why it gets no requests: its own state, `unreachable`, `stale`, `removed` or `ejected`."""
     num_clips: int = 0
     """Number of clips whose states the pod has cached."""
     load: LoadReport | None
@@ -163,7 +163,7 @@ class ArrivalReport(Report):
 
 
 class FleetReport(Report):
-    """The pods that a router knows, their load, and the router's queue and arrivals.
+    """The pods behind a router, their load, and the router's queue and arrivals.
 
     An autoscaler adds up `queue` and `arrivals` over all routers; the endpoints are the
     same in each. Within a `version`, fields are added but never change their meaning.
@@ -172,7 +172,7 @@ class FleetReport(Report):
     version: int = FLEET_VERSION
     """Version of this format."""
     endpoints: list[EndpointReport]
-    """The known pods."""
+    """The pods behind the router."""
     queue: QueueReport = QueueReport()
     """Requests queued in the router."""
     arrivals: list[ArrivalReport] = []

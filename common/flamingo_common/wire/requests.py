@@ -47,8 +47,8 @@ def _to_int(value: object) -> object:
 WHOLE_NUMBER = BeforeValidator(_to_int)
 """Comes last in an annotation, so that the limits stay in the schema."""
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
-Stop = Annotated[str, Field(min_length=1, max_length=256)]
-Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
+StopSequence = Annotated[str, Field(min_length=1, max_length=256)]
+StopList = Annotated[list[StopSequence], Field(max_length=MAX_STOPS)]
 Style = Literal["detailed", "brief", "technical"]
 Layer = Literal["encoder", "projector"]
 Pooling = Literal["none", "mean"]
@@ -58,7 +58,7 @@ EncodingFormat = Literal["float", "base64", "npy"]
 class RequestBody(BaseModel):
     """Base of all request bodies: wrong types are errors, unknown fields are ignored.
 
-    Strict, as the OpenAPI document says: `"1"` is not a number. The fields of a form are
+    Strict, as in the OpenAPI document: `"1"` is not a number. The fields of a form are
     text and are converted (`flamingo_common.wire.parse`).
     """
 
@@ -217,7 +217,7 @@ def _to_list(value: object) -> object:
 
 
 class GenerationOptions(RequestBody, IgnoredParameters):
-    """Options of text generation. An unset one has the checkpoint's default."""
+    """Options of text generation. An option that is not set has the checkpoint's default."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Model id; default: the model that is served."""
@@ -256,7 +256,8 @@ class GenerationOptions(RequestBody, IgnoredParameters):
     response_format: ResponseFormat | None = None
     """Constrain the generated text to JSON."""
     stop: Annotated[
-        Stops | None, BeforeValidator(_to_list, json_schema_input_type=Stop | Stops | None)
+        StopList | None,
+        BeforeValidator(_to_list, json_schema_input_type=StopSequence | StopList | None),
     ] = None
     """Up to 4 strings that end the generation; they are not part of the text."""
     stream: bool | None = None
@@ -267,7 +268,7 @@ class StreamOptions(RequestBody):
     """Options of a streamed response, as in OpenAI's API."""
 
     include_usage: bool | None = None
-    """Send a last event with the `usage` and an empty list of choices."""
+    """Send a final event with the `usage` and an empty list of choices."""
     include_obfuscation: bool | None = None
     """Accepted for compatibility; events are never padded."""
 

@@ -47,7 +47,7 @@ class AudioUsage(ResponseBody):
     audio_truncated: bool = Field(default=False, exclude_if=is_false)
     """Whether the end of the clip was cut off, because the request sets `truncate`."""
     truncated_seconds: float | None = Field(default=None, exclude_if=is_none)
-    """Seconds that were cut off, by the file's header; null if the header is implausible."""
+    """Seconds that were cut off, according to the file's header; null if it is implausible."""
 
 
 class Usage(AudioUsage):

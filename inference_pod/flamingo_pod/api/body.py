@@ -17,6 +17,7 @@ from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http import HttpProcessingError
 
 from flamingo_common.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
+from flamingo_common.service import http
 from flamingo_common.wire import parse, requests
 from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, RESERVATION, Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
@@ -52,16 +53,14 @@ class _ByteCounter:
     def expect(self, num_bytes: int) -> None:
         """Reserve memory for a body of `num_bytes`, according to its headers."""
         if num_bytes > self.max_bytes:
-            raise RequestTooLarge(
-                f"the body has {num_bytes} bytes; the maximum is {self.max_bytes}"
-            )
+            raise RequestTooLarge(http.BODY_TOO_LARGE.format(limit=self.max_bytes))
         self.reservation.grow_to(self.copies * num_bytes)
 
     def add(self, num_bytes: int) -> None:
         """Count bytes that have arrived."""
         self.num_bytes += num_bytes
         if self.num_bytes > self.max_bytes:
-            raise RequestTooLarge(f"the body has more than {self.max_bytes} bytes, the maximum")
+            raise RequestTooLarge(http.BODY_TOO_LARGE.format(limit=self.max_bytes))
         self.reservation.grow_to(self.copies * self.num_bytes)
 
 
@@ -141,9 +140,7 @@ async def _read_multipart(request: web.Request, counter: _ByteCounter) -> Receiv
         for _ in range(MAX_PARTS):
             part = await reader.next()
             if request.content.total_bytes > counter.max_bytes:
-                raise RequestTooLarge(
-                    f"the form has more than {counter.max_bytes} bytes, the maximum"
-                )
+                raise RequestTooLarge(http.BODY_TOO_LARGE.format(limit=counter.max_bytes))
             if part is None:
                 return ReceivedBody(fields, file, is_form=True)
             if not isinstance(part, BodyPartReader):
@@ -195,7 +192,7 @@ async def _read_fields(part: BodyPartReader, counter: _ByteCounter) -> dict[str,
         raw += chunk
         if len(raw) > MAX_FIELD_BYTES:
             raise RequestTooLarge(
-                f"the part {part.name!r} has more than {MAX_FIELD_BYTES} bytes, the maximum"
+                f"the part {part.name!r} exceeds the limit of {MAX_FIELD_BYTES} bytes"
             )
     if part.name == "request":
         return parse.parse_json_object(bytes(raw))

@@ -91,7 +91,7 @@ class Fetcher:
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             if file.size + len(chunk) > self.max_bytes:
                 raise RequestTooLarge(
-                    f"the audio's URL has more than {self.max_bytes} bytes, the maximum"
+                    f"the audio at the URL exceeds the limit of {self.max_bytes} bytes"
                 )
             reservation.add(len(chunk))
             file.write(chunk)

@@ -28,14 +28,14 @@ def test_a_request_is_admitted_up_to_each_limit():
 def test_too_many_answers_are_rejected_until_the_backlog_is_done():
     error = rejection(num_answers=4, backlog_s=30.0)
     assert isinstance(error, Overloaded)
-    assert "4 answers are in flight, the maximum is 4" in str(error)
+    assert "4 answers are in flight (limit: 4)" in str(error)
     assert error.retry_after_s == 30.0
 
 
 def test_too_much_work_is_rejected_until_the_excess_is_done():
     error = rejection(backlog_s=130.0)
     assert isinstance(error, Overloaded)
-    assert "130 s of work is queued, the maximum is 100 s" in str(error)
+    assert "130 s of work is queued (limit: 100 s)" in str(error)
     assert error.retry_after_s == 30.0
 
 
