@@ -1,11 +1,12 @@
 """A pod's settings. Each field is a flag and a `FLAMINGO_POD_*` variable."""
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
+from flamingo_common.service.comma_list import CommaList
 from flamingo_common.service.settings import ServiceSettings
 
 
@@ -52,9 +53,9 @@ class Settings(ServiceSettings):
     fetch: Literal["public", "off"] = "public"
     """Whether audio may be fetched from http(s) URLs: from public addresses and from
     --fetch-allowed-networks, or not at all."""
-    fetch_allowed_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode] = Field(default=[])
+    fetch_allowed_networks: CommaList[IPv4Network | IPv6Network] = Field(default=[])
     """Private networks that audio may be fetched from, comma-separated, in CIDR notation."""
-    fetch_allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[])
+    fetch_allowed_hosts: CommaList[str] = Field(default=[])
     """The only hosts that audio may be fetched from, comma-separated: `a.example.org` or
     `*.example.org`; default: any host."""
     max_fetches: int = Field(default=16, ge=1, le=1024)
@@ -73,8 +74,3 @@ class Settings(ServiceSettings):
     heartbeat_interval_s: float = Field(default=5.0, gt=0, le=600)
     """Seconds of silence after which a streamed response gets a comment that keeps the connection
     open."""
-
-    @field_validator("fetch_allowed_networks", "fetch_allowed_hosts", mode="before")
-    @classmethod
-    def _split_csv(cls, value: object) -> object:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value

@@ -1,12 +1,10 @@
 """Settings of the operator. Each field is a flag and a `FLAMINGO_OPERATOR_*` variable."""
 
-from typing import Annotated
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
-
+from flamingo_common.service.comma_list import CommaList
 from flamingo_common.service.settings import ServiceSettings
-from flamingo_operator.api.names import split_csv
 
 RELEASE = "0.1.0"
 
@@ -16,7 +14,7 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_OPERATOR_")
 
-    namespaces: Annotated[list[str], NoDecode] = Field(default=[])
+    namespaces: CommaList[str] = Field(default=[])
     """Comma-separated namespaces to watch; default: all namespaces."""
     kubeconfig: str | None = None
     """Path of the kubeconfig file; default: the pod's service account."""
@@ -41,8 +39,3 @@ class Settings(ServiceSettings):
     """Image of server pods whose spec does not set spec.server.image."""
     router_image: str = f"ghcr.io/flamingo-fleet/router:{RELEASE}"
     """Image of routers whose spec does not set spec.router.image."""
-
-    @field_validator("namespaces", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return list(split_csv(value)) if isinstance(value, str) else value

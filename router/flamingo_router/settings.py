@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from flamingo_common.service.comma_list import CommaList
 from flamingo_common.service.settings import ServiceSettings, check_file
 from flamingo_router.pods.endpoint_slices import Service
 from flamingo_router.pods.pod_key import check_pod_key, parse_pod_key
@@ -22,7 +23,7 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_ROUTER_")
 
-    endpoint: Annotated[list[str], NoDecode] = Field(default=[])
+    endpoint: CommaList[str] = Field(default=[])
     """Address of a pod, http://HOST:PORT. Repeat it, or separate several with commas."""
     dns: str = ""
     """NAME:PORT that resolves to the pods (a headless Service); resolved again every 5 s."""
@@ -44,9 +45,9 @@ class Settings(ServiceSettings):
     """Maximum size of that directory; bodies that do not fit are not retried."""
     probe_urls: bool = False
     """Fetch a few bytes of clips given by URL, to estimate their length before choosing a pod."""
-    probe_allowed_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode] = Field(default=[])
+    probe_allowed_networks: CommaList[IPv4Network | IPv6Network] = Field(default=[])
     """Private networks that probes may connect to, comma separated; default: none."""
-    probe_allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[])
+    probe_allowed_hosts: CommaList[str] = Field(default=[])
     """Probe these hosts only, comma separated: `a.example.org`, or `*.example.org`."""
     connect_timeout_s: float = Field(default=1.5, gt=0)
     """Connect timeout in seconds, after which a pod counts as unreachable."""
@@ -83,13 +84,6 @@ class Settings(ServiceSettings):
         """Yield one message for each fault of the files that the settings name."""
         yield from super().check_files()
         yield from check_file("--pod-key-file", self.pod_key_file, parse_pod_key)
-
-    @field_validator("endpoint", "probe_allowed_networks", "probe_allowed_hosts", mode="before")
-    @classmethod
-    def _comma_separated(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return [part.strip() for part in value.split(",") if part.strip()]
 
     @field_validator("endpoint")
     @classmethod

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 from control_plane.operators import QUICK, wait_until
@@ -67,9 +68,13 @@ def test_a_rollout_removes_a_pod_first_where_no_gpu_is_free(place, scarce):
 
 def test_a_drained_node_may_take_one_server_at_a_time(fleet):
     def allowed():
-        return fleet.get("pdb", "music-servers").get("status", {}).get("disruptionsAllowed")
+        # The disruption controller reads our scale subresource. Of a kind that it does not know
+        # yet it learns within half a minute, and then looks when something changes.
+        found = fleet.get("pdb", "music-servers")
+        seen = {"metadata": {"annotations": {"example.com/seen": str(time.monotonic())}}}
+        fleet.patch("pdb", "music-servers", seen)
+        return found.get("status", {}).get("disruptionsAllowed")
 
-    # The disruption controller reads our scale subresource, once it knows of the kind.
     wait_until(lambda: allowed() == 1, "one may go")
     pods = [pod["metadata"]["name"] for pod in fleet.pods()]
     path = f"/api/v1/namespaces/{fleet.namespace}/pods/{{}}/eviction"

@@ -9,17 +9,17 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from flamingo_common.service import keys, setting_sources
+from flamingo_common.service.comma_list import CommaList
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.setting_sources import ExplicitSettings
 from flamingo_common.wire import MAX_BODY_BYTES
@@ -58,7 +58,7 @@ class ServiceSettings(BaseSettings):
     """Minimum level of log messages."""
     key_file: Path | None = None
     """File of API keys (YAML or JSON), reloaded on change; default: no authentication."""
-    cors_origin: Annotated[list[str], NoDecode] = Field(default=[])
+    cors_origin: CommaList[str] = Field(default=[])
     """Origin (or *) whose web pages may call this server; repeatable, or comma-separated."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
     """Maximum size of a request body in bytes; a larger one is rejected with status 413."""
@@ -74,11 +74,6 @@ class ServiceSettings(BaseSettings):
     """Maximum number of open connections; more are rejected with status 503."""
     max_connections_per_peer: int = Field(default=4096, ge=1)
     """Maximum number of open connections from one address (IPv6: one /64 network)."""
-
-    @field_validator("cors_origin", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
     @field_validator("cors_origin")
     @classmethod

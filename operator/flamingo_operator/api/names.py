@@ -67,11 +67,6 @@ def is_name(text: str) -> bool:
     return re.fullmatch(NAME_PATTERN, text) is not None
 
 
-def split_csv(text: str) -> tuple[str, ...]:
-    """Return the items of a comma-separated list, without blanks and empty items."""
-    return tuple(item for part in text.split(",") if (item := part.strip()))
-
-
 def labels(deployment: str, component: Component) -> dict[str, str]:
     """Return the labels of an object of `deployment`."""
     return {

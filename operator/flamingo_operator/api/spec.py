@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from flamingo_common.service.comma_list import split_commas
 from flamingo_operator.api import fields, names
 from flamingo_operator.api.auth import Auth
 from flamingo_operator.api.cost import Cost
@@ -113,7 +114,7 @@ class Metadata(Block):
     @property
     def trusted_nodes(self) -> frozenset[str]:
         """Nodes that must not be avoided, by the annotation; `*` stands for all."""
-        return frozenset(names.split_csv(self.annotations.get(names.TRUSTED_NODES, "")))
+        return frozenset(split_commas(self.annotations.get(names.TRUSTED_NODES, "")))
 
 
 class FlamingoDeployment(Block):

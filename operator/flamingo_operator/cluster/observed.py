@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flamingo_common.service.comma_list import split_commas
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.cluster import cold_start, projection
 from flamingo_operator.cluster.cold_start import ColdStartPhases
@@ -235,7 +236,7 @@ def parse_pod(raw: Object) -> Pod:
         drain_until_s=timestamps.parse_optional(annotations.get(names.DRAIN_UNTIL)),
         num_restarts=max((one.get("restartCount", 0) for one in containers), default=0),
         is_in_backoff=any(_waiting_reason(one) == "CrashLoopBackOff" for one in containers),
-        avoided_nodes=names.split_csv(annotations.get(names.AVOIDED_NODES, "")),
+        avoided_nodes=split_commas(annotations.get(names.AVOIDED_NODES, "")),
         start=cold_start.pod_phases(raw),
         diagnosis_json="" if ready.get("status") == "True" else _diagnosis_json(raw),
     )

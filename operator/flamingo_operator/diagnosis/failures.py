@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from flamingo_common.service.comma_list import split_commas
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.api.server import Gpu, Server
@@ -193,7 +194,7 @@ def _check_scheduling(inputs: DiagnosisInputs) -> Failure | None:
 def _avoided_hint(inputs: DiagnosisInputs) -> str:
     """Return the part of the hint about avoided nodes."""
     annotations = inputs.pod.get("metadata", {}).get("annotations") or {}
-    avoided = ", ".join(names.split_csv(annotations.get(names.AVOIDED_NODES, "")))
+    avoided = ", ".join(split_commas(annotations.get(names.AVOIDED_NODES, "")))
     return f"; nodes avoided because a GPU there failed: {avoided}" if avoided else ""
 
 

@@ -44,8 +44,3 @@ def test_components_have_different_selectors():
 
 def test_the_url_of_a_service():
     assert names.service_url("music", "audio", 80) == "http://music.audio.svc"
-
-
-def test_a_comma_separated_list_is_split_without_blanks():
-    assert names.split_csv(" a, b ,,c") == ("a", "b", "c")
-    assert names.split_csv("") == ()
