@@ -1,7 +1,7 @@
 """Admission control: counts the requests in flight, and admits more within the pod's limits.
 
 How it works: a request is counted from its admission to its last byte, whatever it waits for: its
-body, the decoder, the engine. How many choices it wants is known only after its body is read, and
+body, the decoder, the engine. The number of its choices is known only after its body is read, and
 checked then. The seconds of work come from the engine's own prediction. A rejected request gets a
 Retry-After of about the time in which the excess will be done.
 """
@@ -22,7 +22,7 @@ class Admission:
     def __init__(self, limits: AdmissionLimits) -> None:
         self._limits = limits
         self._num_requests = 0
-        self._is_abandoned = False
+        self._has_failed = False
         self._may_be_idle = asyncio.Event()
 
     @property
@@ -69,14 +69,14 @@ class Admission:
             raise rejection
 
     async def wait_until_idle(self) -> None:
-        """Return once no request is in flight, or once `abandon` is called."""
-        while self._num_requests and not self._is_abandoned:
+        """Return once no request is in flight, or once `stop_waiting` is called."""
+        while self._num_requests and not self._has_failed:
             self._may_be_idle.clear()
             await self._may_be_idle.wait()
 
-    def abandon(self) -> None:
-        """Wait for no request any more: the pod has failed and will not answer them."""
-        self._is_abandoned = True
+    def stop_waiting(self) -> None:
+        """End `wait_until_idle`: the pod has failed and cannot finish its requests."""
+        self._has_failed = True
         self._may_be_idle.set()
 
     def _load(self, engine_load: EngineLoad) -> PodLoad:

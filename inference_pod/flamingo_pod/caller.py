@@ -19,9 +19,9 @@ class Caller:
     """One request's caller."""
 
     salt: bytes = b""
-    """Their key's name: callers of other names share neither KV nor encoded audio with them."""
+    """The name of their key: only callers of the same name share KV and encoded audio."""
     deadline_s: float = math.inf
-    """When a response is of no use any more, on the monotonic clock."""
+    """When the response is no longer useful, on the monotonic clock."""
 
     @property
     def until_deadline_s(self) -> float:

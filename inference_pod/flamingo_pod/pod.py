@@ -1,4 +1,4 @@
-"""The pod: its model, its state, and its life from loading to draining."""
+"""The pod: its model, its state, and its lifecycle from loading to draining."""
 
 import asyncio
 import contextlib
@@ -154,7 +154,7 @@ class Pod:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process can go on; False means that it must be replaced."""
+        """Whether the process is live; if not, it must be replaced."""
         return self.state is not PodState.FAILED
 
     @property
@@ -207,7 +207,7 @@ class Pod:
         """Fail the liveness probe from now on; the process will end with `status`."""
         self.exit_status = status
         self.handle_event(event)
-        self.admission.abandon()
+        self.admission.stop_waiting()
         logs.get().error("pod.failed", exit_status=int(status), reason=status.meaning)
         if event is LifecycleEvent.LOAD_FAILED:
             self.terminate()

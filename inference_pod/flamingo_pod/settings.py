@@ -35,7 +35,7 @@ class Settings(ServiceSettings):
     """Memory for request bodies and decoded clips. A request that does not fit is rejected with 429
     before its body is read."""
     max_backlog_s: float = Field(default=600.0, gt=0, le=86_400)
-    """Maximum predicted seconds of work left; further requests are rejected with 429."""
+    """Maximum predicted seconds of work in flight; further requests are rejected with 429."""
     max_num_seqs: int = Field(default=64, ge=1, le=1024)
     """Maximum number of sequences in a batch; the others wait."""
     kv_cache_tokens: int | None = Field(default=None, ge=256)

@@ -60,7 +60,7 @@ def create(settings: Settings) -> web.Application:
 
 
 async def drain(app: web.Application) -> None:
-    """Ask the operator to stop; `_operating` waits for reconciliations that are under way."""
+    """Request the operator to stop; `_operating` waits for reconciliations in progress."""
     app[STATE].stop.set()
 
 
@@ -175,7 +175,7 @@ def _bind_gauges(metrics: Metrics, leader: Leader) -> None:
 
 
 async def _unless_stopped(state: OperatorState, waiting: object) -> bool:
-    """Wait, unless asked to stop before; return whether `waiting` completed."""
+    """Wait until `waiting` completes or a stop is requested; return whether it completed."""
     task = asyncio.ensure_future(waiting)  # type: ignore[call-overload]
     await _first(state.stop.wait(), task)
     if task.done():

@@ -4,7 +4,7 @@
 
 Kubernetes accepts only *structural* schemas: each node has one type, and there
 are no references and no unions. Pydantic writes references and `anyOf`; so
-`structural` resolves those it knows and raises an error for anything else.
+`structural` resolves those it supports and raises an error for anything else.
 
 Run it in the repository after a change of the types; a test compares the file.
 """

@@ -2,7 +2,7 @@
 
 How it works: the holder renews the Lease every eighth of its duration. Waiting
 replicas trust only their own clock: when the Lease's resource version has not
-changed for the whole duration, its holder is gone and the Lease may be acquired. A
+changed for the whole duration, its holder has failed and the Lease may be acquired. A
 leader that could not renew for two thirds of the duration stops leading, which is
 before any other replica can have acquired the Lease. On a regular stop the holder
 releases the Lease, so that the next leader does not have to wait.

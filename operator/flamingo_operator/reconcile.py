@@ -118,7 +118,7 @@ class Reconciler:
         """Whether the deployment still exists and is not being deleted, read from the API server.
 
         While it is deleted with `--cascade=orphan`, its objects lose their owner, and that
-        may be seen first: adopted again, they would be deleted with it.
+        may be observed first: adopted again, they would be deleted with it.
         """
         metadata = resource.metadata
         found = await self.kube.find(kinds.RESOURCE, metadata["namespace"], metadata["name"])

@@ -172,7 +172,7 @@ def test_the_message_names_an_unknown_token(http):
     body = {"messages": [{"role": "user", "content": "a"}], "logit_bias": {"5": 1, "1024": 1}}
     error = check(http.post("/v1/chat/completions", json=body), 400, "invalid_request")
     assert error["param"] == "logit_bias"
-    assert "no token has the id 1024; the model's token ids are 0 to 1023" in error["message"]
+    assert "token id 1024 does not exist; the model's token ids are 0 to 1023" in error["message"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

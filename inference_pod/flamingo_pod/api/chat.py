@@ -128,7 +128,7 @@ def _parts(message: requests.Message) -> tuple[str, list[AudioInput]]:
             audios.append(requests.audio_input_of(part))
     if audios and message.role != "user":
         raise BadRequest(
-            f"a message with the role {message.role} has audio; only the role user may",
+            f"a message with the role {message.role} has audio; only user messages may have audio",
             param="messages",
         )
     return "".join(texts), audios

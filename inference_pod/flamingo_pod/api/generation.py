@@ -243,7 +243,7 @@ def _check_biases(options: requests.GenerationOptions, vocabulary_size: int) -> 
     for token_id in options.logit_bias or ():
         if token_id >= vocabulary_size:
             raise BadRequest(
-                f"no token has the id {token_id}; the model's token ids are 0 to"
+                f"token id {token_id} does not exist; the model's token ids are 0 to"
                 f" {vocabulary_size - 1}",
                 param="logit_bias",
             )

@@ -54,8 +54,8 @@ def with_request_stats(pod: Pod, handle: Handler) -> http.Handler:
 
 def _clip_name(request: web.Request) -> str:
     """Return the router's name for the request's clip; empty if missing or not valid."""
-    given = request.headers.get(CLIP_HEADER, "")
-    return given if _NAME.fullmatch(given) else ""
+    name = request.headers.get(CLIP_HEADER, "")
+    return name if _NAME.fullmatch(name) else ""
 
 
 def _log_fields(stats: RequestStats) -> dict[str, object]:

@@ -112,7 +112,7 @@ async def _send_events(
         raise
     except Exception:  # noqa: BLE001 - the status is already sent
         logs.get().exception("request.failed")
-        await writer.fail(errors.InternalError("the server failed; see its log"))
+        await writer.fail(errors.InternalError("internal error; see the server's log"))
     else:
         await writer.write(sse.DONE)
 

@@ -1,6 +1,6 @@
 """Identify an audio container by its first bytes, and list the decoders allowed to read it.
 
-Only the formats named here are ever handed to FFmpeg, which knows over four hundred, some of
+Only the formats named here are ever passed to FFmpeg, which supports over four hundred, some of
 which open other files.
 
 Pure.

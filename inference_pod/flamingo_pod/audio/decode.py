@@ -85,7 +85,7 @@ def _too_long_message(max_seconds: float, header_duration_s: float | None) -> st
 
 
 def _size_limited(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Yield the blocks, counting what the decoder produces whatever the header promised."""
+    """Yield the blocks, counting what the decoder produces, whatever the header states."""
     num_pcm_bytes = 0
     for block in blocks:
         num_pcm_bytes += block.num_pcm_bytes

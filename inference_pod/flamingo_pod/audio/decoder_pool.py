@@ -134,8 +134,8 @@ def _prepare_worker() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    # A worker dies with a pod that is killed: pebble's workers share their pipe, so none of
-    # them would ever read its end.
+    # The kernel kills a worker whose pod was killed: pebble's workers share their pipe, so none
+    # of them would ever read end-of-file.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

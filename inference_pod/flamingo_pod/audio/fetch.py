@@ -42,7 +42,7 @@ class Fetcher:
 
         Raises:
             BadRequest: not an http(s) URL, not an allowed host, or fetching is disabled.
-            MediaFetchFailed: not allowed, unreachable, too slow, or answered with an error.
+            MediaFetchFailed: not allowed, unreachable, too slow, or responded with an error.
             RequestTooLarge: more than `max_bytes`.
             Overloaded: the pod's memory budget is exhausted.
         """
@@ -68,8 +68,8 @@ class Fetcher:
             target = URL(url)
         except ValueError:
             target = URL()
-        if fault := addresses.url_error(target, self.hosts):
-            raise BadRequest(f"the audio's url {fault}", param="url")
+        if problem := addresses.url_error(target, self.hosts):
+            raise BadRequest(f"the audio's url {problem}", param="url")
         return target
 
     async def _get(self, url: URL, reservation: Reservation) -> MemoryFile:
@@ -80,8 +80,8 @@ class Fetcher:
                     if response.status not in REDIRECTS or location is None:
                         return await self._read(response, reservation)
                 url = url.join(URL(location))
-                if fault := addresses.url_error(url, self.hosts):
-                    raise _fetch_failed(f"it redirects to a URL that {fault}")
+                if problem := addresses.url_error(url, self.hosts):
+                    raise _fetch_failed(f"it redirects to a URL that {problem}")
         raise _fetch_failed(f"it redirects more than {MAX_REDIRECTS} times")
 
     async def _read(self, response: aiohttp.ClientResponse, reservation: Reservation) -> MemoryFile:

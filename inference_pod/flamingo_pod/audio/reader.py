@@ -1,8 +1,8 @@
 """Read a clip's file as blocks of mono float32 at its own sample rate, with FFmpeg.
 
 All containers are read by the same library, because two would disagree: where a FLAC's header
-says 1 s and 600 s follow, libsndfile stops at 1 s and FFmpeg plays 600, as every player does. The
-header decides nothing here; limits apply to what is decoded.
+states 1 s and 600 s follow, libsndfile stops at 1 s and FFmpeg plays 600, as every player does. No
+decision depends on the header; limits apply to what is decoded.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class OpenClip:
     """A clip whose header has been read."""
 
     header_duration_s: float | None
-    """Its duration according to its header, which may be anything."""
+    """Its duration according to its header, which may be wrong."""
     blocks: Iterator[Block]
 
 

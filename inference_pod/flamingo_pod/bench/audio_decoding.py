@@ -17,13 +17,15 @@ PROG = "flamingo bench decode"
 RATES_HZ = {"opus": 48_000, "webm": 48_000}
 DEFAULT_RATE_HZ = 44_100
 SECTION_S = 30.0
-"""Synthesized once and repeated: to synthesize 20 minutes takes longer than to decode them."""
+"""Synthesized once and repeated: synthesizing 20 minutes takes longer than decoding them."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure and print a table; return the exit status."""
     parser = argparse.ArgumentParser(prog=PROG, description=__doc__, allow_abbrev=False)
-    parser.add_argument("--minutes", type=float, default=5.0, help="of each clip; default: 5")
+    parser.add_argument(
+        "--minutes", type=float, default=5.0, help="length of each clip in minutes; default: 5"
+    )
     minutes = parser.parse_args(argv).minutes
     rows = ["| format | MB | CPU-ms per minute | additional MB |"]
     rows.append("| --- | ---: | ---: | ---: |")

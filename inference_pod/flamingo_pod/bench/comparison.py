@@ -1,4 +1,4 @@
-"""Results → one row for each engine: medians, ratios within a round, equal tokens.
+"""Summarize the results of each engine in one row: medians, ratios within a round, equal tokens.
 
 Pure.
 """

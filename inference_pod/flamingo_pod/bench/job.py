@@ -1,4 +1,4 @@
-"""What the benchmark asks of an engine's process, as JSON.
+"""The job of an engine's process, as JSON.
 
 Pure.
 """
@@ -25,6 +25,6 @@ def encode(job: BenchJob) -> str:
 
 
 def parse(text: str) -> BenchJob:
-    """Return the job that `encode` was given."""
+    """Return the job in the JSON text that `encode` returned."""
     fields = json.loads(text)
     return BenchJob(**{**fields, "plan": WorkloadPlan(**fields["plan"])})

@@ -1,4 +1,4 @@
-"""The command line of `flamingo bench engine`; wrong usage exits with 2 and lists every error."""
+"""The command line of `flamingo bench engine`; a usage error exits with 2 and lists every error."""
 
 import argparse
 import math
@@ -43,34 +43,34 @@ class BenchOptions:
 
 def parse(argv: Sequence[str], catalog: EngineCatalog) -> BenchOptions:
     """Return the options, or print every error and exit with status 2."""
-    given = _parser(catalog).parse_args(argv)
-    engines = tuple((given.engines or ",".join(catalog.descriptions)).split(","))
-    if errors := [*_errors(given, engines, catalog)]:
+    arguments = _parser(catalog).parse_args(argv)
+    engines = tuple((arguments.engines or ",".join(catalog.descriptions)).split(","))
+    if errors := [*_errors(arguments, engines, catalog)]:
         prog = catalog.prog
         print(f"{prog}: " + f"\n{prog}: ".join(errors), file=sys.stderr)  # noqa: T201 - usage error
         raise SystemExit(2)
     return BenchOptions(
-        plan=_plan(given),
-        model=given.model or ("flamingo-tiny" if given.quick else "flamingo-tiny-27m"),
+        plan=_plan(arguments),
+        model=arguments.model or ("flamingo-tiny" if arguments.quick else "flamingo-tiny-27m"),
         engines=engines,
-        repeats=given.repeats,
-        out=given.out,
-        markdown=given.markdown,
+        repeats=arguments.repeats,
+        out=arguments.out,
+        markdown=arguments.markdown,
     )
 
 
-def _plan(given: Any) -> WorkloadPlan:
-    is_repeated = given.workload == "repeated"
+def _plan(arguments: Any) -> WorkloadPlan:
+    is_repeated = arguments.workload == "repeated"
     default_clips = 3 if is_repeated else 9
-    if not given.quick:
+    if not arguments.quick:
         default_clips = 8 if is_repeated else 16
     return WorkloadPlan(
-        kind=given.workload,
-        num_clips=given.clips or default_clips,
-        num_questions=(given.questions or 4) if is_repeated else 1,
-        arrival_scale=given.arrival_scale,
-        seed=given.seed,
-        quick=given.quick,
+        kind=arguments.workload,
+        num_clips=arguments.clips or default_clips,
+        num_questions=(arguments.questions or 4) if is_repeated else 1,
+        arrival_scale=arguments.arrival_scale,
+        seed=arguments.seed,
+        quick=arguments.quick,
     )
 
 
@@ -118,7 +118,12 @@ def _add_workload_options(engine: argparse.ArgumentParser) -> None:
         default=1.0,
         help="factor on the time between arrivals (0.25 s on average); staggered only",
     )
-    add("--seed", type=int, default=0, help="of clips, answer lengths and arrivals")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed of clips, answer lengths and arrivals; default: 0",
+    )
 
 
 def _add_run_options(engine: argparse.ArgumentParser, catalog: EngineCatalog) -> None:
@@ -130,26 +135,26 @@ def _add_run_options(engine: argparse.ArgumentParser, catalog: EngineCatalog) ->
     add("--markdown", action="store_true", help="print the table in Markdown")
 
 
-def _errors(given: Any, engines: tuple[str, ...], catalog: EngineCatalog) -> Iterator[str]:
+def _errors(arguments: Any, engines: tuple[str, ...], catalog: EngineCatalog) -> Iterator[str]:
     """Yield one sentence for each error."""
     names = catalog.descriptions
     for name in engines:
         if name not in names:
             yield f"--engines: unknown engine {name!r}; available: {', '.join(names)}"
     if len(set(engines)) < len(engines):
-        yield "--engines: an engine is named twice"
-    yield from _number_errors(given)
-    if given.questions is not None and given.workload != "repeated":
+        yield "--engines: an engine is listed twice"
+    yield from _number_errors(arguments)
+    if arguments.questions is not None and arguments.workload != "repeated":
         yield "--questions: only valid with --workload repeated"
-    if given.out is not None and not given.out.absolute().parent.is_dir():
-        yield f"--out: the folder {given.out.absolute().parent} does not exist"
+    if arguments.out is not None and not arguments.out.absolute().parent.is_dir():
+        yield f"--out: the folder {arguments.out.absolute().parent} does not exist"
 
 
-def _number_errors(given: Any) -> Iterator[str]:
+def _number_errors(arguments: Any) -> Iterator[str]:
     minimums = {"clips": 1, "questions": 1, "repeats": 1, "seed": 0}
     for flag, minimum in minimums.items():
-        number = getattr(given, flag)
+        number = getattr(arguments, flag)
         if number is not None and number < minimum:
             yield f"--{flag}: {number} is less than {minimum}"
-    if not (math.isfinite(given.arrival_scale) and given.arrival_scale >= 0):
-        yield f"--arrival-scale: {given.arrival_scale} is not a finite number of at least 0"
+    if not (math.isfinite(arguments.arrival_scale) and arguments.arrival_scale >= 0):
+        yield f"--arrival-scale: {arguments.arrival_scale} is not a finite number of at least 0"

@@ -78,7 +78,7 @@ def encode(result: BenchResult | NoResult) -> dict[str, Any]:
 
 
 def parse(fields: Mapping[str, Any]) -> BenchResult | NoResult:
-    """Return the result that `encode` was given."""
+    """Return the result in the fields that `encode` returned."""
     if "reason" in fields:
         return NoResult(**fields)
     follow_ups = fields["follow_ups"]

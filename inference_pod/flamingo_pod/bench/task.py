@@ -1,4 +1,4 @@
-"""What every engine starts with: the model, the workload and its clips. Torch."""
+"""What every engine starts with: the model, the workload and its clips."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ CLIP_SEED_FACTOR = 1000
 
 
 class EngineUnavailable(Exception):
-    """The engine cannot run here; the message says why."""
+    """The engine cannot run here; the message explains why."""
 
 
 @dataclass(frozen=True, slots=True)

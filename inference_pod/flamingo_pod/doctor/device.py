@@ -85,8 +85,8 @@ def memory_check(placement: Placement, contents: FolderContents) -> Check:
     needed = weights + WORKING_BYTES
     free = torch.cuda.mem_get_info()[0] if placement.device == "cuda" else _free_bytes()
     message = (
-        f"{_gib(weights)} of weights as {placement.dtype} + about {_gib(WORKING_BYTES)} to work;"
-        f" {_gib(free)} free"
+        f"{_gib(weights)} of weights as {placement.dtype} + about {_gib(WORKING_BYTES)} of working"
+        f" memory; {_gib(free)} free"
     )
     if weights > free:
         return failed("memory", message, "use a larger GPU, or a smaller --dtype")

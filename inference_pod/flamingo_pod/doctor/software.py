@@ -24,7 +24,9 @@ def _version(name: str) -> Check:
     requirement = _requirement(name)
     if not requirement.specifier.contains(version, prereleases=True):
         advice = f"pip install '{name}{requirement.specifier}'"
-        return failed(name, f"{version} is not supported; needs {requirement.specifier}", advice)
+        return failed(
+            name, f"{version} is not supported; required: {requirement.specifier}", advice
+        )
     return ok(name, version)
 
 
@@ -34,7 +36,7 @@ def _requirement(name: str) -> Requirement:
 
 
 def _torchaudio() -> Check:
-    """Check that it can be imported: transformers imports it if it is installed, and fails."""
+    """Check that it can be imported: transformers imports it if it is installed."""
     if importlib.util.find_spec("torchaudio") is None:
         return ok("torchaudio", "not installed, not needed")
     try:

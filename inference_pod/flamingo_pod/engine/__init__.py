@@ -1,1 +1,1 @@
-"""The engine: token ids and encoded audio in, token ids out. It knows no text and no HTTP."""
+"""The engine: token ids and encoded audio in, token ids out. It does not handle text or HTTP."""

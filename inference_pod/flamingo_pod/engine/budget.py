@@ -1,8 +1,7 @@
 """The token budget of one step: how many prompt tokens it may prefill.
 
-The prefill in a step is what the sequences that decode beside it wait for. While any sequence
-decodes, the budget is what fits the inter-token latency target at the measured pace; otherwise
-it is the maximum.
+The sequences that decode in a step wait for its prefill. While any sequence decodes, the budget is
+what fits the inter-token latency target at the measured pace; otherwise it is the maximum.
 
 Pure.
 """
@@ -18,9 +17,9 @@ class TokenBudget:
     """Adapts to the measured pace of the machine."""
 
     target_s: float = 0.05
-    """Inter-token latency to aim at."""
+    """Target of the inter-token latency."""
     min_tokens: int = 256
-    """Smaller matrix products waste the machine: a token costs 689 µs at 64 a step, 580 at 256."""
+    """Smaller matrix products are inefficient: a token costs 689 µs at 64 a step, 580 µs at 256."""
     max_tokens: int = 2048
     token_s: float | None = None
     """Measured seconds per prefilled token; None before the first."""

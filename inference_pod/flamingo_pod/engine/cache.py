@@ -1,4 +1,4 @@
-"""A cache of bounded size that weighs what an entry cost to compute against its size.
+"""A cache of limited size that prefers entries that took long to compute for their size.
 
 Pure: values are opaque, and the caller measures their cost. One thread owns a cache; others may
 read its counters.

@@ -1,7 +1,7 @@
 """The engine core: schedule a step, run it, commit it. One thread calls everything here.
 
 How it works: `submit` makes a sequence of a prompt and hands it to the scheduler. Each `step`
-asks the scheduler for a plan, lets the model runner compute it, adds its time to the stats of the
+gets a plan from the scheduler, has the model runner compute it, adds its time to the stats of the
 requests in it, commits the sampled tokens to the scheduler, and emits each as a `TokenOutput` to
 the callback that came with its prompt. A grammar is advanced with each token and may finish its
 sequence.
@@ -87,7 +87,7 @@ Emit = abc.Callable[[TokenOutput | Exception], None]
 
 @dataclass(frozen=True, slots=True)
 class _ActiveSequence:
-    """What the core has of a sequence that is not finished."""
+    """What the core keeps of a sequence that is not finished."""
 
     inputs: SequenceInputs
     emit: Emit
@@ -221,7 +221,7 @@ class EngineCore:
         results = self._run(plan)
         now_s = time.monotonic()
         windows_s = self.profile.windows_s - windows_before_s
-        # Before any output is emitted: whoever receives the last one reads the stats.
+        # Before any output is emitted: the receiver of the last one reads the stats.
         self.profile.num_steps += 1
         encoded = [job for job in plan.windows if self._was_encoded(job)]
         step_stats.record_step(plan, encoded, StepTimes(started_s, now_s - started_s, windows_s))

@@ -1,4 +1,4 @@
-"""The audio encoder with its caches: windows → encoder states → embeddings. Torch.
+"""The audio encoder: encodes windows, projects their states to embeddings, and caches both.
 
 Two caches, both bounded: encoder states by the window's samples, and projected embeddings by
 samples and the window's index in its clip, since the time rotation (RoTE) between the two depends

@@ -6,14 +6,14 @@ the thread runs all that have arrived before each iteration; without work it blo
 Outputs go the other way by `loop.call_soon_threadsafe`, into one asyncio queue for each submitted
 group of prompts.
 
-An iteration encodes a few windows for one embedding request, in turns between them, and then
-computes one step of the core, so embeddings of long clips do not stall the streams. Leaving an
+An iteration encodes a few windows for one embedding request, round-robin, and then computes one
+step of the core, so embeddings of long clips do not stall the streams. Leaving an
 output stream cancels its sequences; their memory is free within one step. Grammars are compiled
 on threads of their own.
 
 An exception that escapes the core marks the engine as broken: all sequences fail, further prompts
-are rejected, and the pod's watchdog replaces the process. `last_progress_s` tells a stall, a step
-that never returns, from idleness.
+are rejected, and the pod's watchdog replaces the process. `last_progress_s` distinguishes a
+stall, which is a step that never returns, from idleness.
 """
 
 import asyncio
@@ -218,7 +218,7 @@ class Engine:
     def generate_many(
         self, requests: abc.Sequence[tuple[Prompt, SamplingParams]]
     ) -> abc.Iterator[OutputStream]:
-        """Generate for several prompts side by side. Leaving the block cancels all.
+        """Generate for several prompts concurrently. Leaving the block cancels all.
 
         Raises:
             ContextTooLong: one of them can never fit into the KV pool.
@@ -287,7 +287,7 @@ class Engine:
         if self.is_broken:
             handle.emit(EngineBroken())
         elif not handle.is_cancelled:
-            # No secret: it only makes one sample differ from the next.
+            # Not a secret: it only makes one sample differ from the next.
             seed = random.getrandbits(63) if params.seed is None else params.seed
             try:
                 handle.sequence = self._core.submit(prompt, params, seed, handle.emit)

@@ -7,8 +7,8 @@ allocated in full and never grows, and attention reads plain slices of the pool.
 pack tighter but need gathers: 43 ms a step instead of 28 in the prototype.
 
 The pool allocates first-fit from a sorted list of free extents. Neighbouring free extents are
-merged when one is freed, so no two of them touch. What cannot be had contiguously is the
-caller's matter: it evicts cached extents and tries again (`memory.py`).
+merged when one is freed, so no two of them touch. If none is long
+enough, the caller evicts cached extents and tries again (`memory.py`).
 
 Pure.
 """

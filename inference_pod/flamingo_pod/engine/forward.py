@@ -1,7 +1,7 @@
-"""Two forward passes of the language model, over the same weights. Torch.
+"""Two forward passes of the language model, over the same weights.
 
 `TransformersForward` runs the transformers library's modules with our attention plugged in: the
-reference for tests, and the way to run architectures that the other does not know.
+reference for tests, and the way to run architectures that the other does not support.
 `FusedForward` does the same arithmetic in a quarter of the calls: one product for queries, keys
 and values, one for gate and up, and norms and rotations without copies.
 """
@@ -18,11 +18,11 @@ from flamingo_pod.engine.kv import ChunkAttention, KvPool
 from flamingo_pod.model.linear import linear
 
 ATTENTION_NAME = "flamingo_extents"
-"""Of the attention that transformers' modules call."""
+"""The name under which our attention is registered with transformers."""
 
 
 class Forward(Protocol):
-    """Embeddings and positions of a batch's rows → their last hidden states.
+    """Computes the last hidden states of a batch's rows from their embeddings and positions.
 
     The rows' keys and values are written to the pool.
     """
@@ -69,7 +69,10 @@ class TransformersForward:
 def _pool_attention(
     pool: KvPool, chunks: abc.Sequence[ChunkAttention], module: Any, *qkv_mask: Any, **_: Any
 ) -> tuple[torch.Tensor, None]:
-    """Attend as transformers calls it: `(1, heads, rows, width)` → `(1, rows, heads, width)`."""
+    """Return attention as transformers expects it: `(1, rows, heads, width)`.
+
+    The queries, keys and values are `(1, heads, rows, width)`.
+    """
     query, key, value, *_mask = qkv_mask
     pool.write(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1), chunks)
     return pool.attend(module.layer_idx, query[0].transpose(0, 1), chunks)[None], None

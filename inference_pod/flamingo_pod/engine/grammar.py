@@ -1,6 +1,6 @@
 """Structured output: which tokens may come next, so that the output is the requested JSON.
 
-llguidance does the work (docs/decisions says why). A schema that it cannot enforce in full is
+llguidance does the work (docs/decisions explains why). A schema that it cannot enforce in full is
 rejected, because ignoring part of it would return something other than was requested. So is a
 schema that is too large, or that exceeds the limits of a trial compilation
 (`flamingo_pod.engine.grammar_trial`).
@@ -112,7 +112,7 @@ class GrammarCompiler:
         would fail all others of the same schema.
 
         Raises:
-            BadRequest: the schema is invalid, unsupported or too large; the message says which.
+            BadRequest: the schema is invalid, unsupported or too large; the message states which.
             Unavailable: the trial compilation timed out.
         """
         schema = ANY_OBJECT if spec.kind == "json_object" else _normalise(spec.schema)

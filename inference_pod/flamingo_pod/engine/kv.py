@@ -1,4 +1,4 @@
-"""The KV pool, and attention over it. Torch.
+"""The KV pool, and attention over it.
 
 How it works: keys and values of each layer are one tensor, `(kv heads, token slots, head width)`;
 a sequence reads and writes slices of it, its extents. A row of the batch attends to at most three
@@ -9,7 +9,7 @@ causal. Runs that are adjacent in the pool are merged first.
 Attention to each run returns its output and log-sum-exp, and the outputs are merged with these
 as weights, which is exact (Dao et al., FlashAttention, 2022, §3.1; vLLM's `merge_attn_states`).
 Rows of the query heads that share one KV head (GQA) are computed as more rows of one head, so keys
-and values are not expanded, but for the causal part.
+and values are not expanded, except in the causal part.
 """
 
 from collections import abc
@@ -45,7 +45,7 @@ class ChunkAttention:
 
 CPU_POOL_BYTES = 2 * 2**30
 CPU_POOL_TOKENS = 2**18
-"""Eight times the longest context: enough for a laptop, whose memory others need, too."""
+"""Eight times the longest context: enough for a laptop, whose memory other programs need, too."""
 GPU_SHARE = 0.85
 """Of the memory that is free after loading the weights; the rest is for activations."""
 
@@ -82,7 +82,7 @@ class KvPool:
         self.scale = width**-0.5
 
     def copy(self, copies: abc.Iterable[KvCopy]) -> None:
-        """KvCopy KV within the pool, in order."""
+        """Copy KV within the pool, in order."""
         for each in copies:
             source = slice(each.source, each.source + each.num_tokens)
             target = slice(each.target, each.target + each.num_tokens)

@@ -1,7 +1,7 @@
 """The engine's backlog: predicted seconds of work left.
 
-The router compares pods by it, and a rejected client learns from it when to retry. The engine
-brings the measurements.
+The router compares pods by it, and the Retry-After of a rejected request is computed from it. The
+engine supplies the measurements.
 
 Pure.
 """
@@ -16,7 +16,7 @@ from flamingo_pod.engine.request_stats import RequestStats
 PRIOR_ENCODE_S = 0.02
 PRIOR_PREFILL_S = 0.03
 PRIOR_TOKEN_S = 0.02
-"""Used until the first measurement; an L4 and a two-core laptop bracket them."""
+"""Used until the first measurement; an L4 is faster and a two-core laptop slower."""
 EXPECTED_OUTPUT_RATIO = 0.5
 """Outputs use about half of `max_tokens`."""
 

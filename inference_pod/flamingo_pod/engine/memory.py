@@ -84,7 +84,7 @@ class KvCacheManager:
         """Called with a prefix's key and whether it can be shared from now on."""
 
     def allocate(self, sequence: Sequence, *, now_s: float) -> list[KvCopy] | None:
-        """Give `sequence` its extents; return the KV to copy into them, or None without room.
+        """Allocate the extents of `sequence`; return the KV to copy into them, None without room.
 
         Cached extents are evicted as far as needed.
         """
@@ -101,7 +101,7 @@ class KvCacheManager:
         return self._reuse(sequence, match, now_s)
 
     def free(self, sequence: Sequence, *, now_s: float, is_kept: bool) -> None:
-        """Take back the extents of `sequence`; `is_kept` leaves its computed tail cached."""
+        """Free the extents of `sequence`; `is_kept` leaves its computed tail cached."""
         prefix, tail = sequence.prefix, sequence.tail
         if tail is not None:
             self.running.remove(sequence)
@@ -183,7 +183,7 @@ class KvCacheManager:
                 yield _ComputedTail(ids, running.tail.start)
 
     def _allocate_evicting(self, num_tokens: int, kept: abc.Set[int]) -> Extent | None:
-        """Allocate an extent, evicting all but those whose `id` is in `kept`, if it must be."""
+        """Allocate an extent, evicting all but those whose `id` is in `kept`, if necessary."""
         extent = self.pool.allocate(num_tokens)
         if extent is not None or num_tokens > self.pool.num_tokens:
             return extent

@@ -11,7 +11,7 @@ from flamingo_common.audio.windows import TOKENS_PER_WINDOW
 
 @dataclass(eq=False, slots=True)
 class RequestStats:
-    """One request's, shared by its choices. Times are of the monotonic clock, None until then."""
+    """The stats of one request, shared by its choices; times are monotonic, and None until set."""
 
     route: str = ""
     clip_name: str = ""

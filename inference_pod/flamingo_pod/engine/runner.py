@@ -1,6 +1,6 @@
-"""The model runner: a step's plan → the sampled tokens. Torch.
+"""The model runner: computes the scheduler's plan for a step, and samples the next tokens.
 
-It decides nothing: the scheduler's plan says what to compute.
+It makes no decisions of its own.
 """
 
 import time
@@ -34,7 +34,7 @@ class SequenceInputs:
     prompt_set: abc.Set[int]
     """The distinct token ids of the prompt, for the repetition penalty."""
     grammar: Grammar | None = None
-    """The state of its grammar; whoever commits a token advances it."""
+    """The state of its grammar; the core advances it with each committed token."""
 
 
 @dataclass(slots=True)

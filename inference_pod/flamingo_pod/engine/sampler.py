@@ -1,4 +1,4 @@
-"""The sampler: logits → the next token of each sequence. Torch, and nothing else.
+"""The sampler: chooses the next token of each sequence from its logits. Depends on torch only.
 
 A row's token depends on that row alone: its logits, its parameters, its seed and the number of
 its output tokens. There is no generator state, and nothing is summed in an order that depends on
@@ -35,7 +35,7 @@ NO_TOKEN = -1
 """In place of a token id where no token can be sampled."""
 
 ScoreEdit = tuple[int, int, float]
-"""SamplingRow, token id, amount."""
+"""Row, token id and amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +351,7 @@ def noise(keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 def _with_logprobs(
     logits: torch.Tensor, rows: Sequence[SamplingRow], ids: Sequence[int]
 ) -> dict[int, SampledToken]:
-    """Return the tokens of the valid rows whose requests want log-probabilities."""
+    """Return the tokens of the valid rows whose requests include log-probabilities."""
     wanted = [
         n
         for n, row in enumerate(rows)
@@ -362,7 +362,7 @@ def _with_logprobs(
     table = _take(logits, wanted).float().log_softmax(-1)
     chosen = torch.tensor([[ids[n]] for n in wanted], device=table.device)
     own = table.gather(1, chosen).squeeze(1).tolist()
-    # Always as many, so that which of equal scores are left out does not depend on the batch.
+    # Always the same number, so that the choice between equal scores does not depend on the batch.
     values, places = (found.tolist() for found in table.topk(min(MAX_LOGPROBS, table.shape[1])))
     return {
         n: SampledToken(ids[n], own[at], _top_logprobs(rows[n].params, places[at], values[at]))

@@ -65,7 +65,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class WindowJob:
-    """One window to encode for all users of the prefix; `sequence` brings the samples."""
+    """One window to encode for all users of the prefix; `sequence` has the samples."""
 
     sequence: Sequence
     prefix: Prefix

@@ -101,7 +101,7 @@ class Sequence:
     params: SamplingParams
     arrived_s: float
     own_prefix: Prefix | None = None
-    """The prefix as its submitter described it; `prefix` may be an equal one, cached before."""
+    """The prefix as submitted; `prefix` may be an equal one that was cached before."""
     salt: bytes = b""
     """Sequences share KV only within one salt."""
     deadline_s: float = float("inf")

@@ -1,4 +1,4 @@
-"""`x @ weight.T + bias`, by the machine's fastest kernel. Torch.
+"""`x @ weight.T + bias`, by the machine's fastest kernel.
 
 For a float32 product on a CPU, torch calls MKL, which runs AVX2 kernels on AMD processors even
 where they have AVX-512: 110 GFLOP/s on a core that reaches 255 with oneDNN, which torch also has

@@ -1,4 +1,4 @@
-"""Samples → log-mel spectrogram, only of the frames that the encoder reads. Torch.
+"""Log-mel spectrograms of windows, only of the frames that the encoder reads.
 
 transformers' WhisperFeatureExtractor pads every window to 30 s and transforms all 3,000 frames.
 Here a window of 3 s costs a tenth of that and gives the same values.

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms → encoder states → audio embeddings, without padding. Torch.
+"""Encoder states and audio embeddings of log-mel spectrograms, without padding.
 
 transformers pads each window to 30 s and masks the rest. A window's states depend on its own
 audio alone, so here it is encoded at its own length, in a batch with others of the same length:

@@ -112,7 +112,7 @@ class Metrics:
 
     def _create_audio_metrics(self, registry: CollectorRegistry) -> None:
         self.audio_seconds = Counter(
-            "flamingo_audio_seconds", "Duration of all audio decoded.", registry=registry
+            "flamingo_audio_seconds", "Seconds of audio decoded.", registry=registry
         )
         self.audio_duration = Histogram(
             "flamingo_audio_duration_seconds",

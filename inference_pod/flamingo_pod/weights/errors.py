@@ -5,7 +5,7 @@ Pure.
 
 
 class ModelLoadFailed(Exception):
-    """The checkpoint is missing, incomplete or unsupported; the message says what to do."""
+    """The checkpoint is missing, incomplete or unsupported; the message explains what to do."""
 
 
 class ModelAccessDenied(ModelLoadFailed):

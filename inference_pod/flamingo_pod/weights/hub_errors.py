@@ -1,4 +1,4 @@
-"""Translate the hub's errors into messages that say what to do.
+"""Translate the hub's errors into messages with advice.
 
 Pure.
 """
@@ -34,7 +34,7 @@ class HubRequest:
 
 
 def explain(request: HubRequest, error: Exception) -> ModelLoadFailed:
-    """Return `error` with a message that says what to do; HubUnreachable may be retried."""
+    """Return `error` with advice in its message; HubUnreachable may be retried."""
     name = repr(request.model_id)
     match error:
         case ModelLoadFailed():

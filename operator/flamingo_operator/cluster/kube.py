@@ -1,6 +1,6 @@
-"""The one module that talks to the Kubernetes API.
+"""The only module that sends requests to the Kubernetes API.
 
-The official client's asynchronous half brings configuration, certificates and
+The official client provides configuration, certificates and
 tokens; requests are made by path, because its typed models cost ten times the
 CPU of the JSON and keep objects whole.
 """

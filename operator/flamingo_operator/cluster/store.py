@@ -266,7 +266,7 @@ def parse_object(raw: Mapping[str, Any], kind: str) -> Item:
 
 
 def _with_local_state(item: Item, known: Item) -> Item:
-    """Return `item` with what only this process knows of it, if our fields are unchanged."""
+    """Return `item` with the state that only this process has, if our fields are unchanged."""
     if (
         isinstance(item, OwnedObject)
         and isinstance(known, OwnedObject)

@@ -75,7 +75,7 @@ def revision_manifest(
     number: int,
     annotations: Manifest,
 ) -> Manifest:
-    """Return a ControllerRevision with a given template."""
+    """Return a ControllerRevision with the template `data`."""
     name = deployment.metadata.name
     metadata = common.metadata(deployment, names.revision(name, hash_), "server")
     metadata["labels"][names.REVISION_LABEL] = hash_

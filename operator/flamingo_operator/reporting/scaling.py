@@ -93,7 +93,7 @@ def cold_start_status(spec: Spec, observed: Observed, previous: Json) -> ColdSta
 
 
 def _more_detailed(new: ColdStartStatus, previous: Json) -> ColdStartStatus:
-    """Return the previous block if it is about the same starts: a new operator knows less."""
+    """Return the previous block if it is about the same starts, as it has their phases."""
     if not previous:
         return new
     before = ColdStartStatus.model_validate(previous)

@@ -226,7 +226,7 @@ def _need_without_reports(
 def _with_need(
     state: AutoscalerState, need: int, scaling: Scaling, now_s: float
 ) -> AutoscalerState:
-    # A new operator does not know earlier needs: it assumes that what exists was needed.
+    # A new operator has no record of earlier needs: it assumes that what exists was needed.
     earlier = state.needs or ((now_s - JUST_BEFORE_S, state.desired),)
     longest_s = max(
         scaling.scale_up.stabilization_seconds, scaling.scale_down.stabilization_seconds

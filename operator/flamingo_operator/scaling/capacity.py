@@ -48,7 +48,7 @@ class CapacityState:
 
 
 def restored_state(rates: Mapping[str, float], *, prior: float = PRIOR) -> CapacityState:
-    """Return the state of an operator that knows only the rates last reported, by product."""
+    """Return the state of a new operator from the rates last reported, by product."""
     return CapacityState(
         {
             product: MeasuredThroughput(
@@ -62,7 +62,7 @@ def restored_state(rates: Mapping[str, float], *, prior: float = PRIOR) -> Capac
 
 
 def with_reports(state: CapacityState, reports: Iterable[tuple[str, LoadReport]]) -> CapacityState:
-    """Return `state` with what is new in `reports`, each given with its GPU product.
+    """Return `state` with what is new in `reports`, each with its GPU product.
 
     A report repeats its last requests, and several routers may pass on the same one: each
     request counts once.

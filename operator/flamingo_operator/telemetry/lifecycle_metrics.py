@@ -12,7 +12,7 @@ BUCKETS_S = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 PHASES = {"schedule": "schedule_s", "image_pull": "image_pull_s", "total": "total_s"}
 """Phases known from the pod's object: the label's value, and the field of a start."""
 PROCESS_PHASES = {"fetch": "fetch_s", "load": "load_s", "warmup": "warm_s"}
-"""Phases that only the pod's process knows and reports."""
+"""Phases that the pod's process reports."""
 
 
 class LifecycleMetrics:

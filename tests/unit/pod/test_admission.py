@@ -69,7 +69,7 @@ def test_waiting_ends_with_the_last_request_or_with_the_pod(is_abandoned):
             await asyncio.sleep(0)
             assert not waiting.done()
             if is_abandoned:
-                two.abandon()
+                two.stop_waiting()
                 await waiting
         await waiting
 

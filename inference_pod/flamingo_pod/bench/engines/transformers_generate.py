@@ -1,7 +1,7 @@
 """transformers' `generate`, as in the model's documentation: one by one, or in batches.
 
 Each request runs the processor and then `generate`; nothing of a clip is cached between two
-questions, because this interface has no place for it.
+questions, because this interface does not support it.
 """
 
 from collections.abc import Sequence

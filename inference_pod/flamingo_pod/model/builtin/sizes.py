@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BuiltinDimensions:
-    """One built-in model's; everything else is as in the published checkpoint."""
+    """The dimensions of one built-in model; everything else is as in the published checkpoint."""
 
     hidden: int
     layers: int
