@@ -1,1 +1,1 @@
-"""Sends each request to the pod where it finishes first."""
+"""The router: sends each request to the pod where it finishes first."""

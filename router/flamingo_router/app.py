@@ -45,7 +45,8 @@ DISPATCHER = web.AppKey("dispatcher", Dispatcher)
 ENDPOINT_HEADER = "x-flamingo-endpoint"
 MAX_CONNECTIONS = 4096
 IDLE_CONNECTION_S = 15.0
-"""Idle connections are closed well before a pod does it, so that none breaks under a request."""
+"""Idle connections are closed well before a pod does it, so that no
+request is sent on a connection that is being closed."""
 
 
 def create(settings: Settings) -> web.Application:
@@ -95,7 +96,7 @@ def _balancer(settings: Settings) -> Balancer:
         cold_start_hold_s=settings.cold_start_hold_s,
     )
     policy = POLICIES[settings.policy]()
-    rng = random.Random()  # noqa: S311 - no secret
+    rng = random.Random()  # noqa: S311 - not used for secrets
     return Balancer(fleet, policy, limits, rng, now_s=time.monotonic())
 
 
@@ -161,12 +162,14 @@ def _dispatcher(
 def _sources(
     settings: Settings, session: aiohttp.ClientSession, membership: Membership
 ) -> Iterator[Coroutine[None, None, None]]:
-    """Report the endpoints that are given as flags; yield the tasks that discover others."""
-    membership.update("given", dict.fromkeys(settings.endpoint, True))
+    """Report the configured endpoints; yield the tasks that discover others."""
+    membership.update("settings", dict.fromkeys(settings.endpoint, True))
     if settings.dns:
         yield discovery.keep_resolving(membership, *parse_host_port(settings.dns))
     if settings.endpointslice:
-        access = kube.Access.of(settings.kube_api, settings.kube_token_file, settings.kube_ca_file)
+        access = kube.Access.from_settings(
+            settings.kube_api, settings.kube_token_file, settings.kube_ca_file
+        )
         service = Service.parse(settings.endpointslice)
         resource = discovery.endpoint_slices(access, session, service)
         timeouts = discovery.WatchTimeouts()

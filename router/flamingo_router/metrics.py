@@ -13,7 +13,7 @@ WAIT_BUCKETS_S = (0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 600)
 
 
 class Metrics:
-    """One router's metrics, in a registry of its own: two routers may live in one process."""
+    """One router's metrics, in a registry of its own, since two routers can run in one process."""
 
     def __init__(self, balancer: Balancer) -> None:
         self.registry = CollectorRegistry()
@@ -32,7 +32,7 @@ class Metrics:
         )
         self.retries = Counter(
             "flamingo_router_retries",
-            "Requests retried on another endpoint, by why the previous attempt failed.",
+            "Requests retried on another endpoint, by the reason of the failed attempt.",
             ["reason"],
             registry=self.registry,
         )
@@ -64,7 +64,11 @@ class BalancerCollector(Collector):
         for name, value, help_text in (
             ("queued_requests", len(queue), "Requests waiting in the router's queue."),
             ("queued_audio_seconds", queue.audio_s, "Seconds of audio in the router's queue."),
-            ("queued_work_seconds", queue.work_s, "Predicted seconds of work in the queue."),
+            (
+                "queued_work_seconds",
+                queue.work_s,
+                "Predicted seconds of work in the queue.",
+            ),
         ):
             yield GaugeMetricFamily(f"flamingo_router_{name}", help_text, value=value)
 
@@ -72,12 +76,12 @@ class BalancerCollector(Collector):
         gauges = [
             GaugeMetricFamily(f"flamingo_router_{name}", help_text, labels=["endpoint"])
             for name, help_text in (
-                ("backlog_seconds", "Predicted seconds of work left at an endpoint."),
-                ("requests_in_flight", "Requests sent to an endpoint and not settled yet."),
-                ("endpoint_ready", "1 if the endpoint may get requests."),
+                ("backlog_seconds", "Predicted seconds of work that an endpoint has left."),
+                ("requests_in_flight", "Requests in flight to an endpoint."),
+                ("endpoint_ready", "1 if requests are sent to the endpoint, 0 if not."),
                 (
                     "endpoint_slowdown_ratio",
-                    "Time that the endpoint takes, relative to the usual pod of its model.",
+                    "Compute time of an endpoint, relative to the average pod of its model.",
                 ),
             )
         ]

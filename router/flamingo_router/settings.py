@@ -19,12 +19,12 @@ PolicyName = Literal["least-work-left", "least-work-left-plain", "least-connecti
 
 
 class Settings(ServiceSettings):
-    """The router's settings."""
+    """Route each request to the pod where it finishes first."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_ROUTER_")
 
     endpoint: CommaList[str] = Field(default=[])
-    """Address of a pod, http://HOST:PORT. Repeat it, or separate several with commas."""
+    """Address of a pod, http://HOST:PORT; repeatable, or comma-separated."""
     dns: str = ""
     """NAME:PORT that resolves to the pods (a headless Service); resolved again every 5 s."""
     endpointslice: str = Field(default="", validate_default=True)
@@ -40,15 +40,15 @@ class Settings(ServiceSettings):
     replay_buffer_bytes: int = Field(default=2**20, ge=0)
     """Bytes of a request body kept in memory until a pod responds, so that it can be retried."""
     spool_dir: str = ""
-    """Directory that keeps larger bodies for a retry; empty: larger bodies are not retried."""
+    """Directory that keeps larger bodies for a retry; default: larger bodies are not retried."""
     spool_max_bytes: int = Field(default=4 * 2**30, ge=0)
-    """Maximum size of that directory; bodies that do not fit are not retried."""
+    """Maximum bytes in that directory; bodies that do not fit are not retried."""
     probe_urls: bool = False
     """Fetch a few bytes of clips given by URL, to estimate their length before choosing a pod."""
     probe_allowed_networks: CommaList[IPv4Network | IPv6Network] = Field(default=[])
-    """Private networks that probes may connect to, comma separated; default: none."""
+    """Private networks that probes may connect to, comma-separated; default: none."""
     probe_allowed_hosts: CommaList[str] = Field(default=[])
-    """Probe these hosts only, comma separated: `a.example.org`, or `*.example.org`."""
+    """Only hosts to probe, comma-separated: `a.example.org` or `*.example.org`; default: any."""
     connect_timeout_s: float = Field(default=1.5, gt=0)
     """Connect timeout in seconds, after which a pod counts as unreachable."""
     poll_interval_s: float = Field(default=0.25, gt=0)
@@ -58,63 +58,63 @@ class Settings(ServiceSettings):
     unreachable_after_s: float = Field(default=10.0, gt=0)
     """Age of a load report after which the pod gets no more requests."""
     max_backlog_s: float = Field(default=120.0, gt=0)
-    """Maximum predicted seconds of work at a pod; when all pods exceed it, requests get 429."""
+    """Maximum predicted seconds of work at a pod; status 429 when all pods exceed it."""
     queue_threshold_s: float = Field(default=30.0, gt=0)
     """Predicted seconds of prefill at every pod above which requests queue in the router."""
     max_queued: int = Field(default=1000, ge=0)
-    """Maximum requests in the router's queue; above it: 429."""
+    """Maximum requests in the router's queue; status 429 if it is full."""
     max_queued_audio_s: float = Field(default=36_000.0, ge=0)
-    """Maximum seconds of audio in the router's queue; above it: 429."""
+    """Maximum seconds of audio in the router's queue; status 429 if it is full."""
     max_wait_s: float = Field(default=60.0, gt=0)
-    """Maximum predicted seconds until a pod starts a request; above it: 429."""
+    """Maximum predicted seconds until a pod starts a request; status 429 if it is longer."""
     cold_start_hold_s: float = Field(default=60.0, ge=0, le=3600)
-    """Seconds that requests are held while no pod is ready, as at a cold start; then 503."""
+    """Seconds that requests are held while no pod is ready (cold start); then status 503."""
     heartbeat_interval_s: float = Field(default=5.0, gt=0)
     """Seconds between two SSE comments to a streaming client whose request is queued."""
     pod_key: Annotated[SecretStr, AfterValidator(check_pod_key)] | None = None
-    """API key for the pods' load reports. Prefer the variable: flags show in the process list."""
+    """API key for the pods' load reports. Prefer the variable: a flag is visible to `ps`."""
     pod_key_file: Path | None = None
-    """File with that key instead; re-read when it changes."""
+    """File with that key; reloaded on change, and preferred to --pod-key."""
     quota_share: float = Field(default=1.0, gt=0, le=1)
     """This replica's share of every key's limits: 0.333 with three routers."""
     expose_endpoint: bool = False
     """Send the pod's address as `x-flamingo-endpoint`. Exposes internal addresses to clients."""
 
     def check_files(self) -> Iterator[str]:
-        """Yield one message for each fault of the files that the settings name."""
+        """Yield a message for each error in the files that the settings refer to."""
         yield from super().check_files()
         yield from check_file("--pod-key-file", self.pod_key_file, parse_pod_key)
 
     @field_validator("endpoint")
     @classmethod
-    def _endpoint_addresses(cls, value: list[str]) -> list[str]:
+    def _parse_endpoints(cls, value: list[str]) -> list[str]:
         addresses = [parse_address(text) for text in value]
         if len(set(addresses)) < len(addresses):
             repeated = next(each for each in addresses if addresses.count(each) > 1)
-            raise ValueError(f"{repeated} is given more than once")
+            raise ValueError(f"duplicate endpoint {repeated}")
         return addresses
 
     @field_validator("spool_dir")
     @classmethod
-    def _writable_folder(cls, value: str) -> str:
+    def _check_writable(cls, value: str) -> str:
         if value and not os.access(value, os.W_OK | os.X_OK):
             raise ValueError(f"{value!r} is not a writable directory")
         return value
 
     @field_validator("dns")
     @classmethod
-    def _dns_name(cls, value: str) -> str:
+    def _check_dns(cls, value: str) -> str:
         if value:
             parse_host_port(value)
         return value
 
     @field_validator("endpointslice")
     @classmethod
-    def _has_source(cls, value: str, info: ValidationInfo) -> str:
+    def _check_endpointslice(cls, value: str, info: ValidationInfo) -> str:
         if value:
             Service.parse(value)
         elif not any(info.data.get(name, "invalid") for name in ("endpoint", "dns")):
-            raise ValueError("no pods configured; give --endpoint, --dns or --endpointslice")
+            raise ValueError("no pods configured; set --endpoint, --dns or --endpointslice")
         return value
 
 
@@ -126,7 +126,7 @@ def parse_host_port(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= 65_535:  # noqa: PLR2004 - TCP's
-        raise ValueError(f"{text!r} is not a valid NAME:PORT")
+        raise ValueError(f"{text!r} is not a valid address; expected NAME:PORT")
     return host.strip("[]"), int(port)
 
 

@@ -58,7 +58,9 @@ def access(cluster, tmp_path_factory):
     config = json.loads(cluster.output("config", "view", "--raw", "--flatten", "-o", "json"))
     server = config["clusters"][0]["cluster"]
     (folder / "ca.crt").write_text(_authority(server))
-    return kube.Access.of(server["server"], str(folder / "token"), str(folder / "ca.crt"))
+    return kube.Access.from_settings(
+        server["server"], str(folder / "token"), str(folder / "ca.crt")
+    )
 
 
 def _authority(server):

@@ -1,7 +1,7 @@
 """Which pod has which clip cached.
 
 A pod that has encoded a clip keeps its encoder states, and its prompt's keys and values,
-for a while, so that a second request about the clip costs only the answer. The `clips` of
+for a while, so that a second request about the clip costs only its generation. The `clips` of
 a pod's load report are authoritative; a clip that was sent since then counts as cached. A
 pod that reports no clips is assumed to have the last ones that it was sent.
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 MAX_SENT = 2048
 """Clips remembered for one pod."""
-SETTLING_S = 30.0
-"""A clip is not in a pod's cache before it was uploaded, decoded and encoded."""
+MAX_CACHING_DELAY_S = 30.0
+"""How long a clip that was sent can be missing in reports: it is uploaded, decoded, encoded."""
 
 
 @dataclass(slots=True)
@@ -24,11 +24,11 @@ class _PodClips:
     reported: Sequence[str] = ()
     confirmed: frozenset[str] = frozenset()
     sent: OrderedDict[str, float] = field(default_factory=OrderedDict)
-    """By clip: when it was last sent there."""
+    """When each clip was last sent to the pod."""
 
 
 class Affinity:
-    """The clips that each pod is believed to have cached."""
+    """The clips that each pod is assumed to have cached."""
 
     def __init__(self) -> None:
         self._pods: dict[str, _PodClips] = {}
@@ -61,12 +61,12 @@ class Affinity:
         self._pods.pop(address, None)
 
     def has_clip(self, address: str, clip: str) -> bool:
-        """Whether the pod is believed to have the clip cached."""
+        """Return whether the pod is assumed to have the clip cached."""
         clips = self._pods.get(address)
         return clips is not None and (clip in clips.confirmed or clip in clips.sent)
 
     def pods_with(self, clip: str) -> set[str]:
-        """Return the addresses of the pods that are believed to have the clip cached."""
+        """Return the addresses of the pods that are assumed to have the clip cached."""
         return {address for address in self._pods if self.has_clip(address, clip)}
 
 
@@ -74,6 +74,6 @@ def _drop_unconfirmed(clips: _PodClips, requested_s: float) -> None:
     """Drop sent clips that the pod has had time to cache, and did not report; oldest first."""
     while clips.sent:
         clip, sent_s = next(iter(clips.sent.items()))
-        if sent_s > requested_s - SETTLING_S:
+        if sent_s > requested_s - MAX_CACHING_DELAY_S:
             return
         del clips.sent[clip]

@@ -20,7 +20,7 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True)
 class ArrivalRate:
-    """What arrived, per second."""
+    """Requests, seconds of audio and predicted seconds of work that arrived per second."""
 
     num: float
     audio_s: float

@@ -1,19 +1,19 @@
-"""Decides which pod gets the next request, which requests wait, and which are refused.
+"""Decides which pod gets the next request, which requests wait, and which are rejected.
 
-How it works. A request is first priced at the endpoints that are looked at: an `Offer` for
-each, with the predicted cost there. Then
+How it works. The cost of a request is first predicted for the endpoints that are considered:
+one `Offer` for each. Then
 
 - while some endpoint is *open*, with less than `queue_threshold_s` of prefill and at most
   `max_backlog_s` of work, the policy picks among the open ones, and the request gets its
-  ticket at once. An endpoint that has the clip cached competes even when it is busy: what
-  remains to be done there is small;
+  ticket at once. An endpoint that has the clip cached is considered even when it is busy,
+  because the request costs little there;
 - otherwise the request enters the fair queue, unless the queue is full, its predicted wait
-  exceeds `max_wait_s`, or it cannot meet its deadline: then it is refused with `Overloaded`;
-- whenever an endpoint may have become open (a report, a first byte, a settled ticket, time),
+  exceeds `max_wait_s`, or it cannot meet its deadline: then it is rejected with `Overloaded`;
+- whenever an endpoint can have become open (a report, a first byte, a settled ticket, time),
   `dispatch_waiting` gives the next requests of the queue to the open endpoints.
 
 While no endpoint is ready at all, requests are held in the same queue for as long as a cold
-start may take.
+start can take.
 
 Pure: state, but no I/O; the clock and the random source are arguments. The same class runs
 in the router and in the simulator.
@@ -38,7 +38,7 @@ from flamingo_router.balancing.random_source import RandomSource
 from flamingo_router.balancing.request_info import RequestInfo
 
 SAMPLE_SIZE = 24
-"""How many endpoints of a larger fleet are looked at for one request, sampled at random: the least
+"""How many endpoints of a larger fleet are considered for one request, sampled at random: the least
 loaded of 24 is hardly worse than that of all, and a decision takes the same time for 2,000."""
 TOKENS_PER_WINDOW = 750
 MIN_RECHECK_S, MAX_RECHECK_S = 0.005, 0.25
@@ -76,15 +76,15 @@ class Balancer:
             self._eject_if_slow(address, load.model, now_s)
 
     def set_members(self, members: dict[str, bool]) -> None:
-        """Replace the endpoints; the value: may it get requests."""
+        """Replace the endpoints; the value of each is whether it may get requests."""
         self._forget(self.fleet.set_members(members))
 
     def check_admission(self, info: RequestInfo, *, now_s: float) -> None:
-        """Refuse a request that would not be admitted, before its body is read.
+        """Reject a request that would not be admitted, before its body is read.
 
         Raises:
             NoEndpointReady: no pod is ready, and the request cannot be held.
-            Overloaded: the request would have to wait too long; states when to retry.
+            Overloaded: the request would have to wait too long; `retry_after_s` is set.
             DeadlineExceeded: the request takes longer than its deadline allows.
         """
         summary = self.fleet.summary(now_s=now_s)
@@ -119,7 +119,7 @@ class Balancer:
     def dispatch_waiting(
         self, *, now_s: float, among: Iterable[str] | None = None
     ) -> list[tuple[QueuedRequest, Ticket]]:
-        """Give the next requests of the queue to endpoints that are open, or are `among` these."""
+        """Dispatch queued requests to the endpoints that are open: all, or those in `among`."""
         addresses = None if among is None else list(among)
         dispatched = []
         while self.queue:
@@ -134,7 +134,7 @@ class Balancer:
         return dispatched
 
     def reassign(self, info: RequestInfo, *, without: Collection[str], now_s: float) -> Ticket:
-        """Return a ticket of an endpoint that is not in `without`, at once, for a retry.
+        """Return a ticket of an endpoint that is not in `without`, without queueing, for a retry.
 
         Raises:
             NoEndpointReady: there is no other.
@@ -148,23 +148,23 @@ class Balancer:
         return self._reserve(info, chosen, now_s)
 
     def cancel(self, queued: QueuedRequest) -> None:
-        """Remove a request whose client disconnected, or that has waited too long."""
+        """Remove a queued request whose client disconnected, or that has waited too long."""
         self.queue.remove(queued)
 
     def settle(self, ticket: Ticket, *, now_s: float, answered_audio_s: float = 0.0) -> None:
-        """Take a ticket back: its request is over, however it ended."""
+        """Settle the ticket of a request that has ended, with or without success."""
         self.fleet.settle(ticket, now_s=now_s)
         self.completed_audio_s += answered_audio_s
         self._forget(self.fleet.forget_removed())
 
     def recheck_after_s(self, *, now_s: float) -> float:
-        """Return in how many seconds an endpoint may be open merely because time has passed."""
+        """Return in how many seconds an endpoint can become open merely because time passes."""
         queued = [each.queued_s for each in self._views(None, now_s) if each.is_ready]
         wait_s = min(queued, default=1) - self._queue_threshold_s
         return min(max(wait_s, MIN_RECHECK_S), MAX_RECHECK_S)
 
     def is_cold(self, *, now_s: float) -> bool:
-        """Whether no endpoint is ready."""
+        """Return whether no endpoint is ready."""
         return not self.fleet.summary(now_s=now_s).num_ready
 
     @property
@@ -172,7 +172,7 @@ class Balancer:
         return self.limits.queue_threshold_s if self.policy.uses_queue else math.inf
 
     def _open(self, endpoints: Iterable[Endpoint], now_s: float) -> Iterator[Endpoint]:
-        """Yield those with room; ones without a fresh report only while no report is fresh."""
+        """Yield those with room; those without a fresh report only if no report is fresh."""
         threshold_s, max_backlog_s = self._queue_threshold_s, self.limits.max_backlog_s
         none_known = not self.fleet.summary(now_s=now_s).num_known
         for each in endpoints:
@@ -186,7 +186,7 @@ class Balancer:
         return self._rng.sample(addresses, SAMPLE_SIZE)
 
     def _views(self, among: Sequence[str] | None, now_s: float) -> list[Endpoint]:
-        """Return the views of some endpoints; None: of all, or of a sample of a large fleet."""
+        """Return the views of the endpoints in `among`; None: all, or a sample of a large fleet."""
         if among is None:
             among = self._sample(self.fleet.addresses)
         return self.fleet.endpoints(now_s=now_s, among=among)
@@ -202,7 +202,7 @@ class Balancer:
         return ready or [each for each in self.fleet.endpoints(now_s=now_s) if each.is_ready]
 
     def _pick(self, offers: Sequence[Offer], open_offers: Sequence[Offer]) -> Offer:
-        """Return the best: the best open one, or a busy one that has the clip cached."""
+        """Return the best offer, of an open endpoint or of a busy one that has the clip cached."""
         chosen = self.policy.pick(open_offers, self._rng)
         if len(open_offers) == len(offers):
             return chosen
@@ -215,7 +215,7 @@ class Balancer:
     def _others_with_clip(
         self, info: RequestInfo, known: Iterable[Endpoint], now_s: float
     ) -> list[Endpoint]:
-        """Return the ready endpoints that have the clip cached and are not among those `known`."""
+        """Return the ready endpoints that have the clip cached and are not in `known`."""
         if info.clip is None or not self.policy.uses_cache:
             return []
         addresses = self.affinity.pods_with(info.clip) - {each.address for each in known}
@@ -225,7 +225,7 @@ class Balancer:
         ]
 
     def _offers(self, info: RequestInfo, endpoints: Sequence[Endpoint]) -> list[Offer]:
-        """Return what the request costs at each of these."""
+        """Return the request's offer of each of these endpoints."""
         uses_cache = self.policy.uses_cache and info.clip is not None
         by_model: dict[str, tuple[Work, Rates | None]] = {}
         slowdown, offers = self.costs.slowdown, []
@@ -253,7 +253,7 @@ class Balancer:
         return Work(cost.windows_of(info.audio_s), num_tokens)
 
     def _prior_s(self, info: RequestInfo) -> float:
-        """Return the request's cost at a pod of which nothing is known."""
+        """Return the request's cost at a pod without any measurements, in seconds."""
         return cost.prior(info.route, None).cost(self._work(info, "")).total_s
 
     def _reserve(self, info: RequestInfo, chosen: Offer, now_s: float) -> Ticket:
@@ -265,29 +265,29 @@ class Balancer:
         )
 
     def _check_hold(self, info: RequestInfo) -> None:
-        """Refuse a request that cannot be held for a first pod."""
+        """Reject a request that cannot be held until a pod is ready."""
         if self.limits.cold_start_hold_s <= 0:
             raise policy.no_endpoint_ready("no pod is ready")
-        fault = self.limits.queue_fault(len(self.queue), self.queue.audio_s + info.audio_s)
-        if fault:
+        violation = self.limits.queue_violation(len(self.queue), self.queue.audio_s + info.audio_s)
+        if violation:
             raise policy.no_endpoint_ready(
-                f"no pod is ready and the request queue is full: {fault}"
+                f"no pod is ready and the request queue is full: {violation}"
             )
 
     def _check_wait(self, info: RequestInfo, offers: Sequence[Offer], now_s: float) -> None:
-        """Refuse a request that would wait too long."""
+        """Reject a request that would wait too long."""
         limits = self.limits
         min_backlog_s = min(offer.endpoint.backlog_s for offer in offers)
         if min_backlog_s > limits.max_backlog_s:
             raise policy.at_capacity(min_backlog_s, limits.max_backlog_s)
         cost_s = min(offer.cost.total_s for offer in offers)
         wait_s = self._predicted_wait_s(info, cost_s, offers, now_s)
-        if fault := limits.queue_fault(len(self.queue), self.queue.audio_s):
-            raise policy.overloaded(f"the request queue is full: {fault}", wait_s)
+        if violation := limits.queue_violation(len(self.queue), self.queue.audio_s):
+            raise policy.overloaded(f"the request queue is full: {violation}", wait_s)
         if wait_s > limits.max_wait_s:
             raise policy.overloaded(
-                f"the predicted wait for a pod is {wait_s:.0f} s, the limit is"
-                f" {limits.max_wait_s:.0f} s",
+                f"the predicted wait for a pod is {wait_s:.0f} s"
+                f" (limit: {limits.max_wait_s:.0f} s)",
                 wait_s,
             )
         if info.deadline_s is not None:
@@ -321,16 +321,16 @@ class Balancer:
 
 
 def _check_deadline(left_s: float, wait_s: float, cost_s: float) -> None:
-    """Refuse a request that would be answered too late.
+    """Reject a request that would be answered too late.
 
     Raises:
-        DeadlineExceeded: the work alone takes longer than is left, so a retry does not help.
-        Overloaded: the wait before it does.
+        DeadlineExceeded: the work alone takes longer than the time left; a retry does not help.
+        Overloaded: the wait and the work together do; a retry can help.
     """
     if cost_s > left_s:
         raise DeadlineExceeded(
-            f"the request takes a predicted {cost_s:.2f} s, and its deadline is in {left_s:.2f} s;"
-            " allow more time"
+            f"the request takes {cost_s:.2f} s, but its deadline is in {left_s:.2f} s;"
+            " extend the deadline"
         )
     if wait_s + cost_s > left_s:
         raise policy.overloaded(

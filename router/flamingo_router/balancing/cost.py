@@ -2,8 +2,8 @@
 
 Windows cost encoding and prefill, tokens cost decoding. The coefficients are learned
 (`regression`). Until they are, the pod's own measurements are used, and before there are
-any, a prior. Any prior ranks requests alike, and ranking is what balancing needs: only a
-wrong ratio between long and short requests does harm.
+any, a prior. Every prior ranks requests in the same way, and balancing needs only the
+ranking: only a wrong ratio between long and short requests does harm.
 
 Pure.
 """
@@ -25,16 +25,16 @@ computes 0.7 to 1.9 % of its prompt again."""
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Predicted seconds of a pod, in its two lanes."""
+    """Predicted seconds of a request at a pod, by phase."""
 
     prefill_s: float
-    """Before the first token: the next request waits for it."""
+    """Until the first token; the next request waits for it."""
     decode_s: float
-    """After it: shared with the sequences that decode in the same batch."""
+    """After the first token; shared with the sequences that decode in the same batch."""
 
     @property
     def total_s(self) -> float:
-        """Both lanes together."""
+        """Prefill and decode together."""
         return self.prefill_s + self.decode_s
 
 
@@ -66,7 +66,7 @@ class RouteProfile:
     """What a route does with a request."""
 
     window_share: float = 1.0
-    """The part of `window_s` it needs: an embedding is encoded, not prefilled."""
+    """The part of `window_s` that it needs: an embedding is encoded, not prefilled."""
     num_tokens: int = 0
     """Tokens that a response usually has, until that is learned."""
 
@@ -89,7 +89,7 @@ def windows_of(audio_s: float) -> int:
 
 
 def prior(route: str, load: LoadReport | None) -> Rates:
-    """Return the rates of a pod of which only its own load report is known."""
+    """Return the rates of a pod before any are learned, from its load report if there is one."""
     profile = ROUTE_PROFILES.get(route)
     if profile is None:
         return NO_RATES

@@ -1,9 +1,9 @@
 """Learns from finished requests what the next one will cost, and at which pod.
 
-Pods that serve one model form a class and share the coefficients of each route. How much
-longer than its class one pod takes is its slowdown factor: a hot, throttled or smaller GPU.
-Both are learned from the `timings` of load reports, each timing once. A pod that reports
-nonsense moves its class by no more than outliers can.
+Pods that serve one model form a class and share the coefficients of each route. A
+pod's slowdown factor is how much longer than its class it takes: its GPU is hot, throttled or
+smaller. Both are learned from the `timings` of load reports, each timing once. Implausible
+timings of one pod affect its class no more than outliers do.
 
 Pure: state, but no I/O and no clock.
 """
@@ -24,7 +24,7 @@ MIN_TIMINGS = 8
 TOKENS_SMOOTHING = 0.02
 MAX_TOKENS = 65_536
 MAX_CLASSES = 64
-"""Bounds memory even if a pod reports another model name each time."""
+"""Limits memory even if a pod reports another model name each time."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _RouteModel:
 
     regression: Regression
     num_tokens: float
-    num_answers: int = 0
+    num_responses: int = 0
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class CostModel:
         return math.exp(pod.log_slowdown)
 
     def reset_slowdown(self, address: str) -> None:
-        """Measure a pod's slowdown factor afresh, since it gets no requests for a while."""
+        """Reset a pod's slowdown factor, to be measured again: it gets no requests for a while."""
         if address in self._pods:
             self._pods[address].num_timings, self._pods[address].log_slowdown = 0, 0.0
 
@@ -98,8 +98,8 @@ class CostModel:
             predicted_s = known.regression.rates.cost(work).total_s
             _update_slowdown(pod, timing.compute_s, predicted_s)
         known.regression.learn(work, timing.compute_s)
-        known.num_answers += 1
-        share = max(1 / known.num_answers, TOKENS_SMOOTHING)
+        known.num_responses += 1
+        share = max(1 / known.num_responses, TOKENS_SMOOTHING)
         known.num_tokens += share * (min(timing.num_tokens, MAX_TOKENS) - known.num_tokens)
 
     def _route_model(self, load: LoadReport, route: str) -> _RouteModel | None:

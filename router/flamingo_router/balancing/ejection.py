@@ -1,9 +1,9 @@
 """Outlier ejection: which endpoints get no requests for a while although they report ready.
 
 An endpoint is ejected after several failures in a row, or when it takes several times as
-long as the others; for ten seconds, and twice as long each further time. A 4xx, and a pod
-that is busy or draining, is not a failure. If more than half would be ejected, none is:
-then the endpoints are not the cause, and the few that remained would be overloaded.
+long as the others: for ten seconds, and twice as long each further time. A 4xx response, or
+one of a pod that is busy or draining, is not a failure. If more than half would be ejected,
+none is: then the endpoints are not the cause, and the rest would be overloaded.
 
 Pure.
 """
@@ -16,9 +16,9 @@ MAX_FAILURES = 5
 FIRST_EJECTION_S, MAX_EJECTION_S = 10.0, 300.0
 MAX_EJECTED_SHARE = 0.5
 SLOW_FACTOR = 4.0
-"""Below it the policy copes by itself: work at a slow pod costs more."""
+"""Below it the policy is enough: work at a slow pod costs more."""
 MIN_PEERS = 3
-"""With fewer there is no usual pod to compare with."""
+"""With fewer pods the median is meaningless."""
 MAX_DOUBLINGS = 16
 
 
@@ -27,16 +27,16 @@ class EndpointHealth:
     """The failures and ejections of one endpoint."""
 
     num_failures: int = 0
-    """In a row."""
+    """Failures in a row."""
     num_ejections: int = 0
     ejected_until_s: float = float("-inf")
 
-    def note_success(self) -> None:
+    def record_success(self) -> None:
         """Record a response, whatever its contents: the pod works."""
         self.num_failures = 0
         self.num_ejections = max(self.num_ejections - 1, 0)
 
-    def note_failure(self, *, now_s: float) -> bool:
+    def record_failure(self, *, now_s: float) -> bool:
         """Record a connection refused or lost, or a 5xx; return whether that ejects it."""
         self.num_failures += 1
         if self.num_failures < MAX_FAILURES:
@@ -64,5 +64,5 @@ def slow_addresses(slowdowns: Mapping[str, float]) -> Collection[str]:
     """Return the endpoints of one class that take far longer than its median."""
     if len(slowdowns) < MIN_PEERS:
         return ()
-    usual = statistics.median(slowdowns.values())
-    return [address for address, factor in slowdowns.items() if factor > SLOW_FACTOR * usual]
+    median = statistics.median(slowdowns.values())
+    return [address for address, factor in slowdowns.items() if factor > SLOW_FACTOR * median]

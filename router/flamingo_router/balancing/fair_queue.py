@@ -1,9 +1,9 @@
 """The requests that wait in the router, and which of them is next.
 
 How it works. Between tenants it is start-time fair queueing over predicted seconds: each
-tenant has a virtual time, the work it was given divided by its weight, and the tenant with
+tenant has a virtual time, its dispatched work divided by its weight, and the tenant with
 the smallest is next. A tenant that joins, or comes back after a pause, starts at the virtual
-time of the last tenant served: what it did not request meanwhile gives it no credit.
+time of the last tenant served: unused time gives no credit.
 
 Within a tenant it is shortest job first with aging. A request's `order` is the time at which
 it was queued plus `AGING` times its predicted cost, so a short request overtakes a long one
@@ -36,7 +36,7 @@ class QueuedRequest:
     order: float = field(init=False)
     """The smallest is next."""
     is_removed: bool = False
-    """Whether it has left the queue, by its turn or because it was cancelled."""
+    """Whether it has left the queue, dispatched or cancelled."""
 
     def __post_init__(self) -> None:
         self.order = queue_order(self.info, self.cost_s, self.since_s)
@@ -46,7 +46,7 @@ class QueuedRequest:
 
 
 def queue_order(info: RequestInfo, cost_s: float, since_s: float) -> float:
-    """Return the place of such a request among its tenant's; the smallest is next."""
+    """Return the sort key of such a request within its tenant; the smallest is next."""
     return since_s + AGING * cost_s + info.priority.value
 
 
@@ -54,7 +54,7 @@ def queue_order(info: RequestInfo, cost_s: float, since_s: float) -> float:
 class _TenantQueue:
     weight: float
     virtual_s: float = 0.0
-    """Predicted seconds it was given, divided by its weight."""
+    """Predicted seconds of its dispatched requests, divided by its weight."""
     heap: list[QueuedRequest] = field(default_factory=list)
     num_waiting: int = 0
 
@@ -113,7 +113,7 @@ class FairQueue:
             self._discard(queued)
 
     def work_before_s(self, order: float) -> float:
-        """Return the predicted work of the requests that are next before one of this `order`."""
+        """Return the predicted work of the requests that are dispatched before one of `order`."""
         return sum(queued.cost_s for queued in self if queued.order <= order)
 
     def oldest_since_s(self) -> float | None:

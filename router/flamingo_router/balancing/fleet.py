@@ -1,11 +1,11 @@
-"""The endpoints, and the work promised to each.
+"""The endpoints, and the work that is reserved at each.
 
 How it works. A pod reports its backlog a few times a second. What this router sent since
-then is not in that figure, so an endpoint's backlog is the report's, less the time that has
-passed, plus every ticket whose request had not left completely when the report was
-requested (see `ledger`). Three routers that do this balance as well as one that sees all.
+then is not in that figure, so an endpoint's backlog is the reported one, less the time that has
+passed, plus every ticket whose request was not sent completely when the report was
+requested (see `ledger`). Three routers that do this balance as well as a single one.
 
-A stale report counts for nothing: then the backlog is that of our own tickets, and the
+A stale report is ignored: the backlog is then that of our own tickets, and the
 policy prefers endpoints with a fresh report. After `unreachable_after_s` the endpoint gets
 no requests at all.
 
@@ -41,11 +41,11 @@ class Endpoint(NamedTuple):
     """Whether its report is fresh."""
     backlog_s: float = 0.0
     queued_s: float = 0.0
-    """Of the backlog, what comes before the first token of one more request."""
+    """The part of the backlog that one more request waits for before its first token."""
     num_ahead: int = 0
-    """Requests that wait there for their first token."""
+    """Requests at the pod that wait for their first token."""
     num_in_flight: int = 0
-    """Requests of this router."""
+    """Requests of this router that are in flight to the pod."""
     load: LoadReport | None = None
     """Its fresh report; None when there is none."""
     model: str = ""
@@ -62,20 +62,20 @@ class _EndpointState:
     requested_s: float = float("-inf")
     """When the last report was requested."""
     stale_since_s: float = float("-inf")
-    """When the endpoint last failed or refused; a report requested later overrules that."""
+    """When the endpoint last failed or was busy; a report that is requested later supersedes it."""
     is_removed: bool = False
     ledger: Ledger = field(default_factory=Ledger)
     health: EndpointHealth = field(default_factory=EndpointHealth)
 
 
 class FleetSummary(NamedTuple):
-    """All endpoints at a glance, at most `SUMMARY_TTL_S` old."""
+    """Figures over all endpoints, at most `SUMMARY_TTL_S` old."""
 
     num_ready: int
     num_known: int
-    """Of these, with a fresh report."""
+    """Ready endpoints with a fresh report."""
     min_backlog_s: float
-    """The least backlog of those that are ready."""
+    """The smallest backlog of the ready endpoints, in seconds."""
     ejected: frozenset[str]
 
 
@@ -110,10 +110,13 @@ class Fleet:
         return self._addresses
 
     def set_members(self, members: Mapping[str, bool]) -> list[str]:
-        """Replace the members; the value: may it get requests. Return the addresses forgotten.
+        """Replace the members; the value of each is whether it may get requests.
 
-        One that was removed and comes back under its old address keeps its state, and its
-        next report decides.
+        A member that was removed and is added again under its old address keeps its state
+        until its next report.
+
+        Returns:
+            The addresses of endpoints that were forgotten.
         """
         for address, is_open in members.items():
             if address not in self._states and is_open:
@@ -126,7 +129,7 @@ class Fleet:
         return self.forget_removed()
 
     def endpoints(self, *, now_s: float, among: Iterable[str] | None = None) -> list[Endpoint]:
-        """Return the view of every endpoint, or of those `among` the addresses."""
+        """Return the views of the endpoints in `among`; None: of all."""
         ejected = self.summary(now_s=now_s).ejected
         states = self._states
         chosen = states.values() if among is None else [states[each] for each in among]
@@ -138,7 +141,7 @@ class Fleet:
         return self._view(self._states[address], now_s, ejected)
 
     def summary(self, *, now_s: float) -> FleetSummary:
-        """Return all at a glance: computed at most ten times a second, and after each change."""
+        """Return the summary; it is computed at most ten times a second, and after each change."""
         if now_s >= self._summary_until_s:
             self._summary_until_s = now_s + SUMMARY_TTL_S
             self._summary = self._summarize(now_s)
@@ -150,13 +153,13 @@ class Fleet:
         return load.epoch if load else ""
 
     def observe(self, address: str, load: LoadReport, *, requested_s: float) -> bool:
-        """Apply a report that was requested at `requested_s`; return False if it came too late."""
+        """Apply a report that was requested at `requested_s`; return False if it is outdated."""
         state = self._states.get(address)
         if state is None:
             return False
         known = state.load
         if known and known.epoch == load.epoch and known.sequence > load.sequence:
-            return False  # overtaken on the way
+            return False  # a later report arrived first
         if known and known.epoch != load.epoch:
             state.health = EndpointHealth()  # a new process starts without failures
         if known is None or known.state != load.state or state.stale_since_s >= state.requested_s:
@@ -166,33 +169,33 @@ class Fleet:
         return True
 
     def mark_stale(self, address: str, *, now_s: float) -> None:
-        """Give an endpoint that failed or refused no requests until a later report is ready."""
+        """Send no requests to an endpoint that failed or is busy until a later report is ready."""
         if address in self._states:
             self._states[address].stale_since_s = now_s
             self._invalidate_summary()
 
-    def note_failure(self, address: str, *, now_s: float) -> bool:
+    def record_failure(self, address: str, *, now_s: float) -> bool:
         """Record that the endpoint failed; return whether that ejects it."""
         state = self._states.get(address)
-        is_ejected = state is not None and state.health.note_failure(now_s=now_s)
+        is_ejected = state is not None and state.health.record_failure(now_s=now_s)
         if is_ejected:
             self._invalidate_summary()
         return is_ejected
 
-    def note_success(self, address: str) -> None:
+    def record_success(self, address: str) -> None:
         """Record that the endpoint responded."""
         if address in self._states:
-            self._states[address].health.note_success()
+            self._states[address].health.record_success()
 
     def eject(self, address: str, *, now_s: float) -> None:
-        """Give an endpoint no requests for a while."""
+        """Send no requests to an endpoint for a while."""
         self._states[address].health.eject(now_s=now_s)
         self._invalidate_summary()
 
     def reserve(
         self, address: str, cost: Cost, *, now_s: float, num_kv_tokens: float = 0.0
     ) -> Ticket:
-        """Promise work to an endpoint; the ticket must be settled exactly once."""
+        """Reserve work at an endpoint; the ticket must be settled exactly once."""
         self._num_tickets += 1
         self._num_in_flight += 1
         ticket = Ticket(self._num_tickets, address, cost, num_kv_tokens)
@@ -200,20 +203,20 @@ class Fleet:
         return ticket
 
     def mark_sent(self, ticket: Ticket, *, now_s: float) -> None:
-        """Record that the whole request has left for the pod: later reports include it."""
+        """Record that the whole request was sent to the pod, so that later reports include it."""
         if ticket.address in self._states:
             self._states[ticket.address].ledger.mark_sent(ticket, now_s=now_s)
 
     def mark_responding(self, ticket: Ticket, *, now_s: float) -> None:
-        """Record that the pod has begun to respond: its prefill lane is free of this request."""
+        """Record that the pod has begun to respond, so that the request's prefill is over."""
         if ticket.address in self._states:
             self._states[ticket.address].ledger.mark_responding(ticket, now_s=now_s)
 
     def settle(self, ticket: Ticket, *, now_s: float) -> None:
-        """Take a ticket back: its request is over, however it ended.
+        """Settle the ticket of a request that has ended, with or without success.
 
         Raises:
-            KeyError: it was settled before.
+            KeyError: it has been settled already.
         """
         state = self._states[ticket.address]
         state.ledger.remove(ticket, now_s=now_s)
@@ -283,7 +286,7 @@ class Fleet:
 
 
 def _queued_s(ledger: Ledger, load: LoadReport | None, now_s: float, age_s: float) -> float:
-    """Return the prefill before one more request: as reported, or the most that is known."""
+    """Return the prefill that one more request waits for: as reported, or the largest estimate."""
     if load is not None and load.queued_s is not None:
         own_s = ledger.queued_s(now_s=now_s, unreported_only=True) if ledger.tickets else 0.0
         return own_s + max(load.queued_s - age_s, 0.0)

@@ -12,7 +12,7 @@ WINDOWS_S = (60.0, 300.0)
 
 
 def fleet_report(balancer: Balancer, *, now_s: float) -> FleetReport:
-    """Return the endpoints, the queue and the arrival rates, for the operator and people."""
+    """Return the endpoints, the queue and the arrival rates, for the operator and users."""
     endpoints = balancer.fleet.endpoints(now_s=now_s)
     is_cold = not any(endpoint.is_ready for endpoint in endpoints)
     queue = _queue_report(balancer, now_s)

@@ -1,14 +1,13 @@
-"""The work promised to one endpoint, in its two lanes: prefill and decode.
+"""The work that is reserved at one endpoint, by phase: prefill and decode.
 
 How it works. A ticket enters the ledger when the balancer chooses the endpoint, and leaves
-it when the request is over. In between it passes three marks, in any order that the network
-produces:
+it when the request is over. In between it is marked three times, in any order:
 
-- sent: the last byte of the request has left for the pod;
+- sent: the last byte of the request was sent to the pod;
 - reported: the pod's load report was requested after that, so its backlog includes the
   ticket. Until then the ticket is *unreported*, and its cost is added to the report's;
-- responding: the first byte of the response has arrived, so the prefill is over, and the
-  prefill lane has moved on to its next ticket.
+- responding: the first byte of the response has arrived, so its prefill is over, and that
+  of the next ticket has begun.
 
 `total_s` sums all tickets: the backlog where no fresh report exists. `unreported_s` sums what
 a fresh report does not include. `queued_s` estimates the remaining prefill: the sum of the
@@ -28,13 +27,13 @@ UPLOAD_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The promise of `cost` to one endpoint: reserved before sending, settled exactly once."""
+    """A reservation of `cost` at one endpoint, made before sending and settled exactly once."""
 
     number: int
     address: str
     cost: Cost
     num_kv_tokens: float = 0.0
-    """Tokens of keys and values that the request will need there."""
+    """Tokens of the pod's KV cache that the request needs."""
 
     @property
     def cost_s(self) -> float:
@@ -62,8 +61,8 @@ class Ledger:
     unreported_s: float = 0.0
     """Seconds of the tickets that the endpoint's report does not include."""
     num_unreported_kv_tokens: float = 0.0
-    _prefill_moved_s: float = float("-inf")
-    """When the prefill lane last moved on to its next ticket."""
+    _prefill_started_s: float = float("-inf")
+    """When the prefill of the current ticket started, at the earliest."""
 
     def add(self, ticket: Ticket, *, now_s: float) -> None:
         """Add a ticket."""
@@ -71,7 +70,7 @@ class Ledger:
         self._update_sums()
 
     def mark_sent(self, ticket: Ticket, *, now_s: float) -> None:
-        """Record that the whole request has left for the pod."""
+        """Record that the whole request was sent to the pod."""
         if ticket in self.tickets:
             self.tickets[ticket].sent_s = now_s
 
@@ -79,7 +78,7 @@ class Ledger:
         """Record that the response has begun: the prefill is over."""
         if ticket in self.tickets:
             self.tickets[ticket].is_responding = True
-            self._prefill_moved_s = now_s
+            self._prefill_started_s = now_s
 
     def mark_reported(self, *, requested_s: float) -> None:
         """Record that a report requested at `requested_s` includes what was sent by then."""
@@ -95,12 +94,12 @@ class Ledger:
             KeyError: it is not in the ledger.
         """
         if not self.tickets.pop(ticket).is_responding:
-            self._prefill_moved_s = now_s
+            self._prefill_started_s = now_s
         self._update_sums()
 
     @property
     def num_waiting(self) -> int:
-        """How many requests wait for their first token there."""
+        """The number of requests that wait for their first token."""
         return sum(not state.is_responding for state in self.tickets.values())
 
     def queued_s(self, *, now_s: float, unreported_only: bool) -> float:
@@ -115,7 +114,7 @@ class Ledger:
         if not waiting:
             return 0.0
         first_s, first = waiting[0]
-        started_s = max(self._prefill_moved_s, first.sent_s or now_s)
+        started_s = max(self._prefill_started_s, first.sent_s or now_s)
         return sum(cost_s for cost_s, _ in waiting) - min(max(now_s - started_s, 0.0), first_s)
 
     def _update_sums(self) -> None:

@@ -1,18 +1,18 @@
 """The balancing policies: which endpoint gets a request.
 
 The default is *least work left*: the endpoint where the request finishes first, counting
-the work that is there already and what the request costs there. Counting requests instead
-would call a pod with one 20-minute song as idle as a pod with one 5-second clip; seconds
-tell them apart. A pod that has the clip cached is charged for the answer only, so it wins
-unless it is that much busier: one unit, and no weights between unlike things.
+the work that is there already and what the request costs there. If requests were counted
+instead, a pod with one 20-minute song would seem as idle as a pod with one 5-second clip. At
+a pod that has the clip cached, only the generation costs anything, so it is chosen unless it
+is that much busier. Load and cache are both in seconds, so there are no weights to tune.
 
-An endpoint without a fresh report comes last, whatever this router sent it: no report does
-not mean idle. One without room for the clip's keys and values comes after those with room.
+An endpoint without a fresh report comes last, whatever this router sent to it, because it is
+not known to be idle. One without room for the clip's keys and values comes after those with room.
 
 The other policies are for comparison.
 
 Pure: reads no clock, and the random source is an argument. The caller reserves the ticket
-(`Fleet.reserve`), so a request that is never sent leaves no trace.
+(`Fleet.reserve`).
 """
 
 import math
@@ -26,41 +26,41 @@ from flamingo_router.balancing.fleet import Endpoint
 from flamingo_router.balancing.random_source import RandomSource
 
 NOT_READY_RETRY_S = 5.0
-"""`Retry-After` when no pod is ready: pods come back in seconds or in minutes."""
+"""`Retry-After` when no pod is ready: that can last seconds or minutes."""
 MIN_RETRY_S = 1.0
 DECODING_SHARE = 0.3
 """The share of a pod's remaining decode time that delays a new prompt."""
 BEHIND_SHARE = 0.3
-"""The share that counts of the work which this request would overtake at a pod, since work that is
-always overtaken keeps long clips waiting. At 0 they wait three times as long, at 1 short ones take
+"""The share that counts of the work that this request would overtake at a pod: long clips whose
+work is always overtaken keep waiting. At 0 they wait three times as long; at 1 short ones take
 half as long again (`tests/bench/router_sim.py`)."""
 TIE_S = 1e-3
 """Finishing times within this are equal: several routers must not all choose the first."""
 
 
 class Offer(NamedTuple):
-    """An endpoint, and what the request would cost there."""
+    """An endpoint, and the predicted cost of the request there."""
 
     endpoint: Endpoint
     cost: Cost
     num_kv_tokens: float = 0.0
     is_cached: bool = False
-    """Whether the endpoint is believed to have the request's clip cached."""
+    """Whether the endpoint is assumed to have the request's clip cached."""
 
     @property
     def finished_s(self) -> float:
-        """In how many seconds the request would be done there.
+        """In how many seconds the request would be finished there.
 
-        A pod prefills the shortest prompt first, one window at a time: of each request that
-        waits there, no more comes before this one than this one is long. Decoding continues in
-        steps beside it, and takes a part of each.
+        A pod prefills the shortest prompt first, one window at a time: so of each request
+        that waits there, at most as much as this request is long comes before it. Decoding
+        continues in the same steps, and takes a part of each.
         """
         queued_s = self.endpoint.queued_s
         decoding_s = max(self.endpoint.backlog_s - queued_s, 0.0)
         return self._ahead_s(queued_s) + DECODING_SHARE * decoding_s + self.cost.total_s
 
     def _ahead_s(self, queued_s: float) -> float:
-        """Return how much of the prefill that is queued there counts."""
+        """Return how much of the queued prefill delays this request, in seconds."""
         if self.is_cached:  # its clip may be part of that work, and not be cached before it
             return queued_s
         ahead_s = min(queued_s, max(self.endpoint.num_ahead, 1) * self.cost.prefill_s)
@@ -87,7 +87,7 @@ class Policy(Protocol):
 
 @dataclass(slots=True)
 class LeastWorkLeft:
-    """Where the request finishes first."""
+    """Chooses the endpoint where the request finishes first."""
 
     uses_cache: bool = True
     uses_queue: bool = True
@@ -99,7 +99,7 @@ class LeastWorkLeft:
 
 @dataclass(slots=True)
 class LeastConnections:
-    """Where the fewest requests are in flight: what most load balancers do."""
+    """Chooses the endpoint with the fewest requests in flight, as most load balancers do."""
 
     uses_cache: bool = False
     uses_queue: bool = False
@@ -111,7 +111,7 @@ class LeastConnections:
 
 @dataclass(slots=True)
 class RoundRobin:
-    """One after the other."""
+    """Chooses the endpoints in turn."""
 
     uses_cache: bool = False
     uses_queue: bool = False
@@ -154,16 +154,16 @@ def choose(
 
 
 def at_capacity(backlog_s: float, max_backlog_s: float) -> Overloaded:
-    """Return the refusal of a fleet whose least loaded pod has `backlog_s` of work."""
+    """Return the error for a fleet whose least loaded pod has `backlog_s` of work."""
     return overloaded(
-        f"all pods are at capacity: the least loaded one has {backlog_s:.0f} s of work,"
-        f" the limit is {max_backlog_s:.0f} s",
+        f"all pods are at capacity: the least loaded one has {backlog_s:.0f} s of work"
+        f" (limit: {max_backlog_s:.0f} s)",
         backlog_s - max_backlog_s,
     )
 
 
 def overloaded(message: str, wait_s: float) -> Overloaded:
-    """Return a refusal with a `Retry-After` of `wait_s`, at least `MIN_RETRY_S`."""
+    """Return an error with a `Retry-After` of `wait_s`, at least `MIN_RETRY_S`."""
     retry_after_s = max(wait_s, MIN_RETRY_S)
     return Overloaded(
         f"{message}; retry in {math.ceil(retry_after_s)} s", retry_after_s=retry_after_s
@@ -171,7 +171,7 @@ def overloaded(message: str, wait_s: float) -> Overloaded:
 
 
 def no_endpoint_ready(message: str) -> NoEndpointReady:
-    """Return the refusal of a fleet without a ready pod."""
+    """Return the error for a fleet without a ready pod."""
     return NoEndpointReady(
         f"{message}; retry in {NOT_READY_RETRY_S:.0f} s", retry_after_s=NOT_READY_RETRY_S
     )
@@ -183,7 +183,7 @@ def _work_left_key(offer: Offer, rng: RandomSource) -> tuple[bool, bool, int, fl
 
 
 def _num_in_flight(endpoint: Endpoint) -> int:
-    """Return the requests in flight there: this router's, or all that its report counts."""
+    """Return the requests in flight: this router's, or all that the endpoint reports."""
     load = endpoint.load
     reported = load.num_running + load.num_waiting if load else 0
     return max(endpoint.num_in_flight, reported)

@@ -1,11 +1,11 @@
-"""Each caller's limits: requests and seconds of audio per minute, and requests at once.
+"""Each caller's limits: requests and seconds of audio per minute, and concurrent requests.
 
-A bucket holds a minute's worth and fills evenly. A clip may be longer than what is left: it
-is admitted while anything is left, and the over-use is paid back by waiting. So a limit of
-ten minutes of audio does not lock out a song of twelve. The pod's response states how long
-the clip really was, and the difference is charged then.
+A token bucket has the capacity of one minute and fills evenly. A clip that is longer than
+what is left is admitted while anything is left, and the bucket is then below zero. So with a
+limit of ten minutes of audio, a song of twelve minutes is not rejected. The pod's response
+states how long the clip really was, and the difference is charged then.
 
-Each replica of the router counts by itself; `share` is its part of every limit.
+Each router replica counts on its own; `share` is its part of every limit.
 
 Pure: the clock is an argument.
 """
@@ -19,7 +19,7 @@ from flamingo_common.errors import RateLimited
 
 MINUTE_S = 60.0
 CONCURRENCY_RETRY_S = 1.0
-"""`Retry-After` for too many requests at once: when one of them ends is unknown."""
+"""`Retry-After` for too many concurrent requests: when one of them ends is unknown."""
 
 
 class KeyLimits(Protocol):
@@ -41,12 +41,12 @@ class QuotaBucket:
 
     per_minute: float
     level: float
-    """Negative while over-use is being paid back."""
+    """Negative after overuse."""
     at_s: float
-    """The time of `level`."""
+    """When `level` was last updated."""
 
     def refill(self, now_s: float) -> None:
-        """Add what the time since the last refill is worth."""
+        """Add tokens for the time since the last refill."""
         passed_s = max(now_s - self.at_s, 0.0)
         self.level = min(self.level + passed_s * self.per_minute / MINUTE_S, self.per_minute)
         self.at_s = now_s
@@ -81,13 +81,13 @@ class Quotas:
         limit = key.max_concurrent and max(1, math.floor(key.max_concurrent * self.share))
         if limit and caller.num_in_flight >= limit:
             raise RateLimited(
-                f"the key {key.name!r} has {limit} requests in flight, its limit;"
+                f"the key {key.name!r} has reached its limit of {limit} concurrent requests;"
                 " retry when one of them has ended",
                 retry_after_s=CONCURRENCY_RETRY_S,
             )
-        _refuse_if_below(caller.requests, 1.0, key.name, "requests")
+        _reject_if_below(caller.requests, 1.0, key.name, "requests")
         smallest = math.ulp(0.0)  # any audio left at all
-        _refuse_if_below(caller.audio, smallest, key.name, "seconds of audio")
+        _reject_if_below(caller.audio, smallest, key.name, "seconds of audio")
         caller.num_in_flight += 1
         if caller.requests:
             caller.requests.level -= 1
@@ -97,7 +97,7 @@ class Quotas:
         self._callers[name].num_in_flight -= 1
 
     def charge_audio(self, name: str, audio_s: float) -> None:
-        """Charge seconds of audio; negative seconds, charged before, are given back."""
+        """Charge seconds of audio; negative seconds refund what was charged before."""
         caller = self._callers.get(name)
         if caller and (audio := caller.audio):
             audio.level = min(audio.level - audio_s, audio.per_minute)
@@ -133,11 +133,11 @@ class Quotas:
         return known
 
 
-def _refuse_if_below(bucket: QuotaBucket | None, needed: float, key: str, unit: str) -> None:
+def _reject_if_below(bucket: QuotaBucket | None, needed: float, key: str, unit: str) -> None:
     if bucket and bucket.level < needed:
         wait_s = bucket.wait_s(needed)
         raise RateLimited(
-            f"the key {key!r} has used its limit of {bucket.per_minute:g} {unit} per minute;"
+            f"the key {key!r} has reached its limit of {bucket.per_minute:g} {unit} per minute;"
             f" retry in {max(math.ceil(wait_s), 1)} s",
             retry_after_s=wait_s,
         )

@@ -1,4 +1,4 @@
-"""The randomness that the balancer is given, so that it needs none of its own.
+"""The random source that is an argument of the balancer, so that tests can replace it.
 
 Pure.
 """

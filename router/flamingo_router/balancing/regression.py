@@ -2,9 +2,9 @@
 
 Recursive least squares with a forgetting factor, one finished request at a time, on relative
 errors: a 20-minute song must not outweigh forty short clips. Coefficients are kept as
-multiples of the prior's, so that all three are of similar size. An error counts for at most a
-few times the usual one, so one request in twenty may be arbitrary; a coefficient is never
-negative; and whatever goes in, the rates stay finite.
+multiples of the prior's, so that all three are of similar size. An error counts at most as a
+small multiple of the usual one, so one request in twenty can be arbitrary. Coefficients are
+never negative, and stay finite for any input.
 
 Pure.
 """
@@ -15,14 +15,14 @@ from flamingo_router.balancing.cost import Rates, Work
 
 FORGETTING = 0.995
 """Remembers some 200 requests: enough to average, few enough to follow a change."""
-WRONG_ERROR, WRONG_FORGETTING = 0.5, 0.9
+MISFIT_ERROR, MISFIT_FORGETTING = 0.5, 0.9
 """When the usual error is half of the prediction, the coefficients are those of another machine:
 then only ten requests are remembered."""
 START_VARIANCE = 25.0
 MAX_VARIANCE = 1e4
 """Limits forgetting of what is never observed: a fleet that only embeds generates no tokens."""
 MAX_ERROR_RATIO = 2.5
-"""How many times the usual error one error may count for."""
+"""Maximum ratio of one error to the usual error; larger errors are limited to it."""
 MIN_USUAL_ERROR, MAX_USUAL_ERROR = 0.05, 4.0
 ERROR_SMOOTHING = 0.05
 MAX_FACTOR = 1e3
@@ -71,7 +71,7 @@ class Regression:
 
     def _update(self, inputs: Vector, error: float) -> None:
         spread: Vector = tuple(_dot(row, inputs) for row in self._variance)  # type: ignore[assignment]
-        forgetting = FORGETTING if self._usual_error < WRONG_ERROR else WRONG_FORGETTING
+        forgetting = FORGETTING if self._usual_error < MISFIT_ERROR else MISFIT_FORGETTING
         gain = _scaled(spread, 1 / (forgetting + _dot(inputs, spread)))
         moved = [
             min(max(factor + step * error, 0.0), MAX_FACTOR)

@@ -22,7 +22,7 @@ class RequestInfo:
     route: str
     audio_s: float = 0.0
     clip: str | None = None
-    """The clip's name; None: it is not known."""
+    """The clip's name; None if it is unknown."""
     tenant: str = ""
     """The name of the API key; capacity is shared fairly between tenants."""
     weight: float = 1.0

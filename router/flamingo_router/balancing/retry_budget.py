@@ -1,7 +1,7 @@
-"""How many requests whose connection was lost may be retried at once.
+"""How many requests whose connection was lost may be retried concurrently.
 
-A pod that crashes hands its requests to the others, which do the work again; a fleet in
-trouble must not get twice the work for it. The defaults are Envoy's: a fifth of the requests
+The requests of a pod that crashes are retried on the others, which do the work again; an
+overloaded fleet must not get twice the work. The defaults are Envoy's: a fifth of the requests
 in flight and at least three, but never less than one pod's share, so that the crash of a
 single pod is always covered. A retry after a refused connection costs no pod any work and
 is not counted.
@@ -38,6 +38,6 @@ class RetryBudget:
         return True
 
     def release(self) -> None:
-        """Count a retried request as over."""
+        """Count a retried request as ended."""
         assert self.num_retrying > 0
         self.num_retrying -= 1

@@ -1,1 +1,1 @@
-"""Which pods there are, and what each of them reports."""
+"""Discovery of the pods, and polling of their load reports."""

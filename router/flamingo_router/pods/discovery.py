@@ -1,8 +1,8 @@
-"""Discovery of the pods: given as flags, resolved by DNS, or watched as EndpointSlices.
+"""Discovery of the pods: configured, resolved by DNS, or watched as EndpointSlices.
 
 Each source reports all the members that it knows, and the fleet is the union of the
 sources. While a source fails (the API server is down, a name server times out) its
-last report stays in force, so an outage of the source removes no pods.
+last report stays in effect, so an outage of the source removes no pods.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import aiohttp
 from flamingo_common.service import logs
 from flamingo_common.service.backoff import backoff_s
 from flamingo_router.pods import kube
-from flamingo_router.pods.endpoint_slices import Service, Slices
+from flamingo_router.pods.endpoint_slices import Service, SliceCache
 
 DNS_INTERVAL_S = 5.0
 FIRST_RETRY_S, MAX_RETRY_S = 0.5, 30.0
@@ -31,7 +31,7 @@ class Membership:
     """The union of what each source reported last."""
 
     on_change: Callable[[dict[str, bool]], None]
-    """Called with the union whenever a source reports something else than before."""
+    """Called with the union whenever the report of a source changes."""
     _by_source: dict[str, Members] = field(default_factory=dict)
 
     def update(self, source: str, members: Members) -> None:
@@ -54,7 +54,7 @@ class RetryDelay:
     num_failures: int = 0
 
     async def wait(self) -> None:
-        """Count one more failure and sleep as long as it calls for."""
+        """Count one more failure, and sleep for the delay after that many."""
         self.num_failures += 1
         delay_s = backoff_s(self.num_failures, first_s=self.first_s, max_s=MAX_RETRY_S)
         await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
@@ -84,13 +84,13 @@ async def keep_resolving(membership: Membership, name: str, port: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WatchTimeouts:
-    """How long one watch runs, how long it may be silent, and how often everything is relisted."""
+    """Duration of one watch, its read timeout, and the interval of full lists, in seconds."""
 
     watch_s: float = 300.0
     silence_s: float = 150.0
-    """Two and a half bookmarks: the server sends one each minute."""
+    """Read timeout of a watch: two and a half bookmarks, of which there is one each minute."""
     resync_s: float = 600.0
-    """A full list this often, in case a watch has lost an event."""
+    """Interval of full lists, in case a watch has lost an event."""
 
 
 async def keep_watching(
@@ -98,7 +98,7 @@ async def keep_watching(
 ) -> None:
     """Follow the EndpointSlices of a Service, forever."""
     source = f"endpointslices {service.namespace}/{service.name}"
-    slices, delay = Slices(), RetryDelay()
+    slices, delay = SliceCache(), RetryDelay()
 
     def on_update(is_event: bool) -> None:
         membership.update(source, slices.members(service.port))
@@ -109,7 +109,7 @@ async def keep_watching(
         try:
             await _list_and_watch(resource, slices, on_update, timeouts)
         except kube.VersionExpired:
-            logs.get().info("discovery.relist", source=source)
+            logs.get().info("discovery.relisted", source=source)
             await delay.wait()
         except (kube.ApiError, aiohttp.ClientError, OSError, ValueError, LookupError) as error:
             logs.get().warning("discovery.failed", source=source, error=repr(error))
@@ -118,11 +118,11 @@ async def keep_watching(
 
 async def _list_and_watch(
     resource: kube.Resource,
-    slices: Slices,
+    slices: SliceCache,
     on_update: Callable[[bool], None],
     timeouts: WatchTimeouts,
 ) -> None:
-    """List all slices, then apply what a watch reports until the next resync is due.
+    """List all slices, then apply the events of watches until the next resync is due.
 
     `on_update` gets True for an event of the watch, which proves that the watch works, and
     False for the list.
@@ -140,7 +140,7 @@ async def _list_and_watch(
             slices.apply(event.kind, event.manifest)
             on_update(True)
         if loop.time() - until_s + left_s < MIN_WATCH_S:
-            await asyncio.sleep(MIN_WATCH_S)  # a proxy may end every watch at once
+            await asyncio.sleep(MIN_WATCH_S)  # a proxy can end every watch immediately
 
 
 def endpoint_slices(

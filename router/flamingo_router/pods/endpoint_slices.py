@@ -39,7 +39,7 @@ class Service:
 
 
 @dataclass(slots=True)
-class Slices:
+class SliceCache:
     """The EndpointSlices of one Service, as they were last received."""
 
     _by_name: dict[str, Slice] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The part of the Kubernetes API that the router reads: list a resource, and watch it.
 
-A watch that is silent for too long counts as dead: the server sends a bookmark each
-minute. The token file is read for every call, since the kubelet rotates it.
+A watch on which nothing arrives for too long counts as failed: the server sends a bookmark
+each minute. The token file is read for every call, since the kubelet rotates it.
 """
 
 import json
@@ -24,11 +24,11 @@ MAX_LINE_BYTES = 16 * 2**20
 
 
 class VersionExpired(Exception):
-    """HTTP 410: the resourceVersion is too old; list again."""
+    """HTTP 410: the resourceVersion is too old, so the objects must be listed again."""
 
 
 class ApiError(Exception):
-    """The API server answered with an error."""
+    """The API server returned an error."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"HTTP {status}: {reason}")
@@ -44,8 +44,8 @@ class Access:
     ca_file: Path
 
     @classmethod
-    def of(cls, url: str, token_file: str, ca_file: str) -> "Access":
-        """Return what was given, with the service account's defaults for empty arguments."""
+    def from_settings(cls, url: str, token_file: str, ca_file: str) -> "Access":
+        """Return the access from settings, with the service account's defaults for empty ones."""
         return cls(
             url or _in_cluster(),
             Path(token_file or SERVICE_ACCOUNT / "token"),
@@ -59,7 +59,7 @@ class Access:
         return {"Authorization": f"Bearer {self.token_file.read_text().strip()}"}
 
     def tls(self) -> ssl.SSLContext | bool:
-        """Return a context that trusts the CA bundle; True, the system's trust, without one."""
+        """Return a context that trusts the CA bundle; without one True, for the system's CAs."""
         if self.ca_file.is_file():
             return ssl.create_default_context(cafile=self.ca_file)
         return True
@@ -93,7 +93,7 @@ class Resource:
 
         Raises:
             VersionExpired: the collection changed too much between two pages.
-            ApiError: the server answered with an error.
+            ApiError: the server returned an error.
         """
         items: list[Mapping[str, Any]] = []
         query = {"limit": str(PAGE_SIZE)}
@@ -114,7 +114,7 @@ class Resource:
 
         Raises:
             VersionExpired: `version` is too old.
-            ApiError: the server answered with an error.
+            ApiError: the server returned an error.
             TimeoutError: nothing arrived for `silence_s`.
         """
         query = {
@@ -156,7 +156,7 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     async for chunk in content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > MAX_LINE_BYTES:
-            raise ValueError(f"a watch event is larger than {MAX_LINE_BYTES} bytes")
+            raise ValueError(f"a watch event exceeds the limit of {MAX_LINE_BYTES} bytes")
         for line in lines:
             yield line
 

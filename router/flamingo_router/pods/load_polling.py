@@ -1,4 +1,4 @@
-"""Polls each pod's load report a few times a second and gives it to the balancer."""
+"""Polls each pod's load report a few times a second, and passes it to the balancer."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ from flamingo_router.pods.pod_key import PodKey
 from flamingo_router.relay.admission import AdmissionQueue
 
 JITTER = 0.2
-"""So that several routers do not poll in step."""
+"""Relative; keeps several routers from polling at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LoadPoller:
         *,
         on_unreachable: Callable[[str], object],
     ) -> None:
-        """Start no task yet; `on_unreachable` gets the address of a pod that stops reporting."""
+        """Create a poller; `on_unreachable` is called with the address of each unreachable pod."""
         self._queue = queue
         self._on_unreachable = on_unreachable
         self._session = session
@@ -64,7 +64,7 @@ class LoadPoller:
         while address in fleet:
             try:
                 await self._poll(address)
-            except Exception:  # noqa: BLE001 - a bug in reading one pod must not end the router
+            except Exception:  # noqa: BLE001 - a bug in parsing one report must not end the router
                 logs.get().exception("load.poll_failed", endpoint=address)
             if address not in fleet:
                 break
@@ -92,6 +92,6 @@ class LoadPoller:
         except aiohttp.ClientConnectorError:  # nothing listens there
             self._queue.balancer.fleet.mark_stale(address, now_s=time.monotonic())
         except (aiohttp.ClientError, OSError, ValueError):
-            return  # without a report the last one goes stale
+            return  # the last report becomes stale
         else:
             self._queue.observe(address, load, requested_s=requested_s)

@@ -1,4 +1,4 @@
-"""The API key that the router's own requests to the pods carry, where pods require one."""
+"""The API key that the router sends with its own requests, if the pods require one."""
 
 import re
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ _HEADER_SAFE = re.compile(r"[!-~]+")
 
 
 def check_pod_key(value: SecretStr) -> SecretStr:
-    """Return `value`, if it can stand in a header.
+    """Return `value`, if it is valid in a header.
 
     Raises:
-        ValueError: it is empty, or has whitespace or non-ASCII characters; does not quote it.
+        ValueError: it is empty, or has whitespace or non-ASCII characters. The message does
+            not contain it.
     """
     if not _HEADER_SAFE.fullmatch(value.get_secret_value()):
         raise ValueError("not a valid API key; expected ASCII without whitespace")
@@ -33,7 +34,7 @@ def parse_pod_key(text: bytes) -> SecretStr:
 
 
 class PodKey:
-    """A key from a setting, or from a file that is re-read when it changes; or none."""
+    """A key from a setting, or from a file that is reloaded when it changes; or none."""
 
     def __init__(self, key: SecretStr | None, key_file: Path | None) -> None:
         """Read `key_file`, if it is given; it takes precedence over `key`.

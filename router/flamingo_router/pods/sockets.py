@@ -1,4 +1,4 @@
-"""The sockets to the pods: how each is opened, and how all to one pod are shut down.
+"""The sockets to the pods, which are shut down when their pod becomes unreachable.
 
 A pod that hangs keeps its connections open: the kernel acknowledges for it, and a request
 there waits forever. Once the pod counts as unreachable its sockets are shut down, so that
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from aiohttp.connector import AddrInfoType
 
 KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-"""A node that lost its power sends no reset: keepalive finds it in 30 s."""
+"""A node that lost power sends no reset: keepalive detects that in 30 s."""
 
 
 class PodSockets:
@@ -29,7 +29,7 @@ class PodSockets:
         connection = socket.socket(family, kind, protocol)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in KEEPALIVE.items():
-            if hasattr(socket, name):  # macOS knows the first by another name
+            if hasattr(socket, name):  # macOS has another name for the first
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._peers[connection] = (str(peer[0]), int(peer[1]))
         return connection

@@ -1,1 +1,1 @@
-"""A request's way through the router: admission, attempts, the relay of both bodies."""
+"""How a request passes through the router: admission, attempts, the relay of both bodies."""

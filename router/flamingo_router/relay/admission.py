@@ -3,13 +3,13 @@
 How it works. The balancer decides, without awaiting anything: it admits a request at once,
 or returns its place in the fair queue. For each place this module keeps a future. Every
 event that may free a pod (a load report, a first byte, a settled ticket) calls
-`dispatch_waiting`, which asks the balancer for the next requests and resolves their futures;
-between events a timer does, since a pod's backlog shrinks while nothing is reported.
+`dispatch_waiting`, which gets the next requests from the balancer and resolves their futures.
+Between events a timer calls it, since a pod's backlog shrinks while nothing is reported.
 
 A wait ends with a ticket, at the request's deadline, when the queue's own time limit has
 passed, or when the client disconnects. Whichever it is, the place is removed from the fair
-queue, and a ticket that arrived in the same instant as a cancellation is settled: nothing
-that is given up leaves anything reserved.
+queue, and a ticket that arrived in the same instant as a cancellation is settled: an
+abandoned request never leaves work reserved.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class AdmissionQueue:
             del self._tickets[admitted]
 
     def dispatch_waiting(self, among: Iterable[str] | None = None) -> None:
-        """Hand out the tickets of all endpoints that are open, or of those `among` these."""
+        """Hand out tickets of the endpoints that are open: all, or those in `among`."""
         if not self._tickets:
             return
         now_s = time.monotonic()
@@ -81,7 +81,7 @@ class AdmissionQueue:
             self._has_waiting.clear()
             try:
                 self.dispatch_waiting()
-            except Exception:  # noqa: BLE001 - a bug in one choice must not end the router
+            except Exception:  # noqa: BLE001 - a bug in one decision must not end the router
                 logs.get().exception("queue.dispatch_failed")
 
     def observe(self, address: str, load: LoadReport, *, requested_s: float) -> None:
@@ -95,7 +95,7 @@ class AdmissionQueue:
         self.dispatch_waiting((ticket.address,))
 
     def settle(self, ticket: Ticket, *, answered_audio_s: float = 0.0) -> None:
-        """Take a ticket back."""
+        """Settle a ticket, and dispatch to the endpoint that it was for."""
         now_s = time.monotonic()
         self.balancer.settle(ticket, now_s=now_s, answered_audio_s=answered_audio_s)
         self.dispatch_waiting([ticket.address] if ticket.address in self.balancer.fleet else [])
@@ -114,7 +114,7 @@ class AdmissionQueue:
                 await send_heartbeat()
 
     def _until_s(self, queued: QueuedRequest, now_s: float) -> float:
-        """Return when the wait is over; the limit is another one while no pod is ready."""
+        """Return when the wait ends; while no pod is ready, the limit is another one."""
         limits = self.balancer.limits
         is_cold = self.balancer.is_cold(now_s=now_s)
         max_wait_s = max(limits.cold_start_hold_s, 0.0) if is_cold else 2 * limits.max_wait_s
@@ -129,6 +129,6 @@ class AdmissionQueue:
             return policy.no_endpoint_ready(f"no pod became ready within {waited_s:.0f} s")
         retry_s = policy.NOT_READY_RETRY_S
         return Overloaded(
-            f"no pod had room within {waited_s:.0f} s; retry in {retry_s:.0f} s",
+            f"no pod had capacity within {waited_s:.0f} s; retry in {retry_s:.0f} s",
             retry_after_s=retry_s,
         )

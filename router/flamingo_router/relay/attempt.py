@@ -1,7 +1,7 @@
 """One attempt to have a request answered by one endpoint, and what its outcome means.
 
-The outcome decides five things: the endpoint's health, whether its report is marked stale,
-whether the clip is suspected of crashing pods, the metrics, and that the ticket is settled.
+The outcome updates the endpoint's health, the quarantine of the clip and the metrics, decides
+whether the endpoint's report is marked stale, and settles the ticket.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from flamingo_router.balancing.quarantine import Quarantine
 from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.metrics import Metrics
 from flamingo_router.relay.admission import AdmissionQueue
-from flamingo_router.relay.relay import AttemptFailed, FailureReason, RelayedRequest, relay
+from flamingo_router.relay.relay import AttemptFailed, FailureReason, RelayedRequest, relay_request
 
-POD_FAULT_STATUSES = frozenset({500, 502, 504})
-"""A pod that returns these may be unhealthy; a 4xx is the request's fault, and 503 and 429 are
-those of a busy pod."""
+POD_FAILURE_STATUSES = frozenset({500, 502, 504})
+"""A pod that returns these may be unhealthy; a 4xx is caused by the request, and 503 and 429
+are those of a busy pod."""
 ANSWERED, BROKEN = "answered", "broken"
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSinks:
-    """Who learns from the outcome of an attempt."""
+    """What the outcome of an attempt is recorded in."""
 
     queue: AdmissionQueue
     quarantine: Quarantine
@@ -45,7 +45,7 @@ class Attempt:
     ) -> None:
         self.ticket = ticket
         self.outcome = BROKEN
-        """A label of the metric; `broken`: by the pod in mid-response, or by the client."""
+        """A label of the metric; `broken`: the pod or the client disconnected in mid-response."""
         self._relayed = relayed
         self._info = info
         self._sinks = sinks
@@ -67,7 +67,7 @@ class Attempt:
         """Return the endpoint's response, sent to its end, and record the outcome.
 
         Raises:
-            AttemptFailed: nothing was sent to the client, and another endpoint may respond.
+            AttemptFailed: nothing was sent to the client, so another endpoint can be tried.
             UpstreamLost: the pod closed the connection after it had begun to respond.
             DeadlineExceeded: the deadline passed before the pod began to respond.
         """
@@ -75,7 +75,7 @@ class Attempt:
             response = await self._relay_by_deadline()
         except AttemptFailed as failure:
             self.outcome = failure.reason.value
-            self._record_failure(failure.reason)
+            self._record_failed_attempt(failure.reason)
             raise
         except errors.UpstreamLost:
             self._record_lost()
@@ -99,7 +99,7 @@ class Attempt:
                     on_sent=self._on_sent,
                     on_responding=on_responding,
                 )
-                return await relay(relayed, self.ticket.address)
+                return await relay_request(relayed, self.ticket.address)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -111,35 +111,35 @@ class Attempt:
         self._sinks.queue.balancer.fleet.mark_sent(self.ticket, now_s=time.monotonic())
 
     def _record_response(self, response: web.StreamResponse) -> None:
-        if "error" in self._relayed.request[http.LOG_FIELDS]:  # aborted in mid-response
+        if "error" in self._relayed.request[http.LOG_FIELDS]:  # aborted during the response
             self._record_lost()
             return
         self.outcome = ANSWERED
-        if response.status in POD_FAULT_STATUSES:
-            self._record_fault()
+        if response.status in POD_FAILURE_STATUSES:
+            self._record_pod_failure()
             return
-        self._sinks.queue.balancer.fleet.note_success(self.ticket.address)
+        self._sinks.queue.balancer.fleet.record_success(self.ticket.address)
         if self._info.clip is not None:
             self._sinks.quarantine.clear(self._info.clip)
 
-    def _record_failure(self, reason: FailureReason) -> None:
-        if reason is FailureReason.LOST:  # the next connection may well succeed
+    def _record_failed_attempt(self, reason: FailureReason) -> None:
+        if reason is FailureReason.LOST:  # the next connection can succeed
             self._record_lost()
             return
         fleet = self._sinks.queue.balancer.fleet
         fleet.mark_stale(self.ticket.address, now_s=time.monotonic())
         if reason is FailureReason.REFUSED:
-            self._record_fault()
+            self._record_pod_failure()
 
     def _record_lost(self) -> None:
         """Record that the pod closed the connection: it may be unhealthy, or the clip corrupt."""
-        self._record_fault()
+        self._record_pod_failure()
         if self._info.clip is not None:
             fleet, address = self._sinks.queue.balancer.fleet, self.ticket.address
             pod = f"{address} {fleet.epoch(address)}"
             self._sinks.quarantine.record_crash(self._info.clip, pod, now_s=time.monotonic())
 
-    def _record_fault(self) -> None:
+    def _record_pod_failure(self) -> None:
         fleet, address = self._sinks.queue.balancer.fleet, self.ticket.address
-        if fleet.note_failure(address, now_s=time.monotonic()):
+        if fleet.record_failure(address, now_s=time.monotonic()):
             logs.get().warning("endpoint.ejected", endpoint=address)

@@ -2,8 +2,8 @@
 
 A request is retried on another endpoint only while nothing of a response has reached the
 client and the body can be sent again; never twice on the same endpoint; only once after a
-lost connection; and only within the retry budget. A clip that crashes pods must not go
-round the fleet, and a fleet in trouble must not get twice the work.
+lost connection; and only within the retry budget. A clip that crashes pods must not
+be tried on all of them, and an overloaded fleet must not get twice the work.
 """
 
 import contextlib
@@ -39,11 +39,11 @@ MAX_LOST = 2
 
 
 @dataclass(slots=True)
-class Attempts:
+class FailedAttempts:
     """The failed attempts of one request."""
 
     failures: dict[str, AttemptFailed] = field(default_factory=dict)
-    """By address."""
+    """The last failure at each address."""
     is_budgeted: bool = False
     """Whether the request has acquired a part of the retry budget."""
 
@@ -55,7 +55,7 @@ class Attempts:
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """Handles requests, with the state that they all share."""
+    """Handles requests; holds the state that they share."""
 
     queue: AdmissionQueue
     session: aiohttp.ClientSession
@@ -63,7 +63,7 @@ class Dispatcher:
     limits: BodyLimits
     quotas: Quotas
     urls: UrlProbe | None
-    """None: a clip given by URL counts as a song of unknown length."""
+    """None: the length of a clip at a URL is assumed."""
     quarantine: Quarantine = field(default_factory=Quarantine)
     budget: RetryBudget = field(default_factory=RetryBudget)
 
@@ -71,13 +71,13 @@ class Dispatcher:
         """Return the response of the endpoint where the request finishes first, fully sent.
 
         Raises:
-            FlamingoError: the request is refused, or no endpoint has answered it.
+            FlamingoError: the request is rejected, or no endpoint has answered it.
         """
         info, is_work = self._request_info(request), request.path in cost.ROUTE_PROFILES
-        if is_work:  # a refusal comes before the upload
+        if is_work:  # reject it before the upload
             self.queue.balancer.check_admission(info, now_s=time.monotonic())
         body = Body(request, self.limits)
-        heartbeat, attempts = Heartbeat(request), Attempts()
+        heartbeat, attempts = Heartbeat(request), FailedAttempts()
         try:
             info = await self._with_audio(request, body, info, heartbeat)
             ticket = await (self._wait(info, heartbeat) if is_work else self._reserve_now(info))
@@ -120,7 +120,7 @@ class Dispatcher:
         request[http.LOG_FIELDS].update(audio_s=round(audio.seconds, 2), audio_source=audio.source)
         clip = clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
         if clip is not None:
-            self._refuse_quarantined(clip)
+            self._reject_quarantined(clip)
         return dataclasses.replace(
             info, audio_s=audio.seconds, clip=clip, max_tokens=body_hints.max_tokens
         )
@@ -131,7 +131,7 @@ class Dispatcher:
         clip = await self.urls.probe(scan.url)
         return AudioLength(clip.seconds, clip.source) if clip else None
 
-    def _refuse_quarantined(self, clip: str) -> None:
+    def _reject_quarantined(self, clip: str) -> None:
         blocked_s = self.quarantine.blocked_for_s(clip, now_s=time.monotonic())
         if blocked_s > 0:
             raise errors.ClipQuarantined(
@@ -148,7 +148,7 @@ class Dispatcher:
         return self.queue.balancer.reassign(info, without=(), now_s=time.monotonic())
 
     async def _attempt(
-        self, relayed: RelayedRequest, info: RequestInfo, ticket: Ticket, attempts: Attempts
+        self, relayed: RelayedRequest, info: RequestInfo, ticket: Ticket, attempts: FailedAttempts
     ) -> web.StreamResponse:
         """Attempt the request at one endpoint after the other, until one responds."""
         sinks = OutcomeSinks(self.queue, self.quarantine, self.metrics)
@@ -170,12 +170,14 @@ class Dispatcher:
             ticket = following
 
     def _charge_difference(self, info: RequestInfo, response: web.StreamResponse) -> None:
-        """Charge the audio that the pod reports, where it does, instead of the estimate."""
+        """Charge the audio that the pod reports, if it does, instead of the estimate."""
         with contextlib.suppress(KeyError, ValueError):
             audio_s = float(response.headers[AUDIO_HEADER])
             self.quotas.charge_audio(info.tenant, audio_s - info.audio_s)
 
-    def _next_ticket(self, body: Body, info: RequestInfo, attempts: Attempts) -> Ticket | None:
+    def _next_ticket(
+        self, body: Body, info: RequestInfo, attempts: FailedAttempts
+    ) -> Ticket | None:
         """Return a ticket of another endpoint; None if the request is not to be retried."""
         if not body.is_replayable or attempts.num_lost >= MAX_LOST:
             return None
@@ -189,7 +191,7 @@ class Dispatcher:
         except errors.Unavailable:
             return None
 
-    def _is_within_budget(self, attempts: Attempts) -> bool:
+    def _is_within_budget(self, attempts: FailedAttempts) -> bool:
         num_pods = len(self.queue.balancer.fleet.addresses)
         attempts.is_budgeted = attempts.is_budgeted or self.budget.try_acquire(num_pods=num_pods)
         return attempts.is_budgeted
@@ -211,12 +213,12 @@ async def _scan_body(body: Body, headers: Mapping[str, str]) -> Scan:
     return scan
 
 
-def _final_response(attempts: Attempts) -> web.Response:
-    """Return the refusal of the last pod, if it sent one.
+def _final_response(attempts: FailedAttempts) -> web.Response:
+    """Return the error response of the last pod, if it sent one.
 
     Raises:
         UpstreamLost: a pod received the request and closed the connection before it responded.
-        NoEndpointReady: no pod could be connected to.
+        NoEndpointReady: all connections to pods failed.
     """
     *_, last = attempts.failures.values()
     if last.response is not None:
@@ -226,4 +228,4 @@ def _final_response(attempts: Attempts) -> web.Response:
             "the pod closed the connection before it responded; retry",
             retry_after_s=policy.MIN_RETRY_S,
         )
-    raise policy.no_endpoint_ready("no pod could be connected to")
+    raise policy.no_endpoint_ready("cannot connect to any pod")

@@ -18,7 +18,7 @@ class DrainGate:
 
     @contextlib.contextmanager
     def admitted(self) -> Iterator[None]:
-        """Count one request as in flight for the length of the block.
+        """Count one request as in flight while the block runs.
 
         Raises:
             Draining: the gate is closed.

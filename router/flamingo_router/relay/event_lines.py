@@ -1,13 +1,13 @@
-"""Passes a stream of events on in whole lines.
+"""Relays a stream of events in whole lines.
 
-A client can do nothing with half a line, so holding it back costs no time. When the pod
-crashes, what the client has is complete, and an error event can be appended.
+A client can do nothing with half a line, so buffering it costs no time. When the pod
+crashes, the client has only whole lines, and an error event can be appended.
 
 Pure.
 """
 
 MAX_LINE_BYTES = 256 * 1024
-"""A longer line (an embedding) is passed on in parts."""
+"""A longer line (an embedding) is relayed in parts."""
 
 
 class EventLines:
@@ -15,11 +15,11 @@ class EventLines:
 
     def __init__(self) -> None:
         self.is_mid_line = False
-        """Whether a part of a line was passed on without its end."""
+        """Whether a part of a line was relayed without its end."""
         self._pending = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return what can be passed on now; it may be empty."""
+        """Return what can be relayed now, possibly nothing."""
         end = chunk.rfind(b"\n") + 1
         if end:
             ready, self._pending = self._pending + chunk[:end], chunk[end:]
@@ -32,5 +32,5 @@ class EventLines:
         return ready
 
     def rest(self) -> bytes:
-        """Return what is still held back at the end of the stream."""
+        """Return what is still buffered at the end of the stream."""
         return self._pending

@@ -1,8 +1,8 @@
 """Relays bytes: the request to a pod while it arrives, the response as it comes.
 
-Nothing is parsed or rewritten. Two things are looked at: whether a pod refuses for a reason
-that does not concern other pods, and, in a stream of events, where a line ends, so that a
-pod's crash does not leave half an event with the client.
+Bodies are not rewritten. Two things are inspected: whether a pod rejects a request for a
+reason that does not concern other pods, and where the lines of a stream of events end, so
+that a pod's crash does not leave half an event with the client.
 """
 
 import json
@@ -43,18 +43,18 @@ HOP_BY_HOP = frozenset(
 """Headers that belong to one connection (RFC 9110 §7.6.1)."""
 NO_AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
 BUFFERED_RESPONSE_BYTES = 64 * 1024
-"""A response this short is read before it is sent: one write, and a broken one becomes a 502."""
+"""Responses up to this size are read before they are sent: in one write, or as a 502 if lost."""
 BUFFERED_REQUEST_BYTES = 512 * 1024
-"""A request this short that has arrived is sent in one write."""
+"""Requests up to this size that have arrived completely are sent in one write."""
 RETRY_ELSEWHERE = frozenset({errors.Draining.code, errors.ModelLoading.code})
-"""Error codes of a pod that another pod need not return."""
+"""Error codes that concern one pod only, so that another pod is tried."""
 
 
 class FailureReason(Enum):
     """Why an attempt got no response; the values are labels of metrics."""
 
     REFUSED = "refused"
-    """No connection: the pod has received nothing of the request."""
+    """There was no connection: the pod has received nothing of the request."""
     LOST = "lost"
     """The connection broke before the first byte of a response."""
     BUSY = "busy"
@@ -62,13 +62,13 @@ class FailureReason(Enum):
 
 
 class AttemptFailed(Exception):
-    """This endpoint gave no response; another one may."""
+    """This endpoint returned no response; another one can be tried."""
 
     def __init__(self, reason: FailureReason, response: web.Response | None = None) -> None:
         super().__init__(reason.value)
         self.reason = reason
         self.response = response
-        """The pod's refusal, for when there is no other endpoint."""
+        """The pod's error response, to return if there is no other endpoint."""
 
 
 def _ignore() -> None:
@@ -86,20 +86,20 @@ class RelayedRequest:
     clip: str | None = None
     """The clip's name, which the pod needs for its load report."""
     deadline_s: float | None = None
-    """When the response is of no use any more, by the monotonic clock."""
+    """When the client no longer needs the response, by the monotonic clock."""
     on_sent: Callable[[], None] = _ignore
-    """Called when the last byte of the request has left for the pod."""
+    """Called when the last byte of the request was sent to the pod."""
     on_responding: Callable[[], None] = _ignore
     """Called when the pod begins to respond."""
 
 
-async def relay(relayed: RelayedRequest, address: str) -> web.StreamResponse:
+async def relay_request(relayed: RelayedRequest, address: str) -> web.StreamResponse:
     """Return the response of the pod at `address`, sent to its end.
 
     Raises:
-        AttemptFailed: nothing was sent to the client, and another pod may respond.
-        UpstreamLost: the pod closed the connection in mid-response, and nothing was sent to
-            the client.
+        AttemptFailed: nothing was sent to the client, so another pod can be tried.
+        UpstreamLost: the pod closed the connection during the response, and nothing was sent
+            to the client.
     """
     async with await _open_response(relayed, address) as upstream:
         relayed.on_responding()
@@ -247,7 +247,7 @@ def _request_headers(relayed: RelayedRequest) -> CIMultiDict[str]:
 
 def _response_headers(upstream: MultiMapping[str]) -> CIMultiDict[str]:
     headers = _end_to_end(upstream)
-    headers.popall(REQUEST_ID_HEADER, None)  # this router's is the same, or the one to quote
+    headers.popall(REQUEST_ID_HEADER, None)  # this router sets its own, which is in its log
     return headers
 
 

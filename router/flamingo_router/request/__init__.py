@@ -1,1 +1,1 @@
-"""What a request contains: its body as it arrives, the length of its audio, its options."""
+"""The contents of a request: its body as it arrives, the length of its audio, its options."""

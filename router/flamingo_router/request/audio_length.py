@@ -1,4 +1,4 @@
-"""Measures how much audio a request contains, from the first bytes of its body.
+"""Determines how much audio a request contains, from the first bytes of its body.
 
 Only the first clip of a request is measured: waiting for the rest of the body would delay
 the choice of a pod, and a factor of two does little harm.

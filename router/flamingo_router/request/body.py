@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
+from flamingo_common.service import connection_limits, http
 from flamingo_router.request.spool import Spool, SpooledChunks
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be, how slow, and how much of it is kept."""
+    """Maximum size and idle time of a body, and how much of it is kept."""
 
     max_body_bytes: int
     replay_buffer_bytes: int
@@ -39,7 +40,7 @@ class Body:
         self.num_read = 0
         self.is_ended = not request.can_read_body
         self.error: Exception | None = None
-        """Why reading from the client failed; not the fault of any pod."""
+        """Why reading from the client failed, which no pod has caused."""
         self._request = request
         self._limits = limits
         self._max_kept = limits.replay_buffer_bytes
@@ -67,7 +68,7 @@ class Body:
         return None if self.total_bytes is None else self.total_bytes - self.num_read
 
     def discard_replay(self) -> None:
-        """Keep nothing for a retry any more: a pod has responded."""
+        """Stop keeping chunks for a retry, since a pod has responded."""
         self._max_kept = 0
         self._spooled.close()
 
@@ -84,7 +85,7 @@ class Body:
         """Return a chunk as soon as it has arrived; b"" past the last.
 
         Raises:
-            RequestTooLarge: the body has grown over the limit.
+            RequestTooLarge: the body exceeds the limit.
             BodyTimeout: the client sent nothing for too long.
             BadRequest: the body cannot be decoded.
         """
@@ -124,17 +125,15 @@ class Body:
             async with asyncio.timeout(idle_s):
                 chunk = await self._request.content.readany()
         except TimeoutError:
-            raise errors.BodyTimeout(
-                f"no data of the body was received for {idle_s:g} s, the limit; retry"
-            ) from None
+            raise errors.BodyTimeout(connection_limits.body_timed_out(idle_s)) from None
         except web.RequestPayloadError:
-            raise errors.BadRequest("the body does not match its Content-Encoding") from None
+            raise errors.BadRequest(http.MALFORMED_BODY) from None
         self.num_read += len(chunk)
         self._check_size(self.num_read)
         return chunk
 
     async def _send_continue(self) -> None:
-        """Answer `Expect: 100-continue` only when the body is read, after any refusal."""
+        """Answer `Expect: 100-continue` when the body is first read, so not before a rejection."""
         if self._has_started:
             return
         self._has_started = True
@@ -146,7 +145,7 @@ class Body:
     def _check_size(self, num_bytes: int) -> None:
         limit = self._limits.max_body_bytes
         if num_bytes > limit:
-            raise errors.RequestTooLarge(f"the body exceeds this server's limit of {limit} bytes")
+            raise errors.RequestTooLarge(http.BODY_TOO_LARGE.format(limit=limit))
 
     async def _make_room(self, num_chunks: int) -> None:
         """Spool the first chunks in memory to disk, or discard them."""

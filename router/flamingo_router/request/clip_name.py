@@ -1,8 +1,8 @@
 """A clip's name: the same for the same clip, however it is sent, and without its contents.
 
 It is a digest of the first bytes, as far as the probe reads them, and of the length: enough
-to send a clip to the pod that has it cached, and to recognize one that crashes pods; never
-enough to answer from. The container's header distinguishes clips that begin with the same
+to send a clip to the pod that has it cached, and to recognize one that crashes pods; a
+response is never chosen by it. The container's header distinguishes clips that begin with the same
 silence. The length is rounded where the clip is longer than what is read: its exact size in
 a JSON body depends on the rest of the request.
 

@@ -15,7 +15,7 @@ from flamingo_router.balancing.request_info import Priority, RequestInfo
 
 PRIORITY_HEADER = "x-flamingo-priority"
 OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
-"""Headers of a client that are not relayed as they are: the pod would trust them."""
+"""Headers that are not relayed unchanged from a client, because the pod trusts them."""
 MAX_CHOICES = 8
 
 _JSON = {

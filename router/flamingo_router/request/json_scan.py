@@ -1,8 +1,8 @@
 """Finds the first audio in a JSON body, from the body's first bytes.
 
 It is a state machine over strings, keys and nesting, not a search for `"data":"`, which a
-prompt may quote. It stops at the first audio, whatever comes after: OpenAI's older clients
-write `model` and `stream` behind it.
+prompt may quote. It stops at the first audio, whatever comes after it: OpenAI's older clients
+send `model` and `stream` after it.
 
 Accepted: base64, or a data URL, in `input_audio.data` and `audio.data`; a data URL in
 `audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves.
@@ -83,7 +83,7 @@ class JsonScan(HeadScan):
         elif mark in b"{[":
             self._levels.append(_Level(is_object=mark == b"{", awaits_key=mark == b"{"))
         elif not self._levels:
-            self.is_done = True  # not valid JSON; the pod will refuse it
+            self.is_done = True  # not valid JSON; the pod will reject it
         elif mark in b"}]":
             self._levels.pop()
         else:
@@ -163,7 +163,7 @@ def _decoded(text: bytes) -> bytes:
         if len(plain) % 4 == 1:  # an escape was truncated
             plain = plain[:-1]
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4))
-    except ValueError:  # the pod will refuse it
+    except ValueError:  # the pod will reject it
         return b""
 
 

@@ -1,8 +1,8 @@
-"""The spool: what is kept on disk of large requests, so that they can be retried.
+"""The spool: large request bodies on disk, so that they can be retried.
 
 Its files have no name, so a crash leaves nothing behind. They are written a megabyte at a
-time, off the event loop. All together stay within a limit; a request that does not fit is
-not retried.
+time, off the event loop. Their total size is limited; a request that does not fit is not
+retried.
 """
 
 import asyncio
@@ -13,28 +13,28 @@ from typing import IO
 
 
 class Spool:
-    """A folder with a size limit; without a folder nothing is kept."""
+    """A directory with a size limit; without a directory nothing is kept."""
 
-    def __init__(self, folder: str, max_bytes: int) -> None:
+    def __init__(self, directory: str, max_bytes: int) -> None:
         self.num_bytes = 0
-        """In use."""
-        self._folder = folder
-        self._max_bytes = max_bytes if folder else 0
+        """Bytes in use."""
+        self._directory = directory
+        self._max_bytes = max_bytes if directory else 0
 
     def try_reserve(self, num_bytes: int) -> bool:
-        """Reserve room, if there is enough."""
+        """Reserve space, if there is enough; return whether there was."""
         if self.num_bytes + num_bytes > self._max_bytes:
             return False
         self.num_bytes += num_bytes
         return True
 
     def release(self, num_bytes: int) -> None:
-        """Release reserved room."""
+        """Release reserved space."""
         self.num_bytes -= num_bytes
 
     def open_file(self) -> IO[bytes]:
         """Return a new file without a name."""
-        return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+        return tempfile.TemporaryFile(dir=self._directory, buffering=0)
 
 
 class SpooledChunks:
@@ -53,7 +53,7 @@ class SpooledChunks:
         return len(self._ends) - 1
 
     async def append(self, chunks: Sequence[bytes]) -> bool:
-        """Write chunks behind the others; return False when there is no room for them."""
+        """Append chunks; return False if there is no space for them."""
         num_bytes = sum(map(len, chunks))
         if self.is_closed or not self._spool.try_reserve(num_bytes):
             return False
@@ -61,7 +61,7 @@ class SpooledChunks:
             self._ends.append(self._ends[-1] + len(chunk))
         try:
             await asyncio.to_thread(self._write, b"".join(chunks))
-        except OSError:  # the disk is full: the body is sent on, and not retried
+        except OSError:  # the disk is full: the body is relayed, and not retried
             self.close()
             return False
         return True
@@ -72,7 +72,7 @@ class SpooledChunks:
         return await asyncio.to_thread(self._read, start, end - start)
 
     def close(self) -> None:
-        """Delete the chunks and release their room."""
+        """Delete the chunks and release their space."""
         if self.is_closed:
             return
         self.is_closed = True

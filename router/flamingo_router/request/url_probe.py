@@ -22,10 +22,10 @@ WAIT_S = 0.3
 """How long a request waits for a probe: about what a wrong choice costs a short clip."""
 PROBE_TIMEOUT_S = 5.0
 MAX_PROBES = 8
-"""At once; a name that resolves slowly occupies a thread."""
+"""Maximum concurrent probes; a name that resolves slowly occupies a thread."""
 MAX_KNOWN = 1024
 MAX_BYTES = 2**50
-"""Servers may claim any size; this one can still be divided."""
+"""Servers can claim any size; this one can still be converted to a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class UrlProbe:
     networks: Sequence[addresses.Network]
     hosts: Sequence[str]
     _known: OrderedDict[str, tuple[str, ClipInfo]] = field(default_factory=OrderedDict)
-    """By URL: the ETag, and the clip that had it."""
+    """The ETag and the clip of each URL."""
     _tasks: set[asyncio.Task[ClipInfo | None]] = field(default_factory=set)
 
     async def probe(self, url: str) -> ClipInfo | None:

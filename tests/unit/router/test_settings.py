@@ -44,7 +44,7 @@ def test_a_flag_overrides_its_variable(environ):
         pytest.param(["--endpoint", "http://a/v1"], "is not a valid pod address", id="a path"),
         pytest.param(["--endpoint", "http://u:p@a"], "is not a valid pod address", id="a password"),
         pytest.param(["--endpoint", "http://a:99999"], "out of range", id="no such port"),
-        pytest.param(["--endpoint", "http://a,http://a/"], "more than once", id="twice"),
+        pytest.param(["--endpoint", "http://a,http://a/"], "duplicate endpoint", id="twice"),
     ],
 )
 def test_an_invalid_endpoint_is_refused(environ, capsys, argv, fault):

@@ -14,7 +14,7 @@ def test_a_clip_counts_as_cached_where_it_was_sent_until_a_report_contradicts():
     clips.observe("a", "1", ["y"], requested_s=1)  # too soon for x to be cached
     assert clips.has_clip("a", "x")
     assert clips.has_clip("a", "y")
-    clips.observe("a", "1", ["y"], requested_s=affinity.SETTLING_S + 1)
+    clips.observe("a", "1", ["y"], requested_s=affinity.MAX_CACHING_DELAY_S + 1)
     assert not clips.has_clip("a", "x")
 
 

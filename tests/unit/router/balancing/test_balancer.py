@@ -349,7 +349,7 @@ class AnyCourseOfEvents(RuleBasedStateMachine):
 
     @rule(address=st.sampled_from([A, B, C]))
     def fail(self, address):
-        self.balancer.fleet.note_failure(address, now_s=self.now_s)
+        self.balancer.fleet.record_failure(address, now_s=self.now_s)
 
     @invariant()
     def every_request_is_in_one_place(self):

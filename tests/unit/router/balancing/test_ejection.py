@@ -12,7 +12,7 @@ from flamingo_router.balancing.ejection import EndpointHealth
 def test_failures_in_a_row_eject_for_longer_each_time():
     health, now_s, times = EndpointHealth(), 0.0, []
     for _ in range(3):
-        while not health.note_failure(now_s=now_s):
+        while not health.record_failure(now_s=now_s):
             pass
         times.append(health.ejected_until_s - now_s)
         now_s = health.ejected_until_s
@@ -25,8 +25,8 @@ def test_failures_in_a_row_eject_for_longer_each_time():
 def test_a_response_ends_a_row_of_failures():
     health = EndpointHealth()
     for _ in range(50):
-        health.note_failure(now_s=0)
-        health.note_success()
+        health.record_failure(now_s=0)
+        health.record_success()
     assert health.ejected_until_s == -math.inf
 
 

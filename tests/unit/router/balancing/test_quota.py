@@ -38,7 +38,7 @@ def test_a_minutes_requests_may_arrive_at_once_and_the_next_must_wait():
     refused = refusal(quotas, key, now_s=0)
     assert refused.retry_after_s == pytest.approx(2)
     assert refused.message == (
-        "the key 'alice' has used its limit of 30 requests per minute; retry in 2 s"
+        "the key 'alice' has reached its limit of 30 requests per minute; retry in 2 s"
     )
     quotas.admit(key, now_s=2)
 
@@ -47,7 +47,7 @@ def test_requests_in_flight_are_limited():
     quotas, key = Quotas(share=1.0), Limits(max_concurrent=2)
     quotas.admit(key, now_s=0)
     quotas.admit(key, now_s=0)
-    assert "has 2 requests in flight, its limit" in refusal(quotas, key, now_s=0).message
+    assert "has reached its limit of 2 concurrent requests" in refusal(quotas, key, now_s=0).message
     quotas.release("alice")
     quotas.admit(key, now_s=0)
 

@@ -37,7 +37,7 @@ async def watching(fake, *, timeouts=TIMEOUTS, token_file=""):
     recorder = Recorder()
     async with running(fake) as url, aiohttp.ClientSession() as session:
         service = Service("music", "pods")
-        access = kube.Access.of(url, str(token_file) or "/nowhere", "/nowhere")
+        access = kube.Access.from_settings(url, str(token_file) or "/nowhere", "/nowhere")
         resource = discovery.endpoint_slices(access, session, service)
         membership = discovery.Membership(recorder)
         task = asyncio.create_task(discovery.keep_watching(membership, service, resource, timeouts))

@@ -3,13 +3,13 @@
 import pytest
 from fakes.kube import endpoint_slice
 
-from flamingo_router.pods.endpoint_slices import Service, Slices
+from flamingo_router.pods.endpoint_slices import Service, SliceCache
 
 A, B = "http://10.0.0.1:8000", "http://10.0.0.2:8000"
 
 
 def members(*slices, port=""):
-    known = Slices()
+    known = SliceCache()
     known.replace(slices)
     return known.members(port)
 
