@@ -171,7 +171,7 @@ class Pod:
         """Load the model, warm up and become ready; on failure end the process."""
         self.handle_event(LifecycleEvent.LISTENING)
         try:
-            source = served_model.source(self.settings, environ)
+            source = served_model.checkpoint_source(self.settings, environ)
             loaded = await asyncio.to_thread(self.load_checkpoint, source, self.progress)
             self.handle_event(LifecycleEvent.LOADED)
             self.progress.begin("warming")

@@ -56,7 +56,9 @@ class ServedModel:
             )
 
 
-def source(settings: Settings, environ: Mapping[str, str]) -> checkpoint.CheckpointSource:
+def checkpoint_source(
+    settings: Settings, environ: Mapping[str, str]
+) -> checkpoint.CheckpointSource:
     """Return the checkpoint to load, with `auto` resolved for this machine."""
     has_gpu = torch.cuda.is_available()
     device = settings.device if settings.device != "auto" else ("cuda" if has_gpu else "cpu")

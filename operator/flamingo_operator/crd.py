@@ -220,11 +220,11 @@ def _describe(schema: Schema) -> None:
     schema["description"] = f"{text} Defaults to {default}." if states_default else text
 
 
-def text() -> str:
+def to_yaml() -> str:
     """Return the CustomResourceDefinition as YAML, the same each time."""
     # Through JSON, which has no references: YAML would use an anchor for a shared value.
     return HEADER + yaml.safe_dump(json.loads(json.dumps(manifest())), sort_keys=False, width=100)
 
 
 if __name__ == "__main__":
-    raise SystemExit(generated.write_file(FILE, text()))
+    raise SystemExit(generated.write_file(FILE, to_yaml()))

@@ -200,7 +200,7 @@ def _to_delete(
     for key, one in sorted(observed.owned.items()):
         is_kept = key in desired or one.is_terminating or one.ref.kind in RETAINED_KINDS
         if not is_kept and _is_ours(deployment, one):
-            yield Delete(one.ref, "the spec no longer requires it")
+            yield Delete(one.ref, "not required by the spec")
 
 
 def _pod_actions(inputs: _PodInputs) -> _PodActions:
@@ -235,7 +235,7 @@ def _new_pods(inputs: _PodInputs, step: RolloutStep) -> Iterator[Apply]:
 def _failed_pods(observed: Observed, now_s: float) -> Iterator[Delete]:
     for pod in observed.pods:
         if rollout.is_replacement_due(pod, now_s):
-            yield Delete(pod.ref, "it failed")
+            yield Delete(pod.ref, "failed")
 
 
 def _relocations(avoidance: NodeAvoidance, step: RolloutStep) -> Iterator[Delete]:
@@ -243,8 +243,8 @@ def _relocations(avoidance: NodeAvoidance, step: RolloutStep) -> Iterator[Delete
 
     None of them serves, and the next reconciliation replaces it.
     """
-    reasons = [(pod, f"a GPU of its node {pod.node} keeps failing") for pod in avoidance.faulty]
-    reasons += [(pod, "the nodes to avoid have changed") for pod in avoidance.misplaced]
+    reasons = [(pod, f"a GPU of node {pod.node} failed repeatedly") for pod in avoidance.faulty]
+    reasons += [(pod, "the list of avoided nodes changed") for pod in avoidance.misplaced]
     for pod, reason in reasons:
         if pod not in step.to_remove:
             yield Delete(pod.ref, reason)
@@ -265,7 +265,7 @@ def _repairs(
 
 def _removal(inputs: _PodInputs, pod: Pod) -> Drain | Delete:
     if not pod.is_ready:
-        return Delete(pod.ref, "it is surplus and not ready")
+        return Delete(pod.ref, "surplus and not ready")
     load, now_s = inputs.observed.loads.get(pod.ref.name), inputs.now_s
     return Drain(pod, now_s, drain.deadline_s(load, inputs.deployment.spec.drain, now_s))
 

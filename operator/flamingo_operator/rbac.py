@@ -67,7 +67,7 @@ def _rule(kind: Kind, verbs: list[str], subresource: str = "") -> Rule:
     }
 
 
-def text() -> str:
+def to_yaml() -> str:
     """Return the rules as YAML, the same each time."""
     sections = {
         "namespaceRules": rules(),
@@ -78,4 +78,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(generated.write_file(FILE, text()))
+    raise SystemExit(generated.write_file(FILE, to_yaml()))

@@ -30,7 +30,7 @@ def main(model, dtype="float32"):
     torch.set_num_threads(1)
     cache = build.cache_folder(os.environ)
     if model in BUILTIN_MODELS:
-        build.ensure(model, cache)
+        build.ensure_built(model, cache)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # peak memory anew
     own, peak = memory_mb("RssAnon", "VmHWM")

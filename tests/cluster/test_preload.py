@@ -31,7 +31,7 @@ def volume(folder):
 def hub(cluster, model_cache):
     """Run a hub on the node's address, where pods reach it."""
     with contextlib.ExitStack() as stack:
-        made = hubs.FakeHub(build.ensure("flamingo-tiny", model_cache))
+        made = hubs.FakeHub(build.ensure_built("flamingo-tiny", model_cache))
         running = hubs.running(made, host=cluster.node_address)
         yield cluster.inside(lambda: stack.enter_context(running))
 

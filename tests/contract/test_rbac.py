@@ -12,7 +12,7 @@ RULES = rbac.rules() + rbac.cluster_rules() + rbac.own_rules()
 
 
 def test_the_file_is_generated_from_the_code():
-    assert FILE.read_text() == rbac.text(), "run python -m flamingo_operator.rbac"
+    assert FILE.read_text() == rbac.to_yaml(), "run python -m flamingo_operator.rbac"
     assert yaml.safe_load(FILE.read_text())["namespaceRules"] == rbac.rules()
 
 

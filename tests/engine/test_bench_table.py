@@ -113,7 +113,7 @@ def test_footnotes_name_missing_engines_and_other_figures():
 
 
 def test_origin_names_command_machine_and_commit():
-    text = table.origin(["flamingo", "bench", "engine", "--quick"], MACHINE)
+    text = table.describe_origin(["flamingo", "bench", "engine", "--quick"], MACHINE)
     assert "`flamingo bench engine --quick` on A CPU, 2 cores" in text
     assert "commit abc1234+" in text
 

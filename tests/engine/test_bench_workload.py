@@ -75,9 +75,9 @@ def test_no_last_window_is_too_short_for_transformers():
 
 def test_audio_is_reproducible_and_not_silent():
     one, again, other = (
-        synthetic_audio.clip(3.5, 1),
-        synthetic_audio.clip(3.5, 1),
-        synthetic_audio.clip(3.5, 2),
+        synthetic_audio.make_clip(3.5, 1),
+        synthetic_audio.make_clip(3.5, 1),
+        synthetic_audio.make_clip(3.5, 2),
     )
     assert one.dtype == np.float32
     assert len(one) == 56_000

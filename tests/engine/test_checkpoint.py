@@ -30,7 +30,7 @@ def fingerprint(folder):
     [("flamingo-tiny", "1105da66b9b6c7c1", 0.41), ("flamingo-tiny-27m", "ae4478254c577efe", 27.8)],
 )
 def test_a_built_in_model_has_the_same_bits_everywhere(model_cache, name, expected, millions):
-    folder = build.ensure(name, model_cache)
+    folder = build.ensure_built(name, model_cache)
     assert fingerprint(folder) == expected
     count = sum(tensor.numel() for tensor in load_file(folder / "model.safetensors").values())
     assert count / 1e6 == pytest.approx(millions, rel=0.02)
@@ -38,7 +38,7 @@ def test_a_built_in_model_has_the_same_bits_everywhere(model_cache, name, expect
 
 def test_processes_that_build_at_once_agree_on_one_folder(tmp_path):
     with ThreadPoolExecutor(4) as pool:
-        folders = set(pool.map(lambda _: build.ensure("flamingo-tiny", tmp_path), range(4)))
+        folders = set(pool.map(lambda _: build.ensure_built("flamingo-tiny", tmp_path), range(4)))
     assert len(folders) == 1
     assert [path.name for path in tmp_path.iterdir()] == [folders.pop().name]
 
@@ -95,7 +95,7 @@ def test_an_unknown_model_is_rejected_with_the_built_in_names(
 
 
 def test_a_checkpoint_of_another_architecture_is_rejected(source_of, tmp_path, model_cache):
-    folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
+    folder = shutil.copytree(build.ensure_built("flamingo-tiny", model_cache), tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "whisper"}))
     with pytest.raises(
@@ -105,7 +105,7 @@ def test_a_checkpoint_of_another_architecture_is_rejected(source_of, tmp_path, m
 
 
 def test_a_checkpoints_repetition_penalty_is_the_default(source_of, tmp_path, model_cache):
-    folder = shutil.copytree(build.ensure("flamingo-tiny", model_cache), tmp_path / "other")
+    folder = shutil.copytree(build.ensure_built("flamingo-tiny", model_cache), tmp_path / "other")
     file = folder / "generation_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 1.3}))
     limits = checkpoint.load(source_of(id=str(folder))).limits
@@ -121,7 +121,7 @@ def test_a_checkpoint_without_a_repetition_penalty_has_none(tiny):
 
 
 def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
-    folder = build.ensure("flamingo-tiny", model_cache)
+    folder = build.ensure_built("flamingo-tiny", model_cache)
     loaded = checkpoint.load(source_of(id=str(folder)))
     assert not loaded.random_weights, "only the built-in name message so"
 
@@ -129,7 +129,7 @@ def test_a_local_folder_is_a_checkpoint(source_of, model_cache):
 @pytest.mark.parametrize("name", BUILTIN_MODELS)
 def test_a_full_disk_or_closed_folder_is_an_error_not_a_loop(name):
     with pytest.raises(FileNotFoundError):
-        build.ensure(name, build.Path("/proc/nowhere"))
+        build.ensure_built(name, build.Path("/proc/nowhere"))
 
 
 def own_memory_bytes():
@@ -143,7 +143,7 @@ def own_memory_bytes():
 
 
 def test_weights_in_their_files_dtype_are_mapped_not_copied(source_of, model_cache):
-    folder = build.ensure("flamingo-tiny-27m", model_cache)
+    folder = build.ensure_built("flamingo-tiny-27m", model_cache)
     size = (folder / "model.safetensors").stat().st_size
     before = own_memory_bytes()
     loaded = checkpoint.load(source_of(id=str(folder)))

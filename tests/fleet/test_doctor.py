@@ -56,7 +56,7 @@ def test_report_fits_a_narrow_terminal_and_gives_advice_only_where_needed(report
 
 
 def test_the_size_of_a_model_is_compared_with_the_memory(model_cache):
-    folder = build.ensure("flamingo-tiny-27m", model_cache)
+    folder = build.ensure_built("flamingo-tiny-27m", model_cache)
     status, found = check_results("--device", "cpu", "--model", str(folder))
     assert status == 0
     assert "27.8 M parameters, 0.11 GB, complete" in found["model"]["message"]
@@ -64,7 +64,7 @@ def test_the_size_of_a_model_is_compared_with_the_memory(model_cache):
 
 
 def test_an_incomplete_file_is_found(model_cache, tmp_path):
-    for path in build.ensure("flamingo-tiny", model_cache).iterdir():
+    for path in build.ensure_built("flamingo-tiny", model_cache).iterdir():
         content = path.read_bytes()
         truncated = content[:-100] if path.suffix == ".safetensors" else content
         (tmp_path / path.name).write_bytes(truncated)
@@ -75,7 +75,7 @@ def test_an_incomplete_file_is_found(model_cache, tmp_path):
 
 
 def test_a_model_of_the_hub_is_looked_up_and_not_downloaded(model_cache, tmp_path):
-    with hubs.running(hubs.FakeHub(build.ensure("flamingo-tiny", model_cache))) as hub:
+    with hubs.running(hubs.FakeHub(build.ensure_built("flamingo-tiny", model_cache))) as hub:
         environ = hub.environ | {"HF_HOME": str(tmp_path)}
         status, found = check_results("--model", hub.repo, **environ)
     assert status == 0

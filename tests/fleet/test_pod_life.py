@@ -40,7 +40,7 @@ def event(log, name):
 
 @pytest.fixture
 def hub(model_cache):
-    with hubs.running(hubs.FakeHub(build.ensure("flamingo-tiny", model_cache))) as running:
+    with hubs.running(hubs.FakeHub(build.ensure_built("flamingo-tiny", model_cache))) as running:
         yield running
 
 

@@ -22,7 +22,7 @@ BLOCK_BYTES = 10 * 2**20
 
 @pytest.fixture(scope="module")
 def tiny_folder(model_cache):
-    return build.ensure("flamingo-tiny", model_cache)
+    return build.ensure_built("flamingo-tiny", model_cache)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_second_pull_downloads_nothing(hub, tmp_path):
 
 
 def test_a_killed_pull_is_resumed(hub, tmp_path, model_cache):
-    hub.folder = build.ensure("flamingo-tiny-27m", model_cache)
+    hub.folder = build.ensure_built("flamingo-tiny-27m", model_cache)
     size = (hub.folder / WEIGHTS).stat().st_size
     hub.pause_after[WEIGHTS] = 60_000_000
     killed = subprocess.Popen([*PULL, hub.repo], env=environ(hub, tmp_path))

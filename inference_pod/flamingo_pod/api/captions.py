@@ -57,7 +57,7 @@ async def handle_analysis(pod: Pod, request: web.Request) -> web.StreamResponse:
             **served.response_fields("ana"),
             caption=text,
             finish_reason=result.finish_reason,
-            embedding=embedding_format.outline(rows, options),
+            embedding=embedding_format.embedding_data(rows, options),
             usage=result.usage,
             metrics=generation.request_metrics(result),
         )
@@ -96,7 +96,7 @@ async def _rows(
 ) -> embedding_format.Rows:
     assert result.request.clip is not None  # every caption request has one
     # The clip keeps the states of its windows: nothing is encoded twice.
-    return await embedding_format.rows(served, result.request.clip.audio, options)
+    return await embedding_format.compute_rows(served, result.request.clip.audio, options)
 
 
 async def _events(
@@ -118,5 +118,5 @@ async def _events(
         yield last
         return
     rows = await _rows(served, result, options)
-    complete = last.model_copy(update={"embedding": embedding_format.outline(rows, options)})
+    complete = last.model_copy(update={"embedding": embedding_format.embedding_data(rows, options)})
     yield (await asyncio.to_thread(embedding_format.encode, complete, rows)).decode()

@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 8
 """Ten thousand numbers, which take a millisecond."""
 
 
-async def rows(
+async def compute_rows(
     served: ServedModel,
     audio: ClipAudio,
     options: EmbeddingOptions,
@@ -43,7 +43,7 @@ async def rows(
     return values
 
 
-def outline(values: Rows, options: EmbeddingOptions) -> EmbeddingData:
+def embedding_data(values: Rows, options: EmbeddingOptions) -> EmbeddingData:
     """Return the response's embedding: as base64 of little-endian float32, or without numbers.
 
     The numbers are added by `encode`.
@@ -77,13 +77,13 @@ def _chunk_starts(values: Rows) -> range:
     return range(0, len(values), ROWS_AT_ONCE)
 
 
-def vector(values: Rows, options: EmbeddingOptions) -> list[float] | str:
+def encode_vector(values: Rows, options: EmbeddingOptions) -> list[float] | str:
     """Return a pooled embedding's row, as numbers or as base64 of little-endian float32."""
     row: list[float] = values[0].tolist()
     return _base64(values) if options.encoding_format == "base64" else row
 
 
-def npy(values: Rows) -> bytes:
+def encode_npy(values: Rows) -> bytes:
     """Return `values` as a `.npy` file."""
     file = io.BytesIO()
     np.save(file, values, allow_pickle=False)

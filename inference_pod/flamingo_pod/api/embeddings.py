@@ -58,7 +58,7 @@ async def handle_openai_embeddings(pod: Pod, request: web.Request) -> web.Stream
             rows = await _encode(served, clip, options, stats)
             data.append(
                 responses.OpenAIEmbedding(
-                    index=number, embedding=embedding_format.vector(rows, options)
+                    index=number, embedding=embedding_format.encode_vector(rows, options)
                 )
             )
             lengths.append(clip.length)
@@ -84,7 +84,7 @@ async def _encode(
     stats.num_windows_left = clip.num_windows
     with served.engine.load.in_flight(stats):
         async with served.caller.enforce_deadline():
-            return await embedding_format.rows(served, clip.audio, options, stats)
+            return await embedding_format.compute_rows(served, clip.audio, options, stats)
 
 
 def _usage(lengths: Sequence[ClipLength]) -> responses.EmbeddingUsage:
@@ -101,10 +101,12 @@ def _response(
     served: ServedModel, clip: PreparedClip, rows: Rows, options: EmbeddingRequest
 ) -> web.Response:
     if options.encoding_format == "npy":
-        return web.Response(body=embedding_format.npy(rows), content_type="application/x-npy")
+        return web.Response(
+            body=embedding_format.encode_npy(rows), content_type="application/x-npy"
+        )
     response = responses.EmbeddingList(
         **served.response_fields("emb"),
-        data=[embedding_format.outline(rows, options)],
+        data=[embedding_format.embedding_data(rows, options)],
         usage=_usage([clip.length]),
     )
     return web.Response(

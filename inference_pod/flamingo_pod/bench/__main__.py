@@ -74,14 +74,14 @@ def main(argv: Sequence[str], catalog: EngineCatalog = BUNDLED) -> int:
 def measure(requested: BenchOptions, catalog: EngineCatalog) -> list[BenchRound]:
     """Return each engine's result by round; the order rotates from one round to the next."""
     if not requested.plan.quick:
-        processes.run(processes.PREPARE, requested, catalog)
+        processes.run_engine(processes.PREPARE, requested, catalog)
     rounds: list[BenchRound] = []
     for number in range(requested.repeats):
         first = number % len(requested.engines)
         order = (*requested.engines[first:], *requested.engines[:first])
         results_by_name = {}
         for name in order:
-            results_by_name[name] = result = processes.run(name, requested, catalog)
+            results_by_name[name] = result = processes.run_engine(name, requested, catalog)
             _log(catalog, f"{name} {number + 1}/{requested.repeats}: {_summary(result)}")
         rounds.append(results_by_name)
     return rounds
@@ -94,7 +94,7 @@ def _summary(result: BenchResult | NoResult) -> str:
 def _print(report: BenchReport, requested: BenchOptions, catalog: EngineCatalog) -> None:
     last = {**report.rounds[-1], **comparison.without_result(report.rounds)}
     notes = table.footnotes({name: last[name] for name in requested.engines})
-    origin = table.origin([*catalog.prog.split(), *report.argv], report.machine)
+    origin = table.describe_origin([*catalog.prog.split(), *report.argv], report.machine)
     if requested.markdown:
         print(table.markdown(report.rows), *[f"- {note}" for note in notes], sep="\n")  # noqa: T201
         print(f"\n{origin}")  # noqa: T201

@@ -34,14 +34,14 @@ def main(argv: Sequence[str]) -> int:
         cpu_s, num_bytes = _cost(data)
         cpu_ms = cpu_s * 1000 / minutes
         rows.append(f"| {kind} | {len(data) / 1e6:.1f} | {cpu_ms:.0f} | {num_bytes / 1e6:.0f} |")
-    print(*rows, f"\n{table.origin([*PROG.split(), *argv], machine.describe())}", sep="\n")  # noqa: T201
+    print(*rows, f"\n{table.describe_origin([*PROG.split(), *argv], machine.describe())}", sep="\n")  # noqa: T201
     return 0
 
 
 def _file(kind: str, minutes: float) -> bytes:
     """Return a stereo file of the given format."""
     rate_hz = RATES_HZ.get(kind, DEFAULT_RATE_HZ)
-    section = synthetic_audio.clip(SECTION_S * rate_hz / windows.SAMPLE_RATE_HZ, seed=1)
+    section = synthetic_audio.make_clip(SECTION_S * rate_hz / windows.SAMPLE_RATE_HZ, seed=1)
     left = np.resize(section, int(minutes * 60 * rate_hz))
     return sound_file.encode_file(np.stack([left, np.roll(left, rate_hz // 50)]), rate_hz, kind)
 

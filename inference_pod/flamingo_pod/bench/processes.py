@@ -28,7 +28,9 @@ PREPARE = "prepare"
 """Only loads the model, so that a built-in one is not built by the first engine measured."""
 
 
-def run(engine: str, options: BenchOptions, catalog: EngineCatalog) -> BenchResult | NoResult:
+def run_engine(
+    engine: str, options: BenchOptions, catalog: EngineCatalog
+) -> BenchResult | NoResult:
     """Return the result of `engine`, from a file: its libraries may print anything."""
     package = catalog.packages.get(engine)
     if package is not None and importlib.util.find_spec(package) is None:

@@ -15,7 +15,7 @@ CHORD = (1.0, 1.26, 1.5, 2.0)
 """Root, third, fifth, octave."""
 
 
-def clip(seconds: float, seed: int) -> Samples:
+def make_clip(seconds: float, seed: int) -> Samples:
     """Return mono 16 kHz float32 samples within ±1."""
     rng = np.random.default_rng(seed)
     seconds_at = np.arange(round(seconds * windows.SAMPLE_RATE_HZ)) / windows.SAMPLE_RATE_HZ

@@ -71,7 +71,7 @@ def footnotes(results: Mapping[str, BenchResult | NoResult]) -> list[str]:
     return notes
 
 
-def origin(command: Sequence[str], machine: MachineInfo) -> str:
+def describe_origin(command: Sequence[str], machine: MachineInfo) -> str:
     """Return the line that names the command, the machine and the versions."""
     return (
         f"`{' '.join(command)}` on {machine.cpu}, {machine.num_cores} cores "

@@ -38,7 +38,7 @@ def create(plan: WorkloadPlan, model: str) -> BenchTask:
     built = workload.build(plan)
     first = CLIP_SEED_FACTOR * (plan.seed + 1)
     clips = [
-        synthetic_audio.clip(seconds, first + number)
+        synthetic_audio.make_clip(seconds, first + number)
         for number, seconds in enumerate(built.clips_s)
     ]
     return BenchTask(load(model), built, tuple(clips))

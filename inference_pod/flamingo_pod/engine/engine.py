@@ -261,7 +261,7 @@ class Engine:
 
     def _check(self, prompt: Prompt, params: SamplingParams) -> None:
         if self.is_broken:
-            raise InternalError("the engine is broken; this pod is being replaced")
+            raise InternalError("the engine has failed; this pod is being replaced")
         vocabulary = self._checkpoint.model.config.text_config.vocab_size
         ids = prompt.token_ids
         if not ids or min(ids) < 0 or max(ids) >= vocabulary:

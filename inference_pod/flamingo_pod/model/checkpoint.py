@@ -103,7 +103,7 @@ def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> C
 def _resolve(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path, str | None]:
     """Return the checkpoint's folder, and its commit if it is from the hub."""
     if source.id in BUILTIN_MODELS:
-        return build.ensure(source.id, source.cache), None
+        return build.ensure_built(source.id, source.cache), None
     if (local := Path(source.id)).is_dir():
         return local, None
     try:

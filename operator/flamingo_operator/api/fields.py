@@ -36,17 +36,17 @@ LIST_MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys
 LIST_SET = {"x-kubernetes-list-type": "set"}
 
 
-def unique_names(items: list[Any]) -> list[Any]:
+def require_unique_names(items: list[Any]) -> list[Any]:
     """Return `items` if their names are unique.
 
     Raises:
         ValueError: lists the duplicate names.
     """
-    unique([item.name for item in items])
+    require_unique([item.name for item in items])
     return items
 
 
-def unique(items: list[str]) -> list[str]:
+def require_unique(items: list[str]) -> list[str]:
     """Return `items` if they are unique.
 
     Raises:

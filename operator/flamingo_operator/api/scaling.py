@@ -92,7 +92,7 @@ class Scaling(Block):
     schedules: Annotated[
         list[Schedule],
         Field(max_length=16, json_schema_extra=fields.LIST_MAP_BY_NAME),
-        AfterValidator(fields.unique_names),
+        AfterValidator(fields.require_unique_names),
     ] = Field(default_factory=list)
     """schedules are times of the week with limits of their own, in mode Internal."""
     on_signal_loss: Literal["Hold", "MinReplicas", "MaxReplicas"] = "Hold"

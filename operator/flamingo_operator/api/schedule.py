@@ -58,7 +58,7 @@ class Schedule(Block):
     days: Annotated[
         list[Day],
         Field(min_length=1, max_length=7, json_schema_extra=fields.LIST_SET),
-        AfterValidator(fields.unique),
+        AfterValidator(fields.require_unique),
     ] = Field(default=["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
     """days are the days of the week on which the schedule starts."""
     start: TimeOfDay

@@ -170,7 +170,7 @@ class Server(Block):
     env: Annotated[
         list[EnvVar],
         Field(max_length=64, json_schema_extra=fields.LIST_MAP_BY_NAME),
-        AfterValidator(fields.unique_names),
+        AfterValidator(fields.require_unique_names),
     ] = Field(default_factory=list)
     """env are environment variables of the server container."""
     resources: Resources = Resources()
@@ -211,7 +211,7 @@ class Gpu(Block):
     products: Annotated[
         list[fields.Label],
         Field(max_length=16, json_schema_extra=fields.LIST_SET),
-        AfterValidator(fields.unique),
+        AfterValidator(fields.require_unique),
     ] = Field(default_factory=list)
     """products are the allowed values of the node label nvidia.com/gpu.product, the preferred one
     first. If empty, any GPU is allowed."""

@@ -51,7 +51,7 @@ class FailureStatus(StatusBlock):
     sample_pod: str
     """samplePod is the name of one of these server pods."""
     message: str
-    """message is what was observed of that server pod."""
+    """message is what was observed on that server pod."""
     hint: str
     """hint is what to do about it."""
     since: Timestamp | None = None
@@ -75,7 +75,7 @@ class AvoidedNodeStatus(StatusBlock):
     reason: str
     """reason is the cause, as one CamelCase word."""
     message: str
-    """message is what was observed of a server pod on the node."""
+    """message is what was observed on a server pod of the node."""
     since: Timestamp
     """since is the time since which the node has been avoided."""
     boot_id: str | None = Field(default=None, alias="bootID")

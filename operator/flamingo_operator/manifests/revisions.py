@@ -158,4 +158,4 @@ def _delete_unused(observed: Observed, target: RolloutTarget) -> Iterator[Delete
     unused = [one for one in observed.revisions if one.hash not in in_use]
     unused.sort(key=lambda one: one.number, reverse=True)
     for one in unused[MAX_UNUSED:]:
-        yield Delete(one.ref, "no pod uses this revision")
+        yield Delete(one.ref, "revision not in use")

@@ -187,8 +187,10 @@ def _scaling_active(inputs: ConditionInputs) -> ComputedCondition:
 
 def _accepted(inputs: ConditionInputs) -> ComputedCondition:
     if inputs.decision.conflicts:
-        conflicts = ", ".join(inputs.decision.conflicts)
-        message = f"exists and is not controlled by this {names.KIND}: {conflicts}"
+        message = "; ".join(
+            f"{one} exists and is not controlled by this {names.KIND}"
+            for one in inputs.decision.conflicts
+        )
         return ComputedCondition("Accepted", "False", "NameConflict", message)
     if inputs.rejections:
         return ComputedCondition("Accepted", "False", "Rejected", "; ".join(inputs.rejections))

@@ -74,12 +74,12 @@ def next_drain_step(
     if now_s < settled_s:
         return KeepDraining(settled_s)
     if load is None or not pod.is_ready:
-        return DeletePod("it is not ready or reports no load; it drains on SIGTERM")
+        return DeletePod("not ready, or reports no load; drains on SIGTERM")
     if load.num_in_flight == 0:
-        return DeletePod("it has no requests in flight")
+        return DeletePod("no requests in flight")
     if now_s < until_s:
         return KeepDraining(min(until_s, now_s + POLL_S))
     last_s = pod.drain_started_s + _longest_drain_s(spec)
     if now_s < last_s:
         return ExtendDeadline(min(last_s, now_s + _predicted_s(load)))
-    return DeletePod("its drain deadline has passed", FORCED_GRACE_S)
+    return DeletePod("drain deadline exceeded", FORCED_GRACE_S)

@@ -310,9 +310,7 @@ def test_a_pod_that_fails_at_once_is_not_replaced_at_once():
     assert created(decision) == []
     assert 0 < decision.requeue_at_s - cluster.now_s <= rollout.REPLACE_FAILED_S
     cluster.wait(rollout.REPLACE_FAILED_S)
-    assert [str(action) for action in removed(cluster.operate())] == [
-        f"delete Pod {name}: it failed"
-    ]
+    assert [str(action) for action in removed(cluster.operate())] == [f"delete Pod {name}: failed"]
 
 
 def test_a_model_is_preloaded_before_the_first_pod_starts():

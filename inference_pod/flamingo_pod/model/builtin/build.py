@@ -42,7 +42,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return Path(base) / "flamingo"
 
 
-def ensure(name: str, cache: Path) -> Path:
+def ensure_built(name: str, cache: Path) -> Path:
     """Return the folder of the built-in model `name`, building it if missing.
 
     Two processes may build it at once: each writes a folder of its own, the first rename wins

@@ -16,7 +16,7 @@ def test_the_numbers_replace_only_the_empty_embedding():
         id='"embedding":""',
         created=1,
         model="m",
-        data=[embedding_format.outline(rows, options)],
+        data=[embedding_format.embedding_data(rows, options)],
         usage=EmbeddingUsage(prompt_tokens=1, total_tokens=1, audio_seconds=1.0, num_frames=19),
     )
     encoded = json.loads(embedding_format.encode(whole, rows))
