@@ -10,7 +10,7 @@ RELEASE = "0.1.0"
 
 
 class Settings(ServiceSettings):
-    """Settings of the operator."""
+    """Run the Kubernetes operator for FlamingoDeployments."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_OPERATOR_")
 

@@ -200,7 +200,7 @@ class AsyncFlamingoClient:
         """Return the model's reply to a conversation.
 
         Args:
-            messages: OpenAI's chat messages. They may contain one audio part.
+            messages: OpenAI's chat messages. They can contain one audio part.
             audio: added to the first user message; as for `caption`.
             **sampling: see `SamplingOptions`.
 

@@ -82,7 +82,7 @@ class LoopThread:
             if not self._is_stopped:
                 self._is_stopped = True
                 self._loop.call_soon_threadsafe(self._loop.stop)
-        # The garbage collector may finalize a client in any thread, this one included.
+        # The garbage collector can finalize a client in any thread, including this one.
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

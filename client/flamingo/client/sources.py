@@ -1,4 +1,4 @@
-"""Audio in any form that a caller may pass, opened as a clip that can be sent repeatedly.
+"""Audio in any form that a caller can pass, opened as a clip that can be sent repeatedly.
 
 A path is read while it is sent and never held in memory. A file object and a download are
 first spooled to an unnamed temporary file: neither can be read twice, and a retry has to.

@@ -18,7 +18,7 @@ from flamingo_common import errors
 from flamingo_common.wire import responses, sse
 
 END_TIMEOUT_S = 1.0
-"""How long the server may take from `[DONE]` to the end of the response."""
+"""Timeout between `[DONE]` and the end of the response."""
 
 
 @dataclass(frozen=True)

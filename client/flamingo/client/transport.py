@@ -115,7 +115,7 @@ class Transport:
                     error, num_failures=num_failures, max_retries=max_retries
                 ):
                     raise
-                fraction = random.random()  # noqa: S311 - spreads clients, protects nothing
+                fraction = random.random()  # noqa: S311 - not used for secrets
                 delay_s = retries.retry_delay_s(
                     error, num_failures=num_failures, random_fraction=fraction
                 )

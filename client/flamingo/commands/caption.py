@@ -37,7 +37,7 @@ class CaptionOptions:
 
 
 def caption(  # noqa: PLR0913 - a command's parameters are its options
-    files: options.Clips,
+    files: options.ClipList,
     *,
     style: StyleOption = "detailed",
     prompt: Prompt = None,
@@ -51,8 +51,9 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Describe audio clips in words.
 
-    Captions are printed as they are generated. With several clips, a clip that fails is
-    reported and the others are still captioned; the exit status is then 1.
+    Captions are printed as they are generated. If one of several clips fails,
+    the error is printed, the other clips are still captioned, and the exit
+    status is 1.
     """
     sampling: SamplingOptions = {
         "max_tokens": max_tokens,

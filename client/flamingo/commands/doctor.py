@@ -163,7 +163,7 @@ def _check_fleet(url: str) -> Check:
 
 
 def _check_pod(flags: list[str]) -> Iterator[Check]:
-    """Yield the pod's own checks, which run in a process of their own: imports may crash."""
+    """Yield the pod's own checks, which run in a separate process, because imports can crash."""
     if missing := [
         name for name in ("torch", "transformers") if not importlib.util.find_spec(name)
     ]:

@@ -29,8 +29,8 @@ def _keys() -> None:
 def new(name: Name) -> None:
     """Create an API key.
 
-    The key is printed to standard error, and its entry for the key file (--key-file) to
-    standard output:
+    The key is printed to standard error, and its entry for the key file
+    (--key-file) to standard output:
 
     flamingo keys new alice >> keys.yaml      # the file's first line is: keys:
 

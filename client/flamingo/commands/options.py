@@ -26,7 +26,7 @@ ApiKey = Annotated[
         rich_help_panel=CONNECTION,
     ),
 ]
-Clips = Annotated[
+ClipList = Annotated[
     list[str],
     typer.Argument(
         metavar="CLIP",

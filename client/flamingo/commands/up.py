@@ -42,8 +42,8 @@ def up(
 ) -> None:
     """Start a local fleet: pods and a router.
 
-    Runs in the foreground; ctrl-C stops it. The default model needs no GPU: it has the
-    architecture of the real model and random weights.
+    Runs in the foreground; ctrl-C stops it. The default model needs no GPU: it
+    has the architecture of the real model and random weights.
     """
     options = FleetOptions(model, pods, host, port, log_level, GRACE_PERIOD_S)
     try:

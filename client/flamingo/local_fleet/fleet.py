@@ -27,7 +27,7 @@ KILL_MARGIN_S = 5.0
 """Seconds after the end of their grace period at which services are killed."""
 EXIT_SERVICE_FAILED = 1
 EXIT_INTERRUPTED = 130
-"""Stopped before the fleet was ready; afterwards ctrl-C is the regular way to stop it."""
+"""Stopped before the fleet was ready; later, ctrl-C is the regular way to stop it."""
 
 
 class UnexpectedExit(Exception):
@@ -110,7 +110,7 @@ async def _start_services(
 ) -> None:
     """Start the pods, then the router.
 
-    Each is appended to `services` at once, so that a failure in between leaves none behind.
+    Each is appended to `services` immediately, so that all of them are stopped after a failure.
     """
     ports = []
     for number in range(fleet.num_pods):

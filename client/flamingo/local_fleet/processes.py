@@ -1,7 +1,7 @@
 """Child processes that serve an inherited listening socket and never outlive their parent.
 
 Each has a process group of its own: ctrl-C in the terminal reaches only the parent, which
-decides who stops when. Its standard input is a pipe whose write end only the parent holds:
+stops the children in order. Its standard input is a pipe whose write end only the parent holds:
 should the parent be killed, the child reads end-of-file and stops. Its output goes to a
 file rather than a pipe, which would block the child when full.
 """

@@ -9,7 +9,7 @@ from typing import Literal
 
 LengthSource = Literal["exact", "estimate", "bytes"]
 MAX_S = 7200.0
-"""Upper bound of every duration: a corrupt header may claim centuries."""
+"""Upper bound of every duration: a corrupt header can claim centuries."""
 MIN_BYTES_PER_S = 250
 """Lowest plausible bit rate: Opus speech at its minimum, 6 kbit/s, is three times this."""
 

@@ -9,7 +9,7 @@ from flamingo_common.audio import mpeg
 from flamingo_common.audio.clip_info import ClipInfo
 
 USUAL_RATIO = 0.6
-"""Compressed size ÷ raw size, for music (flac's documentation says 50-70 %)."""
+"""Compressed size ÷ raw size, for music (50-70 % according to flac's documentation)."""
 
 
 def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:

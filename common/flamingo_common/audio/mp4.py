@@ -1,4 +1,4 @@
-"""MP4 and M4A: the `moov` box has the duration; it may come after the media data.
+"""MP4 and M4A: the `moov` box has the duration; it can come after the media data.
 
 Pure.
 """
@@ -62,7 +62,7 @@ def _all_boxes(head: bytes, at: int, stop: int) -> Iterator[Box]:
 
 
 def _seconds(head: bytes, start: int, end: int) -> float | None:
-    """Return the duration in a `moov` box, whose end may be past the head."""
+    """Return the duration in a `moov` box, whose end can be past the head."""
     timescale, duration = 0, 0
     for kind, at, stop in _boxes(head, start, end):
         if kind == b"mvhd":

@@ -1,6 +1,6 @@
 """MPEG audio: MP3 (with ID3 tags and a Xing, Info or VBRI header) and AAC in ADTS frames.
 
-Neither format has a file header. An MP3 encoder may write the number of frames into the
+Neither format has a file header. An MP3 encoder can write the number of frames into the
 first frame; otherwise it is estimated from the mean frame size and the file size.
 
 Pure.
@@ -51,7 +51,7 @@ class Frame:
 
 
 def audio_offset(head: bytes) -> int:
-    """Return the offset of the audio, after the ID3v2 tags; it may be past `head`."""
+    """Return the offset of the audio, after the ID3v2 tags; it can be past `head`."""
     at = 0
     for _ in range(MAX_TAGS):
         tag = head[at : at + 10]

@@ -75,7 +75,7 @@ def _pages(head: bytes) -> Iterator[Page]:
         (granule,) = struct.unpack_from("<q", head, at + 6)
         lacing = head[at + PAGE_HEADER_BYTES : at + PAGE_HEADER_BYTES + head[at + 26]]
         at += PAGE_HEADER_BYTES + len(lacing) + sum(lacing)
-        yield Page(at, granule)  # the page may reach past the head
+        yield Page(at, granule)  # the page can end past the head
 
 
 def _bytes_per_s(pages: list[Page], rate_hz: int) -> float | None:

@@ -1,6 +1,6 @@
 """Duration of containers that have it at the end of the file.
 
-In Ogg it is on the last page; in MP4 in `moov`, which may come after the media data.
+In Ogg it is on the last page; in MP4 in `moov`, which can come after the media data.
 
 Pure.
 """

@@ -102,7 +102,7 @@ def parse(text: bytes) -> Keyring:
     try:
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
-        # Its message quotes the file, which may have a key in clear text.
+        # Its message quotes the file, which can contain a key in clear text.
         mark = error.problem_mark
         raise InvalidKeyFile([f"line {mark.line + 1 if mark else '?'}: invalid YAML"]) from None
     except (yaml.YAMLError, ValueError, RecursionError):

@@ -69,7 +69,7 @@ def _respond(request: web.Request, name: str) -> web.Response:
 async def _features(request: web.Request) -> web.Response:
     example = request.app[ASSETS].get(EXAMPLE)
     features = {
-        # Looked up per request, since routes may be added after the page.
+        # Looked up per request, since routes can be added after the page.
         "fleet": any(known.canonical == "/fleet" for known in request.app.router.resources()),
         "example": example.title if example else None,
     }

@@ -38,7 +38,7 @@ class Asset:
     content_type: str
     etag: str
     title: str
-    """Name of the file; it may be served under another name."""
+    """Name of the file; it can be served under another name."""
 
 
 def load_folder(folder: Traversable) -> Iterator[Asset]:

@@ -113,7 +113,7 @@ class ReadyReport(Report):
 
 
 class EndpointReport(Report):
-    """One pod, as seen by the router."""
+    """The router's view of one pod."""
 
     address: str
     ready: bool

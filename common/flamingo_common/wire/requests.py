@@ -103,7 +103,7 @@ class AudioUrl(RequestBody):
     """An `http(s)` or `data:` URL, as in vLLM's API."""
 
     url: str
-    """A `data:` URL may be as long as the audio in base64."""
+    """A `data:` URL can be as long as the audio in base64."""
 
 
 class TextPart(RequestBody):

@@ -164,7 +164,7 @@ MODELS = (
     Route(
         path="/v1/models/{id}",
         tag="OpenAI",
-        summary="Get one model; the id may contain a slash",
+        summary="Get one model; the id can contain a slash",
         response=responses.ModelCard,
         error_types=[*MODELS_ERRORS, errors.ModelNotFound],
     ),

@@ -129,7 +129,7 @@ def _add_workload_options(engine: argparse.ArgumentParser) -> None:
 def _add_run_options(engine: argparse.ArgumentParser, catalog: EngineCatalog) -> None:
     add = engine.add_argument_group("run").add_argument
     names = ",".join(catalog.descriptions)
-    add("--engines", help=f"engines to measure, comma separated; default: {names}")
+    add("--engines", help=f"engines to measure, comma-separated; default: {names}")
     add("--repeats", type=int, default=1, help="runs of each engine, interleaved; default: 1")
     add("--out", type=Path, help="write all measurements to this file, as JSON")
     add("--markdown", action="store_true", help="print the table in Markdown")

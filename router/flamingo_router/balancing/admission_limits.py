@@ -19,7 +19,7 @@ class AdmissionLimits:
     max_wait_s: float
     """Predicted wait above which a request is rejected."""
     cold_start_hold_s: float
-    """How long requests are held while no pod is ready; 0: they are rejected at once."""
+    """How long requests are held while no pod is ready; 0: they are rejected immediately."""
 
     def queue_violation(self, num_queued: int, queued_audio_s: float) -> str:
         """Return how full the queue is, with the limit that is reached; empty if none is."""

@@ -5,7 +5,7 @@ one `Offer` for each. Then
 
 - while some endpoint is *open*, with less than `queue_threshold_s` of prefill and at most
   `max_backlog_s` of work, the policy picks among the open ones, and the request gets its
-  ticket at once. An endpoint that has the clip cached is considered even when it is busy,
+  ticket immediately. An endpoint that has the clip cached is considered even when it is busy,
   because the request costs little there;
 - otherwise the request enters the fair queue, unless the queue is full, its predicted wait
   exceeds `max_wait_s`, or it cannot meet its deadline: then it is rejected with `Overloaded`;

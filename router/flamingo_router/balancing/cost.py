@@ -55,7 +55,7 @@ class Rates:
     token_s: float
 
     def cost(self, work: Work, *, is_cached: bool = False, slowdown: float = 1.0) -> Cost:
-        """Return what `work` costs a pod that takes `slowdown` times as long as usual."""
+        """Return what `work` costs a pod that takes `slowdown` times as long as the average one."""
         windows = work.num_windows * (CACHED_CLIP_SHARE if is_cached else 1.0)
         prefill_s = self.base_s + self.window_s * windows
         return Cost(slowdown * prefill_s, slowdown * self.token_s * work.num_tokens)

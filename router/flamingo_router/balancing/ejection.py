@@ -32,12 +32,12 @@ class EndpointHealth:
     ejected_until_s: float = float("-inf")
 
     def record_success(self) -> None:
-        """Record a response, whatever its contents: the pod works."""
+        """Record a response, of any status that is not a failure."""
         self.num_failures = 0
         self.num_ejections = max(self.num_ejections - 1, 0)
 
     def record_failure(self, *, now_s: float) -> bool:
-        """Record a connection refused or lost, or a 5xx; return whether that ejects it."""
+        """Record a failed connection or a 5xx response; return whether that ejects the endpoint."""
         self.num_failures += 1
         if self.num_failures < MAX_FAILURES:
             return False

@@ -9,7 +9,7 @@ Within a tenant it is shortest job first with aging. A request's `order` is the 
 it was queued plus `AGING` times its predicted cost, so a short request overtakes a long one
 only while the long one has not waited `AGING` times the difference. The order never changes
 while a request waits, so a heap suffices and no request starves. A priority is a head start in
-seconds, and counts only within the tenant: marking all work urgent gains nothing.
+seconds, and applies only within the tenant, so raising it for all requests has no effect.
 
 A cancelled request stays in its heap, marked as removed, until most of the heap is removed.
 

@@ -135,7 +135,7 @@ class Fleet:
         chosen = states.values() if among is None else [states[each] for each in among]
         return [self._view(state, now_s, ejected) for state in chosen]
 
-    def endpoint(self, address: str, *, now_s: float) -> Endpoint:
+    def endpoint_at(self, address: str, *, now_s: float) -> Endpoint:
         """Return the view of one endpoint."""
         ejected = self.summary(now_s=now_s).ejected
         return self._view(self._states[address], now_s, ejected)

@@ -61,7 +61,7 @@ class Offer(NamedTuple):
 
     def _ahead_s(self, queued_s: float) -> float:
         """Return how much of the queued prefill delays this request, in seconds."""
-        if self.is_cached:  # its clip may be part of that work, and not be cached before it
+        if self.is_cached:  # the work that caches its clip may be queued too
             return queued_s
         ahead_s = min(queued_s, max(self.endpoint.num_ahead, 1) * self.cost.prefill_s)
         return ahead_s + BEHIND_SHARE * (queued_s - ahead_s)

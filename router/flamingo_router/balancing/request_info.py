@@ -29,6 +29,6 @@ class RequestInfo:
     """The tenant's share, relative to the others' weights."""
     priority: Priority = Priority.NORMAL
     deadline_s: float | None = None
-    """When the client no longer wants the response, by the router's clock."""
+    """When the client no longer needs the response, by the router's clock."""
     max_tokens: int | None = None
     """Maximum tokens of all its choices together."""

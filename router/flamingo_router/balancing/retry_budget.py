@@ -1,4 +1,4 @@
-"""How many requests whose connection was lost may be retried concurrently.
+"""How many requests whose connection was lost can be retried concurrently.
 
 The requests of a pod that crashes are retried on the others, which do the work again; an
 overloaded fleet must not get twice the work. The defaults are Envoy's: a fifth of the requests

@@ -23,7 +23,7 @@ FIRST_RETRY_S, MAX_RETRY_S = 0.5, 30.0
 MIN_WATCH_S = 1.0
 
 Members = Mapping[str, bool]
-"""By address: whether the endpoint may get new requests."""
+"""Whether each endpoint, by address, may get new requests."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class RetryDelay:
 
 
 async def keep_resolving(membership: Membership, name: str, port: int) -> None:
-    """Resolve `name` every few seconds, forever."""
+    """Resolve `name` every few seconds, until cancelled."""
     source, was_found = f"dns {name}:{port}", True
     while True:
         try:
@@ -96,7 +96,7 @@ class WatchTimeouts:
 async def keep_watching(
     membership: Membership, service: Service, resource: kube.Resource, timeouts: WatchTimeouts
 ) -> None:
-    """Follow the EndpointSlices of a Service, forever."""
+    """Watch the EndpointSlices of a Service, until cancelled."""
     source = f"endpointslices {service.namespace}/{service.name}"
     slices, delay = SliceCache(), RetryDelay()
 

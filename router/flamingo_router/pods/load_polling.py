@@ -68,7 +68,7 @@ class LoadPoller:
                 logs.get().exception("load.poll_failed", endpoint=address)
             if address not in fleet:
                 break
-            endpoint = fleet.endpoint(address, now_s=time.monotonic())
+            endpoint = fleet.endpoint_at(address, now_s=time.monotonic())
             if endpoint.is_ready != was_ready:
                 event = "endpoint.ready" if endpoint.is_ready else "endpoint.not_ready"
                 logs.get().info(event, endpoint=address, reason=endpoint.reason)

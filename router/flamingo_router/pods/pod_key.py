@@ -37,7 +37,7 @@ class PodKey:
     """A key from a setting, or from a file that is reloaded when it changes; or none."""
 
     def __init__(self, key: SecretStr | None, key_file: Path | None) -> None:
-        """Read `key_file`, if it is given; it takes precedence over `key`.
+        """Read `key_file`, if it is set; it takes precedence over `key`.
 
         Raises:
             OSError: the file cannot be read.

@@ -1,7 +1,7 @@
 """The sockets to the pods, which are shut down when their pod becomes unreachable.
 
 A pod that hangs keeps its connections open: the kernel acknowledges for it, and a request
-there waits forever. Once the pod counts as unreachable its sockets are shut down, so that
+there waits without limit. Once the pod counts as unreachable its sockets are shut down, so that
 a request without a response is retried elsewhere, and a response in progress ends with an
 error.
 """
@@ -35,7 +35,7 @@ class PodSockets:
         return connection
 
     def shut_down(self, address: str) -> int:
-        """Shut down all sockets to a pod, given by its IP address; return how many."""
+        """Shut down all sockets to the IP address and port in `address`; return how many."""
         parts = urlsplit(address)
         target = (parts.hostname, parts.port or 80)
         found = [connection for connection, peer in self._peers.items() if peer == target]

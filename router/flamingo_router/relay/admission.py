@@ -1,8 +1,8 @@
 """The admission queue: where requests wait for their ticket.
 
-How it works. The balancer decides, without awaiting anything: it admits a request at once,
+How it works. The balancer decides, without awaiting anything: it admits a request immediately,
 or returns its place in the fair queue. For each place this module keeps a future. Every
-event that may free a pod (a load report, a first byte, a settled ticket) calls
+event that can free a pod (a load report, a first byte, a settled ticket) calls
 `dispatch_waiting`, which gets the next requests from the balancer and resolves their futures.
 Between events a timer calls it, since a pod's backlog shrinks while nothing is reported.
 
@@ -74,7 +74,7 @@ class AdmissionQueue:
             self._has_waiting.set()
 
     async def keep_dispatching(self) -> None:
-        """Hand out tickets as time passes, forever."""
+        """Hand out tickets as time passes, until cancelled."""
         while True:
             await self._has_waiting.wait()
             await asyncio.sleep(self.balancer.recheck_after_s(now_s=time.monotonic()))

@@ -181,7 +181,7 @@ async def _streamed_response(
     )
     if not response.prepared:
         await response.prepare(request)
-    is_encoded = hdrs.CONTENT_ENCODING in upstream.headers  # then its lines cannot be seen
+    is_encoded = hdrs.CONTENT_ENCODING in upstream.headers  # then its lines cannot be found
     lines = EventLines() if upstream.content_type == EVENTS and not is_encoded else None
     try:
         async for chunk in _chunks(upstream):

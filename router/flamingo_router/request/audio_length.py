@@ -25,7 +25,7 @@ class AudioLength:
 
     seconds: float
     source: Source
-    """The first three are those of `ClipInfo`; `assumed`: nothing is known; `none`: no audio."""
+    """The first three are those of `ClipInfo`; `assumed`: unknown; `none`: no audio."""
 
 
 NO_AUDIO = AudioLength(0.0, "none")

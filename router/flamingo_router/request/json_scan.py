@@ -1,13 +1,13 @@
 """Finds the first audio in a JSON body, from the body's first bytes.
 
 It is a state machine over strings, keys and nesting, not a search for `"data":"`, which a
-prompt may quote. It stops at the first audio, whatever comes after it: OpenAI's older clients
+prompt can quote. It stops at the first audio, whatever comes after it: OpenAI's older clients
 send `model` and `stream` after it.
 
 Accepted: base64, or a data URL, in `input_audio.data` and `audio.data`; a data URL in
 `audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves.
 
-It reads no byte twice, so a body sent byte by byte costs no more than one sent at once
+It reads no byte twice, so a body sent byte by byte costs no more than one in a single chunk
 (ijson is quadratic there: 98 s for 105 MB).
 
 Pure.
@@ -23,7 +23,7 @@ from flamingo_router.request.scan import SAMPLE_BYTES, HeadScan, Sample
 MAX_TEXT_BYTES = SAMPLE_BYTES // 3 * 4
 MAX_DEPTH = 64
 MAX_MARKS = 20_000
-"""A body of nothing but commas must not block the event loop: this many take some 20 ms."""
+"""A body that consists of commas must not block the event loop: this many take about 20 ms."""
 MAX_KEY_BYTES = 32
 PREFIX_BYTES = 256
 """A data URL has its comma within this many bytes."""

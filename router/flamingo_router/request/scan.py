@@ -10,7 +10,7 @@ from typing import Protocol
 from flamingo_common.audio import probe
 
 MAX_HEAD_BYTES = 256 * 1024
-"""How far into a body a scan searches for audio: past the longest text a request may have."""
+"""How far into a body a scan searches for audio: past the longest text that a request can have."""
 SAMPLE_BYTES = probe.HEAD_BYTES
 
 
@@ -27,7 +27,7 @@ class Scan(Protocol):
 
     @property
     def is_done(self) -> bool:
-        """Whether more bytes would change nothing."""
+        """Whether further bytes would not change the result."""
 
     @property
     def sample(self) -> Sample | None:

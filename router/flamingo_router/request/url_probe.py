@@ -48,7 +48,7 @@ class UrlProbe:
     _tasks: set[asyncio.Task[ClipInfo | None]] = field(default_factory=set)
 
     async def probe(self, url: str) -> ClipInfo | None:
-        """Return the clip at `url`; None if nothing is known of it in time. Never raises."""
+        """Return the clip at `url`; None if its length is not known in time. Never raises."""
         if len(self._tasks) >= MAX_PROBES:
             return None
         task = asyncio.create_task(self._probe(url))

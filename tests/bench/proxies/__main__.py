@@ -170,7 +170,7 @@ def line(row: Row) -> str:
 def options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench.proxies", description=__doc__.splitlines()[0])
     names = [proxy.name for proxy in proxies.PROXIES]
-    parser.add_argument("--proxies", default=",".join(names), help="comma separated; default: all")
+    parser.add_argument("--proxies", default=",".join(names), help="comma-separated; default: all")
     parser.add_argument(
         "--environment", type=Path, help="environment whose bin folder has further proxies"
     )

@@ -200,7 +200,7 @@ def test_a_removed_pod_finishes_its_requests_and_is_forgotten():
     balancer = ready(A, B)
     tickets = [sent(balancer, SONG), sent(balancer, SONG)]
     balancer.set_members({A: True, B: False})
-    assert balancer.fleet.endpoint(B, now_s=0).reason == "removed"
+    assert balancer.fleet.endpoint_at(B, now_s=0).reason == "removed"
     balancer.set_members({A: True})
     assert set(balancer.fleet.addresses) == {A, B}
 

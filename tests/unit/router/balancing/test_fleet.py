@@ -25,11 +25,11 @@ def fleet():
 
 
 def backlog_s(fleet, now_s, address=A):
-    return fleet.endpoint(address, now_s=now_s).backlog_s
+    return fleet.endpoint_at(address, now_s=now_s).backlog_s
 
 
 def is_ready(fleet, now_s, address=A):
-    return fleet.endpoint(address, now_s=now_s).is_ready
+    return fleet.endpoint_at(address, now_s=now_s).is_ready
 
 
 def test_an_endpoint_without_a_report_gets_no_requests(fleet):
@@ -49,7 +49,7 @@ def test_the_backlog_is_the_report_less_the_time_since(fleet):
 
     assert backlog_s(fleet, 10) == 5.0
     assert backlog_s(fleet, 10.5) == 4.5
-    assert fleet.endpoint(A, now_s=10).load.backlog_s == 5.0
+    assert fleet.endpoint_at(A, now_s=10).load.backlog_s == 5.0
 
 
 def test_a_backlog_is_never_negative(fleet):
@@ -72,7 +72,7 @@ def test_a_report_requested_after_a_request_had_left_includes_it(fleet):
     fleet.observe(A, load_report(2.0), requested_s=10.5)
 
     assert backlog_s(fleet, 10.5) == 2.0
-    assert fleet.endpoint(A, now_s=10.5).num_in_flight == 1
+    assert fleet.endpoint_at(A, now_s=10.5).num_in_flight == 1
 
 
 def test_a_report_does_not_include_what_is_still_being_uploaded(fleet):
@@ -95,7 +95,7 @@ def test_without_a_fresh_report_all_own_tickets_count(fleet):
     fleet.mark_sent(fleet.reserve(A, seconds(2.0), now_s=10), now_s=10)
     fleet.observe(A, load_report(50.0, sequence=2), requested_s=10.5)
     fleet.reserve(A, seconds(3.0), now_s=10)
-    endpoint = fleet.endpoint(A, now_s=12)
+    endpoint = fleet.endpoint_at(A, now_s=12)
 
     assert not endpoint.is_known
     assert endpoint.load is None
@@ -145,7 +145,7 @@ def test_a_settled_ticket_is_not_sent_again(fleet):
     ticket = fleet.reserve(A, seconds(2.0), now_s=10)
     fleet.settle(ticket, now_s=10)
     fleet.mark_sent(ticket, now_s=1)
-    assert fleet.endpoint(A, now_s=1).num_in_flight == 0
+    assert fleet.endpoint_at(A, now_s=1).num_in_flight == 0
 
 
 class AnyCourseOfEvents(RuleBasedStateMachine):

@@ -50,7 +50,7 @@ class Setup:
 
     @property
     def endpoint(self):
-        return self.balancer.fleet.endpoint(self.address, now_s=time.monotonic())
+        return self.balancer.fleet.endpoint_at(self.address, now_s=time.monotonic())
 
     @property
     def num_suspects(self):
