@@ -178,7 +178,7 @@ class Pod:
             self._served = served_model.start_engine(loaded, self.settings)
             await served_model.warm_up(self._served)
         except (ModelLoadFailed, PermissionError) as error:
-            logs.get().error("model.load_failed", reason=str(error))
+            logs.get().error("model.load_failed", error=str(error))
             self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
         except Exception as error:  # noqa: BLE001 - a bug; it is logged, and ends the process
             logs.get().exception("model.load_failed")

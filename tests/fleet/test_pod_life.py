@@ -109,7 +109,7 @@ def test_a_pod_without_access_to_its_model_ends_with_its_own_exit_status(hub, fr
     hub.is_gated = True
     with from_hub(ends_with=ExitStatus.MODEL_ACCESS_DENIED) as running:
         running.process.wait(60)
-    assert "accept its license" in event(running.log, "model.load_failed")["reason"]
+    assert "accept its license" in event(running.log, "model.load_failed")["error"]
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def fetch(model_id: str, revision: str | None, progress: LoadingProgress) -> Sna
     except HubUnreachable as error:
         if (found := _find_snapshot(cache, resolved)) is None:
             raise
-        logs.get().warning("model.hub_unreachable", reason=str(error), commit=found.commit)
+        logs.get().warning("model.hub_unreachable", error=str(error), commit=found.commit)
         return found
 
 
@@ -234,7 +234,7 @@ def _with_retries(request: hub_errors.HubRequest, attempt: Callable[[], Result])
             explained = hub_errors.explain(request, error)
             if wait_s is None or not isinstance(explained, HubUnreachable):
                 raise explained from error
-            logs.get().warning("model.hub_retry", reason=str(explained), retry_after_s=wait_s)
+            logs.get().warning("model.hub_retry", error=str(explained), retry_after_s=wait_s)
             time.sleep(wait_s)
     raise AssertionError("the last attempt returns or raises")
 
