@@ -1,4 +1,4 @@
-"""The asyncio client: `async with AsyncFlamingoClient(base_url) as client: …`.
+"""The asyncio client, whose defaults come from `FLAMINGO_URL` and `FLAMINGO_API_KEY`.
 
 Arguments are sent unchanged, and the server validates them; responses are returned as
 typed objects. `FlamingoClient` has the same methods for synchronous code.

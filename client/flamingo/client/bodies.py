@@ -1,4 +1,4 @@
-"""Request bodies.
+"""Request bodies: multipart with the JSON part first, or JSON where there is no file.
 
 A request with a clip is multipart/form-data: first `request` (JSON), then `file`. The
 router decides on the first bytes of an upload, so the parameters must come before the

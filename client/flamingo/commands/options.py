@@ -1,4 +1,4 @@
-"""The options and arguments that several commands share."""
+"""The options and arguments that several commands share, with their environment variables."""
 
 from typing import Annotated
 

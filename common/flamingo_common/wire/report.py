@@ -1,4 +1,4 @@
-"""Load reports of a pod (`GET /stats`), and the router's report of the fleet (`GET /fleet`).
+"""Load reports of a pod (`GET /stats`), its loading phases, and the router's `GET /fleet`.
 
 Pure.
 """

@@ -1,4 +1,4 @@
-"""The table of all routes of pods and routers, with their request and response types.
+"""Describes all routes for the OpenAPI document; each service registers its own in `app.py`.
 
 The OpenAPI document is generated from it.
 

@@ -1,4 +1,4 @@
-"""Identify an audio container by its first bytes, and list the decoders allowed to read it.
+"""Identify an audio format by its first bytes, and list the decoders allowed to read it.
 
 Only the formats named here are ever passed to FFmpeg, which supports over four hundred, some of
 which open other files.

@@ -1,4 +1,4 @@
-"""Decode a clip from any supported container into mono float32 samples at 16 kHz.
+"""Decode a clip into mono samples at 16 kHz; truncate it, or reject it, if it is too long.
 
 Limits are enforced on what is actually decoded, since a header may claim one second and the file
 hold ten hours. Samples are written out as they are produced, so a worker's memory does not grow

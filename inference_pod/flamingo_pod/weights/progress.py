@@ -1,4 +1,4 @@
-"""Progress of loading a model: written by the thread that loads, read by any other."""
+"""Progress of loading a model, by phase: written by the loading thread, read by any other."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The kinds of objects that the operator uses, and their paths in the API.
+"""The kinds of objects that the operator uses: API paths and label selectors.
 
 Pure.
 """

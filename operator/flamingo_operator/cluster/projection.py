@@ -1,4 +1,4 @@
-"""The fields of an object that the operator owns, and their digest.
+"""Drift detection: the fields of an object that the operator owns, and their digest.
 
 Server-side apply records in managedFields which fields each manager last set.
 `owned_fields` extracts from an object the fields that we own: unless another manager

@@ -1,4 +1,4 @@
-"""The command `kubectl-flamingo`, which kubectl finds on the path as `kubectl flamingo`.
+"""The commands of `kubectl flamingo`: each collects data from the cluster and prints a view.
 
 Exit status: 0; 1 when it failed, with one line on standard error; 2 for a usage error.
 """

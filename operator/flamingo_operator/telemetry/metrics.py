@@ -1,4 +1,4 @@
-"""The operator's metrics, in a registry of their own."""
+"""The operator's metrics: the registry, and the metrics that are set as things happen."""
 
 import contextlib
 from typing import Any

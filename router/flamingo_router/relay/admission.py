@@ -1,4 +1,4 @@
-"""The admission queue: where requests wait for their ticket.
+"""The admission queue: requests wait for a ticket, until their deadline or the hold ends.
 
 How it works. The balancer decides, without awaiting anything: it admits a request immediately,
 or returns its place in the fair queue. For each place this module keeps a future. Every

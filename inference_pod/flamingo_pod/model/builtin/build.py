@@ -1,4 +1,4 @@
-"""Build a built-in model in the cache folder, once.
+"""Build a built-in model in the cache folder (`FLAMINGO_CACHE`), once.
 
 The weights are random 24-bit integers scaled by powers of two, which is exact: every machine gets
 the same bits, whatever its vector unit.
