@@ -1,4 +1,4 @@
-"""Decides what to do about one deployment: from its spec, what was observed and the time.
+"""Decides what to do about one deployment: create, remove and repair objects, revert drift.
 
 How it works. `decide` is level-triggered: it compares the observed with the desired state and
 does not depend on what changed, so a missed event or a second call does no harm. It plans, in

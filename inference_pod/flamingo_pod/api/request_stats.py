@@ -1,4 +1,4 @@
-"""Collect each request's stats, and report them when it ends.
+"""Collect each request's stats, and report them when it ends: metrics, spans, access log.
 
 They go to the metrics, the load report (for the router), the trace and the access log.
 """

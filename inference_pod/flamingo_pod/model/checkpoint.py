@@ -1,4 +1,4 @@
-"""Load a checkpoint: built-in name, local folder, or hub id with a revision.
+"""Load a checkpoint by built-in name, folder or hub id, and read its limits and widths.
 
 The dtype of the weights is chosen while loading (`dtype=`), never by `.to(dtype)` on the whole
 model: that would also cast the tables of the rotary time embedding, the cosines of its angles

@@ -1,4 +1,4 @@
-"""A checkpoint's limits and sampling defaults, from its own configuration.
+"""The type of a checkpoint's limits and sampling defaults, which `checkpoint.py` reads.
 
 Pure.
 """

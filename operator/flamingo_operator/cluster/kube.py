@@ -1,4 +1,4 @@
-"""The only module that sends requests to the Kubernetes API.
+"""The only module that sends requests to the Kubernetes API, with preconditions where needed.
 
 The official client provides configuration, certificates and
 tokens; requests are made by path, because its typed models cost ten times the

@@ -1,4 +1,4 @@
-"""Polls each pod's load report a few times a second, and passes it to the balancer."""
+"""Polls each pod's load report, with the router's own API key, and passes it to the balancer."""
 
 import asyncio
 import random

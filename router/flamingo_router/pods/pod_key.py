@@ -1,4 +1,4 @@
-"""The API key that the router sends with its own requests, if the pods require one."""
+"""Reads the API key that load polling sends, from a setting or from a file that can change."""
 
 import re
 from collections.abc import Mapping
