@@ -5,8 +5,19 @@ import sys
 from collections.abc import Sequence
 
 from flamingo_common.service import logs, run, settings
-from flamingo_operator import app
-from flamingo_operator.settings import Settings
+from flamingo_common.service.exit_status import ExitStatus
+
+try:
+    from flamingo_operator import app
+    from flamingo_operator.settings import Settings
+except ModuleNotFoundError as missing:
+    # The base install is only the client and the CLI.
+    print(  # noqa: T201 - for the user
+        f"flamingo operator: {missing.name} is not installed;"
+        " pip install 'flamingo-fleet[operator]'",
+        file=sys.stderr,
+    )
+    raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,10 +1,15 @@
 """Settings of the operator. Each field is a flag and a `FLAMINGO_OPERATOR_*` variable."""
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from flamingo_common.service.comma_list import CommaList
-from flamingo_common.service.settings import ServiceSettings
+from flamingo_common.service.settings import ServiceSettings, check_file
 
 RELEASE = "0.1.0"
 
@@ -39,3 +44,24 @@ class Settings(ServiceSettings):
     """Image of server pods whose spec does not set spec.server.image."""
     router_image: str = f"ghcr.io/flamingo-fleet/router:{RELEASE}"
     """Image of routers whose spec does not set spec.router.image."""
+
+    def check_files(self) -> Iterator[str]:
+        """Yield a message for each error in the files that the settings refer to."""
+        yield from super().check_files()
+        # As in KUBECONFIG, several files can be merged.
+        for path in self.kubeconfig.split(os.pathsep) if self.kubeconfig else ():
+            yield from check_file("--kubeconfig", Path(path), check_kubeconfig)
+
+
+def check_kubeconfig(data: bytes) -> None:
+    """Check that `data` has the form of a kubeconfig file.
+
+    Raises:
+        ValueError: it is not YAML, or not of kind Config.
+    """
+    try:
+        found = yaml.safe_load(data)
+    except yaml.YAMLError:
+        raise ValueError("the file is not valid YAML") from None
+    if not isinstance(found, dict) or "clusters" not in found:
+        raise ValueError("the file is not a kubeconfig: it lists no clusters")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from flamingo_common.service.comma_list import CommaList
@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
     """Address of a pod, http://HOST:PORT; repeatable, or comma-separated."""
     dns: str = ""
     """NAME:PORT that resolves to the pods (a headless Service); resolved again every 5 s."""
-    endpointslice: str = Field(default="", validate_default=True)
+    endpointslice: str = ""
     """NAMESPACE/SERVICE[:PORTNAME] whose EndpointSlices are watched for pods."""
     kube_api: str = ""
     """Address of the Kubernetes API server; default: in-cluster."""
@@ -110,12 +110,15 @@ class Settings(ServiceSettings):
 
     @field_validator("endpointslice")
     @classmethod
-    def _check_endpointslice(cls, value: str, info: ValidationInfo) -> str:
+    def _service(cls, value: str) -> str:
         if value:
             Service.parse(value)
-        elif not any(info.data.get(name, "invalid") for name in ("endpoint", "dns")):
-            raise ValueError("no pods configured; set --endpoint, --dns or --endpointslice")
         return value
+
+    def startup_errors(self) -> Iterator[str]:
+        """Yield a message if no source of pods is configured."""
+        if not (self.endpoint or self.dns or self.endpointslice):
+            yield "no pods configured; set --endpoint, --dns or --endpointslice"
 
 
 def parse_host_port(text: str) -> tuple[str, int]:

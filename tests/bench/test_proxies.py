@@ -17,7 +17,7 @@ UPLOAD_MB = 50
 @pytest.fixture(scope="module")
 def row(needs):
     needs("wrk")
-    (router,) = [proxy for proxy in proxies.PROXIES if proxy.name == "ours"]
+    (router,) = [proxy for proxy in proxies.PROXIES if proxy.name == "flamingo"]
     effort = bench.Effort(seconds=2, upload_bytes=UPLOAD_MB * 10**6, num_uploads=2)
     with bench.upstreams() as ports:
         return bench.measure(router, sys.executable, ports, effort)

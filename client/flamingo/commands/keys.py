@@ -41,7 +41,8 @@ def new(name: Name) -> None:
         entry = keys.Key(name=name, sha256=keys.digest_of(key))
     except ValueError:
         raise typer.BadParameter(
-            "a name has up to 63 letters, digits, dots, _ and -", param_hint="NAME"
+            "a name must have 1 to 63 characters: letters, digits, '.', '_' and '-'",
+            param_hint="NAME",
         ) from None
     print(f"API key of {name}; it will not be shown again:\n{key}", file=sys.stderr)
     # Quoted: YAML would read a name like 007 or `no` as a number or a boolean.

@@ -176,7 +176,7 @@ def _from_http_exception(
             return errors.NotFound(f"{request.method} {request.path} does not exist")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(exception.allowed_methods))
-            return errors.MethodNotAllowed(f"{request.path} supports {allowed} only")
+            return errors.MethodNotAllowed(f"{request.path} only supports {allowed}")
         case web.HTTPRequestEntityTooLarge():
             return errors.RequestTooLarge(BODY_TOO_LARGE.format(limit=request.client_max_size))
         case _:

@@ -149,5 +149,6 @@ def _line(node: yaml.Node) -> int:
 
 
 def _suggestion(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    # A typo is far above this; below it, the closest name is more often wrong than right.
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     return f"; did you mean {close[0]}?" if close else ""

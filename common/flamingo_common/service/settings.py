@@ -95,6 +95,10 @@ class ServiceSettings(BaseSettings):
         """Use only the values that `setting_sources` has collected."""
         return (init_settings,)
 
+    def startup_errors(self) -> Iterator[str]:
+        """Yield a message for each reason why the service cannot start with these settings."""
+        yield from ()
+
     def check_files(self) -> Iterator[str]:
         """Yield a message for each error in the files that the settings refer to."""
         yield from check_file("--key-file", self.key_file, keys.parse)
@@ -104,8 +108,11 @@ S = TypeVar("S", bound=ServiceSettings)
 
 
 def load(kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog: str) -> S:
-    """Return the settings, or print all errors and exit with status 2."""
-    return resolve(kind, argv, environ, prog=prog)[0]
+    """Return the settings to start with, or print all errors and exit with status 2."""
+    settings, _ = resolve(kind, argv, environ, prog=prog)
+    if errors := list(settings.startup_errors()):
+        raise _reported(errors, prog)
+    return settings
 
 
 def resolve(
@@ -122,8 +129,13 @@ def resolve(
         errors += settings.check_files()
         if not errors:
             return settings, explicit
+    raise _reported(errors, prog)
+
+
+def _reported(errors: Sequence[str], prog: str) -> SystemExit:
+    """Print the errors, and return the exit to raise."""
     print(f"{prog}: " + f"\n{prog}: ".join(errors), file=sys.stderr)  # noqa: T201 - for the user
-    raise SystemExit(ExitStatus.INVALID_CONFIGURATION)
+    return SystemExit(ExitStatus.INVALID_CONFIGURATION)
 
 
 def check_file(flag: str, path: Path | None, parse: Callable[[bytes], object]) -> Iterator[str]:

@@ -84,9 +84,7 @@ def _parser(catalog: EngineCatalog) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands.add_parser(
-        "decode", help="measure audio decoding by format; see decode --help", add_help=False
-    )
+    commands.add_parser("decode", help="measure audio decoding by format", add_help=False)
     _add_workload_options(engine)
     _add_run_options(engine, catalog)
     return parser

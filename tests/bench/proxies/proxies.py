@@ -57,7 +57,7 @@ class Proxy:
     """(program, folder for its files, its port, the upstreams' ports) → the command to run."""
 
 
-def ours(program: str, _: Path, port: int, upstreams: Sequence[int]) -> list[str]:
+def flamingo(program: str, _: Path, port: int, upstreams: Sequence[int]) -> list[str]:
     endpoints = ",".join(f"http://127.0.0.1:{upstream}" for upstream in upstreams)
     flags = ["--port", str(port), "--endpoint", endpoints, "--log-level", "warning"]
     return [program, "-P", "-m", "flamingo_router", *flags]
@@ -130,7 +130,7 @@ def sglang(program: str, _: Path, port: int, upstreams: Sequence[int]) -> list[s
 
 
 PROXIES: Sequence[Proxy] = (
-    Proxy("ours", sys.executable, ours),
+    Proxy("flamingo", sys.executable, flamingo),
     Proxy("nginx", "nginx", nginx),
     Proxy("haproxy", "haproxy", haproxy),
     Proxy("envoy", "envoy", envoy),

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from flamingo_common.service import config_command
 from flamingo_common.service.settings import load
 from flamingo_router.settings import Settings
 
@@ -53,3 +54,8 @@ def test_an_invalid_endpoint_is_refused(environ, capsys, argv, fault):
 
     assert stopped.value.code == 2
     assert fault in capsys.readouterr().err
+
+
+def test_the_settings_can_be_shown_without_pods(environ, capsys):
+    assert config_command.main(Settings, ["show"], {}, prog="flamingo router") == 0
+    assert "endpoint: []" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def test_a_valid_request_id_of_the_client_is_kept(sent, is_kept):
     ("method", "path", "code", "message"),
     [
         ("GET", "/no", "not_found", "GET /no does not exist"),
-        ("DELETE", "/", "method_not_allowed", "/ supports GET, HEAD, POST only"),
+        ("DELETE", "/", "method_not_allowed", "/ only supports GET, HEAD, POST"),
         ("POST", "/", "overloaded", "busy"),
     ],
 )
