@@ -61,7 +61,7 @@ def test_a_job_fetches_the_model_once_and_servers_find_it(fleet_in, hub, models)
             },
         }
     )
-    assert fleet.reason("ModelCached") == "Ready"
+    assert fleet.reason("ModelCached") == "Preloaded"
     (job,) = fleet.get("jobs")["items"]
     assert job["status"]["succeeded"] == 1
     size = (hub.folder / "model.safetensors").stat().st_size
