@@ -6,6 +6,7 @@ import contextlib
 import pytest
 from aiohttp import web
 from fakes import pods
+from fakes.one_handler import responding, serving
 
 from flamingo import AsyncFlamingoClient
 from flamingo_common import errors
@@ -14,35 +15,13 @@ from flamingo_common.wire import MAX_BODY_BYTES
 AUDIO = b"RIFF....WAVE, let us say"
 
 
-@contextlib.asynccontextmanager
-async def file_server(handler):
-    """Serve `handler` at `/a/…` on a free port of loopback; yield the address."""
-    app = web.Application()
-    app.router.add_get("/a/{name}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
-
-
-def responding(**response):
-    async def handler(_):
-        return web.Response(**response)
-
-    return handler
-
-
 def caption_of_url(handler, path="/a/song.mp3?signature=s3cret"):
     """Caption a clip from a file server with this handler; return what the pod received."""
     pod = pods.FakePod()
 
     async def scenario():
         async with (
-            file_server(handler) as server,
+            serving("/a/{name}", handler) as server,
             pods.running(pod) as address,
             AsyncFlamingoClient(address, api_key="sk-1") as client,
         ):

@@ -1,11 +1,11 @@
 """What the client raises, when it retries, and how it treats servers that are not pods."""
 
 import asyncio
-import contextlib
 
 import pytest
 from aiohttp import web
 from fakes import pods
+from fakes.one_handler import responding, serving
 
 from flamingo import AsyncFlamingoClient, CannotConnect, TimedOut, UnexpectedResponse
 from flamingo_common import errors
@@ -38,28 +38,6 @@ def caption(pod, **options):
             return (await client.caption(AUDIO)).caption
 
     return asyncio.run(scenario()), delays
-
-
-@contextlib.asynccontextmanager
-async def serving(path, handler):
-    """Serve `handler` at `path` on a free port of loopback; yield the address."""
-    app = web.Application(client_max_size=2**30)
-    app.router.add_route("*", path, handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
-
-
-def responding(**response):
-    async def handler(_):
-        return web.Response(**response)
-
-    return handler
 
 
 def caption_by(handler, audio=AUDIO):

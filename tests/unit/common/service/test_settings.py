@@ -1,38 +1,15 @@
 """Settings: flag > environment > file > default, and all errors are reported at once."""
 
 import pytest
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from fakes.example_settings import PREFIX, Settings, loader
 
 from flamingo_common.service import settings
 from flamingo_common.service.settings import ServiceSettings
 
-PREFIX = "FLAMINGO_TEST_"
-
-
-class Settings(ServiceSettings):
-    """Settings of a test service."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
-
-    max_items: int = Field(default=256, ge=1)
-    """Maximum number."""
-    names: list[str] = Field(default=[])
-    """A list."""
-    hub_token: str | None = None
-    """A secret."""
-
 
 @pytest.fixture
 def load(tmp_path):
-    def load(*argv, file=None, **variables):
-        if file is not None:
-            (tmp_path / "s.yaml").write_text(file)
-            argv = ("--config", str(tmp_path / "s.yaml"), *argv)
-        environ = {PREFIX + name: value for name, value in variables.items()}
-        return settings.resolve(Settings, argv, environ, prog="test")
-
-    return load
+    return loader(tmp_path)
 
 
 def test_precedence_is_flag_variable_file_default(load):
