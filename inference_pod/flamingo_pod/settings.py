@@ -6,8 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from flamingo_common.service.comma_list import CommaList
-from flamingo_common.service.settings import ServiceSettings
+from flamingo_common.service.settings import CommaList, ServiceSettings
 
 
 class Settings(ServiceSettings):

@@ -8,8 +8,7 @@ import yaml
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from flamingo_common.service.comma_list import CommaList
-from flamingo_common.service.settings import ServiceSettings, check_file
+from flamingo_common.service.settings import CommaList, ServiceSettings, check_file
 
 RELEASE = "0.1.0"
 

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from flamingo_common.service.comma_list import CommaList
-from flamingo_common.service.settings import ServiceSettings, check_file
+from flamingo_common.service.settings import CommaList, ServiceSettings, check_file
 from flamingo_router.pods.endpoint_slices import Service
 from flamingo_router.pods.pod_key import check_pod_key, parse_pod_key
 

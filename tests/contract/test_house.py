@@ -3,19 +3,10 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from contract.packages import PACKAGES, ROOT, SOURCES
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = {
-    "flamingo_common": ROOT / "common",
-    "flamingo": ROOT / "client",
-    "flamingo_router": ROOT / "router",
-    "flamingo_pod": ROOT / "inference_pod",
-    "flamingo_operator": ROOT / "operator",
-}
-SOURCES = sorted(path for name, root in PACKAGES.items() for path in (root / name).rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 

@@ -9,13 +9,10 @@ import ast
 import io
 import re
 import tokenize
-from pathlib import Path
 
 import pytest
+from contract.packages import ROOT, SOURCES
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("common", "client", "router", "inference_pod", "operator")
-SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 PAGES = sorted(
     [
         ROOT / "README.md",

@@ -7,15 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from contract.packages import PACKAGES, ROOT
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = {
-    "flamingo_common": ROOT / "common",
-    "flamingo": ROOT / "client",
-    "flamingo_router": ROOT / "router",
-    "flamingo_pod": ROOT / "inference_pod",
-    "flamingo_operator": ROOT / "operator",
-}
 FOLDERS = {"common": "flamingo_common", "client": "flamingo"} | {
     name: f"flamingo_{name}" for name in ("router", "pod", "operator")
 }

@@ -4,6 +4,7 @@ Pure: the random number is an argument.
 """
 
 from flamingo_common.errors import MAX_RETRY_AFTER_S, FlamingoError
+from flamingo_common.service.backoff import backoff_s
 
 INITIAL_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 8.0
@@ -24,5 +25,5 @@ def retry_delay_s(error: FlamingoError, *, num_failures: int, random_fraction: f
     """
     if error.retry_after_s is not None:
         return min(max(error.retry_after_s, 0.0), MAX_RETRY_AFTER_S)
-    backoff_s = min(INITIAL_BACKOFF_S * 2.0 ** (num_failures - 1), MAX_BACKOFF_S)
-    return backoff_s * (1 - JITTER * random_fraction)
+    delay_s = backoff_s(num_failures, first_s=INITIAL_BACKOFF_S, max_s=MAX_BACKOFF_S)
+    return delay_s * (1 - JITTER * random_fraction)

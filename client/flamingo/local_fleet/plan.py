@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from flamingo_common.service.comma_list import split_commas
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 LOOPBACK = "127.0.0.1"
@@ -58,7 +60,7 @@ def visible_gpus(listing: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     allowed = environ.get("CUDA_VISIBLE_DEVICES")
     if not installed or allowed is None:
         return installed
-    return tuple(device for name in allowed.split(",") if (device := name.strip()))
+    return split_commas(allowed)
 
 
 def num_pods(options: FleetOptions, hardware: Hardware) -> int:

@@ -9,23 +9,35 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from flamingo_common.service import keys, setting_sources
-from flamingo_common.service.comma_list import CommaList
+from flamingo_common.service.comma_list import split_commas
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.setting_sources import ExplicitSettings
 from flamingo_common.wire import MAX_BODY_BYTES
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 """An origin as browsers send it: lower case, without a path."""
+
+
+Item = TypeVar("Item")
+
+
+def _items(value: object) -> object:
+    return list(split_commas(value)) if isinstance(value, str) else value
+
+
+CommaList = Annotated[list[Item], NoDecode, BeforeValidator(_items)]
+"""A flag or variable `a, b`, a flag that is repeated, or a list in a settings file."""
 
 
 class ServiceSettings(BaseSettings):

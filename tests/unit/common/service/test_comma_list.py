@@ -5,8 +5,8 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from flamingo_common.service import settings
-from flamingo_common.service.comma_list import CommaList, split_commas
-from flamingo_common.service.settings import ServiceSettings
+from flamingo_common.service.comma_list import split_commas
+from flamingo_common.service.settings import CommaList, ServiceSettings
 from flamingo_operator.settings import Settings as OperatorSettings
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
