@@ -18,32 +18,52 @@ from flamingo_common.errors import FlamingoError
 if TYPE_CHECKING:
     from flamingo.client import (
         Analysis,
+        AsyncBatch,
         AsyncFlamingoClient,
         AsyncTextStream,
+        Batch,
+        BatchUnfinished,
         CannotConnect,
         Embedding,
         FlamingoClient,
+        FleetUnavailable,
+        OutputFailed,
+        ProxyError,
         Reply,
+        SourceOptions,
         TextStream,
         TimedOut,
+        TlsFailed,
         UnexpectedResponse,
+        open_source,
+        process_manifest,
     )
     from flamingo_common.wire.responses import Caption
 
 __all__ = [
     "Analysis",
+    "AsyncBatch",
     "AsyncFlamingoClient",
     "AsyncTextStream",
+    "Batch",
+    "BatchUnfinished",
     "CannotConnect",
     "Caption",
     "Embedding",
     "FlamingoClient",
     "FlamingoError",
+    "FleetUnavailable",
+    "OutputFailed",
+    "ProxyError",
     "Reply",
+    "SourceOptions",
     "TextStream",
     "TimedOut",
+    "TlsFailed",
     "UnexpectedResponse",
     "errors",
+    "open_source",
+    "process_manifest",
 ]
 
 

@@ -3,8 +3,10 @@
     FlamingoError                    code                      HTTP  retry
     ├── BadRequest                   invalid_request           400   no
     │   ├── InvalidAudio             invalid_audio             400   no
+    │   ├── AudioDamaged             audio_damaged             400   no
     │   ├── AudioTooLong             audio_too_long            400   no
     │   ├── ContextTooLong           context_length_exceeded   400   no
+    │   ├── UnknownParameter         unknown_parameter         400   no
     │   ├── UnsupportedParameter     unsupported_parameter     400   no
     │   ├── InvalidApiKey            invalid_api_key           401   no
     │   ├── PermissionDenied         permission_denied         403   no
@@ -43,6 +45,7 @@ from typing import Any, ClassVar
 __all__ = [
     "BY_CODE",
     "MAX_RETRY_AFTER_S",
+    "AudioDamaged",
     "AudioTooLong",
     "BadRequest",
     "BodyTimeout",
@@ -66,6 +69,7 @@ __all__ = [
     "RateLimited",
     "RequestTooLarge",
     "Unavailable",
+    "UnknownParameter",
     "UnsupportedMediaType",
     "UnsupportedParameter",
     "UpstreamLost",
@@ -112,6 +116,12 @@ class InvalidAudio(BadRequest):
     code = "invalid_audio"
 
 
+class AudioDamaged(BadRequest):
+    """More of the clip is missing than the request allows."""
+
+    code = "audio_damaged"
+
+
 class AudioTooLong(BadRequest):
     """The clip is longer than the model's maximum audio length."""
 
@@ -124,8 +134,14 @@ class ContextTooLong(BadRequest):
     code = "context_length_exceeded"
 
 
+class UnknownParameter(BadRequest):
+    """The request has a parameter that does not exist."""
+
+    code = "unknown_parameter"
+
+
 class UnsupportedParameter(BadRequest):
-    """The request sets a parameter of OpenAI's API that this server does not support."""
+    """The request sets a parameter of another server's API that this server does not support."""
 
     code = "unsupported_parameter"
 
@@ -172,10 +188,15 @@ class RequestTooLarge(BadRequest):
 
 
 class UnsupportedMediaType(BadRequest):
-    """The request body is neither JSON nor multipart/form-data."""
+    """The request body is neither JSON nor multipart/form-data, or it has a content coding."""
 
     code = "unsupported_media_type"
     status = 415
+
+    def __init__(self, message: str, *, accept_encoding: str | None = None, **common: Any) -> None:
+        super().__init__(message, **common)
+        self.accept_encoding = accept_encoding
+        """The codings that are accepted, if the coding is the reason (RFC 9110 §15.5.16)."""
 
 
 class MediaFetchFailed(BadRequest):
@@ -303,6 +324,8 @@ def response_headers(error: FlamingoError) -> dict[str, str]:
     """
     if isinstance(error, InvalidApiKey):
         return {"x-should-retry": "false", "WWW-Authenticate": "Bearer"}
+    if isinstance(error, UnsupportedMediaType) and error.accept_encoding is not None:
+        return {"x-should-retry": "false", "Accept-Encoding": error.accept_encoding}
     if not error.retryable:
         return {"x-should-retry": "false"}
     if error.retry_after_s is None:

@@ -22,6 +22,7 @@ class Admission:
     def __init__(self, limits: AdmissionLimits) -> None:
         self._limits = limits
         self._num_requests = 0
+        self._num_low_requests = 0
         self._has_failed = False
         self._may_be_idle = asyncio.Event()
 
@@ -34,6 +35,10 @@ class Admission:
         """Return how many answers are in flight: each choice of a request is one."""
         return self._num_requests + engine_load.num_extra_choices
 
+    def num_low_answers(self, engine_load: EngineLoad) -> int:
+        """Return how many of them have low priority."""
+        return self._num_low_requests + engine_load.num_extra_low_choices
+
     @contextlib.contextmanager
     def admit(self, engine_load: EngineLoad, caller: Caller) -> Iterator[None]:
         """Count one request as in flight for the duration of the block.
@@ -42,18 +47,21 @@ class Admission:
             Overloaded: the pod is at capacity.
             DeadlineExceeded: the work queued ahead takes longer than the caller's deadline.
         """
-        load = self._load(engine_load)
-        until_deadline_s = caller.until_deadline_s
+        is_low = caller.priority.is_low
         rejection = admission_policy.request_rejection(
-            self._limits, load, until_deadline_s=until_deadline_s
+            self._limits.for_low() if is_low else self._limits,
+            self._load(engine_load, only_live=not is_low),
+            until_deadline_s=caller.until_deadline_s,
         )
         if rejection is not None:
             raise rejection
         self._num_requests += 1
+        self._num_low_requests += is_low
         try:
             yield
         finally:
             self._num_requests -= 1
+            self._num_low_requests -= is_low
             if not self._num_requests:
                 self._may_be_idle.set()
 
@@ -79,5 +87,7 @@ class Admission:
         self._has_failed = True
         self._may_be_idle.set()
 
-    def _load(self, engine_load: EngineLoad) -> PodLoad:
-        return PodLoad(self.num_answers(engine_load), engine_load.backlog_s)
+    def _load(self, engine_load: EngineLoad, *, only_live: bool = False) -> PodLoad:
+        """Return the load; `only_live` is without work that a live request overtakes."""
+        overtaken_s = engine_load.low_backlog_s if only_live else 0.0
+        return PodLoad(self.num_answers(engine_load), engine_load.backlog_s - overtaken_s)

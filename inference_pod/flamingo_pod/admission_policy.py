@@ -3,9 +3,13 @@
 Pure.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flamingo_common.errors import DeadlineExceeded, FlamingoError, Overloaded
+
+LOW_ANSWERS_SHARE = 0.75
+"""The part of all answers in flight from which on those of low priority are refused. The rest is
+for live requests, which would otherwise be refused where a batch has filled a pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,11 @@ class AdmissionLimits:
 
     max_concurrent_answers: int
     max_backlog_s: float
+
+    def for_low(self) -> "AdmissionLimits":
+        """Return the limits of a request of low priority."""
+        num_answers = max(int(LOW_ANSWERS_SHARE * self.max_concurrent_answers), 1)
+        return replace(self, max_concurrent_answers=num_answers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ import os
 from collections.abc import AsyncIterator
 
 from aiohttp import web
-from prometheus_client import ProcessCollector
 
 from flamingo_common.errors import FlamingoError, ModelNotFound, response_headers, to_body
-from flamingo_common.service import auth, cors, docs, exposition, http, page
+from flamingo_common.service import auth, content_coding, cors, docs, exposition, http, page
 from flamingo_common.wire import routes
 from flamingo_common.wire.responses import Health, ModelList
 from flamingo_pod import watchdog
@@ -29,11 +28,12 @@ API: dict[str, request_stats.Handler] = {
 
 def create(pod: Pod) -> web.Application:
     """Return the application that serves `pod`."""
-    app = http.create_app(max_body_bytes=pod.settings.max_body_bytes)
+    app = http.create_app(
+        max_body_bytes=pod.settings.max_body_bytes, trusted_proxies=pod.settings.trusted_proxies
+    )
     app[POD] = pod
     registry = pod.metrics.registry
     registry.register(PodCollector(pod))
-    ProcessCollector(registry=registry)
     for path, handler in API.items():
         app.router.add_post(path, request_stats.with_request_stats(pod, handler))
     app.router.add_get("/v1/models", _models)
@@ -52,7 +52,8 @@ def create(pod: Pod) -> web.Application:
     docs.add_to(app, routes.POD)
     cors.add_to(app, pod.settings.cors_origin)
     app.on_response_prepare.append(clip_intake.set_audio_headers)
-    auth.add_to(app, pod.settings.key_file)
+    auth.add_to(app, pod.settings.key_file, pod.settings.allowed_hosts)
+    content_coding.add_to(app)
     app.cleanup_ctx.append(_background_tasks)
     return app
 

@@ -1,4 +1,4 @@
-"""The caller of a request: whose cached state it may share, and its deadline."""
+"""The caller of a request: whose cached state it may share, its deadline and priority."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from aiohttp import web
 from flamingo_common.errors import DeadlineExceeded
 from flamingo_common.service import auth
 from flamingo_common.wire.deadline import deadline_s
+from flamingo_common.wire.priority import Priority, priority_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Caller:
     """The name of their key: only callers of the same name share KV and encoded audio."""
     deadline_s: float = math.inf
     """When the response is no longer useful, on the monotonic clock."""
+    priority: Priority = Priority.NORMAL
 
     @property
     def until_deadline_s(self) -> float:
@@ -54,8 +56,9 @@ def from_request(request: web.Request) -> Caller:
     """Return the caller of `request`.
 
     Raises:
-        BadRequest: the deadline is not a valid number of milliseconds.
+        BadRequest: the deadline or the priority is not valid.
     """
-    key = auth.caller(request)
+    key, priority = auth.caller(request), priority_of(request.headers)
     until_s = deadline_s(request.headers, now_s=time.monotonic())
-    return Caller(b"" if key is None else key.name.encode(), until_s or math.inf)
+    salt = b"" if key is None else key.name.encode()
+    return Caller(salt, until_s or math.inf, priority)

@@ -8,9 +8,11 @@ import torch
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from flamingo_common.wire.report import LoadReport, LowLoadReport
 from flamingo_pod.pod import Pod
 
 CACHES = ("states", "embeddings", "kv")
+EXTENT_STATES = ("free", "prefix", "running_tail", "cached_tail")
 
 
 class PodCollector(Collector):
@@ -43,6 +45,10 @@ class PodCollector(Collector):
                 float(report.state == "ready"),
             ),
             "flamingo_clips_cached": ("Clips in the caches that have a name.", len(report.clips)),
+            "flamingo_request_memory_bytes": (
+                "Memory reserved for bodies and clips, limited by --max-request-memory-bytes.",
+                self._pod.memory_budget.num_bytes,
+            ),
             "flamingo_kv_cache_size_tokens": ("Capacity of the KV cache in tokens.", size),
             "flamingo_kv_cache_usage_ratio": (
                 "Fraction of the KV cache in use by running sequences; cached prefixes are free.",
@@ -51,6 +57,12 @@ class PodCollector(Collector):
         }
         for name, (documentation, value) in values.items():
             yield GaugeMetricFamily(name, documentation, value=value)
+        yield _labelled(
+            GaugeMetricFamily,
+            "flamingo_requests_in_flight",
+            "Answers in flight, by priority (`low`, or `live` for all others) and state.",
+            _by_priority(report),
+        )
 
     def _engine(self) -> Iterator[Metric]:
         profile, engine = self._pod.profile, self._pod.engine
@@ -64,7 +76,7 @@ class PodCollector(Collector):
             "flamingo_engine_steps": ("Engine steps.", profile.num_steps),
             "flamingo_engine_windows": ("Windows of 30 s encoded.", profile.num_windows),
             "flamingo_preemptions": (
-                "Sequences preempted in favor of older ones.",
+                "Sequences preempted for older ones, or of low priority for live ones.",
                 engine.num_preemptions if engine else 0,
             ),
         }
@@ -78,6 +90,18 @@ class PodCollector(Collector):
                 f"{verb} a cache: windows in `states` and `embeddings`, prompt tokens in `kv`.",
                 {(("cache", kind),): pair[place] for kind, pair in lookups.items()},
             )
+        yield _labelled(
+            GaugeMetricFamily,
+            "flamingo_cache_size_bytes",
+            "Size of the audio encoder's caches: its outputs (`states`) and their projections.",
+            _by("cache", engine.cache_sizes_bytes() if engine else dict.fromkeys(CACHES[:2], 0)),
+        )
+        yield _labelled(
+            GaugeMetricFamily,
+            "flamingo_kv_cache_extents",
+            "Contiguous runs of the KV cache: free ones, prefixes, and tails after them.",
+            _by("state", engine.num_kv_extents() if engine else dict.fromkeys(EXTENT_STATES, 0)),
+        )
         # Converted from the monotonic clock to the wall clock.
         ago_s = time.monotonic() - engine.last_progress_s if engine else 0.0
         yield GaugeMetricFamily(
@@ -97,6 +121,24 @@ class PodCollector(Collector):
         return {tuple(labels.items()): 1.0}
 
 
+def _by_priority(report: LoadReport) -> dict[tuple[tuple[str, str], ...], float]:
+    low = report.low or LowLoadReport(backlog_s=0, queued_s=0, num_running=0, num_waiting=0)
+    numbers = {
+        ("live", "running"): report.num_running - low.num_running,
+        ("live", "waiting"): max(report.num_waiting - low.num_waiting, 0),
+        ("low", "running"): low.num_running,
+        ("low", "waiting"): low.num_waiting,
+    }
+    return {
+        (("priority", priority), ("state", state)): number
+        for (priority, state), number in numbers.items()
+    }
+
+
+def _by(label: str, values: Mapping[str, float]) -> dict[tuple[tuple[str, str], ...], float]:
+    return {((label, name),): value for name, value in values.items()}
+
+
 def _labelled(
     kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
     name: str,
@@ -111,11 +153,11 @@ def _labelled(
 
 
 def _device_memory(pod: Pod) -> Metric:
-    """Return the GPU's memory; without a GPU there are no samples."""
+    """Return the GPU's memory; without a GPU, or once it may be lost, there are no samples."""
     family = GaugeMetricFamily(
         "flamingo_device_memory_bytes", "GPU memory, by use.", labels=["use"]
     )
-    if pod.engine is not None and torch.cuda.is_available():
+    if pod.engine is not None and not pod.engine.is_broken and torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         family.add_metric(["allocated"], torch.cuda.memory_allocated())
         family.add_metric(["reserved"], torch.cuda.memory_reserved())

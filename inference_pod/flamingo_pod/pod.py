@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from flamingo_common.errors import Draining, ModelLoading
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import ExitStatus
-from flamingo_common.wire.report import LoadReport, ReadyReport
+from flamingo_common.wire.report import BackendReport, LoadReport, LowLoadReport, ReadyReport
 from flamingo_pod import exit_causes, lifecycle, served_model
 from flamingo_pod.admission import Admission
 from flamingo_pod.admission_policy import AdmissionLimits
@@ -19,11 +19,14 @@ from flamingo_pod.audio.decoder_pool import DecoderPool
 from flamingo_pod.audio.fetch import Fetcher
 from flamingo_pod.audio.memory_budget import MemoryBudget
 from flamingo_pod.caller import ANONYMOUS, Caller
+from flamingo_pod.engine import device_faults, warm_up
 from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.load import EngineLoad
 from flamingo_pod.engine.profile import EngineProfile
+from flamingo_pod.engine.sizing import InsufficientMemory
 from flamingo_pod.lifecycle import LifecycleEvent, PodState
 from flamingo_pod.model import checkpoint
+from flamingo_pod.model.placement import UnsupportedDevice
 from flamingo_pod.served_model import ServedModel
 from flamingo_pod.settings import Settings
 from flamingo_pod.telemetry.metrics import Metrics
@@ -32,6 +35,8 @@ from flamingo_pod.weights.errors import ModelLoadFailed
 from flamingo_pod.weights.progress import LoadingProgress
 
 LOADING_RETRY_S = 5.0
+EXPECTED_ERRORS = (ModelLoadFailed, UnsupportedDevice, InsufficientMemory, PermissionError)
+"""Of loading, whose message is enough for who reads the log."""
 CheckpointLoader = Callable[[checkpoint.CheckpointSource, LoadingProgress], checkpoint.Checkpoint]
 
 
@@ -48,6 +53,8 @@ class Pod:
     metrics: Metrics = field(default_factory=Metrics)
     state: PodState = PodState.STARTING
     exit_status: ExitStatus = ExitStatus.OK
+    failure: str = ""
+    """Why it failed, in one line."""
     progress: LoadingProgress = field(default_factory=LoadingProgress)
     timings: RecentTimings = field(default_factory=RecentTimings)
     _served: ServedModel | None = None
@@ -114,6 +121,8 @@ class Pod:
         num_answers = self.admission.num_answers(load)
         # The engine's thread updates its count a moment after an answer ends.
         num_running = min(load.num_running, num_answers)
+        num_low = self.admission.num_low_answers(load)
+        num_low_running = min(load.num_low_running, num_low, num_running)
         return LoadReport(
             model=self.model_name,
             state=self.state.value,
@@ -123,6 +132,12 @@ class Pod:
             queued_s=load.queued_s,
             num_running=num_running,
             num_waiting=num_answers - num_running,
+            low=LowLoadReport(
+                backlog_s=load.low_backlog_s,
+                queued_s=load.low_queued_s,
+                num_running=num_low_running,
+                num_waiting=num_low - num_low_running,
+            ),
             window_s=load.window_s,
             token_s=load.token_s,
             num_kv_tokens=load.num_kv_tokens,
@@ -130,6 +145,7 @@ class Pod:
             clips=engine.cached_clips() if engine else [],
             timings=self.timings.last(),
             start=self.progress.start,
+            backend=_backend_report(engine) if engine else None,
         )
 
     def ready_report(self) -> ReadyReport:
@@ -175,14 +191,15 @@ class Pod:
             loaded = await asyncio.to_thread(self.load_checkpoint, source, self.progress)
             self.handle_event(LifecycleEvent.LOADED)
             self.progress.begin("warming")
-            self._served = served_model.start_engine(loaded, self.settings)
-            await served_model.warm_up(self._served)
-        except (ModelLoadFailed, PermissionError) as error:
+            # On a thread: on a GPU it measures the memory, and probes must be answered meanwhile.
+            self._served = await asyncio.to_thread(served_model.start_engine, loaded, self.settings)
+            await warm_up.warm_up(self._served.engine, loaded)
+        except EXPECTED_ERRORS as error:
             logs.get().error("model.load_failed", error=str(error))
-            self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
+            self._fail_loading(error, str(error))
         except Exception as error:  # noqa: BLE001 - a bug; it is logged, and ends the process
             logs.get().exception("model.load_failed")
-            self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error))
+            self._fail_loading(error, device_faults.summary(error))
         else:
             self.progress.finish()
             self.handle_event(LifecycleEvent.WARM)
@@ -190,6 +207,8 @@ class Pod:
                 "model.ready",
                 model=self._served.card.id,
                 commit=loaded.commit,
+                backend=self._served.engine.backend.name,
+                backend_reason=self._served.engine.backend.reason,
                 total_s=self.progress.now().elapsed_s,
             )
 
@@ -203,14 +222,22 @@ class Pod:
         is_stalled = engine.stalled_s > self.settings.stall_timeout_s
         return ExitStatus.ENGINE_STALLED if is_stalled else None
 
-    def fail(self, event: LifecycleEvent, status: ExitStatus) -> None:
+    def engine_failure_reason(self) -> str:
+        """Return why the engine failed or that it stalled, in one line."""
+        if self.engine is not None and self.engine.is_broken:
+            return device_faults.summary(self.engine.failure)
+        return f"the engine made no progress for {self.settings.stall_timeout_s:g} s"
+
+    def _fail_loading(self, error: Exception, reason: str) -> None:
+        self.fail(LifecycleEvent.LOAD_FAILED, exit_causes.from_load_error(error), reason)
+        self.terminate()
+
+    def fail(self, event: LifecycleEvent, status: ExitStatus, reason: str) -> None:
         """Fail the liveness probe from now on; the process will end with `status`."""
-        self.exit_status = status
+        self.exit_status, self.failure = status, reason
         self.handle_event(event)
         self.admission.stop_waiting()
-        logs.get().error("pod.failed", exit_status=int(status), reason=status.meaning)
-        if event is LifecycleEvent.LOAD_FAILED:
-            self.terminate()
+        logs.get().error("pod.failed", exit_status=int(status), reason=status.meaning, cause=reason)
 
     def terminate(self) -> None:
         """Shut the process down, as on SIGTERM."""
@@ -240,6 +267,10 @@ class Pod:
         if self._served is not None and self.exit_status is not ExitStatus.ENGINE_STALLED:
             self._served.engine.stop()
         self.decoders.stop()
+
+
+def _backend_report(engine: Engine) -> BackendReport:
+    return BackendReport(name=engine.backend.name, reason=engine.backend.reason)
 
 
 def create(settings: Settings, load_checkpoint: CheckpointLoader = checkpoint.load) -> Pod:

@@ -3,25 +3,21 @@
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import torch
-
-from flamingo_common.audio import windows
 from flamingo_common.errors import ModelNotFound
-from flamingo_common.wire.responses import ModelCard
+from flamingo_common.service import logs
+from flamingo_common.wire.responses import CREATED_UNKNOWN_S, ModelCard
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.caller import ANONYMOUS, Caller
-from flamingo_pod.engine import kv
-from flamingo_pod.engine.audio import ClipAudio
-from flamingo_pod.engine.core import Prompt
+from flamingo_pod.engine import device_memory, memory_profile
+from flamingo_pod.engine.batch_size import default_max_num_seqs
 from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.options import EngineOptions
-from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.model import checkpoint
+from flamingo_pod.model import checkpoint, placement
 from flamingo_pod.model.builtin import build
+from flamingo_pod.model.gpu import find_gpu
 from flamingo_pod.settings import Settings
 
 
@@ -45,12 +41,12 @@ class ServedModel:
         }
 
     def check_model(self, name: str | None) -> None:
-        """Check that a request names this model, or none.
+        """Check that a request names this model, or none (which an empty name is, as in vLLM).
 
         Raises:
             ModelNotFound: it names another.
         """
-        if name is not None and name != self.card.id:
+        if name and name != self.card.id:
             raise ModelNotFound(
                 f"model {name!r} is not served here; the model is {self.card.id!r}", param="model"
             )
@@ -59,31 +55,42 @@ class ServedModel:
 def checkpoint_source(
     settings: Settings, environ: Mapping[str, str]
 ) -> checkpoint.CheckpointSource:
-    """Return the checkpoint to load, with `auto` resolved for this machine."""
-    has_gpu = torch.cuda.is_available()
-    device = settings.device if settings.device != "auto" else ("cuda" if has_gpu else "cpu")
-    default_dtype = "float32" if device == "cpu" else "bfloat16"
+    """Return the checkpoint to load, with `auto` resolved for this machine.
+
+    Raises:
+        UnsupportedDevice: the machine has no GPU that can run it in this data type.
+    """
+    gpu = find_gpu()
+    chosen = placement.choose_placement(settings.device, settings.dtype, gpu)
+    if reason := placement.unsupported_reason(chosen, gpu):
+        raise placement.UnsupportedDevice(reason)
     return checkpoint.CheckpointSource(
         id=settings.model,
         revision=settings.revision,
-        dtype=default_dtype if settings.dtype == "auto" else settings.dtype,
-        device=device,
+        dtype=chosen.dtype,
+        device=chosen.device,
         cache=build.cache_folder(environ),
+        quantization=settings.quantization,
     )
 
 
 def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedModel:
-    """Start an engine for the checkpoint; return the served model."""
+    """Start an engine for the checkpoint; return the served model.
+
+    Raises:
+        InsufficientMemory: the model does not fit on the device.
+    """
     limits = loaded.limits
     max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
-    engine = Engine(loaded, _engine_options(loaded, settings))
+    engine = Engine(loaded, _sized_options(loaded, settings))
     engine.start()
     card = ModelCard(
         id=settings.served_model_name or loaded.id,
-        created=loaded.loaded_at_s,
+        created=CREATED_UNKNOWN_S,
         owned_by="flamingo-fleet" if loaded.random_weights else loaded.id.partition("/")[0],
         max_audio_seconds=max_audio_s,
         context_tokens=limits.context_tokens,
+        max_model_len=limits.context_tokens,
         embedding_dimensions=dict(limits.dims),
         random_weights=loaded.random_weights,
         commit=loaded.commit,
@@ -91,18 +98,23 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
     return ServedModel(loaded, engine, card, DecodeLimits(max_seconds=max_audio_s))
 
 
-def _engine_options(loaded: checkpoint.Checkpoint, settings: Settings) -> EngineOptions:
-    return EngineOptions(
-        kv_cache_tokens=settings.kv_cache_tokens or kv.default_capacity_tokens(loaded.model),
+def _sized_options(loaded: checkpoint.Checkpoint, settings: Settings) -> EngineOptions:
+    memory = device_memory.of_device(loaded.model.device)
+    gpu_bytes = None if memory is None else memory.usable_bytes()
+    is_gpu = loaded.model.device.type == "cuda"
+    options = EngineOptions(
+        kv_cache_tokens=settings.kv_cache_tokens or 0,
         encoder_cache_bytes=int(settings.encoder_cache_gib * 2**30),
         model_impl=settings.model_impl,
-        max_num_seqs=settings.max_num_seqs,
+        max_num_seqs=settings.max_num_seqs or default_max_num_seqs(gpu_bytes),
+        async_scheduling=is_gpu if settings.async_scheduling is None else settings.async_scheduling,
     )
-
-
-async def warm_up(served: ServedModel) -> None:
-    """Generate two tokens for one second of silence, to run every part of the engine once."""
-    audio = ClipAudio.from_samples(np.zeros(windows.SAMPLE_RATE_HZ, np.float32))
-    slots = [served.checkpoint.processor.audio_token_id] * audio.num_tokens
-    async for _ in served.engine.generate(Prompt(slots, audio), SamplingParams(max_tokens=2)):
-        pass
+    sized = memory_profile.size_memory(loaded, options, memory)
+    if sized.needs is not None:
+        logs.get().info("engine.memory_measured", **asdict(sized.needs))
+    logs.get().info(
+        "engine.memory_planned",
+        kv_cache_tokens=sized.options.kv_cache_tokens,
+        are_caches_on_host=sized.options.are_caches_on_host,
+    )
+    return sized.options

@@ -25,6 +25,9 @@ class Settings(ServiceSettings):
     """Device to run the model on; auto uses a GPU if there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Data type of the weights; auto is bfloat16 on a GPU and float32 on a CPU."""
+    quantization: Literal["fp8"] | None = None
+    """Quantize the language model's linear layers while loading: fp8 halves their memory and needs
+    a GPU of compute capability 8.9 or newer. A checkpoint published in FP8 needs no setting."""
     max_audio_s: float | None = Field(default=None, gt=0, le=7200)
     """Maximum clip length in seconds; default and upper limit: the model's own maximum."""
     max_concurrent_answers: int = Field(default=256, ge=1, le=100_000)
@@ -35,13 +38,18 @@ class Settings(ServiceSettings):
     before its body is read."""
     max_backlog_s: float = Field(default=600.0, gt=0, le=86_400)
     """Maximum predicted seconds of work in flight; further requests are rejected with 429."""
-    max_num_seqs: int = Field(default=64, ge=1, le=1024)
-    """Maximum number of sequences in a batch; the others wait."""
+    max_num_seqs: int | None = Field(default=None, ge=1, le=1024)
+    """Maximum number of sequences in a batch; the others wait. Default: 256 on a GPU, 128 on one
+    with less than 32 GB, 64 on a CPU."""
+    async_scheduling: bool | None = None
+    """Whether a decoding step is launched before the tokens of the step before have been read.
+    Default: on a GPU, which would wait for the host otherwise."""
     kv_cache_tokens: int | None = Field(default=None, ge=256)
-    """Size of the KV cache in tokens; default: what fits in the GPU's free memory, or 2 GiB on a
-    CPU."""
+    """Size of the KV cache in tokens; default: what a GPU has left beside the weights, the largest
+    step and the encoder cache, which are measured at start, or 2 GiB on a CPU."""
     encoder_cache_gib: float = Field(default=1.0, ge=0, le=1024)
-    """Memory in GiB for the audio encoder's outputs, reused when a clip is sent again."""
+    """Memory in GiB for the audio encoder's outputs, reused when a clip is sent again. It is host
+    memory where a GPU has little."""
     model_impl: Literal["fused", "transformers"] = "fused"
     """Implementation of the model: this project's fused layers, or transformers' own modules, which
     are slower."""

@@ -42,7 +42,7 @@ async def watch_engine(pod: Pod) -> None:
     finally:
         faulthandler.cancel_dump_traceback_later()
     logs.get().error("engine.failed", exit_status=int(status), stacks=thread_stacks())
-    pod.fail(LifecycleEvent.ENGINE_FAILED, status)
+    pod.fail(LifecycleEvent.ENGINE_FAILED, status, pod.engine_failure_reason())
     await asyncio.sleep(FAILED_LINGER_S)
     pod.terminate()
 

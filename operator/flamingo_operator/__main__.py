@@ -1,33 +1,33 @@
 """`python -m flamingo_operator`: read the settings and run the operator."""
 
+import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 
-from flamingo_common.service import logs, run, settings
-from flamingo_common.service.exit_status import ExitStatus
+from flamingo_common.service import early_stop
 
-try:
-    from flamingo_operator import app
-    from flamingo_operator.settings import Settings
-except ModuleNotFoundError as missing:
-    # The base install is only the client and the CLI.
-    print(  # noqa: T201 - for the user
-        f"flamingo operator: {missing.name} is not installed;"
-        " pip install 'flamingo-fleet[operator]'",
-        file=sys.stderr,
-    )
-    raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
+REQUIRED = ("aiohttp", "prometheus_client", "pydantic_settings", "kopf", "kubernetes")
+MISSING_DEPENDENCY = 5
+"""`ExitStatus.MISSING_DEPENDENCY`, which cannot be imported if something is missing."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Reconcile FlamingoDeployments until signalled to stop; return the exit status."""
-    operator_settings = settings.load(Settings, argv, os.environ, prog="flamingo operator")
-    logs.configure(service="operator", level=operator_settings.log_level)
-    application = app.create(operator_settings)
-    status = run.run(application, operator_settings, drain=lambda: app.drain(application))
-    return status or int(application[app.STATE].has_failed)
+    for name in REQUIRED:
+        if importlib.util.find_spec(name) is None:
+            # The base install is only the client and the CLI.
+            print(  # noqa: T201 - for the user
+                f"flamingo operator: {name} is not installed;"
+                " pip install 'flamingo-fleet[operator]'",
+                file=sys.stderr,
+            )
+            return MISSING_DEPENDENCY
+    # Not at the top of this file: a signal during the import must be handled already.
+    return int(importlib.import_module("flamingo_operator.process").run(argv, os.environ))
 
 
 if __name__ == "__main__":
+    early_stop.handle()
     sys.exit(main(sys.argv[1:]))

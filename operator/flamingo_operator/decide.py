@@ -18,10 +18,14 @@ the decision.
 Pure.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from flamingo_operator.alias_service import NOT_CLAIMED, SERVICE, AliasDecision, decide_alias
+from flamingo_operator.api import names
 from flamingo_operator.api.spec import FlamingoDeployment
+from flamingo_operator.cluster import availability
 from flamingo_operator.cluster.actions import (
     Action,
     Apply,
@@ -31,10 +35,19 @@ from flamingo_operator.cluster.actions import (
     Repair,
     Undrain,
 )
-from flamingo_operator.cluster.observed import AvoidedNode, Observed, OwnedObject, Pod
+from flamingo_operator.cluster.nodes import AvoidedNode
+from flamingo_operator.cluster.observed import Observed, OwnedObject, Pod
 from flamingo_operator.cluster.projection import digest_of_manifest
-from flamingo_operator.manifests import owned_objects, pod_template, preload, revisions
+from flamingo_operator.diagnosis import fleet_failures
+from flamingo_operator.manifests import (
+    owned_objects,
+    pod_template,
+    preload,
+    revisions,
+    spec_revision,
+)
 from flamingo_operator.manifests.common import Manifest, Release, owner_reference
+from flamingo_operator.manifests.outdated_images import OutdatedPods, outdated_pods
 from flamingo_operator.manifests.revisions import RevisionInputs
 from flamingo_operator.rollout import drain, node_avoidance, rollout
 from flamingo_operator.rollout.node_avoidance import NodeAvoidance
@@ -43,6 +56,7 @@ from flamingo_operator.rollout.target_revision import RolloutTarget, choose_targ
 from flamingo_operator.scaling.replicas import DesiredReplicas
 
 IMMUTABLE_KINDS = frozenset({"Job"})
+WORKLOAD_KINDS = frozenset({"Deployment", "Job"})
 RETAINED_KINDS = frozenset({"PersistentVolumeClaim"})
 """Kinds that hold data: only the garbage collector deletes them, with their owner."""
 
@@ -61,8 +75,18 @@ class Decision:
     """Ready, Preloading or PreloadFailed, when the model is preloaded."""
     conflicts: tuple[str, ...] = ()
     """Objects that have our names and another controller."""
+    leftovers: tuple[str, ...] = ()
+    """Objects that have our names and that the operator made for a FlamingoDeployment of the same
+    name, which was deleted: the garbage collector is about to delete them."""
+    unreadable: tuple[str, ...] = ()
+    """What of the spec could not be read, and what was used instead."""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of which objects are required, and why these are left alone."""
+    alias: AliasDecision = NOT_CLAIMED
     avoided_nodes: tuple[AvoidedNode, ...] = ()
     """Nodes that get no more server pods."""
+    outdated: OutdatedPods = field(default_factory=OutdatedPods)
+    """Pods that run the default image of another release."""
     adopts: bool = False
     """Some action makes us the owner of an object that has none."""
     pods_to_query: tuple[Pod, ...] = ()
@@ -97,10 +121,11 @@ def decide(
     now_s: float,
 ) -> Decision:
     """Return what to do now."""
-    target = choose_target(deployment.spec, observed, pod_template.revision_hash(deployment.spec))
-    manifests = owned_objects.build_manifests(
-        deployment, release, has_pod_monitors=observed.has_pod_monitors
-    )
+    update = spec_revision.find(deployment, release, observed.revisions)
+    target = choose_target(deployment.spec, observed, update) if update is not None else None
+    manifests = owned_objects.build_manifests(deployment, release, desired.num)
+    unavailable = availability.missing_kinds({one["kind"] for one in manifests}, observed)
+    manifests = [one for one in manifests if one["kind"] not in observed.unavailable]
     cache = _cache_state(deployment, observed)
     avoidance = node_avoidance.current_avoidance(deployment, observed, now_s)
     pods = _PodActions()
@@ -108,9 +133,11 @@ def decide(
         pods = _pod_actions(
             _PodInputs(deployment, observed, target, desired, cache, avoidance, now_s)
         )
+    failure = partial(_revision_failure, deployment, observed, target, now_s)
     kept = revisions.actions(
-        RevisionInputs(deployment, observed, release, now_s), target, pods.step
+        RevisionInputs(deployment, observed, release, now_s, failure), target, pods.step
     )
+    alias = decide_alias(deployment, observed, can_serve=_can_serve(deployment, observed, desired))
     requeues_at_s = (
         *pods.requeues_at_s,
         desired.requeue_at_s,
@@ -119,9 +146,11 @@ def decide(
     )
     return Decision(
         actions=(
-            *_to_apply(deployment, observed, manifests),
+            *_to_apply(deployment, observed, _due(observed, manifests, target)),
+            *_to_recreate(deployment, observed, manifests),
             *kept.actions,
             *pods.actions,
+            *alias.actions,
             *_to_delete(deployment, observed, manifests),
         ),
         requeue_at_s=min((at_s for at_s in requeues_at_s if at_s is not None), default=None),
@@ -129,11 +158,23 @@ def decide(
         target=target,
         step=pods.step,
         cache=cache,
-        conflicts=tuple(sorted(_name_conflicts(deployment, observed, manifests))),
+        conflicts=_others_objects(deployment, observed, manifests, are_leftovers=False),
+        leftovers=_others_objects(deployment, observed, manifests, are_leftovers=True),
+        unavailable=unavailable,
+        alias=alias,
         avoided_nodes=avoidance.nodes,
+        outdated=outdated_pods(deployment, observed, release, target.update if target else None),
         adopts=_adopts(deployment, observed),
         pods_to_query=_pods_to_query(observed, pods.actions),
     )
+
+
+def _revision_failure(
+    deployment: FlamingoDeployment, observed: Observed, target: RolloutTarget | None, now_s: float
+) -> str:
+    if target is None:
+        return ""
+    return fleet_failures.revision_failure(deployment.spec, observed, target.update.hash, now_s)
 
 
 def _cache_state(deployment: FlamingoDeployment, observed: Observed) -> str:
@@ -145,8 +186,27 @@ def _cache_state(deployment: FlamingoDeployment, observed: Observed) -> str:
     return "Ready" if job is not None and job.is_complete else "Preloading"
 
 
+def _can_serve(
+    deployment: FlamingoDeployment, observed: Observed, desired: DesiredReplicas
+) -> bool:
+    """Whether requests to the routers are answered."""
+    routers = observed.owned.get(("Deployment", names.router(deployment.metadata.name)))
+    has_server = any(pod.is_active and pod.is_ready for pod in observed.pods)
+    return routers is not None and routers.num_ready > 0 and (has_server or desired.num == 0)
+
+
 def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _due(
+    observed: Observed, manifests: Iterable[Manifest], target: RolloutTarget | None
+) -> Iterator[Manifest]:
+    """Yield what may be applied now: what makes pods only when there is a status and a revision."""
+    for manifest in manifests:
+        is_new = _key(manifest) not in observed.owned
+        if target is not None or not (is_new and manifest["kind"] in WORKLOAD_KINDS):
+            yield manifest
 
 
 def _to_apply(
@@ -155,9 +215,17 @@ def _to_apply(
     for manifest in manifests:
         existing = observed.owned.get(_key(manifest))
         if existing is None:
-            yield Apply(manifest, is_new=True)
+            initial = owned_objects.initial_fields(deployment, manifest)
+            yield Apply(manifest, is_new=True, initial=initial)
         elif _is_ours(deployment, existing) and _has_drifted(existing, manifest):
-            yield Apply(manifest, is_new=False)
+            yield Apply(manifest, is_new=False, released=_released(existing, manifest))
+
+
+def _released(existing: OwnedObject, manifest: Manifest) -> Manifest:
+    """Return the fields that we own and no longer set, but must not remove."""
+    num = existing.owned_replicas
+    is_released = num is not None and "replicas" not in manifest["spec"]
+    return {"spec": {"replicas": num}} if is_released else {}
 
 
 def _adopts(deployment: FlamingoDeployment, observed: Observed) -> bool:
@@ -174,6 +242,20 @@ def _has_drifted(existing: OwnedObject, manifest: Manifest) -> bool:
     return digest_of_manifest(manifest) not in (existing.digest, existing.applied)
 
 
+def _to_recreate(
+    deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
+) -> Iterator[Delete]:
+    """Yield Jobs that are not done and need another pod template, which is immutable."""
+    for manifest in manifests:
+        existing = observed.owned.get(_key(manifest))
+        if manifest["kind"] not in IMMUTABLE_KINDS or existing is None:
+            continue
+        digest = manifest["metadata"]["annotations"][names.TEMPLATE_DIGEST]
+        is_over = existing.is_complete or existing.is_terminating
+        if not is_over and existing.template_digest != digest and _is_ours(deployment, existing):
+            yield Delete(existing.ref, "its pod template changed")
+
+
 def _is_ours(deployment: FlamingoDeployment, existing: OwnedObject) -> bool:
     """Whether we control the object, or may adopt it.
 
@@ -184,13 +266,29 @@ def _is_ours(deployment: FlamingoDeployment, existing: OwnedObject) -> bool:
     return is_adoptable or existing.ref.owner_uid == deployment.metadata.uid
 
 
-def _name_conflicts(
-    deployment: FlamingoDeployment, observed: Observed, manifests: Iterable[Manifest]
-) -> Iterator[str]:
-    for kind, name in map(_key, manifests):
-        existing = observed.owned.get((kind, name))
-        if existing is not None and not _is_ours(deployment, existing):
-            yield f"{kind} {name}"
+def _others_objects(
+    deployment: FlamingoDeployment,
+    observed: Observed,
+    manifests: Iterable[Manifest],
+    *,
+    are_leftovers: bool,
+) -> tuple[str, ...]:
+    """Return the objects of our names that are not ours: leftovers, or those of anything else."""
+    existing = ((_key(one), observed.owned.get(_key(one))) for one in manifests)
+    return tuple(
+        sorted(
+            f"{kind} {name}"
+            for (kind, name), one in existing
+            if one is not None
+            and not _is_ours(deployment, one)
+            and _is_leftover(one) == are_leftovers
+        )
+    )
+
+
+def _is_leftover(existing: OwnedObject) -> bool:
+    """Whether the operator made it: its label then names a FlamingoDeployment of our name."""
+    return bool(existing.ref.owner_uid) and bool(existing.digest)
 
 
 def _to_delete(
@@ -199,6 +297,11 @@ def _to_delete(
     desired = {_key(manifest) for manifest in manifests}
     for key, one in sorted(observed.owned.items()):
         is_kept = key in desired or one.is_terminating or one.ref.kind in RETAINED_KINDS
+        is_kept = is_kept or one.ref.kind in observed.unavailable
+        # Those are decided about in `alias_service`.
+        is_kept = is_kept or (
+            key[0] == SERVICE and names.is_alias(deployment.metadata.name, key[1])
+        )
         if not is_kept and _is_ours(deployment, one):
             yield Delete(one.ref, "not required by the spec")
 

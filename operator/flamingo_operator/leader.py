@@ -10,12 +10,14 @@ from typing import Any
 
 from flamingo_common.service import logs
 from flamingo_operator.api import names
-from flamingo_operator.cluster import kinds, watches
-from flamingo_operator.cluster.apply import NOT_FOUND, StaleError
+from flamingo_operator.cluster import kinds
+from flamingo_operator.cluster.apply import StaleError
 from flamingo_operator.cluster.kopf_events import KopfWatcher, Login
 from flamingo_operator.cluster.kube import ApiError, KubeClient
+from flamingo_operator.cluster.resource_scopes import ResourceScopes
 from flamingo_operator.cluster.store import Store
-from flamingo_operator.cluster.watch import Watch
+from flamingo_operator.cluster.watch_set import WatchSet
+from flamingo_operator.crd_check import CrdCheck
 from flamingo_operator.reconcile import Reconciler
 from flamingo_operator.settings import Settings
 from flamingo_operator.telemetry.metrics import Metrics
@@ -38,28 +40,28 @@ class Leader:
     reconciler: Reconciler
     metrics: Metrics
     login: Login
-    watches: list[Watch] = field(default_factory=list)
+    watch_set: WatchSet = field(init=False)
+    resource_scopes: ResourceScopes = field(init=False)
     resource_watch: KopfWatcher | None = None
-    is_synced: bool = False
 
-    async def prepare(self) -> None:
-        """Wait until the API server responds, and choose what to watch."""
-        while True:
-            try:
-                self.watches = await watches.create_watches(
-                    self.kube, self.store, self.settings.namespaces
-                )
-            except ApiError as error:
-                logs.get().warning("api.unreachable", error=error.message)
-                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - jitter
-            else:
-                return
+    def __post_init__(self) -> None:
+        """Create the watches, which do not run yet."""
+        on_refusal = self.metrics.set_refused
+        self.watch_set = WatchSet(
+            self.kube,
+            self.store,
+            self.settings.namespaces,
+            on_refusal,
+            self.settings.discovery_interval_s,
+            self._enqueue_namespace,
+        )
+        self.resource_scopes = ResourceScopes(self.kube, self.watch_set.scopes, on_refusal)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Lead while the block lasts; reconciliations in progress are finished."""
         self.resource_watch = KopfWatcher(
-            self._on_resource_event, self._check_crd, self.settings.namespaces, self.login
+            self._on_resource_event, self.resource_scopes.check, self.login
         )
         self.resource_watch.start()
         stop = asyncio.Event()
@@ -67,9 +69,14 @@ class Leader:
             asyncio.create_task(self._work(stop))
             for _ in range(self.settings.max_concurrent_reconciles)
         ]
-        background = [asyncio.create_task(watch.run()) for watch in self.watches]
-        background.append(asyncio.create_task(self._resync()))
-        background.append(asyncio.create_task(self.reconciler.router_poller.run()))
+        interval_s = self.settings.discovery_interval_s
+        background = [
+            asyncio.create_task(self.watch_set.run()),
+            asyncio.create_task(CrdCheck(self.kube, self.metrics, interval_s).run()),
+            asyncio.create_task(self._watch_returning_namespaces()),
+            asyncio.create_task(self._resync()),
+            asyncio.create_task(self.reconciler.router_poller.run()),
+        ]
         try:
             yield
         finally:
@@ -81,19 +88,11 @@ class Leader:
             await asyncio.gather(*background, return_exceptions=True)
             await self.resource_watch.stop()
 
-    async def _check_crd(self) -> None:
-        """Return if the API server serves our kind.
-
-        Raises:
-            ApiError: it does not, or does not respond.
-        """
-        try:
-            await self.kube.get(f"/apis/{kinds.RESOURCE.version}")
-        except ApiError as error:
-            if error.status == NOT_FOUND:
-                message = f"CustomResourceDefinition {names.CRD} is not installed"
-                raise ApiError(NOT_FOUND, message) from error
-            raise
+    async def _watch_returning_namespaces(self) -> None:
+        while True:
+            await self.resource_scopes.wait_until_one_returns()
+            if self.resource_watch is not None:
+                self.resource_watch.restart()
 
     def _on_resource_event(self, event_type: str | None, body: Mapping[str, Any]) -> None:
         if event_type == "DELETED":
@@ -101,9 +100,12 @@ class Leader:
         else:
             self.store.put_resource(body)
 
+    def _enqueue_namespace(self, namespace: str) -> None:
+        for key in self.store.deployment_keys():
+            if namespace in ("", names.namespace_of(key)):
+                self.queue.add(key)
+
     async def _work(self, stop: asyncio.Event) -> None:
-        await watches.wait_until_synced(self.watches)
-        self.is_synced = True
         while not stop.is_set():
             getting = asyncio.ensure_future(self.queue.get())
             stopping = asyncio.ensure_future(stop.wait())
@@ -112,7 +114,15 @@ class Leader:
             if not getting.done():
                 getting.cancel()
                 return
-            await self._reconcile(getting.result())
+            key = getting.result()
+            if self._can_reconcile(names.namespace_of(key)):
+                await self._reconcile(key)
+            else:
+                self.queue.done(key)  # it is added again when its namespace has settled
+
+    def _can_reconcile(self, namespace: str) -> bool:
+        refusals = self.resource_scopes.refusals
+        return self.watch_set.is_settled(namespace) and refusals.keys().isdisjoint({"", namespace})
 
     async def _reconcile(self, key: str) -> None:
         started_s = time.perf_counter()
@@ -145,31 +155,43 @@ class Leader:
         while True:
             interval_s = self.settings.resync_interval_s * random.uniform(0.9, 1.1)  # noqa: S311
             await asyncio.sleep(interval_s)
-            try:
-                uids = await self._list_resources()
-            except ApiError as error:
-                logs.get().warning("resync.failed", error=error.message)
-                continue
-            for key in self.store.deployment_keys():
-                resource = self.store.resource(key)
-                if resource is not None and resource.uid not in uids:
-                    self.store.drop_resource(resource.body)
-                self.queue.add(key)
+            for scope in self.watch_set.scopes:
+                await self._resync_scope(scope)
 
-    async def _list_resources(self) -> set[str]:
+    async def _resync_scope(self, scope: str) -> None:
+        try:
+            uids = await self._list_resources(scope)
+        except ApiError as error:
+            logs.get().warning("resync.failed", namespace=scope, error=error.message)
+            if error.is_refusal:
+                self.resource_scopes.record(scope, error.message)
+            return
+        for key in self.store.deployment_keys():
+            resource = self.store.resource(key)
+            if resource is None or scope not in ("", names.namespace_of(key)):
+                continue
+            if resource.uid not in uids:
+                self.store.drop_resource(resource.body)
+            self.queue.add(key)
+
+    async def _list_resources(self, scope: str) -> set[str]:
         """Put every deployment into the store; return their uids."""
         uids: set[str] = set()
-        for namespace in self.settings.namespaces or [""]:
-            query = {"limit": "250"}
-            while True:
-                page = await self.kube.get(kinds.RESOURCE.path(namespace), query)
-                for one in page["items"]:
-                    self.store.put_resource(one)
-                    uids.add(one["metadata"]["uid"])
-                if not (more := page["metadata"].get("continue")):
-                    break
-                query["continue"] = more
-        return uids
+        query = {"limit": "250"}
+        while True:
+            page = await self.kube.get(kinds.RESOURCE.path(scope), query)
+            for one in page["items"]:
+                self.store.put_resource(one)
+                uids.add(one["metadata"]["uid"])
+            if not (more := page["metadata"].get("continue")):
+                return uids
+            query["continue"] = more
+
+    def problems(self) -> list[str]:
+        """Return why nothing can be reconciled; nothing if something can."""
+        if self.resource_scopes.problem:
+            return [self.resource_scopes.problem]
+        return self.watch_set.problems()
 
     def is_live(self) -> bool:
         """Whether due deployments are reconciled in time, and the kopf thread is running."""

@@ -30,6 +30,9 @@ class Lease:
     namespace: str
     identity: str
     duration_s: float
+    problem: str = "the Lease was not read yet"
+    """Why this replica could not acquire the Lease, unless another one holds it; empty if it could.
+    """
     _body: dict[str, Any] = field(default_factory=dict)
     _changed_s: float = 0.0
     """When the Lease's resource version was first read; monotonic time."""
@@ -38,12 +41,26 @@ class Lease:
         """Wait until this replica holds the Lease."""
         while True:
             try:
-                if await self._try_acquire():
+                is_acquired = await self._try_acquire()
+            except ApiError as error:
+                self._report(error)
+            else:
+                self.problem = ""
+                if is_acquired:
                     logs.get().info("lease.acquired", identity=self.identity)
                     return
-            except ApiError as error:
-                logs.get().warning("lease.unreachable", error=error.message)
             await asyncio.sleep(self.duration_s / 8)
+
+    def _report(self, error: ApiError) -> None:
+        problem = f"Lease {self.namespace}/{NAME}: {error.message}"
+        if problem != self.problem:
+            logs.get().warning(
+                "lease.unreachable",
+                error=problem,
+                message="grant get, create and update of Leases in this namespace, which must"
+                " exist, or set --operator-namespace",
+            )
+        self.problem = problem
 
     async def renew_until_lost(self) -> None:
         """Keep renewing the Lease; return when it is lost."""

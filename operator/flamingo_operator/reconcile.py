@@ -15,27 +15,33 @@ a row writes nothing, and a missed event costs time but never correctness. All d
 in pure modules; this one does the I/O around them.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flamingo_common.service import logs
-from flamingo_operator.api import names, spec, timestamps
+from flamingo_operator.api import reading, spec
+from flamingo_operator.api.reading import LastSpec, Reading
 from flamingo_operator.api.spec import FlamingoDeployment
-from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.apply import NOT_FOUND, apply_actions
+from flamingo_operator.cluster import availability, kinds
+from flamingo_operator.cluster.aliases import parse_neighbor
+from flamingo_operator.cluster.apply import apply_actions
 from flamingo_operator.cluster.kube import ApiError, KubeClient
 from flamingo_operator.cluster.observed import Observed
+from flamingo_operator.cluster.pod_rejection import CreationAttempt, next_rejection
+from flamingo_operator.cluster.rejections import Rejection
 from flamingo_operator.cluster.store import Resource, Store
+from flamingo_operator.cluster.warning_events import WarningEvents
 from flamingo_operator.decide import Decision, decide
+from flamingo_operator.diagnosis import fleet_failures
+from flamingo_operator.forecast import with_status
 from flamingo_operator.manifests.common import Release
+from flamingo_operator.manifests.spec_revision import last_spec
+from flamingo_operator.plans import PlanInputs, Plans
 from flamingo_operator.polling.pod_load_client import PodLoadClient
 from flamingo_operator.polling.router_poller import RouterPoller
-from flamingo_operator.reporting import status
-from flamingo_operator.reporting.status import Event, StatusInputs
-from flamingo_operator.rollout import node_avoidance
+from flamingo_operator.reporting import scaling, status
+from flamingo_operator.reporting.status import StatusInputs
 from flamingo_operator.scaling.autoscale import PodCounts
 from flamingo_operator.scaling.replicas import (
     DesiredReplicas,
@@ -43,9 +49,13 @@ from flamingo_operator.scaling.replicas import (
     desired_replicas,
     from_status,
 )
+from flamingo_operator.status_writer import StatusWriter
 from flamingo_operator.telemetry import server_lifecycle
 from flamingo_operator.telemetry.metrics import Metrics
 from flamingo_operator.telemetry.server_lifecycle import ServerState
+
+EVENTS_INTERVAL_S = 5.0
+"""How often events are looked for as long as an object does not advance and says not why."""
 
 
 @dataclass(slots=True)
@@ -57,13 +67,18 @@ class Reconciler:
     release: Release
     pod_load_client: PodLoadClient
     router_poller: RouterPoller
+    warning_events: WarningEvents
     metrics: Metrics
-    identity: str
+    status_writer: StatusWriter
     now: Callable[[], float] = time.time
     _scaling: dict[str, tuple[str, ScalingState]] = field(default_factory=dict)
     """The scaling state of each deployment, and the uid that it belongs to."""
     _pod_states: dict[str, dict[str, ServerState]] = field(default_factory=dict)
     """Each deployment's pods at the last reconciliation, for the metrics of what changes."""
+    _plans: Plans = field(default_factory=Plans)
+    """What each paused deployment waits for."""
+    _last_specs: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """The last spec of each deployment that could be read, and the uid that it belongs to."""
 
     async def reconcile(self, key: str) -> float | None:
         """Reconcile one deployment; return in how many seconds to do so again, if at all.
@@ -78,41 +93,106 @@ class Reconciler:
             self.metrics.remove(key)
             self._scaling.pop(key, None)
             self._pod_states.pop(key, None)
+            self._plans.forget(key)
+            self._last_specs.pop(key, None)
+            self.status_writer.forget(key)
+            return None
+        observed = with_status(
+            self.store.observed(key, resource.uid), self.status_writer.current(resource)
+        )
+        if unavailable := availability.unobserved_kinds(observed):
+            await self._report_unobserved(resource, unavailable)
             return None
         try:
-            deployment = spec.parse(resource.body)
+            found = self._read(resource, observed)
         except spec.SpecError as error:
-            await self._report_invalid_spec(resource, error.errors)
+            await self._report_invalid_spec(resource, error.errors, observed)
             return None
-        return await self._reconcile(key, resource, deployment)
+        if found.holds_objects:
+            observed = availability.without_objects(observed)
+        return await self._reconcile(resource, found, observed)
+
+    def _read(self, resource: Resource, observed: Observed) -> Reading:
+        """Return the deployment, as far as it can be read.
+
+        Raises:
+            SpecError: it cannot be read, and nothing is known of an earlier spec.
+        """
+        uid, known = self._last_specs.get(resource.key, ("", None))
+        if known is not None and uid == resource.uid:
+            last: LastSpec | None = LastSpec(known, is_current=True)
+        else:
+            last = last_spec(observed, self.status_writer.current(resource))
+        found = reading.read(resource.body, last)
+        if not found.unreadable:
+            self._last_specs[resource.key] = (resource.uid, resource.body["spec"])
+        return found
 
     async def _reconcile(
-        self, key: str, resource: Resource, deployment: FlamingoDeployment
+        self, resource: Resource, found: Reading, observed: Observed
     ) -> float | None:
-        now_s = self.now()
-        avoided = node_avoidance.from_status(resource.body.get("status", {}))
-        observed = replace(self.store.observed(key, resource.uid), avoided=avoided)
+        key, now_s, deployment = resource.key, self.now(), found.deployment
+        unexplained = list(fleet_failures.unexplained(observed, now_s))
+        warnings = await self.warning_events.read(unexplained, now_s)
+        observed = replace(observed, warnings=warnings)
         desired = self._desired_replicas(key, resource, deployment, observed)
         decision = decide(deployment, observed, self.release, desired, now_s)
         if decision.pods_to_query:
             loads = await self.pod_load_client.read(decision.pods_to_query)
             observed = replace(observed, loads=loads)
             decision = decide(deployment, observed, self.release, desired, now_s)
+        decision = replace(decision, unreadable=found.unreadable)
         if decision.adopts and not await self._may_adopt(resource):
             return None
+        if decision.alias.concerns_others and not deployment.spec.paused:
+            observed = await self._with_current_neighbors(resource, observed)
+            decision = decide(deployment, observed, self.release, desired, now_s)
         self._count_pod_changes(key, deployment, observed, decision)
-        rejections: list[str] = []
-        if deployment.spec.mode == "Apply":
+        rejections: list[Rejection] = []
+        planned = None
+        if deployment.spec.paused:
+            plan_inputs = PlanInputs(deployment, observed, self.release, decision, now_s)
+            planned = await self._plans.forecast(key, plan_inputs)
+        else:
             resource = await self._checkpoint(key, resource, decision)
             rejections = await apply_actions(self.kube, self.store, decision.actions)
-        previous = resource.body.get("status", {})
-        inputs = StatusInputs(deployment, observed, decision, rejections, previous, now_s)
-        await self._write_status(resource, status.build_status(inputs))
-        if rejections:
-            raise ApiError(0, "; ".join(rejections))
-        return (
-            None if decision.requeue_at_s is None else max(0.0, decision.requeue_at_s - self.now())
+            self._remember_rejection(key, resource, decision, rejections)
+        previous = self.status_writer.current(resource)
+        inputs = StatusInputs(deployment, observed, decision, rejections, previous, now_s, planned)
+        await self.status_writer.write(resource, status.build_status(inputs))
+        others = [str(one) for one in rejections if one.kind != kinds.POD.name]
+        if others:
+            raise ApiError(0, "; ".join(others))
+        events_at_s = (
+            now_s + EVENTS_INTERVAL_S
+            if unexplained
+            else fleet_failures.next_unexplained_s(observed, now_s)
         )
+        return self._requeue_s(key, decision, events_at_s)
+
+    def _requeue_s(self, key: str, decision: Decision, events_at_s: float | None) -> float | None:
+        """Return in how many seconds to reconcile again, if at all."""
+        rejection = self.store.pod_rejection(key)
+        retry_at_s = rejection.retry_at_s if rejection else None
+        requeues_at_s = [decision.requeue_at_s, retry_at_s, events_at_s]
+        at_s = min((one for one in requeues_at_s if one is not None), default=None)
+        return None if at_s is None else max(0.0, at_s - self.now())
+
+    def _remember_rejection(
+        self, key: str, resource: Resource, decision: Decision, rejections: list[Rejection]
+    ) -> None:
+        """Keep why server pods could not be created, until it is tried again."""
+        target = decision.target
+        if target is None:
+            return
+        attempt = CreationAttempt(
+            revision=target.revision.hash,
+            rejections=rejections,
+            num_held=decision.step.num_held,
+            num_pods=len(self.store.observed(key, resource.uid).pods),
+            now_s=self.now(),
+        )
+        self.store.put_pod_rejection(key, next_rejection(self.store.pod_rejection(key), attempt))
 
     async def _may_adopt(self, resource: Resource) -> bool:
         """Whether the deployment still exists and is not being deleted, read from the API server.
@@ -129,18 +209,30 @@ class Reconciler:
             return False
         return "deletionTimestamp" not in found["metadata"]
 
+    async def _with_current_neighbors(self, resource: Resource, observed: Observed) -> Observed:
+        """Return what was observed, with the namespace's deployments read from the API server.
+
+        An alias is taken over or deleted only if no other deployment claims it, and right after
+        the start of the operator some may not have been observed yet.
+        """
+        namespace = resource.metadata["namespace"]
+        listed = await self.kube.get(kinds.RESOURCE.path(namespace))
+        neighbors = (parse_neighbor(body) for body in listed["items"])
+        others = tuple(one for one in neighbors if one.uid != resource.uid)
+        return replace(observed, neighbors=others)
+
     def _desired_replicas(
         self, key: str, resource: Resource, deployment: FlamingoDeployment, observed: Observed
     ) -> DesiredReplicas:
         uid, state = self._scaling.get(key, ("", ScalingState()))
         if uid != resource.uid:
-            state = from_status(resource.body.get("status", {}))
+            state = from_status(self.status_writer.current(resource))
         now_s = self.now()
         current = self.router_poller.demand_and_capacity(key, resource, observed, now_s)
         desired = desired_replicas(deployment.spec, current, state, _pod_counts(observed), now_s)
         self._scaling[key] = (resource.uid, desired.state)
         bound = _changed_bound(desired, state)
-        if bound is not None and deployment.spec.mode == "Apply":
+        if bound is not None and not deployment.spec.paused:
             self.metrics.lifecycle.count_scale_decision(key, bound)
         self.metrics.set_demand(key, desired.needed, desired.audio_s_per_s)
         return desired
@@ -148,12 +240,13 @@ class Reconciler:
     def _count_pod_changes(
         self, key: str, deployment: FlamingoDeployment, observed: Observed, decision: Decision
     ) -> None:
-        """Count pods that started or were drained; a plan's actions are not done."""
-        actions = decision.actions if deployment.spec.mode == "Apply" else ()
+        """Count pods that started or were drained; while paused no action is done."""
+        actions = () if deployment.spec.paused else decision.actions
         longest_s = deployment.spec.server.startup_deadline_seconds
         self._pod_states[key], changes = server_lifecycle.lifecycle_events(
             self._pod_states.get(key, {}), observed, actions, self.now(), longest_s
         )
+        self.metrics.set_gpus(key, scaling.num_gpus(deployment.spec, observed))
         self.metrics.lifecycle.observe_starts(changes.starts, changes.process_phases)
         self.metrics.lifecycle.count_drains(key, changes.drains)
 
@@ -164,71 +257,24 @@ class Reconciler:
         that were just created. And the avoided nodes: the pod that showed the fault is about
         to be deleted.
         """
-        old = resource.body.get("status", {})
+        old = self.status_writer.current(resource)
         checkpoint = status.checkpoint(old, decision)
         if checkpoint == old:
             return resource
-        await self._write_status(resource, checkpoint)
+        await self.status_writer.write(resource, checkpoint)
         return self.store.resource(key) or resource
 
-    async def _report_invalid_spec(self, resource: Resource, errors: list[str]) -> None:
-        generation, old = resource.metadata["generation"], resource.body.get("status", {})
-        new = status.status_of_invalid_spec(generation, errors, old, self.now())
-        await self._write_status(resource, new)
+    async def _report_invalid_spec(
+        self, resource: Resource, errors: list[str], observed: Observed
+    ) -> None:
+        generation, old = resource.metadata["generation"], self.status_writer.current(resource)
+        new = status.status_of_invalid_spec(generation, errors, old, observed, self.now())
+        await self.status_writer.write(resource, new)
 
-    async def _write_status(self, resource: Resource, new: dict[str, Any]) -> None:
-        """Write the status and post its events, if anything in it is new."""
-        old: Mapping[str, Any] = resource.body.get("status", {})
-        if new == old:
-            return
-        metadata = {key: resource.metadata[key] for key in ("name", "namespace", "uid")}
-        manifest = {
-            "apiVersion": kinds.RESOURCE.version,
-            "kind": kinds.RESOURCE.name,
-            "metadata": metadata,
-            "status": new,
-        }
-        try:
-            raw = await self.kube.apply(kinds.RESOURCE, manifest, subresource="status")
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
-            self.store.drop_resource(resource.body)
-            return
-        self.store.put_resource(raw)
-        await asyncio.gather(
-            *(self._post_event(resource, event) for event in status.events(old, new))
-        )
-
-    async def _post_event(self, resource: Resource, event: Event) -> None:
-        """Post an event; an error is only logged, since the reconciliation itself succeeded."""
-        moment = timestamps.encode(self.now())
-        about = {key: resource.metadata[key] for key in ("name", "namespace", "uid")}
-        body = {
-            "metadata": {
-                "generateName": f"{about['name']}-",
-                "namespace": about["namespace"],
-            },
-            "involvedObject": {
-                "apiVersion": kinds.RESOURCE.version,
-                "kind": kinds.RESOURCE.name,
-                "resourceVersion": resource.metadata["resourceVersion"],
-                **about,
-            },
-            "type": "Warning" if event.is_warning else "Normal",
-            "reason": event.reason,
-            "message": event.message[:1024],
-            "firstTimestamp": moment,
-            "lastTimestamp": moment,
-            "count": 1,
-            "reportingComponent": names.FIELD_MANAGER,
-            "reportingInstance": self.identity,
-            "source": {"component": names.FIELD_MANAGER},
-        }
-        try:
-            await self.kube.create(kinds.EVENT, body)
-        except ApiError as error:
-            logs.get().warning("event.not_posted", reason=event.reason, error=error.message)
+    async def _report_unobserved(self, resource: Resource, unavailable: dict[str, str]) -> None:
+        generation, old = resource.metadata["generation"], self.status_writer.current(resource)
+        new = status.status_of_unobserved(generation, unavailable, old, self.now())
+        await self.status_writer.write(resource, new)
 
 
 def _changed_bound(desired: DesiredReplicas, before: ScalingState) -> str | None:

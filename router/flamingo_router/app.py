@@ -10,26 +10,30 @@ import aiohttp
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
-from flamingo_common.service import auth, cors, docs, exposition, http, page
+from flamingo_common.service import auth, content_coding, cors, docs, exposition, http, page
+from flamingo_common.service.drain_gate import DrainGate
 from flamingo_common.service.keys import Key
+from flamingo_common.service.sent_key import SentKey
 from flamingo_common.wire import routes
+from flamingo_common.wire.batch_routes import FILES_AND_BATCHES
 from flamingo_router.balancing import cost
 from flamingo_router.balancing.admission_limits import AdmissionLimits
 from flamingo_router.balancing.balancer import Balancer
-from flamingo_router.balancing.fleet import Fleet
+from flamingo_router.balancing.fleet import KEY_REFUSED, Fleet
 from flamingo_router.balancing.fleet_report import fleet_report
+from flamingo_router.balancing.open_uploads import OpenUploads
 from flamingo_router.balancing.policy import POLICIES
 from flamingo_router.balancing.quota import Quotas
 from flamingo_router.metrics import Metrics
 from flamingo_router.pods import discovery, kube
 from flamingo_router.pods.discovery import Membership
 from flamingo_router.pods.endpoint_slices import Service
-from flamingo_router.pods.load_polling import LoadPoller, PollOptions
-from flamingo_router.pods.pod_key import PodKey
-from flamingo_router.pods.sockets import PodSockets
+from flamingo_router.pods.lag_task import keep_measuring
+from flamingo_router.pods.load_polling import KEY_REFUSED_HINT, LoadPoller, PollOptions
+from flamingo_router.pods.sockets import PodConnector
 from flamingo_router.relay.admission import AdmissionQueue
 from flamingo_router.relay.dispatch import Dispatcher
-from flamingo_router.relay.drain import DrainGate
+from flamingo_router.relay.forward import BatchesForwarder
 from flamingo_router.request.body import BodyLimits
 from flamingo_router.request.spool import Spool
 from flamingo_router.request.url_probe import UrlProbe
@@ -38,34 +42,34 @@ from flamingo_router.settings import Settings, parse_host_port
 SETTINGS = web.AppKey("settings", Settings)
 BALANCER = web.AppKey("balancer", Balancer)
 METRICS = web.AppKey("metrics", Metrics)
-POD_KEY = web.AppKey("pod_key", PodKey)
+POD_KEY = web.AppKey("pod_key", SentKey)
 DRAIN_GATE = web.AppKey("drain_gate", DrainGate)
 QUOTAS = web.AppKey("quotas", Quotas)
 DISPATCHER = web.AppKey("dispatcher", Dispatcher)
+FORWARDER = web.AppKey("forwarder", BatchesForwarder)
 ENDPOINT_HEADER = "x-flamingo-endpoint"
-MAX_CONNECTIONS = 4096
-IDLE_CONNECTION_S = 15.0
-"""Idle connections are closed well before a pod does it, so that no
-request is sent on a connection that is being closed."""
 
 
 def create(settings: Settings) -> web.Application:
     """Return the router as an application; `app[DRAIN_GATE].close` drains it."""
-    app = http.create_app(max_body_bytes=settings.max_body_bytes)
+    app = http.create_app(
+        max_body_bytes=settings.max_body_bytes, trusted_proxies=settings.trusted_proxies
+    )
     balancer = _balancer(settings)
     app[SETTINGS], app[BALANCER] = settings, balancer
-    app[METRICS], app[DRAIN_GATE] = Metrics(balancer), DrainGate()
-    app[POD_KEY] = PodKey(settings.pod_key, settings.pod_key_file)
     app[QUOTAS] = Quotas(settings.quota_share)
+    app[METRICS], app[DRAIN_GATE] = Metrics(balancer, app[QUOTAS]), DrainGate()
+    app[POD_KEY] = SentKey(settings.pod_key, settings.pod_key_file)
     app.middlewares.append(_count_request)
     app.on_response_prepare.append(_add_headers)
     app.cleanup_ctx.append(_run_tasks)
     app.add_routes(_routes())
-    exposition.add_to(app, app[METRICS].registry)
-    page.add_to(app)
+    exposition.add_to(app, app[METRICS].registry, before_scrape=app[METRICS].refresh)
+    page.add_to(app, has_batches=bool(settings.batches_url))
     docs.add_to(app, routes.ROUTER)
     cors.add_to(app, settings.cors_origin)
-    auth.add_to(app, settings.key_file)
+    auth.add_to(app, settings.key_file, settings.allowed_hosts)
+    content_coding.add_to(app)
     return app
 
 
@@ -73,11 +77,12 @@ def _routes() -> list[web.RouteDef]:
     paths = sorted(cost.ROUTE_PROFILES)
     return [
         *(web.post(path, _handle_work, expect_handler=_continue_later) for path in paths),
-        web.get("/v1/models", _dispatch),
-        web.get("/v1/models/{id:.+}", _dispatch),
+        web.get("/v1/models", _dispatch, expect_handler=_continue_later),
+        web.get("/v1/models/{id:.+}", _dispatch, expect_handler=_continue_later),
         web.get("/health", _handle_ready),
         web.get("/health/ready", _handle_ready),
         web.get("/health/live", _handle_live),
+        *(web.route(each.method, each.path, _forward) for each in FILES_AND_BATCHES),
         web.get("/fleet", _handle_fleet),
         web.get("/stats", _handle_fleet),
     ]
@@ -93,6 +98,7 @@ def _balancer(settings: Settings) -> Balancer:
         max_queued=settings.max_queued,
         max_queued_audio_s=settings.max_queued_audio_s,
         max_wait_s=settings.max_wait_s,
+        assumed_deadline_s=settings.assumed_deadline_s,
         cold_start_hold_s=settings.cold_start_hold_s,
     )
     policy = POLICIES[settings.policy]()
@@ -104,31 +110,50 @@ async def _run_tasks(app: web.Application) -> AsyncIterator[None]:
     """Run discovery, polling and dispatching for as long as the application runs."""
     settings = app[SETTINGS]
     queue = AdmissionQueue(app[BALANCER], heartbeat_interval_s=settings.heartbeat_interval_s)
-    sockets = PodSockets()
+    lag = app[BALANCER].fleet.lag
+    connector = PodConnector(lag)
     async with (
         _url_probe(settings) as urls,
-        _session(settings, sockets) as session,
+        _session(settings, connector) as session,
+        _forwarder(app),
         asyncio.TaskGroup() as group,
     ):
-        app[DISPATCHER] = _dispatcher(app, queue, session, urls)
+        dispatcher = app[DISPATCHER] = _dispatcher(app, queue, session, urls)
         options = PollOptions(settings.poll_interval_s, settings.stale_after_s, app[POD_KEY])
-        poller = LoadPoller(queue, session, options, on_unreachable=sockets.shut_down)
+
+        def on_unreachable(address: str) -> None:
+            dispatcher.cover_loss_of(address)
+            connector.abort_all(address)
+
+        poller = LoadPoller(queue, session, options, on_unreachable=on_unreachable)
 
         def on_change(members: dict[str, bool]) -> None:
             queue.balancer.set_members(members)
             poller.update_members(group)
 
-        membership = Membership(on_change)
-        tasks = [
-            group.create_task(each)
-            for each in (queue.keep_dispatching(), *_sources(settings, session, membership))
-        ]
+        sources = (
+            *_sources(settings, session, Membership(on_change)),
+            *_peers(settings, session, app[QUOTAS]),
+        )
+        running = (queue.keep_dispatching(), keep_measuring(lag), *sources)
+        tasks = [group.create_task(each) for each in running]
         if (key_file := app[POD_KEY].file) is not None:
             tasks.append(group.create_task(key_file.watch()))
         yield
         for task in tasks:
             task.cancel()
         poller.stop()
+
+
+@contextlib.asynccontextmanager
+async def _forwarder(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    forwarder = BatchesForwarder(settings.batches_url, connect_timeout_s=settings.connect_timeout_s)
+    app[FORWARDER] = forwarder
+    try:
+        yield
+    finally:
+        await forwarder.close()
 
 
 @contextlib.asynccontextmanager
@@ -156,7 +181,10 @@ def _dispatcher(
         settings.body_idle_timeout_s,
         Spool(settings.spool_dir, settings.spool_max_bytes),
     )
-    return Dispatcher(queue, session, app[METRICS], limits, quotas=app[QUOTAS], urls=urls)
+    uploads = OpenUploads(settings.max_slow_uploads_per_client)
+    return Dispatcher(
+        queue, session, app[METRICS], limits, quotas=app[QUOTAS], uploads=uploads, urls=urls
+    )
 
 
 def _sources(
@@ -167,22 +195,32 @@ def _sources(
     if settings.dns:
         yield discovery.keep_resolving(membership, *parse_host_port(settings.dns))
     if settings.endpointslice:
-        access = kube.Access.from_settings(
-            settings.kube_api, settings.kube_token_file, settings.kube_ca_file
-        )
-        service = Service.parse(settings.endpointslice)
-        resource = discovery.endpoint_slices(access, session, service)
-        timeouts = discovery.WatchTimeouts()
-        yield discovery.keep_watching(membership, service, resource, timeouts)
+        yield _watch(settings, session, settings.endpointslice, membership)
 
 
-def _session(settings: Settings, sockets: PodSockets) -> aiohttp.ClientSession:
+def _peers(
+    settings: Settings, session: aiohttp.ClientSession, quotas: Quotas
+) -> Iterator[Coroutine[None, None, None]]:
+    """Yield the task that divides the limits of keys among the ready routers."""
+    if settings.quota_peers:
+        membership = Membership(lambda members: quotas.divide_among(sum(members.values())))
+        yield _watch(settings, session, settings.quota_peers, membership)
+
+
+def _watch(
+    settings: Settings, session: aiohttp.ClientSession, name: str, membership: Membership
+) -> Coroutine[None, None, None]:
+    access = kube.Access.from_settings(
+        settings.kube_api, settings.kube_token_file, settings.kube_ca_file
+    )
+    service = Service.parse(name)
+    resource = discovery.endpoint_slices(access, session, service)
+    return discovery.keep_watching(membership, service, resource, discovery.WatchTimeouts())
+
+
+def _session(settings: Settings, connector: PodConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=MAX_CONNECTIONS,
-            keepalive_timeout=IDLE_CONNECTION_S,
-            socket_factory=sockets.create,
-        ),
+        connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout_s),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -212,6 +250,11 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
         return await request.app[DISPATCHER].dispatch(request)
 
 
+async def _forward(request: web.Request) -> web.StreamResponse:
+    with request.app[DRAIN_GATE].admitted():
+        return await request.app[FORWARDER].forward(request)
+
+
 async def _continue_later(_: web.Request) -> None:
     """Leave `100 Continue` to `Body`, which sends it when the request is admitted."""
 
@@ -222,8 +265,11 @@ async def _handle_ready(request: web.Request) -> web.Response:
     num_ready = sum(endpoint.is_ready for endpoint in endpoints)
     is_draining = request.app[DRAIN_GATE].is_closed
     status = "draining" if is_draining else "ready" if num_ready else "no_endpoint_ready"
+    num_refused = sum(endpoint.reason == KEY_REFUSED for endpoint in endpoints)
+    why = {KEY_REFUSED: num_refused, "hint": KEY_REFUSED_HINT}
     return http.json_response(
-        {"status": status, "ready": num_ready, "endpoints": len(endpoints)},
+        {"status": status, "ready": num_ready, "endpoints": len(endpoints)}
+        | (why if num_refused else {}),
         status=200 if status == "ready" else errors.Unavailable.status,
     )
 
@@ -239,26 +285,41 @@ async def _handle_fleet(request: web.Request) -> web.Response:
 
 @web.middleware
 async def _count_request(request: web.Request, handler: http.Handler) -> web.StreamResponse:
-    code = 499  # the client disconnected
+    status, code, source = 499, None, "router"  # the client disconnected
     try:
         response = await handler(request)
-        code = response.status
+        status = response.status
+        code, source = _error_of(request, response)
     except errors.FlamingoError as error:
-        code = error.status
+        status, code = error.status, error.code
         raise
     except web.HTTPException as error:
-        code = error.status
+        status, code = error.status, errors.from_response(error.status, b"").code
         raise
     except ConnectionResetError:
         raise
     except Exception:
-        code = errors.InternalError.status
+        status, code = errors.InternalError.status, errors.InternalError.code
         raise
     finally:
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "other"
-        request.app[METRICS].requests.labels(route, code).inc()
+        metrics = request.app[METRICS]
+        metrics.requests.labels(route, status).inc()
+        if code is not None:
+            metrics.errors.labels(code, source).inc()
     return response
+
+
+def _error_of(request: web.Request, response: web.StreamResponse) -> tuple[str | None, str]:
+    """Return the code of the error that a response carries, if it does, and whose it is."""
+    fields = request[http.LOG_FIELDS]
+    if "error" in fields:
+        return str(fields["error"]), "pod" if "status_in_stream" in fields else "router"
+    is_error = response.status >= errors.BadRequest.status and "endpoint" in fields
+    if is_error and isinstance(response, web.Response) and isinstance(response.body, bytes):
+        return errors.from_response(response.status, response.body).code, "pod"
+    return None, "router"
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -4,15 +4,16 @@ import os
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from flamingo_common.service.settings import CommaList, ServiceSettings, check_file
+from flamingo_common.service import key_text
+from flamingo_common.service.sent_key import parse_sent_key
+from flamingo_common.service.settings import ApiKey, CommaList, ServiceSettings, check_file
 from flamingo_router.pods.endpoint_slices import Service
-from flamingo_router.pods.pod_key import check_pod_key, parse_pod_key
 
 PolicyName = Literal["least-work-left", "least-work-left-plain", "least-connections", "round-robin"]
 
@@ -51,8 +52,8 @@ class Settings(ServiceSettings):
     connect_timeout_s: float = Field(default=1.5, gt=0)
     """Connect timeout in seconds, after which a pod counts as unreachable."""
     poll_interval_s: float = Field(default=0.25, gt=0)
-    """Seconds between two polls of a pod's load report."""
-    stale_after_s: float = Field(default=1.0, gt=0)
+    """Seconds between two polls of a pod's load report; four times as long for an idle pod."""
+    stale_after_s: float = Field(default=2.0, gt=0)
     """Age of a load report after which the pod's backlog counts as unknown."""
     unreachable_after_s: float = Field(default=10.0, gt=0)
     """Age of a load report after which the pod gets no more requests."""
@@ -66,23 +67,34 @@ class Settings(ServiceSettings):
     """Maximum seconds of audio in the router's queue; status 429 if it is full."""
     max_wait_s: float = Field(default=60.0, gt=0)
     """Maximum predicted seconds until a pod starts a request; status 429 if it is longer."""
+    assumed_deadline_s: float = Field(default=60.0, gt=0)
+    """Seconds until a client without a deadline is assumed to give up; status 429 if it is late."""
     cold_start_hold_s: float = Field(default=60.0, ge=0, le=3600)
     """Seconds that requests are held while no pod is ready (cold start); then status 503."""
+    max_slow_uploads_per_client: int = Field(default=256, ge=1)
+    """Maximum uploads of one key (or address, without keys) that take over 2 s; then status 429."""
     heartbeat_interval_s: float = Field(default=5.0, gt=0)
     """Seconds between two SSE comments to a streaming client whose request is queued."""
-    pod_key: Annotated[SecretStr, AfterValidator(check_pod_key)] | None = None
+    pod_key: ApiKey | None = None
     """API key for the pods' load reports. Prefer the variable: a flag is visible to `ps`."""
     pod_key_file: Path | None = None
     """File with that key; reloaded on change, and preferred to --pod-key."""
     quota_share: float = Field(default=1.0, gt=0, le=1)
     """This replica's share of every key's limits: 0.333 with three routers."""
+    quota_peers: str = ""
+    """NAMESPACE/SERVICE of the routers, among whose ready pods every key's limits are divided,
+    instead of by --quota-share."""
+    batches_url: str = ""
+    """Address of the service of files and batches; default: their routes have status 404."""
     expose_endpoint: bool = False
     """Send the pod's address as `x-flamingo-endpoint`. Exposes internal addresses to clients."""
 
     def check_files(self) -> Iterator[str]:
         """Yield a message for each error in the files that the settings refer to."""
         yield from super().check_files()
-        yield from check_file("--pod-key-file", self.pod_key_file, parse_pod_key)
+        yield from check_file("--pod-key-file", self.pod_key_file, parse_sent_key)
+        token_file = Path(self.kube_token_file) if self.kube_token_file else None
+        yield from check_file("--kube-token-file", token_file, key_text.decode)
 
     @field_validator("endpoint")
     @classmethod
@@ -92,6 +104,11 @@ class Settings(ServiceSettings):
             repeated = next(each for each in addresses if addresses.count(each) > 1)
             raise ValueError(f"duplicate endpoint {repeated}")
         return addresses
+
+    @field_validator("batches_url")
+    @classmethod
+    def _check_batches(cls, value: str) -> str:
+        return parse_address(value) if value else value
 
     @field_validator("spool_dir")
     @classmethod
@@ -107,7 +124,7 @@ class Settings(ServiceSettings):
             parse_host_port(value)
         return value
 
-    @field_validator("endpointslice")
+    @field_validator("endpointslice", "quota_peers")
     @classmethod
     def _service(cls, value: str) -> str:
         if value:
@@ -141,6 +158,6 @@ def parse_address(text: str) -> str:
     parts = urlsplit(text)
     is_http = parts.scheme in ("http", "https") and parts.hostname
     if not is_http or parts.path not in ("", "/") or parts.query or parts.fragment or "@" in text:
-        raise ValueError(f"{text!r} is not a valid pod address; expected http://HOST:PORT")
+        raise ValueError(f"{text!r} is not a valid address; expected http://HOST:PORT")
     _ = parts.port  # raises ValueError for a port that is not a number in range
     return f"{parts.scheme}://{parts.netloc}"

@@ -113,13 +113,14 @@ def by_requests(target: float) -> Rule:
     return rule
 
 
-def by_audio(utilization_percent: int, wait_s: int = 60) -> Rule:
+def by_audio(utilization_percent: int, wait_s: int = 60, reserve: int | str = 0) -> Rule:
     """The operator's rule: arriving and queued audio over measured capacity."""
     scaling = Scaling.model_validate(
         {
             "mode": "Internal",
             "minReplicas": MIN_PODS,
             "maxReplicas": MAX_PODS,
+            "reserve": reserve,
             "objective": {"utilizationPercent": utilization_percent, "queueWaitSeconds": wait_s},
         }
     )
@@ -265,7 +266,13 @@ RULES: dict[str, Callable[[], Rule]] = {
         f"audio, {percent} % used, wait {wait_s} s": (
             lambda percent=percent, wait_s=wait_s: by_audio(percent, wait_s)
         )
-        for percent, wait_s in ((90, 60), (75, 60), (60, 60), (75, 30), (60, 30))
+        for percent, wait_s in ((90, 60), (75, 60), (60, 60), (45, 60), (75, 30), (60, 30))
+    },
+    **{
+        f"audio, {percent} % used, {reserve} in reserve": (
+            lambda percent=percent, reserve=reserve: by_audio(percent, 60, reserve)
+        )
+        for percent, reserve in ((90, 1), (90, 2), (75, 1), (75, 2), (75, "25%"), (75, "50%"))
     },
 }
 

@@ -24,7 +24,7 @@ from kubernetes.aio import client
 
 from flamingo_operator import crd
 from flamingo_operator.cluster import kinds
-from flamingo_operator.cluster.kube import KubeClient, load_configuration
+from flamingo_operator.cluster.kube import MERGE, KubeClient, _Request, load_configuration
 
 REST_S = 30.0
 QUIET_S = 10.0
@@ -98,7 +98,7 @@ def resource(number: int, num_pods: int) -> dict:
             "scaling": scaling,
             "rollout": {"minReadySeconds": 0},
             # Pods that stay unscheduled: the benchmark is about the operator, not about kubelets.
-            "gpu": {"nodeSelector": {"bench": "none"}},
+            "server": {"nodeSelector": {"bench": "none"}},
             "router": {"enabled": False},
         },
     }
@@ -145,10 +145,10 @@ async def change_ms(kube: KubeClient, number: int, patch: dict, made: dict | Non
         "labelSelector": selector,
         "resourceVersion": page["metadata"]["resourceVersion"],
     }
-    async with kube.lines(kinds.POD.path("default"), query, silence_s=30) as lines:
+    async with kube.lines(kinds.POD.path("default"), query, read_timeout_s=30) as lines:
         path = kinds.RESOURCE.path("default", f"fd-{number}")
         began_s = time.perf_counter()
-        await kube._write("PATCH", path, {}, patch, "application/merge-patch+json")
+        await kube._write(_Request("PATCH", path, {}, patch, MERGE))
         if made:
             await kube.create(kinds.POD, made)
         async for line in lines:

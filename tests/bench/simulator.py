@@ -12,13 +12,14 @@ import math
 import random
 import statistics
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fakes.balancing import admission_limits
 
-from flamingo_common.errors import Unavailable
-from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, RequestTiming
+from flamingo_common.errors import FlamingoError, Unavailable
+from flamingo_common.wire.priority import Priority
+from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, LowLoadReport, RequestTiming
 from flamingo_router.balancing.balancer import Balancer
 from flamingo_router.balancing.fair_queue import QueuedRequest
 from flamingo_router.balancing.fleet import Fleet
@@ -68,6 +69,12 @@ class Setup:
     shortest_first: bool = False
     """Whether pods prefill the shortest request first, a window at a time, as ours do, instead of
     first come first served."""
+    ageing_s: float = math.inf
+    """Having waited this long, a prompt counts as half as long at such a pod."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Limits of admission other than none."""
+    deadline_s: float | None = None
+    """How long after its arrival each request must be done."""
     seed: int = 1
 
 
@@ -78,12 +85,18 @@ class Job:
     num_tokens: int
     clip: str
     estimated_s: float
+    tenant: str = ""
+    priority: Priority = Priority.NORMAL
     first_token_s: float = math.nan
     attempts: set[str] = field(default_factory=set)
     router: "Router | None" = None
     ticket: object = None
     info: RequestInfo | None = None
     computed: tuple[int, float] = (0, 0.0)
+    taken_s: float = math.nan
+    """When it arrived at the pod."""
+    done_s: float = math.nan
+    refusal: FlamingoError | None = None
     left_s: float | None = None
     """What is left of its prefill, once it has begun."""
 
@@ -105,14 +118,19 @@ class Pod:
     is_dead: bool = False
 
     def take(self, job):
+        job.taken_s = self.world.now_s
         self.waiting.append(job)
         self._advance()
 
     def _advance(self):
-        if self.prefilling or not self.waiting or len(self.decoding) >= MAX_BATCH:
+        if self.prefilling or not self.waiting:
             return
         if self.world.shortest_first:
-            self.waiting.sort(key=self._left_s)
+            self.waiting.sort(key=self._rank)
+        # A live request takes the place of one of low priority, which is computed again: left out.
+        is_low = self.waiting[0].priority.is_low or not self.world.shortest_first
+        if sum(is_low or not each.priority.is_low for each in self.decoding) >= MAX_BATCH:
+            return
         job = self.prefilling = self.waiting.pop(0)
         if job.left_s is None:
             is_hit = job.clip in self.cached
@@ -186,12 +204,22 @@ class Pod:
         if self.prefilling:
             queued_s += self.prefill_until_s - now_s + (self.prefilling.left_s or 0.0)
         left = sum(job.num_tokens for job in (*self.waiting, *self.decoding)) / 2
+        low = [job for job in self.waiting if job.priority.is_low]
+        low_queued_s = sum(self._left_s(job) for job in low)
+        low_left = sum(j.num_tokens for j in (*low, *self.decoding) if j.priority.is_low) / 2
+        token_s = TOKEN_S * self.slowdown / max(len(self.decoding), 1)
         return LoadReport.model_construct(
             model="m",
             state="ready",
             epoch=str(self.epoch),
             sequence=self.sequence,
-            backlog_s=queued_s + left * TOKEN_S * self.slowdown / max(len(self.decoding), 1),
+            backlog_s=queued_s + left * token_s,
+            low=LowLoadReport.model_construct(
+                backlog_s=low_queued_s + low_left * token_s,
+                queued_s=low_queued_s,
+                num_running=sum(job.priority.is_low for job in self.decoding),
+                num_waiting=len(low),
+            ),
             queued_s=queued_s,
             num_running=len(self.decoding) + bool(self.prefilling),
             num_waiting=len(self.waiting),
@@ -202,6 +230,13 @@ class Pod:
             clips=list(self.cached),
             timings=list(self.timings),
         )
+
+    def _rank(self, job):
+        """Live work first, as in ours; the share of low priority is left out."""
+        return job.priority.is_low, self._aged_s(job)
+
+    def _aged_s(self, job):
+        return self._left_s(job) / (1 + (self.world.now_s - job.taken_s) / self.world.ageing_s)
 
     def _left_s(self, job):
         if job.left_s is not None:
@@ -215,13 +250,15 @@ class Router:
 
     def __init__(self, world, setup, number):
         self.world = world
-        limits = admission_limits(
-            max_backlog_s=math.inf,
-            queue_threshold_s=setup.queue_threshold_s,
-            max_queued=10**9,
-            max_queued_audio_s=math.inf,
-            max_wait_s=math.inf,
-        )
+        self.deadline_s = setup.deadline_s
+        unlimited = {
+            "max_backlog_s": math.inf,
+            "queue_threshold_s": setup.queue_threshold_s,
+            "max_queued": 10**9,
+            "max_queued_audio_s": math.inf,
+            "max_wait_s": math.inf,
+        }
+        limits = admission_limits(**(unlimited | setup.limits))
         fleet = Fleet(stale_after_s=1.0, unreachable_after_s=10.0)
         policy = POLICIES[setup.policy]()
         rng = random.Random(setup.seed * 1000 + number)
@@ -232,8 +269,21 @@ class Router:
 
     def admit(self, job):
         job.router = self
-        job.info = RequestInfo(ROUTE, job.estimated_s, job.clip)
-        admitted = self.balancer.admit(job.info, now_s=self.world.now_s)
+        deadline_s = None if self.deadline_s is None else job.at_s + self.deadline_s
+        job.info = RequestInfo(
+            ROUTE,
+            job.estimated_s,
+            job.clip,
+            job.tenant,
+            priority=job.priority,
+            deadline_s=deadline_s,
+        )
+        try:
+            admitted = self.balancer.admit(job.info, now_s=self.world.now_s)
+        except FlamingoError as error:
+            job.refusal = error
+            self.world.failed.append(job)
+            return
         if isinstance(admitted, QueuedRequest):
             self.jobs[admitted] = job
             self.dispatch_waiting(None)
@@ -268,6 +318,7 @@ class Router:
 
     def settled(self, job):
         self.balancer.settle(job.ticket, now_s=self.world.now_s)
+        job.done_s = self.world.now_s
         self.world.done.append(job)
         self.dispatch_waiting((job.ticket.address,))
 
@@ -294,7 +345,7 @@ class World:
 
     def __init__(self, setup: Setup) -> None:
         self.now_s = 0.0
-        self.shortest_first = setup.shortest_first
+        self.shortest_first, self.ageing_s = setup.shortest_first, setup.ageing_s
         self.done: list[Job] = []
         self.failed: list[Job] = []
         self._events: list[tuple[float, int, Callable, tuple]] = []
@@ -367,6 +418,24 @@ def simulate(setup: Setup) -> Outcome:
     world.run(len(traffic))
     counted = [job for job in world.done if job.at_s >= traffic[len(traffic) // 10].at_s]
     return _outcome(counted, len(world.failed))
+
+
+def goodput_per_s(setup: Setup) -> float:
+    """Return how many requests a second are done by their deadline; the first third is not counted.
+
+    Raises:
+        TypeError: the setup has no deadline.
+    """
+    world, traffic = World(setup), jobs(setup)
+    for router in world.routers:
+        for pod in world.pods.values():
+            world.after(0.0, router.poll, pod)
+    for job in traffic:
+        world.after(job.at_s, world.routers[0].admit, job)
+    world.run(len(traffic))
+    since_s, until_s = traffic[len(traffic) // 3].at_s, traffic[-1].at_s
+    done = [job for job in world.done if job.at_s > since_s]
+    return sum(job.done_s - job.at_s <= setup.deadline_s for job in done) / (until_s - since_s)
 
 
 def _outcome(counted, num_failed):

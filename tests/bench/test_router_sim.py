@@ -3,7 +3,7 @@
 import functools
 
 import pytest
-from bench.simulator import Setup, simulate
+from bench.simulator import Setup, goodput_per_s, simulate
 
 NUM_JOBS = 6000
 
@@ -59,6 +59,19 @@ def test_three_routers_with_old_views_still_beat_one_that_counts_connections():
     worked = outcome("least-work-left", queue_threshold_s=30.0, **options)
 
     assert worked.mean_s <= 0.8 * counted.mean_s
+
+
+@pytest.mark.parametrize("shortest_first", [False, True])
+@pytest.mark.parametrize("load", [2.0, 5.0])
+def test_overload_costs_few_of_the_requests_that_are_done_in_time(load, shortest_first):
+    def goodput(load):
+        options = {"shortest_first": shortest_first, "ageing_s": 5.0, "queue_threshold_s": 30.0}
+        num_jobs = int(300 * load)
+        return goodput_per_s(
+            Setup(load=load, num_pods=2, num_jobs=num_jobs, deadline_s=20.0, **options)
+        )
+
+    assert goodput(load) >= 0.75 * goodput(1.2)
 
 
 @pytest.mark.parametrize("policy", ["least-work-left", "least-connections"])

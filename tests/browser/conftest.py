@@ -13,13 +13,15 @@ import shutil
 import struct
 import threading
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 from fakes import pods
+from fakes.patience import PATIENCE_S
+from fakes.scripted_batches import ScriptedBatches
 
 from flamingo_common.service import page as ui
 
@@ -38,7 +40,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TIMEOUT_MS = 5000
+TIMEOUT_MS = 60_000
 SONG_S = 2
 
 
@@ -59,12 +61,20 @@ def browser():
         if os.environ.get("FLAMINGO_REQUIRE_ALL") == "1":
             pytest.fail(missing)
         pytest.skip(missing)
+    with chromium() as running:
+        yield running
+
+
+@contextlib.contextmanager
+def chromium():
+    """Run a browser."""
+    sync_api.expect.set_options(timeout=TIMEOUT_MS)
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
+        running = playwright.chromium.launch(
             executable_path=CHROMIUM, headless=True, args=FLAGS, chromium_sandbox=False
         )
-        yield chromium
-        chromium.close()
+        yield running
+        running.close()
 
 
 @dataclass
@@ -72,7 +82,7 @@ class Site:
     """An open page, and the errors and warnings of the browser's console."""
 
     page: "sync_api.Page"
-    pod: pods.FakePod
+    pod: pods.FakePod | None
     console_errors: list[str] = field(default_factory=list)
 
     def has(self, selector: str, text: str) -> None:
@@ -95,7 +105,8 @@ class Site:
 
     def drop(self, song: str) -> None:
         """Drop the file on the page."""
-        self.page.evaluate(DROP, list(pathlib.Path(song).read_bytes()))
+        path = pathlib.Path(song)
+        self.page.evaluate(DROP, [list(path.read_bytes()), path.name])
 
     def ask(self, question: str) -> None:
         self.page.fill("#question", question)
@@ -107,12 +118,21 @@ class Site:
         return self.page.evaluate("() => navigator.clipboard.readText()")
 
 
-DROP = """(content) => {
+DROP = """([content, name]) => {
   const transfer = new DataTransfer();
-  transfer.items.add(new File([new Uint8Array(content)], "song.wav", {type: "audio/wav"}));
+  transfer.items.add(new File([new Uint8Array(content)], name));
   const drop = new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true});
   document.querySelector("main").dispatchEvent(drop);
 }"""
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What a server of the page has beside the pod."""
+
+    routes: Sequence = ()
+    add: Callable[[web.Application], None] | None = None
+    batches: ScriptedBatches | None = None
 
 
 @pytest.fixture
@@ -124,12 +144,11 @@ def package(tmp_path):
 
 
 @pytest.fixture
-def visit(browser, package):
-    """Open the page of a pod; `routes` and `add` add further routes to its server."""
+def open_site(browser):
+    """Open the page at an address."""
     with contextlib.ExitStack() as stack:
 
-        def open_page(pod: pods.FakePod, *, routes=(), add=None, **context) -> Site:
-            address = stack.enter_context(served(pod, routes, package, add))
+        def open_at(address: str, pod: pods.FakePod | None = None, **context) -> Site:
             session = browser.new_context(**context)
             stack.callback(session.close)
             session.set_default_timeout(TIMEOUT_MS)
@@ -138,6 +157,22 @@ def visit(browser, package):
             site.page.on("pageerror", lambda error: site.console_errors.append(str(error)))
             site.page.goto(f"{address}/")
             return site
+
+        yield open_at
+
+
+@pytest.fixture
+def visit(open_site, package):
+    """Open the page of a pod; `routes` and `add` add further routes to its server.
+
+    `batches` is a scripted service of batches, which the page then shows.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def open_page(pod: pods.FakePod, *, routes=(), add=None, batches=None, **context) -> Site:
+            more = Additions(routes, add, batches)
+            address = stack.enter_context(served(pod, package, more))
+            return open_site(address, pod, **context)
 
         yield open_page
 
@@ -148,27 +183,27 @@ def _record(site: Site, message) -> None:
 
 
 @contextlib.contextmanager
-def served(pod: pods.FakePod, routes, package, add) -> Iterator[str]:
+def served(pod: pods.FakePod, package, more: Additions) -> Iterator[str]:
     """Serve the page and the pod from one application, on a thread of its own."""
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-    thread = threading.Thread(
-        target=lambda: asyncio.run(_serve(pod, routes, package, add, started))
-    )
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(pod, package, more, started)))
     thread.start()
-    address, loop, stop = started.result(timeout=10)
+    address, loop, stop = started.result(timeout=PATIENCE_S)
     try:
         yield address
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_S)
 
 
-async def _serve(pod: pods.FakePod, routes, package, add, started: Future) -> None:
+async def _serve(pod: pods.FakePod, package, more: Additions, started: Future) -> None:
     app = pod.app()
-    if add:
-        add(app)
-    ui.add_to(app, package=package)
-    app.router.add_routes(routes)
+    if more.add:
+        more.add(app)
+    if more.batches:
+        more.batches.add_to(app)
+    ui.add_to(app, package=package, has_batches=more.batches is not None)
+    app.router.add_routes(more.routes)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiohttp import web
+from fakes.patience import PATIENCE_S
 from fakes.pods import FakePod
 
 from flamingo_common import errors
@@ -226,7 +227,12 @@ CLIPBOARD = ["clipboard-read", "clipboard-write"]
 def run(command, song):
     """Run a command in the folder of the song; return its output."""
     return subprocess.run(
-        command, cwd=Path(song).parent, check=True, capture_output=True, text=True, timeout=30
+        command,
+        cwd=Path(song).parent,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     ).stdout
 
 

@@ -13,7 +13,7 @@ from flamingo_operator.api.names import COMPONENT_LABEL
 
 NAME = "music"
 BASE = {
-    "drain": {"settleSeconds": 2, "deadlineSeconds": 60},
+    "drain": {"settleSeconds": 2, "deadlineSeconds": 300},
     "rollout": {"minReadySeconds": 0, "surgePendingSeconds": 10},
     # Two threads on two busy cores wait for each other.
     "server": {"env": [{"name": "OMP_NUM_THREADS", "value": "1"}]},
@@ -73,6 +73,19 @@ class Fleet(Site):
     def names(self) -> dict[str, str]:
         """Return each server's unique id, by its name."""
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.pods()}
+
+    def routers(self) -> list[dict[str, Any]]:
+        """Return the router pods."""
+        found = self.get("pods")["items"]
+        return [pod for pod in found if pod["metadata"]["labels"].get(COMPONENT_LABEL) == "router"]
+
+    def num_ready_routers(self) -> int:
+        return int(self.get("deployment", f"{NAME}-router")["status"].get("readyReplicas", 0))
+
+    def num_restarts(self, pod: dict[str, Any]) -> int:
+        """Return how often the container of a pod was started again."""
+        (container,) = self.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"]
+        return int(container["restartCount"])
 
     def images_of(self, component: str) -> set[str]:
         """Return what the pods of a component run."""

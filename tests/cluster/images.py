@@ -1,26 +1,28 @@
-"""Our images, built from the Dockerfiles as `make images` does, and given to the node."""
+"""Our images, built by `make images` under the names that charts expect, and given to the node."""
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 from cluster.nodes import Cluster
 
 ROOT = Path(__file__).parents[2]
 BASE = "docker.io/library/python:3.11-slim-bookworm"
-REGISTRY = "localhost/flamingo"
-VERSION = "test"
-NAMES = ("pod", "router", "operator")
-BUILD_S = 580
+REGISTRY = "ghcr.io/flamingo-fleet"
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+NAMES = ("pod", "router", "operator", "batches")
+TORCH = "--build-arg TORCH=torch==2.13.0"
+"""Whatever build this machine has; the default is that for CUDA, some GB more."""
+BUILD_S = 1500
 
 
 def build(base_image: Path) -> dict[str, str]:
     """Return each image's name; layers of an earlier run are used again."""
     if not _is_there(BASE):
         _run([base_image], "the base image")
-    arguments = "--quiet --isolation chroot --network host --pull=never" + _wheels()
-    make = ["make", "images", "BUILDER=buildah", f"REGISTRY={REGISTRY}", f"VERSION={VERSION}"]
-    _run([*make, f"ARGS={arguments}"], "make images")
+    arguments = f"--quiet --isolation chroot --network host --pull=never {TORCH}{_wheels()}"
+    _run(["make", "images", "BUILDER=buildah", f"ARGS={arguments}"], "make images")
     return {name: f"{REGISTRY}/{name}:{VERSION}" for name in NAMES}
 
 

@@ -17,6 +17,7 @@ from control_plane.kubectl import CALL_S, Kubectl
 
 NUM_GPUS = 3
 START_S = 180
+HELM_S = 600
 CLONE_NEWNET = 0x40000000
 
 T = TypeVar("T")
@@ -39,6 +40,26 @@ class Cluster(Kubectl):
     @property
     def kubeconfig(self) -> Path:
         return self.folder / "kubeconfig"
+
+    def helm(self, *args: str, body: object = None) -> str:
+        """Return what Helm prints, which must succeed; `body` is what `--values -` reads."""
+        done = subprocess.run(
+            [*self.enter, str(self.programs / "helm"), *args, f"--kubeconfig={self.kubeconfig}"],
+            env=self.environ,
+            input=None if body is None else json.dumps(body),
+            capture_output=True,
+            text=True,
+            timeout=HELM_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What programs find: Helm's own files are the cluster's, not the user's."""
+        helm = {f"HELM_{one}_HOME": f"{self.folder}/helm" for one in ("CACHE", "CONFIG", "DATA")}
+        return {**os.environ, **helm}
 
     @property
     def network(self) -> str:

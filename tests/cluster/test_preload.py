@@ -1,30 +1,20 @@
 """A model that a Job fetches into a claim before the first server starts."""
 
 import contextlib
-import os
 
 import pytest
+from cluster import volumes
 from cluster.fleets import BASE
 from fakes import hub as hubs
 
-from flamingo_operator.manifests.common import USER_ID
 from flamingo_pod.model.builtin import build
 
-CLAIM = {"size": "1Gi", "storageClassName": "by-hand", "accessMode": "ReadWriteMany"}
-
-
-def volume(folder):
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": "models"},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "storageClassName": "by-hand",
-            "hostPath": {"path": str(folder), "type": "Directory"},
-        },
-    }
+MODE = "ReadWriteMany"
+CLAIM = {
+    "size": volumes.SIZE,
+    "storageClassName": volumes.STORAGE_CLASS,
+    "accessMode": MODE,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +28,20 @@ def hub(cluster, model_cache):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Return a folder of the node that servers may write to."""
-    folder = tmp_path_factory.mktemp("models")
-    folder.chmod(0o770)
-    os.chown(folder, USER_ID, USER_ID)
-    return folder
+    """Return a folder of the node."""
+    return tmp_path_factory.mktemp("models")
 
 
-def test_a_job_fetches_the_model_once_and_servers_find_it(fleet_in, hub, models):
+@pytest.fixture
+def claimed(cluster, models):
+    """Make a volume by hand; delete it afterwards."""
+    cluster.output("create", "-f", "-", body=volumes.volume("models", models, MODE))
+    yield
+    cluster.output("delete", "persistentvolume", "models", "--wait=false")
+
+
+def test_a_job_fetches_the_model_once_and_servers_find_it(fleet_in, hub, claimed):
     fleet = fleet_in("preloaded")
-    fleet.kubectl("create", "-f", "-", body=volume(models))
     env = [{"name": name, "value": value} for name, value in hub.environ.items()]
     env += BASE["server"]["env"]
     fleet.launch(

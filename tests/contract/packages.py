@@ -9,6 +9,7 @@ PACKAGES = {
     "flamingo_router": ROOT / "router",
     "flamingo_pod": ROOT / "inference_pod",
     "flamingo_operator": ROOT / "operator",
+    "flamingo_batches": ROOT / "batches",
 }
 """Each with the folder that it is in."""
 SOURCES = sorted(path for name, root in PACKAGES.items() for path in (root / name).rglob("*.py"))

@@ -52,7 +52,7 @@ def test_half_of_all_functions_have_eight_lines_or_fewer():
     assert lengths[len(lengths) // 2] <= 8
 
 
-@pytest.mark.parametrize("package", ["flamingo", "flamingo.cli", "flamingo_router.app"])
+@pytest.mark.parametrize("package", ["flamingo", "flamingo.commands.app", "flamingo_router.app"])
 def test_what_needs_no_gpu_imports_no_torch(package):
     program = (
         f"import sys, {package}; print(sorted({{'torch', 'transformers'}} & {{*sys.modules}}))"
@@ -61,7 +61,9 @@ def test_what_needs_no_gpu_imports_no_torch(package):
     assert done.stdout == b"[]\n"
 
 
-@pytest.mark.parametrize("service", ["flamingo_router.app", "flamingo_operator.app"])
+@pytest.mark.parametrize(
+    "service", ["flamingo_router.app", "flamingo_operator.operation", "flamingo_batches.app"]
+)
 def test_a_service_carries_neither_the_client_nor_its_arrays(service):
     names = "{'numpy', 'flamingo'}"
     program = f"import sys, {service}; print(sorted({names} & {{*sys.modules}}))"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("common", "client", "router", "inference_pod", "operator")
+FOLDERS = ("common", "client", "router", "inference_pod", "operator", "batches")
 
 
 def lint(root):

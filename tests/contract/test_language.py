@@ -18,9 +18,16 @@ PAGES = sorted(
         ROOT / "README.md",
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "crds").glob("*.yaml"),
+        *(ROOT / "helm").glob("*.md"),
+        *(path for path in (ROOT / "helm").glob("*/*") if path.suffix in {".md", ".yaml"}),
+        *(path for path in (ROOT / "helm").glob("*/templates/*") if path.name != "crd.yaml"),
+        *(ROOT / "helm").glob("*/files/*"),
         *(ROOT / "common" / "flamingo_common" / "ui").glob("*.js"),
         *(ROOT / "common" / "flamingo_common" / "ui").glob("*.html"),
-        *(ROOT / name / "Dockerfile" for name in ("router", "inference_pod", "operator")),
+        *(
+            ROOT / name / "Dockerfile"
+            for name in ("router", "inference_pod", "operator", "batches")
+        ),
     ]
 )
 IDIOM = re.compile(
@@ -80,7 +87,9 @@ def test_names_are_the_fields(path):
     assert [one for one in names(source) if NAMES & set(one[1].lower().split("_"))] == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [one for one in PAGES if one.is_file()], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_pages_are_plain_english(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [(num, hits) for num, text in enumerate(lines, 1) if (hits := found(text))] == []

@@ -10,11 +10,14 @@ from control_plane.deployments import FULL
 from fakes.clusters import RELEASE, Cluster
 
 from flamingo_common.service import auth, keys, settings
+from flamingo_common.service.sent_key import parse_sent_key
+from flamingo_operator.api import router as api_router
+from flamingo_operator.api import server as api_server
 from flamingo_operator.cluster.observed import ObjectRef, Revision
 from flamingo_operator.manifests import owned_objects, pod_template, preload, router
 from flamingo_pod.settings import Settings as PodSettings
+from flamingo_router.pods.endpoint_slices import Service
 from flamingo_router.settings import Settings as RouterSettings
-from flamingo_router.settings import parse_pod_key
 
 MAXIMUM = {
     "model": {"id": "a/b", "servedName": "x" * 200, "maxAudioSeconds": 7200},
@@ -42,7 +45,10 @@ SPECS = {
 
 KEY = "fk-observes"
 ENTRY = {"name": "fleet", "sha256": keys.digest_of(KEY), "may": ["observe"]}
-SECRET = {"keys.yaml": json.dumps({"keys": [ENTRY]}), "observe": KEY, "observe-key": KEY}
+SECRET = {
+    "keys.yaml": json.dumps({"keys": [ENTRY]}),
+    **dict.fromkeys(("observe", "observe-key", "batches-key"), KEY),
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,9 @@ class Manifests:
         mounts = [mount["mountPath"] for mount in self.container(name)["volumeMounts"]]
         args = self.container(name)["args"]
         for volume in self.pods[name]["volumes"]:
+            # The volumes of users are mounted anywhere.
+            if "configMap" in volume:
+                continue
             self._mount(volume, self._folder(name, volume["name"]))
         for path in mounts:
             args = [arg.replace(f"={path}", f"={self.root}{path}") for arg in args]
@@ -85,7 +94,7 @@ class Manifests:
 @pytest.fixture(params=SPECS)
 def manifests(request, tmp_path):
     deployment = Cluster.of(SPECS[request.param]).deployment
-    owned = owned_objects.build_manifests(deployment, RELEASE, has_pod_monitors=True)
+    owned = owned_objects.build_manifests(deployment, RELEASE, 2)
     (router,) = (one["spec"]["template"]["spec"] for one in owned if one["kind"] == "Deployment")
     server = pod_template.build_template(deployment, RELEASE)["spec"]
     return Manifests({"router": router, "server": server}, owned, tmp_path)
@@ -122,6 +131,55 @@ def test_a_router_s_spool_fits_its_volume(manifests):
     assert given.spool_max_bytes < int(spool["emptyDir"]["sizeLimit"].removesuffix("Gi")) << 30
 
 
+BLOCKS = {"router": api_router, "server": api_server}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_users_must_not_set_the_flags_that_the_operator_sets(manifests, name):
+    user_args = {"--max-concurrent-answers", "--model-impl", "--log-level", "--cors-origin"}
+    flags = {arg.partition("=")[0] for arg in manifests.container(name)["args"]} - user_args
+    assert flags <= {*BLOCKS[name].OPERATOR_FLAGS}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_users_must_not_use_the_names_and_paths_of_the_operator_s_volumes(manifests, name):
+    mounts = {
+        one["name"]: one["mountPath"]
+        for one in manifests.container(name)["volumeMounts"]
+        if one["name"] != "certificates"
+    }
+    assert mounts.items() <= BLOCKS[name].MOUNTS.items()
+    volumes = {one["name"] for one in manifests.pods[name]["volumes"]} - {"certificates"}
+    assert volumes == mounts.keys()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_program_listens_on_all_interfaces_of_both_families(manifests, name):
+    kinds = {"router": RouterSettings, "server": PodSettings}
+    assert manifests.settings(name, kinds[name]).host == "::"
+
+
+def test_users_must_not_set_the_variables_that_the_operator_sets(manifests):
+    ours = {one["name"] for one in pod_template.server_env(Cluster.of(FULL).deployment.spec)}
+    ours -= {one["name"] for one in FULL["server"]["env"]}
+    reserved = {*api_server.CACHE_VARIABLES, *api_server.TOKEN_VARIABLES}
+    assert {name for name in ours if not name.startswith("FLAMINGO_")} <= reserved
+
+
+@pytest.mark.parametrize("manifests", ["everything"], indirect=True)
+@pytest.mark.parametrize("name", BLOCKS)
+def test_what_a_user_writes_about_a_pod_is_in_it(manifests, name):
+    pod, container, given = manifests.pods[name], manifests.container(name), FULL[name]
+    for field in ("schedulerName", "serviceAccountName", "securityContext", "priorityClassName"):
+        assert pod[field] == given[field]
+    assert pod["imagePullSecrets"] == given["imagePullSecrets"]
+    assert given["volumes"][0] in pod["volumes"]
+    assert given["volumeMounts"][0] in container["volumeMounts"]
+    assert given["env"][0] in container["env"]
+    assert container["envFrom"] == given["envFrom"]
+    assert {*given["args"]} <= {*container["args"]}
+
+
 @pytest.mark.parametrize("name", ["router", "server"])
 def test_probes_use_public_routes(manifests, name):
     container = manifests.container(name)
@@ -130,6 +188,12 @@ def test_probes_use_public_routes(manifests, name):
     assert paths["livenessProbe"] == "/health/live"
     # A router is ready without server pods: it holds requests.
     assert paths["readinessProbe"] == f"/health/{'live' if name == 'router' else 'ready'}"
+
+
+def test_a_router_has_five_minutes_to_start(manifests):
+    probe = manifests.container("router")["startupProbe"]
+    assert probe["httpGet"]["path"] == "/health/live"
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 300
 
 
 def test_the_startup_probe_allows_for_the_startup_deadline(manifests):
@@ -148,9 +212,16 @@ def test_routers_and_servers_require_keys_and_routers_share_the_limits(manifests
         assert given.key_file
         assert keys.parse(given.key_file.read_bytes()).find(KEY.encode()).may == {"observe"}
     assert router.pod_key_file
-    assert parse_pod_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
+    assert parse_sent_key(router.pod_key_file.read_bytes()).get_secret_value() == KEY
+    peers = Service.parse(router.quota_peers)
     (deployment,) = (one for one in manifests.owned if one["kind"] == "Deployment")
-    assert router.quota_share == pytest.approx(1 / deployment["spec"]["replicas"], abs=1e-6)
+    (service,) = (
+        one
+        for one in manifests.owned
+        if one["kind"] == "Service" and one["metadata"]["name"] == peers.name
+    )
+    assert service["metadata"]["namespace"] == peers.namespace
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
     (monitor,) = (one for one in manifests.owned if one["kind"] == "PodMonitor")
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     assert SECRET[endpoint["authorization"]["credentials"]["key"]] == KEY
@@ -211,7 +282,7 @@ def test_another_key_file_is_another_revision_and_another_observe_key_is_not():
     def hash_of(*names):
         secrets = dict(zip(("keysSecretRef", "observeKeySecretRef"), names, strict=True))
         given = {"auth": {field: {"name": name} for field, name in secrets.items()}}
-        return pod_template.revision_hash(Cluster.of(given).deployment.spec)
+        return Cluster.of(given).spec_hash
 
     assert hash_of("a", "b") == hash_of("a", "c")
     assert hash_of("a", "b") != hash_of("c", "b")

@@ -13,6 +13,7 @@ PACKAGES = (
     "router/flamingo_router",
     "inference_pod/flamingo_pod",
     "operator/flamingo_operator",
+    "batches/flamingo_batches",
 )
 HEAD = """# Modules
 

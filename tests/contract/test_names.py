@@ -10,7 +10,7 @@ import pytest
 from contract.packages import PACKAGES, ROOT
 
 FOLDERS = {"common": "flamingo_common", "client": "flamingo"} | {
-    name: f"flamingo_{name}" for name in ("router", "pod", "operator")
+    name: f"flamingo_{name}" for name in ("router", "pod", "operator", "batches")
 }
 """Where in tests/unit the tests of a package are."""
 SAYS_PURE = re.compile(r"^(All pure|Pure)\b", re.MULTILINE)

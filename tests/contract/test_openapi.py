@@ -9,6 +9,9 @@ import jsonschema_rs
 import pybase64
 import pytest
 
+from flamingo_batches import app as batches_app
+from flamingo_batches.api.requests import STATE
+from flamingo_batches.settings import Settings as BatchesSettings
 from flamingo_common import errors
 from flamingo_common.wire import openapi, parse, routes
 from flamingo_pod import app as pod_app
@@ -17,7 +20,7 @@ from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router import app as router_app
 from flamingo_router.settings import Settings as RouterSettings
 
-TABLES = {"pod": routes.POD, "router": routes.ROUTER}
+TABLES = {"pod": routes.POD, "router": routes.ROUTER, "batches": routes.BATCHES}
 EXAMPLES = [
     pytest.param(route, example, id=f"{route.path}: {name}")
     for route in routes.INFERENCE
@@ -26,17 +29,27 @@ EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def apps():
-    lone = pod.create(PodSettings())
+def apps(tmp_path_factory):
+    folder, lone = tmp_path_factory.mktemp("batches"), pod.create(PodSettings())
+    stores = {"database_url": f"sqlite:///{folder}/b.db", "contents_url": str(folder / "c")}
+    batches = batches_app.create(BatchesSettings(**stores))
     yield {
         "pod": pod_app.create(lone),
         "router": router_app.create(RouterSettings(endpoint=["http://127.0.0.1:1"])),
+        "batches": batches,
     }
     lone.stop()
+    batches[STATE].database.close()
 
 
 @pytest.fixture(params=TABLES)
+def any_document(request):
+    return openapi.document(TABLES[request.param], version="1.2.3")
+
+
+@pytest.fixture(params=["pod", "router"])
 def document(request):
+    """The document of a service that has the routes of the model."""
     return openapi.document(TABLES[request.param], version="1.2.3")
 
 
@@ -54,19 +67,21 @@ def test_the_document_has_exactly_the_routes_that_are_served(apps, service):
     assert documented == served
 
 
-def test_the_document_is_valid_openapi_and_its_references_resolve(document):
-    assert document["openapi"] == "3.1.0"
-    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document))):
-        found = document
+def test_the_document_is_valid_openapi_and_its_references_resolve(any_document):
+    assert any_document["openapi"] == "3.1.0"
+    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(any_document))):
+        found = any_document
         for step in reference.split("/"):
             found = found[step]
-    for name, schema in document["components"]["schemas"].items():
+    for name, schema in any_document["components"]["schemas"].items():
         jsonschema_rs.meta.validate(schema)
         assert schema.get("description") or name.endswith(("Fields", "Error")), name
 
 
-def test_operation_ids_are_unique(document):
-    names = [each["operationId"] for item in document["paths"].values() for each in item.values()]
+def test_operation_ids_are_unique(any_document):
+    names = [
+        each["operationId"] for item in any_document["paths"].values() for each in item.values()
+    ]
     assert len(set(names)) == len(names)
 
 
@@ -111,6 +126,73 @@ def test_limits_are_in_the_schema():
         assert number.keys() & {"minimum", "exclusiveMinimum"}, name
         assert number.keys() & {"maximum", "exclusiveMaximum"}, name
         assert null == {"type": "null"}
+
+
+def nodes(node):
+    """Yield every object of a document."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node:
+        if isinstance(child, dict | list):
+            yield from nodes(child)
+
+
+def test_no_field_has_a_default_since_code_generators_would_require_it(any_document):
+    assert [node for node in nodes(any_document) if "default" in node and "type" in node] == []
+    assert '"default": null' not in json.dumps(any_document)
+
+
+REQUIRED = {
+    "ChatRequest": {"messages"},
+    "CaptionRequest": {"audio"},
+    "AnalyzeRequest": {"audio"},
+    "EmbeddingRequest": {"audio"},
+    "OpenAIEmbeddingRequest": set(),
+    "Message": {"role"},
+    "StreamOptions": set(),
+    "ResponseFormat": {"type"},
+    "AudioInput": set(),
+}
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_request_requires_only_what_has_no_default(document, name):
+    schema = document["components"]["schemas"][name]
+    assert set(schema.get("required", ())) == REQUIRED[name]
+
+
+def requested(document):
+    """Return the names of the schemas of requests, and of all objects inside them."""
+    schemas, found = document["components"]["schemas"], set()
+    left = {route.request.__name__ for route in routes.INFERENCE}
+    left |= {f"{name}Fields" for name in left}
+    while left:
+        found |= left
+        texts = json.dumps([schemas[name] for name in left])
+        left = set(re.findall(r"#/components/schemas/(\w+)", texts)) - found
+    return found
+
+
+def test_every_object_of_a_request_refuses_other_fields(document):
+    schemas = document["components"]["schemas"]
+    for name in requested(document):
+        assert schemas[name]["additionalProperties"] is False, name
+
+
+def test_every_optional_field_of_a_request_can_be_null(document):
+    schemas = document["components"]["schemas"]
+    for name in requested(document):
+        optional = set(schemas[name]["properties"]) - set(schemas[name].get("required", ()))
+        for each in optional:
+            field = schemas[name]["properties"][each]
+            options = field.get("anyOf", [field])
+            is_nullable = {"type": "null"} in options or None in field.get("enum", [None])
+            assert is_nullable, f"{name}.{each}"
+
+
+def test_a_response_requires_what_it_always_has(document):
+    required = document["components"]["schemas"]["ChatCompletion"]["required"]
+    assert {"id", "object", "created", "model", "choices", "usage"} <= set(required)
 
 
 def _content(path):

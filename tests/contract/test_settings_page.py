@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flamingo_batches.settings import Settings as BatchesSettings
 from flamingo_operator.settings import Settings as OperatorSettings
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_router.settings import Settings as RouterSettings
@@ -13,15 +14,17 @@ SERVICES = {
     "flamingo serve": PodSettings,
     "flamingo router": RouterSettings,
     "flamingo operator": OperatorSettings,
+    "flamingo batches": BatchesSettings,
 }
 HEAD = """# Settings
 
 A flag takes precedence over its environment variable, a variable over the file that `--config`
 sets, and the file over the default. The file is YAML; its names have underscores, as in
 `max_num_seqs: 12`. An unknown name is an error that suggests the closest setting, and all errors
-are reported at once. `flamingo config show pod` (or `router`) prints the effective settings and the
-source of each, in the format of the file; `flamingo config schema pod` prints the JSON schema of
-the file. This page is written by `python tests/contract/test_settings_page.py`.
+are reported at once. `flamingo config show pod` (or `router`, `operator`, `batches`) prints the
+effective settings and the source of each, in the format of the file; `flamingo config schema pod`
+prints the JSON schema of the file. This page is written by
+`python tests/contract/test_settings_page.py`.
 
 The command line reads `FLAMINGO_URL` (address of the fleet), `FLAMINGO_API_KEY`, and
 `FLAMINGO_CACHE` (directory of the built-in models; default: the user's cache directory).

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flamingo_batches.settings import Settings as BatchesSettings
 from flamingo_common.service.settings import ServiceSettings
 from flamingo_operator.settings import Settings as OperatorSettings
 from flamingo_pod.settings import Settings as PodSettings
@@ -17,6 +18,7 @@ SERVICES = {
     "pod": (PodSettings, ROOT / "inference_pod" / "flamingo_pod"),
     "router": (RouterSettings, ROOT / "router" / "flamingo_router"),
     "operator": (OperatorSettings, ROOT / "operator" / "flamingo_operator"),
+    "batches": (BatchesSettings, ROOT / "batches" / "flamingo_batches"),
 }
 HOLDER = re.compile(r"settings|^given$", re.IGNORECASE)
 """What settings are called where they are read."""

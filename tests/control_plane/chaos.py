@@ -32,20 +32,20 @@ CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("rollout", ({"maxSurge": 1, "maxUnavailable": 0}, {"maxSurge": 0, "maxUnavailable": 1})),
     ("rollout", ({"maxSurge": 2, "maxUnavailable": 1}, {"paused": True}, {"paused": False})),
     ("suspend", (True, False)),
-    ("mode", ("Plan", "Apply")),
+    ("paused", (True, False)),
     ("router", ({"enabled": False}, {"enabled": True}, {"replicas": 1}, {"replicas": 3})),
     ("router", tuple({"service": one} for one in ({"port": 81}, {"type": "NodePort"}))),
     ("router", tuple({"service": one} for one in ({"port": 80}, {"type": "ClusterIP"}))),
     ("cache", (CLAIM, {**CLAIM, "preload": True}, EMPTY)),
     ("auth", (KEYS, None)),
-    ("pdb", ({"minAvailable": 0, "maxUnavailable": None}, None)),
+    ("server", ({"pdb": {"minAvailable": 0, "maxUnavailable": None}}, {"pdb": None})),
     ("drain", ({"deadlineSeconds": 6}, {"deadlineSeconds": 5})),
-    ("priorityClassName", ("no-such-class", None)),
+    ("server", ({"priorityClassName": "no-such-class"}, {"priorityClassName": None})),
     ("scaling", (INTERNAL, EXTERNAL)),
 )
 ACHIEVABLE = {
-    "mode": "Apply",
-    "priorityClassName": None,
+    "paused": False,
+    "server": {"priorityClassName": None},
     "rollout": {"paused": False},
     "cache": EMPTY,
 }
@@ -81,7 +81,8 @@ class Game:
 
     def begin(self) -> None:
         self.site.start(*QUIET)
-        self.site.create({"replicas": self.rng.randint(1, 3)}, name=NAME)
+        spec = {"replicas": self.rng.randint(1, 3), "router": {"replicas": 2}}
+        self.site.create(spec, name=NAME)
 
     def burst(self) -> None:
         """Make some moves, one soon after the other."""

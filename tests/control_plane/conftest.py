@@ -25,12 +25,14 @@ import pytest
 from control_plane.kubectl import CALL_S, Cluster
 from control_plane.operators import neighbours, site, wait_until
 from fakes.kmock_cluster import KmockCluster
+from fakes.metrics_api import GROUP, VERSION, MetricsApi, registration
 
 from flamingo_operator.api.names import PLURAL
 
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds/flamingodeployments.yaml"
 START_S = 120
+QUICK_AUTOSCALER = "kube-controller-manager=--horizontal-pod-autoscaler-sync-period=1s"
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +58,21 @@ def whole_cluster(cluster):
     if cluster.state is None:
         pytest.skip("only an API server: set FLAMINGO_KUBE for controllers and simulated nodes")
     return cluster
+
+
+@pytest.fixture(scope="session")
+def metrics_api(whole_cluster, tmp_path_factory):
+    """Yield the API that serves external metrics to HorizontalPodAutoscalers."""
+    api = MetricsApi(tmp_path_factory.mktemp("metrics"))
+    with api.running() as port:
+        for body in registration("default", port):
+            whole_cluster.output("create", "-f", "-", body=body)
+        name = f"{VERSION}.{GROUP}"
+        whole_cluster.output(
+            "wait", "--for=condition=Available", "--timeout=20s", "apiservice", name
+        )
+        yield api
+        whole_cluster.output("delete", "apiservice", name)
 
 
 @pytest.fixture(scope="module", params=["real", "kmock"])
@@ -112,14 +129,17 @@ def fleet(place):
     return place
 
 
-def started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
-    """Return a control plane of its own, without our kind; the folder's path is to be short."""
+def started(folder: Path, num_nodes: int = 12) -> contextlib.AbstractContextManager[Cluster]:
+    """Return a control plane of its own, without our kind; the folder's path is to be short.
+
+    The simulated nodes are those of the script `cluster`: envtest has none.
+    """
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets:
         return _from_assets(Path(assets), folder)
     kube = Path(os.environ.get("FLAMINGO_KUBE") or ROOT.parent / "shared" / "kube")
     if (kube / "cluster").is_file():
-        return _from_script(kube / "cluster", folder)
+        return _from_script(kube / "cluster", folder, num_nodes)
     pytest.skip(
         "no Kubernetes API server: set KUBEBUILDER_ASSETS (setup-envtest use -p path) or"
         " FLAMINGO_KUBE (a folder with a script `cluster`)"
@@ -127,15 +147,27 @@ def started(folder: Path) -> contextlib.AbstractContextManager[Cluster]:
 
 
 @contextlib.contextmanager
-def _from_script(script: Path, folder: Path) -> Iterator[Cluster]:
-    start = [script, "start", folder, "--simulated", "12"]
+def _from_script(script: Path, folder: Path, num_nodes: int) -> Iterator[Cluster]:
+    start = [script, "start", folder, "--simulated", str(num_nodes), "--flag", QUICK_AUTOSCALER]
     subprocess.run(start, check=True, timeout=START_S, capture_output=True)
     try:
         assets = subprocess.run([script, "assets"], check=True, capture_output=True, text=True)
         kubectl = f"{assets.stdout.strip()}/kubectl"
-        yield Cluster(kubectl, folder / "kubeconfig", folder / "state.json")
+        made = Cluster(kubectl, folder / "kubeconfig", folder / "state.json")
+        _add_disks(made)
+        yield made
     finally:
         subprocess.run([script, "stop", folder], check=True, timeout=START_S, capture_output=True)
+
+
+def _add_disks(cluster: Cluster) -> None:
+    """Give the simulated nodes disk space, which pods request and which they do not state."""
+    nodes = json.loads(cluster.output("get", "nodes", "-o", "json"))
+    for node in nodes["items"]:
+        del node["metadata"]["resourceVersion"]
+        for field in ("capacity", "allocatable"):
+            node["status"][field].setdefault("ephemeral-storage", "4Ti")
+    cluster.output("replace", "--subresource=status", "-f", "-", body=nodes)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,13 @@
 """A real cluster, through kubectl. `fakes.kmock_cluster` can do what Site asks of it, too."""
 
+import functools
 import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from control_plane.api_reads import ApiReads
 
 from flamingo_operator import rbac
 
@@ -50,7 +53,7 @@ class Kubectl:
 
     def delete(self, namespace: str, kind: str, name: str, *, is_forced: bool = False) -> None:
         how = "--force" if is_forced else "--wait=false"
-        self.output("-n", namespace, "delete", kind, name, how)
+        self.output("-n", namespace, "delete", kind, name, how, "--ignore-not-found")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ class Cluster(Kubectl):
     kubeconfig: Path
     state: Path | None = None
     """Where the script keeps its processes' ids; None where only an API server runs."""
+
+    @functools.cached_property
+    def _reads(self) -> ApiReads:
+        return ApiReads(self.kubeconfig)
+
+    def get(self, namespace: str, kinds: str, name: str = "") -> dict[str, Any]:
+        return self._reads.get(namespace, kinds, name)
 
     def stored(self, name: str) -> dict[str, Any]:
         return json.loads(self.output("get", "fd", name, "-o", "json"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.deployments import deployment
+from fakes.patience import PATIENCE_S
 
 from flamingo_operator.api.names import COMPONENT_LABEL, FIELD_MANAGER, PLURAL
 
@@ -57,7 +58,7 @@ class Operator:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -76,11 +77,11 @@ class Operator:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE_S)
 
 
 @dataclass
@@ -159,14 +160,20 @@ class Site:
     def wait_complete(self, num: int, *, within_s: float = WAIT_S) -> None:
         wait_until(lambda: self.is_complete(num), f"{num} servers, complete", within_s=within_s)
 
-    @contextlib.contextmanager
     def pods_watched(
         self, selector: str = SERVERS
-    ) -> Iterator[Callable[[], list[list[dict[str, Any]]]]]:
+    ) -> contextlib.AbstractContextManager[Callable[[], list[list[dict[str, Any]]]]]:
         """Yield what returns the servers after each of their changes so far: none is missed."""
-        file = self.folder / f"pods-{self.namespace}"
+        return self.watched("pods", selector)
+
+    @contextlib.contextmanager
+    def watched(
+        self, kind: str, selector: str
+    ) -> Iterator[Callable[[], list[list[dict[str, Any]]]]]:
+        """Yield what returns objects after each of their changes so far: none is missed."""
+        file = self.folder / f"{kind}-{self.namespace}"
         command = [self.cluster.kubectl, f"--kubeconfig={self.cluster.kubeconfig}"]
-        command += ["-n", self.namespace, "get", "pods", "-l", selector]
+        command += ["-n", self.namespace, "get", kind, "-l", selector]
         command += ["--watch", "--output-watch-events", "-o", "json"]
         with file.open("wb") as out, subprocess.Popen(command, stdout=out) as process:
             try:

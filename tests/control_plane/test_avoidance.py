@@ -3,17 +3,12 @@
 import json
 
 import pytest
+from control_plane.deployments import FAILED_SERVER
 from control_plane.operators import wait_until
 
 RARE = "example.com/rare-gpu"
-FAULTY = {
-    "name": "server",
-    "image": "example.com/pod:1",
-    "imageID": "",
-    "ready": False,
-    "restartCount": 2,
-    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}},
-    "lastState": {"terminated": {"exitCode": 10, "reason": "Error", "message": "Xid 79, off bus"}},
+FAULTY = FAILED_SERVER | {
+    "lastState": {"terminated": {"exitCode": 10, "reason": "Error", "message": "Xid 79, off bus"}}
 }
 
 

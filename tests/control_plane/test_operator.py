@@ -16,7 +16,7 @@ THEIR_SERVICE = {
     "metadata": {"name": "music"},
     "spec": {"selector": {"app": "theirs"}, "ports": [{"name": "http", "port": 80}]},
 }
-NUM_PLACES = 10
+NUM_PLACES = 11
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,8 @@ def without_pods(here):
 def test_what_others_change_or_delete_is_repaired_and_what_they_add_is_left(fleet):
     before = without_pods(fleet)
     fleet.delete("services", "music-servers")
-    fleet.patch("deployments", "music-router", {"spec": {"replicas": 0}})
+    impatient = {"template": {"spec": {"terminationGracePeriodSeconds": 6}}}
+    fleet.patch("deployments", "music-router", {"spec": impatient})
     fleet.patch("poddisruptionbudgets", "music-servers", {"spec": {"maxUnavailable": 9}})
     fleet.delete("pods", fleet.pods()[0]["metadata"]["name"], is_forced=True)
     theirs = {"example.com/theirs": "1"}
@@ -88,11 +89,28 @@ def test_scaling_adds_pods_and_drains_the_youngest(fleet):
     assert f"flamingo_operator_drains_total{{{labels}}} 2.0" in text
 
 
-def test_a_plan_lists_the_actions_and_does_none(place):
-    place.create({"replicas": 2, "mode": "Plan"})
+def test_a_paused_deployment_is_planned_and_nothing_is_done(place):
+    place.create({"replicas": 2, "paused": True})
     plan = wait_until(lambda: place.status().get("plan"), "the plan")
     assert "create Service music" in plan["actions"]
+    assert plan["message"] == "2 server pods created; GPUs: 0 now, 2 at the peak, 2 at the end"
+    assert place.reason("Progressing") == "Paused"
     assert place.objects() == {}
+
+
+def test_a_new_image_of_a_paused_fleet_is_planned_to_the_end_and_taken_when_resumed(fleet):
+    before = fleet.objects()
+    fleet.change({"paused": True, "server": {"image": "example.com/pod:2"}})
+    plan = wait_until(lambda: fleet.status().get("plan"), "the plan")
+    assert plan["message"] == "2 server pods replaced; GPUs: 2 now, 3 at the peak, 2 at the end"
+    (pod, *_) = fleet.pods()
+    fleet.delete("pods", pod["metadata"]["name"])
+    wait_until(lambda: fleet.status()["plan"]["createdPods"] == 1, "the missing pod is planned")
+    assert fleet.objects().keys() < before.keys()
+    fleet.change({"paused": False})
+    fleet.wait_complete(2)
+    images = {one["spec"]["containers"][0]["image"] for one in fleet.pods()}
+    assert images == {"example.com/pod:2"}
 
 
 def test_a_suspended_deployment_drains_and_can_be_resumed(fleet):
@@ -125,7 +143,7 @@ def test_a_service_of_another_owner_is_not_adopted(place):
     place.cluster.create(place.namespace, THEIR_SERVICE)
     before = place.get("services", "music")
     place.create({"replicas": 1})
-    wait_until(lambda: place.reason("Accepted") == "Rejected", "the condition reports it")
+    wait_until(lambda: place.reason("Accepted") == "NameConflict", "the condition reports it")
     accepted = next(one for one in place.status()["conditions"] if one["type"] == "Accepted")
     conflict = "Service music exists and is not controlled by this FlamingoDeployment"
     assert conflict in accepted["message"]
@@ -139,7 +157,7 @@ def test_keys_come_from_secrets_as_files(fleet):
     fleet.change({"auth": KEYS})
     fleet.wait_complete(2)
     router = fleet.get("deployments", "music-router")["spec"]["template"]["spec"]
-    assert "--quota-share=0.500000" in router["containers"][0]["args"]
+    assert f"--quota-peers={fleet.namespace}/music" in router["containers"][0]["args"]
     (keys,) = (one for one in router["volumes"] if one["name"] == "keys")
     assert [one["secret"]["items"][0] for one in keys["projected"]["sources"]] == [
         {"key": "keys.yaml", "path": "keys.yaml"},

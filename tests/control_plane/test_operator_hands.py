@@ -84,7 +84,7 @@ def test_a_webhook_that_does_not_answer_is_named_in_the_status(place):
     place.kubectl("create", "-f", "-", body={**body, "webhooks": [{**HOOK, **where}]})
     try:
         place.create({"replicas": 1})
-        wait_until(lambda: place.reason("Accepted") == "Rejected", "the condition reports it")
+        wait_until(lambda: place.reason("Accepted") == "WebhookUnavailable", "it is told")
         messages = {one["type"]: one["message"] for one in place.status()["conditions"]}
         assert "down.example.com" in messages["Accepted"]
     finally:

@@ -92,11 +92,11 @@ def test_a_drained_node_may_take_one_server_at_a_time(fleet):
 
 
 def test_what_the_api_server_refuses_is_in_a_condition(place):
-    place.create({"replicas": 1, "priorityClassName": "no-such-class"})
+    place.create({"replicas": 1, "server": {"priorityClassName": "no-such-class"}})
     wait_until(lambda: place.reason("Accepted") == "Rejected", "the condition reports it")
     conditions = {one["type"]: one for one in place.status()["conditions"]}
     assert "no-such-class" in conditions["Accepted"]["message"]
-    assert conditions["Ready"]["reason"] == "NotAccepted"
+    assert conditions["Ready"]["reason"] == "Rejected"
 
 
 def test_the_pod_on_a_cordoned_node_is_removed_first(here, whole_cluster):

@@ -29,7 +29,7 @@ def stuck(whole_cluster, tmp_path_factory):
         made.start("--no-leader-election")
         made.create({"replicas": 2, "rollout": PATIENT})
         made.wait_complete(2)
-        made.change({"gpu": {"nodeSelector": {"no": "such-node"}}})
+        made.change({"server": {"nodeSelector": {"no": "such-node"}}})
         yield made
 
 
@@ -100,7 +100,7 @@ def test_a_rollout_that_cannot_work_is_rolled_back_and_the_old_pods_stay_ready(s
     assert status["readyReplicas"] == 2
     assert status["currentRevision"] != status["updateRevision"]
     assert {"Unschedulable", "RolledBack"} <= stuck.event_reasons()
-    stuck.change({"gpu": {"nodeSelector": None}})
+    stuck.change({"server": {"nodeSelector": None}})
     stuck.wait_complete(2)
 
 

@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from control_plane.operators import wait_until
+from fakes.patience import PATIENCE_S
 
 from flamingo_operator import lease
 
@@ -20,7 +21,7 @@ def test_leadership_moves_and_a_leader_that_was_stopped_too_long_exits(here):
     first = here.start(ELECTING)
     wait_until(first.is_leading, "the first leads")
     second = here.start(ELECTING)
-    assert second.get("/health/ready")[0] == 200
+    wait_until(lambda: second.get("/health/ready")[0] == 200, "the second waits")
     here.create({"replicas": 1})
     here.wait_complete(1)
     assert second.metric("flamingo_operator_leader") == 0
@@ -29,7 +30,7 @@ def test_leadership_moves_and_a_leader_that_was_stopped_too_long_exits(here):
     here.wait_complete(2)
     assert second.is_leading()
     first.process.send_signal(signal.SIGCONT)
-    assert first.process.wait(30) == 1
+    assert first.process.wait(PATIENCE_S) == 1
     assert "lease.lost" in first.log.read_text()
     assert here.is_complete(2)
     third = here.start("--lease-duration-s=30")

@@ -2,17 +2,17 @@
 
 import contextlib
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import yaml
 from control_plane.deployments import FULL, deployment
+from control_plane.plugin_process import output, refusal, run_plugin
+from fakes.own_address import own_address
 
 from flamingo_operator.api import names
 
@@ -29,42 +29,6 @@ LOAD = {
     "num_kv_tokens_used": 250,
 }
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def run_plugin(cluster, *args, body=None, kubeconfig=None, **environ):
-    """Run the plugin as a process."""
-    config = f"--kubeconfig={kubeconfig or cluster.kubeconfig}"
-    program = "from flamingo_operator.plugin.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *args, config],
-        input=json.dumps(body) if body is not None else None,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1", **environ},
-    )
-
-
-def output(cluster, *args, **more):
-    done = run_plugin(cluster, *args, **more)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def refusal(cluster, *args, **more):
-    done = run_plugin(cluster, *args, **more)
-    assert (done.returncode, done.stdout) == (1, ""), done.stdout
-    assert done.stderr.startswith("kubectl flamingo: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr
-
-
-def own_address() -> str:
-    """Return this machine's address: the API server refuses to go to loopback for a pod."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
 
 
 @contextlib.contextmanager
@@ -123,7 +87,7 @@ def put(cluster, kind, name, status):
 @pytest.fixture(scope="module")
 def fleet(cluster):
     """Make a deployment with three servers: one works, one crashes, one finds no GPU."""
-    cluster.output("create", "-f", "-", body=deployment({**FULL, "mode": "Apply"}, name=NAME))
+    cluster.output("create", "-f", "-", body=deployment({**FULL, "paused": False}, name=NAME))
     with serving(LOAD) as port:
         for suffix in ("works", "crashes", "waits"):
             cluster.output("create", "-f", "-", body=server_pod(suffix, port))
@@ -189,7 +153,7 @@ def test_status_of_one_shows_failures_and_hints(cluster, fleet):
     assert "1 of 3 ready, 1 unscheduled, 1 not ready" in shown
     assert "3 replicas desired (min 0, max 8)" in shown
     assert "ModelNotFound for " in shown
-    assert f": pod {NAME}-crashes" in shown
+    assert f": 1 server pod, for example {NAME}-crashes" in shown
     assert "no such model: a/b" in shown
     assert "→ check spec.model.id and spec.model.revision" in shown
     assert "→ no free NVIDIA-L40S or NVIDIA-A100-SXM4-80GB" in shown
@@ -201,6 +165,18 @@ def test_status_of_all_has_a_row_for_each(cluster, fleet):
     assert ["default", NAME, "3"] in [
         row.split()[:3] for row in output(cluster, "status", "-A").splitlines()
     ]
+
+
+def test_status_and_top_are_documents_for_programs(cluster, fleet):
+    whole = json.loads(output(cluster, "status", NAME, "-o", "json"))
+    assert whole["replicas"]["ready"] == 1
+    assert [one["reason"] for one in whole["failures"]] == ["ModelNotFound", "WaitingForGPU"]
+    every = yaml.safe_load(output(cluster, "status", "-A", "--output=yaml"))["items"]
+    assert [one["model"] for one in every if one["name"] == NAME] == [whole["model"]]
+    pods = json.loads(output(cluster, "top", NAME, "-o", "json"))["items"]
+    loads = {one["pod"]: (one["state"], one["running"], one["kvCacheUsage"]) for one in pods}
+    assert loads[f"{NAME}-works"] == ("ready", 3, 0.25)
+    assert loads[f"{NAME}-waits"] == ("unscheduled", None, None)
 
 
 def test_top_reads_each_pod_s_load_through_the_api_server(cluster, fleet):
@@ -228,24 +204,6 @@ def test_top_reports_pods_that_require_a_key_and_uses_a_port_forward_with_one(cl
         assert done.stderr.count("\n") == 1
 
 
-def test_plan_shows_what_would_change_and_changes_nothing(cluster, fleet):
-    wanted = deployment(
-        {**FULL, "mode": "Apply", "server": {"args": ["--max-concurrent-answers=8"]}}, name=NAME
-    )
-    before = cluster.stored(NAME)["metadata"]["generation"]
-    shown = output(cluster, "plan", "-", body=wanted)
-    assert "replaces all server pods (rollout strategy Auto): server changes" in shown
-    assert "--max-concurrent-answers=8" in shown
-    assert "server.resources.limits" in shown, "what the file leaves out goes"
-    assert cluster.stored(NAME)["metadata"]["generation"] == before
-
-
-def test_plan_of_a_new_fleet_shows_how_many_gpus(cluster):
-    shown = output(cluster, "plan", "-", body=deployment({"replicas": 3}, name="new"))
-    assert "creates a fleet of 3 GPUs" in shown
-    assert cluster.call("get", "fd", "new").returncode != 0
-
-
 def test_drain_sets_the_annotation_and_cancel_removes_it(cluster, fleet):
     where = ("get", "pod", f"{NAME}-works", "-o", "jsonpath={.metadata.annotations}")
     assert output(cluster, "drain", f"{NAME}-works") == f"pod/{NAME}-works drain requested\n"
@@ -262,21 +220,15 @@ def test_drain_sets_the_annotation_and_cancel_removes_it(cluster, fleet):
         (("top", "nobody"), "FlamingoDeployment 'nobody' in namespace 'default' not found"),
         (("logs", "nobody"), "FlamingoDeployment 'nobody' in namespace 'default' not found"),
         (("drain", "nobody"), "pod 'nobody' in namespace 'default' not found"),
-        (("plan", "/nowhere.yaml"), "cannot read /nowhere.yaml"),
+        (("history", "nobody"), "FlamingoDeployment 'nobody' in namespace 'default' not found"),
+        (("restart", "nobody"), "FlamingoDeployment 'nobody' in namespace 'default' not found"),
+        (("undo", "nobody"), "FlamingoDeployment 'nobody' in namespace 'default' not found"),
+        (("wait", "nobody"), "nobody: it does not exist"),
         (("status", "--context", "nobody"), "cannot load the kubeconfig"),
     ],
 )
 def test_an_error_is_one_line(cluster, args, expected):
     assert expected in refusal(cluster, *args)
-
-
-def test_an_invalid_plan_is_refused_with_the_reasons(cluster, fleet):
-    wrong = deployment({"replicas": "3", "mode": "Magic"})
-    error = refusal(cluster, "plan", "-", body=wrong)
-    assert "spec.replicas" in error
-    assert "spec.mode" in error
-    other = deployment({**FULL, "replicas": 7}, name=NAME)
-    assert "spec.replicas is not used" in refusal(cluster, "plan", "-", body=other)
 
 
 def test_no_kubeconfig_no_cluster_and_no_permission_are_different_errors(cluster, fleet, tmp_path):
@@ -304,4 +256,6 @@ def test_a_cluster_without_the_crd_gets_a_hint(cluster, tmp_path):
         config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{port}"}
         (tmp_path / "bare").write_text(json.dumps(config))
         error = refusal(cluster, "status", kubeconfig=tmp_path / "bare")
-    assert "the CustomResourceDefinition flamingodeployments.flamingo.dev; install" in error
+    assert (
+        "the CustomResourceDefinition flamingodeployments.flamingo.dev; run: kubectl apply" in error
+    )

@@ -1,19 +1,18 @@
 """The router's watch against a real API server, with no more rights than it needs."""
 
 import asyncio
-import base64
 import contextlib
-import json
-import ssl
-from urllib.parse import urlsplit
+import gc
+import warnings
 
 import aiohttp
 import pytest
+from control_plane.api_access import account_access
+from fakes.patience import PATIENCE_S
 
 from flamingo_router.pods import discovery, kube
 from flamingo_router.pods.endpoint_slices import Service
 
-PATIENCE_S = 30
 ROLE = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
     "kind": "Role",
@@ -28,12 +27,12 @@ ROLE = {
 }
 
 
-def endpoint_slice(name, *pods, service="pods"):
+def endpoint_slice(name, *pods, service="pods", kind="IPv4"):
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4",
+        "addressType": kind,
         "ports": [{"name": "http", "port": 8000}],
         "endpoints": [
             {"addresses": [address], "conditions": conditions} for address, conditions in pods
@@ -54,20 +53,16 @@ def access(cluster, tmp_path_factory):
     cluster.output(
         "create", "rolebinding", "router", "--role=router", "--serviceaccount=default:router"
     )
-    (folder / "token").write_text(cluster.output("create", "token", "router"))
-    config = json.loads(cluster.output("config", "view", "--raw", "--flatten", "-o", "json"))
-    server = config["clusters"][0]["cluster"]
-    (folder / "ca.crt").write_text(_authority(server))
-    return kube.Access.from_settings(
-        server["server"], str(folder / "token"), str(folder / "ca.crt")
-    )
+    return account_access(cluster, folder, "default", "router")
 
 
-def _authority(server):
-    if encoded := server.get("certificate-authority-data"):
-        return base64.b64decode(encoded).decode()
-    at = urlsplit(server["server"])
-    return ssl.get_server_certificate((at.hostname, at.port))
+@pytest.fixture(autouse=True)
+def transports_are_collected():
+    """Destroy the transports that aiohttp leaves: it ends TLS after its session is closed."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @contextlib.asynccontextmanager
@@ -107,6 +102,18 @@ def test_pods_that_are_added_terminate_and_vanish_are_followed(cluster, access):
             await apply(endpoint_slice("b", ("10.1.0.2", TERMINATING)))
             await until(reported, {"http://10.1.0.1:8000": True, "http://10.1.0.2:8000": False})
             await asyncio.to_thread(cluster.output, "delete", "endpointslice", "a", "b", "other")
+            await until(reported, {})
+
+    asyncio.run(scenario())
+
+
+def test_a_pod_that_has_only_an_ipv6_address_is_followed(cluster, access):
+    async def scenario():
+        async with watching(access) as reported:
+            body = endpoint_slice("six", ("fd00:10::1", READY), kind="IPv6")
+            await asyncio.to_thread(cluster.output, "apply", "-f", "-", body=body)
+            await until(reported, {"http://[fd00:10::1]:8000": True})
+            await asyncio.to_thread(cluster.output, "delete", "endpointslice", "six")
             await until(reported, {})
 
     asyncio.run(scenario())

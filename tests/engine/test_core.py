@@ -9,16 +9,19 @@ import json
 import numpy as np
 import pytest
 import torch
-from engine.options import engine_options
+from engine.options import by_default, engine_options
 from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration
 
 from flamingo_common.audio import windows
 from flamingo_common.errors import BadRequest, ContextTooLong
 from flamingo_pod.engine.audio import ClipAudio
-from flamingo_pod.engine.core import EngineBroken, EngineCore, Prompt, SequenceFailed
+from flamingo_pod.engine.core import EngineCore, Prompt
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.grammar import GrammarCompiler, GrammarSpec
+from flamingo_pod.engine.grammar import GrammarCompiler
+from flamingo_pod.engine.grammar_source import GrammarSpec
+from flamingo_pod.engine.growth import GrowthPolicy
 from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.step_faults import EngineBroken, SequenceFailed
 from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn
 
@@ -38,7 +41,7 @@ class Case:
         self.audio = audio or (None if samples is None else ClipAudio.from_samples(samples))
         turn = Turn("user", question, has_audio=samples is not None)
         num_audio = self.audio.num_tokens if self.audio else 0
-        self.ids = prompt.token_ids(checkpoint.processor, [turn], num_audio)
+        self.ids = prompt.token_ids(checkpoint.processor, [turn], num_audio).tolist()
         self.params = SamplingParams(max_tokens=num_tokens)
         self.outputs = []
 
@@ -87,6 +90,13 @@ def core_of(checkpoint, **options):
 def drain(core):
     while core.has_work():
         core.step()
+
+
+@pytest.fixture(params=[False, True], ids=["synchronous", "asynchronous"], autouse=True)
+def is_asynchronous(request):
+    """Run every test with and without steps that are launched ahead."""
+    with by_default(async_scheduling=request.param):
+        yield request.param
 
 
 @pytest.fixture(params=["fused", "transformers"])
@@ -187,7 +197,7 @@ def test_a_follow_up_in_a_chat_reuses_the_cached_tail(tiny, model_impl):
         Turn("user", "Sure?"),
     ]
     follow_up = Case(tiny, samples)
-    follow_up.ids = prompt.token_ids(tiny.processor, turns, follow_up.audio.num_tokens)
+    follow_up.ids = prompt.token_ids(tiny.processor, turns, follow_up.audio.num_tokens).tolist()
     follow_up.submit(core)
     drain(core)
     fresh = core_of(tiny, model_impl=model_impl)
@@ -214,6 +224,26 @@ def test_simultaneous_questions_share_one_prefill_of_the_clip(tiny):
         assert case.tokens == case.expected()
     assert core.profile.num_windows == 2
     assert core.profile.num_prefilled < 1.2 * len(cases[0].ids)
+
+
+@pytest.mark.parametrize("first_seconds", [None, 4], ids=["a chat without a clip", "a clip"])
+def test_the_text_before_a_clip_is_prefilled_once(tiny, model_impl, first_seconds):
+    core = core_of(tiny, model_impl=model_impl)
+    first = Case(tiny, None if first_seconds is None else sound(first_seconds)).submit(core)
+    drain(core)
+    computed = core.profile.num_prefilled
+    second = Case(tiny, sound(7, 1), question="What key is it in?").submit(core)
+    chat = Case(tiny, None, question="What is a key?").submit(core)
+    drain(core)
+    start = second.ids.index(tiny.model.config.audio_token_id)
+    num_before = start - (0 if first_seconds else 1)  # the chat has no token that begins a clip
+    assert start > 20, "else there is nothing to share"
+    assert second.outputs[0].num_cached_tokens == num_before
+    assert chat.outputs[0].num_cached_tokens >= start - 1
+    for case in (first, second, chat):
+        assert case.tokens == case.expected()
+    num_new = len(second.ids) + len(chat.ids) - num_before - chat.outputs[0].num_cached_tokens
+    assert core.profile.num_prefilled - computed == num_new
 
 
 def test_another_salt_shares_nothing(tiny):
@@ -248,6 +278,28 @@ def test_a_preempted_sequence_generates_the_same_tokens(tiny, model_impl):
     assert young.tokens == young.expected()
 
 
+def test_tails_that_grow_and_move_in_a_pool_that_is_too_small_change_no_token(tiny, model_impl):
+    cases = [
+        Case(tiny, None if seconds is None else sound(seconds, seed), num_tokens=30 + 5 * seed)
+        for seed, seconds in enumerate((2, None, 3, 1, None, 4))
+    ]
+    lengths = [len(case.ids) + case.params.max_tokens for case in cases]
+    core = core_of(tiny, model_impl=model_impl, kv_cache_tokens=sum(lengths) // 2)
+    core.scheduler.growth = GrowthPolicy(prior_tokens=3, min_tokens=3, spare_share=0.0)
+    copies, copy = [], core.runner.pool.copy
+    core.runner.pool.copy = lambda planned: copies.extend(planned) or copy(planned)
+    for case in cases:
+        case.submit(core)
+    drain(core)
+    distances = [each.source - each.target for each in copies]
+    assert any(0 < far < each.num_tokens for far, each in zip(distances, copies, strict=True))
+    assert min(distances) < 0, "else nothing moved to a longer extent"
+    assert core.scheduler.num_preemptions > 0
+    for case in cases:
+        assert case.tokens == case.expected()
+    assert core.scheduler.kv_cache.num_tokens_used == 0
+
+
 @pytest.mark.parametrize("after", [0, 1, 3, 10])
 def test_cancelling_a_sequence_changes_no_other_and_leaks_nothing(tiny, after):
     core = core_of(tiny)
@@ -259,6 +311,34 @@ def test_cancelling_a_sequence_changes_no_other_and_leaks_nothing(tiny, after):
     drain(core)
     assert stays.tokens == stays.expected()
     assert core.scheduler.kv_cache.num_tokens_used == 0
+    assert core.runner._audio_embeds == {}
+
+
+def test_what_was_cached_is_known_from_the_first_admission(tiny):
+    core = core_of(tiny)
+    one, other = (Case(tiny, None, num_tokens=30).submit(core) for _ in range(2))
+    while len(other.outputs) < 20:
+        core.step()
+    core.scheduler._preempt(one.sequence, 0.0)  # when it returns, it copies the other's output
+    drain(core)
+    assert one.tokens == other.tokens == one.expected()
+    assert {output.num_cached_tokens for output in one.outputs} == {0}
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_the_embeddings_of_a_preempted_clip_are_freed(tiny, is_cancelled):
+    core = core_of(tiny)
+    core.scheduler.budget.max_tokens = 50
+    clip = Case(tiny, sound(40)).submit(core)
+    core.step()
+    core.step()
+    assert 0 < clip.sequence.num_computed < clip.sequence.num_prefix
+    core.scheduler._preempt(clip.sequence, 0.0)
+    if is_cancelled:  # before it has come back
+        core.cancel(clip.sequence)
+    else:
+        drain(core)
+        assert clip.tokens == clip.expected()
     assert core.runner._audio_embeds == {}
 
 
@@ -331,7 +411,7 @@ def test_a_clip_is_prefilled_while_its_end_is_still_being_encoded(tiny):
     plans = []
     while core.has_work():
         plans.append(core.scheduler.schedule(0.0))
-        core._commit(plans[-1], core._run(plans[-1]), 0.0)
+        core._commit(plans[-1], core._pipeline.run(plans[-1], core._inputs, may_repeat=False), 0.0)
     last_window = max(number for number, plan in enumerate(plans) if plan.windows)
     assert sum(plan.num_prefilled for plan in plans[:last_window]) > 500
 

@@ -1,5 +1,7 @@
 """Our log-mel against WhisperFeatureExtractor's, value for value."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from flamingo_common.audio import windows
-from flamingo_pod.model.mel import MAX_FRAMES, LogMel, batches, num_conv_frames
+from flamingo_pod.model import spectrum
+from flamingo_pod.model.mel import (
+    MAX_FRAMES,
+    LogMel,
+    batches,
+    create_log_mel,
+    num_conv_frames,
+)
 
 WINDOW = windows.WINDOW_SAMPLES
 # Around the shortest, around hops, around where the frames reach 3,000, and the longest.
@@ -111,6 +120,27 @@ def test_a_batch_equals_single_windows_in_order(log_mel):
         assert (mel - alone).abs().max() < 1e-6
 
 
+def test_rounded_numbers_of_frames_and_windows_change_no_value(extractor, log_mel):
+    shapes = set()
+
+    def recorded(samples, window, hop):
+        power = spectrum.by_torch(samples, window, hop)
+        shapes.add(power.shape[::2])
+        return power
+
+    rounded = LogMel(extractor, "cpu", recorded, frame_multiple=300)
+    rounded._max_batch_frames = 16 * MAX_FRAMES
+    samples = [noise(num_samples, seed) for seed, num_samples in enumerate(LENGTHS)]
+    for count in (1, 3, len(samples)):
+        given = samples[-count:]
+        for found, expected in zip(rounded(given), log_mel(given), strict=True):
+            assert found.shape == expected.shape
+            assert (found - expected).abs().max() < 1e-5
+    for num_windows, num_frames in shapes:
+        assert num_windows in {1, 2, 4, 8, 16}
+        assert num_frames % 300 == 0
+
+
 def test_no_windows_have_no_log_mels(log_mel):
     assert log_mel([]) == []
 
@@ -151,3 +181,60 @@ def test_the_frames_kept_are_those_of_the_tokens(num_samples):
     num_frames = num_conv_frames(num_samples)
     assert num_frames <= MAX_FRAMES
     assert num_frames // 2 // 2 == windows.num_tokens_of_window(num_samples)
+
+
+def torchaudio_of(spectrogram):
+    """Return a module like torchaudio, of which the log-mel needs one function."""
+    return SimpleNamespace(functional=SimpleNamespace(spectrogram=spectrogram))
+
+
+def documented_spectrogram(
+    waveform, *, pad, window, n_fft, hop_length, win_length, power, normalized, center
+):
+    """Return what torchaudio's documentation says, frame by frame: no frame is padded."""
+    assert (pad, normalized, center, win_length) == (0, False, False, n_fft)
+    frames = waveform.unfold(-1, n_fft, hop_length) * window
+    return torch.fft.rfft(frames).abs().pow(power).transpose(-1, -2)
+
+
+def test_torchaudios_spectrum_is_used_where_it_agrees(extractor, log_mel):
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(kwargs["power"])
+        return documented_spectrogram(*args, **kwargs)
+
+    made = create_log_mel(extractor, torch.device("cpu"), torchaudio_of(counted))
+    calls.clear()
+    samples = [noise(16_000), noise(480_000, 1), noise(321, 2)]
+    for ours, theirs in zip(log_mel(samples), made(samples), strict=True):
+        assert (ours - theirs).abs().max() < 1e-4
+    assert calls == [2.0] * 3
+
+
+@pytest.mark.parametrize(
+    "spectrogram",
+    [
+        pytest.param(
+            lambda *args, **kwargs: documented_spectrogram(*args, **kwargs).sqrt(), id="amplitude"
+        ),
+        pytest.param(
+            lambda *args, **kwargs: documented_spectrogram(*args, **kwargs) * torch.nan, id="NaN"
+        ),
+        pytest.param(lambda *args, **kwargs: 1 / 0, id="an error"),
+        pytest.param(lambda waveform: waveform, id="another signature"),
+        pytest.param(
+            lambda *args, **kwargs: documented_spectrogram(*args, **kwargs)[..., :-1], id="a shape"
+        ),
+    ],
+)
+def test_a_torchaudio_that_differs_is_not_used(extractor, log_mel, spectrogram):
+    made = create_log_mel(extractor, torch.device("cpu"), torchaudio_of(spectrogram))
+    samples = [noise(16_000)]
+    assert torch.equal(made(samples)[0], log_mel(samples)[0])
+
+
+def test_without_torchaudio_there_is_torch(extractor, log_mel):
+    made = create_log_mel(extractor, torch.device("cpu"), None)
+    samples = [noise(16_000)]
+    assert torch.equal(made(samples)[0], log_mel(samples)[0])

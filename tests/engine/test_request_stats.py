@@ -119,8 +119,10 @@ def test_a_named_clip_is_reported_until_its_states_and_kv_are_evicted(tiny):
     assert core.clips.names() == ["first"]
     answered(core, clip(20, seed=2), "second")
     assert core.clips.names() == ["first", "second"]
-    for seed in range(3, 9):
+    for seed in range(3, 100):  # what took long to compute stays longer
         answered(core, clip(20, seed))
+        if not core.clips.names():
+            break
     assert core.clips.names() == []
 
 

@@ -57,3 +57,22 @@ def test_without_the_guard_it_takes_transformers_with_it(installed):
     done = run(folder, "from transformers import MusicFlamingoProcessor")
     assert done.returncode != 0
     assert "libc10_cuda" in done.stderr
+
+
+SPECTRUM = """
+import torch
+from flamingo_pod.model import spectrum
+found = [spectrum.find_torchaudio(torch.device(name)) for name in ("cuda", "cpu")]
+print([getattr(each, "__name__", None) for each in found])
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        pytest.param("", "['torchaudio', None]", id="working"),
+        pytest.param("raise OSError('libc10_cuda.so')\n", "[None, None]", id="broken"),
+    ],
+)
+def test_a_gpus_spectrum_is_torchaudios_where_it_can_be_imported(installed, words, found):
+    assert run(installed(words), SPECTRUM).stdout == found + "\n"

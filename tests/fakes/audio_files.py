@@ -16,7 +16,15 @@ SNDFILE = {
     "wav in adpcm": ("WAV", "MS_ADPCM"),
     "flac": ("FLAC", "PCM_16"),
     "vorbis": ("OGG", "VORBIS"),
+    "wav in ima adpcm": ("WAV", "IMA_ADPCM"),
+    "wav in a-law": ("WAV", "ALAW"),
     "aiff": ("AIFF", "PCM_16"),
+    "aiff-c of floats": ("AIFF", "FLOAT"),
+    "w64": ("W64", "PCM_16"),
+    "w64 in adpcm": ("W64", "MS_ADPCM"),
+    "caf": ("CAF", "PCM_24"),
+    "au": ("AU", "PCM_16"),
+    "au in mu-law": ("AU", "ULAW"),
 }
 FFMPEG = {
     "mp3": ("mp3", "libmp3lame", 128_000, {}),
@@ -28,6 +36,16 @@ FFMPEG = {
     "mp4 in fragments": ("mp4", "aac", 128_000, {"movflags": "frag_keyframe+empty_moov"}),
     "adts": ("adts", "aac", 128_000, {}),
     "webm": ("webm", "libopus", 96_000, {}),
+    "mp2": ("mp2", "mp2", 192_000, {}),
+    "wav of mp3": ("wav", "libmp3lame", 128_000, {}),
+    "aiff in ima4": ("aiff", "adpcm_ima_qt", None, {}),
+    "caf in alac": ("caf", "alac", None, {}),
+    "wavpack": ("wv", "wavpack", None, {}),
+    "tta": ("tta", "tta", None, {}),
+    "wma": ("asf", "wmav2", 128_000, {}),
+    "wma 1": ("asf", "wmav1", 128_000, {}),
+    "3gp": ("3gp", "aac", 64_000, {}),
+    "mov of pcm": ("mov", "pcm_s24be", None, {}),
 }
 
 
@@ -39,9 +57,9 @@ def music(seconds=SECONDS, rate_hz=RATE_HZ):
     return ((0.1 * chord + 0.05 * noise) * swell).astype(np.float32)
 
 
-def with_sndfile(container, subtype, seconds=SECONDS):
+def with_sndfile(container, subtype, endian="FILE", seconds=SECONDS):
     target = io.BytesIO()
-    with soundfile.SoundFile(target, "w", RATE_HZ, 1, subtype, format=container) as sink:
+    with soundfile.SoundFile(target, "w", RATE_HZ, 1, subtype, endian, container) as sink:
         for block in np.array_split(music(seconds), max(1, int(seconds))):
             sink.write(block)  # libsndfile's Vorbis overflows the stack on one long block
     return target.getvalue()

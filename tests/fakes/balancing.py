@@ -9,6 +9,7 @@ LIMITS = {
     "max_queued": 1000,
     "max_queued_audio_s": 36_000.0,
     "max_wait_s": 60.0,
+    "assumed_deadline_s": 1e9,
     "cold_start_hold_s": 600.0,
 }
 

@@ -10,13 +10,18 @@ from typing import Any
 
 from control_plane.deployments import deployment
 
-from flamingo_operator.api import spec
+from flamingo_operator.api import names, spec
 from flamingo_operator.api.timestamps import encode
 from flamingo_operator.cluster import observed
 from flamingo_operator.cluster.actions import Apply, Delete, Drain, ExtendDrain, Repair, Undrain
+from flamingo_operator.cluster.nodes import Node
 from flamingo_operator.cluster.observed import Observed, Pod
+from flamingo_operator.cluster.pod_rejection import CreationAttempt, PodRejection, next_rejection
 from flamingo_operator.cluster.projection import digest_of_manifest
+from flamingo_operator.cluster.rejections import Rejection, rejection_reason
 from flamingo_operator.decide import decide
+from flamingo_operator.forecast import forecast
+from flamingo_operator.manifests import pod_template
 from flamingo_operator.manifests.common import Release
 from flamingo_operator.reporting import status
 from flamingo_operator.reporting.status import StatusInputs
@@ -24,7 +29,7 @@ from flamingo_operator.rollout import node_avoidance
 from flamingo_operator.scaling.autoscale import PodCounts
 from flamingo_operator.scaling.replicas import DemandAndCapacity, ScalingState, desired_replicas
 
-RELEASE = Release("pod:1", "router:1", "flamingo-system")
+RELEASE = Release("pod:1", "router:1", "batches:1", "flamingo-system")
 UID = "u-1"
 
 
@@ -37,7 +42,12 @@ class Cluster:
     """Of each node."""
     places: tuple[str, ...] = ("node-1",)
     """The nodes' names."""
-    nodes: dict[str, observed.Node] = field(default_factory=dict)
+    quota: int | None = None
+    """How many pods a quota allows."""
+    denial: str = ""
+    """With what message the creation of pods is refused whatever there is."""
+    pod_rejection: PodRejection | None = None
+    nodes: dict[str, Node] = field(default_factory=dict)
     """The nodes as the operator lists them; empty: it cannot."""
     now_s: float = 1_800_000_000.0
     release: Release = RELEASE
@@ -83,24 +93,75 @@ class Cluster:
             owned=self.owned,
             nodes=self.nodes,
             loads=self.loads,
+            pod_rejection=self.pod_rejection,
             avoided=node_avoidance.from_status(self.status),
+            was_paused="plan" in self.status,
         )
 
+    @property
+    def spec_hash(self) -> str:
+        """The hash of the spec's revision, as this operator names it."""
+        template = pod_template.build_template(self.deployment, self.release)
+        return pod_template.template_hash(template)
+
     def decide(self):
-        desired = desired_replicas(
-            self.deployment.spec, DemandAndCapacity(), ScalingState(), PodCounts(0), self.now_s
-        )
-        return decide(self.deployment, self.observed, self.release, desired, self.now_s)
+        return decide(self.deployment, self.observed, self.release, self._desired(), self.now_s)
 
     def operate(self):
         """Reconcile once; return the decision."""
         decision = self.decide()
-        if self.deployment.spec.mode == "Apply":
-            for action in decision.actions:
-                self._do(action)
-        inputs = StatusInputs(self.deployment, self.observed, decision, [], self.status, self.now_s)
+        rejections: list[Rejection] = []
+        planned = None
+        if self.deployment.spec.paused:
+            planned = self.forecast()
+        else:
+            rejections = [one for action in decision.actions if (one := self._try(action))]
+            self._remember(decision, rejections)
+        inputs = StatusInputs(
+            self.deployment, self.observed, decision, rejections, self.status, self.now_s, planned
+        )
         self.status = status.build_status(inputs)
         return decision
+
+    def _remember(self, decision, rejections) -> None:
+        if decision.target is not None:
+            attempt = CreationAttempt(
+                revision=decision.target.revision.hash,
+                rejections=rejections,
+                num_held=decision.step.num_held,
+                num_pods=len(self.pods),
+                now_s=self.now_s,
+            )
+            self.pod_rejection = next_rejection(self.pod_rejection, attempt)
+
+    def _try(self, action) -> Rejection | None:
+        """Do an action, unless the API server refuses it."""
+        message = self._rejection_of(action)
+        if not message:
+            self._do(action)
+            return None
+        name = action.manifest["metadata"]["name"]
+        reason = rejection_reason(message)
+        return Rejection(reason, f"{action}: {message}", message, "Pod", name, "server")
+
+    def _rejection_of(self, action) -> str:
+        if not (isinstance(action, Apply) and action.manifest["kind"] == "Pod"):
+            return ""
+        if self.quota is not None and len(self.pods) >= self.quota:
+            return (
+                f'pods "x" is forbidden: exceeded quota: gpus, requested: pods=1,'
+                f" used: pods={len(self.pods)}, limited: pods={self.quota}"
+            )
+        return self.denial
+
+    def forecast(self):
+        """Return what the operator would do."""
+        return forecast(self.deployment, self.observed, self.release, self._desired(), self.now_s)
+
+    def _desired(self):
+        return desired_replicas(
+            self.deployment.spec, DemandAndCapacity(), ScalingState(), PodCounts(0), self.now_s
+        )
 
     def _do(self, action) -> None:
         match action:
@@ -134,8 +195,12 @@ class Cluster:
             self.raw[kind, name] = manifest | {"metadata": manifest["metadata"] | made}
         else:
             ref = observed.parse_ref(manifest | {"metadata": manifest["metadata"] | made}, kind)
+            annotations = manifest["metadata"].get("annotations", {})
             self.owned[kind, name] = observed.OwnedObject(
-                ref, digest_of_manifest(manifest), num_ready=2
+                ref,
+                digest_of_manifest(manifest),
+                num_ready=2,
+                template_digest=annotations.get(names.TEMPLATE_DIGEST, ""),
             )
 
     def _delete(self, ref) -> None:
@@ -168,23 +233,36 @@ class Cluster:
     def fault(self, *names: str, num_restarts: int = 2) -> None:
         """Let pods exit with a GPU fault, and be restarted so often."""
         ended = {"terminated": {"exitCode": 10, "message": "Xid 79"}}
-        container = {"state": {"running": {}}, "lastState": ended, "restartCount": num_restarts}
+        container = {"name": "server", "state": {"running": {}}, "lastState": ended}
+        container["restartCount"] = num_restarts
         status = {"phase": "Running", "containerStatuses": [container]}
         for name in names:
             self.pods[name] = replace(
                 self.pods[name],
                 is_ready=False,
+                has_lost_readiness=True,
                 num_restarts=num_restarts,
                 diagnosis_json=json.dumps({"metadata": {}, "status": status}),
             )
+
+    def request_drain(self, name: str) -> None:
+        """Annotate a pod as users do, so that it is drained and replaced."""
+        self.pods[name] = replace(self.pods[name], is_drain_requested=True)
+
+    def damage(self) -> None:
+        """Let the first pod fail, and take the owner from the last."""
+        first, *_, last = sorted(self.pods)
+        self.pods[first] = replace(self.pods[first], is_finished=True, is_ready=False)
+        ref = replace(self.pods[last].ref, owner_uid="")
+        self.pods[last] = replace(self.pods[last], ref=ref)
 
     def load(self, revisions: set[str] | None = None) -> None:
         """Let scheduled pods become ready; only those of `revisions`, if given."""
         for name, pod in self.pods.items():
             is_good = revisions is None or pod.revision in revisions
             if is_good and pod.node and not (pod.is_ready or pod.is_terminating or pod.is_finished):
-                ready = replace(pod, is_ready=True, ready_since_s=self.now_s, diagnosis_json="")
-                self.pods[name] = ready
+                ready = replace(pod, is_ready=True, has_lost_readiness=False, diagnosis_json="")
+                self.pods[name] = replace(ready, ready_since_s=self.now_s)
 
     def end(self) -> None:
         """Delete the pods that are terminating."""

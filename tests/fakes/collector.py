@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from fakes.patience import PATIENCE_S
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -25,7 +26,7 @@ class Collector:
 
     def wait_for(self, num_spans: int) -> dict[str, object]:
         """Return the spans by service and name, once there are `num_spans`."""
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + PATIENCE_S
         while len(self.spans) < num_spans:
             assert time.monotonic() < deadline_s, self.names()
             time.sleep(0.02)  # between two looks at what a real process sends

@@ -17,6 +17,7 @@ from typing import Any
 import kmock
 from aiohttp.test_utils import RawTestServer
 from fakes.objects import Json, Key, Objects, now
+from fakes.patience import PATIENCE_S
 
 from flamingo_operator.cluster import kinds
 from flamingo_operator.cluster.kube import APPLY, MERGE
@@ -139,8 +140,15 @@ def _control(objects: Objects, key: Key) -> None:
         objects.merge(key, {"spec": {"nodeName": "node-1"}}, "")
         objects.merge(key, {"status": _running()}, "status")
     elif key[0] == "deployments":
-        ready = {"readyReplicas": body["spec"]["replicas"]}
-        objects.merge(key, {"status": ready}, "status")
+        objects.merge(key, {"status": _rolled_out(body)}, "status")
+
+
+def _rolled_out(deployment: Json) -> Json:
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    generation = deployment["metadata"].get("generation", 0)
+    return {"observedGeneration": generation} | dict.fromkeys(
+        counts, deployment["spec"]["replicas"]
+    )
 
 
 def _running() -> Json:
@@ -241,8 +249,8 @@ class KmockCluster:
         given = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": MERGE if method == "PATCH" else "application/json"}
         request = urllib.request.Request(self.url + path, given, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             return json.load(response)
 
     def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)

@@ -8,23 +8,23 @@ import json
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 GROUP, VERSION = "external.metrics.k8s.io", "v1beta1"
-METRIC = "flamingo_queued_audio_seconds"
 
 
 @dataclass
 class MetricsApi:
-    """Answers every question with one figure."""
+    """Answers every question about a metric with its figure."""
 
     folder: Path
-    figure: int = 0
+    figures: dict[str, Callable[[], float]] = field(default_factory=dict)
+    """What returns the value of each metric."""
     num_asked: int = 0
 
     @contextlib.contextmanager
@@ -55,12 +55,13 @@ class MetricsApi:
                 thread.join()
 
     def answer(self, path: str) -> dict[str, Any]:
-        version = f"{GROUP}/{VERSION}"
-        if not path.partition("?")[0].endswith(METRIC):
+        version, metric = f"{GROUP}/{VERSION}", path.partition("?")[0].rpartition("/")[2]
+        if metric not in self.figures:
             return {"kind": "APIResourceList", "groupVersion": version, "resources": []}
         self.num_asked += 1
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        item = {"metricName": METRIC, "timestamp": now, "value": str(self.figure)}
+        now, thousandths = datetime.now(UTC), round(1000 * self.figures[metric]())
+        item = {"metricName": metric, "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        item["value"] = f"{thousandths}m"
         kind = "ExternalMetricValueList"
         return {"kind": kind, "apiVersion": version, "metadata": {}, "items": [item]}
 

@@ -155,7 +155,10 @@ def _applied(live: Json, applied: Json, manager: str, subresource: str) -> Json:
     others = [one for one in entries if one != {**mine, "fieldsV1": one["fieldsV1"]}]
     before = next((one["fieldsV1"] for one in entries if one not in others), {})
     managed = {"managedFields": [*others, {**mine, "fieldsV1": fields}]}
-    return merged(merged(_without(live, before, fields), parts), {"metadata": managed})
+    kept = fields
+    for entry in others:
+        kept = merged(kept, entry["fieldsV1"])
+    return merged(merged(_without(live, before, kept), parts), {"metadata": managed})
 
 
 def _fields(body: Json) -> Json:

@@ -7,7 +7,7 @@ from typing import Any
 from control_plane.deployments import INTERNAL, deployment
 from fakes.clusters import Cluster
 
-from flamingo_operator.api import names, spec
+from flamingo_operator.api import names, spec, timestamps
 from flamingo_operator.cluster.observed import ObjectRef, Pod
 from flamingo_operator.scaling.autoscale import PodCounts
 from flamingo_operator.scaling.demand import AudioDemand, Demand
@@ -76,8 +76,10 @@ def router_pod(name: str, ip: str, *, ready: str = "True") -> dict[str, Any]:
             "namespace": "default",
             "uid": f"uid-{name}",
             "resourceVersion": "1",
+            "creationTimestamp": timestamps.encode(NOW_S),
             "labels": names.labels("music", "router"),
         },
+        "spec": {"containers": [{"name": "router", "image": "router:1"}]},
         "status": {"podIP": ip, "conditions": [{"type": "Ready", "status": ready}]},
     }
 

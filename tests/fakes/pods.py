@@ -62,6 +62,8 @@ class FakePod:
     """Set by the test to let responses start; None: they start at once."""
     aborts_after_words: int | None = None
     """Abort the connection in the middle of a stream, after this many words."""
+    aborts_after_done: bool = False
+    """Abort the connection after `[DONE]`, before the end of the body."""
     waits_after_words: int = 0
     """How many words of a stream are sent before it waits for `release`."""
     aborts_mid_response: bool = False
@@ -147,6 +149,7 @@ class FakePod:
             owned_by="tests",
             max_audio_seconds=1200,
             context_tokens=32768,
+            max_model_len=32768,
             embedding_dimensions={"encoder": 2, "projector": 2},
             random_weights=True,
         )
@@ -250,6 +253,9 @@ class FakePod:
             await response.write(sse.encode_event(json.dumps(self._chunk(request.path, word))))
         await response.write(sse.encode_event(json.dumps(self._last_chunk(request.path))))
         await response.write(sse.DONE)
+        if self.aborts_after_done:
+            assert request.transport is not None
+            request.transport.close()
         return response
 
     def _chunk(self, path: str, word: str) -> dict[str, object]:
@@ -269,13 +275,13 @@ class FakePod:
 
 
 @contextlib.asynccontextmanager
-async def running(pod: FakePod) -> AsyncIterator[str]:
-    """Serve `pod` on a free port of loopback; yield its address."""
+async def running(pod: FakePod, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve `pod`, by default on a free port of loopback; yield its address."""
     runner = web.AppRunner(
         pod.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5
     )
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, host, port)
     await site.start()
     host, port = runner.addresses[0][:2]
     pod.address = f"http://{host}:{port}"
@@ -286,12 +292,12 @@ async def running(pod: FakePod) -> AsyncIterator[str]:
 
 
 @contextlib.contextmanager
-def served(pod: FakePod) -> Iterator[str]:
+def served(pod: FakePod, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve `pod` from a thread, for code without an event loop; yield its address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    serving = running(pod)
+    serving = running(pod, host, port)
     try:
         yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result()
     finally:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakes.patience import PATIENCE_S
+
 from flamingo_common.service import run
 
-START_S = 60.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """Two threads on two busy cores wait for each other, ten times longer than one works."""
 
@@ -34,11 +35,12 @@ def service(
     *flags: str,
     log: Path,
     ends_with: int = 0,
+    listens_on: tuple[str, int] = ("127.0.0.1", 0),
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
     """Run `python -m package flags…`, or a script; then send SIGTERM and check its exit status."""
-    listener = run.listen("127.0.0.1", 0)
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener = run.listen(*listens_on)
+    address = "http://{}:{}".format(*listener.getsockname()[:2])
     entry = [package] if package.endswith(".py") else ["-m", package]
     command = [sys.executable, "-P", *entry, "--fd", str(listener.fileno()), *flags]
     with log.open("wb") as sink:
@@ -52,16 +54,16 @@ def service(
     try:
         yield Service(address, process, log)
         process.terminate()
-        assert process.wait(30) == ends_with, log.read_text()
+        assert process.wait(PATIENCE_S) == ends_with, log.read_text()
     finally:
         process.kill()
         process.wait()
 
 
 @contextlib.contextmanager
-def fake_pod(log: Path, **fields: object) -> Iterator[Service]:
+def fake_pod(log: Path, port: int = 0, **fields: object) -> Iterator[Service]:
     """Run a scripted pod (`fakes.pods.FakePod` with these fields) as a process."""
-    listener = run.listen("127.0.0.1", 0)
+    listener = run.listen("127.0.0.1", port)
     address, fd = f"http://127.0.0.1:{listener.getsockname()[1]}", listener.fileno()
     script, script_fields = Path(__file__).with_name("pod_process.py"), log.with_suffix(".json")
     script_fields.write_text(json.dumps(fields), encoding="utf-8")
@@ -78,19 +80,19 @@ def fake_pod(log: Path, **fields: object) -> Iterator[Service]:
 
 def wait_until_ready(running: Service) -> None:
     """Return when the service reports ready."""
-    deadline_s = time.monotonic() + START_S
+    deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
         assert running.process.poll() is None, running.log.read_text()
         if _is_ready(running.address):
             return
         time.sleep(0.05)  # between two requests to a real process; no result depends on it
-    raise AssertionError(f"not ready in {START_S} s:\n{running.log.read_text()}")
+    raise AssertionError(f"not ready in {PATIENCE_S} s:\n{running.log.read_text()}")
 
 
 def _is_ready(address: str) -> bool:
     try:
         # The port is bound before the process starts: this waits in its queue.
-        with urllib.request.urlopen(f"{address}/health/ready", timeout=START_S):
+        with urllib.request.urlopen(f"{address}/health/ready", timeout=PATIENCE_S):
             return True
     except (urllib.error.HTTPError, TimeoutError, ConnectionError):
         return False

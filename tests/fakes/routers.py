@@ -10,14 +10,14 @@ import aiohttp
 import numpy as np
 import soundfile
 from aiohttp import web
-from fakes import pods
+from fakes import pods, polling
+from fakes.patience import PATIENCE_S
 
 from flamingo_router import app as router_app
 from flamingo_router.settings import Settings
 
 CHAT = "/v1/chat/completions"
 CAPTIONS = "/v1/audio/captions"
-PATIENCE_S = 20.0
 QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
 STREAMED = QUESTION | {"stream": True}
 
@@ -63,8 +63,11 @@ class Router:
     async def until(self, holds):
         """Poll `/fleet` until `holds` is true of its endpoints."""
         async with asyncio.timeout(PATIENCE_S):
-            while not holds((await self.get("/fleet"))[1]["endpoints"]):
-                pass
+
+            async def is_as_wanted():
+                return holds((await self.get("/fleet"))[1]["endpoints"])
+
+            await polling.until(is_as_wanted)
 
     async def metric(self, start):
         async with self.client.get(self.address + "/metrics") as answer:

@@ -5,6 +5,7 @@ Routers listen on port 8000 of their pods' addresses; here each has one of 127.0
 
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,7 +54,10 @@ class FakeRouter:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        with ThreadingHTTPServer((self.address, PORT), Handler) as server:
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in router.address else socket.AF_INET
+
+        with Server((self.address, PORT), Handler) as server:
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             try:

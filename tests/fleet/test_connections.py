@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import structlog
 from aiohttp import web
+from fakes.patience import PATIENCE_S
 
 from flamingo_common.service import connections, http, logs
 from flamingo_common.service.connection_limits import ConnectionLimits
@@ -30,7 +31,6 @@ QUICK = replace(
     min_body_bytes_per_s=10**9,
     write_timeout_s=1,
 )
-PATIENCE_S = 30.0
 WHOLE = b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 CHUNKED = b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -124,6 +124,20 @@ def test_a_header_that_never_ends_gets_408_and_a_slow_response_does_not():
             return errors_of(await answer), seen.ended.empty()
 
     assert scenario(play)[0] == ([(408, "request_timeout")], True)
+
+
+LINES = b"".join(b"X-%d: " % number + b"x" * 5000 + b"\r\n" for number in range(20))
+"""100 kB of headers, none of which is too long or one too many."""
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["so far", "in one piece"])
+def test_a_head_above_the_limit_is_refused(end):
+    async def play(seen, connect):
+        head = b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n"
+        async with connect(head + LINES + end) as (reader, _):
+            return errors_of(await reader.read())
+
+    assert scenario(play, LIMITS)[0] == [(400, "invalid_request")]
 
 
 def test_a_keep_alive_connection_may_be_idle():

@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from fakes import hub as hubs
+from fakes import pods
+from fakes.command_line import flamingo
+from fakes.patience import PATIENCE_S
 
 from flamingo_pod.model.builtin import build
 
@@ -30,7 +34,7 @@ def run(*flags, **variables):
         env=environ | variables,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -63,6 +67,24 @@ def test_the_size_of_a_model_is_compared_with_the_memory(model_cache):
     assert found["memory"]["message"].startswith("0.1 GiB of weights as float32")
 
 
+def test_weights_that_are_quantized_while_loading_are_checked_as_such(model_cache):
+    folder = build.ensure_built("flamingo-tiny-27m", model_cache)
+    flags = ("--device", "cpu", "--quantization", "fp8", "--model", str(folder))
+    status, found = check_results(*flags)
+    assert status == 0
+    assert found["FP8"]["message"] == "a CPU computes with FP8 weights slowly"
+    assert found["memory"]["message"].startswith("0.0 GiB of weights as float32")
+
+
+@pytest.mark.parametrize(
+    "flags", [("--device", "tpu"), ("--dtype", "int4"), ("--quantization", "int8")]
+)
+def test_a_value_that_a_pod_would_refuse_is_refused(flags):
+    done = run(*flags)
+    assert done.returncode == 2
+    assert f"'{flags[1]}' is not" in " ".join(done.stderr.split())
+
+
 def test_an_incomplete_file_is_found(model_cache, tmp_path):
     for path in build.ensure_built("flamingo-tiny", model_cache).iterdir():
         content = path.read_bytes()
@@ -78,6 +100,7 @@ def test_a_model_of_the_hub_is_looked_up_and_not_downloaded(model_cache, tmp_pat
     with hubs.running(hubs.FakeHub(build.ensure_built("flamingo-tiny", model_cache))) as hub:
         environ = hub.environ | {"HF_HOME": str(tmp_path)}
         status, found = check_results("--model", hub.repo, **environ)
+    assert [check for check in found.values() if check["status"] == "failed"] == []
     assert status == 0
     assert found["model"]["advice"] == "flamingo pull music/tiny"
     assert hub.sent.total() == 0
@@ -86,6 +109,29 @@ def test_a_model_of_the_hub_is_looked_up_and_not_downloaded(model_cache, tmp_pat
 def test_an_unreachable_fleet_is_a_problem_if_its_url_was_given():
     status, found = check_results("--url", "http://127.0.0.1:9")
     assert (status, found["fleet"]["status"]) == (1, "failed")
+
+
+class RecordingPod(pods.FakePod):
+    """A pod that records the keys it is sent, with any request."""
+
+    def app(self):
+        self.keys = set()
+
+        @web.middleware
+        async def record(request, handler):
+            self.keys.add(request.headers.get("Authorization"))
+            return await handler(request)
+
+        app = super().app()
+        app.middlewares.append(record)
+        return app
+
+
+def test_the_key_is_sent_to_the_fleet():
+    pod = RecordingPod()
+    done = flamingo("doctor", "--api-key", "fk-mine", "--device", "cpu", pod=pod)
+    assert b"serves" in done.out
+    assert pod.keys == {"Bearer fk-mine"}
 
 
 def test_the_report_ends_with_the_number_of_problems():

@@ -27,7 +27,7 @@ def lines(fleet, clips):
             {"type": "audio_url", "audio_url": {"url": url}},
         ]
         body = {"messages": [{"role": "user", "content": content}], "max_tokens": 3}
-        answer = client.post(f"/v1/chat/completions?key={CANARY}", json=body)
+        answer = client.post(f"/v1/chat/completions?api-version={CANARY}", json=body)
         assert answer.status_code == 200, answer.text
         body = {"messages": [{"role": CANARY, "content": CANARY}]}
         bodies = [
@@ -40,6 +40,7 @@ def lines(fleet, clips):
             assert 400 <= client.post("/v1/audio/captions", json=body).status_code < 500
         assert client.post("/v1/chat/completions", json=body).status_code == 400
         assert client.post("/v1/chat/completions", content=CANARY).status_code >= 400
+        assert client.post(f"/v1/embeddings?{CANARY}={CANARY}", json=body).status_code == 400
         assert client.get(f"/nowhere?token={CANARY}").status_code == 404
     texts = [service.log.read_text() for service in (router, *pods)]
     return [json.loads(line) for text in texts for line in text.splitlines()], "".join(texts)

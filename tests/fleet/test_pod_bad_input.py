@@ -112,8 +112,13 @@ JSON_FAULTS = {
         400,
         "invalid_request",
     ),
-    "a tool": (
-        b'{"tools": [{}], "messages": [{"role": "user", "content": "a"}]}',
+    "a tool without a choice": (
+        json.dumps(
+            {
+                "tools": [{"type": "function", "function": {"name": "a"}}],
+                "messages": [{"role": "user", "content": "a"}],
+            }
+        ).encode(),
         400,
         "unsupported_parameter",
     ),
@@ -180,6 +185,7 @@ def test_the_message_names_an_unknown_token(http):
 def test_a_context_error_names_the_field_that_exceeds_it(http, field, stream):
     body = {"messages": [{"role": "user", "content": "a"}], "stream": stream, field: 32768}
     error = check(http.post("/v1/chat/completions", json=body), 400, "context_length_exceeded")
+    assert error["message"].startswith("This model's maximum context length is ")
     assert error["param"] == field
 
 

@@ -5,14 +5,28 @@ import os
 
 import numpy as np
 from clips import hostile
+from fakes import tagged_files
 
-from flamingo_common.errors import AudioTooLong, InvalidAudio
+from flamingo_common.errors import AudioDamaged, AudioTooLong, InvalidAudio
 from flamingo_pod.audio import decoder_pool, sound_file
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.memory_file import MemoryFile
 
 NUM_FILES = int(os.environ.get("FLAMINGO_FUZZED_FILES", "2000"))
 AT_ONCE = 8
+OTHER_KINDS = [
+    ("w64", "pcm_s24le"),
+    ("wav", "adpcm_ms"),
+    ("wav", "adpcm_ima_wav"),
+    ("aiff", "adpcm_ima_qt"),
+    ("au", "pcm_mulaw"),
+    ("caf", "alac"),
+    ("mp4", "flac"),
+    ("mov", "pcm_s16be"),
+    ("asf", "wmav1"),
+    ("mp2", "mp2"),
+    ("matroska", "wavpack"),
+]
 
 
 def broken(random, data):
@@ -44,7 +58,7 @@ async def decode_or_reject(decoders, data):
         file.write(data)
         try:
             return len((await decoders.decode(file, DecodeLimits(5))).samples) / 16_000
-        except (InvalidAudio, AudioTooLong) as error:
+        except (InvalidAudio, AudioDamaged, AudioTooLong) as error:
             return error.message
 
 
@@ -52,6 +66,10 @@ def test_every_broken_file_is_decoded_or_rejected():
     random = np.random.default_rng(int(os.environ.get("FLAMINGO_FUZZ_SEED", "0")))
     whole = [hostile.made(kind, 0.5) for kind in sound_file.FORMATS]
     whole += [hostile.film("mp4"), hostile.film("matroska")]
+    covers = [tagged_files.jpeg(300)] * 3
+    whole += [make(covers) for make in tagged_files.WITH_PICTURES.values()]
+    whole += [tagged_files.encoded(*kind) for kind in OTHER_KINDS]
+    whole.append(hostile.made("opus", 0.3) + hostile.made("vorbis", 0.3))
     files = [broken(random, whole[number % len(whole)]) for number in range(NUM_FILES)]
 
     async def scenario():

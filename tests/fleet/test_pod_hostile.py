@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from clips import hostile
 from fakes import processes
+from fakes.patience import PATIENCE_S
 
 MIB = 2**20
 MAX_BODY = 300 * MIB
@@ -232,7 +233,7 @@ def killed_while_decoding(pod, client, data):
 
 
 def until(condition):
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.001)  # between two looks at a real process; no result depends on it

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from fakes.patience import PATIENCE_S
 
 from flamingo_common.wire.report import CLIP_HEADER, LoadReport
 
@@ -20,9 +21,9 @@ def caption(http, clip, name="", **fields):
 
 def settled(http):
     """Return the load report of an idle pod."""
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + PATIENCE_S
     while (idle := report(http)).num_kv_tokens_used and time.monotonic() < deadline_s:
-        pass
+        time.sleep(0.02)  # between two requests to a real process; no result depends on it
     return idle
 
 

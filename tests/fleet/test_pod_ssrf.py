@@ -265,7 +265,7 @@ def test_a_redirect_loop_ends_after_three():
 
     async def handler(request):
         hops.append(request.path)
-        return web.Response(status=307, headers={"Location": "/clip"})
+        return web.Response(status=307, headers={"Location": f"{request.path}x"})
 
     with pytest.raises(MediaFetchFailed, match="redirects more than 3 times"):
         from_site(handler)

@@ -35,7 +35,10 @@ def flac(samples):
 
 
 def ask(http, route, data, **fields):
-    fields = {"max_tokens": "4", "temperature": "0", "pooling": "mean"} | fields
+    usual = {"pooling": "mean"} if "captions" not in route and "chat" not in route else {}
+    if "embeddings" not in route:
+        usual |= {"max_tokens": "4", "temperature": "0"}
+    fields = usual | fields
     if "chat" in route:
         fields["prompt"] = "What is it?"
     return http.post(route, files={"file": data}, data=fields)

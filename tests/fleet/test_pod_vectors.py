@@ -73,9 +73,9 @@ def test_several_clips_have_indices_and_one_usage(http, clips):
     [
         ({"input": "a sad song"}, 400, "invalid_request", "input"),
         ({"input": [1, 2]}, 400, "invalid_request", "input"),
-        ({"input": "data:audio/mpeg;base64,AAAA"}, 400, "invalid_audio", None),
-        ({"input": "data:audio/mpeg,AAAA"}, 400, "invalid_audio", None),
-        ({"input": "http://127.0.0.1:1/song.mp3"}, 422, "media_fetch_failed", "url"),
+        ({"input": "data:audio/mpeg;base64,AAAA"}, 400, "invalid_audio", "input"),
+        ({"input": "data:audio/mpeg,AAAA"}, 400, "invalid_audio", "input"),
+        ({"input": "http://127.0.0.1:1/song.mp3"}, 422, "media_fetch_failed", "input"),
         ({"input": "data:audio/mpeg;base64,AAAA", "model": "x"}, 404, "model_not_found", "model"),
         (
             {"input": "data:audio/mpeg;base64,AAAA", "dimensions": 32},

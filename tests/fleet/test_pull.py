@@ -1,5 +1,6 @@
 """`flamingo pull`, as a preload job runs it, against a hub on loopback."""
 
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fakes import hub as hubs
+from fakes.patience import PATIENCE_S
 
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod.model.builtin import build
@@ -43,7 +45,7 @@ def pull(hub, home, *args, model=None, **more):
         env=environ(hub, home, **more),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     return done.returncode, done.stdout.strip(), done.stderr
@@ -81,7 +83,7 @@ def test_a_killed_pull_is_resumed(hub, tmp_path, model_cache):
     size = (hub.folder / WEIGHTS).stat().st_size
     hub.pause_after[WEIGHTS] = 60_000_000
     killed = subprocess.Popen([*PULL, hub.repo], env=environ(hub, tmp_path))
-    assert hub.is_paused.wait(60)
+    assert hub.is_paused.wait(PATIENCE_S)
     wait_for(lambda: part_bytes(tmp_path) > 60_000_000 - 2 * BLOCK_BYTES)
     killed.kill()
     killed.wait()
@@ -99,7 +101,7 @@ def part_bytes(home):
 
 
 def wait_for(condition):
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.02)  # between two looks at another process's file
@@ -177,6 +179,30 @@ def test_a_private_model_needs_its_token(hub, tmp_path, name):
     assert "hf_secret" not in stderr
 
 
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HF_TOKEN_PATH"])
+@pytest.mark.parametrize("given", ["hf_secret\n", "\ufeffhf_secret\r\n", " hf_secret\u00a0\n"])
+def test_what_an_editor_adds_to_a_token_is_removed(hub, tmp_path, name, given):
+    hub.token = "hf_secret"
+    (tmp_path / "token").write_text(given, newline="")
+    value = given if name == "HF_TOKEN" else str(tmp_path / "token")
+    status, _, stderr = pull(hub, tmp_path, **{name: value})
+    assert status == ExitStatus.OK, stderr
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HF_TOKEN_PATH"])
+@pytest.mark.parametrize("given", [b"hf_secr\xc3\xa9t", b"hf_secr\xe9t", b"hf_se\tcret"])
+def test_a_token_that_no_header_can_carry_is_told_in_one_line(hub, tmp_path, name, given):
+    (tmp_path / "token").write_bytes(given)
+    value = os.fsdecode(given) if name == "HF_TOKEN" else str(tmp_path / "token")
+    status, _, stderr = pull(hub, tmp_path, **{name: value})
+    assert status == ExitStatus.MODEL_LOAD_FAILED
+    assert name in stderr
+    assert "secr" not in stderr
+    assert "Traceback" not in stderr
+    assert len(stderr.strip().splitlines()) == 1
+    assert hub.requests == []
+
+
 def test_the_message_about_a_gated_model_links_its_license(hub, tmp_path):
     hub.is_gated = True
     status, _, stderr = pull(hub, tmp_path, HF_TOKEN="hf_x")
@@ -213,4 +239,17 @@ def test_a_checkpoint_with_code_is_rejected_before_its_weights_are_downloaded(hu
 
     assert status == ExitStatus.MODEL_LOAD_FAILED
     assert "_attn_implementation_internal" in stderr
+    assert hub.sent[WEIGHTS] == 0
+
+
+def test_so_is_one_whose_quantization_is_not_supported(hub, tmp_path):
+    hub.folder = shutil.copytree(hub.folder, tmp_path / "repo")
+    config = json.loads((hub.folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4}
+    (hub.folder / "config.json").write_text(json.dumps(config))
+
+    status, _, stderr = pull(hub, tmp_path)
+
+    assert status == ExitStatus.MODEL_LOAD_FAILED
+    assert "the weights are quantized by awq; supported are FP8 weights" in stderr
     assert hub.sent[WEIGHTS] == 0

@@ -9,9 +9,10 @@ import json
 import pytest
 from fakes import pods
 from fakes.pods import FakePod
-from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
+from fakes.routers import CAPTIONS, CHAT, QUESTION, STREAMED, caption_of, routing, run
 
 from flamingo_common import errors
+from flamingo_common.wire import PRIORITY_HEADER
 from flamingo_common.wire.report import CLIP_HEADER, RequestTiming
 
 WITHOUT_POLLING = {"poll_interval_s": 60, "stale_after_s": 120, "unreachable_after_s": 120}
@@ -42,6 +43,17 @@ def test_a_second_request_about_a_clip_goes_where_it_is_cached():
     run(scenario)
 
 
+def test_an_idle_pod_is_polled_less_often_than_a_busy_one():
+    async def scenario():
+        idle, busy = FakePod(), FakePod(backlog_s=5)
+        async with routing(idle, busy) as router:
+            since = idle.sequence, busy.sequence
+            await router.until(lambda _: busy.sequence - since[1] >= 40)
+            assert idle.sequence - since[0] < 25
+
+    run(scenario)
+
+
 def test_the_clips_that_a_pod_reports_count_as_cached():
     async def scenario():
         one, other = FakePod(window_s=1.0, backlog_s=0.3), FakePod(window_s=1.0, backlog_s=0.5)
@@ -61,7 +73,7 @@ def test_only_the_router_names_clips():
     async def scenario():
         pod = FakePod()
         async with routing(pod) as router:
-            mine = {CLIP_HEADER: "mine", "X-Flamingo-Priority": "low"}
+            mine = {CLIP_HEADER: "mine"}
             await router.answer(CAPTIONS, caption_of(30), headers=mine)
             await router.answer(CAPTIONS, caption_of(30) | {"style": "brief"})
             await router.answer(CAPTIONS, caption_of(31))
@@ -70,11 +82,18 @@ def test_only_the_router_names_clips():
         assert same == again != longer
         assert none is None
         assert "mine" not in (same, longer)
-        assert not any(
-            name.lower() == "x-flamingo-priority"
-            for received in pod.received
-            for name in received.headers
-        )
+
+    run(scenario)
+
+
+def test_pods_are_told_the_priority():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod) as router:
+            for headers in ({}, {"X-Flamingo-Priority": "Low"}, {PRIORITY_HEADER: "normal"}):
+                await router.answer(CHAT, QUESTION, headers=headers)
+        named = [received.headers.get(PRIORITY_HEADER) for received in pod.received]
+        assert named == [None, "low", None]
 
     run(scenario)
 
@@ -116,6 +135,29 @@ def test_a_clip_that_crashed_two_pods_is_not_sent_to_a_third():
     run(scenario)
 
 
+def test_good_clips_whose_pods_died_together_are_answered():
+    async def scenario():
+        fakes = [FakePod(aborts_unanswered=True, epoch=str(number)) for number in range(2)]
+        async with routing(*fakes) as router:
+            asked = [router.answer(CAPTIONS, caption_of(seconds)) for seconds in (30, 40, 50, 60)]
+            assert {answer[0] for answer in await asyncio.gather(*asked)} == {502}
+            for fake in fakes:
+                fake.aborts_unanswered, fake.release = False, asyncio.Event()
+            first = asyncio.create_task(router.answer(CAPTIONS, caption_of(30)))
+            await router.until(lambda all_of: any(each["num_open"] for each in all_of))
+            status, body, headers = await router.answer(CAPTIONS, caption_of(40))
+            assert (status, body["error"]["code"]) == (503, "unavailable")
+            assert int(headers["Retry-After"]) > 0
+
+            for fake in fakes:
+                fake.release.set()
+            assert (await first)[0] == 200
+            for seconds in (40, 50, 60):
+                assert (await router.answer(CAPTIONS, caption_of(seconds)))[0] == 200
+
+    run(scenario)
+
+
 def test_a_clip_whose_pod_crashed_for_another_reason_is_answered():
     async def scenario():
         first, second = FakePod(aborts_unanswered=True), FakePod(backlog_s=5)
@@ -147,6 +189,17 @@ def test_when_most_pods_fail_none_is_ejected():
                 assert (await router.answer(CHAT, QUESTION))[0] == 500
             ejected = [each["ejected"] for each in (await router.get("/fleet"))[1]["endpoints"]]
             assert sum(ejected) <= 1
+
+    run(scenario)
+
+
+def test_a_stream_that_is_complete_is_so_even_if_its_pod_dies_before_the_last_chunk():
+    async def scenario():
+        async with routing(FakePod(aborts_after_done=True)) as router:
+            async with router.post(CHAT, STREAMED) as response:
+                text = await response.text()
+            assert text.rstrip().endswith("data: [DONE]")
+            assert "error" not in text
 
     run(scenario)
 

@@ -139,6 +139,8 @@ def test_fifty_large_uploads_at_once_take_little_memory(tmp_path):
             address = await stack.enter_async_context(pods.running(pod))
             client = await stack.enter_async_context(aiohttp.ClientSession())
             flags = ("--endpoint", address, "--max-backlog-s", "1e9", "--queue-threshold-s", "1e9")
+            # This process is pod and clients at once, and answers no report while it is busy.
+            flags += ("--unreachable-after-s", "60")
             router = stack.enter_context(
                 processes.service("flamingo_router", *flags, log=tmp_path / "log")
             )
@@ -147,7 +149,9 @@ def test_fifty_large_uploads_at_once_take_little_memory(tmp_path):
                 asyncio.create_task(upload(client, router.address)) for _ in range(NUM_UPLOADS)
             ]
             for _ in range(NUM_UPLOADS):
-                await pod.has_begun.acquire()
+                begun = asyncio.create_task(pod.has_begun.acquire())
+                await asyncio.wait({begun, *uploads}, return_when=asyncio.FIRST_COMPLETED)
+                assert begun.done(), "an upload was refused"
             pod.release.set()
             assert [await each for each in uploads] == [200] * NUM_UPLOADS
             assert peak_bytes(router.process) < 300_000_000

@@ -6,89 +6,29 @@ Every pod here is a process too, and gets real signals.
 import asyncio
 import contextlib
 import json
-import os
 import signal
 from pathlib import Path
 
-import aiohttp
 import pytest
-from fakes import processes
+from fakes import polling, processes
+from fakes.router_processes import (
+    CHAT,
+    PATIENCE_S,
+    STREAMED,
+    ask,
+    endpoints_of,
+    events_of,
+    lines_of,
+    resident_bytes,
+    routing,
+    run,
+    until,
+    wait_for_request_at,
+)
 
-CHAT = "/v1/chat/completions"
-QUESTION = {"messages": [{"role": "user", "content": "What key is this in?"}]}
-STREAMED = QUESTION | {"stream": True}
-PATIENCE_S = 40.0
-"""How long a test observes that nothing happens."""
+from flamingo_common.service.exit_status import ExitStatus
+
 WORDS = [f"word{number} " for number in range(40)]
-
-
-@contextlib.contextmanager
-def routing(tmp_path, *pods, flags=()):
-    """Run pods (each a dict of its fields) and a router before them; yield router and pods."""
-    with contextlib.ExitStack() as stack:
-        started = [
-            stack.enter_context(processes.fake_pod(tmp_path / f"pod-{number}", **fields))
-            for number, fields in enumerate(pods)
-        ]
-        endpoints = [flag for pod in started for flag in ("--endpoint", pod.address)]
-        router = stack.enter_context(
-            processes.service("flamingo_router", *endpoints, *flags, log=tmp_path / "router")
-        )
-        processes.wait_until_ready(router)
-        wait_for_endpoints(router, len(pods))
-        yield router, started
-
-
-def wait_for_endpoints(router, num_ready):
-    async def wait():
-        async with aiohttp.ClientSession() as client:
-            await until(client, router, lambda seen: sum(e["ready"] for e in seen) >= num_ready)
-
-    asyncio.run(asyncio.wait_for(wait(), PATIENCE_S))
-
-
-async def until(client, router, holds):
-    while not holds(await endpoints_of(client, router)):
-        pass
-
-
-async def endpoints_of(client, router):
-    async with client.get(f"{router.address}/fleet") as answer:
-        return (await answer.json())["endpoints"]
-
-
-def run(scenario):
-    async def in_time():
-        connector = aiohttp.TCPConnector(limit=0)
-        session = aiohttp.ClientSession(connector=connector)
-        async with asyncio.timeout(PATIENCE_S), session as client:
-            return await scenario(client)
-
-    return asyncio.run(in_time())
-
-
-async def ask(client, router, body=QUESTION, **options):
-    async with client.post(router.address + CHAT, json=body, **options) as answer:
-        return answer.status, await answer.json()
-
-
-async def events_of(client, router):
-    """Return a stream's events to its end, each as JSON or as `[DONE]`."""
-    async with client.post(router.address + CHAT, json=STREAMED) as answer:
-        text = await answer.text()
-    data = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
-    return [each if each == "[DONE]" else json.loads(each) for each in data]
-
-
-async def wait_for_request_at(client, router, address):
-    """Return when a request is in flight at this pod."""
-
-    def is_there(seen):
-        return any(each["num_open"] for each in seen if each["address"] == address)
-
-    await until(client, router, is_there)
-
-
 # The second of two pods says that it has work, so the first gets the request.
 SPARE = {"backlog_s": 5.0}
 
@@ -157,10 +97,6 @@ def test_a_pod_that_sends_garbage_is_passed_over(tmp_path):
         (line,) = [each for each in lines_of(router.log) if each.get("path") == CHAT]
     assert status == 200
     assert (line["endpoint"], line["attempts"]) == (spare.address, 2)
-
-
-def lines_of(log):
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 def test_garbage_from_the_only_pod_becomes_one_clear_error(tmp_path):
@@ -258,11 +194,6 @@ def test_a_client_that_does_not_read_delays_only_its_own_pod(tmp_path):
         assert run(scenario) < 8_000_000
 
 
-def resident_bytes(process):
-    pages = Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_a_slow_upload_does_not_delay_other_requests(tmp_path):
     with routing(tmp_path, {}) as (router, _):
 
@@ -300,6 +231,29 @@ def test_a_router_stopped_under_load_loses_no_request(tmp_path):
         assert router.process.wait(PATIENCE_S) == 0
     assert all(events[-1] == "[DONE]" for events in answered)
     assert all(len(events) == len(WORDS) + 2 for events in answered)
+
+
+@pytest.mark.parametrize("flags", [("--grace-period-s", "600"), ("--grace-period-s", "0.5")])
+def test_a_stream_through_a_router_that_is_stopped_at_once_ends_with_an_error(tmp_path, flags):
+    pod, status = {"words": WORDS, "word_s": 0.5}, ExitStatus.INCOMPLETE_SHUTDOWN
+    with routing(tmp_path, pod, flags=flags, ends_with=status) as (router, _):
+
+        async def scenario(client):
+            begun = [asyncio.Event() for _ in range(4)]
+            streams = [asyncio.create_task(events_of(client, router, each)) for each in begun]
+            for each in begun:  # before its first event, a request gets a plain error
+                await each.wait()
+            router.process.send_signal(signal.SIGTERM)
+            if "600" in flags:
+                await polling.until_logged(router.log, "service.draining")
+                router.process.send_signal(signal.SIGTERM)
+            return await asyncio.gather(*streams)
+
+        answered = run(scenario)
+        assert router.process.wait(PATIENCE_S) == status
+    for events in answered:
+        assert events[-1]["error"]["code"] == "draining"
+        assert "[DONE]" not in events
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from fakes import pods, processes
+from fakes import pods, polling, processes
+from fakes.patience import PATIENCE_S
 
 from flamingo_common.service.run import listen
 
@@ -30,7 +31,7 @@ def finished(*flags, **variables):
         env=environ | variables,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -61,6 +62,23 @@ def test_an_unknown_variable_is_refused():
     assert "FLAMINGO_ROUTER_POL_S: unknown setting" in ended.stderr
 
 
+def test_the_variables_of_a_kubernetes_service_are_ignored_and_logged_once(tmp_path):
+    links = {
+        "FLAMINGO_ROUTER_PORT": "tcp://10.0.0.1:8000",
+        "FLAMINGO_ROUTER_PORT_8000_TCP_ADDR": "10.0.0.1",
+        "FLAMINGO_ROUTER_SERVICE_HOST": "10.0.0.1",
+        "FLAMINGO_ROUTER_SERVICE_PORT": "8000",
+    }
+    log = tmp_path / "log"
+    flags = ("--endpoint", UNUSED_ADDRESS)
+    with processes.service("flamingo_router", *flags, log=log, environ=links):
+        for event in ("service.listening", "service_links"):
+            asyncio.run(polling.until_logged(log, event))
+    (line,) = [each for each in lines_of(log) if each["event"] == "settings.service_links_ignored"]
+    assert line["variables"] == sorted(links)
+    assert "enableServiceLinks: false" in line["message"]
+
+
 def test_an_unknown_flag_is_refused():
     assert finished("--endpoint", UNUSED_ADDRESS, "--pol-s", "1").returncode == 2
 
@@ -82,15 +100,14 @@ def test_a_stopped_router_completes_requests_in_flight_and_exits_with_0(tmp_path
                 )
                 await pod.has_arrived.wait()
                 router.process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(20):
-                    while "service.draining" not in await asyncio.to_thread(log.read_text):
-                        pass
+                async with asyncio.timeout(PATIENCE_S):
+                    await polling.until_logged(log, "service.draining")
                 async with client.get(router.address + "/health/ready") as answer:
                     assert answer.status == 503
                 pod.release.set()
                 async with await held as answer:
                     assert answer.status == 200
-                assert await asyncio.to_thread(router.process.wait, 20) == 0
+                assert await asyncio.to_thread(router.process.wait, PATIENCE_S) == 0
             (line,) = [each for each in lines_of(log) if each.get("path") == CHAT]
             fields = {"status", "endpoint", "audio_s", "audio_source", "cost_s", "attempts"}
             assert fields < set(line)

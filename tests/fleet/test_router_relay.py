@@ -170,19 +170,6 @@ def test_the_body_arrives_as_it_was_sent(num_bytes, is_chunked, replay_buffer_by
     run(scenario)
 
 
-def test_a_compressed_body_arrives_decompressed():
-    async def scenario():
-        pod, body = FakePod(), b"x" * 10_000
-        async with (
-            routing(pod) as router,
-            router.client.post(router.address + CHAT, data=body, compress="gzip") as answer,
-        ):
-            assert answer.status == 200
-        assert pod.received[0].body == body
-
-    run(scenario)
-
-
 def test_hop_by_hop_headers_are_dropped_and_the_request_id_is_passed_on():
     async def scenario():
         pod = FakePod()
@@ -271,6 +258,20 @@ def test_a_client_that_waits_for_100_continue_gets_it():
     run(scenario)
 
 
+def test_100_continue_is_sent_once():
+    async def scenario():
+        async with routing(FakePod()) as router, router.connection() as (reader, writer):
+            head = (
+                "GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n"
+            )
+            writer.write((head + "Expect: 100-continue\r\n\r\n{}").encode())
+            received = await reader.read()
+            assert received.count(b"100 Continue") <= 1
+            assert b"HTTP/1.1 200 " in received
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("num_bytes", [10, 150_000], ids=["before the choice", "on its way"])
 def test_a_body_that_stalls_is_refused(num_bytes):
     async def scenario():
@@ -287,18 +288,41 @@ def test_a_body_that_stalls_is_refused(num_bytes):
     run(scenario)
 
 
-def test_a_broken_body_is_the_clients_error():
+def test_a_body_with_a_coding_is_not_relayed():
     async def scenario():
         pod = FakePod()
+        async with (
+            routing(pod) as router,
+            router.client.post(
+                router.address + CHAT, data=b"x" * 10_000, compress="gzip"
+            ) as answer,
+        ):
+            assert answer.status == 415
+            assert (await answer.json())["error"]["code"] == "unsupported_media_type"
+        assert not pod.received
+
+    run(scenario)
+
+
+def test_a_body_with_the_coding_identity_is_relayed_as_it_is():
+    async def scenario():
+        pod, headers = FakePod(), {"Content-Encoding": "identity"}
         async with routing(pod) as router:
-            headers = {"Content-Encoding": "gzip"}
-            async with router.client.post(
-                router.address + CHAT, data=b"nonsense", headers=headers
-            ) as answer:
-                assert (answer.status, (await answer.json())["error"]["code"]) == (
-                    400,
-                    "invalid_request",
-                )
+            await router.answer(CHAT, QUESTION, headers=headers)
+        assert json.loads(pod.received[0].body) == QUESTION
+
+    run(scenario)
+
+
+def test_a_body_with_malformed_chunks_is_the_clients_error():
+    async def scenario():
+        pod = FakePod()
+        async with routing(pod) as router, router.connection() as (reader, writer):
+            head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            writer.write(head.encode())
+            await writer.drain()
+            writer.write(b"nonsense\r\n")
+            assert (await reader.readline()).split()[1] == b"400"
         assert not pod.received
 
     run(scenario)
@@ -317,7 +341,7 @@ def test_an_unreachable_endpoint_is_tried_once_and_the_request_answered_elsewher
                 for _ in range(2):
                     status, answer, _ = await router.answer(CHAT, QUESTION)
                     assert (status, answer["model"]) == (200, "second")
-                assert await router.metric("flamingo_router_retries_total") == [1.0]
+                assert sum(await router.metric("flamingo_router_retries_total")) == 1
 
     run(scenario)
 
@@ -489,7 +513,7 @@ def test_a_stream_whose_pod_crashes_ends_with_an_error_and_no_done():
                 assert answer.status == 200
                 events = (await answer.read()).strip().split(b"\n\n")
             assert [b"error" in event for event in events] == [False, False, True]
-            attempts = 'flamingo_router_upstream_attempts_total{endpoint="'
+            attempts = 'flamingo_router_upstream_attempts_total{outcome="'
             assert await router.metric(attempts) == [1.0]
             assert json.loads(events[-1].strip()[6:])["error"]["code"] == "upstream_lost"
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from aiohttp import web
+from fakes import polling
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, clip, routing, run
 
@@ -112,8 +113,11 @@ def test_a_slow_site_delays_a_request_only_briefly_and_its_length_is_known_the_n
             site.release.clear()
             assert (await audio_by_source(router, url))["exact"] == 0
             site.release.set()
-            while not (await audio_by_source(router, url))["exact"]:
-                pass
+
+            async def is_known():
+                return (await audio_by_source(router, url))["exact"]
+
+            await polling.until(is_known)
 
     run(scenario)
 

@@ -5,7 +5,7 @@ import contextlib
 import json
 
 import pytest
-from fakes import pods
+from fakes import pods, polling
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, CHAT, QUESTION, STREAMED, caption_of, routing, run
 
@@ -19,8 +19,10 @@ async def fleet(router):
 
 
 async def until_queued(router, num):
-    while (await fleet(router))["queue"]["num"] != num:
-        pass
+    async def is_as_wanted():
+        return (await fleet(router))["queue"]["num"] == num
+
+    await polling.until(is_as_wanted)
 
 
 def asking(router, seconds, **headers):
@@ -46,6 +48,16 @@ async def busy(**settings):
         yield router, pod
         pod.release.set()
         assert (await first)[0] == 200
+
+
+def test_what_is_rejected_before_its_upload_is_demand_too():
+    async def scenario():
+        async with routing(FakePod(backlog_s=999)) as router:
+            for _ in range(5):
+                assert (await router.answer(CAPTIONS, caption_of(20)))[0] == 429
+            assert (await fleet(router))["arrivals"][0]["num"] > 0
+
+    run(scenario)
 
 
 def test_while_every_pod_is_busy_the_shortest_is_next():

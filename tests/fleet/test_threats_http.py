@@ -6,7 +6,6 @@ Names say which published flaw of another server a test keeps out of ours.
 import base64
 import concurrent.futures
 import contextlib
-import gzip
 import json
 import os
 import random
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from fakes import processes
+from fakes.patience import PATIENCE_S
 
 from flamingo_common import errors
 
@@ -56,7 +56,7 @@ def service(request, services):
 
 def chat(service, body=None, **how):
     options = {"json": GOOD if body is None else body} if "content" not in how else {}
-    return httpx2.post(service.address + CHAT, timeout=60, **options, **how)
+    return httpx2.post(service.address + CHAT, timeout=PATIENCE_S, **options, **how)
 
 
 def place(service):
@@ -121,7 +121,8 @@ JSONS = {
 @pytest.mark.parametrize("name", JSONS)
 def test_excessive_json_is_refused_in_bounded_time(service, name):
     answer = chat(service, content=JSONS[name], headers={"content-type": "application/json"})
-    assert (answer.status_code, code(answer)) == (400, "invalid_request")
+    expected = "unknown_parameter" if name == "many keys" else "invalid_request"
+    assert (answer.status_code, code(answer)) == (400, expected)
     assert len(answer.content) < 10_000
 
 
@@ -266,22 +267,6 @@ def test_hop_by_hop_headers_stay_on_their_hop(services):
     assert chat(services["router"], headers=headers).status_code == 200
 
 
-def test_a_compressed_bomb_is_refused_before_it_is_large(service):
-    before = memory_bytes(service)
-    bomb = gzip.compress(b" " * 300_000_000, 1)
-    headers = {"content-type": "application/json", "content-encoding": "gzip"}
-    answer = chat(service, content=bomb, headers=headers)
-    assert (answer.status_code, code(answer)) == (413, "request_too_large")
-    assert memory_bytes(service) - before < 64e6
-
-
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-nothing"])
-def test_a_body_that_does_not_match_its_content_encoding_is_refused(service, coding):
-    headers = {"content-type": "application/json", "content-encoding": coding}
-    answer = chat(service, content=b"\xff" * 100, headers=headers)
-    assert (answer.status_code, code(answer)) == (400, "invalid_request")
-
-
 # --- rows 10 to 12, and what others have learnt -------------------------------------------
 
 
@@ -301,8 +286,8 @@ def test_cve_2026_44222_tokens_of_the_models_own_cannot_be_written(service, text
 def test_cve_2025_62426_the_template_cannot_be_reached(service):
     kwargs = {"tokenize": True, "chat_template": "{% for i in range(10**9) %}{% endfor %}"}
     asked = GOOD | {"chat_template_kwargs": kwargs, "chat_template": kwargs["chat_template"]}
-    plain, overridden = chat(service).json(), chat(service, asked).json()
-    assert overridden["choices"] == plain["choices"]
+    answer = chat(service, asked)
+    assert (answer.status_code, code(answer)) == (400, "unsupported_parameter")
 
 
 BAD_SCHEMAS = ({"pattern": "(" * 5000}, {"type": "none"}, {"$ref": "#/a"}, {"pattern": "(a+)+$"})
@@ -317,6 +302,18 @@ def test_cve_2025_48944_an_invalid_grammar_fails_only_its_own_request(service):
     ):
         wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
         assert chat(service, GOOD | {"response_format": wanted}).status_code in (200, 400)
+        tool = {"type": "function", "function": {"name": "a", "parameters": schema}}
+        demanded = {"tools": [tool], "tool_choice": "required"}
+        assert chat(service, GOOD | demanded).status_code in (200, 400)
+    for wanted in (
+        {"regex": "(" * 5000},
+        {"regex": "((a{100}){100}){100}"},
+        {"regex": "(.*a.{20}|.*b.{30})"},
+        {"grammar": "root ::= " + "(" * 5000},
+        {"grammar": "start: start"},
+        {"choice": ["\0", "\ufffe"]},
+    ):
+        assert chat(service, GOOD | {"structured_outputs": wanted}).status_code in (200, 400)
 
 
 def test_cve_2026_5497_the_parts_of_a_request_are_bounded(service):
@@ -328,7 +325,9 @@ def test_cve_2026_5497_the_parts_of_a_request_are_bounded(service):
 def test_cve_2026_22778_an_error_reveals_nothing_of_a_library(service):
     for data in (b"RIFF\xff\xff\xff\xffWAVEfmt ", b"fLaC" + b"\0" * 99, b"OggS" * 9, b"\x89PNG"):
         audio = {"data": base64.b64encode(data).decode()}
-        received = httpx2.post(service.address + "/v1/audio/captions", json={"audio": audio}).text
+        received = httpx2.post(
+            service.address + "/v1/audio/captions", json={"audio": audio}, timeout=PATIENCE_S
+        ).text
         assert json.loads(received)["error"]["code"] == "invalid_audio"
         assert not re.search(r"0x[0-9a-f]{6,}|/\w+/\w+|\bav\.|libsnd|Errno|psm_|Error\b", received)
 
@@ -351,7 +350,7 @@ def test_cve_2025_69228_a_form_is_bounded_in_every_direction(service, name):
     before = memory_bytes(service)
     spent_s = cpu_s(service)
     answer = httpx2.post(
-        service.address + "/v1/audio/captions", content=content, headers=FORM, timeout=60
+        service.address + "/v1/audio/captions", content=content, headers=FORM, timeout=PATIENCE_S
     )
     assert answer.status_code == status
     assert cpu_s(service) - spent_s < 1.5  # a million lines, one by one, take twice that

@@ -36,7 +36,9 @@ def spans(traced, clips):
     body = {"messages": [{"role": "user", "content": content}], "max_tokens": 4}
     headers = {"traceparent": TRACEPARENT, "authorization": f"Bearer {CANARY}"}
     with httpx2.Client(base_url=router.address, timeout=60) as client:
-        answer = client.post(f"/v1/chat/completions?key={CANARY}", json=body, headers=headers)
+        answer = client.post(
+            f"/v1/chat/completions?api-version={CANARY}", json=body, headers=headers
+        )
         assert answer.status_code == 200
     return collecting.wait_for(7)
 

@@ -10,10 +10,14 @@ import sys
 import urllib.request
 
 import pytest
+from fakes.patience import PATIENCE_S
+
+from flamingo_common.service.exit_status import ExitStatus
 
 SERVICE = '''
 """A pod, or with `--endpoint` a router. The name of its model selects its behaviour."""
 import os, signal, sys
+from pathlib import Path
 import aiohttp
 from aiohttp import web
 from pydantic_settings import SettingsConfigDict
@@ -26,7 +30,12 @@ class Settings(settings.ServiceSettings):
 
 options = settings.load(Settings, sys.argv[1:], os.environ, prog="stand-in")
 print(f"pid={os.getpid()} threads={os.environ.get('OMP_NUM_THREADS')}", file=sys.stderr, flush=True)
-if options.model == "broken":
+log = Path(os.readlink("/dev/fd/2"))
+num_starts = log.read_text().count("pid=") if log.is_file() else 1
+is_broken = {
+    "broken": True, "breaks": num_starts > 1, "one-breaks": num_starts > 1 and log.stem == "pod-1"
+}
+if is_broken.get(options.model):
     print("the weights are corrupt", file=sys.stderr)
     sys.exit(7)
 
@@ -60,13 +69,13 @@ options = plan.FleetOptions(
     port=0,
     log_level="warning",
     grace_period_s=float(sys.argv[3]),
+    restart_delay_s=0.01,
 )
-sys.exit(fleet.up(options, plan.ServiceCommands(program, program), Path("/clip.mp3")))
+sys.exit(fleet.up(options, plan.ServiceCommands(program, program, program), Path("/clip.mp3")))
 """
 
 FLAMINGO = [sys.executable, "-P", "-c", "from flamingo.cli import main; main()"]
 NUM_SERVICES = 3
-END_S = 20
 
 
 class Up:
@@ -95,12 +104,24 @@ class Up:
 
     def pids(self):
         """Return the process ids of the services that have logged them."""
-        matches = (re.search(r"pid=(\d+)", log) for log in self.logs().values())
-        return [int(match[1]) for match in matches if match]
+        return [pid for name in self.logs() for pid in self.pids_of(name)]
+
+    def pids_of(self, name):
+        """Return the process ids of one service, of each time that it was started."""
+        return [int(found) for found in re.findall(r"pid=(\d+)", self.logs()[name])]
+
+    def lines_until(self, pattern):
+        """Return the lines of standard error up to the first that matches."""
+        lines = []
+        for line in self.process.stderr:
+            lines.append(line.rstrip())
+            if re.match(pattern, line):
+                return lines
+        raise AssertionError(lines)
 
     def wait(self):
         """Return exit status and standard error, once it has ended."""
-        _, err = self.process.communicate(timeout=END_S)
+        _, err = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, err
 
 
@@ -126,7 +147,7 @@ def wait_until_gone(pids):
         except ProcessLookupError:
             continue
         try:
-            assert select.select([watch], [], [], END_S)[0], f"process {pid} is still there"
+            assert select.select([watch], [], [], PATIENCE_S)[0], f"process {pid} is still there"
         finally:
             os.close(watch)
 
@@ -162,6 +183,7 @@ def test_ctrl_c_stops_every_service(up):
     assert (status, len(pids)) == (0, NUM_SERVICES)
     assert not any(is_running(pid) for pid in pids)
     assert "Traceback" not in err
+    assert list(fleet.folder.glob("flamingo-up-*")) == []
 
 
 def test_second_ctrl_c_kills_services_that_do_not_stop(up):
@@ -195,23 +217,81 @@ def test_service_that_exits_is_reported_with_its_log_and_stops_the_rest(up):
 
     status, err = fleet.wait()
 
+    [folder] = fleet.folder.glob("flamingo-up-*")
     assert status == 1
-    assert re.search(r"pod-[12] exited with status 7; last lines of \S+pod-[12]\.log", err)
+    assert err.endswith(f"the logs are in {folder}\n")
+    assert re.search(r"last lines of \S+pod-[12]\.log", err)
     assert re.search(r"pod-[12]  \| the weights are corrupt", err)
+    assert re.search(r"\npod-[12] exited with status 7: the weights are corrupt\n", err)
     assert not any(is_running(pid) for pid in fleet.pids())
 
 
-def test_service_that_is_killed_later_stops_the_fleet_too(up):
+def test_router_that_dies_stops_the_fleet(up):
     fleet = up()
     fleet.address_when_ready()
     pids = fleet.pids()
 
-    os.kill(int(re.search(r"pid=(\d+)", fleet.logs()["pod-2"])[1]), signal.SIGKILL)
+    os.kill(fleet.pids_of("router")[0], signal.SIGKILL)
     status, err = fleet.wait()
 
     assert status == 1
-    assert "pod-2 was killed by SIGKILL" in err
+    assert "router was killed by SIGKILL" in err
     assert not any(is_running(pid) for pid in pids)
+
+
+def test_pod_that_dies_is_started_again_while_the_others_go_on(up):
+    fleet = up()
+    address = fleet.address_when_ready()
+    [killed], [other], [router] = map(fleet.pids_of, ("pod-2", "pod-1", "router"))
+
+    os.kill(killed, signal.SIGKILL)
+    lines = fleet.lines_until("pod-2 was started again")
+
+    assert lines[-2:] == [
+        "pod-2 was killed by SIGKILL; starting it again in 0.01 s",
+        "pod-2 was started again",
+    ]
+    with urllib.request.urlopen(f"{address}/health/ready", timeout=PATIENCE_S) as answer:
+        assert b'"ready": 2' in answer.read()  # the new process serves the port of the old one
+    assert (fleet.pids_of("pod-1"), fleet.pids_of("router")) == ([other], [router])
+    assert len(fleet.pids_of("pod-2")) == 2
+    fleet.process.send_signal(signal.SIGINT)
+    status, err = fleet.wait()
+    assert status == 0
+    [folder] = fleet.folder.glob("flamingo-up-*")
+    assert err.endswith(f"the logs are in {folder}\n")
+    assert not any(is_running(pid) for pid in fleet.pids())
+
+
+def test_pod_that_dies_again_and_again_is_left_with_its_reason(up):
+    fleet = up(model="one-breaks")
+    fleet.address_when_ready()
+
+    os.kill(fleet.pids_of("pod-1")[0], signal.SIGKILL)
+    lines = fleet.lines_until("pod-1 exited with status 7.* not started again")
+
+    log = next(fleet.folder.glob("flamingo-up-*")) / "pod-1.log"
+    assert lines[-1] == (
+        "pod-1 exited with status 7: the weights are corrupt;"
+        f" it died too often and is not started again; its log is {log}"
+    )
+    assert lines.count("pod-1 was started again") == 5
+    assert is_running(fleet.pids_of("router")[0])
+    fleet.process.send_signal(signal.SIGINT)
+    assert fleet.wait()[0] == 0
+
+
+def test_fleet_ends_when_no_pod_is_left(up):
+    fleet = up(model="breaks")
+    fleet.address_when_ready()
+
+    for name in ("pod-1", "pod-2"):
+        os.kill(fleet.pids_of(name)[0], signal.SIGKILL)
+    status, err = fleet.wait()
+
+    assert status == 1
+    assert "all 2 pods died too often: stopping" in err
+    assert not any(is_running(pid) for pid in fleet.pids())
 
 
 def test_port_in_use_is_reported_before_anything_starts(tmp_path):
@@ -225,7 +305,7 @@ def test_port_in_use_is_reported_before_anything_starts(tmp_path):
             env={**os.environ, "TMPDIR": str(tmp_path)},
         )
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (ExitStatus.PORT_IN_USE, "")
     message = f"127.0.0.1:{port}: in use by another process; choose another port with --port"
     assert done.stderr == f"flamingo: cannot listen on {message}\n"
     assert list(tmp_path.iterdir()) == []

@@ -5,21 +5,41 @@
 do no I/O.
 """
 
+from flamingo.batch.failures import BatchUnfinished, FleetUnavailable, OutputFailed
+from flamingo.batch.sources.open_source import SourceOptions, open_source
 from flamingo.client.async_client import AsyncFlamingoClient
-from flamingo.client.failures import CannotConnect, TimedOut, UnexpectedResponse
+from flamingo.client.batch_methods import AsyncBatch
+from flamingo.client.failures import (
+    CannotConnect,
+    ProxyError,
+    TimedOut,
+    TlsFailed,
+    UnexpectedResponse,
+)
+from flamingo.client.manifests import process_manifest
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.streams import AsyncTextStream
-from flamingo.client.sync_client import FlamingoClient, TextStream
+from flamingo.client.sync_client import Batch, FlamingoClient, TextStream
 
 __all__ = [
     "Analysis",
+    "AsyncBatch",
     "AsyncFlamingoClient",
     "AsyncTextStream",
+    "Batch",
+    "BatchUnfinished",
     "CannotConnect",
     "Embedding",
     "FlamingoClient",
+    "FleetUnavailable",
+    "OutputFailed",
+    "ProxyError",
     "Reply",
+    "SourceOptions",
     "TextStream",
     "TimedOut",
+    "TlsFailed",
     "UnexpectedResponse",
+    "open_source",
+    "process_manifest",
 ]

@@ -7,13 +7,16 @@ typed objects. `FlamingoClient` has the same methods for synchronous code.
 import asyncio
 import contextlib
 import functools
-import os
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from importlib import metadata
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from flamingo.client import address, fields, results, sources, streams
-from flamingo.client.fields import Messages, RequestFields, SamplingOptions
+from flamingo.client import calls, environment, fields, sources, streams
+from flamingo.client.batch_methods import BatchMethods
+from flamingo.client.batches import AsyncBatches
+from flamingo.client.calls import Call
+from flamingo.client.fields import ClipOptions, Messages, RequestFields, SamplingOptions
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.sources import Audio
 from flamingo.client.streams import AsyncTextStream, TextChunk
@@ -21,10 +24,12 @@ from flamingo.client.transport import ApiRequest, RetryOptions, Sleep, Transport
 from flamingo_common.wire import report, responses
 from flamingo_common.wire.requests import Layer, Pooling, Style
 
-CHAT = "/v1/chat/completions"
-CAPTIONS = "/v1/audio/captions"
-EMBEDDINGS = "/v1/audio/embeddings"
-ANALYZE = "/v1/audio/analyze"
+STREAMING = {
+    calls.CHAT: "use stream_chat()",
+    calls.CAPTIONS: "use stream_caption()",
+    calls.ANALYZE: "an analysis is not streamed; use embed() and stream_caption()",
+    calls.EMBEDDINGS: "an embedding is not streamed",
+}
 
 T = TypeVar("T")
 
@@ -38,13 +43,13 @@ class ClientOptions(TypedDict, total=False):
     sleep: Sleep
 
 
-class AsyncFlamingoClient:
+class AsyncFlamingoClient(BatchMethods):
     """An asyncio client for a fleet (a router) or a single pod.
 
-    Use each instance within one event loop. Every method raises a `FlamingoError`: the
-    class in `flamingo.errors` that matches the server's error code, or `CannotConnect`,
-    `TimedOut` or `UnexpectedResponse`. `error.request_id` identifies the request in the
-    server's log.
+    An instance opens connections for each event loop and each process that uses it. Every
+    method raises a `FlamingoError`: the class in `flamingo.errors` that matches the server's
+    error code, or `CannotConnect`, `TimedOut` or `UnexpectedResponse`. `error.request_id`
+    identifies the request in the server's log.
 
     Example:
         async with AsyncFlamingoClient("http://127.0.0.1:8000") as client:
@@ -66,7 +71,8 @@ class AsyncFlamingoClient:
         Args:
             base_url: URL of the fleet, with or without `/v1`. Default: `FLAMINGO_URL`, or
                 `http://127.0.0.1:8000`.
-            api_key: sent as a bearer token. Default: `FLAMINGO_API_KEY`, or none.
+            api_key: sent as a bearer token, without blanks and line breaks around it.
+                Default: `FLAMINGO_API_KEY`, or none.
             timeout_s: read timeout: seconds without a byte from the server after which a
                 request fails with `TimedOut`.
             max_retries: how many times to resend a request that failed before its response
@@ -74,15 +80,14 @@ class AsyncFlamingoClient:
             sleep: awaited with the number of seconds between attempts.
 
         Raises:
-            BadRequest: `base_url` is not a valid http or https URL.
+            BadRequest: the URL is not a valid http or https URL, or no header can carry the key.
         """
-        root = address.normalize_base_url(
-            base_url or os.environ.get("FLAMINGO_URL") or address.DEFAULT_URL
-        )
-        key = api_key or os.environ.get("FLAMINGO_API_KEY")
-        self._transport = Transport(
-            root, _default_headers(key), RetryOptions(timeout_s, max_retries, sleep)
-        )
+        url = environment.base_url(base_url)
+        self._streams: weakref.WeakSet[AsyncTextStream] = weakref.WeakSet()
+        headers = _default_headers(environment.authorization(api_key, url))
+        self._transport = Transport(url.root, headers, RetryOptions(timeout_s, max_retries, sleep))
+        self.batches = AsyncBatches(self._transport, sleep)
+        """The batches that the fleet's service keeps, if it has one."""
 
     @property
     def base_url(self) -> str:
@@ -112,14 +117,13 @@ class AsyncFlamingoClient:
 
         Raises:
             InvalidAudio: the file cannot be read, is empty, or is not in a supported format.
+            AudioDamaged: more of the clip is missing than `allow_damaged` allows.
             AudioTooLong: the clip exceeds the model's limit; see `models()` and `truncate`.
 
         Example:
             client.caption("song.mp3", style="brief", max_tokens=200)
         """
-        body = fields.without_unset(style=style, prompt=prompt, **sampling)
-        parse = responses.Caption.model_validate_json
-        return await self._post(CAPTIONS, body, audio, parse)
+        return await self._post(calls.caption(style=style, prompt=prompt, **sampling), audio)
 
     def stream_caption(
         self,
@@ -135,7 +139,7 @@ class AsyncFlamingoClient:
         the stream is first read.
         """
         body = fields.without_unset(style=style, prompt=prompt, stream=True, **sampling)
-        return AsyncTextStream(self._stream(CAPTIONS, body, audio, streams.parse_caption_chunk))
+        return self._open_stream(calls.CAPTIONS, body, audio, streams.parse_caption_chunk)
 
     async def embed(
         self,
@@ -143,8 +147,7 @@ class AsyncFlamingoClient:
         *,
         layer: Layer = "encoder",
         pooling: Pooling = "none",
-        model: str | None = None,
-        truncate: bool | None = None,
+        **options: Unpack[ClipOptions],
     ) -> Embedding:
         """Embed `audio`.
 
@@ -153,8 +156,7 @@ class AsyncFlamingoClient:
             layer: `encoder` for the audio encoder's hidden states, `projector` for the
                 audio tokens that the language model receives.
             pooling: `none` for one row per 40 ms frame, `mean` for one row per clip.
-            model: fail unless this model is served.
-            truncate: embed the beginning of a clip that is too long, instead of failing.
+            options: `model`, `truncate` and `allow_damaged`; see `ClipOptions`.
 
         Returns:
             A float32 array of shape (frames, dimensions), with the time of each frame in
@@ -163,14 +165,7 @@ class AsyncFlamingoClient:
         Example:
             client.embed("song.mp3", pooling="mean").embedding[0]
         """
-        body = fields.without_unset(
-            layer=layer,
-            pooling=pooling,
-            model=model,
-            truncate=truncate,
-            encoding_format="base64",
-        )
-        return await self._post(EMBEDDINGS, body, audio, results.parse_embedding)
+        return await self._post(calls.embedding(layer=layer, pooling=pooling, **options), audio)
 
     async def analyze(
         self,
@@ -186,9 +181,9 @@ class AsyncFlamingoClient:
 
         Takes the arguments of `caption` and `embed`.
         """
-        embedding = {"layer": layer, "pooling": pooling, "encoding_format": "base64"}
-        body = fields.without_unset(style=style, prompt=prompt, **embedding, **sampling)
-        return await self._post(ANALYZE, body, audio, results.parse_analysis)
+        texts = {"style": style, "prompt": prompt}
+        call = calls.analysis(**texts, layer=layer, pooling=pooling, **sampling)
+        return await self._post(call, audio)
 
     async def chat(
         self,
@@ -210,8 +205,7 @@ class AsyncFlamingoClient:
         Example:
             client.chat([{"role": "user", "content": "What key is it in?"}], audio="song.mp3")
         """
-        body = fields.without_unset(messages=list(messages), **sampling)
-        return await self._post(CHAT, body, audio, Reply.model_validate_json)
+        return await self._post(calls.chat(messages, **sampling), audio)
 
     def stream_chat(
         self,
@@ -231,7 +225,7 @@ class AsyncFlamingoClient:
             stream_options={"include_usage": True},
             **sampling,
         )
-        return AsyncTextStream(self._stream(CHAT, body, audio, streams.parse_chat_chunk))
+        return self._open_stream(calls.CHAT, body, audio, streams.parse_chat_chunk)
 
     async def ask(
         self,
@@ -266,7 +260,11 @@ class AsyncFlamingoClient:
         return await self._transport.fetch(ApiRequest("/fleet"), parse)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Cancel this event loop's streams and close all connections, for good."""
+        loop = asyncio.get_running_loop()
+        for stream in [stream for stream in self._streams if stream.loop is loop]:
+            with contextlib.suppress(RuntimeError):  # it is being read
+                await stream.aclose()
         await self._transport.close()
 
     async def __aenter__(self) -> Self:
@@ -275,11 +273,22 @@ class AsyncFlamingoClient:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _post(
-        self, path: str, body: RequestFields, audio: Audio | None, parse: Callable[[bytes], T]
-    ) -> T:
+    async def _post(self, call: Call[T], audio: Audio | None) -> T:
+        if call.fields.get("stream"):
+            raise TypeError(f"stream=True is not for this method: {STREAMING[call.path]}")
         async with self._open_clip(audio) as clip:
-            return await self._transport.fetch(ApiRequest(path, body, clip), parse)
+            return await self._transport.fetch(ApiRequest(call.path, call.fields, clip), call.parse)
+
+    def _open_stream(
+        self,
+        path: str,
+        body: RequestFields,
+        audio: Audio | None,
+        parse: Callable[[dict[str, Any]], TextChunk],
+    ) -> AsyncTextStream:
+        stream = AsyncTextStream(self._stream(path, body, audio, parse))
+        self._streams.add(stream)
+        return stream
 
     async def _stream(
         self,
@@ -308,6 +317,6 @@ def _package_version() -> str:
     return metadata.version("flamingo-fleet")
 
 
-def _default_headers(api_key: str | None) -> dict[str, str]:
+def _default_headers(authorization: str | None) -> dict[str, str]:
     headers = {"User-Agent": f"flamingo-fleet/{_package_version()}"}
-    return {**headers, "Authorization": f"Bearer {api_key}"} if api_key else headers
+    return {**headers, "Authorization": authorization} if authorization else headers

@@ -6,17 +6,24 @@ audio. The body has a `Content-Length`, from which the router estimates the clip
 if the container's header does not contain it.
 """
 
-import asyncio
 import json
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import payload
 from aiohttp.abc import AbstractStreamWriter
 
+from flamingo.client import blocking
 from flamingo.client.fields import RequestFields
 from flamingo.client.sources import Clip
+from flamingo_common.errors import BadRequest
+from flamingo_common.service import printable
 
 CHUNK_BYTES = 2**18
+_SURROGATE = re.compile(r"\\ud[89a-f]")
 
 
 class ClipPayload(payload.Payload):
@@ -35,22 +42,57 @@ class ClipPayload(payload.Payload):
         """Send the clip.
 
         Raises:
-            EOFError: the file is now shorter than the announced size.
+            EOFError: the file cannot be read, or is now shorter than the announced size.
         """
         offset = 0
         while offset < self._clip.size_bytes:
             # Never beyond the announced size, even if the file has grown since.
             num_bytes = min(CHUNK_BYTES, self._clip.size_bytes - offset)
-            chunk = await asyncio.to_thread(self._clip.read_at, offset, num_bytes)
-            if not chunk:
-                raise EOFError(f"{self._clip.name} was truncated while it was being uploaded")
+            chunk = await self._read(offset, num_bytes)
             await writer.write(chunk)
             offset += len(chunk)
 
+    async def _read(self, offset: int, num_bytes: int) -> bytes:
+        name = printable.escape_line(self._clip.name)
+        try:
+            chunk = await blocking.run_to_end(self._clip.read_at, offset, num_bytes)
+        except OSError as error:  # not the connection's, although aiohttp would take it for that
+            raise EOFError(f"{name}: {(error.strerror or str(error)).lower()}") from None
+        if not chunk:
+            raise EOFError(f"{name} was truncated while it was being uploaded")
+        return chunk
+
 
 def json_body(fields: RequestFields) -> payload.Payload:
-    """Return a JSON body."""
-    return payload.BytesPayload(json.dumps(fields).encode(), content_type="application/json")
+    """Return a JSON body.
+
+    Raises:
+        BadRequest: a text in it is not Unicode, such as an argument in Latin-1.
+    """
+    document = json.dumps(fields)
+    if _SURROGATE.search(document):
+        _check_unicode(fields)
+    return payload.BytesPayload(document.encode(), content_type="application/json")
+
+
+def _check_unicode(fields: RequestFields) -> None:
+    for name, value in fields.items():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            shown = printable.escape_line(error.object[max(0, error.start - 20) : error.end])
+            raise BadRequest(
+                f"{name} is not valid Unicode text at {shown!r}; arguments must be UTF-8",
+                param=name,
+            ) from None
+
+
+def filename_parameter(name: str) -> str:
+    """Return a file name as RFC 7578 sends it: bytes other than letters and digits as `%E9`."""
+    try:
+        return quote(os.fsencode(name), safe="")
+    except UnicodeEncodeError:  # not from `os.fsdecode`, or a limited locale
+        return quote(name.encode("utf-8", "replace"), safe="")
 
 
 def multipart_body(fields: RequestFields, clip: Clip) -> aiohttp.MultipartWriter:
@@ -58,6 +100,21 @@ def multipart_body(fields: RequestFields, clip: Clip) -> aiohttp.MultipartWriter
     body = aiohttp.MultipartWriter("form-data")
     request = body.append_payload(json_body(fields))
     request.set_content_disposition("form-data", name="request")
-    file = body.append_payload(ClipPayload(clip))
-    file.set_content_disposition("form-data", name="file", filename=clip.name)
+    _append_file(body, clip)
     return body
+
+
+def form_body(form: Mapping[str, str], clip: Clip) -> aiohttp.MultipartWriter:
+    """Return a multipart body: text fields, then the file."""
+    body = aiohttp.MultipartWriter("form-data")
+    for name, value in form.items():
+        text = body.append_payload(payload.StringPayload(value))
+        text.set_content_disposition("form-data", name=name)
+    _append_file(body, clip)
+    return body
+
+
+def _append_file(body: aiohttp.MultipartWriter, clip: Clip) -> None:
+    file = body.append_payload(ClipPayload(clip))
+    name = filename_parameter(clip.name)
+    file.set_content_disposition("form-data", quote_fields=False, name="file", filename=name)

@@ -13,23 +13,35 @@ RequestFields = Mapping[str, Any]
 Messages = Sequence[Mapping[str, Any]]
 
 
-class SamplingOptions(TypedDict, total=False):
+class ClipOptions(TypedDict, total=False):
+    """How a clip is processed, for all requests."""
+
+    model: str | None
+    """Fail unless this model is served."""
+    truncate: bool | None
+    """Process the beginning of a clip that is too long, instead of failing."""
+    allow_damaged: bool | None
+    """Process a damaged clip whatever is missing (True), or only if nothing is (False). What is
+    missing is in `usage.audio_missing_seconds`."""
+
+
+class SamplingOptions(ClipOptions, total=False):
     """How tokens are sampled, for captions, chats and analyses.
 
     Ranges are those of the HTTP API. An option that is not set has the checkpoint's default.
     """
 
-    model: str | None
-    """Fail unless this model is served."""
     max_tokens: int | None
     """Stop after this many tokens; `finish_reason` is then `length`."""
     temperature: float | None
     """0 to 2; 0 is greedy."""
     top_p: float | None
+    """0 to 1; 0 is greedy."""
     top_k: int | None
+    """From 1; 0 and -1 are off."""
     min_p: float | None
     repetition_penalty: float | None
-    """Above 0, up to 2; 1 is off. Applies to the prompt and the output."""
+    """Above 0, up to 10; 1 is off. Applies to the prompt and the output."""
     frequency_penalty: float | None
     """-2 to 2; applies for each time that a token has been generated."""
     presence_penalty: float | None
@@ -38,12 +50,16 @@ class SamplingOptions(TypedDict, total=False):
     """A bias of -100 to 100 for each token id; up to 300 entries."""
     response_format: Mapping[str, Any] | None
     """OpenAI's: text, any JSON object, or a JSON schema, which is enforced."""
+    structured_outputs: Mapping[str, Any] | None
+    """vLLM's: JSON of a schema, a regular expression, a choice or a grammar, which is enforced."""
     seed: int | None
-    """Makes sampling reproducible."""
+    """Makes sampling reproducible; -1 is none."""
     stop: str | list[str] | None
     """Up to 4 strings before which the text ends."""
-    truncate: bool | None
-    """Process the beginning of a clip that is too long, instead of failing."""
+    stop_token_ids: list[int] | None
+    """Token ids before which the text ends."""
+    min_tokens: int | None
+    """Do not stop before this many tokens."""
 
 
 def without_unset(**fields: Any) -> dict[str, Any]:

@@ -1,19 +1,29 @@
 """An event loop in a thread of its own, on which synchronous code runs coroutines.
 
 It is never the caller's loop, so it works where one is already running (Jupyter) and where
-none can be created (a worker thread).
+none can be created (a worker thread). The thread starts with the first coroutine, so a client
+that is made before a fork and used after it has one in each process.
+
+Ctrl-C raises KeyboardInterrupt anywhere in the caller, also in code of the standard library that
+has just acquired a lock and will then never release it. So the two threads share no lock of Python
+code, such as that of a Future: the loop's thread could wait for it, and `stop` for that thread.
 """
 
 import asyncio
 import contextlib
+import queue
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from flamingo.client import forks
+
 T = TypeVar("T")
 CoroutineFunction = Callable[[], Coroutine[Any, Any, T]]
+SIGNAL_CHECK_S = 1.0
+"""A signal that arrives just before a wait begins is handled when the wait ends."""
 
 
 @dataclass
@@ -25,78 +35,110 @@ class _Job(Generic[T]):
     """
 
     function: CoroutineFunction[T]
-    outcome: Future[T] = field(default_factory=Future)
     task: asyncio.Task[T] | None = None
+    _ended: "queue.SimpleQueue[asyncio.Task[T]]" = field(default_factory=queue.SimpleQueue)
 
     def start(self) -> None:
         self.task = asyncio.get_running_loop().create_task(self.function())
-        self.task.add_done_callback(self._set_outcome)
+        self.task.add_done_callback(self._ended.put)
 
     def cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
 
-    def _set_outcome(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            self.outcome.cancel()
-        elif error := task.exception():
-            self.outcome.set_exception(error)
-        else:
-            self.outcome.set_result(task.result())
+    def result(self) -> T:
+        """Wait until the coroutine has ended, in another thread; return its result.
+
+        Raises:
+            CancelledError: it was cancelled.
+        """
+        while True:
+            with contextlib.suppress(queue.Empty):
+                task = self._ended.get(timeout=SIGNAL_CHECK_S)
+                if task.cancelled():
+                    raise CancelledError
+                return task.result()
 
 
 class LoopThread:
     """A thread that runs an event loop until `stop` is called."""
 
     def __init__(self, on_stop: CoroutineFunction[None]) -> None:
-        """Start the thread; `on_stop` is the last coroutine that the loop runs."""
+        """Prepare the thread; `on_stop` is the last coroutine that its loop runs."""
         self._on_stop = on_stop
-        self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._is_stopped = False
-        # A daemon, so that a client that was never closed does not keep the program alive.
-        self._thread = threading.Thread(target=self._run_loop, name="flamingo-client", daemon=True)
-        self._thread.start()
+        self.is_parents = False
+        """Whether the thread runs in the parent of this process, and not here."""
+        forks.register(self, LoopThread._give_up)
 
     def run(self, function: CoroutineFunction[T]) -> T:
         """Return the result of `await function()`; an exception in the caller cancels it.
 
         Raises:
-            RuntimeError: the thread has been stopped.
+            RuntimeError: the thread has been stopped, or it is the thread of the parent process.
         """
         job = _Job(function)
         with self._lock:  # a job is scheduled before `stop`, or not at all
             if self._is_stopped:
                 raise RuntimeError("this FlamingoClient is closed")
-            self._loop.call_soon_threadsafe(job.start)
+            if self.is_parents:
+                raise RuntimeError("this stream was opened before a fork, in the parent process")
+            loop = self._loop or self._start()
+            loop.call_soon_threadsafe(job.start)
         try:
-            return job.outcome.result()
+            return job.result()
         except BaseException:
             with contextlib.suppress(RuntimeError):  # the loop is closed, which ended the job
-                self._loop.call_soon_threadsafe(job.cancel)
+                loop.call_soon_threadsafe(job.cancel)
             raise
 
     def stop(self) -> None:
         """Cancel what is running, await `on_stop` and end the thread; idempotent."""
         with self._lock:
-            if not self._is_stopped:
-                self._is_stopped = True
+            if self._loop is not None and not self._is_stopped and not self.is_parents:
                 self._loop.call_soon_threadsafe(self._loop.stop)
+            self._is_stopped = True
+            thread = None if self.is_parents else self._thread
         # The garbage collector can finalize a client in any thread, including this one.
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        if thread is not None and threading.current_thread() is not thread:
+            thread.join()
 
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._shut_down())
-        self._loop.close()
+    def _give_up(self) -> None:
+        """Become unusable: the thread runs in the parent only, and so does its event loop."""
+        self._lock = threading.Lock()  # another thread may have held it
+        if self._loop is not None:
+            self.is_parents = True
+            forks.keep(self)
 
-    async def _shut_down(self) -> None:
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        # A daemon, so that a client that was never closed does not keep the program alive.
+        thread = threading.Thread(
+            target=self._run_loop, args=(loop,), name="flamingo-client", daemon=True
+        )
+        try:
+            thread.start()
+        except BaseException:  # an interrupt: the thread may run all the same
+            loop.call_soon_threadsafe(loop.stop)
+            raise
+        self._loop, self._thread = loop, thread
+        return loop
+
+    def _run_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        if self._loop is loop:  # and not one whose start was interrupted
+            loop.run_until_complete(self._shut_down(loop))
+        loop.close()
+
+    async def _shut_down(self, loop: asyncio.AbstractEventLoop) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self._on_stop()
-        await self._loop.shutdown_asyncgens()
-        await self._loop.shutdown_default_executor()
+        await loop.shutdown_asyncgens()
+        await loop.shutdown_default_executor()

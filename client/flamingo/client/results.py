@@ -21,11 +21,11 @@ class Reply(responses.ChatCompletion):
 
     @property
     def text(self) -> str:
-        """The text of the first choice."""
-        return self.choices[0].message.content
+        """The text of the first choice; empty if it is a call of a tool."""
+        return self.choices[0].message.content or ""
 
     @property
-    def finish_reason(self) -> responses.FinishReason:
+    def finish_reason(self) -> responses.ChatFinishReason:
         """Why the first choice ended: `stop`, or `length` when `max_tokens` was reached."""
         return self.choices[0].finish_reason
 

@@ -13,10 +13,12 @@ from typing import Any, Self
 
 import aiohttp
 
+from flamingo.client import translation
 from flamingo.client.failures import UnexpectedResponse
 from flamingo_common import errors
 from flamingo_common.wire import responses, sse
 
+CONTENT_TYPE = "text/event-stream"
 END_TIMEOUT_S = 1.0
 """Timeout between `[DONE]` and the end of the response."""
 
@@ -26,7 +28,7 @@ class TextChunk:
     """One event of a caption stream or a chat stream."""
 
     text: str
-    finish_reason: responses.FinishReason | None
+    finish_reason: responses.ChatFinishReason | None
     usage: responses.Usage | None
 
 
@@ -39,15 +41,18 @@ class AsyncTextStream:
 
     def __init__(self, chunks: AsyncGenerator[TextChunk, None]) -> None:
         self._chunks = chunks
-        self.finish_reason: responses.FinishReason | None = None
+        self.finish_reason: responses.ChatFinishReason | None = None
         """`stop`, or `length` when `max_tokens` was reached; None before the end."""
         self.usage: responses.Usage | None = None
         """Tokens and seconds of audio; None before the end."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop that reads the stream."""
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> str:
+        self.loop = asyncio.get_running_loop()
         async for chunk in self._chunks:
             self.finish_reason = chunk.finish_reason or self.finish_reason
             self.usage = chunk.usage or self.usage
@@ -71,9 +76,11 @@ async def read_events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[st
 
     Raises:
         UpstreamLost: the stream ended before `[DONE]`.
-        UnexpectedResponse: an event is too long, or is not a JSON object.
+        UnexpectedResponse: the response has no events, or one is too long or not a JSON object.
         FlamingoError: the server sent an error event.
     """
+    if response.content_type != CONTENT_TYPE:
+        raise UnexpectedResponse(f"not a stream of events: {translation.not_ours(response)}")
     decoder = sse.EventDecoder()
     async for data in response.content.iter_any():
         for text in _decode_events(decoder, data):

@@ -8,11 +8,16 @@ and docstrings for editors and mypy.
 import functools
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
+from flamingo.batch.progress import Progress
+from flamingo.client import forks
 from flamingo.client.async_client import AsyncFlamingoClient, ClientOptions
+from flamingo.client.batch_methods import AsyncBatch
 from flamingo.client.loop_thread import LoopThread
 from flamingo.client.streams import AsyncTextStream
+from flamingo.client.sync_batches import Batches
+from flamingo_common.errors import FlamingoError
 from flamingo_common.wire import responses
 
 P = ParamSpec("P")
@@ -31,7 +36,7 @@ class TextStream:
         self._thread = thread
 
     @property
-    def finish_reason(self) -> responses.FinishReason | None:
+    def finish_reason(self) -> responses.ChatFinishReason | None:
         """`stop`, or `length` when `max_tokens` was reached; None before the end."""
         return self._stream.finish_reason
 
@@ -50,8 +55,51 @@ class TextStream:
         return text
 
     def close(self) -> None:
-        """Cancel the request."""
-        self._thread.run(self._stream.aclose)
+        """Cancel the request; after a fork, only the process that opened it can."""
+        if not self._thread.is_parents:
+            self._thread.run(self._stream.aclose)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Batch(Generic[T]):
+    """A batch that runs while it is iterated: `for path, result in batch: …`.
+
+    A result is the response, or the `FlamingoError` by which the clip failed. They come in order
+    of completion, after they were recorded. `with` (or `close`) cancels what is in flight, and so
+    does Ctrl-C; everything that has arrived is recorded.
+    """
+
+    def __init__(self, batch: AsyncBatch[T], thread: LoopThread) -> None:
+        self._batch = batch
+        self._thread = thread
+
+    @property
+    def progress(self) -> Progress:
+        """The counts until now."""
+        return self._batch.progress
+
+    def stop(self) -> None:
+        """Send nothing more. The iterator ends after what is in flight."""
+        self._thread.run(functools.partial(_stop, self._batch))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[str, T | FlamingoError]:
+        pair = self._thread.run(functools.partial(_next_pair, self._batch))
+        if pair is None:
+            raise StopIteration
+        return pair
+
+    def close(self) -> None:
+        """Cancel what is in flight; after a fork, only the process that opened it can."""
+        if not self._thread.is_parents:
+            self._thread.run(self._batch.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -80,9 +128,22 @@ def _blocking_stream(
     return stream
 
 
+def _blocking_batch(
+    method: Callable[Concatenate[AsyncFlamingoClient, P], AsyncBatch[T]],
+) -> Callable[Concatenate["FlamingoClient", P], Batch[T]]:
+    @functools.wraps(method, assigned=("__name__", "__doc__"))
+    def batch(self: "FlamingoClient", /, *args: P.args, **kwargs: P.kwargs) -> Batch[T]:
+        return Batch(method(self._client, *args, **kwargs), self._thread)
+
+    return batch
+
+
 class FlamingoClient:
     """A client for a fleet (a router) or a single pod; safe to share between threads.
 
+    It works in forked processes too, as of `multiprocessing` or a `DataLoader`: each opens its own
+    connections. A stream belongs to the process that opened it. A pickled client contains its
+    arguments, also an `api_key`, and nothing of the environment.
     Takes the arguments of `AsyncFlamingoClient` and raises the same errors.
 
     Example:
@@ -93,7 +154,12 @@ class FlamingoClient:
     """
 
     def __init__(self, base_url: str | None = None, **options: Unpack[ClientOptions]) -> None:
+        self._arguments = base_url, options
         self._client = AsyncFlamingoClient(base_url, **options)
+        self._start_anew()
+        forks.register(self, FlamingoClient._start_in_child)
+
+    def _start_anew(self) -> None:
         self._thread = LoopThread(self._client.aclose)
         # Also runs when the client is garbage-collected, and at interpreter exit.
         self._finalizer = weakref.finalize(self, self._thread.stop)
@@ -103,6 +169,11 @@ class FlamingoClient:
         """The fleet's base URL, without `/v1`."""
         return self._client.base_url
 
+    @property
+    def batches(self) -> Batches:
+        """The batches that the fleet's service keeps, if it has one."""
+        return Batches(self._client.batches, self._thread)
+
     caption = _blocking(AsyncFlamingoClient.caption)
     stream_caption = _blocking_stream(AsyncFlamingoClient.stream_caption)
     embed = _blocking(AsyncFlamingoClient.embed)
@@ -110,6 +181,10 @@ class FlamingoClient:
     chat = _blocking(AsyncFlamingoClient.chat)
     stream_chat = _blocking_stream(AsyncFlamingoClient.stream_chat)
     ask = _blocking(AsyncFlamingoClient.ask)
+    batch_caption = _blocking_batch(AsyncFlamingoClient.batch_caption)
+    batch_embed = _blocking_batch(AsyncFlamingoClient.batch_embed)
+    batch_analyze = _blocking_batch(AsyncFlamingoClient.batch_analyze)
+    batch_ask = _blocking_batch(AsyncFlamingoClient.batch_ask)
     models = _blocking(AsyncFlamingoClient.models)
     fleet = _blocking(AsyncFlamingoClient.fleet)
 
@@ -117,13 +192,31 @@ class FlamingoClient:
         """Close all connections and end the thread; idempotent."""
         self._finalizer()
 
+    def _start_in_child(self) -> None:
+        """Start anew in a forked process, where the parent's thread does not run."""
+        if self._finalizer.detach() is not None:  # the client is not closed
+            self._start_anew()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Callable[..., "FlamingoClient"], tuple[object, ...]]:
+        """Return how to pickle the client, as processes that are spawned need: its arguments."""
+        base_url, options = self._arguments
+        return functools.partial(type(self), **options), (base_url,)
+
 
 async def _next_text(stream: AsyncTextStream) -> str | None:
     """Return the next delta; None at the end, as a future cannot raise StopIteration."""
     return await anext(stream, None)
+
+
+async def _next_pair(batch: AsyncBatch[T]) -> tuple[str, T | FlamingoError] | None:
+    return await anext(batch, None)
+
+
+async def _stop(batch: AsyncBatch[T]) -> None:
+    batch.stop()

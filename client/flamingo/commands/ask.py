@@ -20,6 +20,7 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     truncate: options.Truncate = False,
+    allow_damaged: options.AllowDamaged = None,
     url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
@@ -33,17 +34,18 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
         "max_tokens": max_tokens,
         "temperature": temperature,
         "truncate": truncate or None,
+        "allow_damaged": allow_damaged,
     }
-    audio, status = clips.open_argument(file), f"processing {clips.display_name(file)}"
+    audio, name = clips.open_argument(file), clips.display_name(file)
     with FlamingoClient(url, api_key=api_key) as client:
         if not (as_json or no_stream):
             messages = fields.question_messages(question, system=None)
             stream = client.stream_chat(messages, audio=audio, **sampling)
-            output.print_stream(stream, status=status)
+            output.print_stream(stream, clip=name)
             return
-        with output.spinner(status):
+        with output.spinner(f"processing {name}"):
             reply = client.ask(audio, question, **sampling)
     if as_json:
-        output.print_json(reply, file=file)
+        output.print_json(reply, file=clips.json_name(file))
     else:
-        output.print_text(reply.text, reply.finish_reason, reply.usage)
+        output.print_text(reply.text, reply.finish_reason, reply.usage, clip=name)

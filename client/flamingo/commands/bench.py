@@ -6,7 +6,9 @@ from typing import NoReturn
 
 import typer
 
-HELP = "Benchmark the engine or audio decoding on this machine; see flamingo bench --help."
+HELP = (
+    "Benchmark the engine, a GPU, audio decoding or FP8 on this machine; see flamingo bench --help."
+)
 
 
 def bench(ctx: typer.Context) -> NoReturn:

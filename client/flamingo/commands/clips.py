@@ -3,13 +3,24 @@
 import sys
 
 from flamingo.client.sources import Audio, clip_name
+from flamingo_common.errors import InvalidAudio
+from flamingo_common.service import printable
 
 
 def open_argument(clip: str) -> Audio:
     """Return standard input for `-`, and `clip` itself, a path or URL, for anything else."""
-    return sys.stdin.buffer if clip == "-" else clip
+    if clip != "-":
+        return clip
+    if sys.stdin is None:
+        raise InvalidAudio("standard input is closed", param="file")
+    return sys.stdin.buffer
 
 
 def display_name(clip: str) -> str:
     """Return the name of `clip` for progress messages."""
     return "standard input" if clip == "-" else clip_name(clip)
+
+
+def json_name(clip: str) -> str:
+    r"""Return `clip` for JSON, which is UTF-8: with `\xe9` for each byte of it that is not."""
+    return printable.escape_undecoded(clip)

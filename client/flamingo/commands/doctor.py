@@ -1,8 +1,6 @@
 """`flamingo doctor`: checks whether this machine can serve or query a model, with fixes."""
 
 import importlib.util
-import json
-import os
 import platform
 import resource
 import shutil
@@ -11,25 +9,35 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from flamingo.client import FlamingoClient, address
-from flamingo.commands import options
+from flamingo.client import CannotConnect, FlamingoClient, address
+from flamingo.commands import options, output
 from flamingo_common.errors import FlamingoError
-from flamingo_common.service import checks, run
+from flamingo_common.service import checks, printable, run
 from flamingo_common.service.checks import Check, Status, failed, ok, warning
 
 Model = Annotated[
     str, typer.Option("--model", help="Built-in model, directory, or Hugging Face model id.")
 ]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option("--device", help="Device to serve on; auto uses a GPU if there is one."),
+]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option("--dtype", help="Data type; auto is bfloat16 on a GPU and float32 on a CPU."),
+]
+Quantization = Annotated[
+    Literal["fp8"] | None,
+    typer.Option("--quantization", help="Check for weights that are quantized while loading."),
+]
 Port = Annotated[
     int, typer.Option("--port", min=1, max=65535, help="Port that the service would listen on.")
 ]
@@ -55,7 +63,9 @@ def doctor(  # noqa: PLR0913 - a command's parameters are its options
     dtype: Dtype = "auto",
     port: Port = 8000,
     *,
+    quantization: Quantization = None,
     url: options.Url = address.DEFAULT_URL,
+    api_key: options.ApiKey = None,
     as_json: Json = False,
 ) -> None:
     """Check this machine for problems, and suggest fixes.
@@ -64,14 +74,15 @@ def doctor(  # noqa: PLR0913 - a command's parameters are its options
     """
     pod_flags = [model, "--device", device, "--dtype", dtype]
     pod_flags += ["--revision", revision] if revision else []
+    pod_flags += ["--quantization", quantization] if quantization else []
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     results = []
-    for check in _run_checks(pod_flags, port, url):
+    for check in _run_checks(pod_flags, port, url, api_key):
         results.append(check)
         if not as_json:
             _print_check(console, check)
     if as_json:
-        print(json.dumps([check.model_dump(mode="json") for check in results], ensure_ascii=False))
+        output.print_json_value([check.model_dump(mode="json") for check in results])
     else:
         console.print(f"\n{_summary(results)}")
     if checks.any_failed(results):
@@ -83,10 +94,14 @@ def _print_check(console: Console, check: Check) -> None:
     line.add_column(width=1)
     line.add_column(width=12)
     line.add_column(width=min(console.width, WIDTH) - 16, overflow="fold")
-    line.add_row(MARKS[check.status], f"[bold]{check.topic}[/bold]", escape(check.message))
+    line.add_row(MARKS[check.status], output.cell(check.topic, "bold"), _paragraph(check.message))
     if check.advice:
-        line.add_row("", "", f"[dim]→ {escape(check.advice)}[/dim]")
+        line.add_row("", "", _paragraph(f"→ {check.advice}", "dim"))
     console.print(line)
+
+
+def _paragraph(text: str, style: str = "") -> Text:
+    return Text(printable.escape_text(text), style)
 
 
 def _summary(results: list[Check]) -> str:
@@ -99,13 +114,13 @@ def _summary(results: list[Check]) -> str:
     return "[green]no problems found[/green]" + (f"; {warnings}" if num_warnings else "")
 
 
-def _run_checks(pod_flags: list[str], port: int, url: str) -> Iterator[Check]:
+def _run_checks(pod_flags: list[str], port: int, url: str, api_key: str | None) -> Iterator[Check]:
     python = platform.python_version()
     yield ok("flamingo", f"{metadata.version('flamingo-fleet')} on Python {python}")
     yield _check_open_files()
     yield _check_shared_memory()
     yield _check_port(port)
-    yield _check_fleet(url)
+    yield _check_fleet(url, api_key)
     yield from _check_pod(pod_flags)
 
 
@@ -145,16 +160,14 @@ def _check_port(port: int) -> Check:
     return ok("port", f"{port} is free")
 
 
-def _check_fleet(url: str) -> Check:
+def _check_fleet(url: str, api_key: str | None) -> Check:
     is_requested = url != address.DEFAULT_URL
     try:
-        with FlamingoClient(
-            url, api_key=os.environ.get("FLAMINGO_API_KEY"), max_retries=0
-        ) as client:
+        with FlamingoClient(url, api_key=api_key, max_retries=0) as client:
             names = ", ".join(card.id for card in client.models())
     except FlamingoError as error:
         message = " ".join(error.message.split())
-        if is_requested:
+        if is_requested or not isinstance(error, CannotConnect):
             return failed(
                 "fleet", message, "check that the fleet is running and FLAMINGO_URL is right"
             )

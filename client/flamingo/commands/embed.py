@@ -1,7 +1,5 @@
 """`flamingo embed`: the embedding of a clip."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from flamingo.client import Embedding, FlamingoClient, address
-from flamingo.commands import clips, options, output
+from flamingo.commands import clips, files, options, output
 from flamingo_common.wire.requests import Layer, Pooling
 
 NUM_VALUES_SHOWN = 4
@@ -41,45 +39,35 @@ def embed(  # noqa: PLR0913 - a command's parameters are its options
     layer: LayerOption = "encoder",
     pooling: PoolingOption = "none",
     truncate: options.Truncate = False,
+    allow_damaged: options.AllowDamaged = None,
     url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
 ) -> None:
     """Compute the embedding of an audio clip: 25 rows per second, or one per clip."""
-    if out is not None and not out.absolute().parent.is_dir():
-        raise typer.BadParameter(
-            f"directory {out.parent} does not exist; create it first", param_hint="--out"
-        )
+    name = clips.display_name(file)
+    if out is not None:
+        files.check_directory(out, flag="--out")
     with (
         FlamingoClient(url, api_key=api_key) as client,
-        output.spinner(f"processing {clips.display_name(file)}"),
+        output.spinner(f"processing {name}"),
     ):
         audio = clips.open_argument(file)
-        result = client.embed(audio, layer=layer, pooling=pooling, truncate=truncate or None)
+        result = client.embed(
+            audio,
+            layer=layer,
+            pooling=pooling,
+            truncate=truncate or None,
+            allow_damaged=allow_damaged,
+        )
     if out is not None:
-        _save_atomically(result.embedding, out)
+        _save(result.embedding, out)
     output.print_table(_summary(result, out))
-    output.warn_if_incomplete(None, result.usage)
+    output.warn_if_incomplete(None, result.usage, clip=name)
 
 
-def _save_atomically(embedding: NDArray[np.float32], out: Path) -> None:
-    """Write `out` through a temporary file, so that no reader ever sees part of it."""
-    with tempfile.NamedTemporaryFile(dir=out.absolute().parent, delete=False) as file:
-        try:
-            np.save(file, embedding)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o666 & ~_umask())  # temporary files are private
-            Path(file.name).replace(out)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def _umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _save(embedding: NDArray[np.float32], out: Path) -> None:
+    with files.saving(out) as file:
+        np.save(file, embedding)
 
 
 def _summary(result: Embedding, out: Path | None) -> Table:
@@ -97,5 +85,5 @@ def _summary(result: Embedding, out: Path | None) -> Table:
         **({} if out is None else {"saved to": str(out)}),
     }
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, output.cell(value))
     return table

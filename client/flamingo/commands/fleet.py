@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 
 from rich.table import Table
+from rich.text import Text
 
 from flamingo.client import FlamingoClient, address
 from flamingo.commands import options, output
 from flamingo_common.errors import NotFound
+from flamingo_common.service import printable
 from flamingo_common.wire.report import EndpointReport, FleetReport
 
-UNHEALTHY_REASONS = frozenset({"unreachable", "failed"})
+UNHEALTHY_REASONS = frozenset({"unreachable", "failed", "key_refused"})
 """Reasons that, like ejection, need attention; others are part of normal operation."""
 
 
@@ -29,7 +31,8 @@ def fleet(
     if as_json:
         output.print_json(report)
         return
-    print("\n".join(_summary(report)))
+    for line in _summary(report):
+        print(printable.escape_line(line))
     if report.endpoints:
         print()
         output.print_table(_table(report))
@@ -45,6 +48,9 @@ def _summary(report: FleetReport) -> Iterator[str]:
         pods = "pod" if len(report.endpoints) == 1 else "pods"
         ready = f"{num_ready} of {len(report.endpoints)} {pods} ready"
         yield ", ".join([ready, *sorted(models)])
+    if num_refused := sum(each.reason == "key_refused" for each in report.endpoints):
+        pods = "pod refuses" if num_refused == 1 else "pods refuse"
+        yield f"{num_refused} {pods} the router's key; see --pod-key-file of flamingo router"
     if report.queue.num:
         yield _queue_line(report)
     for recent in report.arrivals[:1]:
@@ -71,7 +77,7 @@ def _table(report: FleetReport) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for endpoint in report.endpoints:
         table.add_row(
-            endpoint.address,
+            output.cell(endpoint.address),
             _status(endpoint),
             f"{endpoint.backlog_s:.1f} s",
             f"{endpoint.queued_s:.1f} s",
@@ -81,10 +87,10 @@ def _table(report: FleetReport) -> Table:
     return table
 
 
-def _status(endpoint: EndpointReport) -> str:
+def _status(endpoint: EndpointReport) -> Text:
     """Return `ready`, or why the pod is not ready; older routers report no reason."""
     if endpoint.ready:
-        return "[green]ready[/green]"
+        return output.cell("ready", "green")
     reason = endpoint.reason or "not ready"
     is_unhealthy = endpoint.ejected or reason in UNHEALTHY_REASONS
-    return f"[red]{reason}[/red]" if is_unhealthy else f"[yellow]{reason}[/yellow]"
+    return output.cell(reason, "red" if is_unhealthy else "yellow")

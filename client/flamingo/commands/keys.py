@@ -18,6 +18,10 @@ Name = Annotated[
         metavar="NAME", help="Owner of the key: up to 63 letters, digits, dots, _ and -."
     ),
 ]
+May = Annotated[
+    keys.Permission,
+    typer.Option("--may", help="infer: use the model; observe: read /stats, /fleet, /metrics."),
+]
 
 
 @app.callback()
@@ -26,13 +30,17 @@ def _keys() -> None:
 
 
 @app.command()
-def new(name: Name) -> None:
+def new(name: Name, may: May = "infer") -> None:
     """Create an API key.
 
     The key is printed to standard error, and its entry for the key file
     (--key-file) to standard output:
 
     flamingo keys new alice >> keys.yaml      # the file's first line is: keys:
+
+    A router in front of pods with keys needs one of its own:
+
+    flamingo keys new router --may observe >> keys.yaml
 
     The file stores only a hash: a lost key cannot be recovered.
     """
@@ -47,3 +55,5 @@ def new(name: Name) -> None:
     print(f"API key of {name}; it will not be shown again:\n{key}", file=sys.stderr)
     # Quoted: YAML would read a name like 007 or `no` as a number or a boolean.
     print(f"- name: {json.dumps(entry.name)}\n  sha256: {json.dumps(entry.sha256)}")
+    if may != "infer":
+        print(f"  may: [{may}]")

@@ -34,7 +34,7 @@ def _table(cards: list[ModelCard]) -> Table:
     for card in cards:
         dimensions = card.embedding_dimensions
         table.add_row(
-            card.id + ("*" if card.random_weights else ""),
+            output.cell(card.id + ("*" if card.random_weights else "")),
             f"{card.max_audio_seconds:,.0f} s",
             f"{card.context_tokens:,} tokens",
             *(f"{dimensions[layer]:,}" if layer in dimensions else "-" for layer in LAYERS),

@@ -4,14 +4,35 @@ from typing import Annotated
 
 import typer
 
+from flamingo.client import address, environment
+from flamingo_common.errors import BadRequest
+from flamingo_common.service import printable
+
 CONNECTION = "Connection"
 GENERATION = "Generation"
+
+
+def _check_url(url: str) -> str:
+    try:
+        address.parse_base_url(url)
+    except BadRequest as error:
+        raise typer.BadParameter(printable.escape_line(error.message)) from None
+    return url
+
+
+def _clean_key(key: str | None) -> str | None:
+    try:
+        return environment.clean_key(key, source="API key") if key else None
+    except BadRequest as error:
+        raise typer.BadParameter(error.message) from None
+
 
 Url = Annotated[
     str,
     typer.Option(
         "--url",
-        envvar="FLAMINGO_URL",
+        envvar=environment.URL_VARIABLE,
+        callback=_check_url,
         help="URL of the fleet's router, or of a pod.",
         rich_help_panel=CONNECTION,
     ),
@@ -20,7 +41,8 @@ ApiKey = Annotated[
     str | None,
     typer.Option(
         "--api-key",
-        envvar="FLAMINGO_API_KEY",
+        envvar=environment.KEY_VARIABLE,
+        callback=_clean_key,
         help="API key, if the fleet requires one.",
         show_default=False,
         rich_help_panel=CONNECTION,
@@ -62,6 +84,16 @@ Truncate = Annotated[
     typer.Option(
         "--truncate",
         help="Process the beginning of a clip that exceeds the model's limit, instead of failing.",
+        rich_help_panel=GENERATION,
+    ),
+]
+AllowDamaged = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-damaged/--no-allow-damaged",
+        help="Process a damaged or incomplete file whatever is missing, or only if nothing is;"
+        " by default up to a twentieth.",
+        show_default=False,
         rich_help_panel=GENERATION,
     ),
 ]

@@ -1,6 +1,7 @@
 """Printing responses: text as it streams in, JSON, tables, and a spinner on a terminal.
 
-Responses go to standard output; warnings, errors and progress go to standard error.
+Responses go to standard output; warnings, errors and progress go to standard error. Text from
+file names and servers is escaped, so that it cannot control the terminal (`printable`).
 """
 
 import contextlib
@@ -11,38 +12,41 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.style import StyleType
 from rich.table import Table
+from rich.text import Text
 
 from flamingo.client import TextStream
-from flamingo_common.errors import FlamingoError
+from flamingo_common.errors import FlamingoError, InvalidApiKey
+from flamingo_common.service import printable
 from flamingo_common.wire.responses import AudioUsage
 
 UNLIMITED_WIDTH = 1000
 
 
-def print_stream(stream: TextStream, *, status: str) -> None:
-    """Print `stream` as it arrives, and a newline; warn if it is incomplete.
+def print_stream(stream: TextStream, *, clip: str) -> None:
+    """Print `stream` as it arrives, and a newline; warn if it, or the clip `clip`, is incomplete.
 
-    `status` is shown beside a spinner until the first text arrives.
+    A spinner is shown until the first text arrives.
     """
     with stream:
-        with spinner(status):
+        with spinner(f"processing {clip}"):
             first = next(stream, "")
-        print(first, end="", flush=True)
+        print(printable.escape_text(first), end="", flush=True)
         for text in stream:
-            print(text, end="", flush=True)
-    print()
-    warn_if_incomplete(stream.finish_reason, stream.usage)
+            print(printable.escape_text(text), end="", flush=True)
+    print(flush=True)  # before the warning, where both go to one file
+    warn_if_incomplete(stream.finish_reason, stream.usage, clip=clip)
 
 
-def print_text(text: str, finish_reason: str | None, usage: AudioUsage) -> None:
-    """Print a complete response; warn if it is incomplete."""
-    print(text)
-    warn_if_incomplete(finish_reason, usage)
+def print_text(text: str, finish_reason: str | None, usage: AudioUsage, *, clip: str) -> None:
+    """Print a complete response; warn if it, or the clip, is incomplete."""
+    print(printable.escape_text(text), flush=True)
+    warn_if_incomplete(finish_reason, usage, clip=clip)
 
 
-def warn_if_incomplete(finish_reason: str | None, usage: AudioUsage | None) -> None:
-    """Warn on standard error about output cut off at the token limit, and truncated audio."""
+def warn_if_incomplete(finish_reason: str | None, usage: AudioUsage | None, *, clip: str) -> None:
+    """Warn on standard error about a token limit, and truncated or missing audio."""
     if finish_reason == "length":
         print("flamingo: output cut off at the token limit; see --max-tokens", file=sys.stderr)
     if usage is not None and usage.audio_truncated:
@@ -50,25 +54,48 @@ def warn_if_incomplete(finish_reason: str | None, usage: AudioUsage | None) -> N
         rest = "the rest was" if rest_s is None else f"{rest_s:,.0f} s were"
         processed = f"audio truncated: the first {usage.audio_seconds:,.0f} s were processed"
         print(f"flamingo: {processed}, {rest} skipped", file=sys.stderr)
+    if usage is not None and usage.audio_missing_seconds:
+        missing = f"{usage.audio_missing_seconds:,.2f} s of the audio are missing or damaged"
+        print_failure(f"{clip}: {missing} (gaps are filled with silence)")
 
 
 def print_json(response: BaseModel, **more: Any) -> None:
     """Print `response`, after the fields `more`, as JSON: indented only on a terminal."""
-    fields = {**more, **response.model_dump(mode="json")}
-    print(json.dumps(fields, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    print_json_value({**more, **response.model_dump(mode="json")})
+
+
+def print_json_value(value: object) -> None:
+    """Print `value` as JSON that is valid in the encoding of standard output."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    indent = 2 if sys.stdout.isatty() else None
+    document = json.dumps(value, ensure_ascii=not is_unicode, indent=indent)
+    print(printable.escape_json(document))
 
 
 def print_heading(clip: str, *, is_first: bool) -> None:
     """Print the name of the clip that the next output belongs to, as `head` does."""
-    print(f"{'' if is_first else chr(10)}==> {clip} <==", flush=True)
+    name = printable.escape_line(clip)
+    print(f"{'' if is_first else chr(10)}==> {name} <==", flush=True)
 
 
 def print_error(error: FlamingoError, *, clip: str | None = None) -> None:
     """Print one line: the clip, the message, and the request ID, which the server logs too."""
-    is_named = clip is None or error.message.startswith(clip)
-    start = "flamingo: " if is_named else f"flamingo: {clip}: "
+    name = "" if clip is None else printable.escape_line(clip)
+    message = " ".join(error.message.split())
+    start = "" if clip is None or message.startswith(name) else f"{name}: "
     request = f" [{error.request_id}]" if error.request_id else ""
-    print(start + " ".join(error.message.split()) + request, file=sys.stderr)
+    hint = " (--api-key, or FLAMINGO_API_KEY)" if isinstance(error, InvalidApiKey) else ""
+    print_failure(f"{start}{message}{hint}{request}")
+
+
+def print_failure(message: str) -> None:
+    """Print one line on standard error that says what failed, or is missing."""
+    print(f"flamingo: {printable.escape_line(message)}", file=sys.stderr)
+
+
+def cell(value: str, style: StyleType = "") -> Text:
+    """Return `value` for a table: printable, on one line, and never read as markup."""
+    return Text(printable.escape_line(value), style)
 
 
 def print_table(table: Table) -> None:
@@ -83,5 +110,5 @@ def spinner(status: str) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    with console.status(status):
+    with console.status(cell(status)):
         yield

@@ -1,4 +1,4 @@
-"""`flamingo serve`, `router`, `pull` and `operator`: replace this process with the service.
+"""`flamingo serve`, `router`, `pull`, `operator`: replace this process by the service.
 
 Signals then reach the service itself, and the service parses all arguments, `--help`
 included.
@@ -33,14 +33,16 @@ def add_to(app: typer.Typer, *, panel: str) -> None:
     """Add these commands to `app`."""
     for name, (module, text) in SERVICES.items():
         command = app.command(name, cls=PassThrough, help=text, rich_help_panel=panel)
-        command(_exec_module(module))
+        command(exec_module(module))
 
 
-def _exec_module(module: str) -> Any:
+def exec_module(module: str, *first: str) -> Any:
+    """Return a command that replaces this process by a module; its arguments begin with `first`."""
+
     def execute(ctx: typer.Context) -> NoReturn:
         # -P keeps the current directory off the module path: a directory called `operator`
         # would shadow the standard library's module of that name.
-        command = [sys.executable, "-P", "-m", module, *ctx.args]
+        command = [sys.executable, "-P", "-m", module, *first, *ctx.args]
         os.execv(sys.executable, command)  # noqa: S606 - our own interpreter
 
     return execute

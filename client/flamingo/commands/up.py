@@ -8,6 +8,7 @@ import typer
 import flamingo_common
 from flamingo.local_fleet import fleet, hardware
 from flamingo.local_fleet.plan import LOOPBACK, FleetOptions, LogLevel
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.run import PortInUse
 
 EXAMPLE_CLIP = Path(flamingo_common.__path__[0]) / "clips" / "clip.mp3"
@@ -23,7 +24,7 @@ Pods = Annotated[
     ),
 ]
 Host = Annotated[
-    str, typer.Option("--host", help="Address to listen on; 0.0.0.0 listens on all interfaces.")
+    str, typer.Option("--host", help="Address to listen on; :: listens on all interfaces.")
 ]
 Port = Annotated[
     int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
@@ -31,24 +32,34 @@ Port = Annotated[
 Level = Annotated[
     LogLevel, typer.Option("--log-level", help="Minimum level of the services' logs to show.")
 ]
+Batches = Annotated[
+    Path | None,
+    typer.Option(
+        "--batches-dir",
+        file_okay=False,
+        help="Serve files and batches, too, and keep them in this directory.",
+    ),
+]
 
 
-def up(
+def up(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     model: Model = "flamingo-tiny",
     pods: Pods = None,
     host: Host = LOOPBACK,
     port: Port = 8000,
     log_level: Level = "warning",
+    batches_dir: Batches = None,
 ) -> None:
-    """Start a local fleet: pods and a router.
+    """Start a local fleet: pods, a router, and a service of batches if it has a directory.
 
     Runs in the foreground; ctrl-C stops it. The default model needs no GPU: it
     has the architecture of the real model and random weights.
     """
-    options = FleetOptions(model, pods, host, port, log_level, GRACE_PERIOD_S)
+    kept = None if batches_dir is None else str(batches_dir.resolve())
+    options = FleetOptions(model, pods, host, port, log_level, GRACE_PERIOD_S, kept)
     try:
         status = fleet.up(options, hardware.service_commands(), EXAMPLE_CLIP)
     except PortInUse as error:
         typer.echo(f"flamingo: {error}", err=True)
-        status = 1
+        status = ExitStatus.PORT_IN_USE
     raise typer.Exit(status)

@@ -1,4 +1,7 @@
-"""`flamingo up`: bind the ports, start the services, watch them, stop them.
+"""`flamingo up`: bind the ports, start the services, supervise them, stop them.
+
+A service that dies while the fleet starts ends it: that is a wrong option or a broken checkpoint.
+Later, a pod or the service of batches is started again (`supervision`), and the router goes on.
 
 The listening sockets are bound here and passed to the services. A port that is in use is
 thus reported before anything starts, and no other program can take a port in between.
@@ -7,10 +10,11 @@ thus reported before anything starts, and no other program can take a port in be
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +23,7 @@ import aiohttp
 
 from flamingo.local_fleet import hardware, messages, plan, processes, terminal
 from flamingo.local_fleet.processes import ProcessSpec, ServiceProcess
+from flamingo.local_fleet.supervision import SupervisedService, UnexpectedExit
 from flamingo_common.service import run
 
 POLL_INTERVAL_S = 0.2
@@ -30,13 +35,8 @@ EXIT_INTERRUPTED = 130
 """Stopped before the fleet was ready; later, ctrl-C is the regular way to stop it."""
 
 
-class UnexpectedExit(Exception):
-    """A service exited by itself."""
-
-    def __init__(self, service: ServiceProcess, returncode: int) -> None:
-        super().__init__(service.name)
-        self.service = service
-        self.returncode = returncode
+class NoPodsLeft(Exception):
+    """Every pod died too often to be started again."""
 
 
 class StopRequested(Exception):
@@ -97,27 +97,50 @@ async def _run_fleet(fleet: LocalFleet, listener: socket.socket) -> int:
     starting = messages.starting(fleet.options.model, fleet.num_pods, fleet.hardware.gpus)
     terminal.print_status(starting)
     services: list[ServiceProcess] = []
-    with _handle_stop_signals() as signals, processes.parent_death_pipe() as pipe:
+    with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(_handle_stop_signals())
+        pipe = stack.enter_context(processes.parent_death_pipe())
+        first_s = fleet.options.restart_delay_s
+        supervised = [SupervisedService(each, pipe, first_s) for each in _supervised_specs(fleet)]
+        for each in supervised:
+            stack.callback(each.close)
         try:
-            await _start_services(fleet, listener, pipe, services)
-            return await _watch_services(fleet, services, signals)
+            for each in supervised:  # appended at once: all are stopped if one cannot start
+                services.append(await each.start())  # noqa: PERF401
+            router_spec = _router_spec(fleet, _ports(fleet, supervised))
+            services.append(await processes.start(router_spec, listener, pipe))
+            status = await _watch_services(fleet, services, supervised, signals)
         finally:
             await _stop_services(fleet, services, signals)
+    has_died = any(each.has_died for each in supervised)
+    is_clean = status != EXIT_SERVICE_FAILED and not has_died and all(map(_is_clean, services))
+    _remove_logs(fleet, is_clean=is_clean)
+    return status
 
 
-async def _start_services(
-    fleet: LocalFleet, listener: socket.socket, pipe: int, services: list[ServiceProcess]
-) -> None:
-    """Start the pods, then the router.
+def _is_clean(service: ServiceProcess) -> bool:
+    """Return whether a service ended as requested; one that was starting dies of SIGTERM."""
+    return service.process.returncode in {0, -signal.SIGTERM}
 
-    Each is appended to `services` immediately, so that all of them are stopped after a failure.
-    """
-    ports = []
-    for number in range(fleet.num_pods):
-        pod_listener = run.listen(plan.LOOPBACK, 0)
-        ports.append(pod_listener.getsockname()[1])
-        services.append(await processes.start(_pod_spec(fleet, number), pod_listener, pipe))
-    services.append(await processes.start(_router_spec(fleet, ports), listener, pipe))
+
+def _remove_logs(fleet: LocalFleet, *, is_clean: bool) -> None:
+    """Remove the logs after a clean stop, and say where they are after any other."""
+    if is_clean:
+        shutil.rmtree(fleet.logs, ignore_errors=True)
+    else:
+        terminal.print_status(messages.logs_kept(str(fleet.logs)))
+
+
+def _supervised_specs(fleet: LocalFleet) -> list[ProcessSpec]:
+    """Return the pods, then the service of batches if there is one."""
+    pods = [_pod_spec(fleet, number) for number in range(fleet.num_pods)]
+    return pods if fleet.options.batches_dir is None else [*pods, _batches_spec(fleet)]
+
+
+def _ports(fleet: LocalFleet, supervised: Sequence[SupervisedService]) -> plan.FleetPorts:
+    ports = [each.port for each in supervised]
+    pods, batches = ports[: fleet.num_pods], ports[fleet.num_pods :]
+    return plan.FleetPorts(pods, batches[0] if batches else None)
 
 
 def _pod_spec(fleet: LocalFleet, number: int) -> ProcessSpec:
@@ -130,7 +153,16 @@ def _pod_spec(fleet: LocalFleet, number: int) -> ProcessSpec:
     )
 
 
-def _router_spec(fleet: LocalFleet, ports: list[int]) -> ProcessSpec:
+def _batches_spec(fleet: LocalFleet) -> ProcessSpec:
+    return ProcessSpec(
+        "batches",
+        lambda fd: plan.batches_command(fleet.commands.batches, fleet.options, fd, fleet.address),
+        os.environ,
+        fleet.logs / "batches.log",
+    )
+
+
+def _router_spec(fleet: LocalFleet, ports: plan.FleetPorts) -> ProcessSpec:
     return ProcessSpec(
         "router",
         lambda fd: plan.router_command(fleet.commands.router, fleet.options, fd, ports),
@@ -140,15 +172,22 @@ def _router_spec(fleet: LocalFleet, ports: list[int]) -> ProcessSpec:
 
 
 async def _watch_services(
-    fleet: LocalFleet, services: list[ServiceProcess], signals: StopSignals
+    fleet: LocalFleet,
+    services: list[ServiceProcess],
+    supervised: Sequence[SupervisedService],
+    signals: StopSignals,
 ) -> int:
     """Announce the fleet when it is ready; return the exit status once it has to stop."""
     is_ready = asyncio.Event()
     status = 0
     try:
         async with asyncio.TaskGroup() as group:
-            for service in services:
-                group.create_task(_raise_on_exit(service))
+            kept = [
+                group.create_task(each.keep_running(services, index, is_ready))
+                for index, each in enumerate(supervised)
+            ]
+            group.create_task(_raise_when_no_pod_is_left(kept[: fleet.num_pods]))
+            group.create_task(_raise_on_exit(services[-1]))  # the router
             group.create_task(_raise_on_stop(signals))
             group.create_task(_follow_logs(fleet, services))
             await _wait_until_ready(fleet)
@@ -158,9 +197,19 @@ async def _watch_services(
         for error in exits.exceptions:
             terminal.print_status(_exit_message(error))
         status = EXIT_SERVICE_FAILED
+    except* NoPodsLeft:
+        terminal.print_status(messages.no_pods_left(fleet.num_pods))
+        status = EXIT_SERVICE_FAILED
     except* StopRequested:
         status = status or (0 if is_ready.is_set() else EXIT_INTERRUPTED)
     return status
+
+
+async def _raise_when_no_pod_is_left(kept: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the tasks that keep pods running; a failure of one is raised by its own."""
+    await asyncio.wait(kept)
+    if all(not task.cancelled() and task.exception() is None for task in kept):
+        raise NoPodsLeft
 
 
 async def _raise_on_exit(service: ServiceProcess) -> NoReturn:
@@ -225,11 +274,20 @@ def _handle_stop_signals() -> Iterator[StopSignals]:
 
 
 def _ready_message(fleet: LocalFleet) -> str:
-    return messages.ready(fleet.address, fleet.options.model, str(fleet.clip), str(fleet.logs))
+    options = fleet.options
+    return messages.ready(
+        fleet.address,
+        options.model,
+        str(fleet.clip),
+        str(fleet.logs),
+        batches_dir=options.batches_dir,
+    )
 
 
 def _exit_message(error: UnexpectedExit | ExceptionGroup[UnexpectedExit]) -> str:
     assert isinstance(error, UnexpectedExit)  # the group is flat: no task raises a group
     log = error.service.log
     text = log.read_text("utf-8", "replace")
-    return messages.unexpected_exit(error.service.name, error.returncode, text, str(log))
+    return messages.unexpected_exit(
+        messages.Death(error.service.name, error.returncode, text), str(log)
+    )

@@ -25,7 +25,11 @@ def service_commands() -> plan.ServiceCommands:
     module of the standard library.
     """
     python = (sys.executable, "-P", "-m")
-    return plan.ServiceCommands(pod=(*python, "flamingo_pod"), router=(*python, "flamingo_router"))
+    return plan.ServiceCommands(
+        pod=(*python, "flamingo_pod"),
+        router=(*python, "flamingo_router"),
+        batches=(*python, "flamingo_batches"),
+    )
 
 
 def _num_cores() -> int:

@@ -60,14 +60,60 @@ def exit_phrase(returncode: int) -> str:
         return f"was killed by signal {-returncode}"
 
 
-def unexpected_exit(name: str, returncode: int, log: str, log_path: str) -> str:
-    """Return the message for a service that exited by itself, with the end of its log."""
-    lines = log.splitlines()[-NUM_LOG_LINES:]
-    summary = f"{name} {exit_phrase(returncode)}"
+@dataclass(frozen=True)
+class Death:
+    """How a service ended by itself."""
+
+    name: str
+    returncode: int
+    """As of a child process: negative for a signal."""
+    log: str
+
+    def __str__(self) -> str:
+        """What ended, how, and the last line of its log, most often the reason."""
+        phrase = f"{self.name} {exit_phrase(self.returncode)}"
+        if self.returncode < 0:  # a process that is killed has no time to log why
+            return phrase
+        return f"{phrase}: {_last_line(self.log) or 'its log is empty'}"
+
+
+def unexpected_exit(death: Death, log_path: str) -> str:
+    """Return the message for a service whose exit ends the fleet: the end of its log, and why."""
+    lines = death.log.splitlines()[-NUM_LOG_LINES:]
     if not lines:
-        return f"{summary}; its log is empty"
-    tail = "\n".join(prefix_lines(name, parse_log_line(line).text) for line in lines)
-    return f"{summary}; last lines of {log_path}:\n{tail}"
+        return str(death)
+    tail = "\n".join(prefix_lines(death.name, parse_log_line(line).text) for line in lines)
+    return f"last lines of {log_path}:\n{tail}\n{death}"
+
+
+def restarting(death: Death, delay_s: float) -> str:
+    """Return the line for a service that died and is started again after `delay_s`."""
+    return f"{death}; starting it again in {delay_s:g} s"
+
+
+def restarted(name: str) -> str:
+    """Return the line for a service that was started again."""
+    return f"{name} was started again"
+
+
+def not_started(name: str, reason: str) -> str:
+    """Return the line for a service that the system cannot start now."""
+    return f"{name} cannot be started: {reason}"
+
+
+def not_restarted(death: Death, log_path: str) -> str:
+    """Return the line for a service that died too often to be started again."""
+    return f"{death}; it died too often and is not started again; its log is {log_path}"
+
+
+def no_pods_left(total: int) -> str:
+    """Return the message before a fleet ends that has no pod left."""
+    return f"{'the pod' if total == 1 else f'all {total} pods'} died too often: stopping"
+
+
+def _last_line(log: str) -> str:
+    lines = [line for line in log.splitlines() if line.strip()]
+    return parse_log_line(lines[-1]).text.splitlines()[0] if lines else ""
 
 
 def progress(num_ready: int, total: int, elapsed_s: float) -> str:
@@ -94,6 +140,11 @@ def killed(names: Sequence[str], timeout_s: float) -> str:
     return f"{' and '.join(names)} did not stop within {timeout_s:g} s: sent SIGKILL"
 
 
+def logs_kept(folder: str) -> str:
+    """Return the message after a stop that was not clean."""
+    return f"the logs are in {folder}"
+
+
 def starting(model: str, total: int, gpus: Sequence[str]) -> str:
     """Return the message before anything starts."""
     pods = "1 pod" if total == 1 else f"{total} pods"
@@ -102,7 +153,9 @@ def starting(model: str, total: int, gpus: Sequence[str]) -> str:
     return f"starting a router and {pods} of {model} {device}"
 
 
-def ready(address: str, model: str, clip: str, log_folder: str) -> str:
+def ready(
+    address: str, model: str, clip: str, log_folder: str, *, batches_dir: str | None = None
+) -> str:
     """Return the message for a fleet that is ready: how to use it."""
     lines = [
         f"The fleet is ready at {address}",
@@ -110,6 +163,7 @@ def ready(address: str, model: str, clip: str, log_folder: str) -> str:
         f"  web page   {address}/ui",
         f"  caption    curl -s {address}/v1/audio/captions -F {shlex.quote('file=@' + clip)}",
         f"  embedding  curl -s {address}/v1/audio/embeddings -F {shlex.quote('file=@' + clip)}",
+        *([] if batches_dir is None else [f"  batches    kept in {batches_dir}"]),
         f"  logs       {log_folder}",
         "",
         "Press ctrl-C to stop.",

@@ -32,6 +32,10 @@ class FleetOptions:
     """Minimum level of the services' log lines to show."""
     grace_period_s: float
     """Seconds that the services have to finish requests in flight."""
+    batches_dir: str | None = None
+    """Absolute path of what the service of batches keeps; None: there is no such service."""
+    restart_delay_s: float = 1.0
+    """Seconds until a pod that died is started again; they double each time in a row."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,16 @@ class ServiceCommands:
 
     pod: tuple[str, ...]
     router: tuple[str, ...]
+    batches: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FleetPorts:
+    """Where the services behind the router listen, on loopback."""
+
+    pods: Sequence[int]
+    batches: int | None = None
+    """None: there is no service of batches."""
 
 
 def visible_gpus(listing: str, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -73,14 +87,24 @@ def pod_command(program: Sequence[str], options: FleetOptions, fd: int) -> tuple
     return (*program, *_common_flags(options, fd), "--model", options.model)
 
 
+def batches_command(
+    program: Sequence[str], options: FleetOptions, fd: int, router_url: str
+) -> tuple[str, ...]:
+    """Return the command of the service of batches, which inherits the listening socket `fd`."""
+    database = f"sqlite:///{options.batches_dir}/batches.db"
+    stores = ("--database-url", database, "--contents-url", f"{options.batches_dir}/contents")
+    return (*program, *_common_flags(options, fd), "--server-url", router_url, *stores)
+
+
 def router_command(
-    program: Sequence[str], options: FleetOptions, fd: int, pod_ports: Sequence[int]
+    program: Sequence[str], options: FleetOptions, fd: int, ports: FleetPorts
 ) -> tuple[str, ...]:
     """Return the command of the router, which inherits the listening socket `fd`."""
     endpoints = [
-        flag for port in pod_ports for flag in ("--endpoint", listener_url(LOOPBACK, port))
+        flag for port in ports.pods for flag in ("--endpoint", listener_url(LOOPBACK, port))
     ]
-    return (*program, *_common_flags(options, fd), *endpoints)
+    batches = ("--batches-url", listener_url(LOOPBACK, ports.batches)) if ports.batches else ()
+    return (*program, *_common_flags(options, fd), *endpoints, *batches)
 
 
 def pod_environ(
@@ -98,7 +122,7 @@ def pod_environ(
 
 def listener_url(host: str, port: int) -> str:
     """Return the URL of a listener on `host`; loopback where `host` means all interfaces."""
-    reachable = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}.get(host, host)  # noqa: S104
+    reachable = {"0.0.0.0": LOOPBACK, "::": LOOPBACK, "": LOOPBACK}.get(host, host)  # noqa: S104
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 

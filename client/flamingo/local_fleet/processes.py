@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flamingo.local_fleet.plan import LOOPBACK
+
 
 @dataclass(frozen=True)
 class ProcessSpec:
@@ -62,9 +64,24 @@ def parent_death_pipe() -> Iterator[int]:
         os.close(writer)
 
 
+def reserve_port() -> socket.socket:
+    """Return a socket that keeps a free port of loopback for the listeners of this program.
+
+    It is bound and does not listen: connections are refused while no service listens, and the
+    kernel gives the port to no connection of another program. Listeners may bind it in turn.
+    """
+    reserved = socket.socket(socket.AF_INET)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind((LOOPBACK, 0))
+    return reserved
+
+
 async def start(spec: ProcessSpec, listener: socket.socket, stdin: int) -> ServiceProcess:
-    """Start a service that inherits `listener` and reads `stdin`, a `parent_death_pipe`."""
-    with spec.log.open("wb") as output, listener:
+    """Start a service that inherits `listener` and reads `stdin`, a `parent_death_pipe`.
+
+    Its log continues that of an earlier start.
+    """
+    with spec.log.open("ab") as output, listener:
         process = await asyncio.create_subprocess_exec(
             *spec.command(listener.fileno()),
             stdin=stdin,

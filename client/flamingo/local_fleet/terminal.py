@@ -13,6 +13,7 @@ from rich.status import Status
 
 from flamingo.local_fleet import messages
 from flamingo.local_fleet.plan import LogLevel
+from flamingo_common.service import printable
 
 PLAIN_INTERVAL_S = 10.0
 """Without a terminal, progress is printed this often even if there is none."""
@@ -89,4 +90,5 @@ def print_status(text: str) -> None:
 
 def _print_verbatim(console: Console, text: str) -> None:
     """Print `text` without markup or wrapping, so that commands can be copied."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    line = printable.escape_text(text)
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

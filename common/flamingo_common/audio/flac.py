@@ -5,7 +5,6 @@ Pure.
 
 import struct
 
-from flamingo_common.audio import mpeg
 from flamingo_common.audio.clip_info import ClipInfo
 
 USUAL_RATIO = 0.6
@@ -13,8 +12,8 @@ USUAL_RATIO = 0.6
 
 
 def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
-    """Return the clip whose FLAC file begins with `head`; some taggers put ID3 tags before it."""
-    packed = _stream_info(head, mpeg.audio_offset(head))
+    """Return the clip whose FLAC file begins with `head`."""
+    packed = _stream_info(head, 0)
     rate, num_samples = packed >> 44, packed & (2**36 - 1)
     if not rate:
         return None

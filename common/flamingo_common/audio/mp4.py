@@ -9,13 +9,21 @@ from itertools import islice
 
 from flamingo_common.audio.clip_info import ClipInfo
 
-FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
+FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid"})
+MAX_FIRST_BOX_BYTES = 2**29
+"""A larger one is text: "The free …" has the type of a box at the same place."""
 MAX_BOXES = 256
 AAC_BYTES_PER_S = 16_000
 UNKNOWN_DURATIONS = (0, 2**32 - 1, 2**64 - 1)
 
 Box = tuple[bytes, int, int]
 """Type, and the offsets of the body's start and end."""
+
+
+def is_mp4(head: bytes) -> bool:
+    """Return whether `head` begins with a box; QuickTime files need not begin with `ftyp`."""
+    size = int.from_bytes(head[:4], "big")
+    return head[4:8] in FIRST_BOXES and (size in (0, 1) or 8 <= size < MAX_FIRST_BOX_BYTES)  # noqa: PLR2004
 
 
 def parse(head: bytes, _total_bytes: int | None) -> ClipInfo | None:
@@ -33,8 +41,6 @@ def parse(head: bytes, _total_bytes: int | None) -> ClipInfo | None:
 
 def moov_offset(head: bytes) -> int | None:
     """Return the offset of `moov`, after the boxes in `head`; None if it is in `head`."""
-    if head[4:8] not in FIRST_BOXES:
-        return None
     at = 0
     for kind, _, end in _boxes(head, 0, len(head)):
         if kind == b"moov":

@@ -15,9 +15,16 @@ from flamingo_common.audio import flac
 from flamingo_common.audio.clip_info import ClipInfo
 
 PAGE_HEADER_BYTES = 27
+MAX_PAGE_BYTES = 64 * 1024
+FIRST_PAGE = b"OggS\0\x02"
+"""Version 0, and the flag of a stream's first page."""
+MAX_FIRST_PAGE_BYTES = 4096
+"""It has one packet, the identification header; FLAC's is the longest with 51 bytes."""
 OPUS_RATE_HZ = 48_000
 """Opus positions count 48 kHz samples, whatever the input's rate was."""
 FIRST_PACKET = slice(0, 128)
+SERIAL = slice(14, 18)
+"""Of a stream; each link of a chain has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,60 @@ def parse(head: bytes, total_bytes: int | None) -> ClipInfo | None:
     return ClipInfo(played_s + (total_bytes - last.end) / bytes_per_s, "estimate", "ogg")
 
 
+def tail_offset(_head: bytes, total_bytes: int) -> int:
+    """Return an offset from which the last page is read in whole."""
+    return max(total_bytes - MAX_PAGE_BYTES, 0)
+
+
 def parse_tail(head: bytes, end: bytes) -> ClipInfo | None:
     """Return the clip whose file begins with `head` and whose last page starts in `end`."""
     rate_hz, skip = _rate(head)
     at = end.rfind(b"OggS")
-    if not rate_hz or at < 0:
-        return None
+    if not rate_hz or at < 0 or end[SERIAL.start + at : SERIAL.stop + at] != head[SERIAL]:
+        return None  # the end of another stream, or of the last link of a chain
     (granule,) = struct.unpack_from("<q", end, at + 6)
     return ClipInfo((granule - skip) / rate_hz, "exact", "ogg")
+
+
+def last_position(end: bytes) -> int:
+    """Return the position of the last page that starts in `end`; -1 if none does."""
+    at = end.rfind(b"OggS\0")
+    if at < 0 or at + PAGE_HEADER_BYTES > len(end):
+        return -1
+    return int(struct.unpack_from("<q", end, at + 6)[0])
+
+
+def first_page_bytes(page: bytes) -> int:
+    """Return the size of the first page of a stream that `page` begins with; 0 if it is not one.
+
+    The same bytes can occur in the middle of compressed audio, so the checksum is compared.
+    """
+    if len(page) < PAGE_HEADER_BYTES or not page.startswith(FIRST_PAGE):
+        return 0
+    lacing = page[PAGE_HEADER_BYTES : PAGE_HEADER_BYTES + page[26]]
+    size = PAGE_HEADER_BYTES + len(lacing) + sum(lacing)
+    if size > len(page):
+        return 0
+    blanked = page[:22] + bytes(4) + page[26:size]
+    return size if checksum(blanked).to_bytes(4, "little") == page[22:26] else 0
+
+
+def checksum(page: bytes) -> int:
+    """Return the checksum of a page, whose field for it is zero."""
+    value = 0
+    for byte in page:
+        value = value << 8 & 0xFFFFFFFF ^ CHECKSUMS[value >> 24 ^ byte]
+    return value
+
+
+def _checksum_of(byte: int) -> int:
+    value = byte << 24
+    for _ in range(8):
+        value = value << 1 ^ (0x104C11DB7 if value & 0x80000000 else 0)
+    return value
+
+
+CHECKSUMS = tuple(map(_checksum_of, range(256)))
 
 
 def _rate(head: bytes) -> tuple[int, int]:
@@ -70,9 +123,12 @@ def _rate(head: bytes) -> tuple[int, int]:
 
 
 def _pages(head: bytes) -> Iterator[Page]:
-    at = 0
+    at, has_audio = 0, False
     while head[at : at + 4] == b"OggS" and at + PAGE_HEADER_BYTES <= len(head):
+        if has_audio and head[at : at + 6] == FIRST_PAGE:
+            return  # the next link of a chain
         (granule,) = struct.unpack_from("<q", head, at + 6)
+        has_audio |= granule > 0
         lacing = head[at + PAGE_HEADER_BYTES : at + PAGE_HEADER_BYTES + head[at + 26]]
         at += PAGE_HEADER_BYTES + len(lacing) + sum(lacing)
         yield Page(at, granule)  # the page can end past the head

@@ -7,13 +7,13 @@ is allowed.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
-from flamingo_common.service import http, keys
+from flamingo_common.service import allowed_hosts, http, keys
 from flamingo_common.service.keys import Key, Keyring, Permission
 from flamingo_common.service.reloading_file import ReloadingFile
 
@@ -23,6 +23,7 @@ PUBLIC_ROUTES = frozenset(
         "/docs",
         "/docs/",
         "/docs/{name}",
+        "/health",
         "/health/live",
         "/health/ready",
         "/openapi.json",
@@ -34,7 +35,7 @@ PUBLIC_ROUTES = frozenset(
     }
 )
 """Routes without authentication: health checks, and static files without secrets."""
-OBSERVER_ROUTES = frozenset({"/fleet", "/health", "/metrics", "/stats"})
+OBSERVER_ROUTES = frozenset({"/fleet", "/metrics", "/stats"})
 """Routes that need the permission `observe`: they show the load of all callers."""
 CALLER = web.RequestKey("caller", Key)
 _KEYS = web.AppKey("keys", ReloadingFile[Keyring])
@@ -42,8 +43,11 @@ _UNAUTHENTICATED = "a valid API key is required, in the header Authorization: Be
 """The same for a missing, a wrong and a revoked key."""
 
 
-def add_to(app: web.Application, key_file: Path | None) -> None:
-    """Require an API key on all routes but `PUBLIC_ROUTES`; on none without a `key_file`.
+def add_to(app: web.Application, key_file: Path | None, hosts: Collection[str] = ()) -> None:
+    """Require an API key on all routes but `PUBLIC_ROUTES`.
+
+    Without a `key_file` none is required, and on loopback addresses the public names in the
+    header `Host` are refused that are not in `hosts`.
 
     Call it last, so that rejected requests pass through the middlewares for metrics and logs.
 
@@ -52,6 +56,7 @@ def add_to(app: web.Application, key_file: Path | None) -> None:
         InvalidKeyFile: its content is invalid.
     """
     if key_file is None:
+        allowed_hosts.add_to(app, hosts)
         return
     app[_KEYS] = ReloadingFile(key_file, keys.parse)
     app.middlewares.append(_authenticate)

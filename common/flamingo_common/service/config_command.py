@@ -1,6 +1,8 @@
 """`flamingo config` for one service: its effective settings, or their JSON schema."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,10 +23,24 @@ def main(
     """Run the subcommand in `argv`: `schema`, or `show` with the service's flags."""
     verb, *rest = argv
     if verb == "schema":
-        sys.stdout.write(json.dumps(json_schema(kind), indent=2) + "\n")
-    else:
-        resolved, explicit = settings.resolve(kind, rest, environ, prog=prog)
-        sys.stdout.write(to_yaml(resolved, explicit, prog=prog))
+        return _write(json.dumps(json_schema(kind), indent=2) + "\n", prog)
+    resolved, explicit = settings.resolve(kind, rest, environ, prog=prog)
+    return _write(to_yaml(resolved, explicit, prog=prog), prog)
+
+
+def _write(text: str, prog: str) -> int:
+    """Write to standard output; return 1 if it cannot be written, and 0 without a reader."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would flush it again, with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            return 0
+        reason = (error.strerror or str(error)).lower()
+        print(f"{prog}: cannot write to standard output: {reason}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

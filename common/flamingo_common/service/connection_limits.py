@@ -118,6 +118,11 @@ def peer_of(address: object) -> str:
     return str(host)
 
 
+def shown_address(host: str | None) -> str | None:
+    """Return an address for a log: an IPv4 address as such, also on a socket for both families."""
+    return host.removeprefix("::ffff:") if host and "." in host else host
+
+
 @dataclass(slots=True)
 class TokenBucket:
     """A rate limit of `per_s` per second, with bursts of up to `burst`."""

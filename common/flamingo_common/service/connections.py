@@ -14,10 +14,11 @@ from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import _ErrInfo
 
 from flamingo_common import errors
-from flamingo_common.service import http, logs
+from flamingo_common.service import abort, http, logs
 from flamingo_common.service.connection_limits import (
     BodyRateMonitor,
     ConnectionCounter,
@@ -25,12 +26,18 @@ from flamingo_common.service.connection_limits import (
     TokenBucket,
     WriteMonitor,
     peer_of,
+    shown_address,
 )
 
 SWEEP_INTERVAL_S = 0.5
 SPARE_FILES = 256
 """File descriptors that are reserved for purposes other than connections."""
 TOO_MANY = errors.Unavailable("too many open connections; retry later", retry_after_s=1.0)
+MAX_HEAD_BYTES = 64 * 1024
+"""Of the request line and all headers; aiohttp limits only each field and their number, to 1 MB."""
+LARGE_HEAD = errors.BadRequest(
+    f"the request line and headers exceed the limit of {MAX_HEAD_BYTES} bytes"
+)
 LATE_HEAD = errors.BodyTimeout("the request line and headers did not arrive in time")
 MALFORMED = errors.BadRequest("malformed HTTP request, or its headers are too large")
 
@@ -44,6 +51,7 @@ class Connection(web.RequestHandler):
         "_head_started_s",
         "_is_counted",
         "_num_bytes",
+        "_num_head_bytes",
         "_num_written",
         "_socket_transport",
         "_write_monitor",
@@ -58,6 +66,7 @@ class Connection(web.RequestHandler):
         """Body of the last request whose head is complete."""
         self._head_started_s: float | None = None
         """When the current, incomplete head began."""
+        self._num_head_bytes = 0
         self._num_bytes = 0
         self._num_written = 0
         self._body_rate = BodyRateMonitor()
@@ -87,16 +96,19 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         self._num_bytes += len(data)
         if self._request_count == count:
-            if data and not is_in_body and self._head_started_s is None:
-                self._head_started_s = self._loop.time()
+            if data and not is_in_body:
+                self._take_head(len(data))
             return
-        self._head_started_s = None
+        self._head_started_s, self._num_head_bytes = None, 0
         message, self._body = self._messages[-1]
         self._body_rate, self._num_bytes = BodyRateMonitor(), 0
         if body is not None and is_in_body and not isinstance(message, RawRequestMessage):
             # Not the next request: the body itself is malformed.
             self._messages.pop()
             self._end(body, web.RequestPayloadError("malformed chunk"))
+            return
+        for at in range(max(count - self._request_count, -len(self._messages)), 0):
+            self._refuse_head(at)
 
     def resume_writing(self) -> None:
         """Continue writing: the client has read."""
@@ -126,14 +138,20 @@ class Connection(web.RequestHandler):
             logs.get().error("request.failed", exc_info=exc)
             error: errors.FlamingoError = errors.InternalError("internal server error")
         else:
-            self._server.log_malformed(request.remote)
-            error = MALFORMED
+            self._server.log_malformed(shown_address(request.remote))
+            error = exc if isinstance(exc, errors.FlamingoError) else MALFORMED
         if request.writer.output_size > 0:
             raise ConnectionResetError("the response has already started")
         response = http.error_response(error)
         response.headers[hdrs.SERVER] = http.SERVER
         response.force_close()
         return response
+
+    def abort_request(self) -> None:
+        """Cancel the handler of the current request, and accept no further one."""
+        if self._current_request is not None and self._task_handler is not None:
+            self.close()
+            self._task_handler.cancel()
 
     def sweep(self, elapsed_s: float) -> None:
         """End the connection or its request if it has exceeded a limit."""
@@ -151,6 +169,11 @@ class Connection(web.RequestHandler):
         elif self._is_head_late:
             self._socket_transport.write(_raw_response(LATE_HEAD))
             self.force_close()
+
+    @property
+    def handling(self) -> "asyncio.Task[None] | None":
+        """The task that handles the connection's requests."""
+        return self._task_handler
 
     @property
     def is_open(self) -> bool:
@@ -175,6 +198,23 @@ class Connection(web.RequestHandler):
     def _peer(self) -> str:
         assert self._socket_transport is not None
         return peer_of(self._socket_transport.get_extra_info("peername"))
+
+    def _take_head(self, num_bytes: int) -> None:
+        """Count bytes of an incomplete head, and end the connection when there are too many."""
+        if self._head_started_s is None:
+            self._head_started_s = self._loop.time()
+        self._num_head_bytes += num_bytes
+        if self._num_head_bytes <= MAX_HEAD_BYTES or self._socket_transport is None:
+            return
+        if self._current_request is None:
+            self._socket_transport.write(_raw_response(LARGE_HEAD))
+        self.force_close()
+
+    def _refuse_head(self, at: int) -> None:
+        """Replace a request that aiohttp has accepted, and we refuse, by an error."""
+        message, _ = self._messages[at]
+        if isinstance(message, RawRequestMessage) and (error := _fault_of(message)) is not None:
+            self._messages[at] = (_ErrInfo(error.status, error, error.message), EMPTY_PAYLOAD)
 
     def _sweep_body(self, body: StreamReader, elapsed_s: float) -> None:
         if body is not self._body or body.is_eof():
@@ -232,9 +272,22 @@ class Runner(web.AppRunner):
     """Runs an application with limits on its connections."""
 
     def __init__(self, app: web.Application, limits: ConnectionLimits, **options: Any) -> None:
-        super().__init__(app, **options)
+        # See content_coding.py: a body is never unpacked.
+        super().__init__(app, auto_decompress=False, **options)
         self._limits = limits
         self._sweeping: asyncio.Task[None] | None = None
+
+    async def abort_requests(self) -> None:
+        """End the requests in flight with an error, and wait a moment until they have ended."""
+        self.app[abort.ABORTED].set()
+        server = self.server
+        assert server is not None
+        busy = [each for each in server.connections if isinstance(each, Connection)]
+        for connection in busy:
+            connection.abort_request()
+        tasks = [each.handling for each in busy if each.handling is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=abort.TIMEOUT_S)
 
     async def _make_server(self) -> web.Server:
         server = Server(await super()._make_server(), self._limits)
@@ -245,6 +298,12 @@ class Runner(web.AppRunner):
         if self._sweeping is not None:
             self._sweeping.cancel()
         await super()._cleanup_server()
+
+
+def _fault_of(message: RawRequestMessage) -> errors.FlamingoError | None:
+    """Return why the head of a request is refused; None if it is not."""
+    fields = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+    return LARGE_HEAD if len(message.path) + fields > MAX_HEAD_BYTES else None
 
 
 def raise_file_limit() -> int:

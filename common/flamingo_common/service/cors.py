@@ -12,12 +12,27 @@ from multidict import CIMultiDict
 from flamingo_common.service.http import Handler
 
 ANY = "*"
-METHODS = "GET, HEAD, POST, OPTIONS"
+METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 MAX_AGE_S = 7200
 """Chromium's maximum."""
-EXPOSED = (
-    "openai-processing-ms, openai-version, retry-after, retry-after-ms, x-request-id,"
-    " x-should-retry"
+EXPOSED = ", ".join(
+    (
+        "openai-processing-ms",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        "x-flamingo-audio-missing-seconds",
+        "x-flamingo-audio-seconds",
+        "x-flamingo-endpoint",
+        "x-flamingo-truncated-seconds",
+        *(
+            f"x-ratelimit-{what}-{kind}"
+            for what in ("limit", "remaining", "reset")
+            for kind in ("requests", "audio-seconds")
+        ),
+        "x-request-id",
+        "x-should-retry",
+    )
 )
 """Response headers that scripts may read."""
 

@@ -10,7 +10,7 @@ from flamingo_common.service import http, static_files
 from flamingo_common.service.static_files import Asset
 from flamingo_common.wire import openapi
 from flamingo_common.wire.responses import Version
-from flamingo_common.wire.routes import Route
+from flamingo_common.wire.route import Route
 
 FOLDER = resources.files("flamingo_common") / "swagger"
 DISTRIBUTION = "flamingo-fleet"

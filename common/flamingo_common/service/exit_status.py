@@ -53,3 +53,21 @@ class ExitStatus(IntEnum):
         12,
         "Shut down before all requests were answered; a pod logs how many were aborted.",
     )
+    UNSUPPORTED_DEVICE = (
+        13,
+        "No GPU, one that is too old, or a dtype it does not support; the log says what is needed.",
+    )
+    ITEMS_FAILED = (
+        14,
+        (
+            "`flamingo batch` processed all clips and some failed; `--retry-failed` tries those"
+            " again. Or some lines failed of a batch that `flamingo batches` waited for."
+        ),
+    )
+    BATCH_INCOMPLETE = (
+        15,
+        (
+            "`flamingo batch` ended before all clips were processed; the same command continues it."
+            " Or a batch that `flamingo batches` waited for has expired or was cancelled."
+        ),
+    )

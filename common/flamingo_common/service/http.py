@@ -5,35 +5,40 @@ Errors become OpenAI's error objects here and nowhere else. An exception that is
 any detail.
 """
 
+import asyncio
 import contextlib
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 import structlog
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
-from flamingo_common.service import logs, traces
+from flamingo_common.service import abort, client_address, logs, traces
+from flamingo_common.service.addresses import Network
 from flamingo_common.service.connection_limits import TokenBucket
 from flamingo_common.wire import REQUEST_ID_HEADER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST_ID = web.RequestKey("request_id", str)
 STARTED_S = web.RequestKey("started_s", float)
+CLIENT = web.RequestKey("client", str)
+"""The client's IP address, past trusted proxies."""
 LOG_FIELDS = web.RequestKey("log_fields", dict[str, object])
 """Fields that a handler adds to the access log line of its request."""
 KEPT_HEADERS = (hdrs.ALLOW,)
 """Headers of aiohttp's errors that the error response keeps."""
 OPENAI_VERSION = "2020-10-01"
 """The only version of OpenAI's API so far."""
-MALFORMED_BODY = "the request body does not match its Content-Encoding or Transfer-Encoding"
+MALFORMED_BODY = "the request body does not match its Transfer-Encoding"
 BODY_TOO_LARGE = "the request body exceeds the limit of {limit} bytes"
 SERVER = "flamingo"
 """Value of the `Server` header, which does not disclose software and versions."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRUSTED_PROXIES = web.AppKey("trusted_proxies", Sequence[Network])
 _REJECTION_LOG_BUDGET = web.AppKey("rejection_log_budget", TokenBucket)
 """Rate limit of access log lines for rejected requests, so that they cannot fill a disk."""
 _UNLOGGED_PATHS = frozenset(
@@ -57,11 +62,13 @@ def error_response(error: errors.FlamingoError) -> web.Response:
     )
 
 
-def create_app(*, max_body_bytes: int) -> web.Application:
+def create_app(*, max_body_bytes: int, trusted_proxies: Sequence[Network] = ()) -> web.Application:
     """Return an application with the conventions of this module, and no routes."""
     app = web.Application(
         client_max_size=max_body_bytes, middlewares=[_log_and_trace, _convert_errors]
     )
+    app[abort.ABORTED] = asyncio.Event()
+    app[_TRUSTED_PROXIES] = trusted_proxies
     app[_REJECTION_LOG_BUDGET] = TokenBucket(per_s=100, burst=500)
     app.on_response_prepare.append(_add_headers)
     return app
@@ -72,6 +79,11 @@ async def _log_and_trace(request: web.Request, handler: Handler) -> web.StreamRe
     request[STARTED_S] = time.monotonic()
     request[REQUEST_ID] = _request_id(request)
     request[LOG_FIELDS] = {}
+    request[CLIENT] = client_address.client_address(
+        request.remote,
+        ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ())),
+        request.app[_TRUSTED_PROXIES],
+    )
     status = 499  # as in nginx: the client disconnected first
     with (
         _span(request) as span,
@@ -132,6 +144,7 @@ def _log_access(request: web.Request, status: int) -> None:
         method=request.method,
         path=request.path,
         route=_route(request),
+        client=request[CLIENT],
         status=status,
         duration_s=round(time.monotonic() - request[STARTED_S], 4),
         **request[LOG_FIELDS],
@@ -143,8 +156,12 @@ def _log_access(request: web.Request, status: int) -> None:
 async def _convert_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     kept_headers = {}
     try:
-        return await handler(request)
+        with abort.as_error(request):
+            return await handler(request)
     except errors.FlamingoError as raised:
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("the response has already started") from raised
+        log_cause(raised)
         error = raised
     except web.HTTPException as exception:
         if exception.status < 400:  # noqa: PLR2004 - a redirect
@@ -166,6 +183,12 @@ async def _convert_errors(request: web.Request, handler: Handler) -> web.StreamR
     response = error_response(error)
     response.headers.update(kept_headers)
     return response
+
+
+def log_cause(error: errors.FlamingoError) -> None:
+    """Log an internal error with the traceback of what caused it, which no client gets."""
+    if isinstance(error, errors.InternalError) and error.__cause__ is not None:
+        logs.get().error("request.failed", exc_info=error)
 
 
 def _from_http_exception(

@@ -10,10 +10,10 @@ Pure: the file's text is an argument.
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 PREFIX = "fk-"
 MAX_KEYS = 1000
@@ -37,7 +37,9 @@ class Key(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     """Name of the caller, in logs and metrics; also the scope of cached states."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
+    sha256: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
+        pattern=r"^[0-9a-f]{64}$", repr=False
+    )
     """SHA-256 of the key, in lower-case hexadecimal."""
     weight: float = Field(default=1.0, gt=0, le=1000)
     """Share of a busy fleet, relative to the weights of other callers."""

@@ -9,6 +9,8 @@ import sys
 
 import structlog
 
+from flamingo_common.service import printable
+
 
 def configure(*, service: str, level: str) -> None:
     """Send all logs of this process to standard error; every line has the `service`."""
@@ -22,7 +24,9 @@ def configure(*, service: str, level: str) -> None:
     last: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
     )
-    to_text = [] if is_terminal else [structlog.processors.format_exc_info]
+    to_text: list[structlog.types.Processor] = (
+        [_escape] if is_terminal else [structlog.processors.format_exc_info]
+    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -41,6 +45,14 @@ def configure(*, service: str, level: str) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _escape(_: object, __: str, fields: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Escape what clients have sent, such as paths: a terminal would obey control sequences."""
+    return {
+        name: printable.escape_text(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
 
 
 def get() -> structlog.stdlib.BoundLogger:

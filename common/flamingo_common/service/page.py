@@ -27,10 +27,17 @@ HEADERS: Mapping[str, str] = {
     **static_files.HEADERS,
 }
 ASSETS = web.AppKey("ui_assets", dict[str, Asset])
+HAS_BATCHES = web.AppKey("ui_has_batches", bool)
 
 
-def add_to(app: web.Application, *, package: Traversable = PACKAGE) -> None:
-    """Serve the page at `/ui/`, and redirect `/` and `/ui` to it."""
+def add_to(
+    app: web.Application, *, package: Traversable = PACKAGE, has_batches: bool = False
+) -> None:
+    """Serve the page at `/ui/`, and redirect `/` and `/ui` to it.
+
+    `has_batches` says whether there is a service behind `/v1/batches`.
+    """
+    app[HAS_BATCHES] = has_batches
     app[ASSETS] = dict(_assets(package))
     app.router.add_get("/", _redirect)
     app.router.add_get("/ui", _redirect)
@@ -71,6 +78,7 @@ async def _features(request: web.Request) -> web.Response:
     features = {
         # Looked up per request, since routes can be added after the page.
         "fleet": any(known.canonical == "/fleet" for known in request.app.router.resources()),
+        "batches": request.app[HAS_BATCHES],
         "example": example.title if example else None,
     }
     return web.json_response(features, headers={**HEADERS, "Cache-Control": "no-store"})

@@ -14,10 +14,12 @@ from aiohttp.abc import AbstractResolver
 from flamingo_common.service import addresses
 
 CONNECT_TIMEOUT_S = 5
+USER_AGENT = "flamingo-fleet"
+"""Without the versions of libraries, which aiohttp's own has."""
 
 
 class AddressDenied(OSError):
-    """Connections to the address are not allowed."""
+    """Connections to the address are not allowed; the message is the rest of a sentence."""
 
 
 def create_session(
@@ -29,8 +31,8 @@ def create_session(
         """Create the socket for one resolved address, if it is allowed."""
         family, kind, protocol, _, address = info
         host, port = address[:2]
-        if not addresses.is_allowed(host, port, networks):
-            raise AddressDenied
+        if denial := addresses.denial(host, port, networks):
+            raise AddressDenied(denial)
         return socket.socket(family, kind, protocol)
 
     # No cookies, no proxy from the environment, no decompression (against zip bombs), and a
@@ -42,5 +44,5 @@ def create_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S),
         auto_decompress=False,
-        headers={"Accept-Encoding": "identity"},
+        headers={"Accept-Encoding": "identity", "User-Agent": USER_AGENT},
     )

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import os
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from flamingo_common.service import connections, logs
+from flamingo_common.service import connections, logs, service_links
 from flamingo_common.service.connection_limits import ConnectionLimits
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.settings import ServiceSettings
@@ -25,6 +26,9 @@ KEEPALIVE_S = 75.0
 LINGERING_S = 2.0
 """Seconds for which a rejected upload is still read, so that the client gets the response."""
 BACKLOG = 1024
+ANY_IPV6, ANY_IPV4 = "::", "0.0.0.0"  # noqa: S104 - what the user asked for
+NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""What binding to `::` fails with where IPv6 is not compiled in, or is disabled."""
 
 NO_AUTHENTICATION = "no authentication: any client can use this server; set --key-file"
 
@@ -36,24 +40,37 @@ class PortInUse(Exception):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket on `host`:`port`.
+    """Return a listening socket on `host`:`port`; `::` is all interfaces, IPv6 and IPv4.
+
+    Where the kernel has no IPv6, `::` is all interfaces with IPv4.
 
     Raises:
         PortInUse: the address is in use or not available; the message has the reason.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
+        return _bind(host, port)
     except OSError as error:
-        listener.close()
+        if host == ANY_IPV6 and error.errno in NO_IPV6:
+            return listen(ANY_IPV4, port)
         is_taken = error.errno == errno.EADDRINUSE
         reason = "in use by another process" if is_taken else error.strerror
+        shown = f"[{host}]" if ":" in host else host
         raise PortInUse(
-            f"cannot listen on {host}:{port}: {reason}; choose another port with --port"
+            f"cannot listen on {shown}:{port}: {reason}; choose another port with --port"
         ) from None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if host == ANY_IPV6:  # the default is the node's, net.ipv6.bindv6only
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
@@ -98,12 +115,15 @@ async def _serve(
         await web.SockSite(runner, listener).start()
         host, port = listener.getsockname()[:2]
         logs.get().info("service.listening", host=host, port=port)
+        _log_service_links(settings)
         if settings.key_file is None and not _is_loopback(host):
             logs.get().warning("service.unauthenticated", host=host, message=NO_AUTHENTICATION)
         async with _watch_parent(stop, is_enabled=settings.stop_with_parent):
             await stop.wait()
         logs.get().info("service.draining", grace_period_s=settings.grace_period_s)
         is_complete = await _drain(drain, force_stop, settings.grace_period_s)
+        if not is_complete:
+            await runner.abort_requests()
     finally:
         await runner.cleanup()
     logs.get().info("service.stopped")
@@ -119,6 +139,15 @@ def _connection_limits(settings: ServiceSettings) -> ConnectionLimits:
         max_connections=min(settings.max_connections, connections.raise_file_limit()),
         max_connections_per_peer=settings.max_connections_per_peer,
     )
+
+
+def _log_service_links(settings: ServiceSettings) -> None:
+    prefix = str(settings.model_config["env_prefix"])
+    kept = service_links.without_links(os.environ, prefix=prefix)
+    if ignored := sorted(set(os.environ) - set(kept)):
+        logs.get().warning(
+            "settings.service_links_ignored", variables=ignored, message=service_links.ADVICE
+        )
 
 
 def _is_loopback(host: str) -> bool:

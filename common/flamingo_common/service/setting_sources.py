@@ -8,11 +8,14 @@ import contextlib
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic_settings import BaseSettings, CliSettingsSource, EnvSettingsSource, SettingsError
+
+from flamingo_common.service import service_links
 
 FILE_FIELD = "config"
 """The setting that a settings file cannot have: the path of that file."""
@@ -51,6 +54,7 @@ def read(
 ) -> ExplicitSettings:
     """Return all values that are set; collects every error instead of raising the first."""
     explicit = ExplicitSettings()
+    environ = service_links.without_links(environ, prefix=str(kind.model_config["env_prefix"]))
     flags = _flags(kind, argv, prog, explicit.errors)
     explicit.add(flags, {name: flag_name(name) for name in flags})
     variables = _EnvironSource(kind, environ)()
@@ -96,7 +100,17 @@ def _parse_flags(
         cli_exit_on_error=False,
         cli_ignore_unknown_args=is_lenient,
     )
-    return source()
+    # pydantic-settings drops an empty value, and the default of the list would count.
+    return {name: [] for name in _emptied_lists(kind, argv)} | source()
+
+
+def _emptied_lists(kind: type[BaseSettings], argv: Sequence[str]) -> Iterator[str]:
+    """Yield the settings that are lists and whose flag has an empty value."""
+    flags = dict(pairwise([*argv, None]))
+    for name, field_ in kind.model_fields.items():
+        flag = flag_name(name)
+        if get_origin(field_.annotation) is list and (f"{flag}=" in flags or flags.get(flag) == ""):
+            yield name
 
 
 def _unknown_variables(kind: type[BaseSettings], environ: Mapping[str, str]) -> Iterator[str]:
@@ -104,10 +118,7 @@ def _unknown_variables(kind: type[BaseSettings], environ: Mapping[str, str]) -> 
     prefix = str(kind.model_config["env_prefix"])
     known = {variable_name(kind, name) for name in kind.model_fields}
     for name in sorted(name for name in environ if name.startswith(prefix) and name not in known):
-        if environ[name].startswith("tcp://") or name.endswith(("_SERVICE_HOST", "_SERVICE_PORT")):
-            yield f"{name}: Kubernetes service link; set enableServiceLinks: false in the pod"
-        else:
-            yield f"{name}: unknown setting" + _suggestion(name, known)
+        yield f"{name}: unknown setting" + _suggestion(name, known)
 
 
 def _add_file(kind: type[BaseSettings], path: Path, explicit: ExplicitSettings) -> None:

@@ -8,10 +8,18 @@ A service declares one frozen class with a docstring for each field. Each field 
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -19,7 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from flamingo_common.service import keys, setting_sources
+from flamingo_common.service import key_text, keys, setting_sources
 from flamingo_common.service.comma_list import split_commas
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.setting_sources import ExplicitSettings
@@ -40,6 +48,14 @@ CommaList = Annotated[list[Item], NoDecode, BeforeValidator(_items)]
 """A flag or variable `a, b`, a flag that is repeated, or a list in a settings file."""
 
 
+def _clean_key(value: SecretStr) -> SecretStr:
+    return SecretStr(key_text.clean(value.get_secret_value()))
+
+
+ApiKey = Annotated[SecretStr, AfterValidator(_clean_key)]
+"""An API key, without the blanks and line breaks around it."""
+
+
 class ServiceSettings(BaseSettings):
     """Settings that all services have."""
 
@@ -57,7 +73,7 @@ class ServiceSettings(BaseSettings):
     config: Path | None = None
     """YAML file of settings; names have underscores instead of dashes."""
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 for all interfaces."""
+    """Address to listen on; :: for all interfaces, with IPv6 and IPv4."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 picks a free port."""
     fd: int | None = Field(default=None, ge=0)
@@ -70,6 +86,8 @@ class ServiceSettings(BaseSettings):
     """Minimum level of log messages."""
     key_file: Path | None = None
     """File of API keys (YAML or JSON), reloaded on change; default: no authentication."""
+    allowed_hosts: CommaList[str] = Field(default=[])
+    """Public names by which a server without keys may be called on loopback; comma-separated."""
     cors_origin: CommaList[str] = Field(default=[])
     """Origin (or *) whose web pages may call this server; repeatable, or comma-separated."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024)
@@ -78,7 +96,7 @@ class ServiceSettings(BaseSettings):
     """Timeout in seconds for the request line and headers of a request."""
     body_idle_timeout_s: float = Field(default=60.0, gt=0)
     """Timeout in seconds between two reads of a request body; status 408 if exceeded."""
-    min_body_bytes_per_s: float = Field(default=1024.0, gt=0)
+    min_body_bytes_per_s: float = Field(default=8192.0, gt=0)
     """Minimum bytes per second of a request body, after its first 30 s; status 408 if slower."""
     write_timeout_s: float = Field(default=30.0, gt=0)
     """Timeout in seconds for a client that does not read its response."""
@@ -86,6 +104,8 @@ class ServiceSettings(BaseSettings):
     """Maximum number of open connections; more are rejected with status 503."""
     max_connections_per_peer: int = Field(default=4096, ge=1)
     """Maximum number of open connections from one address (IPv6: one /64 network)."""
+    trusted_proxies: CommaList[IPv4Network | IPv6Network] = Field(default=[])
+    """Networks of the proxies in front, whose X-Forwarded-For names the client; comma-separated."""
 
     @field_validator("cors_origin")
     @classmethod

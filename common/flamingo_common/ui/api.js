@@ -1,13 +1,15 @@
 /**
  * The parts of the server's HTTP API that this page uses. Does not touch the document.
  *
- * @typedef {{prompt_tokens: number, completion_tokens: number, audio_seconds: number}} Usage
+ * @typedef {{prompt_tokens: number, completion_tokens: number, audio_seconds: number,
+ *   audio_missing_seconds?: number}} Usage
  * @typedef {{delta: string, finish: string | null, usage: Usage | null}} Chunk
  * @typedef {{role: "user" | "assistant", content: string}} Message
  * @typedef {{style?: string, prompt?: string, maxTokens?: number}} CaptionOptions
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
  *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
- * @typedef {{embedding: string | number[][], shape: [number, number], layer: string}} Embedding
+ * @typedef {{embedding: string | number[][], shape: [number, number], layer: string,
+ *   missingS: number}} Embedding
  * @typedef {{address: string, ready: boolean, reason: string, backlog_s: number,
  *            queued_s: number, num_open: number, speed: number}} Endpoint
  * @typedef {{endpoints: Endpoint[], cold: boolean, holding_s: number,
@@ -37,7 +39,7 @@ export class ApiError extends Error {
   }
 }
 
-/** @returns {Promise<{fleet: boolean, example: string | null}>} optional features of this server. */
+/** @returns {Promise<{fleet: boolean, batches: boolean, example: string | null}>} optional features. */
 export const fetchFeatures = () => fetchJson("ui/features.json");
 
 /** @returns {Promise<ModelCard>} the model that is served. */
@@ -94,7 +96,8 @@ export async function* streamChat(file, fields, signal) {
 export async function fetchEmbedding(file, fields, signal) {
   const body = formBody(fields, file);
   const response = await send("v1/audio/embeddings", { method: "POST", body, signal });
-  return (await response.json()).data[0];
+  const { data, usage } = await response.json();
+  return { ...data[0], missingS: usage.audio_missing_seconds ?? 0 };
 }
 
 /** @param {CaptionOptions} options */
@@ -142,15 +145,18 @@ async function* stream(path, fields, file, signal) {
   }
 }
 
-/** @param {string} path */
-const fetchJson = async (path) => (await send(path)).json();
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
+export const fetchJson = async (path, options) => (await send(path, options)).json();
 
 /**
  * @param {string} path
  * @param {RequestInit} [options]
  * @returns {Promise<Response>} the response; any status but 2xx is thrown as an ApiError.
  */
-async function send(path, options) {
+export async function send(path, options) {
   const key = apiKey();
   const headers = key ? { authorization: `Bearer ${key}` } : undefined;
   const response = await fetch(new URL(path, ROOT), { ...options, headers }).catch(throwUnreachable);

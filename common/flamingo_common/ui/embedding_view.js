@@ -4,7 +4,7 @@ import { embeddingFields, fetchEmbedding, ROOT } from "./api.js";
 import { apiKey } from "./credentials.js";
 import { $, checkedValue, copyOnClick, download, showError } from "./dom.js";
 import { decodeMatrix, drawHeatmap, encodeNpy } from "./embedding_matrix.js";
-import { formatCount } from "./format.js";
+import { formatCount, missingNote } from "./format.js";
 import { curlCommand, embedCall, pythonProgram } from "./snippets.js";
 import { RequestButton } from "./streaming.js";
 
@@ -42,8 +42,10 @@ export class EmbeddingView {
       const embedding = await fetchEmbedding(this.clip(), embeddingFields(this.#layer), signal);
       this.#matrix = decodeMatrix(embedding);
       this.#showMatrix(embedding.layer);
-    } finally {
+      $("embedding-note").textContent = missingNote(embedding.missingS);
+    } catch (error) {
       $("embedding-note").textContent = "";
+      throw error;
     }
   }
 

@@ -9,7 +9,8 @@ export function formatClock(seconds) {
 /** @param {number} seconds for example 1200, which is formatted as 20 min */
 export function formatDuration(seconds) {
   if (seconds < 90) return `${formatShort(seconds)} s`;
-  return `${formatShort(seconds / 60)} min`;
+  if (seconds < 90 * 60) return `${formatShort(seconds / 60)} min`;
+  return `${formatShort(seconds / 3600)} h`;
 }
 
 /** @param {number} bytes for example 3407872, which is formatted as 3.4 MB */
@@ -24,3 +25,8 @@ export const formatCount = (number) => number.toLocaleString("en");
 
 /** @param {number} number with one decimal below ten, and none above */
 const formatShort = (number) => String(number < 10 ? Math.round(number * 10) / 10 : Math.round(number));
+
+/** @param {number} seconds of audio that a damaged file has lost; empty if there are none */
+export function missingNote(seconds) {
+  return seconds ? `${seconds.toFixed(2)} s of the audio are missing or damaged` : "";
+}

@@ -1,6 +1,7 @@
 /** The page: the current clip, and the panels that work on it. */
 
 import { fetchExample, fetchFeatures, fetchModel } from "./api.js";
+import { BatchesView } from "./batches_view.js";
 import { CaptionView } from "./caption_view.js";
 import { ChatView } from "./chat_view.js";
 import { setKeyPrompt } from "./credentials.js";
@@ -20,6 +21,8 @@ let currentClip = null;
 const clip = () => /** @type {File} */ (currentClip);
 
 const player = new Player();
+/** @type {BatchesView | null} null: this server has no service of batches */
+let batches = null;
 const views = [new CaptionView(clip), new ChatView(clip), new EmbeddingView(clip)];
 
 /** @param {File} file */
@@ -55,9 +58,13 @@ function acceptFiles() {
     event.preventDefault();
     setDropping(false);
     const file = event.dataTransfer?.files[0];
-    if (file) loadClip(file);
+    if (file && batches?.isShown && isRequests(file)) batches.upload(file);
+    else if (file) loadClip(file);
   });
 }
+
+/** @param {File} file */
+const isRequests = (file) => file.name.toLowerCase().endsWith(".jsonl");
 
 /** @param {string} name the file name of the example clip */
 function offerExample(name) {
@@ -90,15 +97,21 @@ async function showModel() {
   }
 }
 
-/** Show what this server has beside a model: an example clip, a fleet. */
+/** Show what this server has beside a model: an example clip, a fleet, batches. */
 async function showFeatures() {
   try {
     const features = await fetchFeatures();
     if (features.example) offerExample(features.example);
     if (features.fleet) startFleetView();
+    if (features.batches) startBatchesView();
   } catch (error) {
     showError($("server-error"), error);
   }
+}
+
+function startBatchesView() {
+  batches = new BatchesView();
+  batches.start();
 }
 
 setKeyPrompt(openKeyDialog);

@@ -1,7 +1,7 @@
 /** Streamed text, and the button that starts and stops the request behind it. */
 
 import { isAbort } from "./dom.js";
-import { formatCount } from "./format.js";
+import { formatCount, missingNote } from "./format.js";
 
 /** A button that starts a request, and stops it while it runs. */
 export class RequestButton {
@@ -58,7 +58,7 @@ export class RequestButton {
  */
 export async function renderStream(chunks, output, note) {
   const text = document.createTextNode("");
-  const stats = { startedMs: performance.now(), firstMs: 0, finish: "", tokens: 0, audioS: 0 };
+  const stats = { startedMs: performance.now(), firstMs: 0, finish: "", tokens: 0, audioS: 0, missingS: 0 };
   const timer = setInterval(() => (note.textContent = progressNote(stats)), 250);
   output.replaceChildren(text);
   output.setAttribute("aria-busy", "true");
@@ -70,6 +70,7 @@ export async function renderStream(chunks, output, note) {
       stats.finish = chunk.finish ?? stats.finish;
       stats.tokens = chunk.usage?.completion_tokens ?? stats.tokens;
       stats.audioS = chunk.usage?.audio_seconds ?? stats.audioS;
+      stats.missingS = chunk.usage?.audio_missing_seconds ?? stats.missingS;
     }
     note.textContent = summaryNote(stats, performance.now());
   } catch (error) {
@@ -89,14 +90,16 @@ function progressNote({ startedMs, firstMs }) {
 }
 
 /**
- * @param {{startedMs: number, firstMs: number, finish: string, tokens: number, audioS: number}} stats
+ * @param {{startedMs: number, firstMs: number, finish: string, tokens: number, audioS: number,
+ *   missingS: number}} stats
  * @param {number} nowMs
  */
-function summaryNote({ startedMs, firstMs, finish, tokens, audioS }, nowMs) {
+function summaryNote({ startedMs, firstMs, finish, tokens, audioS, missingS }, nowMs) {
   const seconds = (/** @type {number} */ ms) => `${((ms - startedMs) / 1000).toFixed(1)} s`;
   return [
     finish === "length" ? "Token limit reached" : "",
     audioS ? `${audioS.toFixed(1)} s of audio` : "",
+    missingNote(missingS),
     tokens ? `${formatCount(tokens)} tokens` : "",
     firstMs ? `first token after ${seconds(firstMs)}` : "",
     `${seconds(nowMs)} total`,

@@ -9,6 +9,9 @@ REQUEST_ID_HEADER = "x-request-id"
 """ID of the request, in requests, responses and logs."""
 DEADLINE_HEADER = "x-flamingo-deadline-ms"
 """Milliseconds from now after which the client no longer needs the response."""
+PRIORITY_HEADER = "x-flamingo-priority"
+"""high, normal or low: requests of low priority give way to all others, and of one API key's
+requests that wait in the router those of high priority are sent first."""
 AUDIO_HEADER = "x-flamingo-audio-seconds"
 """Response header with the decoded seconds of audio, which count against quotas."""
 MAX_BODY_BYTES = 256 * 2**20

@@ -6,29 +6,30 @@ URL of the audio (which is a string to a typed client), an audio part, or a list
 Pure.
 """
 
-from collections.abc import Iterable
-from itertools import chain
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from flamingo_common.wire.parameters import OPENAI_EMBEDDINGS, Table
+from flamingo_common.wire.request_body import WHOLE_NUMBER, exactly_one_of
 from flamingo_common.wire.requests import (
     MAX_MESSAGES,
-    WHOLE_NUMBER,
     AnyAudioPart,
     AudioInput,
     EmbeddingOptions,
     Message,
+    ModelId,
     Part,
     TextPart,
     audio_input_of,
-    exactly_one_of,
     parts_of,
 )
 
 MAX_INPUTS = 32
 """Clips per request, which are encoded one after the other."""
 URL_STARTS = ("data:", "http://", "https://")
+URL_START_CHARS = 64
 Clips = Annotated[
     list[Annotated[AnyAudioPart, Field(discriminator="type")]],
     Field(min_length=1, max_length=MAX_INPUTS),
@@ -49,7 +50,7 @@ def _as_parts(value: object) -> object:
 def _as_part(value: object) -> object:
     if isinstance(value, dict):
         return value
-    if isinstance(value, str) and value.startswith(URL_STARTS):
+    if isinstance(value, str) and value[:URL_START_CHARS].lstrip().lower().startswith(URL_STARTS):
         return {"type": "audio_url", "audio_url": {"url": value}}
     raise ValueError(
         "this model embeds audio, not text: pass a data: or http(s) URL of audio, or an audio part"
@@ -59,9 +60,11 @@ def _as_part(value: object) -> object:
 class OpenAIEmbeddingRequest(EmbeddingOptions):
     """Request body of `POST /v1/embeddings`: one vector per clip, compatible with OpenAI."""
 
+    table: ClassVar[Table] = OPENAI_EMBEDDINGS
+
     model_config = ConfigDict(json_schema_extra=exactly_one_of("input", "messages"))
 
-    model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    model: ModelId | None = None
     """Model id; default: the model that is served."""
     input: (
         Annotated[Clips, BeforeValidator(_as_parts, json_schema_input_type=OneOrSeveral)] | None
@@ -81,7 +84,8 @@ class OpenAIEmbeddingRequest(EmbeddingOptions):
     def _has_one_clip_and_no_text(cls, value: list[Message] | None) -> list[Message] | None:
         if value is not None:
             parts = [part for message in value for part in parts_of(message)]
-            if len(parts) != 1 or isinstance(parts[0], TextPart):
+            has_calls = any(message.tool_calls or message.function_call for message in value)
+            if len(parts) != 1 or isinstance(parts[0], TextPart) or has_calls:
                 raise ValueError(
                     "must contain exactly one audio part and no text: this model embeds audio only"
                 )
@@ -94,7 +98,18 @@ class OpenAIEmbeddingRequest(EmbeddingOptions):
         return self
 
     @property
-    def clips(self) -> list[AudioInput]:
-        """The clips, in the order of the request."""
-        parts: Iterable[Part] = chain(self.input or (), *map(parts_of, self.messages or ()))
-        return [audio_input_of(part) for part in parts if not isinstance(part, TextPart)]
+    def clips(self) -> dict[str, AudioInput]:
+        """The clips by their place in the request, in its order."""
+        parts = dict(self._parts())
+        return {
+            place: audio_input_of(part)
+            for place, part in parts.items()
+            if not isinstance(part, TextPart)
+        }
+
+    def _parts(self) -> Iterator[tuple[str, Part]]:
+        for number, clip in enumerate(self.input or ()):
+            yield f"input[{number}]" if len(self.input or ()) > 1 else "input", clip
+        for number, message in enumerate(self.messages or ()):
+            for at, part in enumerate(parts_of(message)):
+                yield f"messages[{number}].content[{at}]", part

@@ -11,24 +11,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic_core import core_schema
 
 from flamingo_common import errors
+from flamingo_common.audio import formats
 from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
 from flamingo_common.wire.deadline import MAX_DEADLINE_MS
-from flamingo_common.wire.openai_ignored import IgnoredParameters
+from flamingo_common.wire.request_body import RequestBody
 from flamingo_common.wire.requests import FORM_NAME, MAX_TEXT_CHARS
-from flamingo_common.wire.routes import METRICS, ErrorTypes, Route
+from flamingo_common.wire.route import ErrorTypes, Route
+from flamingo_common.wire.routes import METRICS
 
 Json = dict[str, Any]
 SCHEMA_REF = "#/components/schemas/{model}"
 DESCRIPTION = """NVIDIA's Music Flamingo: captions, answers to questions and embeddings for up to
-20 minutes of music. The API is compatible with OpenAI's clients; unknown fields are ignored, as
+20 minutes of music. The API is compatible with OpenAI's clients; unknown fields are errors, as
 in OpenAI's API. Audio is sent as base64, as a URL, or as the `file` part of a form."""
 SCALARS = frozenset({"boolean", "integer", "number", "string"})
 FILE = {
     "type": "string",
     "format": "binary",
-    "description": "WAV, FLAC, MP3, Ogg, Opus, M4A, AAC, WebM or AIFF; the format is detected.",
+    "description": f"{formats.SUPPORTED_FORMATS}; the format is detected.",
 }
 FORM_PROMPT = {
     "type": "string",
@@ -81,10 +84,19 @@ FORM_DESCRIPTION = "Form fields are text; `request` has all other fields, as a J
 
 
 class _Schemas(GenerateJsonSchema):
-    """Pydantic's schemas, without titles that repeat a field's name."""
+    """Pydantic's schemas, without titles that repeat a field's name, and without defaults.
+
+    Code generators make a field with a default one that always has a value, so that a request
+    would need each of them. The description names the default instead.
+    """
 
     def field_title_should_be_set(self, _: Any) -> bool:
         return False
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> Json:
+        described = super().default_schema(schema)
+        described.pop("default", None)
+        return described
 
 
 def document(routes: Sequence[Route], *, version: str) -> Json:
@@ -124,7 +136,8 @@ def document(routes: Sequence[Route], *, version: str) -> Json:
 def _schemas(routes: Sequence[Route]) -> Json:
     models: list[tuple[Any, JsonSchemaMode]] = []
     for route in routes:
-        models += [(route.request, "validation")] if route.request else []
+        asked = (route.request, route.json_body, route.upload, route.query)
+        models += [(kind, "validation") for kind in asked if kind]
         models += [(kind, "serialization") for kind in (route.response, route.event) if kind]
     _, made = models_json_schema(
         list(dict.fromkeys(models)), ref_template=SCHEMA_REF, schema_generator=_Schemas
@@ -143,14 +156,53 @@ def _operation(route: Route, schemas: Json) -> Json:
         "summary": route.summary,
         "responses": dict(_responses(route)),
     }
+    if parameters := [*_parameters(route, schemas)]:
+        operation["parameters"] = parameters
+    if route.request:
+        operation["requestBody"] = _request_body(route, schemas)
+    if route.json_body:
+        content = {"application/json": _json_content(route, route.json_body)}
+        operation["requestBody"] = {"required": True, "content": content}
+    if route.upload:
+        form = {"schema": _upload_form(schemas[route.upload.__name__], schemas)}
+        content = {"multipart/form-data": form}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _parameters(route: Route, schemas: Json) -> Iterator[Json]:
     if "{" in route.path:
         name = route.path.partition("{")[2].partition("}")[0]
         schema = {"type": "string", "minLength": 1}
-        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": schema}]
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
     if route.request:
-        operation["requestBody"] = _request_body(route, schemas)
-        operation["parameters"] = [DEADLINE]
-    return operation
+        yield DEADLINE
+    if route.query:
+        for name, field in schemas[route.query.__name__]["properties"].items():
+            scalar = _scalar(field)
+            assert scalar is not None
+            text = scalar.pop("description", "")
+            yield {"name": name, "in": "query", "description": text, "schema": scalar}
+
+
+def _upload_form(schema: Json, schemas: Json) -> Json:
+    """Return the schema of a form with a file; the fields of an object are `object[field]`."""
+    properties: Json = {"file": {"type": "string", "format": "binary", "description": "The file."}}
+    for name, field in schema["properties"].items():
+        scalar = _scalar(field)
+        if scalar is not None:
+            properties[name] = scalar
+            continue
+        inner = next(option["$ref"] for option in field["anyOf"] if "$ref" in option)
+        for key, value in schemas[inner.rpartition("/")[2]]["properties"].items():
+            properties[f"{name}[{key}]"] = value
+    required = ["file", *schema["required"]]
+    return {
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": False,
+    }
 
 
 def _operation_id(route: Route) -> str:
@@ -165,15 +217,19 @@ def _request_body(route: Route, schemas: Json) -> Json:
     return {
         "required": True,
         "content": {
-            "application/json": {
-                "schema": {"$ref": SCHEMA_REF.format(model=name)},
-                "examples": {key: {"value": value} for key, value in route.examples.items()},
-            },
+            "application/json": _json_content(route, route.request),
             "multipart/form-data": {
                 "schema": _form(route, schemas[name]),
                 "encoding": {"request": {"contentType": "application/json"}},
             },
         },
+    }
+
+
+def _json_content(route: Route, kind: type[RequestBody]) -> Json:
+    return {
+        "schema": {"$ref": SCHEMA_REF.format(model=kind.__name__)},
+        "examples": {key: {"value": value} for key, value in route.examples.items()},
     }
 
 
@@ -184,7 +240,12 @@ def _fields(route: Route, schemas: Json) -> Json:
     for name in route.file_replaces:
         del schema["properties"][name]
     title = f"{route.request.__name__}Fields"
-    return {"type": "object", "title": title, "properties": schema["properties"]}
+    return {
+        "type": "object",
+        "title": title,
+        "properties": schema["properties"],
+        "additionalProperties": False,
+    }
 
 
 def _form(route: Route, schema: Json) -> Json:
@@ -192,7 +253,8 @@ def _form(route: Route, schema: Json) -> Json:
     plain = {
         name: scalar
         for name, field in schema["properties"].items()
-        if name not in {*IgnoredParameters.model_fields, *route.file_replaces}
+        if name not in route.file_replaces
+        and route.request.table[name].status == "implemented"
         and (scalar := _scalar(field)) is not None
     }
     rest = {"$ref": SCHEMA_REF.format(model=f"{route.request.__name__}Fields")}
@@ -202,6 +264,7 @@ def _form(route: Route, schema: Json) -> Json:
         "required": ["file"],
         "propertyNames": {"pattern": FORM_NAME},
         "properties": {"file": FILE, **plain, "request": rest},
+        "additionalProperties": False,
     }
     if route.form_prompt_field:
         form["properties"][route.form_prompt_field] = FORM_PROMPT

@@ -49,6 +49,28 @@ class StartReport(Report):
     """Answering a warm-up request."""
 
 
+class BackendReport(Report):
+    """Which implementation computes the language model's layers."""
+
+    name: str
+    """`triton` or `torch`."""
+    reason: str
+    """Why it was chosen."""
+
+
+class LowLoadReport(Report):
+    """The part of a pod's load that has low priority, and that all other requests overtake."""
+
+    backlog_s: float = Field(ge=0, allow_inf_nan=False)
+    """Predicted seconds until all of it is finished."""
+    queued_s: float = Field(ge=0, allow_inf_nan=False)
+    """The part of the backlog before the first tokens: encoding and prefill."""
+    num_running: int = Field(ge=0)
+    """Sequences that are running in the engine."""
+    num_waiting: int = Field(ge=0)
+    """Sequences that wait in the engine's queue."""
+
+
 class LoadReport(Report):
     """The current load of one pod."""
 
@@ -67,6 +89,8 @@ class LoadReport(Report):
     """Sequences that are running in the engine."""
     num_waiting: int = Field(ge=0)
     """Sequences that wait in the engine's queue."""
+    low: LowLoadReport | None = None
+    """The part of all this that has low priority; null from pods that know no priorities."""
     window_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Measured seconds to encode and prefill one 30 s window; null before the first."""
     token_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -81,6 +105,8 @@ class LoadReport(Report):
     """Timings of the last finished requests, oldest first."""
     start: StartReport | None = None
     """Start-up times; null until the pod is ready."""
+    backend: BackendReport | None = None
+    """Implementation of the language model's layers; null until the model is loaded."""
 
 
 class LoadingStatus(Report):
@@ -129,7 +155,8 @@ class EndpointReport(Report):
     ejected: bool = False
     """Whether the pod gets no requests for a while, because it failed or is far too slow."""
     reason: str = ""
-    """Why it gets no requests: its own state, `unreachable`, `stale`, `removed` or `ejected`."""
+    """Why it gets no requests: its own state, `unreachable`, `key_refused`, `stale`, `removed` or
+    `ejected`."""
     num_clips: int = 0
     """Number of clips whose states the pod has cached."""
     load: LoadReport | None

@@ -1,16 +1,15 @@
 """Request bodies, with the limits of every field.
 
-Unknown top-level fields are ignored, as OpenAI's servers do: SDKs send `extra_body`
-keys there. A field of OpenAI's API with an unsupported value is never ignored but
-rejected by name (`flamingo_common.wire.openai_unsupported`).
+Beside these fields an object can have those that `flamingo_common.wire.parameters` and
+`flamingo_common.wire.message_parameters` list as ignored, or with a harmless value. Any
+other field is an error, as with OpenAI's servers.
 
 Pure.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -21,14 +20,27 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.config import JsonDict
 
-from flamingo_common.wire.openai_ignored import IgnoredParameters
+from flamingo_common.wire import message_parameters, parameters
+from flamingo_common.wire.clip_options import ClipOptions
+from flamingo_common.wire.ignored_parameters import IgnoredParameters
+from flamingo_common.wire.parameters import Table
+from flamingo_common.wire.request_body import WHOLE_NUMBER, RequestBody, Url, exactly_one_of
+from flamingo_common.wire.structured_outputs import GuidedOptions
+from flamingo_common.wire.tools import (
+    CalledFunction,
+    FunctionChoice,
+    Functions,
+    ToolCalls,
+    ToolChoice,
+    Tools,
+)
 
 MAX_MESSAGES = 256
 MAX_TEXT_CHARS = 100_000
 MAX_PARTS = 64
 MAX_STOPS = 4
+MAX_STOP_TOKENS = 128
 MAX_OUTPUT_TOKENS = 32_768
 MAX_BIASES = 300
 MAX_TOKEN_ID_DIGITS = 9
@@ -36,59 +48,34 @@ MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
 FORM_NAME = "^[a-zA-Z0-9_.-]{1,64}$"
 """Pattern of a form field's name."""
-NULL: JsonDict = {"type": "null"}
 
 
-def _to_int(value: object) -> object:
-    """Return 8.0 as the integer 8: JSON has only one type of number."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE_NUMBER = BeforeValidator(_to_int)
-"""Comes last in an annotation, so that the limits stay in the schema."""
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 StopSequence = Annotated[str, Field(min_length=1, max_length=256)]
+TokenId = Annotated[int, Field(ge=0, lt=10**MAX_TOKEN_ID_DIGITS), WHOLE_NUMBER]
+StopText = Annotated[str, Field(max_length=256)]
+StopTexts = Annotated[list[StopText], Field(max_length=MAX_STOPS)]
 StopList = Annotated[list[StopSequence], Field(max_length=MAX_STOPS)]
+ModelId = Annotated[str, Field(max_length=256)]
+"""An empty one is that of the server, as in vLLM."""
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), WHOLE_NUMBER]
 Style = Literal["detailed", "brief", "technical"]
 Layer = Literal["encoder", "projector"]
 Pooling = Literal["none", "mean"]
 EncodingFormat = Literal["float", "base64", "npy"]
 
 
-class RequestBody(BaseModel):
-    """Base of all request bodies: wrong types are errors, unknown fields are ignored.
-
-    Strict, as in the OpenAPI document: `"1"` is not a number. The fields of a form are
-    text and are converted (`flamingo_common.wire.parse`).
-    """
-
-    model_config = ConfigDict(
-        extra="ignore",
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
-
-
-def exactly_one_of(this: str, that: str) -> JsonDict:
-    """Return the JSON schema keywords that require exactly one of two fields."""
-    return {"oneOf": [_only(this, that), _only(that, this)]}
-
-
-def _only(this: str, that: str) -> JsonDict:
-    return {"required": [this], "properties": {this: {"not": NULL}, that: NULL}}
-
-
 class AudioInput(RequestBody):
     """One clip: either `data` (base64 or a `data:` URL) or `url` (an `http(s)` URL)."""
+
+    table: ClassVar[Table] = message_parameters.AUDIO
 
     model_config = ConfigDict(json_schema_extra=exactly_one_of("data", "url"))
 
     data: str | None = None
     """Base64 in the standard or URL-safe alphabet, or a `data:` URL."""
-    url: Annotated[str, Field(max_length=8192)] | None = None
-    """`http(s)` URL that the server fetches the audio from."""
+    url: Url | None = None
+    """`http(s)` URL that the server fetches the audio from, or a `data:` URL."""
     format: Annotated[str, Field(max_length=64)] | None = None
     """Ignored: the format is detected from the data."""
 
@@ -102,12 +89,16 @@ class AudioInput(RequestBody):
 class AudioUrl(RequestBody):
     """An `http(s)` or `data:` URL, as in vLLM's API."""
 
-    url: str
+    table: ClassVar[Table] = message_parameters.AUDIO_URL
+
+    url: Url
     """A `data:` URL can be as long as the audio in base64."""
 
 
 class TextPart(RequestBody):
     """Text of a message."""
+
+    table: ClassVar[Table] = message_parameters.TEXT_PART
 
     type: Literal["text"]
     text: Text
@@ -116,6 +107,8 @@ class TextPart(RequestBody):
 class InputAudioPart(RequestBody):
     """An audio clip, in OpenAI's format."""
 
+    table: ClassVar[Table] = message_parameters.INPUT_AUDIO_PART
+
     type: Literal["input_audio"]
     input_audio: AudioInput
 
@@ -123,12 +116,16 @@ class InputAudioPart(RequestBody):
 class AudioUrlPart(RequestBody):
     """An audio clip, in vLLM's format."""
 
+    table: ClassVar[Table] = message_parameters.AUDIO_URL_PART
+
     type: Literal["audio_url"]
     audio_url: AudioUrl
 
 
 class AudioPart(RequestBody):
     """An audio clip, in the format of the first Flamingo server."""
+
+    table: ClassVar[Table] = message_parameters.AUDIO_PART
 
     type: Literal["audio"]
     audio: AudioInput
@@ -150,17 +147,47 @@ Content = Annotated[
 ]
 
 
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+
 class Message(RequestBody):
     """One message of a conversation."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
+    table: ClassVar[Table] = message_parameters.MESSAGE
+
+    role: Role
+    """`tool`, or `function` with older clients: the result of a call."""
+    tool_calls: ToolCalls | None = None
+    """Calls in an earlier answer."""
+    function_call: CalledFunction | None = None
+    """A call in an earlier answer to a request with `functions`."""
+    content: Annotated[Content | None, Field(validate_default=True)] = None
+    """Required, except in an earlier answer that is a call."""
+
+    @field_validator("tool_calls", "function_call")
+    @classmethod
+    def _only_from_assistant(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and info.data.get("role") not in (None, "assistant"):
+            raise ValueError("only a message with the role assistant has calls")
+        return value
+
+    @field_validator("content")
+    @classmethod
+    def _required_without_call(cls, value: Content | None, info: ValidationInfo) -> Content | None:
+        data = info.data  # without the fields that have errors of their own
+        if value is not None or not {"role", "tool_calls", "function_call"} <= data.keys():
+            return value
+        if data["role"] != "assistant":
+            raise ValueError("is required")
+        if not (data["tool_calls"] or data["function_call"]):
+            raise ValueError("is required in an assistant's message without tool_calls")
+        return value
 
 
 def parts_of(message: Message) -> list[Part]:
     """Return the parts of a message; a plain string is one text part."""
     content = message.content
-    return [TextPart(type="text", text=content)] if isinstance(content, str) else content
+    return [TextPart(type="text", text=content)] if isinstance(content, str) else content or []
 
 
 def audio_input_of(part: AnyAudioPart) -> AudioInput:
@@ -177,6 +204,8 @@ def audio_input_of(part: AnyAudioPart) -> AudioInput:
 class JsonSchema(RequestBody):
     """A JSON schema, as OpenAI wraps it. It is always enforced strictly."""
 
+    table: ClassVar[Table] = message_parameters.JSON_SCHEMA
+
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     """Required by OpenAI's API; has no effect."""
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
@@ -187,6 +216,8 @@ class JsonSchema(RequestBody):
 
 class ResponseFormat(RequestBody):
     """Format of the generated text."""
+
+    table: ClassVar[Table] = message_parameters.RESPONSE_FORMAT
 
     type: Literal["text", "json_object", "json_schema"]
     """`text`: unconstrained. `json_object`: a JSON object. `json_schema`: JSON of that schema."""
@@ -213,27 +244,30 @@ def _is_token_id(key: str) -> bool:
 
 
 def _to_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    """Return one stop sequence as a list, and a list without empty ones, which stop nothing."""
+    if isinstance(value, str):
+        value = [value]
+    return [each for each in value if each != ""] if isinstance(value, list) else value
 
 
-class GenerationOptions(RequestBody, IgnoredParameters):
+class GenerationOptions(ClipOptions, IgnoredParameters, GuidedOptions):
     """Options of text generation. An option that is not set has the checkpoint's default."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    table: ClassVar[Table] = parameters.GENERATION
+
+    model: ModelId | None = None
     """Model id; default: the model that is served."""
-    truncate: bool = False
-    """Use the beginning of a clip that exceeds the maximum length, instead of rejecting it."""
     max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None = None
     """Maximum number of tokens to generate."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """Sampling temperature; 0 is greedy decoding."""
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Sample from the most likely tokens whose probabilities add up to `top_p`."""
-    top_k: Annotated[int, Field(ge=1, le=1_000_000), WHOLE_NUMBER] | None = None
-    """Sample from the `top_k` most likely tokens."""
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Sample from the most likely tokens whose probabilities add up to `top_p`; 0 is greedy."""
+    top_k: Annotated[int, Field(ge=-1, lt=2**31), WHOLE_NUMBER] | None = None
+    """Sample from the `top_k` most likely tokens; 0 and -1 are off."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     """Exclude tokens less likely than `min_p` times the most likely one."""
-    repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     """Penalty on tokens of the prompt and of the generated text; 1 is off."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     """Penalty on each occurrence of a token in the generated text; 0 is off."""
@@ -251,21 +285,31 @@ class GenerationOptions(RequestBody, IgnoredParameters):
         | None
     ) = None
     """Bias added to the logits, by token id (a string of digits)."""
-    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE_NUMBER] | None = None
-    """Seed of the random number generator, for reproducible sampling."""
+    seed: Seed | None = None
+    """Seed of the random number generator, for reproducible sampling; -1: none, as in vLLM."""
     response_format: ResponseFormat | None = None
     """Constrain the generated text to JSON."""
     stop: Annotated[
         StopList | None,
-        BeforeValidator(_to_list, json_schema_input_type=StopSequence | StopList | None),
+        BeforeValidator(_to_list, json_schema_input_type=StopText | StopTexts | None),
     ] = None
     """Up to 4 strings that end the generation; they are not part of the text."""
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=MAX_STOP_TOKENS)] | None = None
+    """Token ids that end the generation; they are not part of the text."""
+    include_stop_str_in_output: bool | None = None
+    """End the text with the string or token that stopped it, rather than before it."""
+    min_tokens: Annotated[int, Field(ge=0, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None = None
+    """Minimum number of tokens to generate, before which nothing of the above ends the text."""
+    ignore_eos: bool | None = None
+    """Continue after the model has ended the text, up to `max_tokens`."""
     stream: bool | None = None
     """Stream the response as server-sent events while it is generated."""
 
 
 class StreamOptions(RequestBody):
     """Options of a streamed response, as in OpenAI's API."""
+
+    table: ClassVar[Table] = message_parameters.STREAM_OPTIONS
 
     include_usage: bool | None = None
     """Send a final event with the `usage` and an empty list of choices."""
@@ -275,6 +319,8 @@ class StreamOptions(RequestBody):
 
 class ChatRequest(GenerationOptions):
     """Request body of `POST /v1/chat/completions`."""
+
+    table: ClassVar[Table] = parameters.CHAT
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     """The conversation so far."""
@@ -290,6 +336,14 @@ class ChatRequest(GenerationOptions):
     """Return the log probability of each generated token."""
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE_NUMBER] | None = None
     """Number of alternative tokens per position; requires `logprobs`."""
+    tools: Tools | None = None
+    """Functions that the model can be made to call."""
+    tool_choice: ToolChoice | None = None
+    """`required`: the answer is a call. An object: of this function. `none`: the answer is text."""
+    functions: Functions | None = None
+    """The older name of `tools`."""
+    function_call: FunctionChoice | None = None
+    """The older name of `tool_choice`."""
 
     @field_validator("top_logprobs")
     @classmethod
@@ -302,6 +356,8 @@ class ChatRequest(GenerationOptions):
 class CaptionRequest(GenerationOptions):
     """Request body of `POST /v1/audio/captions`."""
 
+    table: ClassVar[Table] = parameters.CAPTION
+
     audio: AudioInput
     style: Style = "detailed"
     """Level of detail of the caption."""
@@ -309,7 +365,7 @@ class CaptionRequest(GenerationOptions):
     """Prompt to use instead of the style's."""
 
 
-class EmbeddingOptions(RequestBody):
+class EmbeddingOptions(ClipOptions):
     """Options of embeddings."""
 
     layer: Layer = "encoder"
@@ -318,20 +374,22 @@ class EmbeddingOptions(RequestBody):
     """`none`: one row per frame (25 per second). `mean`: one row per clip."""
     encoding_format: EncodingFormat = "float"
     """`float`: lists of numbers. `base64`: little-endian float32. `npy`: a NumPy file."""
-    truncate: bool = False
-    """Use the beginning of a clip that exceeds the maximum length, instead of rejecting it."""
 
 
 class EmbeddingRequest(EmbeddingOptions):
     """Request body of `POST /v1/audio/embeddings`."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    table: ClassVar[Table] = parameters.EMBEDDINGS
+
+    model: ModelId | None = None
     """Model id; default: the model that is served."""
     audio: AudioInput
 
 
 class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
     """Request body of `POST /v1/audio/analyze`: caption and embed a clip that is encoded once."""
+
+    table: ClassVar[Table] = parameters.ANALYSIS
 
     encoding_format: Literal["float", "base64"] = "float"
     """`float`: lists of numbers. `base64`: little-endian float32."""

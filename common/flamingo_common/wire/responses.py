@@ -12,6 +12,7 @@ from flamingo_common.wire.requests import Layer, Pooling
 METRICS_HEADER = "x-flamingo-metrics"
 """Request header that adds `metrics` to the response."""
 FinishReason = Literal["stop", "length"]
+ChatFinishReason = Literal["stop", "length", "tool_calls"]
 
 
 def is_none(value: object) -> bool:
@@ -24,10 +25,19 @@ def is_false(value: object) -> bool:
     return value is False
 
 
+def is_zero(value: object) -> bool:
+    """Return whether an amount is zero, so that it is omitted."""
+    return value == 0
+
+
 class ResponseBody(BaseModel):
     """Base of all response bodies: a client ignores the fields of a newer server."""
 
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,  # a field without exclude_if is sent
+    )
 
 
 class PromptTokensDetails(ResponseBody):
@@ -48,6 +58,8 @@ class AudioUsage(ResponseBody):
     """Whether the end of the clip was cut off, because the request sets `truncate`."""
     truncated_seconds: float | None = Field(default=None, exclude_if=is_none)
     """Seconds that were cut off, according to the file's header; null if it is implausible."""
+    audio_missing_seconds: float = Field(default=0.0, exclude_if=is_zero)
+    """Seconds of audio that the file has lost: inside the clip there is silence instead."""
 
 
 class Usage(AudioUsage):
@@ -78,11 +90,32 @@ class RequestMetrics(ResponseBody):
     """The request's share of the engine's compute time."""
 
 
+class GeneratedCall(ResponseBody):
+    """A call that the model generated."""
+
+    name: str
+    arguments: str
+    """JSON text; incomplete if the finish reason is `length`."""
+
+
+class GeneratedToolCall(ResponseBody):
+    """A call of a tool that the model generated."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: GeneratedCall
+
+
 class AssistantMessage(ResponseBody):
     """The generated message."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
+    """Null if the answer is a call."""
+    tool_calls: list[GeneratedToolCall] | None = Field(default=None, exclude_if=is_none)
+    """One call, if the request demands it with `tool_choice`."""
+    function_call: GeneratedCall | None = Field(default=None, exclude_if=is_none)
+    """The call, if the request demands it with `function_call`."""
 
 
 class TopLogprob(ResponseBody):
@@ -114,7 +147,9 @@ class Choice(ResponseBody):
 
     index: int = 0
     message: AssistantMessage
-    finish_reason: FinishReason
+    finish_reason: ChatFinishReason
+    stop_reason: int | str | None = Field(default=None, exclude_if=is_none)
+    """The one of `stop_token_ids` or `stop` that ended the text."""
     logprobs: Logprobs | None = None
 
 
@@ -130,11 +165,30 @@ class ChatCompletion(ResponseBody):
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
+class CallDelta(ResponseBody):
+    """What a chunk adds to a call."""
+
+    name: str | None = Field(default=None, exclude_if=is_none)
+    """Only in the first chunk of the call."""
+    arguments: str
+
+
+class ToolCallDelta(ResponseBody):
+    """What a chunk adds to a call of a tool; `id` and `type` are only in its first one."""
+
+    index: int = 0
+    id: str | None = Field(default=None, exclude_if=is_none)
+    type: Literal["function"] | None = Field(default=None, exclude_if=is_none)
+    function: CallDelta
+
+
 class Delta(ResponseBody):
     """What a chunk adds to the message; other fields are omitted, as in OpenAI's API."""
 
     role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
     content: str | None = Field(default=None, exclude_if=is_none)
+    tool_calls: list[ToolCallDelta] | None = Field(default=None, exclude_if=is_none)
+    function_call: CallDelta | None = Field(default=None, exclude_if=is_none)
 
 
 class ChunkChoice(ResponseBody):
@@ -142,7 +196,9 @@ class ChunkChoice(ResponseBody):
 
     index: int = 0
     delta: Delta
-    finish_reason: FinishReason | None = None
+    finish_reason: ChatFinishReason | None = None
+    stop_reason: int | str | None = Field(default=None, exclude_if=is_none)
+    """The one of `stop_token_ids` or `stop` that ended the text; in the last chunk."""
     logprobs: Logprobs | None = None
 
 
@@ -252,17 +308,25 @@ class Analysis(ResponseBody):
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
+CREATED_UNKNOWN_S = 0
+"""`created` of every model: a checkpoint does not say when it was made, and the time of loading
+would differ between the pods behind one router."""
+
+
 class ModelCard(ResponseBody):
     """A served model and its limits."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
+    """Always 0: unknown, and the same for all pods."""
     owned_by: str
     max_audio_seconds: float
     """Longest clip that is accepted without `truncate`."""
     context_tokens: int
     """Maximum number of prompt and generated tokens together."""
+    max_model_len: int
+    """The same as `context_tokens`, under vLLM's name."""
     embedding_dimensions: dict[Layer, int]
     """Embedding size by layer."""
     random_weights: bool = False

@@ -5,33 +5,22 @@ The OpenAPI document is generated from it.
 Pure.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
 
 from pydantic import BaseModel
 
 from flamingo_common import errors
 from flamingo_common.wire import report, responses
+from flamingo_common.wire.batch_routes import FILES_AND_BATCHES
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.requests import (
     AnalyzeRequest,
     CaptionRequest,
     ChatRequest,
     EmbeddingRequest,
-    RequestBody,
 )
+from flamingo_common.wire.route import AUTH_ERRORS, INFERENCE_ERRORS, ErrorTypes, Route
 
-Tag = Literal["Music", "OpenAI", "Service", "Pages"]
-ErrorTypes = Collection[type[errors.FlamingoError]]
-UNDOCUMENTED_ERRORS = frozenset({errors.NotFound, errors.MethodNotAllowed})
-"""Errors of paths and methods that do not exist, which no route documents."""
-INFERENCE_ERRORS: ErrorTypes = [
-    kind for kind in errors.BY_CODE.values() if kind not in UNDOCUMENTED_ERRORS
-]
-"""Errors of the inference routes."""
-AUTH_ERRORS: ErrorTypes = [kind for kind in INFERENCE_ERRORS if kind.status in {401, 403}]
-"""Errors of routes that require an API key."""
 MODELS_ERRORS: ErrorTypes = [
     *AUTH_ERRORS,
     *(kind for kind in INFERENCE_ERRORS if not issubclass(kind, errors.BadRequest)),
@@ -44,33 +33,15 @@ SILENCE = "UklGRrQBAABXQVZFZm10IBAAAAABAAEAoA8AAKAPAAABAAgAZGF0YZABAACA" + "gICA
 AUDIO = {"data": SILENCE}
 INPUT_AUDIO = {"type": "input_audio", "input_audio": {"data": SILENCE, "format": "wav"}}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One method of one path, with its request, responses and errors."""
-
-    path: str
-    tag: Tag
-    summary: str
-    method: Literal["GET", "POST"] = "GET"
-    response: type[BaseModel] | None = None
-    """Type of the JSON response; None if only `media_types` are returned."""
-    media_types: Collection[str] = ()
-    """Media types that the route returns instead of JSON, or that a client can request."""
-    event: type[BaseModel] | None = None
-    """Type of each event of a streamed response."""
-    request: type[RequestBody] | None = None
-    file_replaces: Collection[str] = ()
-    """Fields that the `file` part of a form replaces."""
-    form_prompt_field: str | None = None
-    """Field with the prompt about the file, which only a form has."""
-    examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    error_types: ErrorTypes = ()
-    not_ready: type[BaseModel] | None = None
-    """Type of the 503 response of a health check, which is not an error object."""
-    redirects_to: str | None = None
-    """Target of a redirect."""
-
+SET_TEMPO = {
+    "name": "set_tempo",
+    "description": "Sets the tempo in beats per minute.",
+    "parameters": {
+        "type": "object",
+        "properties": {"bpm": {"type": "integer", "minimum": 40, "maximum": 240}},
+        "required": ["bpm"],
+    },
+}
 
 INFERENCE = (
     Route(
@@ -98,6 +69,15 @@ INFERENCE = (
                 "stream": True,
                 "stream_options": {"include_usage": True},
                 "max_completion_tokens": 8,
+            },
+            "one of several answers": {
+                "messages": [{"role": "user", "content": "Rock or jazz?"}],
+                "structured_outputs": {"choice": ["rock", "jazz"]},
+            },
+            "call of a function": {
+                "messages": [{"role": "user", "content": "How fast is a waltz?"}],
+                "tools": [{"type": "function", "function": SET_TEMPO}],
+                "tool_choice": "required",
             },
         },
         error_types=INFERENCE_ERRORS,
@@ -170,8 +150,7 @@ MODELS = (
     ),
 )
 
-
-HEALTH: Mapping[str, ErrorTypes] = {"/health": AUTH_ERRORS, "/health/ready": ()}
+HEALTH: Mapping[str, ErrorTypes] = {"/health": (), "/health/ready": ()}
 
 
 def _health(response: type[BaseModel]) -> tuple[Route, ...]:
@@ -264,6 +243,7 @@ POD = (
 )
 ROUTER = (
     *SHARED,
+    *FILES_AND_BATCHES,
     *_health(responses.Health),
     Route(
         path="/stats",
@@ -279,4 +259,10 @@ ROUTER = (
         response=report.FleetReport,
         error_types=AUTH_ERRORS,
     ),
+)
+BATCHES = (
+    *FILES_AND_BATCHES,
+    *STATUS,
+    *(route for route in PAGES if route.path.startswith("/docs")),
+    *_health(responses.Health),
 )

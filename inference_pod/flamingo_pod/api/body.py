@@ -9,21 +9,24 @@ part `request`, or both. So `curl -F file=@song.mp3 -F style=brief` works.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, hdrs, web
 from aiohttp.http import HttpProcessingError
 
 from flamingo_common.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
-from flamingo_common.service import http
+from flamingo_common.service import content_coding, http
 from flamingo_common.wire import parse, requests
+from flamingo_pod.api import form_faults
+from flamingo_pod.api.form_faults import shortened
 from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, RESERVATION, Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 
 FIELD_NAME = re.compile(requests.FORM_NAME)
 MAX_FIELD_BYTES = 2**20
+MAX_TYPE_CHARS = 100
 MAX_PARTS = 64
 MAX_LINES = 16 * MAX_PARTS
 """In a form, outside the contents of its parts: boundaries and the headers of the parts."""
@@ -43,7 +46,7 @@ class ReceivedBody:
 
 @dataclass(slots=True)
 class _ByteCounter:
-    """Counts a body's bytes as they arrive; its Content-Length may be absent or compressed."""
+    """Counts a body's bytes as they arrive; its Content-Length may be absent."""
 
     reservation: Reservation
     max_bytes: int
@@ -69,7 +72,7 @@ async def read(request: web.Request, *, max_bytes: int) -> ReceivedBody:
 
     Raises:
         RequestTooLarge: the body is too large.
-        UnsupportedMediaType: it is neither JSON nor a multipart form.
+        UnsupportedMediaType: it is neither JSON nor a multipart form, or a part has a coding.
         BadRequest: it is malformed.
         Overloaded: the pod's memory budget is exhausted.
     """
@@ -77,14 +80,29 @@ async def read(request: web.Request, *, max_bytes: int) -> ReceivedBody:
     counter = _ByteCounter(request[RESERVATION], max_bytes, COPIES_OF_JSON if is_json else 1)
     counter.expect(request.content_length or 0)
     match request.content_type:
+        case "multipart/form-data" if not _has_boundary(request):
+            raise BadRequest(form_faults.NO_BOUNDARY)
         case "multipart/form-data":
             return await _read_multipart(request, counter)
         case "application/json":
             return ReceivedBody(await _read_json(request, counter))
-        case other:
-            raise UnsupportedMediaType(
-                f"unsupported Content-Type {other}; send application/json or multipart/form-data"
-            )
+        case _:
+            raise UnsupportedMediaType(_other_type(request))
+
+
+def _has_boundary(request: web.Request) -> bool:
+    return "boundary=" in request.headers.get(hdrs.CONTENT_TYPE, "").lower()
+
+
+def _other_type(request: web.Request) -> str:
+    given = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip()[:MAX_TYPE_CHARS]
+    found = f"the Content-Type is {given}" if given else "the header Content-Type is missing"
+    advice = "send application/json or multipart/form-data"
+    if given in {"application/x-www-form-urlencoded", "text/plain"}:
+        advice += "; clients do not set it by themselves (curl -d, fetch): add the header for JSON"
+    elif given.startswith(("audio/", "video/")) or given == "application/octet-stream":
+        advice += f"; a file is sent as a form ({form_faults.FILE_EXAMPLE})"
+    return f"{found}; {advice}"
 
 
 def fields_with_audio(body: ReceivedBody) -> dict[str, Any]:
@@ -95,6 +113,11 @@ def fields_with_audio(body: ReceivedBody) -> dict[str, Any]:
         InvalidAudio: the file is empty.
     """
     return _with_placeholder(body, "audio", {"data": ""})
+
+
+def audio_place(body: ReceivedBody) -> str:
+    """Return the name of the part or field that has the request's one clip."""
+    return "file" if body.file is not None else "audio"
 
 
 def fields_with_input(body: ReceivedBody) -> dict[str, Any]:
@@ -109,6 +132,8 @@ def fields_with_input(body: ReceivedBody) -> dict[str, Any]:
 
 def _with_placeholder(body: ReceivedBody, name: str, placeholder: object) -> dict[str, Any]:
     if body.file is None:
+        if body.is_form and name not in body.fields and "messages" not in body.fields:
+            raise BadRequest(form_faults.missing_file(name), param="file")
         return body.fields
     if name in body.fields:
         raise BadRequest(
@@ -142,21 +167,20 @@ async def _read_multipart(request: web.Request, counter: _ByteCounter) -> Receiv
             if request.content.total_bytes > counter.max_bytes:
                 raise RequestTooLarge(http.BODY_TOO_LARGE.format(limit=counter.max_bytes))
             if part is None:
-                return ReceivedBody(fields, file, is_form=True)
+                return ReceivedBody(_single(fields), file, is_form=True)
             if not isinstance(part, BodyPartReader):
                 raise BadRequest(
                     "a part of the form is itself multipart; nested forms are not supported"
                 )
+            content_coding.check_part(part.headers, f"the part {part.name or '?'!r} of the form")
             if part.name != "file":
-                fields |= await _read_fields(part, counter)
+                _add(fields, await _read_fields(part, counter))
             elif file is None:
                 file = await _read_file(part, counter)
             else:
-                raise BadRequest(
-                    "the form has more than one file; send one clip per request", param="file"
-                )
+                raise BadRequest(form_faults.TWO_FILES, param="file")
     except (ValueError, AssertionError, HttpProcessingError):
-        raise BadRequest("the body is not valid multipart/form-data") from None
+        raise BadRequest(form_faults.NOT_A_FORM) from None
     raise BadRequest(f"the form has more than {MAX_PARTS} parts, the maximum")
 
 
@@ -176,16 +200,48 @@ class _LimitedLines:
     async def readline(self, **how: Any) -> bytes:
         self._num_left -= 1
         if self._num_left < 0:
-            raise BadRequest("the body is not valid multipart/form-data")
+            raise BadRequest(form_faults.NOT_A_FORM)
         return await self._content.readline(**how)
 
 
+def _single(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields, with the text of each that was sent once as it is."""
+    return {
+        name: value[0] if isinstance(value, _Texts) and len(value) == 1 else value
+        for name, value in fields.items()
+    }
+
+
+def _add(fields: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Add what one part has; a text field that is sent several times is a list.
+
+    Raises:
+        BadRequest: a field is both in the part `request` and in a part of its own.
+    """
+    for name, value in new.items():
+        before = fields.get(name)
+        if before is None:
+            fields[name] = value
+        elif isinstance(before, _Texts) and isinstance(value, _Texts):
+            before.extend(value)
+        elif value is not None:
+            raise BadRequest(
+                f"the field {shortened(name)!r} is in two parts of the form; send it once",
+                param=f"request.{shortened(name)}",
+            )
+
+
+class _Texts(list[str]):
+    """The texts of all parts with one name."""
+
+
 async def _read_fields(part: BodyPartReader, counter: _ByteCounter) -> dict[str, Any]:
+    """Return the fields of a part that is not the file."""
+    content_type = part.headers.get(hdrs.CONTENT_TYPE, "").lower()
+    if form_faults.is_misnamed_file(part.name, part.filename, content_type):
+        raise BadRequest(form_faults.misnamed_file(part.name), param="file")
     if not FIELD_NAME.match(part.name or ""):
-        raise BadRequest(
-            "the form has a part without a valid name (letters, digits, _ . and -); send fields"
-            " that are not text as JSON in the part request"
-        )
+        raise BadRequest(form_faults.NO_NAME)
     assert part.name is not None
     raw = bytearray()
     async for chunk in _chunks(part, counter):
@@ -194,18 +250,35 @@ async def _read_fields(part: BodyPartReader, counter: _ByteCounter) -> dict[str,
             raise RequestTooLarge(
                 f"the part {part.name!r} exceeds the limit of {MAX_FIELD_BYTES} bytes"
             )
-    if part.name == "request":
-        return parse.parse_json_object(bytes(raw))
+    return _fields_of(part.name, bytes(raw), is_json=content_type.startswith("application/json"))
+
+
+def _fields_of(name: str, raw: bytes, *, is_json: bool) -> dict[str, Any]:
+    if name == "request":
+        return parse.parse_json_object(raw, what="the part 'request'")
+    if name in form_faults.NAMES_OF_REQUEST and raw.lstrip().startswith(b"{"):
+        raise BadRequest(form_faults.misnamed_request(name), param=name)
+    if is_json:
+        return {name: parse.parse_json_value(raw, what=f"the part {name!r}")}
     try:
-        return {part.name: raw.decode()}
+        return {name: _Texts([raw.decode()])}
     except UnicodeDecodeError:
-        raise BadRequest("the field is not valid UTF-8", param=part.name) from None
+        raise BadRequest("the field is not valid UTF-8", param=name) from None
 
 
 async def _read_file(part: BodyPartReader, counter: _ByteCounter) -> MemoryFile:
-    file = counter.reservation.new_file()
+    """Return the file.
+
+    Raises:
+        BadRequest: it is text in the place of a file.
+    """
+    file, head = counter.reservation.new_file(), b""
     async for chunk in _chunks(part, counter):
+        head = head or bytes(chunk[: form_faults.MAX_TEXT_BYTES])
         file.write(chunk)
+    has_name = part.filename is not None
+    if message := form_faults.text_as_file(head, file.size, has_file_name=has_name):
+        raise BadRequest(message, param="file")
     return file
 
 

@@ -8,10 +8,19 @@ from typing import TypeVar
 from aiohttp import web
 
 from flamingo_common.service import http
-from flamingo_common.wire import openai_unsupported, parse, responses
+from flamingo_common.wire import parse, responses
 from flamingo_common.wire.requests import AnalyzeRequest, CaptionRequest
 from flamingo_pod import caller
-from flamingo_pod.api import body, clip_intake, embedding_format, generation, request_stats, stream
+from flamingo_pod.api import (
+    body,
+    clip_intake,
+    clip_sources,
+    embedding_format,
+    generation,
+    output_format,
+    request_stats,
+    stream,
+)
 from flamingo_pod.api.generation import Generation
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
@@ -70,14 +79,15 @@ async def _prepare(
 ) -> tuple[RequestT, Generation]:
     """Return the validated request, and its generation, not started."""
     received = await body.read(request, max_bytes=pod.settings.max_body_bytes)
-    openai_unsupported.reject_unsupported(received.fields, own={"audio"})
     options = parse.validate_request(
         kind, body.fields_with_audio(received), is_form=received.is_form
     )
     served.check_model(options.model)
+    output_format.forced_call(options)  # its errors need no audio
     audio = received.file or options.audio
-    clip = await clip_intake.read_clip(pod, served, request, audio, truncate=options.truncate)
-    turn = Turn("user", caption_styles.caption_prompt(options), has_audio=True)
+    with clip_sources.naming(clip_sources.ClipSource(audio, body.audio_place(received))):
+        clip = await clip_intake.read_clip(pod, served, request, audio, options)
+    turn = Turn("user", caption_styles.caption_prompt(options), has_audio=True, field="prompt")
     result = await generation.prepare(
         served, [turn], clip, options, request[request_stats.REQUEST_STATS]
     )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from flamingo_common.audio.windows import SAMPLE_RATE_HZ
 from flamingo_common.wire import AUDIO_HEADER
+from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.requests import AudioInput
 from flamingo_pod.api.request_stats import REQUEST_STATS
 from flamingo_pod.audio import media
@@ -21,6 +22,7 @@ from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
 TRUNCATED_HEADER = "x-flamingo-truncated-seconds"
+MISSING_HEADER = "x-flamingo-audio-missing-seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class ClipLength:
     is_truncated: bool = False
     truncated_s: float | None = None
     """Duration of the rest according to the file's header; None if that is not credible."""
+    missing_s: float = 0.0
+    """Seconds that the file has lost: silence, or after the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,8 @@ class PreparedClip:
         return self.length.seconds
 
 
-TRUNCATED_CLIPS = web.RequestKey("truncated_clips", list[ClipLength])
-"""The lengths of a request's truncated clips."""
+INCOMPLETE_CLIPS = web.RequestKey("incomplete_clips", list[ClipLength])
+"""The lengths of a request's clips that are truncated or damaged."""
 
 
 def audio_usage(lengths: Sequence[ClipLength]) -> dict[str, Any]:
@@ -72,6 +76,7 @@ def audio_usage(lengths: Sequence[ClipLength]) -> dict[str, Any]:
         "audio_seconds": round(sum(length.seconds for length in lengths), 3),
         "audio_truncated": bool(truncated),
         "truncated_seconds": round(total_s, 3) if is_known else None,
+        "audio_missing_seconds": round(sum(length.missing_s for length in lengths), 3),
     }
 
 
@@ -80,23 +85,26 @@ async def read_clip(
     served: ServedModel,
     request: web.Request,
     audio: AudioInput | MemoryFile,
-    *,
-    truncate: bool = False,
+    options: ClipOptions,
 ) -> PreparedClip:
     """Return the decoded clip, and free its file.
 
     Raises:
         DeadlineExceeded: the request's deadline passed.
         InvalidAudio: the audio cannot be decoded.
+        AudioDamaged: more of it is missing than the request allows.
         AudioTooLong: it is longer than the model's maximum, and not to be truncated.
         MediaFetchFailed: its URL could not be fetched.
         Overloaded: it exceeds the pod's memory budget.
     """
     reservation = request[RESERVATION]
+    limits = replace(
+        served.decode_limits, truncate=options.truncate, allow_damaged=options.allow_damaged
+    )
     async with served.caller.enforce_deadline():
         file = await media.load_clip_file(audio, pod.fetcher, reservation)
         started_s = time.monotonic()
-        decoded = await pod.decoders.decode(file, replace(served.decode_limits, truncate=truncate))
+        decoded = await pod.decoders.decode(file, limits)
     decode_s = time.monotonic() - started_s
     num_reserved = media.reserved_bytes(audio, file)
     reservation.replace_file(file, num_reserved, decoded.samples.nbytes)
@@ -113,7 +121,9 @@ def _length(decoded: DecodedClip, audio: ClipAudio) -> ClipLength:
     seconds = len(decoded.samples) / SAMPLE_RATE_HZ
     rest_s = round((decoded.header_duration_s or 0.0) - seconds, 3)
     truncated_s = rest_s if decoded.is_truncated and rest_s > 0 else None
-    return ClipLength(audio.num_tokens, seconds, decoded.is_truncated, truncated_s)
+    return ClipLength(
+        audio.num_tokens, seconds, decoded.is_truncated, truncated_s, decoded.missing_s
+    )
 
 
 def _record(
@@ -127,15 +137,19 @@ def _record(
     pod.metrics.audio_decode.observe(decode_s)
     pod.metrics.audio_duration.observe(clip.seconds)
     pod.metrics.audio_seconds.inc(clip.seconds)
-    if clip.length.is_truncated:
-        request[TRUNCATED_CLIPS] = [*request.get(TRUNCATED_CLIPS, []), clip.length]
+    if clip.length.is_truncated or clip.length.missing_s:
+        request[INCOMPLETE_CLIPS] = [*request.get(INCOMPLETE_CLIPS, []), clip.length]
+    if clip.length.missing_s:
+        stats.audio_missing_s += clip.length.missing_s
+        pod.metrics.audio_missing_seconds.inc(clip.length.missing_s)
 
 
 async def set_audio_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Set the response headers with the audio's duration, and with how much was truncated."""
+    """Set the headers with the audio's duration, and with how much was truncated or is missing."""
     if REQUEST_STATS in request and request[REQUEST_STATS].audio_s:
         response.headers[AUDIO_HEADER] = f"{request[REQUEST_STATS].audio_s:.3f}"
-    if TRUNCATED_CLIPS in request:
-        lengths: list[ClipLength] = request[TRUNCATED_CLIPS]
-        truncated_s = audio_usage(lengths)["truncated_seconds"]
-        response.headers[TRUNCATED_HEADER] = str(truncated_s or "unknown")
+    usage = audio_usage(request.get(INCOMPLETE_CLIPS, []))
+    if usage["audio_truncated"]:
+        response.headers[TRUNCATED_HEADER] = str(usage["truncated_seconds"] or "unknown")
+    if usage["audio_missing_seconds"]:
+        response.headers[MISSING_HEADER] = f"{usage['audio_missing_seconds']:.3f}"

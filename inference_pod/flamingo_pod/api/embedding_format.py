@@ -3,10 +3,12 @@
 Frame i covers `[i, i + 1) * 40 ms` of the clip; its timestamp is its start.
 """
 
+import asyncio
 import io
 
 import numpy as np
 import pybase64
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -36,11 +38,14 @@ async def compute_rows(
         states = await served.engine.project(audio, stats)
     else:
         states = await served.engine.encode(audio, stats)
+    # In a thread: it waits for a GPU, and a clip of 20 minutes has 38 million numbers.
+    return await asyncio.to_thread(_values, states, is_pooled=options.pooling == "mean")
+
+
+def _values(states: torch.Tensor, *, is_pooled: bool) -> Rows:
     # float32 first: numpy has no bfloat16.
     values: Rows = states.float().cpu().numpy()
-    if options.pooling == "mean":
-        values = values.mean(axis=0, keepdims=True)
-    return values
+    return values.mean(axis=0, keepdims=True) if is_pooled else values
 
 
 def embedding_data(values: Rows, options: EmbeddingOptions) -> EmbeddingData:

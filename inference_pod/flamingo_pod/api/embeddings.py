@@ -9,10 +9,11 @@ from flamingo_common.errors import UnsupportedParameter
 from flamingo_common.service import http
 from flamingo_common.wire import parse, responses
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
-from flamingo_common.wire.requests import AudioInput, EmbeddingOptions, EmbeddingRequest
+from flamingo_common.wire.requests import EmbeddingOptions, EmbeddingRequest
 from flamingo_pod import caller
-from flamingo_pod.api import body, clip_intake, embedding_format, request_stats
+from flamingo_pod.api import body, clip_intake, clip_sources, embedding_format, request_stats
 from flamingo_pod.api.clip_intake import ClipLength, PreparedClip
+from flamingo_pod.api.clip_sources import ClipSource
 from flamingo_pod.api.embedding_format import Rows
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.engine.request_stats import RequestStats
@@ -30,7 +31,8 @@ async def handle_embeddings(pod: Pod, request: web.Request) -> web.StreamRespons
         served.check_model(options.model)
         stats = request[request_stats.REQUEST_STATS]
         audio = received.file or options.audio
-        clip = await clip_intake.read_clip(pod, served, request, audio, truncate=options.truncate)
+        with clip_sources.naming(ClipSource(audio, body.audio_place(received))):
+            clip = await clip_intake.read_clip(pod, served, request, audio, options)
         rows = await _encode(served, clip, options, stats)
         request[http.LOG_FIELDS]["audio_s"] = round(clip.seconds, 3)
         return await asyncio.to_thread(_response, served, clip, rows, options)
@@ -45,16 +47,13 @@ async def handle_openai_embeddings(pod: Pod, request: web.Request) -> web.Stream
         )
         served.check_model(options.model)
         _check_width(served, options)
-        clips: Sequence[AudioInput | MemoryFile] = (
-            [received.file] if received.file else options.clips
-        )
+        sources = _sources(options, received.file)
         stats = request[request_stats.REQUEST_STATS]
         lengths: list[ClipLength] = []
         data: list[responses.OpenAIEmbedding] = []
-        for number, each in enumerate(clips):  # only one decoded clip is in memory
-            clip = await clip_intake.read_clip(
-                pod, served, request, each, truncate=options.truncate
-            )
+        for number, source in enumerate(sources):  # only one decoded clip is in memory
+            with clip_sources.naming(source):
+                clip = await clip_intake.read_clip(pod, served, request, source.audio, options)
             rows = await _encode(served, clip, options, stats)
             data.append(
                 responses.OpenAIEmbedding(
@@ -67,6 +66,13 @@ async def handle_openai_embeddings(pod: Pod, request: web.Request) -> web.Stream
         return http.json_response(
             responses.OpenAIEmbeddingList(data=data, model=served.card.id, usage=usage)
         )
+
+
+def _sources(options: OpenAIEmbeddingRequest, file: MemoryFile | None) -> list[ClipSource]:
+    if file is not None:
+        return [ClipSource(file, "file")]
+    clips = options.clips
+    return [ClipSource(audio, place, len(clips) > 1) for place, audio in clips.items()]
 
 
 def _check_width(served: ServedModel, options: OpenAIEmbeddingRequest) -> None:

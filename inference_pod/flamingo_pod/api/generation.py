@@ -5,19 +5,21 @@ and yields the text as it is generated.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
+from flamingo_common.audio import length_classes
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import traces
 from flamingo_common.wire import requests
 from flamingo_common.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
+from flamingo_common.wire.tools import ForcedCall
+from flamingo_pod.api import answer_grammar, output_format, tool_calls
 from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
 from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.core import Prompt
-from flamingo_pod.engine.grammar import Grammar, GrammarSpec
+from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
 from flamingo_pod.model.limits import ModelLimits
@@ -27,6 +29,11 @@ from flamingo_pod.telemetry.metrics import Metrics
 from flamingo_pod.text import prompt
 from flamingo_pod.text.detokenize import Detokenizer
 
+PROMPT = "prompt"
+"""The field of a caption's prompt, and of a form's question."""
+NO_SEED = -1
+"""As in vLLM; other negative seeds are seeds."""
+TOP_K_OFF = (0, -1)
 OFF_LOOP_CHARS = 4096
 """Tokenizing more than this takes over a millisecond, and is done off the event loop."""
 
@@ -35,7 +42,7 @@ OFF_LOOP_CHARS = 4096
 class GenerationRequest:
     """A validated and tokenized request to the engine."""
 
-    token_ids: Sequence[int]
+    token_ids: prompt.TokenIds
     clip: PreparedClip | None
     params: SamplingParams
     stop_strings: Sequence[str]
@@ -85,6 +92,8 @@ class GeneratedChoice:
     num_cached: int = 0
     """Prompt tokens taken from the KV cache."""
     finish_reason: FinishReason = "length"
+    stop_reason: int | str | None = None
+    """The stop token or stop string that ended it."""
     _pending: list[TokenOutput] = field(default_factory=list)
     """Outputs whose text is not returned yet."""
 
@@ -96,6 +105,7 @@ class GeneratedChoice:
         text = self._text(output)
         reason = "stop" if self.detokenizer.is_stopped else output.finish_reason
         self.finish_reason = reason or self.finish_reason
+        self.stop_reason = self.detokenizer.stop_string or output.stop_token_id
         if not (text or reason):
             return None
         outputs, self._pending = self._pending, []
@@ -115,6 +125,8 @@ class Generation:
 
     request: GenerationRequest
     choices: Sequence[GeneratedChoice]
+    call: ForcedCall | None = None
+    """The call that each choice is."""
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -180,35 +192,62 @@ async def prepare(
     """Return a generation that is validated and tokenized, but not started.
 
     Raises:
-        BadRequest: a control token in the text, an unknown token in `logit_bias`, or an invalid
-            response format.
+        BadRequest: a control token in the text, an unknown token in `logit_bias` or
+            `stop_token_ids`, a minimum above the maximum of tokens, or an invalid response format.
         ContextTooLong: prompt and generated tokens exceed the model's context.
         Unavailable: the response format could not be compiled now.
     """
     loaded = served.checkpoint
-    ids = await _token_ids(served, turns, clip.num_tokens if clip else 0)
+    call = output_format.forced_call(options)
+    ids = await _token_ids(served, turns, clip.num_tokens if clip else 0, call)
     requested, field_name = _requested_tokens(options)
-    max_tokens = prompt.resolve_max_tokens(loaded.limits, len(ids), requested, field=field_name)
-    _check_biases(options, loaded.model.config.text_config.vocab_size)
+    max_tokens = prompt.resolve_max_tokens(
+        loaded.limits,
+        len(ids),
+        requested,
+        field=field_name,
+        prompt_field=PROMPT if turns[-1].field == PROMPT else "messages",
+    )
+    _check_min_tokens(options, max_tokens, field_name)
+    _check_token_ids(options, loaded.model.config.text_config.vocab_size)
     params = _params(loaded.limits, options, max_tokens)
     num_choices = (options.n or 1) if isinstance(options, requests.ChatRequest) else 1
-    grammar = await _grammar(served, options.response_format)
+    grammar = await answer_grammar.compiled(served, options, call)
     _set_expected_work(stats, ids, clip, num_choices, max_tokens)
     request = GenerationRequest(
         ids, clip, params, options.stop or (), num_choices, grammar, stats, served.caller
     )
     tokenizer = loaded.processor.tokenizer
-    choices = [
-        GeneratedChoice(n, Detokenizer(tokenizer, request.stop_strings)) for n in range(num_choices)
-    ]
-    return Generation(request, choices)
+    return Generation(
+        request,
+        [
+            GeneratedChoice(
+                number,
+                Detokenizer(
+                    tokenizer,
+                    request.stop_strings,
+                    min_tokens=params.min_tokens,
+                    is_stop_kept=params.is_stop_token_kept,
+                ),
+            )
+            for number in range(num_choices)
+        ],
+        call,
+    )
 
 
 async def _token_ids(
-    served: ServedModel, turns: Sequence[prompt.Turn], num_audio_tokens: int
-) -> Sequence[int]:
-    arguments = (served.checkpoint.processor, turns, num_audio_tokens)
-    if sum(len(turn.text) for turn in turns) < OFF_LOOP_CHARS:
+    served: ServedModel,
+    turns: Sequence[prompt.Turn],
+    num_audio_tokens: int,
+    call: ForcedCall | None,
+) -> prompt.TokenIds:
+    processor = served.checkpoint.processor
+    if call is not None:
+        tools = await asyncio.to_thread(tool_calls.described, call)
+        turns = prompt.with_tools(processor, turns, tools)
+    arguments = (processor, turns, num_audio_tokens, tool_calls.beginning(call))
+    if sum(turn.num_chars for turn in turns) < OFF_LOOP_CHARS:
         return prompt.token_ids(*arguments)
     return await asyncio.to_thread(prompt.token_ids, *arguments)
 
@@ -221,7 +260,7 @@ def log_fields(request: GenerationRequest) -> dict[str, object]:
 
 def _set_expected_work(
     stats: RequestStats,
-    ids: Sequence[int],
+    ids: prompt.TokenIds,
     clip: PreparedClip | None,
     num_choices: int,
     max_tokens: int,
@@ -239,14 +278,30 @@ def _requested_tokens(options: requests.GenerationOptions) -> tuple[int | None, 
     return options.max_tokens, "max_tokens"
 
 
-def _check_biases(options: requests.GenerationOptions, vocabulary_size: int) -> None:
-    for token_id in options.logit_bias or ():
-        if token_id >= vocabulary_size:
-            raise BadRequest(
-                f"token id {token_id} does not exist; the model's token ids are 0 to"
-                f" {vocabulary_size - 1}",
-                param="logit_bias",
-            )
+def _check_min_tokens(
+    options: requests.GenerationOptions, max_tokens: int, field_name: str
+) -> None:
+    if options.min_tokens and options.min_tokens > max_tokens:
+        raise BadRequest(
+            f"min_tokens is {options.min_tokens}, but at most {max_tokens} tokens are generated;"
+            f" set {field_name} to at least min_tokens",
+            param="min_tokens",
+        )
+
+
+def _check_token_ids(options: requests.GenerationOptions, vocabulary_size: int) -> None:
+    fields = {
+        "logit_bias": list(options.logit_bias or ()),
+        "stop_token_ids": options.stop_token_ids or [],
+    }
+    for name, token_ids in fields.items():
+        for number, token_id in enumerate(token_ids):
+            if token_id >= vocabulary_size:
+                raise BadRequest(
+                    f"token id {token_id} does not exist; the model's token ids are 0 to"
+                    f" {vocabulary_size - 1}",
+                    param=name if name == "logit_bias" else f"{name}[{number}]",
+                )
 
 
 def _params(
@@ -257,36 +312,32 @@ def _params(
         max_tokens=max_tokens,
         temperature=limits.default_temperature if temperature is None else temperature,
         top_p=limits.default_top_p if options.top_p is None else options.top_p,
-        top_k=limits.default_top_k if options.top_k is None else options.top_k,
+        top_k=_top_k(limits, options),
         min_p=options.min_p,
-        seed=options.seed,
+        seed=None if options.seed == NO_SEED else options.seed,
         repetition_penalty=limits.default_repetition_penalty if penalty is None else penalty,
         frequency_penalty=options.frequency_penalty or 0.0,
         presence_penalty=options.presence_penalty or 0.0,
         logit_bias=options.logit_bias or {},
         num_logprobs=_num_logprobs(options),
+        min_tokens=options.min_tokens or 0,
+        stop_token_ids=frozenset(options.stop_token_ids or ()),
+        ignore_eos=bool(options.ignore_eos),
+        is_stop_token_kept=bool(options.include_stop_str_in_output),
     )
+
+
+def _top_k(limits: ModelLimits, options: requests.GenerationOptions) -> int | None:
+    if options.top_p == 0:
+        return 1  # the most likely token alone, even if others have the same score
+    top_k = limits.default_top_k if options.top_k is None else options.top_k
+    return None if top_k in TOP_K_OFF else top_k
 
 
 def _num_logprobs(options: requests.GenerationOptions) -> int | None:
     if not isinstance(options, requests.ChatRequest) or not options.logprobs:
         return None
     return options.top_logprobs or 0
-
-
-async def _grammar(
-    served: ServedModel, response_format: requests.ResponseFormat | None
-) -> Grammar | None:
-    if response_format is None or response_format.type == "text":
-        return None
-    # In a thread: a schema may be as long as a body, before the grammar checks its size.
-    return await served.engine.compile(await asyncio.to_thread(_spec, response_format))
-
-
-def _spec(response_format: requests.ResponseFormat) -> GrammarSpec:
-    if response_format.json_schema is None or response_format.type == "json_object":
-        return GrammarSpec("json_object")
-    return GrammarSpec("json_schema", json.dumps(response_format.json_schema.schema_))
 
 
 async def generate(
@@ -297,7 +348,7 @@ async def generate(
     The choices come interleaved; an error in one ends all.
     """
     request, engine = generation.request, served.engine
-    timer = _TokenTimer(pod.metrics)
+    timer = _TokenTimer(pod.metrics, length_classes.clip_length(request.stats.audio_s))
     with (
         engine.load.in_flight(request.stats),
         engine.generate_many(request.engine_requests()) as outputs,
@@ -316,8 +367,9 @@ async def generate(
 class _TokenTimer:
     """Observes the time to the first token, and the time between the tokens of each choice."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clip_length: str) -> None:
         self._metrics = metrics
+        self._time_to_first_token = metrics.time_to_first_token.labels(clip_length)
         self._started_s = time.monotonic()
         self._last_s: dict[int, float] = {}
 
@@ -326,7 +378,7 @@ class _TokenTimer:
         now_s = time.monotonic()
         if not self._last_s:
             exemplar = traces.current_span().exemplar
-            self._metrics.time_to_first_token.observe(now_s - self._started_s, exemplar=exemplar)
+            self._time_to_first_token.observe(now_s - self._started_s, exemplar=exemplar)
         elif number in self._last_s:
             self._metrics.inter_token_latency.observe(now_s - self._last_s[number])
         self._last_s[number] = now_s

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from flamingo_common.service import http, traces
+from flamingo_common.wire.priority import priority_of
 from flamingo_common.wire.report import CLIP_HEADER
 from flamingo_common.wire.responses import METRICS_HEADER
+from flamingo_pod.api import query
 from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.pod import Pod
@@ -38,6 +40,8 @@ def with_request_stats(pod: Pod, handle: Handler) -> http.Handler:
                 pod.metrics.request(stats.route, span.exemplar) as outcome,
                 pod.memory_budget.reservation() as request[RESERVATION],
             ):
+                query.check(request.query)
+                stats.priority = priority_of(request.headers)
                 response = await handle(pod, request)
                 outcome.status = response.status
                 outcome.error = str(log_fields["error"]) if "error" in log_fields else None
@@ -64,6 +68,7 @@ def _log_fields(stats: RequestStats) -> dict[str, object]:
     return {
         "output_tokens": stats.num_output_tokens,
         "compute_s": round(stats.compute_s, 4),
+        **({"audio_missing_s": round(stats.audio_missing_s, 3)} if stats.audio_missing_s else {}),
         **({} if first_s is None else {"first_token_s": round(first_s, 4)}),
     }
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from aiohttp import web
 
 from flamingo_common import errors
-from flamingo_common.service import http, logs
+from flamingo_common.service import abort, http, logs
 from flamingo_common.wire import sse
 from flamingo_common.wire.responses import ResponseBody
 
@@ -74,6 +74,10 @@ class _SseWriter:
         self._last_write_s = self._loop.time()
         await self._response.write(frame)
 
+    def aborting_as_error(self) -> contextlib.AbstractContextManager[None]:
+        """Raise `Draining` if the pod stops waiting for the request during the block."""
+        return abort.as_error(self._request)
+
     async def fail(self, error: errors.FlamingoError) -> None:
         self._request[http.LOG_FIELDS]["error"] = error.code
         await self.write(sse.encode_event(json.dumps(errors.to_body(error))))
@@ -103,10 +107,12 @@ async def _send_events(
     writer: _SseWriter, first: "asyncio.Task[Event]", events: AsyncGenerator[Event, None]
 ) -> None:
     try:
-        await writer.write(_frame(await first))
-        async for event in events:
-            await writer.write(_frame(event))
+        with writer.aborting_as_error():
+            await writer.write(_frame(await first))
+            async for event in events:
+                await writer.write(_frame(event))
     except errors.FlamingoError as error:
+        http.log_cause(error)
         await writer.fail(error)
     except ConnectionResetError:
         raise

@@ -8,7 +8,7 @@ Runs in a worker process: it imports no torch, and a crash costs one request.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +16,20 @@ import numpy as np
 import soxr
 
 from flamingo_common.audio import windows
-from flamingo_common.errors import AudioTooLong, InvalidAudio
+from flamingo_common.errors import AudioDamaged, AudioTooLong, InvalidAudio
 from flamingo_pod.audio import reader
+from flamingo_pod.audio.blocks import Block
+from flamingo_pod.audio.damage.missing_audio import MissingAudio
+from flamingo_pod.audio.downmix import Samples
 from flamingo_pod.audio.memory_file import MemoryFileAddress
-from flamingo_pod.audio.reader import Block, Samples
+from flamingo_pod.audio.reader import OpenClip
 
 BLOCK_SAMPLES = 65_536
+MAX_PEAK = 100.0
+"""Full scale is 1. Integers stored as floats (±32768) are a mistake, not loud music."""
 MAX_PCM_BYTES = 4 * 2**30
 """Twenty minutes of eight channels at 96 kHz take 3.7 GB; real clips take less."""
 MAX_RATE_CHANGES = 16
-MAX_PEAK = 100.0
-"""Full scale is 1. Integers stored as floats (±32768) are a mistake, not loud music."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class DecodeLimits:
     max_seconds: float
     truncate: bool = False
     """Whether a longer clip is truncated instead of rejected."""
+    allow_damaged: bool | None = None
+    """Whether a clip with missing audio is processed; None: if little of it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +51,53 @@ class DecodeResult:
     is_truncated: bool
     header_duration_s: float | None
     """The clip's duration according to its header; reported, never trusted."""
+    missing_s: float = 0.0
+    """Seconds that are missing inside the clip, where there is silence, or at its end."""
 
 
 def decode_clip(
     source: MemoryFileAddress, target: MemoryFileAddress, limits: DecodeLimits
 ) -> DecodeResult:
-    """Write the clip to `target` as mono float32 at 16 kHz, the mean of its channels.
+    """Write the clip to `target` as mono float32 at 16 kHz.
 
     Raises:
         InvalidAudio: unsupported container, damaged, empty, or not finite.
+        AudioDamaged: more of it is missing than `limits.allow_damaged` allows.
         AudioTooLong: longer than `limits.max_seconds`, and not to be truncated.
         MemoryFileClosed: the request was cancelled.
     """
     with source.open("rb") as file, target.open("wb") as sink, reader.open_clip(file) as clip:
-        max_samples = int(limits.max_seconds * windows.SAMPLE_RATE_HZ)
-        num_samples, is_truncated = 0, False
-        for chunk in _resampled(_merged(_size_limited(clip.blocks))):
-            _check_level(chunk)
-            is_truncated = num_samples + len(chunk) > max_samples
-            if is_truncated and not limits.truncate:
-                raise AudioTooLong(_too_long_message(limits.max_seconds, clip.header_duration_s))
-            kept = chunk[: max_samples - num_samples]
-            _write(sink, kept)
-            num_samples += len(kept)
-            if is_truncated:
-                break
+        _check_header(clip, limits)
+        missing = MissingAudio(limits.max_seconds)
+        groups = _grouped(_size_limited(clip.blocks()))
+        chunks = _resampled(_joined(groups, missing, is_lossy=clip.is_lossy))
+        num_samples, is_truncated = _write_samples(sink, chunks, clip, limits)
         _check_length(num_samples)
-        return DecodeResult(num_samples, is_truncated, clip.header_duration_s)
+        if not is_truncated:
+            missing.at_end_s, missing.unread_s = clip.rest()
+        clip_s = num_samples / windows.SAMPLE_RATE_HZ
+        if reason := missing.refusal(clip_s, allow_damaged=limits.allow_damaged):
+            raise AudioDamaged(reason)
+        return DecodeResult(num_samples, is_truncated, clip.header_duration_s, missing.total_s)
+
+
+def _write_samples(
+    sink: io.FileIO, chunks: Iterable[Samples], clip: OpenClip, limits: DecodeLimits
+) -> tuple[int, bool]:
+    """Write the samples, up to the limit; return their number, and whether there were more."""
+    max_samples = int(limits.max_seconds * windows.SAMPLE_RATE_HZ)
+    num_samples = 0
+    for chunk in chunks:
+        _check_level(chunk)
+        is_too_long = num_samples + len(chunk) > max_samples
+        if is_too_long and not limits.truncate:
+            raise AudioTooLong(_too_long_message(limits.max_seconds, clip.header_duration_s))
+        kept = chunk[: max_samples - num_samples]
+        _write(sink, kept)
+        num_samples += len(kept)
+        if is_too_long:
+            return num_samples, True
+    return num_samples, False
 
 
 def _too_long_message(max_seconds: float, header_duration_s: float | None) -> str:
@@ -82,6 +107,21 @@ def _too_long_message(max_seconds: float, header_duration_s: float | None) -> st
         f"the audio is longer than the maximum of {max_seconds:g} s{duration};"
         " set truncate to true to process only its beginning"
     )
+
+
+def _check_header(clip: OpenClip, limits: DecodeLimits) -> None:
+    """Reject a clip that is too large by its header: decoding up to the limit takes 8 s.
+
+    A header may claim any duration, so no more of it is believed than is decoded at most.
+    """
+    used_s = min(clip.header_duration_s or 0.0, limits.max_seconds)
+    num_bytes = used_s * clip.pcm_bytes_per_s
+    if num_bytes > MAX_PCM_BYTES:
+        raise InvalidAudio(
+            f"the audio, all channels together, has {num_bytes / 2**30:.1f} GiB according to its"
+            f" header (limit: {MAX_PCM_BYTES / 2**30:g} GiB); send fewer channels, or a lower"
+            " sample rate: the model uses one channel at 16 kHz"
+        )
 
 
 def _size_limited(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -96,18 +136,47 @@ def _size_limited(blocks: Iterable[Block]) -> Iterator[Block]:
         yield block
 
 
-def _merged(blocks: Iterable[Block]) -> Iterator[tuple[int, Samples]]:
-    """Yield `(rate_hz, samples)` in larger chunks; a codec's own are 20 ms long."""
-    rate_hz, parts, num_samples = 0, list[Samples](), 0
+def _grouped(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Yield the blocks in larger groups of one rate; a codec's own are 20 ms long."""
+    group, num_samples = list[Block](), 0
     for block in blocks:
-        if parts and (num_samples >= BLOCK_SAMPLES or block.rate_hz != rate_hz):
-            yield rate_hz, np.concatenate(parts)
-            parts, num_samples = [], 0
-        rate_hz = block.rate_hz
-        parts.append(block.samples)
+        if group and (num_samples >= BLOCK_SAMPLES or block.rate_hz != group[0].rate_hz):
+            yield group
+            group, num_samples = [], 0
+        group.append(block)
         num_samples += len(block.samples)
-    if parts:
-        yield rate_hz, np.concatenate(parts)
+    if group:
+        yield group
+
+
+def _joined(
+    groups: Iterable[Sequence[Block]], missing: MissingAudio, *, is_lossy: bool
+) -> Iterator[tuple[int, Samples]]:
+    """Yield the rate and the samples of each group, and add the gaps to `missing`.
+
+    A damaged packet of a lossy codec can decode to any numbers; it is silenced, too.
+    """
+    position_s = 0.0
+    for group in groups:
+        rate_hz = group[0].rate_hz
+        samples = np.concatenate([block.samples for block in group])
+        is_wrong = is_lossy and not _is_in_range(samples)
+        end = 0
+        for block in group:
+            start, end = end, end + len(block.samples)
+            if block.gap_s:
+                missing.add_gap(position_s + start / rate_hz, block.gap_s)
+            elif is_wrong and not _is_in_range(block.samples):
+                samples[start:end] = 0.0
+                missing.add_gap(position_s + start / rate_hz, (end - start) / rate_hz)
+        position_s += end / rate_hz
+        yield rate_hz, samples
+
+
+def _is_in_range(samples: Samples) -> bool:
+    """Return whether the samples are finite, and none exceeds `MAX_PEAK`."""
+    energy = float(np.dot(samples, samples))  # takes a fifth of the time of a maximum
+    return energy <= MAX_PEAK**2 or float(np.abs(samples).max()) <= MAX_PEAK
 
 
 def _resampled(chunks: Iterable[tuple[int, Samples]]) -> Iterator[Samples]:

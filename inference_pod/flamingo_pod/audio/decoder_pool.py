@@ -41,6 +41,8 @@ class DecodedClip:
     is_truncated: bool
     header_duration_s: float | None
     """Its duration according to its header."""
+    missing_s: float = 0.0
+    """Seconds that are missing in it, or at its end."""
 
 
 def _new_pool(num_workers: int) -> ProcessPool:
@@ -70,12 +72,16 @@ class DecoderPool:
 
         Raises:
             InvalidAudio: it cannot be decoded, or not within the worker's limits.
+            AudioDamaged: more of it is missing than `limits.allow_damaged` allows.
             AudioTooLong: longer than `limits.max_seconds`, and not to be truncated.
         """
         with MemoryFile() as target:
             done = await self._run(clip.address, target.address, limits)
             return DecodedClip(
-                target.as_float32()[: done.num_samples], done.is_truncated, done.header_duration_s
+                target.as_float32()[: done.num_samples],
+                done.is_truncated,
+                done.header_duration_s,
+                done.missing_s,
             )
 
     async def _run(

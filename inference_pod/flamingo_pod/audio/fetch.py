@@ -4,21 +4,26 @@
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from flamingo_common.errors import BadRequest, MediaFetchFailed, RequestTooLarge
-from flamingo_common.service import addresses, public_http
+from flamingo_common.service import addresses, content_coding, fetch_errors, public_http
 from flamingo_pod.audio.memory_budget import Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CHUNK_BYTES = 2**18
+HTML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,10 @@ class Fetcher:
         try:
             async with asyncio.timeout(self.timeout_s), self.slots:
                 return await self._get(target, reservation)
-        except aiohttp.ClientConnectorError as error:
-            is_denied = isinstance(error.os_error, public_http.AddressDenied)
-            reason = "its address is not allowed" if is_denied else "its host is unreachable"
-        except TimeoutError:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            is_over = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
             reason = f"it took longer than {self.timeout_s:g} s"
-        except (aiohttp.ClientError, ValueError):
-            reason = "the server's response is invalid"
-        raise _fetch_failed(reason)
+            raise _fetch_failed(reason if is_over else fetch_errors.explain(error)) from None
 
     def _checked(self, url: str) -> URL:
         if not self.is_enabled:
@@ -65,30 +66,52 @@ class Fetcher:
                 "this server does not fetch audio from URLs; send the audio itself", param="url"
             )
         try:
-            target = URL(url)
-        except ValueError:
-            target = URL()
+            target = addresses.parse_url(url)
+        except ValueError as error:
+            raise BadRequest(f"the audio's url {error}", param="url") from None
         if problem := addresses.url_error(target, self.hosts):
             raise BadRequest(f"the audio's url {problem}", param="url")
         return target
 
     async def _get(self, url: URL, reservation: Reservation) -> MemoryFile:
         async with public_http.create_session(self.networks, resolver=self.resolver) as session:
-            for _ in range(MAX_REDIRECTS + 1):
+            visited = {url}
+            while True:
                 async with session.get(url, allow_redirects=False) as response:
-                    location = response.headers.get("Location")
-                    if response.status not in REDIRECTS or location is None:
+                    if response.status not in REDIRECTS:
                         return await self._read(response, reservation)
-                url = url.join(URL(location))
-                if problem := addresses.url_error(url, self.hosts):
-                    raise _fetch_failed(f"it redirects to a URL that {problem}")
-        raise _fetch_failed(f"it redirects more than {MAX_REDIRECTS} times")
+                    url = self._redirected(url, response.headers.get("Location"))
+                if url in visited:
+                    raise _fetch_failed("it redirects in a circle")
+                if len(visited) > MAX_REDIRECTS:
+                    raise _fetch_failed(f"it redirects more than {MAX_REDIRECTS} times")
+                visited.add(url)
+
+    def _redirected(self, url: URL, location: str | None) -> URL:
+        if location is None:
+            raise _fetch_failed("it redirects without saying where to")
+        try:
+            target = url.join(addresses.parse_url(location))
+        except ValueError:
+            raise _fetch_failed("it redirects to what is not a valid URL") from None
+        if problem := addresses.url_error(target, self.hosts):
+            raise _fetch_failed(f"it redirects to a URL that {problem}")
+        return target
 
     async def _read(self, response: aiohttp.ClientResponse, reservation: Reservation) -> MemoryFile:
         if response.status != 200:  # noqa: PLR2004 - HTTP's OK
-            raise _fetch_failed(f"the server responded with status {response.status}")
+            raise _fetch_failed(f"the server responded with {_status(response.status)}")
+        if coding := content_coding.coding_of(response.headers):
+            raise _fetch_failed(
+                f"the server sent it with Content-Encoding: {coding}, although only identity is"
+                " accepted"
+            )
         file = reservation.new_file()
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            if not file.size and HTML.match(chunk):
+                raise _fetch_failed(
+                    "the server sent an HTML page, not audio; use the address of the file itself"
+                )
             if file.size + len(chunk) > self.max_bytes:
                 raise RequestTooLarge(
                     f"the audio at the URL exceeds the limit of {self.max_bytes} bytes"
@@ -96,6 +119,11 @@ class Fetcher:
             reservation.add(len(chunk))
             file.write(chunk)
         return file
+
+
+def _status(number: int) -> str:
+    known = {each.value: each.phrase for each in HTTPStatus}
+    return f"status {number} ({known[number]})" if number in known else f"status {number}"
 
 
 def _fetch_failed(reason: str) -> MediaFetchFailed:

@@ -82,6 +82,10 @@ class Reservation:
         if num_bytes > self.num_bytes:
             self.add(num_bytes - self.num_bytes)
 
+    def free(self, num_bytes: int) -> None:
+        """Release `num_bytes`, or as many as are reserved."""
+        self.add_unchecked(-min(num_bytes, self.num_bytes))
+
     def replace_file(self, file: MemoryFile, num_reserved: int, num_bytes: int) -> None:
         """Close a clip's file, reserved as `num_reserved`, and count `num_bytes` of samples."""
         file.close()

@@ -4,6 +4,8 @@ Sent through a pipe, a clip of 200 MB would be in memory three times. A memory f
 while the body arrives, and a worker is sent only its address, a few dozen bytes.
 """
 
+import asyncio
+import hashlib
 import io
 import mmap
 import os
@@ -12,6 +14,10 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flamingo_common.service import uninterrupted
+
+HASHED_BYTES = 2**20
 
 
 class MemoryFileClosed(Exception):
@@ -68,6 +74,17 @@ class MemoryFile:
         data = self._file.readall()
         self.close()
         return data
+
+    async def digest(self) -> bytes:
+        """Return a hash of what was written."""
+        digesting = asyncio.get_running_loop().run_in_executor(None, self._digest)
+        return await uninterrupted.result_of(digesting)  # or it would read a file that is closed
+
+    def _digest(self) -> bytes:
+        digest = hashlib.blake2b(digest_size=32)
+        for at in range(0, self.size, HASHED_BYTES):
+            digest.update(os.pread(self._file.fileno(), HASHED_BYTES, at))
+        return digest.digest()
 
     def as_float32(self) -> NDArray[np.float32]:
         """Return what a worker wrote as an array of float32, which outlives the file."""

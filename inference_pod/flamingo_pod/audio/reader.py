@@ -1,56 +1,74 @@
 """Read a clip's file as blocks of mono float32 at its own sample rate, with FFmpeg.
 
 All containers are read by the same library, because two would disagree: where a FLAC's header
-states 1 s and 600 s follow, libsndfile stops at 1 s and FFmpeg plays 600, as every player does. No
-decision depends on the header; limits apply to what is decoded.
+states 1 s and 600 s follow, libsndfile stops at 1 s and FFmpeg plays 600, as every player does.
+Limits apply to what is decoded; only whether a clip of many channels at a high sample rate is
+refused before that depends on its header.
+
+FFmpeg supports over four hundred containers, some of which open other files, and two hundred audio
+codecs. Which container a file is, is not left to it, and only the codecs that the table of formats
+lists for that container are decoded.
 """
 
 import contextlib
+import functools
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
+from flamingo_common.audio import codecs, sniff
+from flamingo_common.audio.formats import Format
 from flamingo_common.errors import InvalidAudio
-from flamingo_pod.audio import containers
+from flamingo_pod.audio import blocks
+from flamingo_pod.audio.blocks import Block, BlockReader
+from flamingo_pod.audio.containers import file_view, layouts, links, patches, pictures, tags_between
+from flamingo_pod.audio.containers.file_view import FileView
+from flamingo_pod.audio.damage.missing_audio import NO_REST, Rest
 
-Samples = NDArray[np.float32]
-
-MIN_RATE_HZ = 4_000
-MAX_RATE_HZ = 384_000
-MAX_CHANNELS = 32
-MAX_TAGS = 4
-"""ID3 tags before the audio; a file tagged by several programs has two."""
-MAX_STREAMS = 32
-TOLERATED_BAD_PACKETS = 4
-"""Packets that may be invalid in any file: its end is cut off, or a tag follows it."""
-MAX_BAD_PACKETS_RATIO = 0.05
-"""The share of a file's packets that may be invalid. Players skip them, too."""
-INTEGER_SCALES = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31}
-"""Scales full scale to 1. FFmpeg stores 24 bits in the upper bits of 32."""
+MAX_STREAMS = 64
+"""Audio, video and subtitles; pictures are hidden from FFmpeg."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A part of the clip, downmixed to mono."""
-
-    rate_hz: int
-    samples: Samples
-    num_pcm_bytes: int
-    """Its size as float32 before downmixing."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenClip:
     """A clip whose header has been read."""
 
     header_duration_s: float | None
     """Its duration according to its header, which may be wrong."""
-    blocks: Iterator[Block]
+    pcm_bytes_per_s: int
+    """Size of a second of all channels, decoded, according to its header."""
+    is_lossy: bool
+    """Whether samples out of range are those of damaged packets."""
+    _readers: Iterator[BlockReader]
+    """One for each stream in the file, one after the other."""
+    _rest: Rest = NO_REST
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks of the whole file.
+
+        Raises:
+            InvalidAudio: nothing can be decoded.
+        """
+        for reader in self._readers:
+            yield from reader.blocks()
+            self._rest = reader.rest()
+
+    def rest(self) -> Rest:
+        """Return what the file states after its last sample; not sooner than then."""
+        return self._rest
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """An audio stream that can be decoded, and the container that it is in."""
+
+    view: FileView
+    source: Any
+    stream: Any
 
 
 @contextlib.contextmanager
@@ -58,57 +76,66 @@ def open_clip(file: io.FileIO) -> Iterator[OpenClip]:
     """Open a clip and yield its first audio stream.
 
     Raises:
-        InvalidAudio: unsupported container, damaged, or without an audio stream.
+        InvalidAudio: unsupported container or codec, damaged, or without an audio stream.
     """
-    container = _container(file)
-    with _translate_errors(container), _open(file, container) as source:
-        if not source.streams.audio:
-            raise InvalidAudio(f"the {container} file has no audio stream")
-        stream = source.streams.audio[0]
-        if stream.codec_context is None:
-            raise InvalidAudio(f"the {container} file's audio codec is not supported")
-        stream.codec_context.thread_count = 1
-        _check_shape(stream.rate, stream.channels)
-        yield OpenClip(_header_duration_s(source, stream), _blocks(source, stream))
+    found = sniff.sniff(functools.partial(file_view.read_at, file))
+    if found.format is None:
+        raise InvalidAudio(found.refusal)
+    views = [
+        _shown_view(file, found.format, part)
+        for part in links.parts(file, found.format.key, found.start)
+    ]
+    with (
+        _translate_errors(found.format),
+        contextlib.closing(_streams(views, found.format)) as streams,
+    ):
+        first = next(streams)
+        duration_s = _header_duration_s(first) if len(views) == 1 else None
+        is_lossy = not first.stream.codec_context.name.startswith("pcm_")
+        rest = _readers(first, streams, found.format)
+        yield OpenClip(duration_s, _pcm_bytes_per_s(first.stream), is_lossy, rest)
 
 
-def _container(file: io.FileIO) -> str:
-    """Return the container's name; its magic number may come after ID3 tags."""
-    start, is_tagged = 0, False
-    for _ in range(MAX_TAGS):
-        file.seek(start)
-        head = file.read(containers.HEAD_BYTES)
-        if not (num_tag_bytes := containers.id3_bytes(head)):
-            break
-        start, is_tagged = start + num_tag_bytes, True
-    # There is often padding between an MP3's tag and its first frame.
-    container = containers.sniff(head) or ("mp3" if is_tagged else None)
-    file.seek(0)
-    if container is None:
-        raise InvalidAudio(
-            f"unsupported audio format; supported formats: {containers.SUPPORTED_FORMATS}"
-        )
-    return container
+def _shown_view(file: io.FileIO, kind: Format, part: range) -> FileView:
+    read = functools.partial(file_view.read_at, file)
+    finders = (pictures.patches, layouts.patches, tags_between.patches)
+    found = [patch for find in finders for patch in find(kind.key, read, part)]
+    return FileView(file, patches.pieces(part, found))
+
+
+def _readers(
+    first: OpenStream, others: Iterator[OpenStream], kind: Format
+) -> Iterator[BlockReader]:
+    for each in itertools.chain([first], others):
+        yield BlockReader(each.view, kind, each.source, each.stream)
+
+
+def _streams(views: Sequence[FileView], kind: Format) -> Generator[OpenStream]:
+    """Yield the audio stream of each view; it is closed when the next one is asked for."""
+    for view in views:
+        with _open(view, kind) as source:
+            yield OpenStream(view, source, _audio_stream(source, kind))
 
 
 @contextlib.contextmanager
-def _translate_errors(container: str) -> Iterator[None]:
+def _translate_errors(kind: Format) -> Iterator[None]:
     """Replace FFmpeg's messages, which may contain memory addresses (CVE-2026-22778)."""
     try:
         yield
     except (av.FFmpegError, UnicodeDecodeError):
-        raise InvalidAudio(f"the {container} audio is damaged or incomplete") from None
+        raise InvalidAudio(f"the {kind.name} audio is damaged or incomplete") from None
 
 
-def _open(file: io.FileIO, container: str) -> Any:
+def _open(view: FileView, kind: Format) -> Any:
     return av.open(
-        file,
-        format=container,
+        view,
+        format=kind.demuxer,
         metadata_errors="replace",
         io_open=_refuse_to_open,
         container_options={
-            "codec_whitelist": containers.ALLOWED_CODECS,
-            "format_whitelist": container,
+            # For FFmpeg's own look at the streams; `_audio_stream` checks again.
+            "codec_whitelist": ",".join(kind.codecs),
+            "format_whitelist": kind.demuxer,
             "max_streams": str(MAX_STREAMS),
         },
     )
@@ -119,59 +146,41 @@ def _refuse_to_open(*_: object) -> Any:
     raise PermissionError("the clip refers to another file")
 
 
-def _header_duration_s(source: Any, stream: Any) -> float | None:
+def _audio_stream(source: Any, kind: Format) -> Any:
+    """Return the first audio stream, after checks; nothing of it has been decoded yet.
+
+    PyAV chooses the decoder itself, whatever the option `codec_whitelist` is.
+    """
+    if not source.streams.audio:
+        has_video = ", only video" if source.streams.video else ""
+        raise InvalidAudio(f"the {kind.name} file has no audio stream{has_video}")
+    stream = source.streams.audio[0]
+    context = stream.codec_context
+    decoder = "unknown" if context is None else context.codec.name
+    if _codec_tag(context) in codecs.PROTECTED_TAGS:
+        raise InvalidAudio(f"the {kind.name} file is protected by DRM, so it cannot be decoded")
+    if problem := codecs.refusal(decoder, kind.name, kind.codecs):
+        raise InvalidAudio(problem)
+    context.thread_count = 1
+    blocks.check_shape(stream.rate, stream.channels)
+    return stream
+
+
+def _codec_tag(context: Any) -> str:
+    """Return the codec's name in the container; empty if it has none that is text."""
+    try:
+        return "" if context is None else context.codec_tag
+    except UnicodeDecodeError:
+        return ""
+
+
+def _pcm_bytes_per_s(stream: Any) -> int:
+    form = stream.codec_context.format
+    return int(stream.rate * stream.channels * (form.bytes if form is not None else 0))
+
+
+def _header_duration_s(opened: OpenStream) -> float | None:
+    source, stream = opened.source, opened.stream
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return None if source.duration is None else source.duration / av.time_base
-
-
-def _check_shape(rate_hz: int, num_channels: int) -> None:
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise InvalidAudio(
-            f"unsupported sample rate {rate_hz} Hz; supported: {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
-        )
-    if not 1 <= num_channels <= MAX_CHANNELS:
-        raise InvalidAudio(f"the audio has {num_channels} channels; supported: 1 to {MAX_CHANNELS}")
-
-
-def _blocks(source: Any, stream: Any) -> Iterator[Block]:
-    """Yield what can be decoded; a few invalid packets are skipped."""
-    num_packets = num_bad = 0
-    for packet in source.demux(stream):
-        num_packets += 1
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            num_bad += 1
-            if num_bad > TOLERATED_BAD_PACKETS + MAX_BAD_PACKETS_RATIO * num_packets:
-                raise
-            continue
-        for frame in frames:
-            # Checked for each frame: an Ogg may change its rate or its number of channels.
-            _check_shape(frame.sample_rate, frame.layout.nb_channels)
-            yield _block(frame)
-
-
-def _block(frame: Any) -> Block:
-    values = frame.to_ndarray()
-    num_channels = frame.layout.nb_channels
-    if not frame.format.is_planar:
-        values = values.reshape(-1, num_channels).T
-    return Block(frame.sample_rate, _downmix(values), values.size * 4)
-
-
-def _downmix(channels: NDArray[Any]) -> Samples:
-    """Return the mean of the rows, scaled to full scale 1.
-
-    Row by row, since numpy's `mean` over an axis takes nine times as long.
-    """
-    total: Samples = channels[0].astype(np.float32)
-    for channel in channels[1:]:
-        total += channel
-    if channels.dtype == np.uint8:
-        total -= np.float32(128 * len(channels))
-        scale = 2.0**-7
-    else:
-        scale = INTEGER_SCALES.get(channels.dtype, 1.0)
-    total *= np.float32(scale / len(channels))
-    return total

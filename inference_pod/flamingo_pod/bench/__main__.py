@@ -1,5 +1,6 @@
 """`flamingo bench`, which runs this module in its place."""
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -9,24 +10,34 @@ from typing import Any
 
 from rich.console import Console
 
-from flamingo_pod.bench import (
-    audio_decoding,
-    comparison,
-    machine,
-    options,
-    processes,
-    results,
-    table,
-)
-from flamingo_pod.bench.catalog import BUNDLED, FLAMINGO, EngineCatalog
-from flamingo_pod.bench.comparison import BenchRound, BenchRow
-from flamingo_pod.bench.options import BenchOptions
-from flamingo_pod.bench.results import BenchResult, MachineInfo, NoResult
+from flamingo_common.service.exit_status import ExitStatus
+
+try:
+    from flamingo_pod.bench import (
+        audio_decoding,
+        comparison,
+        machine,
+        options,
+        processes,
+        results,
+        table,
+    )
+    from flamingo_pod.bench.catalog import BUNDLED, FLAMINGO, EngineCatalog
+    from flamingo_pod.bench.comparison import BenchRound, BenchRow
+    from flamingo_pod.bench.options import BenchOptions
+    from flamingo_pod.bench.results import BenchResult, MachineInfo, NoResult
+except ModuleNotFoundError as missing:
+    print(  # noqa: T201 - for the user
+        f"flamingo bench: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
+        file=sys.stderr,
+    )
+    raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
 
 EXIT_FAILED = 1
-EXIT_NOT_INSTALLED = 5
 EXIT_INTERRUPTED = 130
 REQUIRED = ("torch", "transformers")
+OTHERS = {"accuracy": "flamingo_pod.bench.accuracy", "gpu": "flamingo_pod.bench.gpu.command"}
+"""Benchmarks by name that import torch, which this module does not."""
 UNLIMITED_WIDTH = 1000
 
 
@@ -56,11 +67,14 @@ def main(argv: Sequence[str], catalog: EngineCatalog = BUNDLED) -> int:
     """Measure, print and write the report; return the exit status."""
     if argv and argv[0] == "decode":
         return audio_decoding.main(argv[1:])
-    requested = options.parse(argv, catalog)
+    other = OTHERS.get(argv[0]) if argv else None
+    requested = None if other else options.parse(argv, catalog)
     for name in REQUIRED:
         if importlib.util.find_spec(name) is None:
             _log(catalog, f"{name} is not installed; run pip install 'flamingo-fleet[pod]'")
-            return EXIT_NOT_INSTALLED
+            return ExitStatus.MISSING_DEPENDENCY
+    if requested is None:
+        return int(importlib.import_module(f"{other}").main(argv[1:]))
     here = machine.describe()
     rounds = measure(requested, catalog)
     report = BenchReport(argv, rounds, comparison.rows(rounds, requested.engines), here)

@@ -85,6 +85,8 @@ def _parser(catalog: EngineCatalog) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands.add_parser("decode", help="measure audio decoding by format", add_help=False)
+    commands.add_parser("gpu", help="compare the engine with what a GPU can do", add_help=False)
+    commands.add_parser("accuracy", help="compare FP8 with other precisions", add_help=False)
     _add_workload_options(engine)
     _add_run_options(engine, catalog)
     return parser

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 
 from flamingo_common.service import logs
 from flamingo_common.service.checks import Check
-from flamingo_pod.doctor import device, model, software, sound
+from flamingo_pod.doctor import device, kernels, model, software, sound
+from flamingo_pod.model.dimensions import PUBLISHED
+from flamingo_pod.model.gpu import find_gpu
+from flamingo_pod.model.placement import (
+    choose_placement,
+    fp8_unsupported_reason,
+    unsupported_reason,
+)
 
 
 def main(argv: list[str]) -> None:
@@ -19,6 +26,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--revision")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--quantization", choices=["fp8"])
     arguments = parser.parse_args(argv)
     logs.configure(service="doctor", level="error")  # standard output is for the checks
     for check in checks(arguments):
@@ -29,12 +37,21 @@ def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     """Yield each check once it is done."""
     yield from software.checks()
     yield from sound.checks()
-    placement = device.choose_placement(arguments.device, arguments.dtype)
-    yield from device.checks(placement)
-    contents, found = model.inspect(arguments.model, arguments.revision)
-    yield from found
-    if contents is not None:
-        yield device.memory_check(placement, contents)
+    gpu = find_gpu()
+    placement = choose_placement(arguments.device, arguments.dtype, gpu)
+    yield from device.checks(placement, gpu)
+    found, results = model.inspect(arguments.model, arguments.revision)
+    yield from results
+    is_usable = placement.device == "cpu" or gpu is not None
+    is_fp8 = arguments.quantization is not None or (found is not None and found.is_fp8)
+    if placement.device == "cuda" and unsupported_reason(placement, gpu) is None:
+        dimensions = PUBLISHED if found is None else found.dimensions
+        has_fp8 = is_fp8 and fp8_unsupported_reason(gpu) is None
+        yield kernels.check(dimensions, placement.dtype, is_fp8=has_fp8)
+    if is_fp8:
+        yield device.fp8_check(placement, gpu)
+    if found is not None and is_usable:
+        yield device.memory_check(placement, found, is_fp8=is_fp8)
 
 
 if __name__ == "__main__":

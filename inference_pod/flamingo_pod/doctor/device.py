@@ -1,47 +1,39 @@
 """Check the GPU, its driver, and whether the model fits in memory."""
 
+import importlib.util
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from flamingo_common.service.checks import Check, failed, ok, warning
-from flamingo_pod.weights.folder import FolderContents
+from flamingo_pod.doctor import sizing_table
+from flamingo_pod.doctor.model import FoundModel
+from flamingo_pod.engine import sizing
+from flamingo_pod.engine.device_memory import CudaMemory
+from flamingo_pod.engine.sizing import MemoryNeeds
+from flamingo_pod.model.placement import (
+    Gpu,
+    Placement,
+    fp8_unsupported_reason,
+    unsupported_reason,
+)
 
 QUERY = "name,driver_version,memory.total,compute_cap"
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-BFLOAT16_SINCE = (8, 0)
-WORKING_BYTES = 4 * 2**30
-"""KV cache, encoder cache and activations, at the default settings."""
 NVIDIA_SMI_TIMEOUT_S = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """The device and the data type the model would have."""
-
-    device: str
-    dtype: str
-
-
-def choose_placement(device: str, dtype: str) -> Placement:
-    """Return what `auto` resolves to on this machine, by the pod's rules."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "bfloat16"
-    return Placement(device, dtype)
-
-
-def checks(placement: Placement) -> Iterator[Check]:
+def checks(placement: Placement, gpu: Gpu | None) -> Iterator[Check]:
     """Yield checks of the GPU: its driver, torch's access to it, and its support of the dtype."""
     description = _query_driver()
-    if torch.cuda.is_available():
-        yield ok("GPU", f"{torch.cuda.get_device_name()}; {description or 'nvidia-smi not found'}")
-        yield _dtype(placement)
+    if gpu is not None:
+        yield ok("GPU", f"{gpu.name}; {description or 'nvidia-smi not found'}")
+        yield _support(placement, gpu)
+        yield compiler(os.environ, has_triton=importlib.util.find_spec("triton") is not None)
     elif description:
         build = torch.version.cuda
         torch_build = f"is built for CUDA {build}" if build else "is a CPU build"
@@ -71,26 +63,81 @@ def _query_driver() -> str | None:
     return f"{count}{name}, {memory}, driver {driver}, compute capability {capability}"
 
 
-def _dtype(placement: Placement) -> Check:
-    capability = torch.cuda.get_device_capability()
-    if placement.dtype == "bfloat16" and capability < BFLOAT16_SINCE:
-        message = f"bfloat16 is emulated on compute capability {capability[0]}.{capability[1]}"
-        return warning("dtype", message, "use --dtype float16")
+def _support(placement: Placement, gpu: Gpu) -> Check:
+    if reason := unsupported_reason(placement, gpu):
+        message, _, advice = reason.partition("; ")
+        return failed("dtype", message, advice)
     return ok("dtype", placement.dtype)
 
 
-def memory_check(placement: Placement, contents: FolderContents) -> Check:
-    """Check whether the model and its working memory fit."""
-    weights = contents.num_parameters * BYTES[placement.dtype]
-    needed = weights + WORKING_BYTES
-    free = torch.cuda.mem_get_info()[0] if placement.device == "cuda" else _free_bytes()
-    message = (
-        f"{_gib(weights)} of weights as {placement.dtype} + about {_gib(WORKING_BYTES)} of working"
-        f" memory; {_gib(free)} free"
+def fp8_check(placement: Placement, gpu: Gpu | None) -> Check:
+    """Check whether the device can compute with weights in FP8."""
+    if reason := fp8_unsupported_reason(gpu if placement.device == "cuda" else None):
+        message, _, advice = reason.partition("; ")
+        return failed("FP8", message, advice)
+    if placement.device == "cpu":
+        return warning("FP8", "a CPU computes with FP8 weights slowly", "use it for tests only")
+    return ok("FP8", "the GPU supports weights in FP8")
+
+
+def memory_check(placement: Placement, found: FoundModel, *, is_fp8: bool) -> Check:
+    """Check whether the model and its working memory fit, and say how much then fits at once."""
+    usable_bytes = CudaMemory().usable_bytes() if placement.device == "cuda" else None
+    needs = needs_of(placement, found, usable_bytes, is_fp8=is_fp8)
+    return (
+        _host_memory(placement, needs) if usable_bytes is None else gpu_memory(usable_bytes, needs)
     )
-    if weights > free:
-        return failed("memory", message, "use a larger GPU, or a smaller --dtype")
-    if needed > free:
+
+
+def needs_of(
+    placement: Placement, found: FoundModel, usable_bytes: int | None, *, is_fp8: bool
+) -> MemoryNeeds:
+    """Return what a model needs; `usable_bytes` is of a GPU, and None is a CPU."""
+    element_bytes = sizing_table.ELEMENT_BYTES[placement.dtype]
+    needs = sizing_table.needs_of(found.dimensions, placement.dtype, usable_bytes)
+    return replace(needs, weight_bytes=found.loaded_bytes(element_bytes, is_fp8=is_fp8))
+
+
+def compiler(environ: Mapping[str, str], *, has_triton: bool) -> Check:
+    """Check what Triton needs; without it the engine's kernels are PyTorch's, which are slower."""
+    if not has_triton:
+        return warning("compiler", "Triton is not installed", "install a CUDA build of torch")
+    paths = (shutil.which(name, path=environ.get("PATH")) for name in _compiler_names(environ))
+    found = next((path for path in paths if path), None)
+    if found is None:
+        message = "no C compiler found, which Triton needs when its kernels are first used"
+        return warning("compiler", message, "install gcc and the headers of libc (libc6-dev)")
+    return ok("compiler", found)
+
+
+def _compiler_names(environ: Mapping[str, str]) -> list[str]:
+    """Return what Triton looks for: the one in `CC`, or else one of two."""
+    return [environ["CC"]] if "CC" in environ else ["gcc", "clang"]
+
+
+def gpu_memory(usable_bytes: int, needs: MemoryNeeds) -> Check:
+    """Check whether a model fits into what a process can use of a GPU."""
+    plan = sizing.plan_memory(usable_bytes, needs)
+    if plan.kv_cache_tokens < sizing.MIN_POOL_TOKENS:
+        message, _, advice = sizing.shortage(usable_bytes, needs).rpartition("; ")
+        return failed("memory", message, advice)
+    message = f"{_gib(needs.weight_bytes)} of weights; {sizing_table.describe(plan)}"
+    if plan.kv_cache_tokens < needs.context_tokens:
+        return warning("memory", message, "the longest clips do not fit: use a larger GPU")
+    return ok("memory", message)
+
+
+def _host_memory(placement: Placement, needs: MemoryNeeds) -> Check:
+    pool_bytes = sizing.cpu_pool_tokens(needs.kv_token_bytes) * needs.kv_token_bytes
+    working = needs.peak_bytes + needs.encoder_cache_bytes + pool_bytes
+    free = _free_bytes()
+    message = (
+        f"{_gib(needs.weight_bytes)} of weights as {placement.dtype} + up to {_gib(working)} of"
+        f" working memory; {_gib(free)} free"
+    )
+    if needs.weight_bytes > free:
+        return failed("memory", message, "use a machine with more memory, or a smaller --dtype")
+    if needs.weight_bytes + working > free:
         return warning("memory", message, "lower --kv-cache-tokens and --encoder-cache-gib")
     return ok("memory", message)
 

@@ -22,14 +22,14 @@ class AudioWindow:
     samples: Samples
     num_tokens: int
     states: Any = None
-    """Encoder output `(num_tokens, encoder width)` before the time rotation, once computed."""
+    """Encoder output `(num_tokens, encoder width)` before the time rotation, until it is used."""
     is_encoded: bool = False
     """Whether the states were computed for this clip rather than found in a cache."""
 
 
 @dataclass(eq=False, slots=True)
 class ClipAudio:
-    """One clip; it keeps its encoder states, so no window is encoded twice while it is in use."""
+    """One clip."""
 
     windows: abc.Sequence[AudioWindow] = field(default_factory=list)
 

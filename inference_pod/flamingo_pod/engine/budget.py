@@ -33,6 +33,10 @@ class TokenBudget:
         fitting = (self.target_s - self.decode_s) / self.token_s
         return int(min(max(fitting, self.min_tokens), self.max_tokens))
 
+    def reset(self) -> None:
+        """Forget what was measured."""
+        self.token_s, self.decode_s = None, 0.0
+
     def observe(self, step_s: float, *, num_decoding: int, num_prefilled: int) -> None:
         """Update the averages with one step that took `step_s` seconds."""
         if num_prefilled == 0:

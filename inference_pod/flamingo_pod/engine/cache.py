@@ -101,6 +101,13 @@ class CostAwareCache(Generic[V]):
         self._renew(key, entry)
         self.on_change(key, True)
 
+    def clear(self) -> None:
+        """Evict all values."""
+        self.num_evictions += len(self._entries)
+        for key in [*self._entries]:
+            self._drop(key)
+        self._heap.clear()
+
     def _renew(self, key: Hashable, entry: _CacheEntry[V]) -> None:
         """Give the entry its full priority at the present clock."""
         self._last_serial += 1

@@ -3,8 +3,8 @@
 How it works: the core (`core.py`) runs on one thread, which owns the model, the KV pool and all
 sequences. The event loop never touches them: it puts *commands*, plain functions, on a queue, and
 the thread runs all that have arrived before each iteration; without work it blocks on the queue.
-Outputs go the other way by `loop.call_soon_threadsafe`, into one asyncio queue for each submitted
-group of prompts.
+Outputs go the other way after each step (`output_stream.py`), into one asyncio queue for each
+submitted group of prompts.
 
 An iteration encodes a few windows for one embedding request, round-robin, and then computes one
 step of the core, so embeddings of long clips do not stall the streams. Leaving an
@@ -13,119 +13,55 @@ on threads of their own.
 
 An exception that escapes the core marks the engine as broken: all sequences fail, further prompts
 are rejected, and the pod's watchdog replaces the process. `last_progress_s` distinguishes a
-stall, which is a step that never returns, from idleness.
+stall, which is a step that never returns, from idleness. Without work the thread asks the device
+now and then whether it still works, so that a lost one is noticed before the next request.
 """
 
 import asyncio
 import contextlib
 import functools
-import math
 import queue
 import random
 import threading
 import time
 from collections import abc, deque
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
-from flamingo_common.errors import ContextTooLong, DeadlineExceeded, FlamingoError, InternalError
+from flamingo_common.errors import ContextTooLong, InternalError
 from flamingo_common.service import logs
+from flamingo_pod.engine import device_faults, device_memory, device_probe, step_faults
 from flamingo_pod.engine.audio import AudioWindow, ClipAudio
-from flamingo_pod.engine.core import EngineBroken, EngineCore, Prompt
-from flamingo_pod.engine.grammar import Grammar, GrammarCompiler, GrammarSpec
+from flamingo_pod.engine.backends import BackendChoice
+from flamingo_pod.engine.core import EngineCore, Prompt
+from flamingo_pod.engine.device_faults import DeviceFault
+from flamingo_pod.engine.embedding_jobs import EmbeddingJob, EmbeddingJobs
+from flamingo_pod.engine.grammar import Grammar, GrammarCompiler
+from flamingo_pod.engine.grammar_source import GrammarSpec
 from flamingo_pod.engine.load import EngineLoad
 from flamingo_pod.engine.options import EngineOptions
+from flamingo_pod.engine.output_stream import Outbox, Output, OutputStream, SequenceHandle
 from flamingo_pod.engine.profile import EngineProfile
 from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams, Sequence, TokenOutput
+from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
+from flamingo_pod.engine.step_faults import EngineBroken
 from flamingo_pod.model.checkpoint import Checkpoint
 
 WINDOWS_PER_ITERATION = 4
 """Windows of an embedding request encoded between two steps."""
 
+IDLE_PROBE_S = 5.0
+"""An idle device is asked as often: a probe takes 0.1 ms, and a lost GPU has to be replaced."""
+
 MAX_COMPILING = 2
 """Grammars compiled at once: each may take 1 GiB and 2 s, and leaves a core for the tokens."""
 
+BROKEN = "the engine has failed; this pod is being replaced"
+
 Command = abc.Callable[[], None]
 """Runs on the engine's thread."""
-Output = tuple[int, TokenOutput | Exception]
-"""Index of the prompt in its group, and its next token or the error that ended it."""
-
-
-@dataclass(slots=True)
-class _SequenceHandle:
-    """The event loop's handle of one submitted prompt."""
-
-    number: int
-    outputs: "asyncio.Queue[Output]"
-    """Shared by the prompts of its group."""
-    loop: asyncio.AbstractEventLoop
-    sequence: Sequence | None = None
-    """Set and read by the engine's thread alone."""
-    is_cancelled: bool = False
-
-    def emit(self, output: TokenOutput | Exception) -> None:
-        # The loop is closed only when the process ends; then the output has no receiver.
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.outputs.put_nowait, (self.number, output))
-
-
-@dataclass(slots=True)
-class OutputStream:
-    """The outputs of prompts that were submitted together."""
-
-    _outputs: "asyncio.Queue[Output]"
-    _open: dict[int, _SequenceHandle]
-    _cancel: abc.Callable[[_SequenceHandle], None]
-    _deadline_s: float
-
-    async def __aiter__(self) -> abc.AsyncIterator[tuple[int, TokenOutput]]:
-        """Yield the index of a prompt and its next output, until all are finished.
-
-        Raises:
-            BadRequest: a grammar exceeded its limits.
-            DeadlineExceeded: the deadline passed before the next output.
-            InternalError: the engine failed on a sequence, or is broken.
-        """
-        while self._open:
-            number, output = await self._next()
-            if number not in self._open:
-                continue
-            if isinstance(output, FlamingoError):
-                raise output
-            if isinstance(output, Exception):
-                raise InternalError("the engine failed on this request") from output
-            if output.finish_reason is not None:
-                del self._open[number]
-            yield number, output
-
-    async def _next(self) -> Output:
-        if self._deadline_s == math.inf:
-            return await self._outputs.get()
-        try:
-            async with asyncio.timeout_at(self._deadline_s):
-                return await self._outputs.get()
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline has passed") from None
-
-    def cancel(self, number: int) -> None:
-        """Cancel one prompt, finished or not; its memory is free within one step."""
-        if handle := self._open.pop(number, None):
-            self._cancel(handle)
-
-
-@dataclass(slots=True)
-class _EmbeddingJob:
-    """A clip being encoded for its embedding."""
-
-    windows: deque[tuple[AudioWindow, int]]
-    """Those left, with their indices in the clip."""
-    is_projected: bool
-    stats: RequestStats
-    done: "Future[list[torch.Tensor]]" = field(default_factory=Future)
-    rows: list[torch.Tensor] = field(default_factory=list)
 
 
 class Engine:
@@ -135,11 +71,15 @@ class Engine:
         self._checkpoint = checkpoint
         self._core = EngineCore(checkpoint, options)
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
-        self._embedding_jobs: deque[_EmbeddingJob] = deque()
+        self._outbox = Outbox()
+        self._embedding_jobs = EmbeddingJobs()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._compile_threads = ThreadPoolExecutor(MAX_COMPILING, "grammar")
         self._grammar_compiler: GrammarCompiler | None = None
         self._compiler_lock = threading.Lock()
+        self._probe = device_probe.of_device(checkpoint.model.device)
+        self._idle_probe_s = IDLE_PROBE_S
+        self._is_probing = False
         self.last_progress_s = time.monotonic()
         """When it last began or finished an iteration."""
         self.is_broken = False
@@ -165,6 +105,17 @@ class Engine:
         """Seconds by stage and counters, since the start."""
         return self._core.profile
 
+    async def reset_measurements(self) -> None:
+        """Forget how long everything took so far."""
+        done: Future[None] = Future()
+        self._commands.put(functools.partial(self._reset_measurements, done))
+        await asyncio.wrap_future(done)
+
+    @property
+    def backend(self) -> BackendChoice:
+        """Which implementation computes the decoder layers, and why."""
+        return self._core.backend
+
     @property
     def num_preemptions(self) -> int:
         """Preemptions of sequences, since the start."""
@@ -174,14 +125,23 @@ class Engine:
         """Return the number of lookups and of hits by cache: windows, or tokens for `kv`."""
         return self._core.cache_lookups()
 
+    def cache_sizes_bytes(self) -> dict[str, int]:
+        """Return the size of what each of the encoder's caches holds."""
+        return self._core.runner.encoder.cache_sizes_bytes()
+
+    def num_kv_extents(self) -> dict[str, int]:
+        """Return how many extents of the KV pool there are, by state."""
+        return self._core.scheduler.kv_cache.num_extents()
+
     def cached_clips(self) -> list[str]:
         """Return the names of the clips that are cached."""
         return self._core.clips.names()
 
     @property
     def stalled_s(self) -> float:
-        """Seconds since its last progress while it has work; 0 without work."""
-        return time.monotonic() - self.last_progress_s if self._has_work() else 0.0
+        """Seconds since its last progress while it has work or asks the device; 0 otherwise."""
+        is_busy = self._is_probing or self._has_work()
+        return time.monotonic() - self.last_progress_s if is_busy else 0.0
 
     async def encode(self, audio: ClipAudio, stats: RequestStats | None = None) -> torch.Tensor:
         """Return the clip's encoder states `(tokens, encoder width)`, before the time rotation."""
@@ -228,9 +188,7 @@ class Engine:
             self._check(prompt, params)
         outputs: asyncio.Queue[Output] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        handles = {
-            number: _SequenceHandle(number, outputs, loop) for number in range(len(requests))
-        }
+        handles = {number: SequenceHandle(number, outputs, loop) for number in range(len(requests))}
         for handle, (prompt, params) in zip(handles.values(), requests, strict=True):
             self._commands.put(functools.partial(self._submit, handle, prompt, params))
         deadline_s = min(prompt.deadline_s for prompt, _ in requests)
@@ -241,7 +199,7 @@ class Engine:
             for number in list(handles):
                 stream.cancel(number)
 
-    def _put_cancel(self, handle: _SequenceHandle) -> None:
+    def _put_cancel(self, handle: SequenceHandle) -> None:
         self._commands.put(lambda: self._cancel(handle))
 
     def _compile(self, spec: GrammarSpec) -> Grammar:
@@ -261,47 +219,58 @@ class Engine:
 
     def _check(self, prompt: Prompt, params: SamplingParams) -> None:
         if self.is_broken:
-            raise InternalError("the engine has failed; this pod is being replaced")
+            raise InternalError(BROKEN)
         vocabulary = self._checkpoint.model.config.text_config.vocab_size
-        ids = prompt.token_ids
-        if not ids or min(ids) < 0 or max(ids) >= vocabulary:
+        ids = np.asarray(prompt.token_ids)
+        if not len(ids) or ids.min() < 0 or ids.max() >= vocabulary:
             raise InternalError("the prompt has token ids outside the model's vocabulary")
-        needed = len(prompt.token_ids) + params.max_tokens
+        needed = len(ids) + params.max_tokens
         if needed > (capacity := self._core.options.kv_cache_tokens):
             raise ContextTooLong(
-                f"prompt and max_tokens need {needed} tokens of KV cache; this pod has {capacity}"
+                f"This model's maximum context length is {capacity} tokens; that is the KV cache of"
+                f" this pod, and the prompt is too long: it and max_tokens need {needed}"
             )
 
     async def _embed(
         self, audio: ClipAudio, stats: RequestStats, *, is_projected: bool
     ) -> torch.Tensor:
         placed = deque((window, index) for index, window in enumerate(audio.windows))
-        job = _EmbeddingJob(placed, is_projected, stats)
+        job = EmbeddingJob(placed, is_projected, stats)
         self._commands.put(functools.partial(self._add_embedding_job, job))
-        rows = await asyncio.wrap_future(job.done)
-        return torch.cat(rows)
+        wait = await asyncio.wrap_future(job.done)
+        return await asyncio.to_thread(_concatenate, job.rows, wait)
 
     # All below runs on the engine's thread.
 
-    def _submit(self, handle: _SequenceHandle, prompt: Prompt, params: SamplingParams) -> None:
+    def _submit(self, handle: SequenceHandle, prompt: Prompt, params: SamplingParams) -> None:
         if self.is_broken:
-            handle.emit(EngineBroken())
+            self._outbox.add(handle, EngineBroken())
         elif not handle.is_cancelled:
             # Not a secret: it only makes one sample differ from the next.
             seed = random.getrandbits(63) if params.seed is None else params.seed
             try:
-                handle.sequence = self._core.submit(prompt, params, seed, handle.emit)
+                emit = self._outbox.emitter(handle)
+                handle.sequence = self._core.submit(prompt, params, seed, emit)
             except Exception as error:  # noqa: BLE001 - an invalid prompt fails only itself
-                handle.emit(error)
+                self._outbox.add(handle, error)
 
-    def _add_embedding_job(self, job: _EmbeddingJob) -> None:
+    def _add_embedding_job(self, job: EmbeddingJob) -> None:
+        if self.is_broken:
+            _set_error(job, InternalError(BROKEN))
+            return
         self._core.register_embedding([window for window, _ in job.windows], job.stats)
-        self._embedding_jobs.append(job)
+        self._embedding_jobs.add(job)
 
-    def _cancel(self, handle: _SequenceHandle) -> None:
+    def _cancel(self, handle: SequenceHandle) -> None:
         handle.is_cancelled = True
         if handle.sequence is not None:
             self._core.cancel(handle.sequence)
+
+    def _reset_measurements(self, done: "Future[None]") -> None:
+        self._core.profile.reset()
+        self._core.scheduler.reset_costs()
+        self.load.reset_costs()
+        done.set_result(None)
 
     def _has_work(self) -> bool:
         return self._core.has_work() or bool(self._embedding_jobs)
@@ -315,46 +284,103 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - the one place that keeps a bug from hanging clients
                 logs.get().exception("engine.broken")
                 self.is_broken, self.failure = True, error
-                self._core.fail_all(EngineBroken())
+                self._fail_all()
+            self._outbox.flush()
             self.last_progress_s = time.monotonic()
         for job in self._embedding_jobs:
             job.done.cancel()
+
+    def _fail_all(self) -> None:
+        self._core.fail_all(EngineBroken())
+        for job in self._embedding_jobs.take_all():
+            _set_error(job, InternalError(BROKEN))
 
     def _run_commands(self) -> bool:
         """Run the commands that have arrived; without work, wait for one. False means stop."""
         while True:
             self._update_load()
+            self._outbox.flush()  # errors of prompts that were rejected: there may be no step
             try:
-                command = self._commands.get(block=not self._has_work())
+                is_idle = not self._has_work()
+                command = self._commands.get(is_idle, self._idle_probe_s)
             except queue.Empty:
-                return True
+                if not is_idle:
+                    return True
+                self._probe_device()
+                continue
             self.last_progress_s = time.monotonic()
             if command is None:
                 return False
             command()
 
+    def _probe_device(self) -> None:
+        """Ask the idle device whether it still works.
+
+        Raises:
+            Exception: the device's, if it does not.
+        """
+        if self.is_broken:
+            return
+        self.last_progress_s, self._is_probing = time.monotonic(), True
+        try:
+            self._probe()
+        finally:
+            self._is_probing = False
+
     def _update_load(self) -> None:
         self.load.num_running = self._core.num_running + len(self._embedding_jobs)
+        num_embedding = sum(job.is_low for job in self._embedding_jobs)
+        self.load.num_low_running = self._core.scheduler.num_low_running + num_embedding
         self.load.num_kv_tokens_used = self._core.num_kv_tokens_used
 
     def _run_iteration(self) -> None:
-        if self._embedding_jobs:
-            self._advance_embedding(self._embedding_jobs.popleft())
+        jobs = self._embedding_jobs
+        num_low = self._core.num_low_embeddings(are_any_live=jobs.has_live)
+        if (job := jobs.take(may_be_low=num_low > 0)) is not None:
+            most = WINDOWS_PER_ITERATION
+            self._advance_embedding(job, min(num_low, most) if job.is_low else most)
         self._core.step(self.load)
 
-    def _advance_embedding(self, job: _EmbeddingJob) -> None:
+    def _advance_embedding(self, job: EmbeddingJob, num_windows: int) -> None:
         """Encode a few windows of a job, and requeue it if any are left."""
         if job.done.cancelled():
             return
-        batch = [job.windows.popleft() for _ in range(WINDOWS_PER_ITERATION) if job.windows]
+        batch = [job.windows.popleft() for _ in range(num_windows) if job.windows]
         try:
-            job.rows += self._core.embed(batch, job.stats, is_projected=job.is_projected)
-        except Exception as error:  # noqa: BLE001 - raised where the result is awaited
-            with contextlib.suppress(InvalidStateError):  # it has just been cancelled
-                job.done.set_exception(error)
+            job.rows += self._embed_windows(job, batch)
+        except Exception as error:
+            _set_error(job, error)
+            if device_faults.classify(error) is DeviceFault.DEVICE_LOST:
+                raise  # no other request can be answered either
             return
         if job.windows:
-            self._embedding_jobs.append(job)
+            self._embedding_jobs.add(job)
             return
         with contextlib.suppress(InvalidStateError):
-            job.done.set_result(job.rows)
+            job.done.set_result(self._core.runner.encoder.host.barrier())
+
+    def _embed_windows(
+        self, job: EmbeddingJob, batch: list[tuple[AudioWindow, int]]
+    ) -> list[torch.Tensor]:
+        """Return the rows of each window; one after the other if memory runs out."""
+        core = self._core
+        embed = functools.partial(core.embed, batch, job.stats, is_projected=job.is_projected)
+        if len(batch) == 1:
+            return step_faults.retried(embed, core.runner.encoder.free_device_memory)
+        try:
+            return embed()
+        except Exception as error:
+            if not step_faults.is_out_of_memory(error):
+                raise
+        device_memory.release_unused()  # the error, and with it the failed tensors, is gone
+        return [rows for each in batch for rows in self._embed_windows(job, [each])]
+
+
+def _set_error(job: EmbeddingJob, error: Exception) -> None:
+    with contextlib.suppress(InvalidStateError):  # it has just been cancelled
+        job.done.set_exception(error)
+
+
+def _concatenate(rows: list[torch.Tensor], wait: abc.Callable[[], None]) -> torch.Tensor:
+    wait()
+    return torch.cat(rows)

@@ -1,54 +1,67 @@
-"""Structured output: which tokens may come next, so that the output is the requested JSON.
+"""Structured output: which tokens may come next, so that the output is what was requested.
 
-llguidance does the work (docs/decisions explains why). A schema that it cannot enforce in full is
+llguidance does the work (docs/decisions explains why). A grammar that it cannot enforce in full is
 rejected, because ignoring part of it would return something other than was requested. So is a
-schema that is too large, or that exceeds the limits of a trial compilation
-(`flamingo_pod.engine.grammar_trial`).
+grammar that is too large (`flamingo_pod.engine.grammar_source`), or that exceeds the limits of a
+trial compilation (`flamingo_pod.engine.grammar_trial`).
 """
 
 import functools
 import json
 import subprocess
 import sys
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.hf import from_tokenizer
 
-from flamingo_common.errors import BadRequest, Unavailable
-from flamingo_pod.engine import grammar_trial
+from flamingo_common.errors import Unavailable
+from flamingo_pod.engine import grammar_source, grammar_trial
+from flamingo_pod.engine.grammar_source import (
+    COMPACT_OPTIONS,
+    JSON_OPTIONS,
+    GrammarSource,
+    GrammarSpec,
+)
 
-MAX_SCHEMA_BYTES = 64 * 1024
-MAX_DEPTH = 64
-"""Of braces and brackets; one level of an object takes two. llguidance's own limit is 128."""
-MAX_TRIAL_S = 10
-"""Wall-clock time, for a busy machine; the trial itself may use 2 s of CPU."""
+MAX_TRIAL_S = 30
+"""Wall-clock time, for a busy machine: the trial is to end by its own limit of 2 s of CPU."""
 MAX_CACHED_TRIALS = 256
-"""Schemas whose trial results are cached: 64 KiB each, so 16 MiB at most."""
-ANY_OBJECT = '{"type": "object"}'
+"""Grammars whose trial results are cached: 128 KiB each and rarely twice that, so 32 to 64 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
-class GrammarSpec:
-    """The requested format: any JSON object, or JSON that a schema describes."""
+class _Trial:
+    """The result of a trial compilation."""
 
-    kind: Literal["json_object", "json_schema"]
-    schema: str | None = None
-    """JSON text, for `json_schema` only."""
+    error: str | None
+    """Why the grammar is rejected."""
+    lark: str | None
+    """A grammar in GBNF's syntax, converted to Lark's."""
 
 
 class Grammar:
     """The state of a grammar in one sequence. Used by one thread at a time."""
 
-    def __init__(self, matcher: LLMatcher, vocabulary_size: int) -> None:
+    def __init__(
+        self,
+        matcher: LLMatcher,
+        vocabulary_size: int,
+        spec: GrammarSpec,
+        special: Mapping[int, str],
+    ) -> None:
         self._matcher = matcher
         self._num_words = -(-vocabulary_size // 32)
+        self._spec = spec
+        self._special = special
 
-    def mask(self) -> torch.Tensor:
-        """Return the allowed next tokens as a bit mask, int32 `(ceil(vocabulary / 32),)` on CPU.
+    def mask(self) -> npt.NDArray[np.int32]:
+        """Return the allowed next tokens as a bit mask, int32 `(ceil(vocabulary / 32),)`.
 
         Bit `i % 32` of word `i // 32` is token `i`. End-of-sequence is allowed when the output
         is complete, and alone when nothing else may follow.
@@ -56,10 +69,10 @@ class Grammar:
         Raises:
             BadRequest: the grammar exceeded its limits, or allows no token.
         """
-        words = torch.empty(self._num_words, dtype=torch.int32)
-        self._matcher.unsafe_compute_mask_ptr(words.data_ptr(), words.nbytes)
+        words = np.empty(self._num_words, np.int32)
+        self._matcher.unsafe_compute_mask_ptr(words.ctypes.data, words.nbytes)
         if self._matcher.is_error() or not words.any():
-            _reject(grammar_trial.matcher_error(self._matcher) or "it allows no next token")
+            self._reject()
         return words
 
     def accept(self, token_id: int) -> None:
@@ -71,10 +84,13 @@ class Grammar:
         """
         if self._matcher.consume_token(token_id):
             return
+        # Of a text that can only be a special token, the mask allows that, although none may be.
+        if token_id in self._special:
+            raise self._spec.error(f"it demands the control token {self._special[token_id]!r}")
         error = self._matcher.get_error()
         if "satisfy" in error or "stopped" in error:
             raise ValueError(f"token {token_id} is not allowed here")
-        _reject(grammar_trial.matcher_error(self._matcher) or "it allows no next token")
+        self._reject()
 
     @property
     def is_done(self) -> bool:
@@ -87,7 +103,11 @@ class Grammar:
         Copies share the part of the grammar that grows, and so its limit: fork within one
         request, never for another.
         """
-        return Grammar(self._matcher.deep_copy(), self._num_words * 32)
+        return Grammar(self._matcher.deep_copy(), self._num_words * 32, self._spec, self._special)
+
+    def _reject(self) -> NoReturn:
+        reason = grammar_trial.matcher_error(self._matcher) or "it allows no next token"
+        raise self._spec.error(reason)
 
 
 class GrammarCompiler:
@@ -97,89 +117,73 @@ class GrammarCompiler:
         self, tokenizer: Any, vocabulary_size: int, eos_token_ids: Collection[int]
     ) -> None:
         self._vocabulary_size = vocabulary_size
+        added = tokenizer.added_tokens_decoder
+        self._special = {each: token.content for each, token in added.items()}
         self._tokenizer: LLTokenizer = from_tokenizer(
             tokenizer,
             n_vocab=vocabulary_size,
             eos_token=sorted(eos_token_ids),
             slices=LLTokenizer.json_slices(),
         )
-        self._trial_error = functools.lru_cache(MAX_CACHED_TRIALS)(_trial_error)
+        self._trial = functools.lru_cache(MAX_CACHED_TRIALS)(_trial)
 
     def compile(self, spec: GrammarSpec) -> Grammar:
-        """Return a grammar at its start. Blocks: 0.1 s for a new schema, 1 ms for a known one.
+        """Return a grammar at its start. Blocks: 0.1 s for a new grammar, 1 ms for a known one.
 
-        A grammar is built each time: copies of one would share its limit, and one long output
-        would fail all others of the same schema.
+        It is built each time: copies of one would share its limit, and one long output would fail
+        all others of the same grammar.
 
         Raises:
-            BadRequest: the schema is invalid, unsupported or too large; the message states which.
+            BadRequest: the grammar is invalid, unsupported or too large; the message states which.
             Unavailable: the trial compilation timed out.
         """
-        schema = ANY_OBJECT if spec.kind == "json_object" else _normalise(spec.schema)
-        if error := self._trial_error(schema):
-            _reject(error)
+        source = grammar_source.source(spec)
+        trial = self._trial(source)
+        if trial.error is not None:
+            self._reject_part(spec)
+            raise spec.error(trial.error)
+        if trial.lark is not None:
+            source = GrammarSource("lark", trial.lark)
         try:
-            matcher = grammar_trial.compile_schema(self._tokenizer, schema)
+            matcher = grammar_trial.compile_grammar(
+                self._tokenizer, source.syntax, source.text, _options(source)
+            )
         except ValueError as invalid:
-            _reject(str(invalid))
-        return Grammar(matcher, self._vocabulary_size)
+            raise spec.error(str(invalid)) from None
+        return Grammar(matcher, self._vocabulary_size, spec, self._special)
+
+    def _reject_part(self, spec: GrammarSpec) -> None:
+        """Raise the error of the first part that is rejected alone; not for longer than a trial."""
+        until_s = time.monotonic() + MAX_TRIAL_S
+        for part in spec.parts:
+            if time.monotonic() > until_s:
+                return
+            if error := self._trial(grammar_source.source(part)).error:
+                raise part.error(error)
 
 
-def _trial_error(schema: str) -> str | None:
-    """Return why the trial rejects `schema`, in one line, or None."""
+def _options(source: GrammarSource) -> Mapping[str, Any]:
+    return COMPACT_OPTIONS if source.is_compact else JSON_OPTIONS
+
+
+def _trial(source: GrammarSource) -> _Trial:
+    """Return the result of compiling `source` in a process of its own."""
     # -P: nothing is imported from the current folder.
     command = [sys.executable, "-P", "-m", grammar_trial.__name__]
+    request = {"syntax": source.syntax, "text": source.text, "options": dict(_options(source))}
     try:
         done = subprocess.run(
-            command, input=schema, capture_output=True, text=True, timeout=MAX_TRIAL_S, check=False
+            command,
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=MAX_TRIAL_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Unavailable("compiling the JSON schema timed out; retry") from None
+        raise Unavailable("compiling the grammar of the output timed out; retry") from None
     if done.returncode < 0:  # a signal: one of the kernel's limits, or an abort
-        return "compiling it takes too much time or memory"
+        return _Trial("compiling it takes too much time or memory", None)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return done.stdout or None
-
-
-def _reject(reason: str) -> NoReturn:
-    raise BadRequest(f"the JSON schema cannot be enforced: {reason}", param="response_format")
-
-
-def _normalise(schema: str | None) -> str:
-    """Return the schema normalised: ASCII, no duplicate keys.
-
-    Size and depth are checked first, before anything walks it.
-    """
-    if not schema:
-        _reject("it is empty")
-    if len(schema.encode(errors="replace")) > MAX_SCHEMA_BYTES:
-        _reject(f"it is larger than {MAX_SCHEMA_BYTES} bytes")
-    try:
-        parsed = json.loads(schema, parse_constant=_reject_constant)
-    except (ValueError, RecursionError) as error:
-        is_deep = isinstance(error, RecursionError)
-        _reject(f"it is nested deeper than {MAX_DEPTH}" if is_deep else "it is not valid JSON")
-    if not isinstance(parsed, dict):
-        _reject("it is not a JSON object")
-    if _depth(parsed) > MAX_DEPTH:
-        _reject(f"it is nested deeper than {MAX_DEPTH}")
-    return json.dumps(parsed)
-
-
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not valid JSON")
-
-
-def _depth(value: object) -> int:
-    """Return the nesting depth of braces and brackets, without recursion."""
-    depth, level = 0, [value]
-    while level := [item for container in level for item in _items(container)]:
-        depth += 1
-    return depth
-
-
-def _items(value: object) -> Collection[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+    return _Trial(**json.loads(done.stdout))

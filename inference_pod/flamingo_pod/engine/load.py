@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flamingo_common.audio.windows import TOKENS_PER_WINDOW
+from flamingo_pod.engine.recent_costs import RecentCosts
 from flamingo_pod.engine.request_stats import RequestStats
 
 PRIOR_ENCODE_S = 0.02
@@ -33,9 +34,17 @@ class EngineLoad:
     """Per decoded token."""
     num_running: int = 0
     """Running sequences, and clips being encoded for an embedding."""
+    num_low_running: int = 0
+    """Those of them that have low priority."""
     num_kv_tokens: int | None = None
     num_kv_tokens_used: int | None = None
+    recent: RecentCosts = field(default_factory=RecentCosts)
     _in_flight: set[RequestStats] = field(default_factory=set)
+
+    def reset_costs(self) -> None:
+        """Forget what was measured."""
+        self.encode_s = self.prefill_s = self.token_s = None
+        self.recent = RecentCosts()
 
     @contextlib.contextmanager
     def in_flight(self, stats: RequestStats) -> Iterator[None]:
@@ -50,6 +59,11 @@ class EngineLoad:
     def num_extra_choices(self) -> int:
         """Choices in flight beyond the first of each request."""
         return sum(stats.num_choices - 1 for stats in self._in_flight)
+
+    @property
+    def num_extra_low_choices(self) -> int:
+        """Those of them that have low priority."""
+        return sum(stats.num_choices - 1 for stats in self._low)
 
     @property
     def window_s(self) -> float | None:
@@ -67,6 +81,20 @@ class EngineLoad:
     def queued_s(self) -> float:
         """The part of the backlog before the first tokens: encoding and prefill."""
         return sum(map(self._prefill_s, self._in_flight))
+
+    @property
+    def low_backlog_s(self) -> float:
+        """The part of the backlog that has low priority."""
+        return sum(map(self._cost_s, self._low))
+
+    @property
+    def low_queued_s(self) -> float:
+        """The part of `queued_s` that has low priority."""
+        return sum(map(self._prefill_s, self._low))
+
+    @property
+    def _low(self) -> list[RequestStats]:
+        return [stats for stats in self._in_flight if stats.priority.is_low]
 
     def _cost_s(self, stats: RequestStats) -> float:
         token_s = self.token_s or PRIOR_TOKEN_S

@@ -7,6 +7,7 @@ neither needs a lock.
 from dataclasses import dataclass
 
 from flamingo_common.audio.windows import TOKENS_PER_WINDOW
+from flamingo_common.wire.priority import Priority
 
 
 @dataclass(eq=False, slots=True)
@@ -16,6 +17,7 @@ class RequestStats:
     route: str = ""
     clip_name: str = ""
     """The router's name for its clip; empty without one."""
+    priority: Priority = Priority.NORMAL
     wants_metrics: bool = False
     """Whether its response reports how long it took."""
     num_choices: int = 1
@@ -36,6 +38,8 @@ class RequestStats:
     """The part of `compute_s` that its audio windows took."""
     audio_s: float = 0.0
     """Duration of its clip."""
+    audio_missing_s: float = 0.0
+    """Seconds that its clip has lost."""
     audio_decode_started_s: float | None = None
     audio_decode_s: float = 0.0
     """Time to decode its clip, in a decode worker."""

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from flamingo_pod.engine import sequence
-from flamingo_pod.engine.scheduler import StepPlan, WindowJob
+from flamingo_pod.engine.step_plan import StepPlan, WindowJob
 
 
 @dataclass(slots=True)

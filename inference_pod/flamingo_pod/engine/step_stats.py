@@ -6,11 +6,10 @@ Pure: the caller measures.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flamingo_common.audio.windows import TOKENS_PER_WINDOW
 from flamingo_pod.engine.load import EngineLoad
 from flamingo_pod.engine.profile import EngineProfile
-from flamingo_pod.engine.scheduler import StepPlan, WindowJob
 from flamingo_pod.engine.shares import split_step_time
+from flamingo_pod.engine.step_plan import StepPlan, WindowJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ def record_step(plan: StepPlan, encoded: Sequence[WindowJob], times: StepTimes) 
         job.sequence.stats.record_encoded_windows(1)
     for chunk in plan.chunks:
         stats = chunk.sequence.stats
-        stats.num_prompt_tokens_left = max(0, len(chunk.sequence.prompt_ids) - chunk.stop)
+        stats.num_prompt_tokens_left = max(0, chunk.sequence.num_prompt - chunk.stop)
         if chunk.start < chunk.sequence.num_prefix:
             stats.num_prefix_tokens_computed += chunk.num_tokens
     shares = split_step_time(plan, encoded, step_s=times.step_s, windows_s=times.windows_s)
@@ -44,10 +43,11 @@ def record_step(plan: StepPlan, encoded: Sequence[WindowJob], times: StepTimes) 
 
 
 def update_costs(load: EngineLoad, profile: EngineProfile) -> None:
-    """Set the costs of a window and a token to their averages since the start."""
-    if profile.num_windows:
-        load.encode_s = (profile.mel_s + profile.encode_s) / profile.num_windows
-    if profile.num_prefilled:
-        load.prefill_s = profile.prefill_s / profile.num_prefilled * TOKENS_PER_WINDOW
-    if profile.num_decoded:
-        load.token_s = profile.decode_s / profile.num_decoded
+    """Set the costs of a window and a token to what they were of late."""
+    recent = load.recent
+    recent.observe(profile)
+    load.encode_s, load.prefill_s, load.token_s = (
+        recent.encode_s,
+        recent.prefill_s,
+        recent.token_s,
+    )

@@ -6,10 +6,9 @@ would be off by up to 2, and the model would silently receive its windows out of
 `trust_remote_code` is never passed: the classes are the transformers library's own.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from huggingface_hub.errors import HFValidationError
@@ -24,8 +23,10 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from flamingo_common.audio import windows
+from flamingo_pod.model import fp8, placement, quantized_weights
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
+from flamingo_pod.model.gpu import find_gpu
 from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.weights import folder, hub
 from flamingo_pod.weights.errors import ModelLoadFailed
@@ -35,6 +36,7 @@ CLASSES = {
     "musicflamingo": (MusicFlamingoForConditionalGeneration, MusicFlamingoProcessor),
     "audioflamingo3": (AudioFlamingo3ForConditionalGeneration, AudioFlamingo3Processor),
 }
+Quantization = Literal["fp8"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -47,8 +49,6 @@ class Checkpoint:
     processor: Any
     limits: ModelLimits
     random_weights: bool
-    loaded_at_s: int
-    """Unix time, for `/v1/models`."""
     commit: str | None = None
     """On the Hugging Face hub; None for other sources."""
 
@@ -63,6 +63,9 @@ class CheckpointSource:
     device: str
     cache: Path
     """Folder of the built-in models."""
+    quantization: Quantization | None = None
+    """Quantize the language model's linear layers while loading; a checkpoint that is published in
+    FP8 stays so in any case."""
 
 
 def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> Checkpoint:
@@ -70,6 +73,7 @@ def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> C
 
     Raises:
         ModelLoadFailed: the message explains why.
+        UnsupportedDevice: the weights are in FP8, which the GPU cannot compute with.
     """
     progress = progress or LoadingProgress()
     transformers_logging.set_verbosity_error()
@@ -77,15 +81,13 @@ def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> C
     path, commit = _resolve(source, progress)
     contents = folder.read_contents(path)
     model_class, processor_class = _classes(source, contents.model_type)
+    if contents.is_quantized or source.quantization:
+        _check_device(source)
     progress.begin("reading")
     try:
         processor = processor_class.from_pretrained(path, local_files_only=True)
-        # The weights stay mapped from their file, and shared by the pods of a machine, until
-        # they are cast or copied to a device: no second copy in this process's memory.
-        model = model_class.from_pretrained(
-            path, dtype=DTYPES[source.dtype], local_files_only=True, use_safetensors=True
-        )
-        model = _move(model.eval(), source.device, progress)
+        read = _read_quantized if contents.is_quantized else _read
+        model = read(model_class, path, source, progress)
     except (OSError, ValueError) as error:
         raise ModelLoadFailed(f"model {source.id!r}: {error}") from error
     _check(model, processor)
@@ -95,7 +97,6 @@ def load(source: CheckpointSource, progress: LoadingProgress | None = None) -> C
         processor=processor,
         limits=read_limits(model, processor),
         random_weights=source.id in BUILTIN_MODELS,
-        loaded_at_s=int(time.time()),
         commit=commit,
     )
 
@@ -118,14 +119,64 @@ def _resolve(source: CheckpointSource, progress: LoadingProgress) -> tuple[Path,
     return snapshot.folder, snapshot.commit
 
 
+def _check_device(source: CheckpointSource) -> None:
+    """Check that the device can compute with FP8 weights.
+
+    Raises:
+        UnsupportedDevice: it cannot.
+    """
+    gpu = find_gpu() if source.device == "cuda" else None
+    if reason := placement.fp8_unsupported_reason(gpu):
+        raise placement.UnsupportedDevice(reason)
+
+
+def _read(model_class: Any, path: Path, source: CheckpointSource, progress: LoadingProgress) -> Any:
+    """Return the model on its device."""
+    # The weights stay mapped from their file, and shared by the pods of a machine, until
+    # they are cast or copied to a device: no second copy in this process's memory.
+    model = model_class.from_pretrained(
+        path, dtype=DTYPES[source.dtype], local_files_only=True, use_safetensors=True
+    )
+    progress.set_total(_num_bytes(model))
+    if source.quantization:
+        fp8.quantize_layers(model.model.language_model.layers, source.device, progress.add)
+    return _move(model.eval(), source.device, progress)
+
+
+def _read_quantized(
+    model_class: Any, path: Path, source: CheckpointSource, progress: LoadingProgress
+) -> Any:
+    """Return the model of a checkpoint that was published in FP8, on its device."""
+    dtype = DTYPES[source.dtype]
+    config = model_class.config_class.from_pretrained(path, local_files_only=True)
+    vars(config).pop("quantization_config", None)  # transformers would ask for its package
+    weights = quantized_weights.read(path, dtype)
+    model, info = model_class.from_pretrained(
+        None, config=config, state_dict=dict(weights.state), dtype=dtype, output_loading_info=True
+    )
+    if missing := sorted(info["missing_keys"]):
+        raise ModelLoadFailed(
+            f"model {source.id!r}: {len(missing)} weights are missing, such as {missing[0]}"
+        )
+    if (path / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(path, local_files_only=True)
+    progress.set_total(_num_bytes(model))
+    layers = model.model.language_model.layers
+    quantized_weights.install(layers, weights.kept, source.device, progress.add)
+    return _move(model.eval(), source.device, progress)
+
+
 def _move(model: Any, device: str, progress: LoadingProgress) -> Any:
-    """Move the model to `device` part by part, reporting progress."""
-    progress.set_total(sum(each.numel() * each.element_size() for each in model.parameters()))
+    """Move the model to `device` part by part, reporting the progress of what is not in FP8."""
     for part in model.modules():
         if not any(True for _ in part.children()):
             part.to(device)
-            progress.add(sum(each.numel() * each.element_size() for each in part.parameters()))
+            progress.add(0 if isinstance(part, fp8.Fp8Linear) else _num_bytes(part))
     return model.to(device)
+
+
+def _num_bytes(module: Any) -> int:
+    return sum(each.numel() * each.element_size() for each in module.parameters())
 
 
 def read_limits(model: Any, processor: Any) -> ModelLimits:

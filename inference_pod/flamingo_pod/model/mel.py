@@ -6,6 +6,7 @@ Here a window of 3 s costs a tenth of that and gives the same values.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor
 
 from flamingo_common.audio import windows
+from flamingo_common.service import logs
+from flamingo_pod.model import spectrum
+from flamingo_pod.model.spectrum import PowerSpectrum
 
 Samples = NDArray[np.float32]
 
@@ -22,10 +26,16 @@ MAX_BATCH_FRAMES = {"cuda": 16 * MAX_FRAMES, "cpu": MAX_FRAMES}
 
 A CPU does one: more do not fit its cache (8 at once: 14.6 ms each; one: 6.5 ms).
 """
+FRAME_MULTIPLE = {"cuda": 300, "cpu": 1}
+"""Frames are rounded up to, by silence. On a GPU torch keeps a plan of cuFFT, with up to 2 MiB of
+memory that its allocator does not see, for each number of frames (pytorch#94893): so there are ten
+of them, for each power of two of windows, and not thousands."""
 FLOOR = 1e-10
 """Power of silence, as in Whisper."""
 RANGE_DECADES = 8.0
 """Dynamic range below the loudest value of the window; lower values are raised to it."""
+MAX_DIFFERENCE = 1e-4
+"""Of torchaudio's log-mel from torch's."""
 
 
 def num_conv_frames(num_samples: int) -> int:
@@ -56,17 +66,25 @@ def batches(lengths: Sequence[int], max_batch: Callable[[int], int]) -> Iterator
 class LogMel:
     """WhisperFeatureExtractor's log-mel spectrogram, on `device`, without frames of padding."""
 
-    def __init__(self, extractor: WhisperFeatureExtractor, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        extractor: WhisperFeatureExtractor,
+        device: torch.device | str,
+        power: PowerSpectrum = spectrum.by_torch,
+        frame_multiple: int | None = None,
+    ) -> None:
         if extractor.dither or extractor.padding_value:
             raise ValueError(
                 "feature extractors that dither or pad with non-zeros are not supported"
             )
+        self._power = power
         self._n_fft = int(extractor.n_fft)
         self._hop = int(extractor.hop_length)
         self._hann = torch.hann_window(self._n_fft, device=device)
         filters = torch.from_numpy(extractor.mel_filters.T)
         self._filters = filters.to(device, torch.float32).contiguous()
         self._max_batch_frames = MAX_BATCH_FRAMES.get(self._hann.device.type, MAX_FRAMES)
+        self._frame_multiple = frame_multiple or FRAME_MULTIPLE.get(self._hann.device.type, 1)
 
     @torch.inference_mode()
     def __call__(self, samples: Sequence[Samples]) -> list[torch.Tensor]:
@@ -78,27 +96,24 @@ class LogMel:
         Raises:
             ValueError: a window is too short for one audio token, or longer than 30 s.
         """
-        lengths = [_num_audible_frames(len(window)) for window in samples]
+        lengths = [self._num_frames(len(window)) for window in samples]
         mels: dict[int, torch.Tensor] = {}
         for places in batches(lengths, lambda num_frames: self._max_batch_frames // num_frames):
             log_mels = self._log_mels([samples[place] for place in places], lengths[places[0]])
-            mels |= zip(places, log_mels, strict=True)
+            mels |= zip(places, log_mels, strict=False)
         return [mels[k][:, : num_conv_frames(len(window))] for k, window in enumerate(samples)]
 
+    def _num_frames(self, num_samples: int) -> int:
+        """Return how many frames of a window are computed."""
+        num_audible, multiple = _num_audible_frames(num_samples), self._frame_multiple
+        return min(-(-num_audible // multiple) * multiple, MAX_FRAMES)
+
     def _log_mels(self, batch: Sequence[Samples], num_frames: int) -> torch.Tensor:
-        """Return `(windows, mels, num_frames)`.
+        """Return `(windows, mels, num_frames)`; on a GPU there may be silent windows behind them.
 
         Computed in float32, as in training: matrix products in TF32 would be off by 1e-4.
         """
-        spectrum = torch.stft(
-            self._padded(batch, num_frames),
-            self._n_fft,
-            self._hop,
-            window=self._hann,
-            center=False,
-            return_complex=True,
-        )
-        power = torch.view_as_real(spectrum).square().sum(-1)
+        power = self._power(self._padded(batch, num_frames), self._hann, self._hop)
         decades = (self._filters @ power).clamp_(min=FLOOR).log10_()
         loudest = decades.amax(dim=(1, 2), keepdim=True)
         return torch.maximum(decades, loudest - RANGE_DECADES).add_(4.0).div_(4.0)
@@ -111,12 +126,44 @@ class LogMel:
         """
         reach = self._n_fft // 2
         stop = (num_frames - 1) * self._hop + reach
-        padded = np.zeros((len(batch), min(stop, windows.WINDOW_SAMPLES)), np.float32)
-        for row, window in zip(padded, batch, strict=True):
+        num_rows = len(batch) if self._frame_multiple == 1 else 1 << (len(batch) - 1).bit_length()
+        padded = np.zeros((num_rows, min(stop, windows.WINDOW_SAMPLES)), np.float32)
+        for row, window in zip(padded, batch, strict=False):
             row[: len(window)] = window
         mirrored = (reach, stop - padded.shape[1])
         on_device = torch.from_numpy(padded).to(self._hann.device)
         return torch.nn.functional.pad(on_device, mirrored, mode="reflect")
+
+
+def create_log_mel(
+    extractor: WhisperFeatureExtractor, device: torch.device, torchaudio: Any
+) -> LogMel:
+    """Return the log-mel on `device`, with the module `torchaudio` if that is given and agrees.
+
+    The log says which one it is.
+    """
+    ours = LogMel(extractor, device)
+    if torchaudio is None:
+        return ours
+    try:
+        theirs = LogMel(extractor, device, spectrum.by_torchaudio(torchaudio))
+        difference = _largest_difference(ours, theirs)
+    except Exception as error:  # noqa: BLE001 - whatever it is, torch is there
+        logs.get().warning("mel.torchaudio_failed", error=f"{type(error).__name__}: {error}")
+        return ours
+    if difference <= MAX_DIFFERENCE:
+        logs.get().info("mel.torchaudio_used", difference=difference)
+        return theirs
+    logs.get().warning("mel.torchaudio_differs", difference=difference, limit=MAX_DIFFERENCE)
+    return ours
+
+
+def _largest_difference(one: LogMel, other: LogMel) -> float:
+    """Return the largest difference of two log-mels of a short and of a full window; NaN is inf."""
+    noise = np.random.default_rng(0).standard_normal(windows.WINDOW_SAMPLES).astype(np.float32)
+    samples = [noise[: windows.SAMPLE_RATE_HZ] * np.float32(1e-3), noise]
+    pairs = zip(one(samples), other(samples), strict=True)
+    return max(float((a - b).abs().nan_to_num(nan=torch.inf).max()) for a, b in pairs)
 
 
 def _num_audible_frames(num_samples: int) -> int:

@@ -2,8 +2,8 @@
 
 torchaudio's wheels are built for one CUDA version; with a CPU build of torch, or another CUDA
 version, importing it raises OSError or RuntimeError. transformers imports torchaudio wherever it
-is installed, so even Music Flamingo's processor would fail to import. Nothing here needs
-torchaudio, so a broken one is treated as not installed.
+is installed, so even Music Flamingo's processor would fail to import. Only the log-mel on a GPU
+uses torchaudio (`spectrum.py`), and torch does, too: a broken one is treated as not installed.
 """
 
 import importlib

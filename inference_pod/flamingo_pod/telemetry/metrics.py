@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from flamingo_common.errors import BadRequest, FlamingoError, InternalError, RequestTooLarge
+from flamingo_common.errors import (
+    BY_CODE,
+    BadRequest,
+    FlamingoError,
+    InternalError,
+    RequestTooLarge,
+)
+from flamingo_common.service import exposition
 from flamingo_pod.engine.request_stats import RequestStats
 
 DURATIONS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
@@ -26,7 +33,7 @@ class Metrics:
     """All of a pod's request metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
+        registry = exposition.create_registry()
         self.registry = registry
         self.requests = Counter(
             "flamingo_requests",
@@ -40,6 +47,9 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        # A series that begins with its first error has no rate until the second.
+        for code in BY_CODE:
+            self.errors.labels(code)
         self.duration = _durations(
             "flamingo_request_duration_seconds",
             "Time from receiving a request to sending the last byte of its response.",
@@ -77,8 +87,9 @@ class Metrics:
     def _create_latency_metrics(self, registry: CollectorRegistry) -> None:
         self.time_to_first_token = _durations(
             "flamingo_time_to_first_token_seconds",
-            "Time from the decoded clip to the first generated token.",
+            "Time from the decoded clip to the first generated token, by the clip's length.",
             registry,
+            ["clip_length"],
         )
         self.inter_token_latency = Histogram(
             "flamingo_inter_token_latency_seconds",
@@ -113,6 +124,11 @@ class Metrics:
     def _create_audio_metrics(self, registry: CollectorRegistry) -> None:
         self.audio_seconds = Counter(
             "flamingo_audio_seconds", "Seconds of audio decoded.", registry=registry
+        )
+        self.audio_missing_seconds = Counter(
+            "flamingo_audio_missing_seconds",
+            "Seconds of audio that damaged clips have lost, and that were processed as silence.",
+            registry=registry,
         )
         self.audio_duration = Histogram(
             "flamingo_audio_duration_seconds",

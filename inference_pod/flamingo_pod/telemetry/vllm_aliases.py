@@ -7,7 +7,7 @@ requests running, and KV cache usage. They are the first three.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
@@ -50,6 +50,12 @@ ALIASES = (
 )
 
 
+CACHE_CONFIG = "vllm:cache_config_info"
+KV_CACHE_SIZE = "flamingo_kv_cache_size_tokens"
+BLOCK_TOKENS = 16
+"""vLLM's default. Our KV cache has no blocks, so its size is stated in blocks of this size."""
+
+
 class VllmAliasCollector(Collector):
     """Collects the aliases of what `native` collects."""
 
@@ -63,6 +69,23 @@ class VllmAliasCollector(Collector):
         for alias in ALIASES:
             if alias.ours in families:
                 yield _renamed(families[alias.ours], alias, self._model)
+        if KV_CACHE_SIZE in families:
+            yield _cache_config(families[KV_CACHE_SIZE], self._model)
+
+
+def _cache_config(size: Metric, model: str) -> Metric:
+    """Return the size of the KV cache as labels; without samples while it is not allocated."""
+    family = GaugeMetricFamily(CACHE_CONFIG, "Size of the KV cache, in labels; always 1.")
+    for num_tokens in (int(sample.value) for sample in size.samples if sample.value):
+        labels = {
+            "block_size": str(BLOCK_TOKENS),
+            "num_gpu_blocks": str(num_tokens // BLOCK_TOKENS),
+            "kv_cache_size_tokens": str(num_tokens),
+            "enable_prefix_caching": "True",
+            "model_name": model,
+        }
+        family.add_sample(CACHE_CONFIG, labels, 1.0)
+    return family
 
 
 def _renamed(family: Metric, alias: MetricAlias, model: str) -> Metric:

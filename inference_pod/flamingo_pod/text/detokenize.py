@@ -6,105 +6,87 @@ token can change it.
 Pure: the tokenizer is an argument.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from flamingo_pod.text.byte_level import ByteLevelDecoder, is_byte_level
+from flamingo_pod.text.stop_strings import StopStrings
 
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
 """What a tokenizer returns for bytes that are not, or not yet, a whole character."""
-LOOKBACK_TOKENS = 6
-"""How many tokens already returned are decoded again, so that spaces are right."""
-MAX_PENDING_TOKENS = 3
-"""A UTF-8 character has at most four bytes, so an incomplete one has at most three."""
 
 
 class Detokenizer:
     """The text of one choice, as its tokens arrive."""
 
-    def __init__(self, tokenizer: Any, stop_strings: Sequence[str] = ()) -> None:
-        self._tokenizer = tokenizer
-        self._stop_strings = tuple(stop_strings)
-        self._ids: list[int] = []
-        self._start = 0
-        self._num_returned = 0
-        self._pending_text = ""
-        self.is_stopped = False
-        """Whether a stop string was generated; the text ends before it."""
+    def __init__(
+        self,
+        tokenizer: Any,
+        stop_strings: Sequence[str] = (),
+        *,
+        min_tokens: int = 0,
+        is_stop_kept: bool = False,
+    ) -> None:
+        """`stop_strings` are not looked for in the text of the first `min_tokens` tokens."""
+        kind = ByteLevelDecoder if is_byte_level(tokenizer) else WindowDecoder
+        self._decoder: ByteLevelDecoder | WindowDecoder = kind(tokenizer)
+        self._stops = StopStrings(stop_strings)
+        self._num_unstoppable = min_tokens
+        self._is_stop_kept = is_stop_kept
+
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that was generated; the text ends before it, or with it if it is kept."""
+        return self._stops.found
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a stop string was generated."""
+        return self.stop_string is not None
 
     def push(self, token_id: int) -> str:
         """Return the text that `token_id` completes; often empty."""
-        self._ids.append(token_id)
-        return self._up_to_stop(self._new_text(is_last=False), is_last=False)
+        text = self._decoder.push(token_id)
+        if self._num_unstoppable:
+            self._num_unstoppable -= 1
+            return text
+        return self._stops.push(text, is_kept=self._is_stop_kept)
 
     def finish(self) -> str:
         """Return the text that was still held back."""
-        return self._up_to_stop(self._new_text(is_last=True), is_last=True)
+        last = self._decoder.finish()
+        if self._num_unstoppable:
+            return last
+        return self._stops.push(last, is_kept=self._is_stop_kept) + self._stops.finish()
 
-    def _new_text(self, *, is_last: bool) -> str:
-        """Return the text of the ids not yet returned, up to the last whole character."""
-        num, text = len(self._ids), self._decode(self._ids[self._start :])
-        if text.endswith(INCOMPLETE) and not is_last:
-            num, text = self._complete_prefix(text)
-        before = self._decode(self._ids[self._start : self._num_returned])
-        self._num_returned = num
-        self._start = max(0, self._num_returned - LOOKBACK_TOKENS)
+
+class WindowDecoder:
+    """The text of tokens as they arrive, for a tokenizer of any kind.
+
+    The tokens since the text before the last are decoded again with each new one, so that spaces
+    between words are right. A broken character is held back until a whole one follows.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        """Those that gave the last text, and those that came since."""
+        self._num_returned = 0
+
+    def push(self, token_id: int) -> str:
+        """Return the text that a token completes."""
+        self._ids.append(token_id)
+        before, text = self._decode(self._ids[: self._num_returned]), self._decode(self._ids)
+        if len(text) <= len(before) or text.endswith(INCOMPLETE):
+            return ""
+        del self._ids[: self._num_returned]
+        self._num_returned = len(self._ids)
         return text[len(before) :]
 
-    def _complete_prefix(self, text: str) -> tuple[int, str]:
-        """Return how many ids no later one can change, and their text."""
-        for num in range(len(self._ids) - MAX_PENDING_TOKENS, self._num_returned, -1):
-            prefix = self._decode(self._ids[self._start : num])
-            if text.startswith(prefix):  # else this splits a character
-                return num, prefix
-        return self._num_returned, ""
+    def finish(self) -> str:
+        """Return the text that was still held back."""
+        return self._decode(self._ids)[len(self._decode(self._ids[: self._num_returned])) :]
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
-
-    def _up_to_stop(self, new_text: str, *, is_last: bool) -> str:
-        if self.is_stopped:
-            return ""
-        text = self._pending_text + new_text
-        at = min(
-            (found for stop in self._stop_strings if (found := text.find(stop)) >= 0), default=None
-        )
-        if at is not None:
-            self.is_stopped, self._pending_text = True, ""
-            return text[:at]
-        num_pending = 0 if is_last else _overlap(text, self._stop_strings)
-        self._pending_text = text[len(text) - num_pending :]
-        return text[: len(text) - num_pending]
-
-
-def token_bytes(tokenizer: Any, token_id: int) -> bytes | None:
-    """Return a token's bytes, or None where a padded vocabulary has no token."""
-    text: str | None = tokenizer.convert_ids_to_tokens(token_id)
-    if text is None:
-        return None
-    try:
-        return bytes(BYTE_OF_CHARACTER[character] for character in text)
-    except KeyError:  # an added token is stored as plain text
-        return text.encode()
-
-
-def _alphabet() -> dict[str, int]:
-    """Return GPT-2's alphabet of byte-level vocabularies: one character for each byte."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(0x100) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {
-        chr(0x100 + number): byte for number, byte in enumerate(others)
-    }
-
-
-BYTE_OF_CHARACTER: Mapping[str, int] = _alphabet()
-
-
-def _overlap(text: str, stop_strings: Sequence[str]) -> int:
-    """Return how many of the last characters may begin a stop string."""
-    lengths = (
-        length
-        for stop in stop_strings
-        for length in range(1, min(len(stop), len(text) + 1))
-        if text.endswith(stop[:length])
-    )
-    return max(lengths, default=0)

@@ -1,16 +1,18 @@
 """Check that a checkpoint's folder is complete, reading only the headers of its weights."""
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flamingo_pod.weights import listing
+from flamingo_pod.weights import listing, quantization
 from flamingo_pod.weights.errors import ModelLoadFailed
 
 MAX_HEADER_BYTES = 100_000_000
 """The limit of the safetensors format."""
+SCALE_BYTES = 4
 CONFIGS = (
     "config.json",
     "generation_config.json",
@@ -28,7 +30,22 @@ class FolderContents:
     weight_bytes: int
     num_tensors: int
     num_parameters: int
+    """Without the scales of quantized weights."""
     dtypes: frozenset[str]
+    num_fp8: int = 0
+    """Parameters of the language model's layers that are stored in FP8, and stay so."""
+    num_scales: int = 0
+    """Outputs of those layers: each gets a scale."""
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether weights are stored in FP8."""
+        return quantization.FP8_DTYPE in self.dtypes
+
+    def loaded_bytes(self, element_bytes: int) -> int:
+        """Return the memory of the loaded weights; `element_bytes` is of those not in FP8."""
+        others = (self.num_parameters - self.num_fp8) * element_bytes
+        return self.num_fp8 + self.num_scales * SCALE_BYTES + others
 
 
 def read_contents(folder: Path) -> FolderContents:
@@ -44,17 +61,28 @@ def read_contents(folder: Path) -> FolderContents:
         raise ModelLoadFailed(f"{folder} is not a checkpoint: it has no config.json")
     for name, config in configs.items():
         listing.check_runs_no_code(config, file=name)
+    quantization.check_config(configs["config.json"])
     names = weight_names(folder)
-    headers = [_header(folder / name) for name in names]
-    tensors = [tensor for header in headers for tensor in header.values()]
-    _check_index(folder, {tensor for header in headers for tensor in header})
+    tensors = {name: each for file in names for name, each in _header(folder / file).items()}
+    _check_index(folder, set(tensors))
+    shapes = {name: each["shape"] for name, each in tensors.items()}
+    kept = [shapes[name] for name, each in tensors.items() if _stays_fp8(name, each)]
     return FolderContents(
         model_type=str(configs["config.json"].get("model_type")),
         weight_bytes=sum((folder / name).stat().st_size for name in names),
         num_tensors=len(tensors),
-        num_parameters=sum(_num_elements(tensor["shape"]) for tensor in tensors),
-        dtypes=frozenset(str(tensor["dtype"]) for tensor in tensors),
+        num_parameters=sum(
+            math.prod(shape) for name, shape in shapes.items() if not quantization.is_scale(name)
+        ),
+        dtypes=frozenset(str(each["dtype"]) for each in tensors.values()),
+        num_fp8=sum(map(math.prod, kept)),
+        num_scales=sum(shape[0] for shape in kept),
     )
+
+
+def _stays_fp8(name: str, tensor: dict[str, Any]) -> bool:
+    is_fp8 = tensor["dtype"] == quantization.FP8_DTYPE
+    return is_fp8 and quantization.decoder_projection(name) is not None
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -117,10 +145,3 @@ def _check_index(folder: Path, present: set[str]) -> None:
             f"{folder} is incomplete: {len(missing)} tensors of its index are missing, such as"
             f" {missing[0]}"
         )
-
-
-def _num_elements(shape: list[int]) -> int:
-    number = 1
-    for size in shape:
-        number *= size
-    return number

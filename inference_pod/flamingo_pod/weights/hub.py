@@ -27,7 +27,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, tqdm
 
 from flamingo_common.service import logs
-from flamingo_pod.weights import folder, hub_errors, listing
+from flamingo_pod.weights import folder, hub_errors, hub_token, listing, quantization
 from flamingo_pod.weights.errors import HubUnreachable, ModelLoadFailed
 from flamingo_pod.weights.listing import RemoteFile
 from flamingo_pod.weights.progress import LoadingProgress
@@ -119,7 +119,7 @@ def list_remote(model_id: str, revision: str | None) -> RemoteCheckpoint:
     resolved = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
         _reject_offline(model_id, resolved)
-    return _remote(_hub_request(model_id, resolved), HfApi())
+    return _remote(_hub_request(model_id, resolved), HfApi(token=hub_token.read()))
 
 
 def cache_folder() -> Path:
@@ -158,7 +158,7 @@ def _reject_offline(model_id: str, revision: str) -> Snapshot:
 
 def _download(cache: ModelCache, revision: str, progress: LoadingProgress) -> Snapshot:
     request = _hub_request(cache.model_id, revision)
-    remote = _remote(request, HfApi())
+    remote = _remote(request, HfApi(token=hub_token.read()))
     commit, total = remote.commit, remote.num_bytes
     snapshot = cache.snapshot(commit)
     missing = [file for file in remote.files if not (snapshot / file.name).exists()]
@@ -182,7 +182,7 @@ def _download(cache: ModelCache, revision: str, progress: LoadingProgress) -> Sn
 
 
 def _hub_request(model_id: str, revision: str) -> hub_errors.HubRequest:
-    has_token = "authorization" in build_hf_headers()
+    has_token = "authorization" in build_hf_headers(token=hub_token.read())
     return hub_errors.HubRequest(model_id, revision, constants.ENDPOINT, has_token=has_token)
 
 
@@ -219,10 +219,12 @@ def _check_disk_space(cache: ModelCache, missing: list[RemoteFile]) -> None:
 
 
 def _check_configs(snapshot: Path) -> None:
-    """Reject a checkpoint that names code to run, before its weights are downloaded."""
+    """Reject a checkpoint before its weights are downloaded: code to run, unsupported formats."""
     for name in folder.CONFIGS:
         if (snapshot / name).is_file():
-            listing.check_runs_no_code(folder.read_json_object(snapshot / name), file=name)
+            config = folder.read_json_object(snapshot / name)
+            listing.check_runs_no_code(config, file=name)
+            quantization.check_config(config)
 
 
 def _with_retries(request: hub_errors.HubRequest, attempt: Callable[[], Result]) -> Result:
@@ -244,7 +246,7 @@ def _fetch_file(
 ) -> None:
     """Download one file into the snapshot."""
     url = hf_hub_url(cache.model_id, file.name, revision=commit)
-    remote = get_hf_file_metadata(url, timeout=TIMEOUT_S)
+    remote = get_hf_file_metadata(url, token=hub_token.read(), timeout=TIMEOUT_S)
     etag = _checked_etag(remote.etag, file)
     blob = cache.blobs / etag
     cache.blobs.mkdir(parents=True, exist_ok=True)
@@ -363,7 +365,7 @@ class _NoProgressBar(tqdm):  # type: ignore[misc]  # the library is not followed
 
 
 def _download_file(part: PartialDownload, url: str, location: str, file: RemoteFile) -> None:
-    headers = build_hf_headers()
+    headers = build_hf_headers(token=hub_token.read())
     if urlsplit(location).netloc != urlsplit(url).netloc:
         # Another host has a signed URL, and must not get the token.
         headers.pop("authorization", None)

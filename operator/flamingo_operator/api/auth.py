@@ -25,6 +25,15 @@ class ObserveKey(Block):
     """key is the entry of the Secret."""
 
 
+class BatchesKey(Block):
+    """BatchesKey selects the Secret entry that is an API key with the permission infer."""
+
+    name: fields.Name
+    """name is the name of the Secret, in the namespace of the FlamingoDeployment."""
+    key: fields.Name = "batches-key"
+    """key is the entry of the Secret."""
+
+
 class Auth(Block):
     """Auth configures API keys. Without it, requests need no key."""
 
@@ -34,9 +43,23 @@ class Auth(Block):
             " || self.keysSecretRef.key != self.observeKeySecretRef.key",
             message="auth.observeKeySecretRef must select another Secret entry than"
             " auth.keysSecretRef: a key file has only hashes, from which no key can be read",
+            field_path=".observeKeySecretRef",
             holds=lambda self: (
                 (self.keys_secret_ref.name, self.keys_secret_ref.key)
                 != (self.observe_key_secret_ref.name, self.observe_key_secret_ref.key)
+            ),
+        ),
+        Rule(
+            cel="!has(self.batchesKeySecretRef)"
+            " || self.keysSecretRef.name != self.batchesKeySecretRef.name"
+            " || self.keysSecretRef.key != self.batchesKeySecretRef.key",
+            message="auth.batchesKeySecretRef must select another Secret entry than"
+            " auth.keysSecretRef: a key file has only hashes, from which no key can be read",
+            field_path=".batchesKeySecretRef",
+            holds=lambda self: (
+                self.batches_key_secret_ref is None
+                or (self.keys_secret_ref.name, self.keys_secret_ref.key)
+                != (self.batches_key_secret_ref.name, self.batches_key_secret_ref.key)
             ),
         ),
     )
@@ -47,3 +70,6 @@ class Auth(Block):
     observe_key_secret_ref: ObserveKey
     """observeKeySecretRef selects the API key with which routers read the load of server pods and
     Prometheus scrapes metrics. The key file must give it the permission observe."""
+    batches_key_secret_ref: BatchesKey | None = None
+    """batchesKeySecretRef selects the API key with which the service of spec.batches sends requests
+    to the routers. The key file must list it."""

@@ -8,7 +8,10 @@ Pure.
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from flamingo_operator.api import quantity
+from flamingo_operator.api.core_field import CoreField
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 """An object's name."""
@@ -17,19 +20,36 @@ ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 Image = Annotated[str, Field(min_length=1, max_length=500)]
 Count = Annotated[int, Field(ge=0, le=500)]
 """A number of server pods."""
-Labels = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)]
-Size = Annotated[
-    str, Field(max_length=20, pattern=r"^[0-9]+([.][0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+Labels = Annotated[dict[str, str], CoreField("ObjectMeta", "labels", 0)]
+Annotations = Annotated[dict[str, str], CoreField("ObjectMeta", "annotations", 0)]
+Quantity = Annotated[
+    int | str,
+    PlainValidator(quantity.require),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": quantity.PATTERN,
+            "maxLength": quantity.MAX_CHARS,
+            "minimum": 0,
+        }
+    ),
 ]
-"""Bytes as a Kubernetes quantity, such as 60Gi."""
-Quantity = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
+"""A Kubernetes quantity, such as 40Gi or 500m."""
+IntOrPercent = Annotated[
+    int | str,
+    PlainValidator(quantity.require_int_or_percent),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "pattern": quantity.PERCENTAGE,
+            "maxLength": 4,
+            "minimum": 0,
+            "maximum": 500,
+        }
+    ),
+]
+"""A number of pods, or a percentage such as 50%."""
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
-PodField = Annotated[
-    dict[str, Any],
-    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
-]
-"""A field of a pod's own spec; the API server validates it when the pod is created."""
-
 
 LIST_MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 """A list with one item per name, so that two appliers may each own some items."""

@@ -8,7 +8,7 @@ Pure.
 """
 
 import re
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 GROUP = "flamingo.dev"
 VERSION = "v1alpha1"
@@ -22,6 +22,8 @@ CRD = f"{PLURAL}.{GROUP}"
 FIELD_MANAGER = "flamingo-operator"
 """The field manager of server-side apply, which distinguishes our fields from those of users and
 other controllers."""
+INITIAL_FIELD_MANAGER = f"{FIELD_MANAGER}-initial"
+"""The field manager of values that the operator set at first and leaves to others since."""
 
 DEPLOYMENT_LABEL = f"{GROUP}/deployment"
 COMPONENT_LABEL = f"{GROUP}/component"
@@ -36,6 +38,13 @@ ROLLOUT_MOVED = f"{GROUP}/rollout-moved"
 ROLLOUT_COMPLETE = f"{GROUP}/rollout-complete"
 ROLLOUT_FAILED = f"{GROUP}/rollout-failed"
 """Annotations of a revision: timestamps of its rollout's last progress, completion and failure."""
+ROLLOUT_FAILED_BY = f"{GROUP}/rollout-failed-by"
+"""Annotation of a revision: why its rollout failed."""
+ROLLOUT_BLOCKED = f"{GROUP}/rollout-blocked"
+ROLLOUT_BLOCKED_BY = f"{GROUP}/rollout-blocked-by"
+"""Annotations of a revision: since when, and why, its rollout finds no room for another pod."""
+TEMPLATE_DIGEST = f"{GROUP}/template-digest"
+"""Annotation of the preload Job: digest of its pod template, which is immutable."""
 DRAIN_ANNOTATION = f"{GROUP}/drain"
 """Annotation of a server pod; with the value "true" a user requests that the pod is drained and
 replaced. Scaling and rollouts remove such a pod first."""
@@ -48,6 +57,9 @@ AVOIDED_NODES = f"{GROUP}/avoids"
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 """Label of a node, set by NVIDIA's GPU feature discovery."""
 
+GPU_TAINT = "nvidia.com/gpu"
+"""Key of the taint of nodes that are reserved for pods with a GPU."""
+
 RESERVED_PREFIXES = (f"{GROUP}/", "app.kubernetes.io/")
 """Prefixes of the labels and annotations that users must not set on our objects."""
 
@@ -57,9 +69,13 @@ MAX_NAME_CHARS = 40
 """63, less a dash, a revision of ten characters and a suffix of eleven with its dash."""
 SERVERS_SUFFIX = "-servers"
 """Suffix of the server pods' Service; a FlamingoDeployment's name must not end with it."""
+BATCHES_SUFFIX = "-batches"
+"""Suffix of the objects of batches. A FlamingoDeployment's name may end with it: then there is a
+conflict of names only with another one that is named the same without it, and has batches."""
 NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
-Component: TypeAlias = Literal["server", "router", "preload"]
+Component: TypeAlias = Literal["server", "router", "preload", "batches"]
+COMPONENTS: tuple[Component, ...] = get_args(Component)
 
 
 def is_name(text: str) -> bool:
@@ -98,9 +114,20 @@ def servers_service(deployment: str) -> str:
     return deployment + SERVERS_SUFFIX
 
 
+def is_alias(deployment: str, service_name: str) -> bool:
+    """Whether a Service of `deployment` is an alias, and not one of its own."""
+    own = (service(deployment), servers_service(deployment), batches(deployment))
+    return service_name not in own
+
+
 def router(deployment: str) -> str:
     """Return the name of the routers' Deployment."""
     return f"{deployment}-router"
+
+
+def batches(deployment: str) -> str:
+    """Return the name of the objects of batches: Deployment, Service, claim and others."""
+    return deployment + BATCHES_SUFFIX
 
 
 def server_pod(deployment: str, revision: str, suffix: str) -> str:
@@ -123,6 +150,12 @@ def disruption_budget(deployment: str) -> str:
     return f"{deployment}-servers"
 
 
+def network_policy(deployment: str, component: Component) -> str:
+    """Return the name of the NetworkPolicy of the server pods, of the routers or of batches."""
+    of = {"server": servers_service, "batches": batches}.get(component, router)
+    return of(deployment)
+
+
 def revision(deployment: str, revision_hash: str) -> str:
     """Return the name of the ControllerRevision with a pod template."""
     return f"{deployment}-{revision_hash}"
@@ -131,6 +164,11 @@ def revision(deployment: str, revision_hash: str) -> str:
 def deployment_key(namespace: str, deployment: str) -> str:
     """Return the key of a FlamingoDeployment in queues and caches."""
     return f"{namespace}/{deployment}"
+
+
+def namespace_of(key: str) -> str:
+    """Return the namespace of a FlamingoDeployment's key."""
+    return key.partition("/")[0]
 
 
 def service_url(service_name: str, namespace: str, port: int) -> str:

@@ -1,4 +1,4 @@
-"""The `rollout`, `drain` and `pdb` blocks: how server pods are replaced and removed.
+"""The `rollout` and `drain` blocks: how server pods are replaced and removed.
 
 Pure.
 """
@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flamingo_operator.api import fields
 from flamingo_operator.api.rules import Block, Rule
 
 
@@ -19,6 +18,7 @@ class Rollout(Block):
             cel="self.strategy == 'Recreate' || self.maxSurge + self.maxUnavailable > 0",
             message="rollout.maxSurge and rollout.maxUnavailable must not both be 0, or no server"
             " pod could be replaced: set one of them to at least 1",
+            field_path=".maxSurge",
             holds=lambda self: (
                 self.strategy == "Recreate" or self.max_surge + self.max_unavailable > 0
             ),
@@ -28,14 +28,15 @@ class Rollout(Block):
     strategy: Literal["Auto", "RollingUpdate", "Recreate"] = "Auto"
     """strategy determines how old server pods are replaced. RollingUpdate keeps to maxSurge and
     maxUnavailable. Recreate drains all old server pods before it creates new ones. Auto is like
-    RollingUpdate, but drains an old server pod first if no GPU is free for a new one."""
+    RollingUpdate, but drains an old server pod first if a new one cannot come, for example because
+    no GPU is free or a ResourceQuota is used up, and the old one makes room for it."""
     max_surge: Annotated[int, Field(ge=0, le=100)] = 1
     """maxSurge is the maximum number of server pods above the desired number."""
     max_unavailable: Annotated[int, Field(ge=0, le=100)] = 0
     """maxUnavailable is the maximum number of server pods that may be missing from the desired
     number."""
     surge_pending_seconds: Annotated[int, Field(ge=10, le=3600)] = 180
-    """surgePendingSeconds is how long strategy Auto lets a new server pod wait for a GPU before an
+    """surgePendingSeconds is how long strategy Auto waits for room for a new server pod before an
     old one is drained first."""
     min_ready_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
     """minReadySeconds is how long a new server pod must be ready before it counts as available."""
@@ -56,6 +57,7 @@ class DrainSpec(Block):
             cel="self.settleSeconds < self.deadlineSeconds",
             message="drain.settleSeconds must be less than drain.deadlineSeconds: raise"
             " deadlineSeconds",
+            field_path=".settleSeconds",
             holds=lambda self: self.settle_seconds < self.deadline_seconds,
         ),
     )
@@ -65,20 +67,3 @@ class DrainSpec(Block):
     endpoints, until routers and kube-proxy have noticed."""
     deadline_seconds: Annotated[int, Field(ge=5, le=7200)] = 600
     """deadlineSeconds is the longest time for a server pod to finish its requests."""
-
-
-class DisruptionBudget(Block):
-    """DisruptionBudget limits how many server pods may be evicted at once."""
-
-    RULES = (
-        Rule(
-            cel="has(self.minAvailable) != has(self.maxUnavailable)",
-            message="exactly one of pdb.minAvailable and pdb.maxUnavailable must be set",
-            holds=lambda self: (self.min_available is None) != (self.max_unavailable is None),
-        ),
-    )
-
-    min_available: fields.Count | None = None
-    """minAvailable is the number of server pods that must stay available."""
-    max_unavailable: fields.Count | None = None
-    """maxUnavailable is the number of server pods that may be unavailable."""

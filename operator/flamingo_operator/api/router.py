@@ -3,13 +3,17 @@
 Pure.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from flamingo_operator.api import fields
-from flamingo_operator.api.rules import Block
-from flamingo_operator.api.server import PodMetadata, Resources, Toleration
+from flamingo_operator.api import pod_rules
+from flamingo_operator.api.autoscaling import RouterAutoscaling
+from flamingo_operator.api.pod import PodBlock
+from flamingo_operator.api.pod_overlay import Contract, PodTemplateField
+from flamingo_operator.api.router_service import RouterService
+from flamingo_operator.api.routes import HTTPRoute, Ingress
+from flamingo_operator.api.rules import Block, Rule
 
 
 class Admission(Block):
@@ -23,39 +27,80 @@ class Admission(Block):
     that it is rejected with status 503."""
 
 
-class RouterService(Block):
-    """RouterService configures the Service that clients call."""
+OPERATOR_FLAGS = (
+    "--port",
+    "--host",
+    "--fd",
+    "--stop-with-parent",
+    "--endpoint",
+    "--dns",
+    "--endpointslice",
+    "--max-queued-audio-s",
+    "--cold-start-hold-s",
+    "--grace-period-s",
+    "--spool-dir",
+    "--spool-max-bytes",
+    "--key-file",
+    "--pod-key",
+    "--pod-key-file",
+    "--quota-share",
+    "--quota-peers",
+    "--batches-url",
+)
+"""Flags that the operator passes to a router itself, or that do not work in a pod."""
+MOUNTS = {"scratch": "/tmp", "spool": "/spool", "keys": "/keys"}  # noqa: S108 - the pod's own
+"""The operator's volumes, and where they are mounted."""
+CONTRACT = Contract(block="router", mounts=MOUNTS, needs_token=True)
 
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """type determines how the Service is exposed."""
-    port: Annotated[int, Field(ge=1, le=65_535)] = 80
-    """port is the port of the Service."""
-    annotations: fields.Labels = Field(default_factory=dict)
-    """annotations are added to the Service, for example to configure a cloud load balancer."""
 
-
-class Router(Block):
+class Router(PodBlock):
     """Router configures the routers in front of the server pods."""
+
+    RULES = (
+        Rule(
+            cel="self.enabled || (!has(self.ingress) && !has(self.httpRoute)"
+            " && !has(self.service.alias))",
+            message="router.ingress, router.httpRoute and router.service.alias need the routers:"
+            " set router.enabled to true, or remove them",
+            holds=lambda self: (
+                self.enabled
+                or (self.ingress, self.http_route, self.service.alias) == (None, None, None)
+            ),
+        ),
+        Rule(
+            cel="!has(self.replicas) || !has(self.autoscaling)",
+            message="router.replicas and router.autoscaling must not both be set, because the"
+            " HorizontalPodAutoscaler sets the number of router pods: remove router.replicas",
+            holds=lambda self: self.replicas is None or self.autoscaling is None,
+        ),
+        pod_rules.reserved_flags("router", OPERATOR_FLAGS),
+        pod_rules.reserved_prefix("router"),
+        *pod_rules.reserved_volumes("router", MOUNTS),
+        *pod_rules.no_gpu("router", "remove it; a router needs none"),
+    )
 
     enabled: bool = True
     """enabled determines whether routers run. If it is false, clients call the server pods
     directly."""
-    replicas: Annotated[int, Field(ge=1, le=20)] = 2
-    """replicas is the number of router pods. Any of them may be evicted."""
-    image: fields.Image | None = None
-    """image is the container image of the routers. If unset, the image of the operator's release
-    is used."""
-    resources: Resources = Resources()
-    """resources are the CPU and memory requests and limits of the router container."""
-    pod_metadata: PodMetadata = PodMetadata()
-    """podMetadata is added to the metadata of the router pods."""
-    node_selector: fields.Labels = Field(default_factory=dict)
-    """nodeSelector lists the labels that a node must have to run a router pod."""
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default_factory=list)
-    """tolerations are the tolerations of the router pods."""
-    priority_class_name: fields.Name | None = None
-    """priorityClassName is the PriorityClass of the router pods."""
+    replicas: Annotated[int, Field(ge=1, le=20)] | None = None
+    """replicas is the number of router pods. If unset, the operator creates two and then leaves
+    the number alone, so that kubectl scale or a HorizontalPodAutoscaler may set the replicas of
+    the router's Deployment."""
+    autoscaling: RouterAutoscaling | None = None
+    """autoscaling makes the operator create a HorizontalPodAutoscaler for the router pods."""
     admission: Admission = Admission()
     """admission limits what each router accepts."""
     service: RouterService = RouterService()
     """service configures the Service that clients call."""
+    ingress: Ingress | None = None
+    """ingress makes the routers reachable through an ingress controller. If unset, there is no
+    Ingress."""
+    http_route: HTTPRoute | None = None
+    """httpRoute makes the routers reachable through a Gateway of the Gateway API. If unset, there
+    is no HTTPRoute."""
+    pod_template: Annotated[
+        dict[str, Any] | None, PodTemplateField(described_depth=1, contract=CONTRACT)
+    ] = None
+    """podTemplate is merged into the router pods after all other fields, by the merge keys of a
+    strategic merge patch. Its container router is the router; others are sidecars. What the
+    operator relies on cannot be changed here. server.podTemplate has descriptions of its fields."""

@@ -61,6 +61,7 @@ class Scaling(Block):
             cel="self.minReplicas <= self.maxReplicas",
             message="scaling.minReplicas must not exceed scaling.maxReplicas: lower minReplicas"
             " or raise maxReplicas",
+            field_path=".minReplicas",
             holds=lambda self: self.min_replicas <= self.max_replicas,
         ),
         Rule(
@@ -68,6 +69,7 @@ class Scaling(Block):
             " || one.minReplicas <= self.maxReplicas)",
             message="minReplicas of a schedule must not exceed scaling.maxReplicas, which a"
             " schedule cannot raise: raise scaling.maxReplicas",
+            field_path=".schedules",
             holds=lambda self: all(
                 (one.min_replicas or 0) <= self.max_replicas for one in self.schedules
             ),
@@ -81,6 +83,10 @@ class Scaling(Block):
     """minReplicas is the minimum number of server pods in mode Internal."""
     max_replicas: Annotated[int, Field(ge=1, le=500)] = 1
     """maxReplicas is the maximum number of server pods in mode Internal."""
+    reserve: fields.IntOrPercent = 0
+    """reserve is how many server pods run in mode Internal above what the demand needs: a number,
+    or a percentage of what the demand needs. maxReplicas limits it. It ends when the fleet has been
+    idle for scaleToZero.idleSeconds."""
     objective: Objective = Objective()
     """objective is what scaling in mode Internal aims at."""
     scale_up: ScaleUp = ScaleUp()

@@ -47,6 +47,8 @@ class ScalingStatus(StatusBlock):
     Stabilization or Step."""
     message: str | None = None
     """message is a human-readable explanation of what the demand needs."""
+    reserve_replicas: int | None = None
+    """reserveReplicas is how many of the desired server pods are in reserve."""
     history: Annotated[list[ScalingChange], Field(max_length=5)] = Field(default_factory=list)
     """history are the last changes of the desired number, oldest first."""
 

@@ -43,6 +43,7 @@ class Schedule(Block):
             " || self.minReplicas <= self.maxReplicas",
             message="minReplicas must not exceed maxReplicas: lower minReplicas or raise"
             " maxReplicas",
+            field_path=".minReplicas",
             holds=lambda self: (
                 self.min_replicas is None
                 or self.max_replicas is None

@@ -1,9 +1,9 @@
-"""Actions as values, which can be compared, logged, and shown in mode Plan without being done.
+"""Actions as values, which can be compared, logged, and shown in a plan without being done.
 
 Pure.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from flamingo_operator.cluster.observed import ObjectRef, Pod
@@ -15,9 +15,16 @@ class Apply:
 
     manifest: dict[str, Any]
     is_new: bool
+    initial: dict[str, Any] = field(default_factory=dict)
+    """Fields that are set if the object does not exist, and are left to other managers then."""
+    released: dict[str, Any] = field(default_factory=dict)
+    """Fields of an existing object that are left to other managers from now on, with their values:
+    a field without a manager would be reset to its default."""
+    replaces: ObjectRef | None = None
+    """The object of another FlamingoDeployment that is taken over, exactly as it was observed."""
 
     def __str__(self) -> str:
-        verb = "create" if self.is_new else "update"
+        verb = "create" if self.is_new else "take over" if self.replaces else "update"
         return f"{verb} {self.manifest['kind']} {self.manifest['metadata']['name']}"
 
 

@@ -21,20 +21,28 @@ from flamingo_operator.cluster.actions import (
     Repair,
     Undrain,
 )
-from flamingo_operator.cluster.kube import ApiError, KubeClient
+from flamingo_operator.cluster.kinds import Kind
+from flamingo_operator.cluster.kube import (
+    CONFLICT,
+    NOT_FOUND,
+    STRATEGIC_MERGE,
+    ApiError,
+    KubeClient,
+)
 from flamingo_operator.cluster.observed import Pod, controller_uid
 from flamingo_operator.cluster.projection import digest_of_manifest, is_managed_by_us
+from flamingo_operator.cluster.rejections import Rejection, rejection_reason
 from flamingo_operator.cluster.store import Store
-
-NOT_FOUND, CONFLICT = 404, 409
 
 
 class StaleError(Exception):
     """The cluster has changed since the decision; reconcile again."""
 
 
-async def apply_actions(kube: KubeClient, store: Store, actions: Iterable[Action]) -> list[str]:
-    """Execute `actions`; return a message for each that the API server rejects.
+async def apply_actions(
+    kube: KubeClient, store: Store, actions: Iterable[Action]
+) -> list[Rejection]:
+    """Execute `actions`; return one entry for each that the API server rejects.
 
     Raises:
         StaleError: an object has changed in the meantime.
@@ -43,7 +51,7 @@ async def apply_actions(kube: KubeClient, store: Store, actions: Iterable[Action
     stages: tuple[list[Action], ...] = ([], [], [])
     for action in actions:
         stages[_stage(action)].append(action)
-    rejections: list[str] = []
+    rejections: list[Rejection] = []
     for stage in stages:
         rejections += await _gather(_execute(kube, store, action) for action in stage)
     return rejections
@@ -53,23 +61,23 @@ def _stage(action: Action) -> int:
     """Return the order of an action that needs the result of others."""
     kind = action.manifest["kind"] if isinstance(action, Apply) else "Pod"
     # A RoleBinding needs its Role, and a pod its ServiceAccount.
-    return {"RoleBinding": 1, "Pod": 2}.get(kind, 0)
+    return {"RoleBinding": 1, "Deployment": 2, "Job": 2, "Pod": 2}.get(kind, 0)
 
 
-async def _gather(doing: Iterable[Awaitable[str | None]]) -> list[str]:
+async def _gather(doing: Iterable[Awaitable[Rejection | None]]) -> list[Rejection]:
     results = await asyncio.gather(*doing, return_exceptions=True)
     errors = [one for one in results if isinstance(one, BaseException)]
     if errors:
         # A bug or a cancellation is raised before a conflict, and that before an outage.
         raise max(errors, key=_severity)
-    return [one for one in results if isinstance(one, str)]
+    return [one for one in results if isinstance(one, Rejection)]
 
 
 def _severity(error: BaseException) -> int:
     return -(isinstance(error, StaleError) + 2 * isinstance(error, ApiError))
 
 
-async def _execute(kube: KubeClient, store: Store, action: Action) -> str | None:
+async def _execute(kube: KubeClient, store: Store, action: Action) -> Rejection | None:
     try:
         rejection = await _dispatch(kube, store, action)
     except ApiError as error:
@@ -78,14 +86,37 @@ async def _execute(kube: KubeClient, store: Store, action: Action) -> str | None
             raise StaleError(f"{action}: {error.message}") from error
         if error.is_rejection or error.status == NOT_FOUND:
             # Not found while creating means that the namespace or the kind does not exist.
-            return f"{action}: {error.message}"
+            return _rejection(action, error.message)
         raise
     if rejection is None:
-        logs.get().info("action.done", action=str(action))
+        logs.get().info("action.done", action=str(action), **_deployment_of(action))
     return rejection
 
 
-async def _dispatch(kube: KubeClient, store: Store, action: Action) -> str | None:
+def _deployment_of(action: Action) -> dict[str, str]:
+    """Return the namespace and name of the FlamingoDeployment, for the log."""
+    match action:
+        case Apply():
+            metadata = action.manifest["metadata"]
+            # An alias Service belongs to several.
+            name = metadata.get("labels", {}).get(names.DEPLOYMENT_LABEL, "")
+            return {"namespace": metadata["namespace"], "deployment": name}
+        case Delete():
+            return {"namespace": action.ref.namespace, "deployment": action.ref.deployment}
+    ref = action.pod.ref
+    return {"namespace": ref.namespace, "deployment": ref.deployment}
+
+
+def _rejection(action: Action, message: str) -> Rejection:
+    reason, text = rejection_reason(message), f"{action}: {message}"
+    if not isinstance(action, Apply):
+        return Rejection(reason, text, message)
+    kind, metadata = action.manifest["kind"], action.manifest["metadata"]
+    component = metadata.get("labels", {}).get(names.COMPONENT_LABEL, "")
+    return Rejection(reason, text, message, kind, metadata["name"], component)
+
+
+async def _dispatch(kube: KubeClient, store: Store, action: Action) -> Rejection | None:
     match action:
         case Apply() if action.manifest["kind"] == "Pod":
             await _create_pod(kube, store, action.manifest)
@@ -135,20 +166,64 @@ def _has_our_labels(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bo
     )
 
 
-async def _apply(kube: KubeClient, store: Store, action: Apply) -> str | None:
+async def _apply(kube: KubeClient, store: Store, action: Apply) -> Rejection | None:
     manifest = action.manifest
     kind, metadata = kinds.BY_NAME[manifest["kind"]], manifest["metadata"]
     if action.is_new:
         found = await kube.find(kind, metadata["namespace"], metadata["name"])
         if found is not None and not _is_ours(found, manifest):
-            name = f"{kind.name} {metadata['name']}"
-            return f"{name} exists and is not controlled by this FlamingoDeployment"
+            return _name_conflict(store, kind, manifest, found)
         if found is not None and "data" in manifest:
             # The template of a revision is immutable, also for another release of the operator.
             manifest = {**manifest, "data": found["data"]}
-    raw = await kube.apply(kind, manifest)
+        if found is None:
+            manifest = _with_initial_fields(manifest, action.initial)
+    if action.released:
+        await _release(kube, kind, action)
+    raw = await kube.apply(kind, manifest, replaces=action.replaces)
     store.put(raw, kind.name, applied=digest_of_manifest(manifest))
     return None
+
+
+def _name_conflict(
+    store: Store, kind: Kind, manifest: Mapping[str, Any], found: Mapping[str, Any]
+) -> Rejection:
+    """Return that the name is taken.
+
+    Raises:
+        StaleError: it is taken by what a deleted FlamingoDeployment of the same name left.
+    """
+    name = f"{kind.name} {manifest['metadata']['name']}"
+    if is_managed_by_us(found):
+        store.put(found, kind.name)
+        if _deployment_label(found) == _deployment_label(manifest):
+            raise StaleError(f"{name} of a deleted FlamingoDeployment still exists")
+    return Rejection(
+        "NameConflict", f"{name} exists and is not controlled by this FlamingoDeployment"
+    )
+
+
+def _deployment_label(body: Mapping[str, Any]) -> str | None:
+    label: str | None = body["metadata"].get("labels", {}).get(names.DEPLOYMENT_LABEL)
+    return label
+
+
+def _with_initial_fields(manifest: dict[str, Any], initial: Mapping[str, Any]) -> dict[str, Any]:
+    return {**manifest, **{part: {**manifest[part], **initial[part]} for part in initial}}
+
+
+async def _release(kube: KubeClient, kind: Kind, action: Apply) -> None:
+    """Let another field manager own what we no longer apply.
+
+    It is not done by force: a conflict means that another manager has set another value.
+    """
+    metadata = {name: action.manifest["metadata"][name] for name in ("name", "namespace")}
+    types = {name: action.manifest[name] for name in ("apiVersion", "kind")}
+    try:
+        await kube.hand_over(kind, {**types, "metadata": metadata, **action.released})
+    except ApiError as error:
+        if error.status != CONFLICT:
+            raise
 
 
 def _is_ours(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
@@ -180,7 +255,8 @@ def _repair_metadata(pod: Pod, owner: dict[str, Any]) -> dict[str, Any]:
 async def _patch_metadata(
     kube: KubeClient, store: Store, pod: Pod, metadata: dict[str, Any]
 ) -> None:
-    raw = await kube.merge(kinds.POD, pod.ref, {"metadata": metadata})
+    # Strategic, so that owners of another kind stay.
+    raw = await kube.merge(kinds.POD, pod.ref, {"metadata": metadata}, STRATEGIC_MERGE)
     store.put(raw, "Pod")
 
 

@@ -4,8 +4,8 @@ kopf runs on a thread and an event loop of its own, because it treats the loop a
 own: it handles signals there and, at the end, cancels every task.
 
 kopf ends when the API server rejects a single request, for example while the CRD or our
-RBAC rules are being replaced; it is then started again. It never reports objects of a kind that is
-not served when it starts, so the kind is waited for first.
+RBAC rules are being replaced; it is then started again, in the namespaces that can be listed. It
+never reports objects of a kind that is not served when it starts, so the kind is waited for first.
 
 Only `on.event` is used, with which kopf writes neither finalizers nor annotations.
 No index is used: its startup time grows with the square of the number of objects.
@@ -25,8 +25,8 @@ from flamingo_operator.api import names
 
 OnEvent = Callable[[str | None, Mapping[str, Any]], None]
 """Receives the type of an event (None: it was listed) and the object."""
-CheckServed = Callable[[], Coroutine[Any, Any, None]]
-"""Returns if the API server serves FlamingoDeployments; raises if it does not."""
+FindScopes = Callable[[], Coroutine[Any, Any, Sequence[str]]]
+"""Returns the namespaces to watch, an empty name for all; raises if there are none."""
 Login = Callable[..., kopf.ConnectionInfo | None]
 
 
@@ -43,12 +43,9 @@ class EndlessBackoff:
 class KopfWatcher:
     """The thread in which kopf watches FlamingoDeployments."""
 
-    def __init__(
-        self, on_event: OnEvent, check_served: CheckServed, namespaces: Sequence[str], login: Login
-    ) -> None:
+    def __init__(self, on_event: OnEvent, find_scopes: FindScopes, login: Login) -> None:
         self._on_event = on_event
-        self._check_served = check_served
-        self._namespaces = namespaces
+        self._find_scopes = find_scopes
         self._login = login
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
@@ -65,7 +62,12 @@ class KopfWatcher:
         """Start watching."""
         # On lower levels kopf logs every object that it passes on.
         logging.getLogger("kopf").setLevel(logging.WARNING)
+        logging.getLogger(kopf.operator.__module__).addFilter(_is_of_use)
         self._thread.start()
+
+    def restart(self) -> None:
+        """Find the namespaces to watch again, and list them."""
+        self._end.set()
 
     async def stop(self) -> None:
         """Stop watching, and wait for the thread to end."""
@@ -79,20 +81,20 @@ class KopfWatcher:
             if self._stop.is_set():
                 return
             try:
-                asyncio.run_coroutine_threadsafe(self._check_served(), self._loop).result()
-                asyncio.run(self._run_kopf())
+                finding = asyncio.run_coroutine_threadsafe(self._find_scopes(), self._loop)
+                asyncio.run(self._run_kopf(finding.result()))
             except Exception as error:  # noqa: BLE001 - kopf's own errors have no common type
                 logs.get().warning("kopf.failed", error=str(error))
             self._stop.wait(wait_s)
 
-    async def _run_kopf(self) -> None:
+    async def _run_kopf(self, scopes: Sequence[str]) -> None:
         try:
-            await self._operate()
+            await self._operate([scope for scope in scopes if scope])
         finally:
             # Otherwise a thread of kopf would wait for it, and this loop for that thread.
             self._end.set()
 
-    async def _operate(self) -> None:
+    async def _operate(self, namespaces: Sequence[str]) -> None:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._login)
         kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)(self._receive)
@@ -100,8 +102,8 @@ class KopfWatcher:
             registry=registry,
             settings=_settings(),
             standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=list(self._namespaces),
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
             stop_flag=self._end,
             # Only for kopf's peering, which is off. Without it kopf looks up the name of its
             # user, and in the container the user has a number but no name.
@@ -110,6 +112,11 @@ class KopfWatcher:
 
     async def _receive(self, event: Mapping[str, Any], **_: Any) -> None:
         self._loop.call_soon_threadsafe(self._on_event, event["type"], event["object"])
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Whether a warning of kopf is of use: signals are handled by this process, not by kopf."""
+    return not record.getMessage().startswith("OS signals are ignored")
 
 
 def login_from(configuration: client.Configuration | None) -> Login:

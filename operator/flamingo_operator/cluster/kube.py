@@ -27,6 +27,9 @@ MAX_IN_FLIGHT = 32
 """Requests in flight at once: a burst waits here and not in the API server's queues."""
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+"""Keeps the list items that a patch does not name. Only for Kubernetes' own kinds."""
+NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
 _OK_STATUSES = range(400)
 _MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
@@ -45,6 +48,11 @@ class ApiError(Exception):
         """Whether the same request would be rejected again, until something is changed."""
         is_webhook = self.status == 500 and "failed calling webhook" in self.message  # noqa: PLR2004
         return self.status in (400, 403, 405, 422) or is_webhook
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether reading is not permitted, or what is read does not exist."""
+        return self.status in (403, NOT_FOUND, 405)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +123,43 @@ class KubeClient:
         try:
             return await self.get(kind.path(namespace, name))
         except ApiError as error:
-            if error.status == 404:  # noqa: PLR2004 - HTTP
+            if error.status == NOT_FOUND:
                 return None
             raise
 
-    async def apply(self, kind: Kind, manifest: Json, *, subresource: str = "") -> Json:
-        """Apply `manifest` server-side, by force; return the object as it is then."""
-        metadata = manifest["metadata"]
-        path = kind.path(metadata.get("namespace", ""), metadata["name"])
+    async def apply(self, kind: Kind, manifest: Json, *, replaces: ObjectRef | None = None) -> Json:
+        """Apply `manifest` server-side, by force; return the object as it is then.
+
+        With `replaces`, it is applied only to exactly this object, at exactly this version.
+        """
+        path = _path(kind, manifest)
+        if replaces is not None:
+            metadata = {**manifest["metadata"], **_preconditions(replaces)}
+            manifest = {**manifest, "metadata": metadata}
         query = {**_MANAGER, "force": "true"}
-        path += f"/{subresource}" if subresource else ""
         return await self._write(_Request("PATCH", path, query, manifest, APPLY))
 
-    async def merge(self, kind: Kind, ref: ObjectRef, patch: Json) -> Json:
+    async def hand_over(self, kind: Kind, manifest: Json) -> None:
+        """Make the fields in `manifest` belong to the manager of fields that others may set.
+
+        Raises:
+            ApiError: with status 409, another manager has set one of them to another value.
+        """
+        query = {"fieldManager": names.INITIAL_FIELD_MANAGER}
+        await self._write(_Request("PATCH", _path(kind, manifest), query, manifest, APPLY))
+
+    async def merge(
+        self, kind: Kind, ref: ObjectRef, patch: Json, content_type: str = MERGE
+    ) -> Json:
         """Merge-patch exactly this object, at exactly this version."""
         metadata = {**patch.get("metadata", {}), **_preconditions(ref)}
         path, body = kind.path(ref.namespace, ref.name), {**patch, "metadata": metadata}
-        return await self._write(_Request("PATCH", path, _MANAGER, body, MERGE))
+        return await self._write(_Request("PATCH", path, _MANAGER, body, content_type))
+
+    async def merge_status(self, kind: Kind, namespace: str, name: str, patch: Json) -> Json:
+        """Merge-patch the status of an object; `patch` has its preconditions."""
+        path = f"{kind.path(namespace, name)}/status"
+        return await self._write(_Request("PATCH", path, _MANAGER, patch, MERGE))
 
     async def create(self, kind: Kind, body: Json) -> Json:
         """Create an object."""
@@ -201,6 +229,11 @@ class KubeClient:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(0, f"no response: {type(error).__name__} {error}") from error
+
+
+def _path(kind: Kind, manifest: Json) -> str:
+    metadata = manifest["metadata"]
+    return kind.path(metadata.get("namespace", ""), metadata["name"])
 
 
 def _preconditions(ref: ObjectRef) -> Json:

@@ -17,12 +17,36 @@ from typing import Any
 from flamingo_operator.api import names
 
 _TYPE_FIELDS = ("apiVersion", "kind")
+_ATOMIC_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "fieldRef": {"apiVersion": "v1"},
+    "resourceFieldRef": {"divisor": "0"},
+    "serviceAccountToken": {"expirationSeconds": 3600},
+}
+"""What the API server adds to structures that are owned as a whole, with what it adds."""
 
 
 def digest(value: Any) -> str:
     """Return a short digest of a JSON value; equal values have equal digests."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    text = _to_json(value)
+    if any(f'"{key}":' in text for key in _ATOMIC_DEFAULTS):
+        text = _to_json(_without_defaults(value))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_defaults(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _without_defaults(one) for key, one in value.items()}
+    for key, defaults in _ATOMIC_DEFAULTS.items():
+        if isinstance(inner := found.get(key), dict):
+            found[key] = {name: one for name, one in inner.items() if one != defaults.get(name)}
+    return found
 
 
 def digest_of_manifest(manifest: Mapping[str, Any]) -> str:
@@ -38,11 +62,24 @@ def digest_of_manifest(manifest: Mapping[str, Any]) -> str:
 
 def digest_of_live(live: Mapping[str, Any]) -> str:
     """Return the digest of the fields that we own in `live`; empty if we own none."""
+    fields = _our_field_set(live)
+    return digest(owned_fields(live, fields)) if fields else ""
+
+
+def owned_replicas(live: Mapping[str, Any]) -> int | None:
+    """Return `spec.replicas` of `live` if we own it, otherwise None."""
+    is_ours = "f:replicas" in _our_field_set(live).get("f:spec", {})
+    return live["spec"]["replicas"] if is_ours else None
+
+
+def _our_field_set(live: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the FieldsV1 set of the fields that we own."""
     for entry in live["metadata"].get("managedFields", ()):
         is_ours = entry.get("manager") == names.FIELD_MANAGER and entry["operation"] == "Apply"
         if is_ours and "subresource" not in entry:
-            return digest(owned_fields(live, entry["fieldsV1"]))
-    return ""
+            fields: Mapping[str, Any] = entry["fieldsV1"]
+            return fields
+    return {}
 
 
 def is_managed_by_us(live: Mapping[str, Any]) -> bool:

@@ -19,20 +19,22 @@ from typing import Any, TypeAlias
 from flamingo_common.wire.report import StartReport
 from flamingo_operator.api import names
 from flamingo_operator.cluster import cold_start, observed
+from flamingo_operator.cluster.aliases import AliasClaims, Neighbor, parse_neighbor
+from flamingo_operator.cluster.nodes import Node
 from flamingo_operator.cluster.observed import (
-    Node,
+    ControlledPod,
     ObjectRef,
     Observed,
-    ObservedRouter,
     OwnedObject,
     Pod,
     Revision,
 )
+from flamingo_operator.cluster.pod_rejection import PodRejection
 
 MAX_TOMBSTONES = 20_000
 ANY_VERSION = 2**63
 
-Item: TypeAlias = Pod | ObservedRouter | Revision | OwnedObject
+Item: TypeAlias = Pod | ControlledPod | Revision | OwnedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Resource:
         return found
 
     @property
+    def key(self) -> str:
+        """Its key in queues and caches."""
+        return names.deployment_key(self.metadata["namespace"], self.metadata["name"])
+
+    @property
     def uid(self) -> str:
         """The object's uid."""
         return str(self.metadata["uid"])
@@ -61,12 +68,17 @@ class Resource:
     @property
     def avoided_nodes(self) -> set[str]:
         """Names of the nodes that its status lists as avoided."""
-        return {one["node"] for one in self.body.get("status", {}).get("avoidedNodes", ())}
+        return {one.get("node", "") for one in self.body.get("status", {}).get("avoidedNodes", ())}
 
     @property
     def is_terminating(self) -> bool:
         """Whether it is being deleted."""
         return "deletionTimestamp" in self.metadata
+
+    @property
+    def neighbor(self) -> Neighbor:
+        """What other FlamingoDeployments need to know of it."""
+        return parse_neighbor(self.body)
 
 
 def strip_managed_fields(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,13 +103,17 @@ class Store:
 
     on_change: Callable[[str], None]
     nodes: dict[str, Node] = field(default_factory=dict)
-    has_pod_monitors: bool = False
+    _unavailable: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Why the objects of a kind are unknown, by kind and namespace (empty: all)."""
     _resources: dict[str, Resource] = field(default_factory=dict)
     _items: dict[str, dict[tuple[str, str], Item]] = field(default_factory=dict)
     _keys: dict[str, dict[str, str]] = field(default_factory=dict)
     """The deployment that each object is stored under, by kind and uid: its label may change."""
     _released: dict[str, set[str]] = field(default_factory=dict)
     """Names of pods whose labels a user removed, by deployment, as found when creating pods."""
+    _pod_rejections: dict[str, PodRejection] = field(default_factory=dict)
+    """Why server pods could not be created, by deployment, the last time that was tried."""
+    _claims: AliasClaims = field(default_factory=AliasClaims)
     _tombstones: OrderedDict[str, int] = field(default_factory=OrderedDict)
     """The versions at which objects were last deleted, by uid. An object whose labels were removed
     counts as deleted, and returns with a newer version when they are restored."""
@@ -106,10 +122,13 @@ class Store:
         """Return the keys of all FlamingoDeployments."""
         return list(self._resources)
 
-    def statuses(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Return each deployment's key and status; may be called from another thread."""
+    def statuses(self) -> list[tuple[str, int, Mapping[str, Any]]]:
+        """Return each deployment's key, generation and status, also from another thread."""
         resources = list(self._resources.items())
-        return [(key, one.body.get("status", {})) for key, one in resources]
+        return [
+            (key, one.metadata.get("generation", 0), one.body.get("status", {}))
+            for key, one in resources
+        ]
 
     def resource(self, key: str) -> Resource | None:
         """Return a FlamingoDeployment, or None if there is none."""
@@ -125,6 +144,9 @@ class Store:
             return
         self._resources[key] = resource
         self.on_change(key)
+        news = (resource.neighbor.alias, resource.is_terminating)
+        if news != ((known.neighbor.alias, known.is_terminating) if known else ("", False)):
+            self._notify_of_alias(key, news[0])
 
     def drop_resource(self, body: Mapping[str, Any]) -> None:
         """Remove a FlamingoDeployment that was deleted."""
@@ -133,7 +155,9 @@ class Store:
         if known is not None and known.uid == body["metadata"]["uid"]:
             del self._resources[key]
             self._released.pop(key, None)
+            self._pod_rejections.pop(key, None)
             self.on_change(key)
+            self._notify_of_alias(key, "")
         self._add_tombstone(body["metadata"]["uid"], ANY_VERSION)
 
     def put(self, raw: Mapping[str, Any], kind: str, *, applied: str = "") -> None:
@@ -153,6 +177,7 @@ class Store:
         if item != known:
             items[kind, item.ref.name] = item
             self.on_change(item.ref.key)
+            self._notify_claimants(item.ref)
 
     def drop(self, ref: ObjectRef) -> None:
         """Remove an object that was deleted."""
@@ -162,6 +187,7 @@ class Store:
             del items[ref.kind, ref.name]
             self._keys.get(ref.kind, {}).pop(ref.uid, None)
             self.on_change(ref.key)
+            self._notify_claimants(ref)
         if not items:
             self._items.pop(ref.key, None)
         self._add_tombstone(ref.uid, ref.resource_version)
@@ -184,6 +210,16 @@ class Store:
         """Record that a user removed our labels from a pod, so that its name is not available."""
         self._released.setdefault(key, set()).add(pod)
 
+    def pod_rejection(self, key: str) -> PodRejection | None:
+        """Return why server pods could not be created, if they could not."""
+        return self._pod_rejections.get(key)
+
+    def put_pod_rejection(self, key: str, rejection: PodRejection | None) -> None:
+        """Record why server pods could not be created; None: they could be, or are not needed."""
+        self._pod_rejections.pop(key, None)
+        if rejection is not None:
+            self._pod_rejections[key] = rejection
+
     def put_start_reports(self, key: str, reports: Mapping[str, StartReport]) -> None:
         """Add what server pods report of their own start, by the pods' addresses."""
         items = self._items.get(key, {})
@@ -192,6 +228,29 @@ class Store:
                 items[place] = replace(
                     item, start=cold_start.with_start_report(item.start, reports[item.ip])
                 )
+
+    def set_unavailable(self, kind: str, namespace: str, why: str) -> None:
+        """Record why a kind's objects are unknown in a namespace (empty: all), or that they are."""
+        if why == self._unavailable.get((kind, namespace), ""):
+            return
+        self._unavailable[kind, namespace] = why
+        for key in self._resources:
+            if namespace in ("", names.namespace_of(key)):
+                self.on_change(key)
+
+    def _unavailable_in(self, namespace: str) -> dict[str, str]:
+        return {
+            kind: why
+            for (kind, scope), why in self._unavailable.items()
+            if why and scope in ("", namespace)
+        }
+
+    def forget(self, kind: str) -> None:
+        """Remove all objects of a kind that is not served now; it may return with the same ones."""
+        for items in self._items.values():
+            for place in [place for place in items if place[0] == kind]:
+                del items[place]
+        self._keys.pop(kind, None)
 
     def put_node(self, node: Node) -> None:
         """Add or update a node; if it changed, reconcile the deployments that it affects."""
@@ -216,21 +275,67 @@ class Store:
             if node in resource.avoided_nodes:
                 self.on_change(key)
 
+    def _notify_of_alias(self, key: str, alias: str) -> None:
+        """Report a change for each other deployment that claims or holds an alias."""
+        changed = {("Service", one) for one in (alias, self._claims.alias(key)) if one}
+        self._claims.put(key, alias)
+        for other in self._claims.claimants(names.namespace_of(key)):
+            if other != key:
+                self.on_change(other)
+        for holder, items in self._items.items():
+            if holder != key and not changed.isdisjoint(items):
+                self.on_change(holder)
+
+    def _notify_claimants(self, ref: ObjectRef) -> None:
+        """Report a change for each other deployment that claims a Service as its alias."""
+        for key in self._claims.claimants(ref.namespace, ref.name) if ref.kind == "Service" else ():
+            if key != ref.key:
+                self.on_change(key)
+
+    def _neighbors(self, key: str) -> tuple[Neighbor, ...]:
+        """Return the other deployments of the namespace, if this one claims or holds an alias."""
+        namespace, _, name = key.partition("/")
+        services = (one for kind, one in self._items.get(key, {}) if kind == "Service")
+        holds_alias = any(names.is_alias(name, one) for one in services)
+        if not (holds_alias or self._claims.alias(key)):
+            return ()
+        return tuple(
+            resource.neighbor
+            for other, resource in self._resources.items()
+            if other != key and names.namespace_of(other) == namespace
+        )
+
+    def _foreign_alias(self, key: str) -> OwnedObject | None:
+        """Return the Service that a deployment claims as its alias, if another one holds it."""
+        alias, namespace = self._claims.alias(key), names.namespace_of(key)
+        for other, items in self._items.items() if alias else ():
+            found = items.get(("Service", alias))
+            is_here = other != key and names.namespace_of(other) == namespace
+            if is_here and isinstance(found, OwnedObject):
+                return found
+        return None
+
     def observed(self, key: str, uid: str) -> Observed:
         """Return the observed objects of a deployment."""
         items = self._items.get(key, {}).values()
         pods = sorted(_of_type(items, Pod), key=lambda pod: pod.ref.name)
         revisions = sorted(_of_type(items, Revision), key=lambda one: one.number)
+        others = sorted(_of_type(items, ControlledPod), key=lambda one: one.ref.name)
         return Observed(
             # Objects without a controller are ours by their labels, as for Kubernetes' controllers.
             pods=tuple(pod for pod in pods if pod.ref.owner_uid in ("", uid)),
-            routers=tuple(sorted(_of_type(items, ObservedRouter), key=lambda one: one.ref.name)),
+            routers=tuple(one for one in others if one.component == "router"),
+            preload_pods=tuple(one for one in others if one.component == "preload"),
+            batches_pods=tuple(one for one in others if one.component == "batches"),
             revisions=tuple(one for one in revisions if one.ref.owner_uid in ("", uid)),
             owned={(one.ref.kind, one.ref.name): one for one in _of_type(items, OwnedObject)},
             nodes=self.nodes,
-            has_pod_monitors=self.has_pod_monitors,
+            pod_rejection=self._pod_rejections.get(key),
+            unavailable=self._unavailable_in(names.namespace_of(key)),
             conflicts=frozenset(pod.ref.name for pod in pods if pod.ref.owner_uid not in ("", uid))
             | self._released.get(key, set()),
+            neighbors=self._neighbors(key),
+            foreign_alias=self._foreign_alias(key),
         )
 
     def _update_key(self, ref: ObjectRef, kind: str) -> None:
@@ -257,8 +362,8 @@ def parse_object(raw: Mapping[str, Any], kind: str) -> Item:
     match kind:
         case "Pod":
             return observed.parse_pod(raw)
-        case observed.ROUTER_KIND:
-            return observed.parse_router(raw)
+        case observed.ROUTER_KIND | observed.PRELOAD_KIND | observed.BATCHES_KIND:
+            return observed.parse_controlled_pod(raw, kind)
         case "ControllerRevision":
             return observed.parse_revision(raw)
         case _:

@@ -1,4 +1,4 @@
-"""Why a server pod does not work: the causes, their hints, and patterns that identify them.
+"""Why a pod does not come or does not work: the causes, their hints, and identifying patterns.
 
 Pure.
 """
@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
 from flamingo_common.service.exit_status import ExitStatus
+from flamingo_operator.api.names import Component
 
 Cause: TypeAlias = Literal[
     "NodeLost",
@@ -25,13 +26,25 @@ Cause: TypeAlias = Literal[
     "InvalidConfiguration",
     "PortInUse",
     "MissingDependency",
+    "UnsupportedGPU",
     "ModelNotFound",
     "ModelAccessDenied",
     "HubUnreachable",
     "ModelLoadFailed",
     "CrashLoop",
     "ProbeFailing",
+    "SandboxFailed",
+    "SidecarRunning",
     "StuckTerminating",
+    "WebhookUnavailable",
+    "AdmissionDenied",
+    "InvalidPod",
+    "ResourcesRequired",
+    "LimitRangeViolated",
+    "NamespaceTerminating",
+    "CreationFailed",
+    "QuotaExceeded",
+    "SchedulingGated",
     "WaitingForGPU",
     "Unschedulable",
 ]
@@ -47,10 +60,10 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         "NodeLost": "check the node; the server pod is recreated elsewhere once the node is gone",
         "GPUFault": "cordon the node (kubectl cordon NODE) and reset or replace its GPU",
         "OutOfMemory": "raise spec.server.resources.limits.memory",
-        "GPUOutOfMemory": "request a larger GPU with spec.gpu.minMemoryGiB, or lower"
+        "GPUOutOfMemory": "request a larger GPU with spec.gpu.minMemory, or lower"
         " --kv-cache-tokens and --encoder-cache-gib in spec.server.args",
         "DiskFull": "use a larger volume for spec.cache, or free space on the node's disk",
-        "Evicted": "set spec.server.resources.requests or spec.priorityClassName",
+        "Evicted": "set spec.server.resources.requests or spec.server.priorityClassName",
         "NotAdmitted": "check the kubelet and the device plugin of the node",
         "ImagePullError": "check spec.server.image and spec.server.imagePullSecrets",
         "ConfigMissing": "create the missing object, or correct its name in the spec",
@@ -61,6 +74,8 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         " the log names the setting",
         "PortInUse": "remove what else listens on the port, such as a sidecar",
         "MissingDependency": "set spec.server.image to an image that contains the pod's packages",
+        "UnsupportedGPU": "select other GPUs with spec.gpu.products, or correct --device and"
+        " --dtype in spec.server.args; the message states what is needed",
         "ModelNotFound": "check spec.model.id and spec.model.revision",
         "ModelAccessDenied": "accept the license of the model and check spec.model.tokenSecretRef",
         "HubUnreachable": "allow access to the Hugging Face Hub, or fill spec.cache beforehand",
@@ -68,11 +83,104 @@ HINTS: Final[Mapping[Cause, str]] = MappingProxyType(
         "CrashLoop": "check the logs: kubectl flamingo logs",
         "ProbeFailing": "check the logs; if loading takes that long, raise"
         " spec.server.startupDeadlineSeconds",
+        "SandboxFailed": "check the network plugin and the container runtime of the node",
+        "SidecarRunning": "exclude the Job's pod from the injection of sidecars with"
+        " spec.server.podMetadata, for example with the annotation sidecar.istio.io/inject:"
+        ' "false", or let the mesh use native sidecars',
         "StuckTerminating": "check the pod's finalizers and the kubelet of its node",
+        "WebhookUnavailable": "check the webhook that the message names, or its configuration",
+        "AdmissionDenied": "change the spec, or the policy that the message names",
+        "InvalidPod": "correct the field of the spec that the message refers to",
+        "ResourcesRequired": "set what the message names in spec.server.resources",
+        "LimitRangeViolated": "change spec.server.resources, or the LimitRange of the namespace",
+        "NamespaceTerminating": "create the FlamingoDeployment in another namespace",
+        "CreationFailed": "see the message of the API server",
+        "QuotaExceeded": "raise the ResourceQuota that the message names, or lower the number of"
+        " server pods or spec.server.resources",
+        "SchedulingGated": "check the controller that sets the gate, for example Kueue: its queue"
+        " may be full",
         "WaitingForGPU": "add or free a GPU, or lower the number of server pods",
         "Unschedulable": "compare spec.gpu and spec.server.resources with the nodes",
     }
 )
+
+_PRELOAD_LOGS = "check the logs of the preload Job's pod"
+_COMPONENT_HINTS: Final[Mapping[tuple[Component, Cause], str]] = MappingProxyType(
+    {
+        ("router", "OutOfMemory"): "raise spec.router.resources.limits.memory",
+        ("router", "DiskFull"): "free space on the node's disk",
+        ("router", "Evicted"): "set spec.router.resources.requests or"
+        " spec.router.priorityClassName",
+        ("router", "ImagePullError"): "check spec.router.image and the imagePullSecrets",
+        ("router", "StartError"): "check spec.router.image: its command cannot be started",
+        ("router", "InvalidConfiguration"): "correct the settings of spec.router; the log names"
+        " the setting",
+        ("router", "MissingDependency"): "set spec.router.image to an image that contains the"
+        " router's packages",
+        ("router", "CrashLoop"): "check the logs: kubectl logs",
+        ("router", "ProbeFailing"): "check the logs: kubectl logs",
+        ("router", "ResourcesRequired"): "set what the message names in spec.router.resources",
+        ("router", "LimitRangeViolated"): "change spec.router.resources, or the LimitRange of the"
+        " namespace",
+        ("router", "QuotaExceeded"): "raise the ResourceQuota that the message names, or lower"
+        " spec.router.replicas or spec.router.resources",
+        ("router", "Unschedulable"): "compare spec.router with the nodes: resources, node"
+        " selector, tolerations",
+        ("router", "NodeLost"): "check the node; the router pod is recreated elsewhere",
+        ("batches", "OutOfMemory"): "raise spec.batches.resources.limits.memory, or lower"
+        " spec.batches.limits.maxConcurrency",
+        ("batches", "DiskFull"): "raise spec.batches.storage.size, or delete files through the API",
+        ("batches", "Evicted"): "set spec.batches.resources.requests or"
+        " spec.batches.priorityClassName",
+        ("batches", "ImagePullError"): "check spec.batches.image and the imagePullSecrets",
+        ("batches", "ConfigMissing"): "create the Secret or its entry that the message names, or"
+        " correct it in spec.batches or spec.auth",
+        ("batches", "VolumeNotMounted"): "check the PersistentVolumeClaim and its StorageClass",
+        ("batches", "StartError"): "check spec.batches.image: its command cannot be started",
+        ("batches", "InvalidConfiguration"): "correct spec.batches.args, or the URL in the Secret"
+        " of spec.batches.database; the log names the setting",
+        ("batches", "MissingDependency"): "set spec.batches.image to an image that contains the"
+        " packages of the service",
+        ("batches", "CrashLoop"): "check the logs: kubectl logs",
+        ("batches", "ProbeFailing"): "check the logs, and whether the database and the bucket of"
+        " spec.batches can be reached",
+        ("batches", "ResourcesRequired"): "set what the message names in spec.batches.resources",
+        ("batches", "LimitRangeViolated"): "change spec.batches.resources, or the LimitRange of the"
+        " namespace",
+        ("batches", "QuotaExceeded"): "raise the ResourceQuota that the message names, or lower"
+        " spec.batches.replicas or spec.batches.resources",
+        ("batches", "Unschedulable"): "compare spec.batches with the nodes: resources, node"
+        " selector, tolerations; its claim must be bound, in a zone that has such a node",
+        (
+            "batches",
+            "NodeLost",
+        ): "check the node; the pod is recreated elsewhere, with a volume only"
+        " once the node is gone",
+        ("preload", "OutOfMemory"): "raise limits.memory of spec.cache.preloadResources",
+        ("preload", "Evicted"): "raise the requests of spec.cache.preloadResources",
+        ("preload", "ModelLoadFailed"): _PRELOAD_LOGS,
+        ("preload", "CrashLoop"): _PRELOAD_LOGS,
+        ("preload", "DiskFull"): "use a larger volume for spec.cache",
+        ("preload", "HubUnreachable"): "allow access to the Hugging Face Hub, or set a proxy or a"
+        " mirror in spec.server.env",
+        ("preload", "InvalidConfiguration"): "correct spec.server.env; the log names the setting",
+        ("preload", "ResourcesRequired"): "set what the message names in"
+        " spec.cache.preloadResources",
+        ("preload", "LimitRangeViolated"): "change spec.cache.preloadResources, or the LimitRange"
+        " of the namespace",
+        ("preload", "QuotaExceeded"): "raise the ResourceQuota that the message names, or lower"
+        " spec.cache.preloadResources",
+        ("preload", "Unschedulable"): "compare spec.gpu, spec.server and"
+        " spec.cache.preloadResources with the nodes",
+        ("preload", "NodeLost"): "check the node; the Job creates another pod",
+    }
+)
+
+
+def hint(cause: Cause, component: Component = "server") -> str:
+    """Return what to do about a cause in a pod of a component."""
+    return _COMPONENT_HINTS.get((component, cause), HINTS[cause])
+
 
 CAUSE_BY_EXIT: Final[Mapping[ExitStatus, Cause]] = MappingProxyType(
     {
@@ -88,6 +196,9 @@ CAUSE_BY_EXIT: Final[Mapping[ExitStatus, Cause]] = MappingProxyType(
         ExitStatus.DEVICE_ERROR: "GPUFault",
         ExitStatus.ENGINE_FAILED: "CrashLoop",
         ExitStatus.INCOMPLETE_SHUTDOWN: "CrashLoop",
+        ExitStatus.UNSUPPORTED_DEVICE: "UnsupportedGPU",
+        ExitStatus.ITEMS_FAILED: "CrashLoop",
+        ExitStatus.BATCH_INCOMPLETE: "CrashLoop",
     }
 )
 """The cause behind each exit status of our own programs; `ExitStatus.meaning` is the message."""
@@ -172,7 +283,11 @@ PULL_ERRORS: Final[Patterns] = (
         "cannot be pulled: the registry's rate limit is reached",
     ),
     (
-        re.compile(r"(?i)dial tcp|no such host|timeout|timed out|unreachable|refused|EOF"),
+        re.compile(r"(?i)no such host|server misbehaving"),
+        "cannot be pulled: the name of its registry cannot be resolved",
+    ),
+    (
+        re.compile(r"(?i)dial tcp|timeout|timed out|unreachable|refused|EOF"),
         "cannot be pulled: the registry does not respond",
     ),
 )

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from flamingo_common.service.comma_list import split_commas
-from flamingo_common.service.exit_status import ExitStatus
 from flamingo_operator.api import names, timestamps
-from flamingo_operator.api.server import Gpu, Server
+from flamingo_operator.api.gpu import Gpu
+from flamingo_operator.api.names import Component
+from flamingo_operator.api.server import Server
 from flamingo_operator.api.spec import Spec
 from flamingo_operator.cluster.observed import Observed, Pod
-from flamingo_operator.diagnosis import causes
-from flamingo_operator.diagnosis.causes import HINTS, Cause
+from flamingo_operator.diagnosis import causes, crashes
+from flamingo_operator.diagnosis.causes import Cause
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -30,25 +31,29 @@ OVERDUE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one pod does not work."""
+    """Why one pod does not work, or why several could not be created."""
 
     reason: Cause
     message: str
     hint: str
     since: str | None = None
     """A timestamp, as the API server wrote it."""
+    component: Component = "server"
+    num_pods: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """One cause, and how many pods it affects."""
+    """One cause, and how many pods of a component it affects."""
 
     reason: Cause
     count: int
     sample_pod: str
+    """Empty if the pods could not be created."""
     message: str
     hint: str
     since: str | None
+    component: Component = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class DiagnosisInputs:
     """The pod's events of type Warning."""
     gpu: Gpu = field(default_factory=Gpu)
     startup_deadline_s: float = Server().startup_deadline_seconds
+    component: Component = "server"
 
     @property
     def status(self) -> Json:
@@ -109,6 +115,7 @@ def diagnose_observed(spec: Spec, observed: Observed, pod: Pod, now_s: float) ->
             pod=json.loads(pod.diagnosis_json),
             now_s=now_s,
             node=node.as_object if node else None,
+            events=observed.warnings.get(pod.ref.uid, ()),
             gpu=spec.gpu,
             startup_deadline_s=spec.server.startup_deadline_seconds,
         )
@@ -116,32 +123,55 @@ def diagnose_observed(spec: Spec, observed: Observed, pod: Pod, now_s: float) ->
 
 
 def count_by_cause(failures: Iterable[tuple[str, Failure]]) -> list[FailureCount]:
-    """Return one entry for each cause, in the order of causes; `failures` has the pods' names."""
-    by_reason: dict[Cause, list[tuple[str, Failure]]] = {}
+    """Return one entry for each cause and component, in the order of causes.
+
+    `failures` has the pods' names.
+    """
+    groups: dict[tuple[int, Component], list[tuple[str, Failure]]] = {}
     for name, found in sorted(failures, key=lambda pair: pair[0]):
-        by_reason.setdefault(found.reason, []).append((name, found))
-    return [
-        FailureCount(
-            reason=reason,
-            count=len(pairs),
-            sample_pod=pairs[0][0],
-            message=pairs[0][1].message,
-            hint=pairs[0][1].hint,
-            since=min((found.since for _, found in pairs if found.since), default=None),
-        )
-        for reason, pairs in sorted(by_reason.items(), key=lambda item: causes.ORDER.index(item[0]))
-    ]
+        place = causes.ORDER.index(found.reason), found.component
+        groups.setdefault(place, []).append((name, found))
+    return [_counted(pairs) for _, pairs in sorted(groups.items(), key=_place)]
+
+
+def _place(group: tuple[tuple[int, Component], Any]) -> tuple[int, int]:
+    (cause, component), _ = group
+    return cause, names.COMPONENTS.index(component)
+
+
+def _counted(pairs: Sequence[tuple[str, Failure]]) -> FailureCount:
+    name, first = pairs[0]
+    return FailureCount(
+        reason=first.reason,
+        count=sum(found.num_pods for _, found in pairs),
+        sample_pod=name,
+        message=first.message,
+        hint=first.hint,
+        since=min((found.since for _, found in pairs if found.since), default=None),
+        component=first.component,
+    )
 
 
 def _found(inputs: DiagnosisInputs, reason: Cause, message: str, hint: str = "") -> Failure:
     since = (
         inputs.condition("PodScheduled").get("lastTransitionTime")
-        if reason in {"Unschedulable", "WaitingForGPU"}
+        if reason in {"Unschedulable", "WaitingForGPU", "SchedulingGated"}
         else inputs.condition("Ready").get("lastTransitionTime")
     )
     created = inputs.pod.get("metadata", {}).get("creationTimestamp")
-    short = " ".join(message.split())[:MAX_MESSAGE_CHARS]
-    return Failure(reason, short, hint or HINTS[reason], since or created)
+    component = inputs.component
+    return Failure(
+        reason,
+        shortened(message),
+        hint or causes.hint(reason, component),
+        since or created,
+        component,
+    )
+
+
+def shortened(message: str) -> str:
+    """Return a message on one line, cut to what a status keeps of it."""
+    return " ".join(message.split())[:MAX_MESSAGE_CHARS]
 
 
 def _check_node(inputs: DiagnosisInputs) -> Failure | None:
@@ -180,14 +210,20 @@ def _check_scheduling(inputs: DiagnosisInputs) -> Failure | None:
     scheduled = inputs.condition("PodScheduled")
     if scheduled.get("status") != "False":
         return None
+    if scheduled.get("reason") == "SchedulingGated":
+        gates = ", ".join(one["name"] for one in inputs.pod["spec"].get("schedulingGates", ()))
+        return _found(inputs, "SchedulingGated", f"scheduling gates: {gates}")
     message = (
         str(scheduled.get("message") or "not scheduled").partition(" preemption:")[0].rstrip(". ")
     )
-    if f"Insufficient {inputs.gpu.resource_name}" not in message:
-        hint = f"{HINTS['Unschedulable']}{_avoided_hint(inputs)}"
+    if re.search("(?i)persistentvolumeclaim", message):
+        hint = causes.hint("VolumeNotMounted", inputs.component)
         return _found(inputs, "Unschedulable", message, hint)
-    products = " or ".join(inputs.gpu.products) or inputs.gpu.resource_name
-    hint = f"no free {products}: {HINTS['WaitingForGPU']}{_avoided_hint(inputs)}"
+    if inputs.gpu.unavailable_message not in message:
+        hint = f"{causes.hint('Unschedulable', inputs.component)}{_avoided_hint(inputs)}"
+        return _found(inputs, "Unschedulable", message, hint)
+    products = " or ".join(inputs.gpu.products) or inputs.gpu.shown_name
+    hint = f"no free {products}: {causes.hint('WaitingForGPU')}{_avoided_hint(inputs)}"
     return _found(inputs, "WaitingForGPU", message, hint)
 
 
@@ -206,10 +242,11 @@ def _check_waiting(inputs: DiagnosisInputs) -> Failure | None:
         if reason in causes.IMAGE_WAITS:
             text = f"{reason} {message} {inputs.warnings}"
             problem = causes.first_match(causes.PULL_ERRORS, text, "cannot be pulled")
-            return _found(inputs, "ImagePullError", f"{_image(inputs, container)} {problem}")
+            message = f"{_image(inputs, container)} {problem}"
+            return _found(inputs, "ImagePullError", message, crashes.image_hint(container))
         if reason in causes.CONFIG_WAITS:
             return _found(inputs, "ConfigMissing", message)
-        if reason in causes.START_WAITS and not _terminated(container):
+        if reason in causes.START_WAITS and not crashes.termination(container):
             return _found(inputs, "StartError", message)
     return None
 
@@ -236,63 +273,45 @@ def _check_mounts(inputs: DiagnosisInputs) -> Failure | None:
             is_config = re.search(r"(configmap|secret) .*not found", message)
             reason: Cause = "ConfigMissing" if is_config else "VolumeNotMounted"
             return _found(inputs, reason, message.partition(" : ")[2] or message)
+        if event.get("reason") == "FailedCreatePodSandBox":
+            message = str(event.get("message") or "")
+            return _found(inputs, "SandboxFailed", _without_ids(message))
     return None
 
 
-def _terminated(container: Json) -> Json:
-    """Return the container's last termination, or an empty object."""
-    for state in ("state", "lastState"):
-        terminated: Json | None = (container.get(state) or {}).get("terminated")
-        if terminated is not None:
-            return terminated
-    return {}
+def _without_ids(message: str) -> str:
+    """Return a message of the container runtime without ids, which differ between tries."""
+    return re.sub(r'"?[0-9a-f]{32,}"?', "…", message)
 
 
 def _check_crash(inputs: DiagnosisInputs) -> Failure | None:
     """Diagnose a container that terminated, even if it runs again but is not ready yet."""
-    if inputs.is_ready or inputs.pod.get("metadata", {}).get("deletionTimestamp"):
+    is_working = inputs.is_ready and inputs.component != "preload"
+    if is_working or inputs.pod.get("metadata", {}).get("deletionTimestamp"):
         return None
     for container in inputs.containers():
-        terminated = _terminated(container)
+        terminated = crashes.termination(container)
         if terminated and (terminated.get("exitCode") or inputs.status.get("phase") == "Failed"):
-            return _crash(inputs, terminated)
+            reason, message, hint = crashes.explain_crash(container, inputs.warnings)
+            return _found(inputs, reason, message, hint)
     return None
 
 
-def _crash(inputs: DiagnosisInputs, terminated: Json) -> Failure:
-    code, log_tail = int(terminated.get("exitCode", 0)), str(terminated.get("message") or "")
-    if terminated.get("reason") == "OOMKilled":
-        return _found(inputs, "OutOfMemory", "killed: the container exceeded its memory limit")
-    if terminated.get("reason") in {"StartError", "ContainerCannotRun"}:
-        return _found(inputs, "StartError", log_tail.rpartition("process: ")[2] or log_tail)
-    status = _exit_status(code)
-    if status is None or status in causes.AMBIGUOUS_EXITS:
-        for pattern, reason, why in causes.LOG_TAIL_PATTERNS:
-            if pattern.search(log_tail):
-                return _found(inputs, reason, f"{why}: {_last_line(log_tail)}")
-    if status is not None:
-        message = f"exit status {code}: {status.meaning.rstrip('.')}"
-        return _found(inputs, causes.CAUSE_BY_EXIT[status], _with_last_line(message, log_tail))
-    probe = re.search(r"(Liveness|Startup) probe failed", inputs.warnings)
-    if code in {137, 143} and probe:
-        return _found(inputs, "ProbeFailing", f"killed: the {probe[1].lower()} probe failed")
-    signal = f" ({causes.SIGNAL_NAMES[code]})" if code in causes.SIGNAL_NAMES else ""
-    return _found(inputs, "CrashLoop", _with_last_line(f"exit status {code}{signal}", log_tail))
-
-
-def _exit_status(code: int) -> ExitStatus | None:
-    """Return the exit status of our own programs; None for any other code."""
-    return next((one for one in causes.CAUSE_BY_EXIT if one == code), None)
-
-
-def _with_last_line(message: str, log_tail: str) -> str:
-    return f"{message}; {_last_line(log_tail)}" if log_tail.strip() else message
-
-
-def _last_line(log_tail: str) -> str:
-    """Return the last line, without addresses and times, which differ between crashes."""
-    lines = log_tail.strip().splitlines()
-    return re.sub(r"0x[0-9a-f]+|\d{4}-\d\d-\d\dT[\d:.]+Z?", "…", lines[-1]) if lines else ""
+def _check_sidecar(inputs: DiagnosisInputs) -> Failure | None:
+    """Diagnose a preload pod that does not end, because another container keeps running."""
+    if inputs.component != "preload":
+        return None
+    containers = inputs.status.get("containerStatuses") or ()
+    running = [one["name"] for one in containers if "running" in (one.get("state") or {})]
+    is_done = any(
+        one["name"] == "preload"
+        and ((one.get("state") or {}).get("terminated") or {}).get("exitCode") == 0
+        for one in containers
+    )
+    if not (is_done and running):
+        return None
+    message = f"the model is downloaded, but container {running[0]} keeps running"
+    return _found(inputs, "SidecarRunning", message)
 
 
 def _check_readiness(inputs: DiagnosisInputs) -> Failure | None:
@@ -322,6 +341,7 @@ _CHECKS: Sequence[Callable[[DiagnosisInputs], Failure | None]] = (
     _check_waiting,
     _check_mounts,
     _check_crash,
+    _check_sidecar,
     _check_readiness,
 )
 """The first check that finds a failure determines the cause."""

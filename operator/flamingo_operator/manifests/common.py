@@ -5,20 +5,27 @@ Every pod conforms to the `restricted` Pod Security Standard.
 Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flamingo_operator.api import names
+from flamingo_operator.api import names, quantity
+from flamingo_operator.api.metadata import ObjectMetadata
 from flamingo_operator.api.names import Component
+from flamingo_operator.api.rules import Block
 from flamingo_operator.api.spec import FlamingoDeployment
+from flamingo_operator.cluster.aliases import Neighbor
 
 Manifest = dict[str, Any]
 
 PORT = 8000
 """Port that server pods and routers listen on."""
+ALL_ADDRESSES = "::"
+"""The address that programs listen on: IPv6 and IPv4, and only IPv4 on a node without IPv6."""
 USER_ID = 10001
 """A user id without an account in any image."""
+ENGINE_LABEL = {"llm-d.ai/engine-type": "vllm"}
+"""Label of a server pod by which endpoint pickers know under which names to read its metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,10 @@ class Release:
 
     server_image: str
     router_image: str
+    batches_image: str
     operator_namespace: str
+    scraper_namespaces: tuple[str, ...] = ()
+    """Namespaces whose pods may read metrics, unless a spec lists the scrapers itself."""
 
 
 def metadata(deployment: FlamingoDeployment, name: str, component: Component) -> Manifest:
@@ -46,6 +56,12 @@ def merge_metadata(metadata: Manifest, more: Mapping[str, Mapping[str, str]]) ->
         metadata[field] = {**entries, **metadata.get(field, {})}
 
 
+def added_metadata(settings: ObjectMetadata) -> dict[str, Mapping[str, str]]:
+    """Return the labels and annotations that a user adds to an object."""
+    added = {"labels": settings.labels, "annotations": settings.annotations}
+    return {field: entries for field, entries in added.items() if entries}
+
+
 def owner_reference(deployment: FlamingoDeployment) -> Manifest:
     """Return the owner reference to a FlamingoDeployment, for the garbage collector."""
     return {
@@ -55,6 +71,16 @@ def owner_reference(deployment: FlamingoDeployment) -> Manifest:
         "uid": deployment.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": True,
+    }
+
+
+def neighbor_reference(neighbor: Neighbor) -> Manifest:
+    """Return an owner reference to a FlamingoDeployment that does not control the object."""
+    return {
+        "apiVersion": f"{names.GROUP}/{names.VERSION}",
+        "kind": names.KIND,
+        "name": neighbor.name,
+        "uid": neighbor.uid,
     }
 
 
@@ -91,7 +117,12 @@ def probe(path: str, *, period_s: int, num_failures: int) -> Manifest:
 
 def quantity_strings(quantities: Mapping[str, int | str]) -> dict[str, str]:
     """Return quantities as strings, as the API server stores them."""
-    return {name: str(value) for name, value in quantities.items()}
+    return {name: quantity.canonical(value) for name, value in quantities.items()}
+
+
+def dumped(blocks: Sequence[Block]) -> list[Manifest]:
+    """Return blocks as a manifest has them, without unset fields."""
+    return [one.model_dump(by_alias=True, exclude_none=True) for one in blocks]
 
 
 def without_empty(value: Any) -> Any:

@@ -5,24 +5,54 @@ Pure.
 
 from flamingo_operator.api import names
 from flamingo_operator.api.spec import FlamingoDeployment
-from flamingo_operator.manifests import auth_volumes, common, pod_template, preload, router
+from flamingo_operator.manifests import (
+    batches,
+    common,
+    disruption_limits,
+    inference_pool,
+    network_policies,
+    pod_monitor,
+    pod_template,
+    preload,
+    router,
+    router_service,
+    routes,
+)
 from flamingo_operator.manifests.common import Manifest, Release
 
 
 def build_manifests(
-    deployment: FlamingoDeployment, release: Release, *, has_pod_monitors: bool
+    deployment: FlamingoDeployment, release: Release, num_servers: int
 ) -> list[Manifest]:
-    """Return the manifests in the order in which they are applied."""
+    """Return the manifests in the order in which they are applied.
+
+    They include those of optional kinds, whether or not the API server serves them.
+    `num_servers` is the desired number of server pods.
+    """
     manifests = [
         _service_account(deployment),
         _servers_service(deployment),
-        _disruption_budget(deployment),
-        _network_policy(deployment, release),
+        _disruption_budget(deployment, num_servers),
+        *network_policies.network_policies(deployment, release),
         *preload.cache_manifests(deployment, release),
-        *(router.router_manifests(deployment, release) if deployment.spec.router.enabled else []),
-        *([_pod_monitor(deployment)] if has_pod_monitors else []),
+        *(_routers(deployment, release) if deployment.spec.router.enabled else []),
+        *(batches.manifests(deployment, release) if deployment.spec.batches else []),
+        *inference_pool.inference_pools(deployment),
+        *pod_monitor.pod_monitors(deployment),
     ]
     return [common.without_empty(manifest) for manifest in manifests]
+
+
+def _routers(deployment: FlamingoDeployment, release: Release) -> list[Manifest]:
+    service = router_service.service(deployment)
+    return [service, *router.router_manifests(deployment, release), *routes.routes(deployment)]
+
+
+def initial_fields(deployment: FlamingoDeployment, manifest: Manifest) -> Manifest:
+    """Return the fields that an object gets when it is created, and that others may set then."""
+    if manifest["kind"] == "Deployment" and "replicas" not in manifest["spec"]:
+        return {"spec": {"replicas": router.initial_replicas(deployment.spec.router)}}
+    return {}
 
 
 def _service_account(deployment: FlamingoDeployment) -> Manifest:
@@ -51,9 +81,8 @@ def _servers_service(deployment: FlamingoDeployment) -> Manifest:
     }
 
 
-def _disruption_budget(deployment: FlamingoDeployment) -> Manifest:
-    name, pdb = deployment.metadata.name, deployment.spec.pdb
-    limit = pdb.model_dump(by_alias=True, exclude_none=True) if pdb else {"maxUnavailable": 1}
+def _disruption_budget(deployment: FlamingoDeployment, num_servers: int) -> Manifest:
+    name = deployment.metadata.name
     # A draining pod does not count, so that it does not block the drain of its node.
     selector = names.selector(name, "server") | {names.SERVING_LABEL: "true"}
     return {
@@ -61,71 +90,8 @@ def _disruption_budget(deployment: FlamingoDeployment) -> Manifest:
         "kind": "PodDisruptionBudget",
         "metadata": common.metadata(deployment, names.disruption_budget(name), "server"),
         "spec": {
-            **_limit_for_mode(deployment, limit),
+            **disruption_limits.server_limit(deployment.spec, num_servers),
             "selector": {"matchLabels": selector},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        },
-    }
-
-
-def _limit_for_mode(deployment: FlamingoDeployment, limit: dict[str, int]) -> dict[str, int]:
-    """Return the limit in the form that works in the scaling mode.
-
-    For maxUnavailable, the disruption controller reads the desired number from the scale
-    subresource of the pods' controller. In mode Internal that is `spec.replicas`, which is
-    not used, so minAvailable is set instead.
-    """
-    scaling = deployment.spec.scaling
-    if scaling.mode == "External" or "minAvailable" in limit:
-        return limit
-    return {"minAvailable": max(0, scaling.min_replicas - limit["maxUnavailable"])}
-
-
-def _network_policy(deployment: FlamingoDeployment, release: Release) -> Manifest:
-    name = deployment.metadata.name
-    operator = {
-        "namespaceSelector": {
-            "matchLabels": {"kubernetes.io/metadata.name": release.operator_namespace}
-        },
-        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "operator"}},
-    }
-    prometheus = {
-        "namespaceSelector": {},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
-    }
-    callers = [
-        {"podSelector": {"matchLabels": names.selector(name, "router")}},
-        operator,
-        prometheus,
-    ]
-    # Without routers, clients call the server pods, and their origin is unknown.
-    ingress: Manifest = {"from": callers} if deployment.spec.router.enabled else {}
-    ingress["ports"] = [{"port": "http", "protocol": "TCP"}]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": common.metadata(deployment, f"{name}-servers", "server"),
-        "spec": {
-            "podSelector": {"matchLabels": names.selector(name, "server")},
-            "policyTypes": ["Ingress"],
-            "ingress": [ingress],
-        },
-    }
-
-
-def _pod_monitor(deployment: FlamingoDeployment) -> Manifest:
-    name = deployment.metadata.name
-    endpoint = {
-        "port": "http",
-        "path": "/metrics",
-        **auth_volumes.pod_monitor_authorization(deployment.spec.auth),
-    }
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "PodMonitor",
-        "metadata": common.metadata(deployment, name, "server"),
-        "spec": {
-            "selector": {"matchLabels": {names.DEPLOYMENT_LABEL: name}},
-            "podMetricsEndpoints": [endpoint],
         },
     }

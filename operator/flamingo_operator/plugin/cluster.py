@@ -2,19 +2,24 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from flamingo_operator.api import names
+from flamingo_operator.api import spec as specs
+from flamingo_operator.api.spec import FlamingoDeployment
 from flamingo_operator.cluster import kinds
 from flamingo_operator.cluster.kinds import Kind
 from flamingo_operator.plugin import port_forward
 
-Json: TypeAlias = dict[str, Any]
+Json: TypeAlias = Mapping[str, Any]
 
 TIMEOUT_S = 15
 API = f"/apis/{names.GROUP}/{names.VERSION}"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+DRY_RUN = {"dryRun": "All", "fieldValidation": "Strict"}
+FIELD_MANAGER = "kubectl-flamingo"
 
 
 class PluginError(Exception):
@@ -36,6 +41,11 @@ class Cluster:
     api: Any
     """The client library's ApiClient."""
     namespace: str
+    timeout_s: float = TIMEOUT_S
+
+    def with_timeout(self, timeout_s: float) -> "Cluster":
+        """Return the same namespace, with another limit for each request."""
+        return replace(self, timeout_s=timeout_s)
 
     def get_deployment(self, name: str) -> Json:
         """Return one FlamingoDeployment."""
@@ -51,6 +61,11 @@ class Cluster:
         query = {"labelSelector": names.selector_string(deployment, "server")}
         pods = _items(self._json("GET", f"{self._core}/pods", query=query, what="pods"))
         return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
+
+    def list_all_server_pods(self) -> list[Json]:
+        """Return the server pods of all deployments of the namespace."""
+        query = {"labelSelector": f"{names.DEPLOYMENT_LABEL},{names.COMPONENT_LABEL}=server"}
+        return _items(self._json("GET", f"{self._core}/pods", query=query, what="pods"))
 
     def get_pod(self, name: str) -> Json:
         """Return one pod."""
@@ -92,9 +107,16 @@ class Cluster:
             path = kind.path(self.namespace)
             return _items(self._json("GET", path, query=query, what=kind.plural))
         except PluginError:
-            if kind == kinds.POD_MONITOR:
+            if kind in kinds.OPTIONAL_KINDS:
                 return None
             raise
+
+    def find_service(self, name: str) -> Json | None:
+        """Return a Service, or None if it does not exist or may not be read."""
+        try:
+            return self._json("GET", f"{self._core}/services/{name}", what=f"Service {name!r}")
+        except PluginError:
+            return None
 
     def list_nodes(self) -> list[Json]:
         """Return the nodes; none without permission to list them."""
@@ -126,15 +148,41 @@ class Cluster:
         if rest:
             yield rest.decode("utf-8", "replace")
 
-    def dry_run(self, body: Json, stored: Json | None) -> Json:
-        """Return what would be stored if `body` replaced `stored`, without storing it."""
-        name, query = body["metadata"]["name"], {"dryRun": "All"}
-        what = f"FlamingoDeployment {name!r}"
-        if stored is None:
-            return self._json("POST", self._resource, query=query, body=body, what=what)
-        version = stored["metadata"]["resourceVersion"]
-        body = {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
-        return self._json("PUT", f"{self._resource}/{name}", query=query, body=body, what=what)
+    def dry_run_create(self, body: Json) -> Json:
+        """Return what would be stored if a FlamingoDeployment were created."""
+        return self._json("POST", self._resource, query=DRY_RUN, body=body, what=_what(body))
+
+    def dry_run_patch(self, name: str, patch: Json) -> Json:
+        """Return what would be stored if a FlamingoDeployment were changed by a merge patch."""
+        path, what = f"{self._resource}/{name}", f"FlamingoDeployment {name!r}"
+        return self._json(
+            "PATCH", path, query=DRY_RUN, body=patch, content_type=MERGE_PATCH, what=what
+        )
+
+    def dry_run_apply(self, name: str, body: Json, manager: str) -> Json:
+        """Return what would be stored if a field manager applied a FlamingoDeployment."""
+        path, what = f"{self._resource}/{name}", f"FlamingoDeployment {name!r}"
+        query = {**DRY_RUN, "fieldManager": manager, "force": "true"}
+        return self._json(
+            "PATCH", path, query=query, body=body, content_type=APPLY_PATCH, what=what
+        )
+
+    def patch_deployment(self, name: str, patch: Json) -> Json:
+        """Change a FlamingoDeployment by a merge patch, and return it."""
+        path, what = f"{self._resource}/{name}", f"FlamingoDeployment {name!r}"
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return self._json(
+            "PATCH", path, query=query, body=patch, content_type=MERGE_PATCH, what=what
+        )
+
+    def list_revisions(self, deployment: str) -> list[Json]:
+        """Return a deployment's ControllerRevisions, the oldest first."""
+        found = self.list_owned(deployment, kinds.REVISION) or []
+        return sorted(found, key=lambda one: int(one["revision"]))
+
+    def list_namespaces(self) -> list[Json]:
+        """Return the namespaces."""
+        return _items(self._json("GET", "/api/v1/namespaces", what="namespaces"))
 
     def annotate_pod(self, pod: str, annotations: Mapping[str, str | None]) -> None:
         """Set a pod's annotations; None removes one."""
@@ -178,7 +226,7 @@ class Cluster:
             body=body,
             auth_settings=["BearerToken"],
         )
-        timeout = (TIMEOUT_S, None) if is_stream else TIMEOUT_S
+        timeout = (self.timeout_s, None) if is_stream else self.timeout_s
         try:
             response = self.api.call_api(*params, _request_timeout=timeout)
             if response.status < 400 and is_stream:  # noqa: PLR2004
@@ -191,6 +239,10 @@ class Cluster:
         if response.status >= 400:  # noqa: PLR2004
             raise _to_error(response.status, text, f"{what} in namespace {self.namespace!r}")
         return response
+
+
+def _what(body: Json) -> str:
+    return f"FlamingoDeployment {body['metadata']['name']!r}"
 
 
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
@@ -215,6 +267,30 @@ def connect(kubeconfig: str | None, context: str | None, namespace: str | None) 
     chosen = next((one for one in contexts if one["name"] == context), active)
     used = namespace or chosen["context"].get("namespace") or "default"
     return Cluster(client.ApiClient(settings), used)
+
+
+def read_stored(body: Json) -> FlamingoDeployment:
+    """Return an object of the API server, without fields that this release does not know.
+
+    Raises:
+        PluginError: it is one of another release, and invalid in this one.
+    """
+    deployment, faults = specs.validate(body)
+    if deployment is None:
+        text = "; ".join(map(str, faults))
+        raise PluginError(f"this release of the plugin cannot read the spec: {text}")
+    return deployment
+
+
+def context_names(kubeconfig: str | None) -> list[str]:
+    """Return the names of the contexts of a kubeconfig; none if it cannot be read."""
+    from kubernetes import config  # noqa: PLC0415 - 0.7 s that --help need not wait
+
+    try:
+        contexts, _ = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError, TypeError):
+        return []
+    return [str(one["name"]) for one in contexts]
 
 
 def _parse(text: str | bytes, what: str) -> Json:
@@ -247,8 +323,8 @@ def _to_error(status: int, text: str, what: str) -> PluginError:
         return PluginError(f"forbidden: {message}")
     if status == 404 and not body.get("details", {}).get("name"):  # noqa: PLR2004
         return PluginError(
-            f"the cluster does not have the CustomResourceDefinition {names.CRD}; install the"
-            " operator's chart, or run: kubectl apply --server-side -f crds/"
+            f"the cluster does not have the CustomResourceDefinition {names.CRD}; run:"
+            " kubectl apply --server-side -f crds/"
         )
     if status == 404:  # noqa: PLR2004
         return NotFoundError(f"{what} not found")

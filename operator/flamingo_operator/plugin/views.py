@@ -15,12 +15,10 @@ from rich.text import Text
 from flamingo_common.wire.report import LoadReport
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.diagnosis.failures import FailureCount
-from flamingo_operator.plugin.spec_diff import FieldChange
-from flamingo_operator.reporting.conditions import GOOD_WHEN_FALSE
+from flamingo_operator.reporting import reasons
 
 Json: TypeAlias = Mapping[str, Any]
 
-MAX_ACTIONS = 20
 PHASES = {
     "scheduleSeconds": "schedule",
     "imagePullSeconds": "image pull",
@@ -28,6 +26,8 @@ PHASES = {
     "loadSeconds": "load",
     "warmupSeconds": "warm-up",
 }
+LONG_MESSAGE_CHARS = 80
+"""A message that takes more than a line of a terminal is shown once."""
 UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -54,14 +54,14 @@ def overview(
 ) -> RenderableType:
     """Return one row for each deployment, in the columns of `kubectl get`."""
     namespace = ("namespace",) if all_namespaces else ()
-    table = _table(*namespace, "name", "desired", "ready", "available", "reason", "age", "model")
+    table = new_table(*namespace, "name", "desired", "ready", "available", "reason", "age", "model")
     for one in deployments:
         status = one.get("status") or {}
         ready = _condition(status, "Ready")
         table.add_row(
             *(one["metadata"][column] for column in namespace),
             one["metadata"]["name"],
-            str(_desired(one)),
+            str(desired_replicas(one)),
             str(status.get("readyReplicas", "-")),
             Text(str(ready.get("status", "-")), _style(ready)),
             str(ready.get("reason", "-")),
@@ -110,15 +110,23 @@ def _facts(deployment: Json, pods: Sequence[Json], now_s: float) -> Table:
     table.add_row("Model", str(spec["model"]["id"]))
     if reported.get("url"):
         table.add_row("URL", str(reported["url"]))
+    if reported.get("addresses"):
+        found = dict.fromkeys(str(one["value"]) for one in reported["addresses"])
+        table.add_row("Addresses", ", ".join(found))
     table.add_row("Server pods", _pod_counts(deployment, pods))
     table.add_row("Scaling", _scaling(spec, reported))
     for label, text in _figures(reported, now_s):
         table.add_row(label, text)
     if spec.get("suspend"):
         table.add_row("Suspended", "yes")
+    if spec.get("paused"):
+        message = (reported.get("plan") or {}).get("message", "not known yet")
+        table.add_row("Paused", f"would do: {message}")
     progress = _condition(reported, "Progressing")
     if progress:
         table.add_row("Rollout", _joined(progress.get("reason"), progress.get("message")))
+    if reported.get("plan"):
+        table.add_row("Plan", str(reported["plan"]["message"]))
     return table
 
 
@@ -132,13 +140,14 @@ def _pod_counts(deployment: Json, pods: Sequence[Json]) -> str:
         (len(pods) - len(active), "draining"),
     ]
     others = "".join(f", {num} {what}" for num, what in counts if num > 0)
-    return f"{len(ready)} of {_desired(deployment)} ready{others}"
+    return f"{len(ready)} of {desired_replicas(deployment)} ready{others}"
 
 
 def _scaling(spec: Json, reported: Json) -> str:
     scaling, current = spec.get("scaling") or {}, reported.get("scaling") or {}
     if scaling.get("mode") != "Internal":
-        return f"{spec.get('replicas', 1)} replicas, set in spec.replicas"
+        num = spec.get("replicas", 1)
+        return f"{num} replica{'' if num == 1 else 's'}, set in spec.replicas"
     desired = current.get("desiredReplicas", "?")
     limits = f"min {scaling['minReplicas']}, max {scaling['maxReplicas']}"
     text = f"{desired} replicas desired ({limits})"
@@ -148,7 +157,8 @@ def _scaling(spec: Json, reported: Json) -> str:
     )
     bound = current.get("bound")
     limited = f", limited by {bound}" if bound not in {None, "None"} else ""
-    return "; ".join(part for part in (text + limited, reason) if part)
+    reserve = f", {current['reserveReplicas']} in reserve" if "reserveReplicas" in current else ""
+    return "; ".join(part for part in (text + reserve + limited, reason) if part)
 
 
 def _figures(reported: Json, now_s: float) -> Iterator[tuple[str, str]]:
@@ -164,7 +174,9 @@ def _figures(reported: Json, now_s: float) -> Iterator[tuple[str, str]]:
     if starts := reported.get("coldStart"):
         p50, p95 = starts["p50Seconds"], starts["p95Seconds"]
         phases = _phases(starts.get("phases") or {})
-        yield "Cold start", f"p50 {p50} s, p95 {p95} s, {starts['numStarts']} pods{phases}"
+        num = starts["numStarts"]
+        pods = f"{num} pod{'' if num == 1 else 's'}"
+        yield "Cold start", f"p50 {p50} s, p95 {p95} s, {pods}{phases}"
     if cost := reported.get("cost"):
         currency, per_audio_hour = cost["currency"], cost.get("perAudioHour")
         more = f", {per_audio_hour} {currency} per hour of audio at full utilization"
@@ -184,43 +196,65 @@ def _joined(*parts: Any) -> str:
     return ": ".join(str(part) for part in parts if part)
 
 
-def _conditions(conditions: Iterable[Json], now_s: float) -> Table:
-    table = _table("condition", "status", "age", "reason", "message", fold="message")
+def _conditions(conditions: Sequence[Json], now_s: float) -> Table:
+    table = new_table("condition", "status", "age", "reason", "message", fold="message")
+    rollout = next((one.get("message") for one in conditions if one["type"] == "Progressing"), None)
     for one in conditions:
         since = age(one.get("lastTransitionTime"), now_s=now_s)
         value = Text(str(one["status"]), _style(one))
-        table.add_row(one["type"], value, since, one["reason"], one.get("message") or "")
+        message = one.get("message") or ""
+        if message == rollout and len(message) > LONG_MESSAGE_CHARS:
+            message = "see Rollout"  # the facts above have it
+        table.add_row(one["type"], value, since, one["reason"], message)
     return table
 
 
 def _failures(failures: Iterable[FailureCount], now_s: float) -> Iterator[RenderableType]:
     for one in failures:
         since = f" for {age(one.since, now_s=now_s)}" if one.since else ""
-        pods = f"pod {one.sample_pod}"
-        if one.count > 1:
-            pods = f"{one.count} pods, for example {one.sample_pod}"
+        pods = f"{one.count} {one.component} {'pod' if one.count == 1 else 'pods'}"
+        pods += f", for example {one.sample_pod}" if one.sample_pod else " not created"
         yield Text.assemble((one.reason, "bold red"), f"{since}: {pods}")
-        yield _indented(Text(one.message))
-        yield _indented(Text.assemble(("→ ", "green"), one.hint))
+        yield indented(Text(one.message))
+        yield indented(Text.assemble(("→ ", "green"), one.hint))
+
+
+def reported_failures(deployment: Json) -> list[FailureCount]:
+    """Return the failures that only the operator knows: of other pods, and of missing ones."""
+    reported = (deployment.get("status") or {}).get("failures") or ()
+    return [
+        FailureCount(
+            reason=one["reason"],
+            count=one["count"],
+            sample_pod=one.get("samplePod", ""),
+            message=one["message"],
+            hint=one["hint"],
+            since=one.get("since"),
+            component=one.get("component", "server"),
+        )
+        for one in reported
+        if one.get("component") != "server" or not one.get("samplePod")
+    ]
 
 
 def _avoided_nodes(nodes: Iterable[Json], now_s: float) -> Iterator[RenderableType]:
     for one in nodes:
         since = age(one["since"], now_s=now_s)
         yield Text.assemble((one["node"], "bold"), " for ", since, ": ", (one["reason"], "red"))
-        yield _indented(Text(one["message"]))
+        yield indented(Text(one["message"]))
         end = "until the node reboots" if one.get("bootID") else "for one day"
         or_listed = f", or until it is listed in the annotation {names.TRUSTED_NODES}"
-        yield _indented(Text.assemble(("→ ", "green"), end, or_listed))
+        yield indented(Text.assemble(("→ ", "green"), end, or_listed))
 
 
-def _indented(text: Text) -> Padding:
-    return Padding(text, (0, 0, 0, 4), expand=False)
+def indented(text: Text, columns: int = 4) -> Padding:
+    """Return a text whose lines are all indented, also where they are wrapped."""
+    return Padding(text, (0, 0, 0, columns), expand=False)
 
 
 def top(deployment: str, rows: Sequence[ServerRow], *, now_s: float) -> RenderableType:
     """Return one row for each server pod, with its load."""
-    table = _table("pod", "state", "gpu")
+    table = new_table("pod", "state", "gpu")
     for name in ("BACKLOG", "RUNNING", "WAITING", "KV", "AGE"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in rows:
@@ -234,15 +268,24 @@ def top(deployment: str, rows: Sequence[ServerRow], *, now_s: float) -> Renderab
     return table
 
 
-def _state(row: ServerRow) -> Text:
+def server_state(row: ServerRow) -> str:
+    """Return the state of a server pod in one word."""
     if _is_draining(row.pod):
-        return Text("draining", "yellow")
+        return "draining"
     if not _is_true(row.pod, "PodScheduled"):
-        return Text("unscheduled", "red")
+        return "unscheduled"
     if row.load is None:
         phase = str((row.pod.get("status") or {}).get("phase", "Unknown"))
-        return Text("unreachable" if phase == "Running" else phase.lower(), "red")
-    return Text(row.load.state, "green" if row.load.state == "ready" else "yellow")
+        return "unreachable" if phase == "Running" else phase.lower()
+    return str(row.load.state)
+
+
+def _state(row: ServerRow) -> Text:
+    state = server_state(row)
+    if state == "ready":
+        return Text(state, "green")
+    is_known = row.load is not None or state == "draining"
+    return Text(state, "yellow" if is_known else "red")
 
 
 def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
@@ -254,26 +297,8 @@ def _load(load: LoadReport | None) -> tuple[str, str, str, str]:
     return f"{load.backlog_s:.1f} s", str(load.num_running), str(load.num_waiting), kv
 
 
-def plan(
-    name: str, changes: Sequence[FieldChange], effects: Iterable[str], actions: Sequence[str]
-) -> RenderableType:
-    """Return what a new spec does, which fields it changes, and the operator's next actions."""
-    parts: list[RenderableType] = [Text(name, "bold")]
-    parts += [Text(f"  {one}") for one in effects]
-    if changes:
-        table = _table("field", "before", "after", fold="after")
-        for one in changes:
-            table.add_row(one.path, Text(one.before, "red"), Text(one.after, "green"))
-        parts += [Text(), table]
-    if actions:
-        parts += [Text(), Text("Next actions of the operator", "bold")]
-        parts += [Text(f"  {one}") for one in actions[:MAX_ACTIONS]]
-    if len(actions) > MAX_ACTIONS:
-        parts += [Text(f"  and {len(actions) - MAX_ACTIONS} more")]
-    return Group(*parts)
-
-
-def _table(*columns: str, fold: str = "") -> Table:
+def new_table(*columns: str, fold: str = "") -> Table:
+    """Return an empty table as kubectl's; the column `fold` gets the rest of the width."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         if name == fold:
@@ -283,7 +308,8 @@ def _table(*columns: str, fold: str = "") -> Table:
     return table
 
 
-def _desired(deployment: Json) -> Any:
+def desired_replicas(deployment: Json) -> Any:
+    """Return the desired number of replicas; "?" if it is not known."""
     spec, reported = deployment["spec"], deployment.get("status") or {}
     if (spec.get("scaling") or {}).get("mode") == "Internal":
         return (reported.get("scaling") or {}).get("desiredReplicas", "?")
@@ -293,8 +319,7 @@ def _desired(deployment: Json) -> Any:
 def _style(condition: Json) -> str:
     if condition.get("status") not in {"True", "False"}:
         return "yellow"
-    is_good = (condition["status"] == "True") != (condition["type"] in GOOD_WHEN_FALSE)
-    return "green" if is_good else "red"
+    return {"ok": "green", "waiting": "yellow", "problem": "red"}[reasons.severity(condition)]
 
 
 def _condition(reported: Json, kind: str) -> Json:

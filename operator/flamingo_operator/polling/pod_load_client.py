@@ -23,7 +23,9 @@ class PodLoadClient:
     def __init__(self, key: str | None = None) -> None:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers={"Accept-Encoding": "identity"}
+            | ({"Authorization": f"Bearer {key}"} if key else {}),
+            auto_decompress=False,
         )
 
     async def aclose(self) -> None:

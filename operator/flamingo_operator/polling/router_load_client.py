@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from flamingo_operator.cluster.observed import ObservedRouter
+from flamingo_operator.cluster.observed import ControlledPod
 from flamingo_operator.manifests.common import PORT
 
 TIMEOUT_S = 2.0
@@ -26,7 +26,9 @@ class RouterLoadClient:
     def __init__(self, key: str | None = None) -> None:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers={"Accept-Encoding": "identity"}
+            | ({"Authorization": f"Bearer {key}"} if key else {}),
+            auto_decompress=False,
         )
         self._limit = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -34,7 +36,7 @@ class RouterLoadClient:
         """Close the connections."""
         await self._session.close()
 
-    async def read(self, routers: Iterable[ObservedRouter]) -> dict[str, dict[str, Any]]:
+    async def read(self, routers: Iterable[ControlledPod]) -> dict[str, dict[str, Any]]:
         """Return the response body of each router that responds, by its pod's name."""
         polled = [one for one in routers if one.ip]
         bodies = await asyncio.gather(*(self._get(one) for one in polled))
@@ -42,7 +44,7 @@ class RouterLoadClient:
             one.ref.name: body for one, body in zip(polled, bodies, strict=True) if body is not None
         }
 
-    async def _get(self, router: ObservedRouter) -> dict[str, Any] | None:
+    async def _get(self, router: ControlledPod) -> dict[str, Any] | None:
         host = f"[{router.ip}]" if ":" in router.ip else router.ip
         async with self._limit:
             try:

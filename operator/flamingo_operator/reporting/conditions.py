@@ -6,215 +6,240 @@ reason, because a status is written only when it changes.
 Pure.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from flamingo_operator.api import names
-from flamingo_operator.api.spec import FlamingoDeployment
-from flamingo_operator.cluster.observed import Observed, Pod
-from flamingo_operator.decide import Decision
 from flamingo_operator.diagnosis.failures import FailureCount
-from flamingo_operator.manifests import revisions
+from flamingo_operator.reporting import exposure, reasons
+from flamingo_operator.reporting.condition_inputs import ConditionInputs
+from flamingo_operator.reporting.disruptions import blocked_evictions
+from flamingo_operator.reporting.progress import Progress, compute_progress
+from flamingo_operator.reporting.reasons import ConditionStatus, ConditionType
 
-GOOD_WHEN_FALSE = frozenset({"Degraded", "ScalingLimited"})
-"""Condition types whose status True means a problem."""
+PRELOAD_STATES = {
+    "Preloading": "the preload Job has not completed",
+    "PreloadFailed": "the preload Job failed; correct the cause and delete the Job to retry",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ComputedCondition:
     """One condition, without its times."""
 
-    type: str
-    status: Literal["True", "False", "Unknown"]
+    type: ConditionType
     reason: str
     message: str
 
     @property
-    def is_good(self) -> bool:
-        """Whether it needs no attention."""
-        return (self.status == "True") != (self.type in GOOD_WHEN_FALSE)
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionInputs:
-    """All that the conditions depend on."""
-
-    deployment: FlamingoDeployment
-    observed: Observed
-    decision: Decision
-    failures: Sequence[FailureCount]
-    rejections: Sequence[str]
-    """The API server's messages about the objects that it rejected."""
-
-    @property
-    def active_pods(self) -> list[Pod]:
-        """Server pods that are neither draining nor finished."""
-        return [pod for pod in self.observed.pods if pod.is_active]
-
-    @property
-    def num_ready(self) -> int:
-        """Number of active server pods that are ready."""
-        return sum(pod.is_ready for pod in self.active_pods)
-
-    @property
-    def num_ready_routers(self) -> int:
-        """Number of router pods that are ready."""
-        name = names.router(self.deployment.metadata.name)
-        router = self.observed.owned.get(("Deployment", name))
-        return router.num_ready if router is not None else 0
+    def status(self) -> ConditionStatus:
+        """The status that the reason belongs to."""
+        return reasons.find(self.type, self.reason).status
 
 
 def compute_conditions(inputs: ConditionInputs) -> Iterator[ComputedCondition]:
     """Yield the conditions of a deployment whose spec is valid."""
+    progress = compute_progress(inputs)
     yield _ready(inputs)
-    yield _progressing(inputs)
-    yield _degraded(inputs)
-    yield _scaling_active(inputs)
+    yield _reconciling(progress)
+    yield _stalled(progress)
+    yield ComputedCondition("Progressing", progress.reason, progress.message)
+    yield _degraded(inputs, progress)
     yield _accepted(inputs)
     if inputs.deployment.spec.router.enabled:
         yield _router_ready(inputs)
+    if inputs.deployment.spec.batches is not None:
+        yield _batches_ready(inputs)
+    if exposure.is_requested(inputs):
+        yield _exposed(inputs)
     if inputs.decision.cache != "NotConfigured":
         yield _model_cached(inputs)
+    yield _scaling_active(inputs)
     if inputs.deployment.spec.scaling.mode == "Internal":
         yield _scaling_limited(inputs)
 
 
 def conditions_of_invalid_spec(errors: Sequence[str]) -> Iterator[ComputedCondition]:
     """Yield the conditions of a deployment whose spec is invalid."""
-    message = "; ".join(errors)
-    yield ComputedCondition("Ready", "Unknown", "InvalidSpec", message)
-    yield ComputedCondition("Accepted", "False", "InvalidSpec", message)
+    progress = Progress("Stalled", "InvalidSpec", "; ".join(errors))
+    yield ComputedCondition("Ready", "InvalidSpec", progress.message)
+    yield _reconciling(progress)
+    yield _stalled(progress)
+    yield ComputedCondition("Accepted", "InvalidSpec", progress.message)
+
+
+def conditions_of_unobserved(unavailable: Mapping[str, str]) -> Iterator[ComputedCondition]:
+    """Yield the conditions of a deployment whose server pods or revisions cannot be observed."""
+    message = "; ".join(
+        f"{kind} objects cannot be read: {why}" for kind, why in unavailable.items()
+    )
+    progress = Progress("Stalled", "KindUnavailable", message)
+    yield ComputedCondition("Ready", "Unobserved", message)
+    yield _reconciling(progress)
+    yield _stalled(progress)
+    yield ComputedCondition("Progressing", progress.reason, message)
+    yield ComputedCondition("Accepted", "KindUnavailable", message)
 
 
 def _ready(inputs: ConditionInputs) -> ComputedCondition:
     num, num_ready = inputs.decision.desired.num, inputs.num_ready
     message = f"{min(num_ready, num)} of {num} server pods are ready"
     if inputs.deployment.spec.suspend:
-        return ComputedCondition("Ready", "False", "Suspended", "spec.suspend is true")
-    if inputs.deployment.spec.router.enabled and not inputs.num_ready_routers:
-        return _not_accepted(inputs) or ComputedCondition(
-            "Ready", "False", "RouterNotReady", "no router pod is ready"
-        )
+        return ComputedCondition("Ready", "Suspended", "spec.suspend is true")
+    if not exposure.owns_url(inputs) and (not_accepted := _not_accepted(inputs)) is not None:
+        return not_accepted
+    if inputs.lacks_routers:
+        return _no_router(inputs)
     if num == 0:
-        return ComputedCondition("Ready", "True", "ScaledToZero", "scaled to 0 replicas")
-    if num_ready >= num:
-        return ComputedCondition("Ready", "True", "AllReady", message)
+        return ComputedCondition("Ready", "ScaledToZero", "scaled to 0 replicas")
     if num_ready:
-        return ComputedCondition("Ready", "True", "PartiallyReady", message)
+        reason = "AllReady" if num_ready >= num else "PartiallyReady"
+        return ComputedCondition("Ready", reason, message)
     return _not_ready(inputs, message)
 
 
+def _no_router(inputs: ConditionInputs) -> ComputedCondition:
+    failing = inputs.failures_of("router")
+    message = _with_failures("no router pod is ready", failing)
+    no_router = ComputedCondition("Ready", "RouterNotReady", message)
+    return no_router if failing else _not_accepted(inputs) or no_router
+
+
 def _not_ready(inputs: ConditionInputs, message: str) -> ComputedCondition:
+    if inputs.decision.cache in ("Preloading", "PreloadFailed"):
+        message = "the model is not preloaded; see condition ModelCached"
+        message = _with_failures(message, inputs.failures_of("preload"))
+        return ComputedCondition("Ready", inputs.decision.cache, message)
     not_accepted = _not_accepted(inputs)
     if not_accepted is not None:
         return not_accepted
-    if inputs.failures:
-        first = inputs.failures[0]
-        message = f"{message}; {_failure_message(first)}"
-        return ComputedCondition("Ready", "False", first.reason, message)
-    if inputs.decision.cache in ("Preloading", "PreloadFailed"):
-        message = "the model is not preloaded; see condition ModelCached"
-        return ComputedCondition("Ready", "False", inputs.decision.cache, message)
-    return ComputedCondition("Ready", "False", "Loading", message)
+    failing = inputs.failures_of("server")
+    if failing:
+        return ComputedCondition("Ready", failing[0].reason, _with_failures(message, failing))
+    reason = "ReadinessLost" if inputs.has_lost_readiness else "Loading"
+    return ComputedCondition("Ready", reason, message)
 
 
 def _not_accepted(inputs: ConditionInputs) -> ComputedCondition | None:
-    if inputs.rejections or inputs.decision.conflicts:
-        message = "some objects were not applied; see condition Accepted"
-        return ComputedCondition("Ready", "False", "NotAccepted", message)
+    if inputs.rejection is None:
+        return None
+    return ComputedCondition("Ready", inputs.rejection.reason, inputs.rejection.message)
+
+
+def _reconciling(progress: Progress) -> ComputedCondition:
+    if progress.state == "Stalled":
+        return ComputedCondition("Reconciling", "Stalled", "see condition Stalled")
+    return ComputedCondition("Reconciling", progress.reason, progress.message)
+
+
+def _stalled(progress: Progress) -> ComputedCondition:
+    if progress.state == "Stalled":
+        return ComputedCondition("Stalled", progress.reason, progress.message)
+    message = "nothing keeps the operator from reaching the spec"
+    return ComputedCondition("Stalled", "AsExpected", message)
+
+
+def _degraded(inputs: ConditionInputs, progress: Progress) -> ComputedCondition:
+    if inputs.failures:
+        message = "; ".join(map(_failure_message, inputs.failures))
+        return ComputedCondition("Degraded", inputs.failures[0].reason, message)
+    lacks_servers = inputs.num_ready < inputs.decision.desired.num
+    is_short = lacks_servers or inputs.lacks_routers or inputs.lacks_batches
+    shortage = _shortage(inputs, progress) if is_short else None
+    return shortage or ComputedCondition("Degraded", "AsExpected", "nothing is failing")
+
+
+def _shortage(inputs: ConditionInputs, progress: Progress) -> ComputedCondition | None:
+    """Return why capacity is missing although no pod fails; None while it is only starting."""
+    if inputs.rejection is not None:
+        return ComputedCondition("Degraded", inputs.rejection.reason, inputs.rejection.message)
+    if progress.state == "Stalled":
+        return ComputedCondition("Degraded", progress.reason, progress.message)
+    if inputs.has_lost_readiness:
+        num = sum(pod.has_lost_readiness for pod in inputs.active_pods)
+        message = f"{num} server pods are no longer ready; check their logs"
+        return ComputedCondition("Degraded", "ReadinessLost", message)
+    if inputs.lacks_routers and inputs.router is not None and inputs.router.has_been_available:
+        return ComputedCondition("Degraded", "RouterNotReady", "no router pod is ready any more")
+    if inputs.lacks_batches and inputs.batches is not None and inputs.batches.has_been_available:
+        message = "no pod of batches is ready any more"
+        return ComputedCondition("Degraded", "BatchesNotReady", message)
     return None
 
 
+def _with_failures(message: str, failing: Sequence[FailureCount]) -> str:
+    return "; ".join([message, *map(_failure_message, failing)])
+
+
 def _failure_message(failure: FailureCount) -> str:
-    return f"{failure.reason} ({failure.count} pod(s)): {failure.message}"
-
-
-def _progressing(inputs: ConditionInputs) -> ComputedCondition:
-    target, spec = inputs.decision.target, inputs.deployment.spec
-    if target is None:
-        message = "creating a new revision"
-        return ComputedCondition("Progressing", "True", "RolloutInProgress", message)
-    update, revision = target.update.hash, target.revision.hash
-    missed = f"revision {update} did not become ready within spec.rollout.progressDeadlineSeconds"
-    if target.is_rolled_back and not spec.rollout.paused:
-        message = f"{missed}; rolled back to revision {revision}"
-        return ComputedCondition("Progressing", "False", "RolledBack", message)
-    if target.update.failed_s is not None:
-        return ComputedCondition("Progressing", "False", "ProgressDeadlineExceeded", missed)
-    is_outdated = any(pod.revision != update for pod in inputs.active_pods)
-    is_complete = revisions.is_complete(target.update)
-    if spec.rollout.paused and (is_outdated or not is_complete):
-        return ComputedCondition("Progressing", "False", "Paused", "spec.rollout.paused is true")
-    if is_outdated or not (is_complete or inputs.decision.desired.num == 0):
-        message = f"rolling out revision {update}"
-        return ComputedCondition("Progressing", "True", "RolloutInProgress", message)
-    return _scaling_progress(inputs)
-
-
-def _scaling_progress(inputs: ConditionInputs) -> ComputedCondition:
-    num = inputs.decision.desired.num
-    if len(inputs.active_pods) < num or inputs.num_ready < num:
-        message = f"scaling up to {num} replicas"
-        return ComputedCondition("Progressing", "True", "ScalingUp", message)
-    if any(pod.is_draining or pod.is_terminating for pod in inputs.observed.pods):
-        message = f"draining pods, down to {num} replicas"
-        return ComputedCondition("Progressing", "True", "Draining", message)
-    message = "all server pods run the desired revision"
-    return ComputedCondition("Progressing", "True", "Complete", message)
-
-
-def _degraded(inputs: ConditionInputs) -> ComputedCondition:
-    if not inputs.failures:
-        return ComputedCondition("Degraded", "False", "AsExpected", "no server pod is failing")
-    message = "; ".join(_failure_message(failure) for failure in inputs.failures)
-    return ComputedCondition("Degraded", "True", inputs.failures[0].reason, message)
+    pods = f"{failure.count} {failure.component} pod(s)"
+    return f"{failure.reason} ({pods}): {failure.message}"
 
 
 def _scaling_active(inputs: ConditionInputs) -> ComputedCondition:
     if inputs.deployment.spec.suspend:
-        return ComputedCondition("ScalingActive", "False", "Suspended", "spec.suspend is true")
+        return ComputedCondition("ScalingActive", "Suspended", "spec.suspend is true")
     if inputs.deployment.spec.scaling.mode == "External":
         message = "the number of replicas is set in spec.replicas"
-        return ComputedCondition("ScalingActive", "True", "External", message)
+        return ComputedCondition("ScalingActive", "External", message)
     reported = inputs.decision.desired.reported
-    if reported is None or reported.reason == "SignalLost":
+    is_lost = reported is None or reported.reason == "SignalLost"
+    if is_lost and inputs.lacks_routers:
+        message = "no router pod is ready to report the demand"
+        return ComputedCondition("ScalingActive", "RouterNotReady", message)
+    if is_lost:
         message = "no load report received from any router"
-        return ComputedCondition("ScalingActive", "False", "SignalLost", message)
+        return ComputedCondition("ScalingActive", "SignalLost", message)
     message = "scaling on demand reported by the routers"
-    return ComputedCondition("ScalingActive", "True", "Internal", message)
+    return ComputedCondition("ScalingActive", "Internal", message)
 
 
 def _accepted(inputs: ConditionInputs) -> ComputedCondition:
-    if inputs.decision.conflicts:
-        message = "; ".join(
-            f"{one} exists and is not controlled by this {names.KIND}"
-            for one in inputs.decision.conflicts
-        )
-        return ComputedCondition("Accepted", "False", "NameConflict", message)
-    if inputs.rejections:
-        return ComputedCondition("Accepted", "False", "Rejected", "; ".join(inputs.rejections))
+    if inputs.rejection is not None:
+        return ComputedCondition("Accepted", inputs.rejection.reason, inputs.rejection.message)
     message = "all objects were accepted by the API server"
-    return ComputedCondition("Accepted", "True", "Accepted", message)
+    blocked = [*blocked_evictions(inputs.deployment.spec, inputs.decision.desired.num)]
+    reason = "EvictionsBlocked" if blocked else "Accepted"
+    return ComputedCondition("Accepted", reason, "; ".join([message, *blocked]))
 
 
 def _router_ready(inputs: ConditionInputs) -> ComputedCondition:
-    if not inputs.num_ready_routers:
-        return ComputedCondition("RouterReady", "False", "NotReady", "no router pod is ready")
-    return ComputedCondition("RouterReady", "True", "Ready", "at least one router pod is ready")
+    failing = inputs.failures_of("router")
+    if inputs.lacks_routers:
+        reason = failing[0].reason if failing else "NotReady"
+        message = _with_failures("no router pod is ready", failing)
+        return ComputedCondition("RouterReady", reason, message)
+    message = _with_failures("at least one router pod is ready", failing)
+    return ComputedCondition("RouterReady", "Ready", message)
+
+
+def _batches_ready(inputs: ConditionInputs) -> ComputedCondition:
+    failing = inputs.failures_of("batches")
+    if inputs.lacks_batches:
+        reason = failing[0].reason if failing else "BatchesNotReady"
+        message = _with_failures("no pod of batches is ready", failing)
+        return ComputedCondition("BatchesReady", reason, message)
+    message = _with_failures("at least one pod of batches is ready", failing)
+    return ComputedCondition("BatchesReady", "BatchesReady", message)
+
+
+def _exposed(inputs: ConditionInputs) -> ComputedCondition:
+    obstacles = exposure.obstacles(inputs)
+    if obstacles:
+        message = "; ".join(one.message for one in obstacles)
+        return ComputedCondition("Exposed", obstacles[0].reason, message)
+    message = "all addresses that the spec asks for lead to the fleet"
+    return ComputedCondition("Exposed", "Reachable", message)
 
 
 def _model_cached(inputs: ConditionInputs) -> ComputedCondition:
-    match inputs.decision.cache:
-        case "Ready":
-            message = "the model files are in the cache volume"
-            return ComputedCondition("ModelCached", "True", "Preloaded", message)
-        case "PreloadFailed":
-            message = "the preload Job failed; check its pods, then delete the Job to retry"
-            return ComputedCondition("ModelCached", "False", "PreloadFailed", message)
-        case _:
-            message = "the preload Job is running"
-            return ComputedCondition("ModelCached", "False", "Preloading", message)
+    cache, failing = inputs.decision.cache, inputs.failures_of("preload")
+    if cache == "Ready":
+        message = "the model files are in the cache volume"
+        return ComputedCondition("ModelCached", "Preloaded", message)
+    if not failing:
+        return ComputedCondition("ModelCached", cache, PRELOAD_STATES[cache])
+    message = f"{_with_failures(PRELOAD_STATES[cache], failing)}: {failing[0].hint}"
+    return ComputedCondition("ModelCached", failing[0].reason, message)
 
 
 def _scaling_limited(inputs: ConditionInputs) -> ComputedCondition:
@@ -225,6 +250,6 @@ def _scaling_limited(inputs: ConditionInputs) -> ComputedCondition:
         reported.bound == "Max" or (reported.bound == "Schedule" and is_at_max)
     ):
         message = f"{reported.message}, limited to {desired.num}"
-        return ComputedCondition("ScalingLimited", "True", "TooManyReplicas", message)
+        return ComputedCondition("ScalingLimited", "TooManyReplicas", message)
     message = "desired replicas are within bounds"
-    return ComputedCondition("ScalingLimited", "False", "DesiredWithinRange", message)
+    return ComputedCondition("ScalingLimited", "DesiredWithinRange", message)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from flamingo_operator.api import timestamps
+from pydantic import ValidationError
+
+from flamingo_operator.api import quantity, timestamps
 from flamingo_operator.api.scaling_status import (
     CapacityStatus,
     ColdStartStatus,
@@ -38,6 +40,7 @@ def scaling_status(desired: DesiredReplicas) -> ScalingStatus:
         reason=reported.reason,
         bound=reported.bound,
         message=reported.message,
+        reserve_replicas=reported.reserve or None,
         history=[_scaling_change(one) for one in desired.history],
     )
 
@@ -96,7 +99,10 @@ def _more_detailed(new: ColdStartStatus, previous: Json) -> ColdStartStatus:
     """Return the previous block if it is about the same starts, as it has their phases."""
     if not previous:
         return new
-    before = ColdStartStatus.model_validate(previous)
+    try:
+        before = ColdStartStatus.model_validate(previous, extra="ignore")
+    except ValidationError:
+        return new  # another release wrote it, or the CRD of another release pruned it
     return before if before.model_copy(update={"phases": new.phases}) == new else new
 
 
@@ -104,15 +110,20 @@ def cost_status(spec: Spec, observed: Observed, desired: DesiredReplicas) -> Cos
     """Return what the pods cost; None if the spec has no price."""
     if spec.cost is None:
         return None
-    price = Decimal(spec.cost.gpu_per_hour)
-    num = sum(bool(pod.node) and not pod.is_finished for pod in observed.pods)
+    price = quantity.parse(spec.cost.gpu_per_hour)
     capacity = capacity_status(desired)
     rate = Decimal(capacity.audio_seconds_per_second) if capacity else None
     return CostStatus(
-        per_hour=f"{price * num:.2f}",
-        per_audio_hour=f"{price / rate:.4f}" if rate else None,
+        per_hour=f"{price * num_gpus(spec, observed):.2f}",
+        per_audio_hour=f"{price * spec.gpu.count / rate:.4f}" if rate else None,
         currency=spec.cost.currency,
     )
+
+
+def num_gpus(spec: Spec, observed: Observed) -> int:
+    """Return the number of GPUs that server pods have now."""
+    num_placed = sum(bool(pod.node) and not pod.is_finished for pod in observed.pods)
+    return num_placed * spec.gpu.count
 
 
 def _two_digits(figure: float) -> str:

@@ -1,11 +1,13 @@
-"""The status to write, and the events for what changed in it.
+"""The status to write.
 
 Pure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic.alias_generators import to_camel
 
 from flamingo_operator.api import names, timestamps
 from flamingo_operator.api.scaling_status import StatusBlock
@@ -15,29 +17,25 @@ from flamingo_operator.api.status import (
     Condition,
     DrainStatus,
     FailureStatus,
+    PlanGpus,
     PlanStatus,
     Status,
 )
-from flamingo_operator.cluster.actions import Apply, Delete, Drain
-from flamingo_operator.cluster.observed import AvoidedNode, Observed, Pod
+from flamingo_operator.cluster.nodes import AvoidedNode
+from flamingo_operator.cluster.observed import Observed, Pod
+from flamingo_operator.cluster.rejections import Rejection, rejection_reason
 from flamingo_operator.decide import Decision
-from flamingo_operator.diagnosis import failures
+from flamingo_operator.diagnosis import fleet_failures
 from flamingo_operator.diagnosis.failures import FailureCount
+from flamingo_operator.forecast import Forecast, summary
 from flamingo_operator.manifests import common
-from flamingo_operator.reporting import conditions, scaling
-from flamingo_operator.reporting.conditions import ComputedCondition, ConditionInputs
+from flamingo_operator.reporting import conditions, exposure, scaling
+from flamingo_operator.reporting.condition_inputs import ConditionInputs
+from flamingo_operator.reporting.conditions import ComputedCondition
 
 MAX_PLANNED = 100
 MAX_DRAINING = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A Kubernetes event about the deployment."""
-
-    reason: str
-    message: str
-    is_warning: bool = False
+MAX_ADDRESSES = 32
 
 
 Json = dict[str, Any]
@@ -50,11 +48,13 @@ class StatusInputs:
     deployment: FlamingoDeployment
     observed: Observed
     decision: Decision
-    rejections: Sequence[str]
-    """The API server's messages about the objects that it rejected."""
+    rejections: Sequence[Rejection]
+    """The objects that the API server rejected."""
     previous: Mapping[str, Any]
     """The current status, which is to be replaced."""
     now_s: float
+    forecast: Forecast | None = None
+    """What would be done, while the deployment is paused."""
 
 
 def build_status(inputs: StatusInputs) -> Json:
@@ -62,23 +62,37 @@ def build_status(inputs: StatusInputs) -> Json:
     deployment, observed, decision = inputs.deployment, inputs.observed, inputs.decision
     failing = _failure_counts(inputs)
     target, previous = decision.target, inputs.previous
-    about = ConditionInputs(deployment, observed, decision, failing, inputs.rejections)
+    is_new_spec = previous.get("observedGeneration") != deployment.metadata.generation
+    is_held = inputs.forecast is not None and not inputs.forecast.is_empty
+    about = ConditionInputs(
+        deployment,
+        observed,
+        decision,
+        failing,
+        _rejections(inputs),
+        is_new_spec=is_new_spec,
+        is_held=is_held,
+    )
     status = Status(
         observed_generation=deployment.metadata.generation,
         selector=names.selector_string(deployment.metadata.name, "server"),
-        url=_url(deployment),
+        url=_url(about),
+        addresses=list(exposure.addresses(about))[:MAX_ADDRESSES],
         scaling=scaling.scaling_status(decision.desired),
         capacity=scaling.capacity_status(decision.desired),
         cold_start=scaling.cold_start_status(
             deployment.spec, observed, previous.get("coldStart", {})
         ),
         cost=scaling.cost_status(deployment.spec, observed, decision.desired),
+        outdated_replicas=decision.outdated.num_servers,
+        outdated_router_replicas=decision.outdated.num_routers,
+        batches_ready_replicas=_num_ready_batches(about),
         current_revision=_current_revision(decision),
         update_revision=target.update.hash if target else None,
         failures=[_failure_status(one) for one in failing],
         draining=[_drain_status(pod) for pod in observed.pods if pod.is_draining][:MAX_DRAINING],
         avoided_nodes=[_avoided_node_status(one) for one in _avoided_nodes(inputs)],
-        plan=_plan(decision) if deployment.spec.mode == "Plan" else None,
+        plan=_plan(inputs.forecast) if inputs.forecast is not None else None,
         conditions=_with_times(
             conditions.compute_conditions(about),
             deployment.metadata.generation,
@@ -90,19 +104,51 @@ def build_status(inputs: StatusInputs) -> Json:
     return _dump(status)
 
 
-def _url(deployment: FlamingoDeployment) -> str:
-    name, namespace = deployment.metadata.name, deployment.metadata.namespace
-    router = deployment.spec.router
+def _url(about: ConditionInputs) -> str | None:
+    if not exposure.owns_url(about):
+        return None
+    name, namespace = about.deployment.metadata.name, about.deployment.metadata.namespace
+    router = about.deployment.spec.router
     if router.enabled:
-        return names.service_url(names.service(name), namespace, router.service.port)
+        return names.service_url(exposure.url_service(about), namespace, router.service.port)
     return names.service_url(names.servers_service(name), namespace, common.PORT)
 
 
+def _num_ready_batches(about: ConditionInputs) -> int | None:
+    if about.deployment.spec.batches is None:
+        return None
+    return about.batches.num_ready if about.batches else 0
+
+
 def status_of_invalid_spec(
-    generation: int, errors: Sequence[str], previous: Mapping[str, Any], now_s: float
+    generation: int,
+    errors: Sequence[str],
+    previous: Mapping[str, Any],
+    observed: Observed,
+    now_s: float,
 ) -> Json:
-    """Return the status of a deployment whose spec is invalid; most of it stays as it was."""
+    """Return the status of a deployment whose spec is invalid: what is observed, and why."""
+    counts = _replica_counts(observed, previous.get("updateRevision", ""))
     computed = conditions.conditions_of_invalid_spec(errors)
+    new = _with_conditions_only(computed, generation, previous, now_s)
+    return new | {to_camel(name): num for name, num in counts.items()}
+
+
+def status_of_unobserved(
+    generation: int, unavailable: Mapping[str, str], previous: Mapping[str, Any], now_s: float
+) -> Json:
+    """Return the status of a deployment whose server pods or revisions cannot be observed."""
+    return _with_conditions_only(
+        conditions.conditions_of_unobserved(unavailable), generation, previous, now_s
+    )
+
+
+def _with_conditions_only(
+    computed: Iterable[ComputedCondition],
+    generation: int,
+    previous: Mapping[str, Any],
+    now_s: float,
+) -> Json:
     new = Status(
         observed_generation=generation,
         conditions=_with_times(computed, generation, previous, now_s),
@@ -154,19 +200,30 @@ def _replica_counts(observed: Observed, update: str) -> dict[str, int]:
 
 
 def _failure_counts(inputs: StatusInputs) -> list[FailureCount]:
-    spec, observed = inputs.deployment.spec, inputs.observed
-    found = (
-        (pod.ref.name, failures.diagnose_observed(spec, observed, pod, inputs.now_s))
-        for pod in observed.pods
+    return fleet_failures.count_failures(
+        inputs.deployment.spec,
+        inputs.observed,
+        inputs.rejections,
+        inputs.decision.step.num_held,
+        inputs.now_s,
     )
-    return failures.count_by_cause([(name, cause) for name, cause in found if cause is not None])
+
+
+def _rejections(inputs: StatusInputs) -> list[Rejection]:
+    """Return what was rejected now, and the server pods that were rejected before."""
+    rejected, found = inputs.observed.pod_rejection, list(inputs.rejections)
+    if rejected is not None and inputs.decision.step.num_held:
+        reason = rejection_reason(rejected.message)
+        found.append(Rejection(reason, f"create Pod {rejected.pod}: {rejected.message}"))
+    return found
 
 
 def _failure_status(count: FailureCount) -> FailureStatus:
     return FailureStatus(
+        component=count.component,
         reason=count.reason,
         count=count.count,
-        sample_pod=count.sample_pod,
+        sample_pod=count.sample_pod or None,
         message=count.message,
         hint=count.hint,
         since=count.since,
@@ -181,8 +238,8 @@ def _drain_status(pod: Pod) -> DrainStatus:
 
 
 def _avoided_nodes(inputs: StatusInputs) -> Sequence[AvoidedNode]:
-    """Return the nodes that are avoided; in mode Plan, without those that would be added."""
-    if inputs.deployment.spec.mode == "Plan":
+    """Return the nodes that are avoided; while paused, without those that would be added."""
+    if inputs.deployment.spec.paused:
         return inputs.observed.avoided
     return inputs.decision.avoided_nodes
 
@@ -197,17 +254,16 @@ def _avoided_node_status(one: AvoidedNode) -> AvoidedNodeStatus:
     )
 
 
-def _plan(decision: Decision) -> PlanStatus:
-    num_created = sum(
-        isinstance(one, Apply) and one.is_new and one.manifest["kind"] == "Pod"
-        for one in decision.actions
+def _plan(found: Forecast) -> PlanStatus:
+    gpus = found.gpus
+    return PlanStatus(
+        message=summary(found),
+        replaced_pods=found.num_replaced,
+        created_pods=found.num_created,
+        removed_pods=found.num_removed,
+        gpus=PlanGpus(current=gpus.current, peak=gpus.peak, final=gpus.final),
+        actions=list(found.actions[:MAX_PLANNED]),
     )
-    num_removed = sum(
-        isinstance(one, Drain) or (isinstance(one, Delete) and one.ref.kind == "Pod")
-        for one in decision.actions
-    )
-    actions = [str(action) for action in decision.actions]
-    return PlanStatus(num_gpus=num_created - num_removed, actions=actions[:MAX_PLANNED])
 
 
 def _with_times(
@@ -234,60 +290,3 @@ def _with_time(
         ),
         observed_generation=generation,
     )
-
-
-def events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield the events for the change from one status to the next: transitions only."""
-    yield from _scaling_events(old, new)
-    before = {one["type"]: one for one in old.get("conditions", ())}
-    for one in new["conditions"]:
-        known = before.get(one["type"])
-        condition = ComputedCondition(one["type"], one["status"], one["reason"], one["message"])
-        if _is_transition(condition, known):
-            message = condition.message or condition.reason
-            yield Event(condition.reason, message, not condition.is_good)
-    yield from _drain_events(old, new)
-    yield from _node_events(old, new)
-
-
-def _is_transition(condition: ComputedCondition, known: Mapping[str, Any] | None) -> bool:
-    """Whether a condition gets an event: it changed status, or its reason matters."""
-    if known is None:
-        return not condition.is_good
-    if known["status"] != condition.status:
-        return True
-    is_milestone = condition.reason in ("RolloutInProgress", "Complete")
-    return known["reason"] != condition.reason and (is_milestone or not condition.is_good)
-
-
-def _scaling_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield an event if the number of replicas changed; in mode Plan it does not."""
-    if "plan" in new or not _is_valid(new):
-        return
-    now = new.get("scaling", {}).get("desiredReplicas")
-    before = old.get("replicas") if "plan" in old else old.get("scaling", {}).get("desiredReplicas")
-    if before is not None and before != now:
-        why = new.get("scaling", {}).get("message")
-        message = f"scaled from {before} to {now} replicas" + (f": {why}" if why else "")
-        yield Event("Scaled", message)
-
-
-def _is_valid(status: Mapping[str, Any]) -> bool:
-    return all(one["reason"] != "InvalidSpec" for one in status["conditions"])
-
-
-def _drain_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    known = {one["pod"] for one in old.get("draining", ())}
-    for one in new.get("draining", ()):
-        if one["pod"] not in known:
-            yield Event("DrainStarted", f"draining pod {one['pod']}")
-
-
-def _node_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    before = {one["node"]: one for one in old.get("avoidedNodes", ())}
-    after = {one["node"]: one for one in new.get("avoidedNodes", ())}
-    for node in sorted(after.keys() - before.keys()):
-        message = f"no more server pods are placed on node {node}: {after[node]['message']}"
-        yield Event("NodeAvoided", message, is_warning=True)
-    for node in sorted(before.keys() - after.keys()):
-        yield Event("NodeReadmitted", f"server pods may be placed on node {node} again")

@@ -22,7 +22,8 @@ from typing import Any
 
 from flamingo_operator.api import timestamps
 from flamingo_operator.api.spec import FlamingoDeployment
-from flamingo_operator.cluster.observed import AvoidedNode, Observed, Pod
+from flamingo_operator.cluster.nodes import AvoidedNode
+from flamingo_operator.cluster.observed import Observed, Pod
 from flamingo_operator.diagnosis import failures
 from flamingo_operator.diagnosis.failures import Failure
 
@@ -52,12 +53,14 @@ def from_status(status: Mapping[str, Any]) -> tuple[AvoidedNode, ...]:
     return tuple(
         AvoidedNode(
             node=one["node"],
-            reason=one["reason"],
-            message=one["message"],
+            reason=one.get("reason", ""),
+            message=one.get("message", ""),
             since_s=timestamps.parse(one["since"]),
             boot_id=one.get("bootID", ""),
         )
         for one in status.get("avoidedNodes", ())
+        # The CRD of another release may have pruned fields.
+        if {"node", "since"} <= one.keys()
     )
 
 
@@ -129,10 +132,12 @@ def _max_avoided(deployment: FlamingoDeployment, observed: Observed, revision: s
         one.hash == revision and one.completed_s is not None for one in observed.revisions
     )
     limit = MAX_AVOIDED if is_proven else MAX_AVOIDED_UNPROVEN
-    if not observed.nodes:
+    gpu = deployment.spec.gpu
+    if not observed.nodes or gpu.resource_claims:  # a node does not state such devices
         return limit
-    gpu = deployment.spec.gpu.resource_name
-    return min(limit, sum(gpu in node.resources for node in observed.nodes.values()) // 2)
+    return min(
+        limit, sum(gpu.resource_name in node.resources for node in observed.nodes.values()) // 2
+    )
 
 
 def _avoided_node(pod: Pod, failure: Failure, observed: Observed, now_s: float) -> AvoidedNode:

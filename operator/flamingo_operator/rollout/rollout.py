@@ -9,9 +9,11 @@ adjusted (`_scale`). Otherwise old pods are replaced (`_roll`), as a Deployment 
   not available yet do not count here.
 - Never more than maxPending new pods are not ready at one time.
 - Strategy Recreate removes all old pods before it creates new ones. Auto surges like
-  RollingUpdate, but when the extra pod stays unschedulable for surgePendingSeconds, no GPU
-  is free: one old pod is then removed first. The scheduling times of the new pods show that
-  this wait has already happened, so it happens only once.
+  RollingUpdate, but when the extra pod cannot come for surgePendingSeconds, an old pod whose
+  removal makes room is removed first (`surge`).
+- A pod on a node that is cordoned is old, too: it is replaced, so that the node can be emptied.
+- While the API server refuses to create pods, it is asked again at growing intervals, and as
+  soon as a pod is gone.
 - A draining pod that is needed again is put back into rotation, which is cheaper than a
   cold start. A failed pod is replaced after REPLACE_FAILED_S.
 
@@ -28,9 +30,8 @@ from flamingo_operator.api.rollout import Rollout
 from flamingo_operator.api.spec import Spec
 from flamingo_operator.cluster.observed import Observed, Pod
 from flamingo_operator.rollout.removal_order import removal_order
+from flamingo_operator.rollout.surge import Blockage, SurgeInputs, SurgeState, surge_state
 
-KNOWN_FULL_WAIT_S = 10.0
-"""How long a surge pod waits for a GPU once it is known that none is free."""
 REPLACE_FAILED_S = 15.0
 """How long a failed pod is kept, so that a crash loop does not create pods in a loop."""
 
@@ -49,6 +50,12 @@ class RolloutStep:
 
     num_new: int = 0
     """Pods to create."""
+    num_held: int = 0
+    """Pods that are not created yet, because the API server has just refused to."""
+    blockage: Blockage | None = None
+    """Why, and since when, there is no room for an additional pod."""
+    can_make_room: bool = False
+    """The removal of an old pod makes room for a new one."""
     to_remove: tuple[Pod, ...] = ()
     to_undrain: tuple[Pod, ...] = ()
     """Draining pods to put back into rotation."""
@@ -102,8 +109,8 @@ def pod_sets(observed: Observed, revision: str, now_s: float) -> PodSets:
     """Return the pods, split into the sets that a rollout to `revision` distinguishes."""
     alive = [pod for pod in observed.pods if pod.is_active]
     return PodSets(
-        new=tuple(pod for pod in alive if _is_new(pod, revision)),
-        old=tuple(pod for pod in alive if not _is_new(pod, revision)),
+        new=tuple(pod for pod in alive if _is_new(pod, revision, observed)),
+        old=tuple(pod for pod in alive if not _is_new(pod, revision, observed)),
         draining=tuple(pod for pod in observed.pods if pod.is_draining or pod.is_terminating),
         num_failed=sum(
             pod.is_finished and not pod.is_terminating and now_s < _replace_at_s(pod)
@@ -112,24 +119,46 @@ def pod_sets(observed: Observed, revision: str, now_s: float) -> PodSets:
     )
 
 
-def _is_new(pod: Pod, revision: str) -> bool:
-    return pod.revision == revision and not pod.is_drain_requested
+def _is_new(pod: Pod, revision: str, observed: Observed) -> bool:
+    return pod.revision == revision and not is_unwanted(pod, observed)
+
+
+def is_unwanted(pod: Pod, observed: Observed) -> bool:
+    """Whether a pod is to be replaced although its revision may be right."""
+    node = observed.nodes.get(pod.node)
+    return pod.is_drain_requested or (node is not None and node.is_cordoned)
 
 
 def next_step(spec: Spec, observed: Observed, desired: DesiredPods, now_s: float) -> RolloutStep:
     """Return what to do now."""
     pods = pod_sets(observed, desired.revision, now_s)
     if spec.rollout.paused:
-        # Old pods stay as they are, except those whose drain was requested.
-        kept = tuple(pod for pod in pods.old if not pod.is_drain_requested)
-        requested = tuple(pod for pod in pods.old if pod.is_drain_requested)
+        # Old pods stay as they are, except those that are to be replaced anyway.
+        kept = tuple(pod for pod in pods.old if not is_unwanted(pod, observed))
+        requested = tuple(pod for pod in pods.old if is_unwanted(pod, observed))
         pods = replace(pods, new=pods.new + kept, old=requested)
     inputs = _Inputs(spec, observed, pods, desired, now_s)
     if not pods.old:
-        return _scale(inputs)
-    if spec.rollout.strategy == "Recreate":
-        return RolloutStep(to_remove=pods.old)
-    return _roll(inputs)
+        return _with_held(inputs, _scale(inputs))
+    at_once = [pod for pod in pods.old if _is_outdated(inputs, pod) or pod.is_drain_requested]
+    if spec.rollout.strategy == "Recreate" and at_once:
+        return RolloutStep(to_remove=tuple(at_once))
+    return _with_held(inputs, _roll(inputs))
+
+
+def _is_outdated(inputs: _Inputs, pod: Pod) -> bool:
+    return pod.revision != inputs.desired.revision
+
+
+def _with_held(inputs: _Inputs, step: RolloutStep) -> RolloutStep:
+    """Return the step without the pods that the API server would refuse again."""
+    rejection, num_pods = inputs.observed.pod_rejection, len(inputs.observed.pods)
+    if rejection is None or not step.num_new:
+        return step
+    if not rejection.holds(inputs.desired.revision, num_pods, inputs.now_s):
+        return step
+    at_s = min(step.requeue_at_s or rejection.retry_at_s, rejection.retry_at_s)
+    return replace(step, num_new=0, num_held=step.num_new, requeue_at_s=at_s)
 
 
 def _scale(inputs: _Inputs) -> RolloutStep:
@@ -138,7 +167,7 @@ def _scale(inputs: _Inputs) -> RolloutStep:
     surplus = len(pods.new) - desired.num
     if surplus > 0:
         return RolloutStep(to_remove=tuple(inputs.removal_order(pods.new)[:surplus]))
-    to_undrain = _to_undrain(pods, desired.revision, -surplus)
+    to_undrain = _to_undrain(inputs, -surplus)
     missing = max(0, -surplus - len(to_undrain) - pods.num_failed)
     num_new = 0 if _waits_for_old_pods(inputs) else missing
     return RolloutStep(
@@ -158,55 +187,85 @@ def _waits_for_old_pods(inputs: _Inputs) -> bool:
 
 
 def _roll(inputs: _Inputs) -> RolloutStep:
-    """Return the step while there are old pods, for every strategy but Recreate."""
+    """Return the step while there are old pods to replace one by one."""
     rules, pods, desired = inputs.spec.rollout, inputs.pods, inputs.desired
-    is_full, full_at_s = _is_cluster_full(inputs)
-    max_unavailable = max(rules.max_unavailable, 1) if is_full else rules.max_unavailable
-    max_pods, min_available = desired.num + rules.max_surge, max(0, desired.num - max_unavailable)
+    surge = _surge_state(inputs)
+    max_pods = desired.num + rules.max_surge
     missing = max(0, min(desired.num - len(pods.new), max_pods - pods.num))
-    to_undrain = _to_undrain(pods, desired.revision, missing)
+    to_undrain = _to_undrain(inputs, missing)
     num_new = max(0, missing - len(to_undrain) - pods.num_failed)
-    requeues_at_s = [full_at_s, _next_available_s(pods.new, rules, inputs.now_s)]
+    requeues_at_s = [surge.requeue_at_s, _next_available_s(pods.new, rules, inputs.now_s)]
     return RolloutStep(
         num_new=min(num_new, inputs.max_new_pending),
+        blockage=surge.blockage,
+        can_make_room=surge.can_make_room,
         to_undrain=to_undrain,
-        to_remove=_removable(inputs, min_available),
+        to_remove=_to_remove(inputs, surge),
         requeue_at_s=min((at_s for at_s in requeues_at_s if at_s is not None), default=None),
+        is_complete=_is_proven(inputs),
     )
 
 
-def _removable(inputs: _Inputs, min_available: int) -> tuple[Pod, ...]:
-    """Return the pods to remove while `min_available` stay available, as a Deployment counts."""
+def _is_proven(inputs: _Inputs) -> bool:
+    """Whether only pods of the desired revision are left, which has been shown to work.
+
+    Some of them may still have to move to other nodes, which the rollout need not wait for.
+    """
+    if any(_is_outdated(inputs, pod) for pod in inputs.pods.old):
+        return False
+    rules, now_s = inputs.spec.rollout, inputs.now_s
+    to_move = [pod for pod in inputs.pods.old if is_available(pod, rules, now_s)]
+    return len(inputs.available) + len(to_move) >= inputs.desired.num
+
+
+def _surge_state(inputs: _Inputs) -> SurgeState:
+    rules = inputs.spec.rollout
+    return surge_state(
+        SurgeInputs(
+            observed=inputs.observed,
+            revision=inputs.desired.revision,
+            new=inputs.pods.new,
+            old=inputs.removal_order(inputs.pods.old),
+            max_unavailable=max(rules.max_unavailable, 1),
+            wait_s=float(rules.surge_pending_seconds),
+            now_s=inputs.now_s,
+        )
+    )
+
+
+def _to_remove(inputs: _Inputs, surge: SurgeState) -> tuple[Pod, ...]:
+    """Return the pods to remove now: by the rules, or more of those that make room."""
+    rules, num = inputs.spec.rollout, inputs.desired.num
+    by_rules = _removable(inputs, inputs.pods.old, max(0, num - rules.max_unavailable))
+    if rules.strategy != "Auto" or not surge.helpful:
+        return by_rules
+    first = _removable(inputs, surge.helpful, max(0, num - max(rules.max_unavailable, 1)))
+    return first if len(first) > len(by_rules) else by_rules
+
+
+def _removable(inputs: _Inputs, old: Sequence[Pod], min_available: int) -> tuple[Pod, ...]:
+    """Return the pods to remove while `min_available` stay available, as a Deployment counts.
+
+    Of the old pods only those in `old` are removed; so are new ones beyond the desired number.
+    """
     pods, available = inputs.pods, inputs.available
-    serving = [pod for pod in pods.old if pod.is_ready]
+    num_serving = sum(pod.is_ready for pod in pods.old)
     # New pods that are not available yet must not count as capacity that can be given up.
     spare = pods.num - min_available - (len(pods.new) - len(available))
-    not_serving = [pod for pod in pods.old if not pod.is_ready]
-    removed = inputs.removal_order(not_serving)[: max(0, spare)]
-    spare = min(spare - len(removed), len(available) + len(serving) - min_available)
-    removed += inputs.removal_order(serving)[: max(0, spare)]
+    removed = inputs.removal_order([pod for pod in old if not pod.is_ready])[: max(0, spare)]
+    spare = min(spare - len(removed), len(available) + num_serving - min_available)
+    removed += inputs.removal_order([pod for pod in old if pod.is_ready])[: max(0, spare)]
     not_ready = [pod for pod in inputs.removal_order(pods.new) if not pod.is_ready]
     return tuple(removed + not_ready[: max(0, len(pods.new) - inputs.desired.num)])
 
 
-def _is_cluster_full(inputs: _Inputs) -> tuple[bool, float | None]:
-    """Return whether no GPU is free for a surge pod, and when that may become known."""
-    rules, new = inputs.spec.rollout, inputs.pods.new
-    unschedulable = [pod.created_s for pod in new if pod.is_unschedulable]
-    if rules.strategy != "Auto" or not unschedulable:
-        return False, None
-    wait_s = float(rules.surge_pending_seconds)
-    waited = (pod.scheduled_s - pod.created_s for pod in new if pod.scheduled_s is not None)
-    if any(one_s >= wait_s for one_s in waited):
-        wait_s = KNOWN_FULL_WAIT_S
-    full_at_s = min(unschedulable) + wait_s
-    return full_at_s <= inputs.now_s, full_at_s if full_at_s > inputs.now_s else None
-
-
-def _to_undrain(pods: PodSets, revision: str, num: int) -> tuple[Pod, ...]:
+def _to_undrain(inputs: _Inputs, num: int) -> tuple[Pod, ...]:
     """Return up to `num` draining pods that are needed again, the latest to drain first."""
+    revision, observed = inputs.desired.revision, inputs.observed
     usable = [
-        pod for pod in pods.draining if pod.is_draining and pod.is_ready and _is_new(pod, revision)
+        pod
+        for pod in inputs.pods.draining
+        if pod.is_draining and pod.is_ready and _is_new(pod, revision, observed)
     ]
     usable.sort(key=lambda pod: (-(pod.drain_started_s or 0.0), pod.ref.name))
     return tuple(usable[: max(0, num)])

@@ -29,12 +29,8 @@ class RolloutTarget:
         return self.revision is not self.update
 
 
-def choose_target(spec: Spec, observed: Observed, spec_hash: str) -> RolloutTarget | None:
-    """Return the target of the rollout; None before the spec's revision exists."""
-    by_hash = {revision.hash: revision for revision in observed.revisions}
-    update = by_hash.get(spec_hash)
-    if update is None:
-        return None
+def choose_target(spec: Spec, observed: Observed, update: Revision) -> RolloutTarget:
+    """Return the target of the rollout; `update` is the spec's revision."""
     completed = [one for one in observed.revisions if one.completed_s and one is not update]
     stable = max(completed, key=lambda one: (one.completed_s or 0, one.number), default=None)
     has_failed = update.failed_s is not None and spec.rollout.rollback_on_failure

@@ -7,7 +7,8 @@ How it works. Three needs are computed, and the largest counts:
 - burst: the audio of the last minute takes at most all of it;
 - queue wait: the work that is queued or running is done within queueWaitSeconds.
 
-A need within TOLERANCE of the current number changes nothing. Then, in this order: a need
+A need within TOLERANCE of the current number changes nothing. The reserve comes on top of
+the need, until the fleet has been idle for scaleToZero.idleSeconds. Then, in this order: a need
 must last (stabilizationSeconds; the last pod is removed after scaleToZero.idleSeconds
 instead), changes are made in steps (maxStep, and maxPending pods that start at one time),
 and the limits (minReplicas, maxReplicas, schedules) always hold.
@@ -24,10 +25,19 @@ from typing import Literal, TypeAlias
 
 from flamingo_operator.api.scaling import ScaleUp, Scaling
 from flamingo_operator.scaling.demand import Demand
+from flamingo_operator.scaling.reserve import exact_reserve, with_reserve
 from flamingo_operator.scaling.schedule import ReplicaLimits
 
 ScalingReason: TypeAlias = Literal[
-    "ArrivalRate", "Burst", "QueueWait", "Idle", "ScaleFromZero", "SignalLost", "Limits", "Steady"
+    "ArrivalRate",
+    "Burst",
+    "QueueWait",
+    "Idle",
+    "Reserve",
+    "ScaleFromZero",
+    "SignalLost",
+    "Limits",
+    "Steady",
 ]
 ScalingBound: TypeAlias = Literal[
     "None", "Min", "Max", "Schedule", "Step", "Pending", "Stabilization", "SignalLoss"
@@ -38,6 +48,7 @@ TOLERANCE = 0.1
 SIGNAL_LOSS_GRACE_S = 60.0
 """How long the number is kept without demand reports, before onSignalLoss applies."""
 JUST_BEFORE_S = 1.0
+FROM_ZERO = "a request is waiting and there are no server pods"
 MAX_HISTORY = 5
 
 
@@ -96,16 +107,20 @@ class ScalingDecision:
     bound: ScalingBound
     """What keeps the number from what is needed."""
     needed: float
-    """Replicas that the demand would take, fractions included."""
+    """Replicas that the demand would take, fractions included, without the reserve."""
+    reserve: int
+    """How many of the replicas are in reserve."""
     state: AutoscalerState
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
     replicas: int
+    """With the reserve."""
     reason: ScalingReason
     message: str
     exact: float = 0.0
+    reserve: int = 0
     is_urgent: bool = False
     """A request is waiting and there is no pod: no stabilization."""
 
@@ -120,8 +135,8 @@ def scaling_decision(
     state = _with_need(state, need.replicas, scaling, inputs.now_s)
     stable = need.replicas if need.is_urgent else _stabilized(state, scaling, inputs.now_s)
     bound: ScalingBound = "None" if stable == need.replicas else "Stabilization"
-    if current == 1 and _is_long_idle(state, scaling, inputs.now_s):
-        stable, bound = 0, "None"  # idleSeconds is the last pod's stabilization
+    if _is_long_idle(state, scaling, inputs.now_s) and current <= _idle_replicas(scaling):
+        stable, bound = 0, "None"  # idleSeconds is the stabilization of these pods
     elif stable == 0 and current:
         stable, bound = 1, "Stabilization"
     stepped, step_bound = _stepped(scaling, stable, inputs.pods, current)
@@ -139,6 +154,7 @@ def scaling_decision(
         message=need.message,
         bound=bound,
         needed=need.exact,
+        reserve=min(need.reserve, max(0, replicas - (need.replicas - need.reserve))),
         state=_with_change(state, replicas, reason, need.message, inputs.now_s),
     )
 
@@ -171,18 +187,34 @@ def _need(
     if demand is None:
         return _need_without_reports(scaling, limits, inputs.now_s, state)
     if _is_idle(demand) or (demand.is_idle and current == 0):
-        return _Need(0, "Idle", "no requests arriving, queued or running")
+        return _need_when_idle(scaling, state, inputs.now_s)
     exact, reason, message = _exact_need(scaling, demand, inputs.audio_s_per_s)
+    part = exact_reserve(scaling.reserve, exact)
+    message = with_reserve(message, scaling.reserve)
+    replicas = max(1, ceil(exact + part))
+    need = _Need(replicas, reason, message, exact, replicas - max(1, ceil(exact)))
     if current == 0:
-        message = "a request is waiting and there are no server pods"
-        return _Need(max(1, ceil(exact)), "ScaleFromZero", message, exact, is_urgent=True)
-    if abs(exact - current) <= TOLERANCE * current:
-        return _Need(current, "Steady", message, exact)
-    replicas = max(1, ceil(exact))
+        message = with_reserve(FROM_ZERO, scaling.reserve)
+        return replace(need, reason="ScaleFromZero", message=message, is_urgent=True)
+    if abs(exact + part - current) <= TOLERANCE * (current - part):
+        return _Need(current, "Steady", message, exact, round(part))
     if demand.is_partial and replicas < current:
         message = f"{message}; not scaling down without reports from all routers"
-        return _Need(current, "Steady", message, exact)
-    return _Need(replicas, reason, message, exact)
+        return _Need(current, "Steady", message, exact, need.reserve)
+    return need
+
+
+def _need_when_idle(scaling: Scaling, state: AutoscalerState, now_s: float) -> _Need:
+    message = "no requests arriving, queued or running"
+    reserve = round(exact_reserve(scaling.reserve, 0.0))
+    if not reserve or state.desired == 0 or _is_long_idle(state, scaling, now_s):
+        return _Need(0, "Idle", message)
+    return _Need(reserve, "Reserve", f"{message}; {reserve} in reserve", reserve=reserve)
+
+
+def _idle_replicas(scaling: Scaling) -> int:
+    """Return how many replicas an idle fleet has until idleSeconds are over."""
+    return max(1, round(exact_reserve(scaling.reserve, 0.0)))
 
 
 def _exact_need(

@@ -6,8 +6,8 @@ because a status is written whenever it differs.
 Pure.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flamingo_operator.api import timestamps
@@ -28,7 +28,7 @@ REPORT_INTERVAL_S = 15.0
 """Minimum interval between changes of the explanation while the number stays the same."""
 NOISE = 0.2
 """A figure that differs by less than this share from the reported one is not reported."""
-ALWAYS_REPORTED = frozenset({"Idle", "SignalLost"})
+ALWAYS_REPORTED = frozenset({"Idle", "Reserve", "SignalLost"})
 """Reasons that are reported even if no figure changes."""
 HARD_BOUNDS = frozenset({"Min", "Max", "Schedule", "SignalLoss"})
 
@@ -52,6 +52,8 @@ class ReportedScaling:
     reason: str
     bound: str
     message: str
+    reserve: int = 0
+    """How many of the replicas are in reserve."""
     needed: float | None = None
     """None if an earlier process reported it."""
     at_s: float = 0.0
@@ -86,29 +88,42 @@ class DesiredReplicas:
 
 
 def from_status(status: Mapping[str, Any]) -> ScalingState:
-    """Return the state that an earlier process left in the status."""
+    """Return the state that an earlier process left in the status.
+
+    The CRD of an earlier release may have pruned fields of it.
+    """
     scaling = status.get("scaling", {})
     if "desiredReplicas" not in scaling:
         return ScalingState()
-    changes = tuple(
-        ReplicaChange(
-            at_s=timestamps.parse(one["time"]),
-            before=one["fromReplicas"],
-            after=one["toReplicas"],
-            reason=one["reason"],
-            message=one["message"],
-        )
-        for one in scaling.get("history", ())
-    )
     reported = None
     if "reason" in scaling:
-        reported = ReportedScaling(scaling["reason"], scaling["bound"], scaling["message"])
-    products = status.get("capacity", {}).get("perProduct", ())
+        words = scaling["reason"], scaling.get("bound", ""), scaling.get("message", "")
+        reported = ReportedScaling(*words, scaling.get("reserveReplicas", 0))
     return ScalingState(
-        autoscaler=AutoscalerState(desired=scaling["desiredReplicas"], history=changes),
+        autoscaler=AutoscalerState(
+            desired=scaling["desiredReplicas"], history=tuple(_changes(scaling))
+        ),
         reported=reported,
-        rates={one["product"]: float(one["audioSecondsPerSecond"]) for one in products},
+        rates=dict(_rates(status)),
     )
+
+
+def _changes(scaling: Mapping[str, Any]) -> Iterator[ReplicaChange]:
+    for one in scaling.get("history", ()):
+        if {"time", "fromReplicas", "toReplicas"} <= one.keys():
+            yield ReplicaChange(
+                at_s=timestamps.parse(one["time"]),
+                before=one["fromReplicas"],
+                after=one["toReplicas"],
+                reason=one.get("reason", ""),
+                message=one.get("message", ""),
+            )
+
+
+def _rates(status: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for one in status.get("capacity", {}).get("perProduct", ()):
+        if {"product", "audioSecondsPerSecond"} <= one.keys():
+            yield one["product"], float(one["audioSecondsPerSecond"])
 
 
 def desired_replicas(
@@ -143,7 +158,8 @@ def desired_replicas(
 def _reported(
     before: ReportedScaling | None, decision: ScalingDecision, *, is_change: bool, now_s: float
 ) -> ReportedScaling:
-    new = ReportedScaling(decision.reason, decision.bound, decision.message, decision.needed, now_s)
+    words = decision.reason, decision.bound, decision.message
+    new = ReportedScaling(*words, decision.reserve, decision.needed, now_s)
     if before is None or is_change:
         return new
     lost_since_s = decision.state.lost_since_s
@@ -153,7 +169,7 @@ def _reported(
     if has_changed and now_s - before.at_s >= REPORT_INTERVAL_S:
         return new
     if before.needed is None:
-        return ReportedScaling(before.reason, before.bound, before.message, new.needed, now_s)
+        return replace(before, needed=new.needed, at_s=now_s)
     return before
 
 

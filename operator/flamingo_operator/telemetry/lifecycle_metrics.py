@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from flamingo_operator.cluster.cold_start import ColdStartPhases
-from flamingo_operator.telemetry.server_lifecycle import EndedDrain
+from flamingo_operator.telemetry.server_lifecycle import DRAIN_RESULTS, EndedDrain
 
 BUCKETS_S = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 PHASES = {"schedule": "schedule_s", "image_pull": "image_pull_s", "total": "total_s"}
@@ -68,6 +68,8 @@ class LifecycleMetrics:
 
     def count_drains(self, key: str, drains: Iterable[EndedDrain]) -> None:
         """Count drains that ended; the duration of a cancelled one is not observed."""
+        for result in DRAIN_RESULTS:  # a series that begins with its first drain has no increase
+            self.drains.labels(*key.split("/"), result)
         for one in drains:
             self.drains.labels(*key.split("/"), one.result).inc()
             if one.result != "cancelled":

@@ -1,10 +1,12 @@
 """The operator's metrics: the registry, and the metrics that are set as things happen."""
 
 import contextlib
+from importlib import metadata
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from flamingo_common.service import exposition
 from flamingo_operator.telemetry.fleet_metrics import LABELS, FleetMetrics
 from flamingo_operator.telemetry.lifecycle_metrics import LifecycleMetrics
 
@@ -14,11 +16,12 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 class Metrics:
     """All metrics of the operator's `/metrics`."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or exposition.create_registry()
         self.lifecycle = LifecycleMetrics(self.registry)
         self.fleets = FleetMetrics()
         self.registry.register(self.fleets)
+        _add_build_info(self.registry)
         of: dict[str, Any] = {"registry": self.registry}
         self.reconcile_s = Histogram(
             "flamingo_operator_reconcile_seconds",
@@ -50,6 +53,23 @@ class Metrics:
             "Time since the last event of the watch that has been silent the longest.",
             **of,
         )
+        self.watch_refused = Gauge(
+            "flamingo_operator_watch_refused",
+            "1 for each kind that the API server refuses to list, by namespace (empty: all).",
+            ["kind", "watched_namespace"],
+            **of,
+        )
+        self._add_scaling(of)
+
+    def _add_scaling(self, of: dict[str, Any]) -> None:
+        """Add what scaling in mode Internal reads."""
+        self.crd_skew = Gauge(
+            "flamingo_operator_crd_skew_fields",
+            "Fields that differ in the served CustomResourceDefinition: missing (they are pruned),"
+            " unknown to the operator (they are ignored), or changed.",
+            ["difference"],
+            **of,
+        )
         self.demand_servers = Gauge(
             "flamingo_operator_demand_servers",
             "Server pods that the demand needs, before limits; in scaling mode Internal.",
@@ -62,12 +82,20 @@ class Metrics:
             LABELS,
             **of,
         )
+        self.gpus = Gauge("flamingo_operator_gpus", "GPUs that server pods have now.", LABELS, **of)
         self.router_reads = Counter(
             "flamingo_operator_router_reads",
             "Requests to router pods for their load report, by result.",
             ["result"],
             **of,
         )
+
+    def set_refused(self, kind: str, namespace: str, is_refused: bool) -> None:
+        """Set whether the API server refuses to list a kind; if not, there is no series."""
+        if is_refused:
+            self.watch_refused.labels(kind, namespace).set(1)
+        else:
+            _remove_labels(self.watch_refused, kind, namespace)
 
     def set_demand(self, key: str, demand: float | None, audio_s_per_s: float | None) -> None:
         """Set the metrics of a deployment's demand and capacity; None removes the series."""
@@ -78,10 +106,21 @@ class Metrics:
             else:
                 gauge.labels(namespace, name).set(value)
 
+    def set_gpus(self, key: str, num: int) -> None:
+        """Set how many GPUs a deployment's server pods have."""
+        self.gpus.labels(*key.split("/")).set(num)
+
     def remove(self, key: str) -> None:
         """Remove the series of a deployment that was deleted."""
         self.lifecycle.remove(key)
         self.set_demand(key, None, None)
+        _remove_labels(self.gpus, *key.split("/"))
+
+
+def _add_build_info(registry: CollectorRegistry) -> None:
+    help_text = "Version of the operator; always 1."
+    build_info = Gauge("flamingo_operator_build_info", help_text, ["version"], registry=registry)
+    build_info.labels(metadata.version("flamingo-fleet")).set(1)
 
 
 def _remove_labels(gauge: Gauge, *labels: str) -> None:

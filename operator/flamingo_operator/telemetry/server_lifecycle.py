@@ -8,13 +8,14 @@ Pure.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from flamingo_operator.cluster.actions import Action, Delete
 from flamingo_operator.cluster.cold_start import ColdStartPhases
 from flamingo_operator.cluster.observed import Observed
 
 DrainResult: TypeAlias = Literal["finished", "deadline", "cancelled"]
+DRAIN_RESULTS: Final[tuple[DrainResult, ...]] = get_args(DrainResult)
 
 
 @dataclass(frozen=True, slots=True)

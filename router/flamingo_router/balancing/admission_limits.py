@@ -5,6 +5,9 @@ Pure.
 
 from dataclasses import dataclass
 
+MIN_WAIT_S = 5.0
+"""A request that takes as long as the assumed deadline may still wait for this long."""
+
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
@@ -18,8 +21,14 @@ class AdmissionLimits:
     max_queued_audio_s: float
     max_wait_s: float
     """Predicted wait above which a request is rejected."""
+    assumed_deadline_s: float
+    """When a client that names no deadline is assumed to have given up."""
     cold_start_hold_s: float
     """How long requests are held while no pod is ready; 0: they are rejected immediately."""
+
+    def max_wait_for_s(self, cost_s: float) -> float:
+        """Return how long a request of `cost_s` may wait, so that its response is in time."""
+        return min(self.max_wait_s, max(self.assumed_deadline_s - cost_s, MIN_WAIT_S))
 
     def queue_violation(self, num_queued: int, queued_audio_s: float) -> str:
         """Return how full the queue is, with the limit that is reached; empty if none is."""

@@ -45,6 +45,17 @@ class Arrivals:
         slot.audio_s += audio_s
         slot.work_s += work_s
 
+    def record_unread(self, work_s: float, *, now_s: float) -> None:
+        """Count one request that was rejected before its body was read.
+
+        Its audio and work are those of the average request of late, or `work_s` without one.
+        """
+        known = self.rate(SLOT_S * (NUM_SLOTS - 1), now_s=now_s)
+        if known.num:
+            self.record(known.audio_s / known.num, known.work_s / known.num, now_s=now_s)
+        else:
+            self.record(0.0, work_s, now_s=now_s)
+
     def rate(self, window_s: float, *, now_s: float) -> ArrivalRate:
         """Return the rate over the last `window_s`, or since the start if that is shorter."""
         first = int((now_s - window_s) // SLOT_S) + 1

@@ -9,6 +9,8 @@ one `Offer` for each. Then
   because the request costs little there;
 - otherwise the request enters the fair queue, unless the queue is full, its predicted wait
   exceeds `max_wait_s`, or it cannot meet its deadline: then it is rejected with `Overloaded`;
+- which endpoints are open depends on the tenant and the priority (`open_endpoints.py`), so neither
+  a flood of one tenant nor a batch is in the pods before another asks;
 - whenever an endpoint can have become open (a report, a first byte, a settled ticket, time),
   `dispatch_waiting` gives the next requests of the queue to the open endpoints.
 
@@ -19,10 +21,10 @@ Pure: state, but no I/O; the clock and the random source are arguments. The same
 in the router and in the simulator.
 """
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from flamingo_common.errors import DeadlineExceeded
+from flamingo_common.errors import FlamingoError, Overloaded
 from flamingo_common.wire.report import LoadReport
 from flamingo_router.balancing import cost, ejection, policy
 from flamingo_router.balancing.admission_limits import AdmissionLimits
@@ -30,18 +32,23 @@ from flamingo_router.balancing.affinity import Affinity
 from flamingo_router.balancing.arrivals import Arrivals
 from flamingo_router.balancing.cost import Rates, Work
 from flamingo_router.balancing.cost_model import CostModel
-from flamingo_router.balancing.fair_queue import FairQueue, QueuedRequest, queue_order
-from flamingo_router.balancing.fleet import Endpoint, Fleet
-from flamingo_router.balancing.ledger import Ticket
+from flamingo_router.balancing.endpoint import Endpoint
+from flamingo_router.balancing.fair_queue import QueuedRequest, queue_order
+from flamingo_router.balancing.fleet import Fleet
+from flamingo_router.balancing.ledger import Owner, Ticket
+from flamingo_router.balancing.open_endpoints import OpenEndpoints
 from flamingo_router.balancing.policy import Offer, Policy
 from flamingo_router.balancing.random_source import RandomSource
 from flamingo_router.balancing.request_info import RequestInfo
+from flamingo_router.balancing.request_queue import RequestQueue
+from flamingo_router.balancing.retry_times import RetryTimes
+from flamingo_router.balancing.tenants import ActiveTenants
 
 SAMPLE_SIZE = 24
 """How many endpoints of a larger fleet are considered for one request, sampled at random: the least
 loaded of 24 is hardly worse than that of all, and a decision takes the same time for 2,000."""
 TOKENS_PER_WINDOW = 750
-MIN_RECHECK_S, MAX_RECHECK_S = 0.005, 0.25
+MIN_RECHECK_S, FAIR_RECHECK_S, MAX_RECHECK_S = 0.005, 0.05, 0.25
 
 
 class Balancer:
@@ -61,8 +68,11 @@ class Balancer:
         self.limits = limits
         self.costs = CostModel()
         self.affinity = Affinity()
-        self.queue = FairQueue()
+        self.queue = RequestQueue()
         self.arrivals = Arrivals(now_s)
+        self.tenants = ActiveTenants()
+        self._room = OpenEndpoints(fleet, self.tenants, limits, policy.uses_queue)
+        self._retries = RetryTimes()
         self.completed_audio_s = 0.0
         self._rng = rng
 
@@ -87,9 +97,19 @@ class Balancer:
             Overloaded: the request would have to wait too long; `retry_after_s` is set.
             DeadlineExceeded: the request takes longer than its deadline allows.
         """
+        self.tenants.record(info.tenant, info.weight, now_s=now_s)
+        try:
+            self._check_admission(info, now_s)
+        except FlamingoError as error:  # a rejected request is demand too: autoscaling must see it
+            self.arrivals.record_unread(self._prior_s(info), now_s=now_s)
+            if isinstance(error, Overloaded):
+                raise self._deferred(info, error, now_s) from None
+            raise
+
+    def _check_admission(self, info: RequestInfo, now_s: float) -> None:
         summary = self.fleet.summary(now_s=now_s)
         if not summary.num_ready:
-            self._check_hold(info)
+            self._check_hold(info, now_s)
         elif summary.min_backlog_s > self.limits.max_backlog_s:
             raise policy.at_capacity(summary.min_backlog_s, self.limits.max_backlog_s)
         elif self.queue or info.deadline_s is not None:
@@ -101,16 +121,22 @@ class Balancer:
         Raises:
             NoEndpointReady, Overloaded, DeadlineExceeded: as `check_admission`.
         """
+        self.tenants.record(info.tenant, info.weight, now_s=now_s)
+        is_first = not self.queue.of_kind(info)
         offers = self._offers(info, self._ready(info, now_s))
         cost_s = min((offer.cost.total_s for offer in offers), default=self._prior_s(info))
         self.arrivals.record(info.audio_s, cost_s, now_s=now_s)
-        open_at = {each.address for each in self._open([each.endpoint for each in offers], now_s)}
+        endpoints = [each.endpoint for each in offers]
+        open_at = {each.address for each in self._room.among(endpoints, info.owner, now_s=now_s)}
         open_offers = [offer for offer in offers if offer.endpoint.address in open_at]
         if not offers:
-            self._check_hold(info)
-        elif not open_offers or self.queue or info.deadline_s is not None:
-            self._check_wait(info, offers, now_s)
-        if open_offers and not self.queue:
+            self._check_hold(info, now_s)
+        elif not open_offers or not is_first or info.deadline_s is not None:
+            try:
+                self._check_wait(info, offers, now_s)
+            except Overloaded as error:
+                raise self._deferred(info, error, now_s) from None
+        if open_offers and is_first:
             return self._reserve(info, self._pick(offers, open_offers), now_s)
         queued = QueuedRequest(info, cost_s, now_s)
         self.queue.push(queued)
@@ -123,10 +149,13 @@ class Balancer:
         addresses = None if among is None else list(among)
         dispatched = []
         while self.queue:
-            open_ones = list(self._open(self._views(addresses, now_s), now_s))
-            if not open_ones:
+            views = self._views(addresses, now_s)
+            seen = {True: views, False: [each.as_live() for each in views]}
+            queued = self.queue.pop(functools.partial(self._is_any_open, seen, now_s))
+            if queued is None:
                 break
-            queued = self.queue.pop()
+            owner = queued.info.owner
+            open_ones = list(self._room.among(seen[owner.is_low], owner, now_s=now_s))
             cached = self._others_with_clip(queued.info, open_ones, now_s)
             offers = self._offers(queued.info, [*open_ones, *cached])
             chosen = self.policy.pick(offers, self._rng)
@@ -141,7 +170,8 @@ class Balancer:
             Overloaded: all others are at capacity.
         """
         others = [each for each in self.fleet.addresses if each not in without]
-        offers = self._offers(info, self._views(self._sample(others), now_s))
+        views = _seen_by(info, self._views(self._sample(others), now_s))
+        offers = self._offers(info, views)
         chosen = policy.choose(
             offers, policy=self.policy, max_backlog_s=self.limits.max_backlog_s, rng=self._rng
         )
@@ -159,26 +189,21 @@ class Balancer:
 
     def recheck_after_s(self, *, now_s: float) -> float:
         """Return in how many seconds an endpoint can become open merely because time passes."""
-        queued = [each.queued_s for each in self._views(None, now_s) if each.is_ready]
-        wait_s = min(queued, default=1) - self._queue_threshold_s
-        return min(max(wait_s, MIN_RECHECK_S), MAX_RECHECK_S)
+        views, room = self._views(None, now_s), self._room
+        wait_s = room.recheck_after_s([each.as_live() for each in views], is_low=False)
+        if self.queue.low:
+            wait_s = min(wait_s, room.recheck_after_s(views, is_low=True))
+        is_shared = self.tenants.share("", now_s=now_s) < 1
+        return min(max(wait_s, FAIR_RECHECK_S if is_shared else MIN_RECHECK_S), MAX_RECHECK_S)
 
     def is_cold(self, *, now_s: float) -> bool:
         """Return whether no endpoint is ready."""
         return not self.fleet.summary(now_s=now_s).num_ready
 
-    @property
-    def _queue_threshold_s(self) -> float:
-        return self.limits.queue_threshold_s if self.policy.uses_queue else math.inf
-
-    def _open(self, endpoints: Iterable[Endpoint], now_s: float) -> Iterator[Endpoint]:
-        """Yield those with room; those without a fresh report only if no report is fresh."""
-        threshold_s, max_backlog_s = self._queue_threshold_s, self.limits.max_backlog_s
-        none_known = not self.fleet.summary(now_s=now_s).num_known
-        for each in endpoints:
-            has_room = each.queued_s < threshold_s and each.backlog_s <= max_backlog_s
-            if has_room and each.is_ready and (each.is_known or none_known):
-                yield each
+    def _is_any_open(
+        self, seen: Mapping[bool, Sequence[Endpoint]], now_s: float, owner: Owner
+    ) -> bool:
+        return any(self._room.among(seen[owner.is_low], owner, now_s=now_s))
 
     def _sample(self, addresses: Sequence[str]) -> Sequence[str]:
         if len(addresses) <= SAMPLE_SIZE:
@@ -199,7 +224,9 @@ class Balancer:
         if len(self.fleet.addresses) > SAMPLE_SIZE:
             views += self._others_with_clip(info, views, now_s)
         ready = [endpoint for endpoint in views if endpoint.is_ready]
-        return ready or [each for each in self.fleet.endpoints(now_s=now_s) if each.is_ready]
+        if not ready:
+            ready = [each for each in self.fleet.endpoints(now_s=now_s) if each.is_ready]
+        return _seen_by(info, ready)
 
     def _pick(self, offers: Sequence[Offer], open_offers: Sequence[Offer]) -> Offer:
         """Return the best offer, of an open endpoint or of a busy one that has the clip cached."""
@@ -219,7 +246,7 @@ class Balancer:
         if info.clip is None or not self.policy.uses_cache:
             return []
         addresses = self.affinity.pods_with(info.clip) - {each.address for each in known}
-        views = self.fleet.endpoints(now_s=now_s, among=addresses)
+        views = _seen_by(info, self.fleet.endpoints(now_s=now_s, among=addresses))
         return [
             each for each in views if each.is_ready and each.backlog_s <= self.limits.max_backlog_s
         ]
@@ -261,15 +288,18 @@ class Balancer:
         if info.clip is not None:
             self.affinity.record_sent(address, info.clip, now_s=now_s)
         return self.fleet.reserve(
-            address, chosen.cost, now_s=now_s, num_kv_tokens=chosen.num_kv_tokens
+            address,
+            chosen.cost,
+            now_s=now_s,
+            num_kv_tokens=chosen.num_kv_tokens,
+            owner=info.owner,
         )
 
-    def _check_hold(self, info: RequestInfo) -> None:
+    def _check_hold(self, info: RequestInfo, now_s: float) -> None:
         """Reject a request that cannot be held until a pod is ready."""
         if self.limits.cold_start_hold_s <= 0:
             raise policy.no_endpoint_ready("no pod is ready")
-        violation = self.limits.queue_violation(len(self.queue), self.queue.audio_s + info.audio_s)
-        if violation:
+        if violation := self._queue_violation(info, info.audio_s, now_s):
             raise policy.no_endpoint_ready(
                 f"no pod is ready and the request queue is full: {violation}"
             )
@@ -282,16 +312,43 @@ class Balancer:
             raise policy.at_capacity(min_backlog_s, limits.max_backlog_s)
         cost_s = min(offer.cost.total_s for offer in offers)
         wait_s = self._predicted_wait_s(info, cost_s, offers, now_s)
-        if violation := limits.queue_violation(len(self.queue), self.queue.audio_s):
-            raise policy.overloaded(f"the request queue is full: {violation}", wait_s)
-        if wait_s > limits.max_wait_s:
+        if violation := self._queue_violation(info, 0.0, now_s):
+            place_s = wait_s / max(
+                self.queue.counted(info)[0], 1
+            )  # until one of them leaves the queue
+            raise policy.overloaded(f"the request queue is full: {violation}", place_s)
+        max_wait_s = limits.max_wait_for_s(cost_s)
+        if wait_s > max_wait_s:
             raise policy.overloaded(
-                f"the predicted wait for a pod is {wait_s:.0f} s"
-                f" (limit: {limits.max_wait_s:.0f} s)",
-                wait_s,
+                f"the predicted wait for a pod is {wait_s:.0f} s (limit: {max_wait_s:.0f} s)",
+                wait_s - max_wait_s,
             )
         if info.deadline_s is not None:
-            _check_deadline(info.deadline_s - now_s, wait_s, cost_s)
+            first = min((offer.endpoint for offer in offers), key=lambda each: each.queued_s)
+            policy.check_deadline(info.deadline_s - now_s, wait_s + first.beside_s, cost_s)
+
+    def _deferred(self, info: RequestInfo, error: Overloaded, now_s: float) -> Overloaded:
+        """Return the error with a time to retry that leaves room for those rejected before."""
+        num_ready, cost_s = self.fleet.summary(now_s=now_s).num_ready, self._prior_s(info)
+        excess_s = error.retry_after_s or 0.0
+        wait_s = self._retries.defer(excess_s, cost_s, num_ready=num_ready, now_s=now_s)
+        return policy.overloaded(error.message.rpartition("; retry in ")[0], wait_s)
+
+    def _queue_violation(self, info: RequestInfo, more_audio_s: float, now_s: float) -> str:
+        """Return how full the queue is, with the limit; empty while its tenant has its share left.
+
+        So one tenant cannot fill the queue for the others; together they can exceed each limit
+        by as much again.
+        """
+        share = self.tenants.share(info.tenant, now_s=now_s)
+        num_own, own_audio_s = self.queue.of(info)
+        is_within = (
+            share < 1
+            and num_own < share * self.limits.max_queued
+            and own_audio_s < share * self.limits.max_queued_audio_s
+        )
+        num, audio_s = self.queue.counted(info)
+        return "" if is_within else self.limits.queue_violation(num, audio_s + more_audio_s)
 
     def _predicted_wait_s(
         self, info: RequestInfo, cost_s: float, offers: Sequence[Offer], now_s: float
@@ -300,7 +357,7 @@ class Balancer:
         wait_s = min(offer.endpoint.queued_s for offer in offers)
         if not self.queue:
             return wait_s
-        before_s = self.queue.work_before_s(queue_order(info, cost_s, now_s))
+        before_s = self.queue.work_before_s(info, queue_order(info, cost_s, now_s))
         return wait_s + before_s / max(self.fleet.summary(now_s=now_s).num_ready, 1)
 
     def _eject_if_slow(self, address: str, model: str, now_s: float) -> None:
@@ -320,21 +377,6 @@ class Balancer:
             self.affinity.forget(address)
 
 
-def _check_deadline(left_s: float, wait_s: float, cost_s: float) -> None:
-    """Reject a request that would be answered too late.
-
-    Raises:
-        DeadlineExceeded: the work alone takes longer than the time left; a retry does not help.
-        Overloaded: the wait and the work together do; a retry can help.
-    """
-    if cost_s > left_s:
-        raise DeadlineExceeded(
-            f"the request takes {cost_s:.2f} s, but its deadline is in {left_s:.2f} s;"
-            " extend the deadline"
-        )
-    if wait_s + cost_s > left_s:
-        raise policy.overloaded(
-            f"{wait_s:.1f} s of work is queued ahead and the request takes {cost_s:.1f} s;"
-            f" its deadline in {left_s:.1f} s cannot be met",
-            wait_s,
-        )
+def _seen_by(info: RequestInfo, endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Return endpoints as a request sees them: a live one without what it overtakes."""
+    return endpoints if info.priority.is_low else [each.as_live() for each in endpoints]

@@ -17,13 +17,16 @@ Pure: time is an argument.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from flamingo_common.wire.priority import Priority
 from flamingo_router.balancing.request_info import RequestInfo
 
 AGING = 12.0
 """Seconds of waiting that make up for one second of predicted work."""
+HEAD_START_S = {Priority.HIGH: 60.0, Priority.NORMAL: 0.0, Priority.LOW: -60.0}
+"""Seconds that a request counts as having waited longer than it has, within its tenant."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +50,7 @@ class QueuedRequest:
 
 def queue_order(info: RequestInfo, cost_s: float, since_s: float) -> float:
     """Return the sort key of such a request within its tenant; the smallest is next."""
-    return since_s + AGING * cost_s + info.priority.value
+    return since_s + AGING * cost_s - HEAD_START_S[info.priority]
 
 
 @dataclass(slots=True)
@@ -57,6 +60,12 @@ class _TenantQueue:
     """Predicted seconds of its dispatched requests, divided by its weight."""
     heap: list[QueuedRequest] = field(default_factory=list)
     num_waiting: int = 0
+    work_s: float = 0.0
+    audio_s: float = 0.0
+
+
+def _precedes(queued: QueuedRequest, order: float) -> bool:
+    return not queued.is_removed and queued.order <= order
 
 
 class FairQueue:
@@ -87,18 +96,19 @@ class FairQueue:
             tenant = self._tenants[name] = _TenantQueue(queued.info.weight, self._virtual_s)
         tenant.weight = queued.info.weight
         heapq.heappush(tenant.heap, queued)
-        tenant.num_waiting += 1
-        self._update_sums(queued, 1)
+        self._update_sums(queued, tenant, 1)
 
-    def pop(self) -> QueuedRequest:
-        """Remove and return the next request.
+    def of(self, tenant: str) -> tuple[int, float]:
+        """Return how many requests of one tenant wait, and the seconds of their audio."""
+        known = self._tenants.get(tenant)
+        return (known.num_waiting, known.audio_s) if known else (0, 0.0)
 
-        Raises:
-            IndexError: the queue is empty.
-        """
-        if not self._tenants:
-            raise IndexError("the queue is empty")
-        tenant = min(self._tenants.values(), key=lambda each: each.virtual_s)
+    def pop(self, may_go: Callable[[str], bool] = lambda _: True) -> QueuedRequest | None:
+        """Remove and return the next request of the tenants that `may_go`; None: there is none."""
+        allowed = [each for name, each in self._tenants.items() if may_go(name)]
+        if not allowed:
+            return None
+        tenant = min(allowed, key=lambda each: each.virtual_s)
         queued = heapq.heappop(tenant.heap)
         while queued.is_removed:
             queued = heapq.heappop(tenant.heap)
@@ -112,9 +122,20 @@ class FairQueue:
         if not queued.is_removed:
             self._discard(queued)
 
-    def work_before_s(self, order: float) -> float:
-        """Return the predicted work of the requests that are dispatched before one of `order`."""
-        return sum(queued.cost_s for queued in self if queued.order <= order)
+    def work_before_s(self, info: RequestInfo, order: float) -> float:
+        """Return the predicted work that is dispatched before a new request of `order`.
+
+        That is the work of its own tenant that precedes it, and as much of each other tenant as
+        that one gets until then: its virtual time reaches the request's.
+        """
+        own = self._tenants.get(info.tenant)
+        before_s = sum(each.cost_s for each in (own.heap if own else ()) if _precedes(each, order))
+        start_s = (own.virtual_s if own else self._virtual_s) + before_s / info.weight
+        return before_s + sum(
+            min(max(start_s - each.virtual_s, 0.0) * each.weight, each.work_s)
+            for each in self._tenants.values()
+            if each is not own
+        )
 
     def oldest_since_s(self) -> float | None:
         """Return when the oldest request was queued; None when the queue is empty."""
@@ -122,9 +143,8 @@ class FairQueue:
 
     def _discard(self, queued: QueuedRequest) -> None:
         queued.is_removed = True
-        self._update_sums(queued, -1)
         tenant = self._tenants[queued.info.tenant]
-        tenant.num_waiting -= 1
+        self._update_sums(queued, tenant, -1)
         if not tenant.num_waiting:
             self._virtual_s = max(self._virtual_s, tenant.virtual_s)
             del self._tenants[queued.info.tenant]
@@ -132,7 +152,10 @@ class FairQueue:
             tenant.heap = [each for each in tenant.heap if not each.is_removed]
             heapq.heapify(tenant.heap)
 
-    def _update_sums(self, queued: QueuedRequest, sign: int) -> None:
+    def _update_sums(self, queued: QueuedRequest, tenant: _TenantQueue, sign: int) -> None:
+        tenant.num_waiting += sign
+        tenant.work_s += sign * queued.cost_s
+        tenant.audio_s += sign * queued.info.audio_s
         self._num_waiting += sign
         self.work_s = self.work_s + sign * queued.cost_s if self else 0.0
         self.audio_s = self.audio_s + sign * queued.info.audio_s if self else 0.0

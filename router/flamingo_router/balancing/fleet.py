@@ -16,43 +16,24 @@ Pure: state, but no I/O; time is an argument. No method awaits, so on one event 
 can come between choosing an endpoint and reserving its ticket.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from flamingo_common.wire.report import LoadReport
-from flamingo_router.balancing import ejection
+from flamingo_router.balancing import ejection, endpoint
 from flamingo_router.balancing.cost import Cost
 from flamingo_router.balancing.ejection import EndpointHealth
-from flamingo_router.balancing.ledger import Ledger, Ticket
+from flamingo_router.balancing.endpoint import Endpoint
+from flamingo_router.balancing.ledger import ANONYMOUS, Ledger, Owner, Ticket
+from flamingo_router.balancing.loop_lag import LoopLag
 
 SUMMARY_TTL_S = 0.1
 UNREACHABLE, STALE, REMOVED, EJECTED = "unreachable", "stale", "removed", "ejected"
+KEY_REFUSED = "key_refused"
 """Why an endpoint gets no requests, where its own state is not the reason."""
-
-
-class Endpoint(NamedTuple):
-    """The router's view of one pod at one moment."""
-
-    address: str
-    is_ready: bool
-    """Whether it may get requests."""
-    is_known: bool = True
-    """Whether its report is fresh."""
-    backlog_s: float = 0.0
-    queued_s: float = 0.0
-    """The part of the backlog that one more request waits for before its first token."""
-    num_ahead: int = 0
-    """Requests at the pod that wait for their first token."""
-    num_in_flight: int = 0
-    """Requests of this router that are in flight to the pod."""
-    load: LoadReport | None = None
-    """Its fresh report; None when there is none."""
-    model: str = ""
-    reason: str = ""
-    """Why it gets no requests; empty when it is ready."""
-    num_free_kv_tokens: float | None = None
-    """None: the pod does not report it."""
 
 
 @dataclass(slots=True)
@@ -61,8 +42,12 @@ class _EndpointState:
     load: LoadReport | None = None
     requested_s: float = float("-inf")
     """When the last report was requested."""
+    lost_s: float = 0.0
+    """What this router had lost when the report arrived."""
     stale_since_s: float = float("-inf")
     """When the endpoint last failed or was busy; a report that is requested later supersedes it."""
+    is_key_refused: bool = False
+    """Whether the last poll was refused for the router's key."""
     is_removed: bool = False
     ledger: Ledger = field(default_factory=Ledger)
     health: EndpointHealth = field(default_factory=EndpointHealth)
@@ -75,7 +60,7 @@ class FleetSummary(NamedTuple):
     num_known: int
     """Ready endpoints with a fresh report."""
     min_backlog_s: float
-    """The smallest backlog of the ready endpoints, in seconds."""
+    """The smallest backlog of the ready endpoints, in seconds, without low priority."""
     ejected: frozenset[str]
 
 
@@ -85,6 +70,8 @@ class Fleet:
     def __init__(
         self, addresses: Iterable[str] = (), *, stale_after_s: float, unreachable_after_s: float
     ) -> None:
+        self.lag = LoopLag()
+        """The time that this router has lost, which does not count as the age of a report."""
         self._states: dict[str, _EndpointState] = {
             address: _EndpointState(address) for address in addresses
         }
@@ -92,6 +79,8 @@ class Fleet:
         self._unreachable_after_s = unreachable_after_s
         self._num_tickets = 0
         self._num_in_flight = 0
+        self._work_s: defaultdict[Owner, float] = defaultdict(float)
+        """Seconds of the requests in flight."""
         self._addresses: list[str] = list(self._states)
         self._summary = FleetSummary(0, 0, 0.0, frozenset())
         self._summary_until_s = float("-inf")
@@ -149,8 +138,16 @@ class Fleet:
 
     def epoch(self, address: str) -> str:
         """Return the identity of the process behind the address; empty while it is unknown."""
-        load = self._states[address].load
-        return load.epoch if load else ""
+        state = self._states.get(address)
+        return state.load.epoch if state and state.load else ""
+
+    def process(self, address: str) -> str:
+        """Return the name of the process behind an address: that changes when it restarts."""
+        return f"{address} {self.epoch(address)}"
+
+    def reported_since(self, since_s: float) -> list[str]:
+        """Return the addresses whose last report was requested after `since_s`."""
+        return [each.address for each in self._states.values() if each.requested_s > since_s]
 
     def observe(self, address: str, load: LoadReport, *, requested_s: float) -> bool:
         """Apply a report that was requested at `requested_s`; return False if it is outdated."""
@@ -164,9 +161,15 @@ class Fleet:
             state.health = EndpointHealth()  # a new process starts without failures
         if known is None or known.state != load.state or state.stale_since_s >= state.requested_s:
             self._invalidate_summary()
-        state.load, state.requested_s = load, requested_s
+        state.load, state.requested_s, state.lost_s = load, requested_s, self.lag.lost_s
+        state.is_key_refused = False
         state.ledger.mark_reported(requested_s=requested_s)
         return True
+
+    def mark_unreported(self, address: str, *, is_key_refused: bool) -> None:
+        """Record that a poll of an endpoint brought no report, and whether the key is why."""
+        if address in self._states:
+            self._states[address].is_key_refused = is_key_refused
 
     def mark_stale(self, address: str, *, now_s: float) -> None:
         """Send no requests to an endpoint that failed or is busy until a later report is ready."""
@@ -174,33 +177,57 @@ class Fleet:
             self._states[address].stale_since_s = now_s
             self._invalidate_summary()
 
-    def record_failure(self, address: str, *, now_s: float) -> bool:
-        """Record that the endpoint failed; return whether that ejects it."""
+    def record_failure(self, address: str, *, sent_s: float, now_s: float) -> bool:
+        """Record a failure of a request sent at `sent_s`; return whether it ejects the endpoint."""
         state = self._states.get(address)
-        is_ejected = state is not None and state.health.record_failure(now_s=now_s)
+        is_ejected = state is not None and state.health.record_failure(sent_s=sent_s, now_s=now_s)
         if is_ejected:
             self._invalidate_summary()
         return is_ejected
 
-    def record_success(self, address: str) -> None:
-        """Record that the endpoint responded."""
+    def record_success(self, address: str, *, sent_s: float) -> None:
+        """Record that the endpoint responded to a request sent at `sent_s`."""
         if address in self._states:
-            self._states[address].health.record_success()
+            self._states[address].health.record_success(sent_s=sent_s)
 
     def eject(self, address: str, *, now_s: float) -> None:
         """Send no requests to an endpoint for a while."""
         self._states[address].health.eject(now_s=now_s)
         self._invalidate_summary()
 
+    def waiting_share(self, address: str, owner: Owner) -> float:
+        """Return how much of the prefill of its kind that waits at an endpoint is one owner's."""
+        return self._states[address].ledger.waiting_share(owner)
+
+    def work_share(self, owner: Owner) -> float:
+        """Return how much of the work of its kind in flight to all endpoints is one owner's."""
+        total_s = sum(s for each, s in self._work_s.items() if each.is_low is owner.is_low)
+        return self._work_s[owner] / total_s if total_s else 0.0
+
     def reserve(
-        self, address: str, cost: Cost, *, now_s: float, num_kv_tokens: float = 0.0
+        self,
+        address: str,
+        cost: Cost,
+        *,
+        now_s: float,
+        num_kv_tokens: float = 0.0,
+        owner: Owner = ANONYMOUS,
     ) -> Ticket:
         """Reserve work at an endpoint; the ticket must be settled exactly once."""
         self._num_tickets += 1
         self._num_in_flight += 1
-        ticket = Ticket(self._num_tickets, address, cost, num_kv_tokens)
-        self._states[address].ledger.add(ticket, now_s=now_s)
+        ticket = Ticket(self._num_tickets, address, cost, num_kv_tokens, owner)
+        self._work_s[owner] += cost.total_s
+        state = self._states[address]
+        state.ledger.add(ticket, now_s=now_s)
+        if state.health.begin_trial(ticket.number):
+            self._invalidate_summary()
         return ticket
+
+    def mark_arrived(self, ticket: Ticket, share: float) -> None:
+        """Record how much of a request its client has uploaded."""
+        if ticket.address in self._states:
+            self._states[ticket.address].ledger.mark_arrived(ticket, share)
 
     def mark_sent(self, ticket: Ticket, *, now_s: float) -> None:
         """Record that the whole request was sent to the pod, so that later reports include it."""
@@ -209,8 +236,9 @@ class Fleet:
 
     def mark_responding(self, ticket: Ticket, *, now_s: float) -> None:
         """Record that the pod has begun to respond, so that the request's prefill is over."""
-        if ticket.address in self._states:
-            self._states[ticket.address].ledger.mark_responding(ticket, now_s=now_s)
+        if (state := self._states.get(ticket.address)) is not None:
+            state.ledger.mark_responding(ticket, now_s=now_s)
+            self._end_trial(state, ticket)
 
     def settle(self, ticket: Ticket, *, now_s: float) -> None:
         """Settle the ticket of a request that has ended, with or without success.
@@ -221,6 +249,10 @@ class Fleet:
         state = self._states[ticket.address]
         state.ledger.remove(ticket, now_s=now_s)
         self._num_in_flight -= 1
+        self._work_s[ticket.owner] -= ticket.cost_s
+        if not self._num_in_flight:
+            self._work_s.clear()
+        self._end_trial(state, ticket)
 
     def forget_removed(self) -> list[str]:
         """Forget the removed endpoints that have no ticket; return their addresses."""
@@ -232,72 +264,83 @@ class Fleet:
             self._invalidate_summary()
         return idle
 
+    def _end_trial(self, state: _EndpointState, ticket: Ticket) -> None:
+        if state.health.end_trial(ticket.number):
+            self._invalidate_summary()
+
     def _invalidate_summary(self) -> None:
         self._summary_until_s = float("-inf")
         self._addresses = list(self._states)
 
     def _summarize(self, now_s: float) -> FleetSummary:
-        ready = {
-            address: state
-            for address, state in self._states.items()
-            if not self._reason(state, now_s, frozenset())
-        }
-        healths = {address: state.health for address, state in ready.items()}
-        ejected = ejection.ejected_addresses(healths, now_s=now_s)
-        views = [
-            self._view(state, now_s, ejected)
-            for address, state in ready.items()
-            if address not in ejected
-        ]
-        min_backlog_s = min((view.backlog_s for view in views), default=0.0)
-        num_known = sum(view.is_known for view in views)
-        return FleetSummary(len(views), num_known, min_backlog_s, ejected)
+        ready = [each for each in self._states.values() if not self._reason(each, now_s)]
+        ejected = ejection.ejected_addresses(
+            {each.address: each.health for each in ready if each.health.is_on_trial},
+            num_ready=len(ready),
+            now_s=now_s,
+        )
+        if ejected:
+            ready = [each for each in ready if each.address not in ejected]
+        num_known = sum(self._silent_s(each, now_s) <= self._stale_after_s for each in ready)
+        return FleetSummary(len(ready), num_known, self._min_backlog_s(ready, now_s), ejected)
+
+    def _min_backlog_s(self, states: Iterable[_EndpointState], now_s: float) -> float:
+        """Return the smallest live backlog, or 0 where there is none, which ends the search.
+
+        Of a thousand endpoints, views of all would take a tenth of a core ten times a second.
+        """
+        min_s = math.inf
+        for state in states:
+            load = state.load if self._silent_s(state, now_s) <= self._stale_after_s else None
+            low_s = self._low_backlog_s(state, load, now_s) if load and load.low else 0.0
+            all_s = endpoint.backlog_s(state.ledger, load, now_s, now_s - state.requested_s)
+            min_s = min(min_s, all_s - low_s)
+            if min_s <= 0.0:
+                return 0.0
+        return min_s if math.isfinite(min_s) else 0.0
+
+    def _low_backlog_s(self, state: _EndpointState, load: LoadReport, now_s: float) -> float:
+        if not (state.ledger.tickets or (load.low and load.low.backlog_s)):
+            return 0.0
+        age_s = now_s - state.requested_s
+        low = endpoint.low_load(state.ledger, load, is_fresh=True, now_s=now_s, age_s=age_s)
+        return low.backlog_s if low else 0.0
 
     def _view(self, state: _EndpointState, now_s: float, ejected: frozenset[str]) -> Endpoint:
         age_s = now_s - state.requested_s
-        load = state.load if state.load is not None and age_s <= self._stale_after_s else None
+        is_fresh = self._silent_s(state, now_s) <= self._stale_after_s
+        load = state.load if is_fresh else None
         ledger = state.ledger
         reason = self._reason(state, now_s, ejected)
         return Endpoint(
             state.address,
             not reason,
             load is not None,
-            ledger.unreported_s + max(load.backlog_s - age_s, 0.0) if load else ledger.total_s,
-            _queued_s(ledger, load, now_s, age_s),
+            endpoint.backlog_s(ledger, load, now_s, age_s),
+            endpoint.queued_s(ledger, load, now_s, age_s),
             max(ledger.num_waiting, load.num_waiting if load else 0),
             len(ledger.tickets),
             load,
             state.load.model if state.load else "",
             reason,
-            _num_free_kv_tokens(load, ledger),
+            endpoint.num_free_kv_tokens(load, ledger, now_s),
+            endpoint.low_load(ledger, state.load, load is not None, now_s, age_s),
         )
 
-    def _reason(self, state: _EndpointState, now_s: float, ejected: frozenset[str]) -> str:
+    def _silent_s(self, state: _EndpointState, now_s: float) -> float:
+        """Return for how long the pod has not reported, without the time that this router lost."""
+        return now_s - state.requested_s - (self.lag.lost_s - state.lost_s)
+
+    def _reason(
+        self, state: _EndpointState, now_s: float, ejected: frozenset[str] = frozenset()
+    ) -> str:
         """Return why the endpoint gets no requests; empty when it is ready."""
         if state.is_removed:
             return REMOVED
-        if state.load is None or now_s - state.requested_s > self._unreachable_after_s:
-            return UNREACHABLE
+        if state.load is None or self._silent_s(state, now_s) > self._unreachable_after_s:
+            return KEY_REFUSED if state.is_key_refused else UNREACHABLE
         if state.load.state != "ready":
             return state.load.state
         if state.stale_since_s >= state.requested_s:
             return STALE
         return EJECTED if state.address in ejected else ""
-
-
-def _queued_s(ledger: Ledger, load: LoadReport | None, now_s: float, age_s: float) -> float:
-    """Return the prefill that one more request waits for: as reported, or the largest estimate."""
-    if load is not None and load.queued_s is not None:
-        own_s = ledger.queued_s(now_s=now_s, unreported_only=True) if ledger.tickets else 0.0
-        return own_s + max(load.queued_s - age_s, 0.0)
-    own_s = ledger.queued_s(now_s=now_s, unreported_only=False) if ledger.tickets else 0.0
-    if load is None or not load.num_waiting:
-        return own_s
-    waiting_share = load.num_waiting / (load.num_waiting + load.num_running)
-    return max(own_s, waiting_share * max(load.backlog_s - age_s, 0.0))
-
-
-def _num_free_kv_tokens(load: LoadReport | None, ledger: Ledger) -> float | None:
-    if load is None or load.num_kv_tokens is None or load.num_kv_tokens_used is None:
-        return None
-    return load.num_kv_tokens - load.num_kv_tokens_used - ledger.num_unreported_kv_tokens

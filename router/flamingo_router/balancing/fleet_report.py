@@ -6,7 +6,7 @@ Pure.
 from flamingo_common.wire.report import ArrivalReport, EndpointReport, FleetReport, QueueReport
 from flamingo_router.balancing import fleet
 from flamingo_router.balancing.balancer import Balancer
-from flamingo_router.balancing.fleet import Endpoint
+from flamingo_router.balancing.endpoint import Endpoint
 
 WINDOWS_S = (60.0, 300.0)
 

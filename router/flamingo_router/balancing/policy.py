@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from flamingo_common.errors import NoEndpointReady, Overloaded
+from flamingo_common.errors import DeadlineExceeded, NoEndpointReady, Overloaded
 from flamingo_router.balancing.cost import Cost
-from flamingo_router.balancing.fleet import Endpoint
+from flamingo_router.balancing.endpoint import Endpoint
 from flamingo_router.balancing.random_source import RandomSource
 
 NOT_READY_RETRY_S = 5.0
@@ -168,6 +168,26 @@ def overloaded(message: str, wait_s: float) -> Overloaded:
     return Overloaded(
         f"{message}; retry in {math.ceil(retry_after_s)} s", retry_after_s=retry_after_s
     )
+
+
+def check_deadline(left_s: float, wait_s: float, cost_s: float) -> None:
+    """Reject a request that would be answered too late.
+
+    Raises:
+        DeadlineExceeded: the work alone takes longer than the time left; a retry does not help.
+        Overloaded: the wait and the work together do; a retry can help.
+    """
+    if cost_s > left_s:
+        raise DeadlineExceeded(
+            f"the request takes {cost_s:.2f} s, but its deadline is in {left_s:.2f} s;"
+            " extend the deadline"
+        )
+    if wait_s + cost_s > left_s:
+        raise overloaded(
+            f"{wait_s:.1f} s of work is queued ahead and the request takes {cost_s:.1f} s;"
+            f" its deadline in {left_s:.1f} s cannot be met",
+            wait_s + cost_s - left_s,
+        )
 
 
 def no_endpoint_ready(message: str) -> NoEndpointReady:

@@ -5,7 +5,8 @@ what is left is admitted while anything is left, and the bucket is then below ze
 limit of ten minutes of audio, a song of twelve minutes is not rejected. The pod's response
 states how long the clip really was, and the difference is charged then.
 
-Each router replica counts on its own; `share` is its part of every limit.
+Each router replica counts on its own; `share` is its part of every limit. It may change at any
+time: a smaller share takes tokens away at once, a larger one only refills faster.
 
 Pure: the clock is an argument.
 """
@@ -70,6 +71,10 @@ class Quotas:
     share: float
     """This replica's part of every limit, in (0, 1]."""
     _callers: dict[str, _CallerUsage] = field(default_factory=dict)
+
+    def divide_among(self, num_replicas: int) -> None:
+        """Set the share to that of one of `num_replicas`; of none, this one is the only one."""
+        self.share = 1 / max(num_replicas, 1)
 
     def admit(self, key: KeyLimits, *, now_s: float) -> None:
         """Admit one more request, which must be released when it is over.

@@ -21,6 +21,11 @@ then only ten requests are remembered."""
 START_VARIANCE = 25.0
 MAX_VARIANCE = 1e4
 """Limits forgetting of what is never observed: a fleet that only embeds generates no tokens."""
+MISFIT_VARIANCE = 0.1
+"""Then each coefficient is uncertain by at least this, relative to its square."""
+MIN_VARIANCE = 1e-5
+"""After reports of absurd size the variance is so close to 0 that forgetting alone would not widen
+it for thousands of requests."""
 MAX_ERROR_RATIO = 2.5
 """Maximum ratio of one error to the usual error; larger errors are limited to it."""
 MIN_USUAL_ERROR, MAX_USUAL_ERROR = 0.05, 4.0
@@ -52,6 +57,10 @@ class Regression:
         """Whether there were enough samples to use `rates`."""
         return self.num_samples >= MIN_SAMPLES
 
+    @property
+    def _is_misfit(self) -> bool:
+        return self._usual_error >= MISFIT_ERROR
+
     def learn(self, work: Work, seconds: float) -> None:
         """Learn that `work` took `seconds`; a value that is not finite is ignored."""
         if not math.isfinite(seconds):
@@ -71,7 +80,7 @@ class Regression:
 
     def _update(self, inputs: Vector, error: float) -> None:
         spread: Vector = tuple(_dot(row, inputs) for row in self._variance)  # type: ignore[assignment]
-        forgetting = FORGETTING if self._usual_error < MISFIT_ERROR else MISFIT_FORGETTING
+        forgetting = MISFIT_FORGETTING if self._is_misfit else FORGETTING
         gain = _scaled(spread, 1 / (forgetting + _dot(inputs, spread)))
         moved = [
             min(max(factor + step * error, 0.0), MAX_FACTOR)
@@ -97,6 +106,13 @@ class Regression:
                 self._variance[i][j] = self._variance[j][i] = widen * narrower[i][j]
         if min(self._variance[i][i] for i in range(3)) <= 0:
             self._reset_variance()
+        self._keep_uncertain()
+
+    def _keep_uncertain(self) -> None:
+        """Keep the variance at its minimum, or else nothing would be learned any more."""
+        for i, factor in enumerate(self._factors):
+            least = MISFIT_VARIANCE * factor * factor if self._is_misfit else 0.0
+            self._variance[i][i] = max(self._variance[i][i], least, MIN_VARIANCE)
 
     def _reset_variance(self) -> None:
         """Reset the variance to its start value; the coefficients stay."""

@@ -3,16 +3,10 @@
 Pure.
 """
 
-import enum
 from dataclasses import dataclass
 
-
-class Priority(enum.Enum):
-    """A request's head start within its tenant's queue, in seconds; less is earlier."""
-
-    HIGH = -60.0
-    NORMAL = 0.0
-    LOW = 60.0
+from flamingo_common.wire.priority import Priority
+from flamingo_router.balancing.ledger import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +26,8 @@ class RequestInfo:
     """When the client no longer needs the response, by the router's clock."""
     max_tokens: int | None = None
     """Maximum tokens of all its choices together."""
+
+    @property
+    def owner(self) -> Owner:
+        """Whose work it is."""
+        return Owner(self.tenant, self.priority.is_low)

@@ -14,6 +14,8 @@ from typing import Any
 
 import aiohttp
 
+from flamingo_common.service import key_text
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 LIST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
@@ -53,10 +55,13 @@ class Access:
         )
 
     def headers(self) -> dict[str, str]:
-        """Return the authorization header; empty where there is no token file."""
-        if not self.token_file.is_file():
-            return {}
-        return {"Authorization": f"Bearer {self.token_file.read_text().strip()}"}
+        """Return the headers of a call, with authorization where there is a token file."""
+        # The API server packs long lists otherwise, and the router's session unpacks nothing.
+        headers = {"Accept-Encoding": "identity"}
+        if self.token_file.is_file():
+            token = key_text.decode(self.token_file.read_bytes())
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
 
     def tls(self) -> ssl.SSLContext | bool:
         """Return a context that trusts the CA bundle; without one True, for the system's CAs."""

@@ -7,15 +7,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
+from yarl import URL
 
 from flamingo_common.service import logs
+from flamingo_common.service.sent_key import SentKey
 from flamingo_common.wire.report import LoadReport
-from flamingo_router.balancing.fleet import UNREACHABLE
-from flamingo_router.pods.pod_key import PodKey
+from flamingo_router.balancing.endpoint import Endpoint
+from flamingo_router.balancing.fleet import KEY_REFUSED, UNREACHABLE
 from flamingo_router.relay.admission import AdmissionQueue
 
 JITTER = 0.2
 """Relative; keeps several routers from polling at the same time."""
+
+IDLE_FACTOR = 4
+"""How much less often a pod without any work is polled: else polls are most of a router's load."""
+MAX_IN_FLIGHT = 128
+"""Polls at the same time."""
+KEY_REFUSED_STATUSES = frozenset({401, 403})
+"""An unknown key, or none; a key that may not observe."""
+KEY_REFUSED_HINT = (
+    "the pod refuses the router's key: set --pod-key-file to a key of the pod's key file"
+    " that may observe"
+)
+FIRST_POLLS_S = 0.002
+"""The first polls of a fleet are spread over this time for each pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +39,7 @@ class PollOptions:
 
     interval_s: float
     timeout_s: float
-    key: PodKey
+    key: SentKey
 
 
 class LoadPoller:
@@ -44,6 +59,7 @@ class LoadPoller:
         self._session = session
         self._options = options
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     def update_members(self, group: asyncio.TaskGroup) -> None:
         """Start a task in `group` for each new pod, and cancel those of removed pods."""
@@ -60,10 +76,13 @@ class LoadPoller:
 
     async def _keep_polling(self, address: str) -> None:
         """Poll the pod at `address` until it is removed; log when it becomes ready or not."""
-        fleet, was_ready, was_unreachable = self._queue.balancer.fleet, False, True
+        fleet, was_ready, last_reason = self._queue.balancer.fleet, False, UNREACHABLE
+        stats = URL(f"{address}/stats")  # parsed once: it is a twentieth of a poll
+        await asyncio.sleep(random.uniform(0, FIRST_POLLS_S * len(self._tasks)))  # noqa: S311
         while address in fleet:
             try:
-                await self._poll(address)
+                async with self._in_flight:
+                    await self._poll(address, stats)
             except Exception:  # noqa: BLE001 - a bug in parsing one report must not end the router
                 logs.get().exception("load.poll_failed", endpoint=address)
             if address not in fleet:
@@ -72,26 +91,41 @@ class LoadPoller:
             if endpoint.is_ready != was_ready:
                 event = "endpoint.ready" if endpoint.is_ready else "endpoint.not_ready"
                 logs.get().info(event, endpoint=address, reason=endpoint.reason)
-            is_unreachable = endpoint.reason == UNREACHABLE
-            if is_unreachable and not was_unreachable:
-                self._on_unreachable(address)
-            was_ready, was_unreachable = endpoint.is_ready, is_unreachable
+            if endpoint.reason != last_reason:
+                self._on_reason(address, endpoint.reason)
+            was_ready, last_reason = endpoint.is_ready, endpoint.reason
+            interval_s = self._options.interval_s * (IDLE_FACTOR if _is_idle(endpoint) else 1)
             spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
-            await asyncio.sleep(self._options.interval_s * spread)
+            await asyncio.sleep(interval_s * spread)
 
-    async def _poll(self, address: str) -> None:
+    def _on_reason(self, address: str, reason: str) -> None:
+        if reason == UNREACHABLE:
+            self._on_unreachable(address)
+        elif reason == KEY_REFUSED:
+            logs.get().warning("endpoint.key_refused", endpoint=address, hint=KEY_REFUSED_HINT)
+
+    async def _poll(self, address: str, stats: URL) -> None:
         requested_s = time.monotonic()
-        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
-        headers = self._options.key.headers
+        fleet = self._queue.balancer.fleet
+        late_s = fleet.lag.last_s  # the report may wait to be read as long
+        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s + late_s)
+        headers = {"Accept-Encoding": "identity"} | dict(self._options.key.headers)
         try:
-            async with self._session.get(
-                f"{address}/stats", timeout=timeout, headers=headers
-            ) as response:
+            async with self._session.get(stats, timeout=timeout, headers=headers) as response:
                 response.raise_for_status()
                 load = LoadReport.model_validate_json(await response.read())
         except aiohttp.ClientConnectorError:  # nothing listens there
-            self._queue.balancer.fleet.mark_stale(address, now_s=time.monotonic())
-        except (aiohttp.ClientError, OSError, ValueError):
-            return  # the last report becomes stale
+            fleet.mark_stale(address, now_s=time.monotonic())
+            fleet.mark_unreported(address, is_key_refused=False)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # the last report becomes stale
+            status = getattr(error, "status", None)  # of a ClientResponseError
+            fleet.mark_unreported(address, is_key_refused=status in KEY_REFUSED_STATUSES)
         else:
             self._queue.observe(address, load, requested_s=requested_s)
+
+
+def _is_idle(endpoint: Endpoint) -> bool:
+    """Return whether a ready pod has no work, ours or that of others."""
+    load = endpoint.load
+    is_busy = load is None or load.num_running or load.num_waiting or load.backlog_s
+    return endpoint.is_ready and not endpoint.num_in_flight and not is_busy

@@ -20,6 +20,7 @@ from flamingo_common.errors import DeadlineExceeded, FlamingoError, Overloaded
 from flamingo_common.service import logs
 from flamingo_common.wire.report import LoadReport
 from flamingo_router.balancing import policy
+from flamingo_router.balancing.admission_limits import MIN_WAIT_S
 from flamingo_router.balancing.balancer import Balancer
 from flamingo_router.balancing.fair_queue import QueuedRequest
 from flamingo_router.balancing.ledger import Ticket
@@ -36,6 +37,7 @@ class AdmissionQueue:
         self._heartbeat_interval_s = heartbeat_interval_s
         self._tickets: dict[QueuedRequest, asyncio.Future[Ticket]] = {}
         self._has_waiting = asyncio.Event()
+        self._has_report = asyncio.Event()
 
     async def acquire(self, info: RequestInfo, *, send_heartbeat: SendHeartbeat) -> Ticket:
         """Return the request's ticket, as soon as a pod is free.
@@ -88,6 +90,21 @@ class AdmissionQueue:
         """Apply a pod's load report, which was requested at `requested_s`."""
         self.balancer.observe(address, load, requested_s=requested_s, now_s=time.monotonic())
         self.dispatch_waiting((address,))
+        self._has_report.set()
+        self._has_report = asyncio.Event()
+
+    async def wait_for_report(self, timeout_s: float, *, send_heartbeat: SendHeartbeat) -> None:
+        """Return after the next load report of any pod, or after `timeout_s`."""
+        report = asyncio.ensure_future(self._has_report.wait())
+        until_s = time.monotonic() + timeout_s
+        try:
+            while not report.done() and (left_s := until_s - time.monotonic()) > 0:
+                interval_s = self._heartbeat_interval_s
+                await asyncio.wait([report], timeout=min(left_s, interval_s))
+                if left_s > interval_s and not report.done():
+                    await send_heartbeat()
+        finally:
+            report.cancel()
 
     def mark_responding(self, ticket: Ticket) -> None:
         """Record that the pod has begun to respond."""
@@ -117,7 +134,9 @@ class AdmissionQueue:
         """Return when the wait ends; while no pod is ready, the limit is another one."""
         limits = self.balancer.limits
         is_cold = self.balancer.is_cold(now_s=now_s)
-        max_wait_s = max(limits.cold_start_hold_s, 0.0) if is_cold else 2 * limits.max_wait_s
+        # The prediction was within the limit: a pod has died since, or shorter ones came.
+        warm_s = max(limits.assumed_deadline_s - queued.cost_s, MIN_WAIT_S)
+        max_wait_s = limits.cold_start_hold_s if is_cold else min(2 * limits.max_wait_s, warm_s)
         until_s = queued.since_s + max_wait_s
         return min(until_s, queued.info.deadline_s or until_s)
 

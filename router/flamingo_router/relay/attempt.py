@@ -14,7 +14,7 @@ from typing import Self
 from aiohttp import web
 
 from flamingo_common import errors
-from flamingo_common.service import http, logs
+from flamingo_common.service import http, logs, traces
 from flamingo_router.balancing.ledger import Ticket
 from flamingo_router.balancing.quarantine import Quarantine
 from flamingo_router.balancing.request_info import RequestInfo
@@ -46,6 +46,7 @@ class Attempt:
         self.ticket = ticket
         self.outcome = BROKEN
         """A label of the metric; `broken`: the pod or the client disconnected in mid-response."""
+        self._sent_s = time.monotonic()
         self._relayed = relayed
         self._info = info
         self._sinks = sinks
@@ -61,7 +62,7 @@ class Attempt:
     ) -> None:
         answered_s = self._info.audio_s if self.outcome == ANSWERED else 0.0
         self._sinks.queue.settle(self.ticket, answered_audio_s=answered_s)
-        self._sinks.metrics.attempts.labels(self.ticket.address, self.outcome).inc()
+        self._sinks.metrics.count_attempt(self.ticket.address, self.outcome)
 
     async def run(self) -> web.StreamResponse:
         """Return the endpoint's response, sent to its end, and record the outcome.
@@ -95,9 +96,12 @@ class Attempt:
                 relayed = dataclasses.replace(
                     relayed,
                     clip=info.clip,
+                    priority=info.priority,
                     deadline_s=info.deadline_s,
+                    on_arrived=self._on_arrived,
                     on_sent=self._on_sent,
                     on_responding=on_responding,
+                    on_first_event=self._on_first_event,
                 )
                 return await relay_request(relayed, self.ticket.address)
         except TimeoutError:
@@ -107,18 +111,29 @@ class Attempt:
                 "the deadline passed before a pod started responding"
             ) from None
 
+    def _on_arrived(self) -> None:
+        fleet = self._sinks.queue.balancer.fleet
+        fleet.mark_arrived(self.ticket, self._relayed.body.arrived_share)
+
     def _on_sent(self) -> None:
         self._sinks.queue.balancer.fleet.mark_sent(self.ticket, now_s=time.monotonic())
 
+    def _on_first_event(self) -> None:
+        after_s = time.monotonic() - self._relayed.request[http.STARTED_S]
+        exemplar = traces.current_span().exemplar
+        self._sinks.metrics.observe_first_token(self._info.audio_s, after_s, exemplar)
+
     def _record_response(self, response: web.StreamResponse) -> None:
-        if "error" in self._relayed.request[http.LOG_FIELDS]:  # aborted during the response
+        # The pod has broken off during the response.
+        if self._relayed.request[http.LOG_FIELDS].get("error") == errors.UpstreamLost.code:
             self._record_lost()
             return
         self.outcome = ANSWERED
         if response.status in POD_FAILURE_STATUSES:
             self._record_pod_failure()
             return
-        self._sinks.queue.balancer.fleet.record_success(self.ticket.address)
+        fleet = self._sinks.queue.balancer.fleet
+        fleet.record_success(self.ticket.address, sent_s=self._sent_s)
         if self._info.clip is not None:
             self._sinks.quarantine.clear(self._info.clip)
 
@@ -136,10 +151,10 @@ class Attempt:
         self._record_pod_failure()
         if self._info.clip is not None:
             fleet, address = self._sinks.queue.balancer.fleet, self.ticket.address
-            pod = f"{address} {fleet.epoch(address)}"
-            self._sinks.quarantine.record_crash(self._info.clip, pod, now_s=time.monotonic())
+            process = fleet.process(address)
+            self._sinks.quarantine.record_crash(self._info.clip, process, now_s=time.monotonic())
 
     def _record_pod_failure(self) -> None:
         fleet, address = self._sinks.queue.balancer.fleet, self.ticket.address
-        if fleet.record_failure(address, now_s=time.monotonic()):
+        if fleet.record_failure(address, sent_s=self._sent_s, now_s=time.monotonic()):
             logs.get().warning("endpoint.ejected", endpoint=address)

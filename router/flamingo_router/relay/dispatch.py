@@ -1,25 +1,29 @@
 """The flow of one request: measure its audio, wait for a ticket, attempt, retry.
 
 A request is retried on another endpoint only while nothing of a response has reached the
-client and the body can be sent again; never twice on the same endpoint; only once after a
-lost connection; and only within the retry budget. A clip that crashes pods must not
+client and the body can be sent again; never twice on the same process; only once after a
+lost connection; and only within the retry budget. While there is no other process, it is held like
+one that arrives without a ready pod. A clip that crashes pods must not
 be tried on all of them, and an overloaded fleet must not get twice the work.
 """
 
 import contextlib
 import dataclasses
+import functools
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import hdrs, web
 
 from flamingo_common import errors
-from flamingo_common.service import auth, http
+from flamingo_common.service import abort, auth, http, traces
 from flamingo_common.wire import AUDIO_HEADER
-from flamingo_router.balancing import cost, policy
+from flamingo_router.balancing import cost, policy, quarantine
 from flamingo_router.balancing.ledger import Ticket
+from flamingo_router.balancing.open_uploads import OpenUploads
 from flamingo_router.balancing.quarantine import Quarantine
 from flamingo_router.balancing.quota import Quotas
 from flamingo_router.balancing.request_info import RequestInfo
@@ -36,6 +40,10 @@ from flamingo_router.request.scan import Scan
 from flamingo_router.request.url_probe import UrlProbe
 
 MAX_LOST = 2
+SMALL_BODY_BYTES = 64 * 1024
+"""Bodies up to this size are not counted as uploads."""
+OVER_BUDGET = "over_budget"
+"""The reason of a retry that was not made."""
 
 
 @dataclass(slots=True)
@@ -43,14 +51,40 @@ class FailedAttempts:
     """The failed attempts of one request."""
 
     failures: dict[str, AttemptFailed] = field(default_factory=dict)
-    """The last failure at each address."""
+    """The failure of each process, by address and epoch."""
     is_budgeted: bool = False
     """Whether the request has acquired a part of the retry budget."""
+
+    @property
+    def last(self) -> AttemptFailed:
+        """The last failure."""
+        return next(reversed(self.failures.values()))
 
     @property
     def num_lost(self) -> int:
         """How many of them lost their connection."""
         return sum(each.reason is FailureReason.LOST for each in self.failures.values())
+
+
+@dataclass(frozen=True, slots=True)
+class AudioCharge:
+    """The audio that a caller was charged for one request."""
+
+    quotas: Quotas
+    info: RequestInfo
+
+    def refund(self) -> None:
+        """Refund all of it."""
+        self.quotas.charge_audio(self.info.tenant, -self.info.audio_s)
+
+    def settle(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Charge what the pod reports instead of the estimate, and nothing for an error."""
+        if not _has_succeeded(request, response):
+            self.refund()
+            return
+        with contextlib.suppress(KeyError, ValueError):
+            audio_s = float(response.headers[AUDIO_HEADER])
+            self.quotas.charge_audio(self.info.tenant, audio_s - self.info.audio_s)
 
 
 @dataclass(frozen=True)
@@ -62,10 +96,15 @@ class Dispatcher:
     metrics: Metrics
     limits: BodyLimits
     quotas: Quotas
+    uploads: OpenUploads
     urls: UrlProbe | None
     """None: the length of a clip at a URL is assumed."""
     quarantine: Quarantine = field(default_factory=Quarantine)
     budget: RetryBudget = field(default_factory=RetryBudget)
+
+    def __post_init__(self) -> None:
+        for reason in (*(each.value for each in FailureReason), OVER_BUDGET):
+            self.metrics.retries.labels(reason)  # so that the first retry has a rate
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Return the response of the endpoint where the request finishes first, fully sent.
@@ -79,10 +118,16 @@ class Dispatcher:
         body = Body(request, self.limits)
         heartbeat, attempts = Heartbeat(request), FailedAttempts()
         try:
-            info = await self._with_audio(request, body, info, heartbeat)
-            ticket = await (self._wait(info, heartbeat) if is_work else self._reserve_now(info))
-            relayed = RelayedRequest(request, body, self.session, heartbeat)
-            return await self._attempt(relayed, info, ticket, attempts)
+            with abort.as_error(request), self._counted_upload(request, body):
+                info = await self._with_audio(request, body, info, heartbeat)
+                with self._tried(info), self._charged(info) as charge:
+                    ticket = await (self._wait if is_work else self._reserve_now)(info, heartbeat)
+                    relayed = RelayedRequest(request, body, self.session, heartbeat)
+                    response = await self._attempt(relayed, info, ticket, attempts)
+                    charge.settle(request, response)
+                if is_work and _has_succeeded(request, response):
+                    self._observe_duration(request, info)
+                return response
         except errors.FlamingoError as error:
             if heartbeat.response is None:
                 raise
@@ -91,6 +136,50 @@ class Dispatcher:
             body.close()
             if attempts.is_budgeted:
                 self.budget.release()
+
+    @contextlib.contextmanager
+    def _charged(self, info: RequestInfo) -> Iterator["AudioCharge"]:
+        """Charge the caller for the audio of a request, unless the request is refused or fails.
+
+        A client that disconnects is charged: a pod may have computed all of it.
+        """
+        charge = AudioCharge(self.quotas, info)
+        self.quotas.charge_audio(info.tenant, info.audio_s)
+        try:
+            yield charge
+        except errors.FlamingoError:
+            charge.refund()
+            raise
+
+    @contextlib.contextmanager
+    def _counted_upload(self, request: web.Request, body: Body) -> Iterator[None]:
+        """Count the body of a request as an upload until it has arrived.
+
+        Raises:
+            RateLimited: the client has too many slow uploads open.
+        """
+        if body.unread_bytes is not None and body.unread_bytes <= SMALL_BODY_BYTES:
+            yield
+            return
+        key = auth.caller(request)
+        client = request[http.CLIENT] if key is None else f"key {key.name}"
+        number = self.uploads.begin(client, now_s=time.monotonic())
+        body.on_ended = functools.partial(self.uploads.end, client, number)
+        try:
+            yield
+        finally:
+            self.uploads.end(client, number)
+
+    def cover_loss_of(self, address: str) -> None:
+        """Allow all requests of an endpoint to be retried, which has become unreachable."""
+        now_s = time.monotonic()
+        lost = self.queue.balancer.fleet.endpoint_at(address, now_s=now_s).num_in_flight
+        self.budget.cover(lost, now_s=now_s)
+
+    def _observe_duration(self, request: web.Request, info: RequestInfo) -> None:
+        duration_s = time.monotonic() - request[http.STARTED_S]
+        exemplar = traces.current_span().exemplar
+        self.metrics.observe_duration(info.audio_s, duration_s, exemplar)
 
     def _request_info(self, request: web.Request) -> RequestInfo:
         """Return the request's options in its headers, and its tenant."""
@@ -116,7 +205,6 @@ class Dispatcher:
         body_hints = hints.parse_body(scan.head)
         heartbeat.is_streaming = body_hints.is_stream
         self.metrics.audio_seconds.labels(audio.source).inc(audio.seconds)
-        self.quotas.charge_audio(info.tenant, audio.seconds)
         request[http.LOG_FIELDS].update(audio_s=round(audio.seconds, 2), audio_source=audio.source)
         clip = clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
         if clip is not None:
@@ -135,16 +223,38 @@ class Dispatcher:
         blocked_s = self.quarantine.blocked_for_s(clip, now_s=time.monotonic())
         if blocked_s > 0:
             raise errors.ClipQuarantined(
-                f"this clip crashed two pods and is blocked for {blocked_s:.0f} s;"
-                " is the file corrupt?",
+                "two pods failed while they processed this clip, and had no other one in common;"
+                f" it is not processed for {blocked_s:.0f} s",
                 param="audio",
             )
 
+    @contextlib.contextmanager
+    def _tried(self, info: RequestInfo) -> Iterator[None]:
+        """Let a suspected clip be tried while no other one is.
+
+        Raises:
+            Unavailable: another one is being tried.
+        """
+        if info.clip is None:
+            yield
+            return
+        if not self.quarantine.begin_trial(info.clip, now_s=time.monotonic()):
+            retry_s = quarantine.TRIAL_RETRY_S
+            raise errors.Unavailable(
+                "pods failed while they processed several clips, of which this is one; each is"
+                f" tried again by itself; retry in {retry_s:.0f} s",
+                retry_after_s=retry_s,
+            )
+        try:
+            yield
+        finally:
+            self.quarantine.end_trial(info.clip)
+
     async def _wait(self, info: RequestInfo, heartbeat: Heartbeat) -> Ticket:
-        with self.metrics.wait_seconds.labels(info.priority.name.lower()).time():
+        with self.metrics.wait_seconds.labels(info.priority.value).time():
             return await self.queue.acquire(info, send_heartbeat=heartbeat.send)
 
-    async def _reserve_now(self, info: RequestInfo) -> Ticket:
+    async def _reserve_now(self, info: RequestInfo, _: Heartbeat) -> Ticket:
         return self.queue.balancer.reassign(info, without=(), now_s=time.monotonic())
 
     async def _attempt(
@@ -152,49 +262,79 @@ class Dispatcher:
     ) -> web.StreamResponse:
         """Attempt the request at one endpoint after the other, until one responds."""
         sinks = OutcomeSinks(self.queue, self.quarantine, self.metrics)
+        fleet = self.queue.balancer.fleet
         while True:
-            self.budget.observe(self.queue.balancer.fleet.num_in_flight, now_s=time.monotonic())
+            self.budget.observe(fleet.num_in_flight, now_s=time.monotonic())
             _log_attempt(relayed.request, ticket, len(attempts.failures) + 1)
+            process = fleet.process(ticket.address)
             with Attempt(ticket, relayed, info, sinks) as attempt:
                 try:
-                    response = await attempt.run()
-                except AttemptFailed as failure:
-                    attempts.failures[ticket.address] = failure
-                    following = self._next_ticket(relayed.body, info, attempts)
-                    if following is None:
-                        return _final_response(attempts)
-                    self.metrics.retries.labels(failure.reason.value).inc()
-                else:
-                    self._charge_difference(info, response)
-                    return response
+                    return await attempt.run()
+                except AttemptFailed as failed:
+                    failure = attempts.failures[process] = failed
+            following = await self._next_ticket(relayed, info, attempts)
+            if following is None:
+                return _final_response(attempts)
+            self.metrics.retries.labels(failure.reason.value).inc()
             ticket = following
 
-    def _charge_difference(self, info: RequestInfo, response: web.StreamResponse) -> None:
-        """Charge the audio that the pod reports, if it does, instead of the estimate."""
-        with contextlib.suppress(KeyError, ValueError):
-            audio_s = float(response.headers[AUDIO_HEADER])
-            self.quotas.charge_audio(info.tenant, audio_s - info.audio_s)
-
-    def _next_ticket(
-        self, body: Body, info: RequestInfo, attempts: FailedAttempts
+    async def _next_ticket(
+        self, relayed: RelayedRequest, info: RequestInfo, attempts: FailedAttempts
     ) -> Ticket | None:
-        """Return a ticket of another endpoint; None if the request is not to be retried."""
-        if not body.is_replayable or attempts.num_lost >= MAX_LOST:
+        """Return a ticket of another process; None if the request is not to be retried."""
+        if not relayed.body.is_replayable or attempts.num_lost >= MAX_LOST:
             return None
         if attempts.num_lost and not self._is_within_budget(attempts):
-            self.metrics.retries.labels("over_budget").inc()
+            self.metrics.retries.labels(OVER_BUDGET).inc()
             return None
         try:
-            return self.queue.balancer.reassign(
-                info, without=attempts.failures, now_s=time.monotonic()
-            )
+            return self._reassign(info, attempts)
+        except errors.NoEndpointReady:
+            is_busy = attempts.last.reason is FailureReason.BUSY
+            return None if is_busy else await self._hold(relayed, info, attempts)
         except errors.Unavailable:
             return None
 
+    def _reassign(self, info: RequestInfo, attempts: FailedAttempts) -> Ticket:
+        fleet = self.queue.balancer.fleet
+        failed = [each for each in fleet.addresses if fleet.process(each) in attempts.failures]
+        return self.queue.balancer.reassign(info, without=failed, now_s=time.monotonic())
+
+    async def _hold(
+        self, relayed: RelayedRequest, info: RequestInfo, attempts: FailedAttempts
+    ) -> Ticket | None:
+        """Hold a request whose pod has died until another process is ready.
+
+        Returns None when the hold is over, and when a process that has failed turns out to live:
+        then only the connection was lost, and the clip may be the reason.
+        """
+        balancer, lost_s = self.queue.balancer, time.monotonic()
+        until_s = min(lost_s + balancer.limits.cold_start_hold_s, info.deadline_s or math.inf)
+        while (left_s := until_s - time.monotonic()) > 0:
+            if any(
+                balancer.fleet.process(each) in attempts.failures
+                for each in balancer.fleet.reported_since(lost_s)
+            ):
+                return None
+            with contextlib.suppress(errors.NoEndpointReady):
+                return self._reassign(info, attempts)
+            await self.queue.wait_for_report(left_s, send_heartbeat=relayed.heartbeat.send)
+        return None
+
     def _is_within_budget(self, attempts: FailedAttempts) -> bool:
         num_pods = len(self.queue.balancer.fleet.addresses)
-        attempts.is_budgeted = attempts.is_budgeted or self.budget.try_acquire(num_pods=num_pods)
+        if not attempts.is_budgeted:
+            now_s = time.monotonic()
+            attempts.is_budgeted = self.budget.try_acquire(num_pods=num_pods, now_s=now_s)
         return attempts.is_budgeted
+
+
+def _has_succeeded(request: web.Request, response: web.StreamResponse) -> bool:
+    """Whether the response is that of a request that succeeded; a stream may end with an error."""
+    fields = request[http.LOG_FIELDS]
+    in_stream = fields.get("status_in_stream")
+    status = in_stream if isinstance(in_stream, int) else response.status
+    return status < errors.BadRequest.status and "error" not in fields
 
 
 def _log_attempt(request: web.Request, ticket: Ticket, number: int) -> None:
@@ -220,9 +360,8 @@ def _final_response(attempts: FailedAttempts) -> web.Response:
         UpstreamLost: a pod received the request and closed the connection before it responded.
         NoEndpointReady: all connections to pods failed.
     """
-    *_, last = attempts.failures.values()
-    if last.response is not None:
-        return last.response
+    if attempts.last.response is not None:
+        return attempts.last.response
     if attempts.num_lost:
         raise errors.UpstreamLost(
             "the pod closed the connection before it responded; retry",

@@ -6,6 +6,10 @@ crashes, the client has only whole lines, and an error event can be appended.
 Pure.
 """
 
+import re
+
+DONE = re.compile(rb"^data: ?\[DONE\]\r?$", re.MULTILINE)
+"""The last event of a stream that is complete."""
 MAX_LINE_BYTES = 256 * 1024
 """A longer line (an embedding) is relayed in parts."""
 
@@ -16,6 +20,8 @@ class EventLines:
     def __init__(self) -> None:
         self.is_mid_line = False
         """Whether a part of a line was relayed without its end."""
+        self.is_done = False
+        """Whether the last event was relayed, so that the response is complete."""
         self._pending = b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -24,6 +30,7 @@ class EventLines:
         if end:
             ready, self._pending = self._pending + chunk[:end], chunk[end:]
             self.is_mid_line = False
+            self.is_done = self.is_done or DONE.search(ready) is not None
         elif len(self._pending) + len(chunk) > MAX_LINE_BYTES:
             ready, self._pending = self._pending + chunk, b""
             self.is_mid_line = True

@@ -6,6 +6,7 @@ that a pod's crash does not leave half an event with the client.
 """
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,39 +14,28 @@ from enum import Enum
 
 import aiohttp
 from aiohttp import hdrs, web
-from multidict import CIMultiDict, MultiMapping
+from multidict import CIMultiDict
 from yarl import URL
 
 from flamingo_common import errors
-from flamingo_common.service import http, traces
-from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
+from flamingo_common.service import abort, http
+from flamingo_common.wire import DEADLINE_HEADER, PRIORITY_HEADER, sse
+from flamingo_common.wire.priority import Priority
 from flamingo_common.wire.report import CLIP_HEADER
+from flamingo_router.relay import relayed_headers
 from flamingo_router.relay.event_lines import EventLines
 from flamingo_router.relay.heartbeat import EVENTS, Heartbeat
 from flamingo_router.request.body import Body
 from flamingo_router.request.hints import OWN_HEADERS
 
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that belong to one connection (RFC 9110 §7.6.1)."""
-NO_AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
 BUFFERED_RESPONSE_BYTES = 64 * 1024
 """Responses up to this size are read before they are sent: in one write, or as a 502 if lost."""
 BUFFERED_REQUEST_BYTES = 512 * 1024
 """Requests up to this size that have arrived completely are sent in one write."""
+DATA = b"data:"
+"""How the line of an event begins; comments have none."""
+ERROR = re.compile(rb'^data: (\{"error": .*)$', re.MULTILINE)
+"""The event by which a pod ends a stream that has failed."""
 RETRY_ELSEWHERE = frozenset({errors.Draining.code, errors.ModelLoading.code})
 """Error codes that concern one pod only, so that another pod is tried."""
 
@@ -85,12 +75,17 @@ class RelayedRequest:
     heartbeat: Heartbeat
     clip: str | None = None
     """The clip's name, which the pod needs for its load report."""
+    priority: Priority = Priority.NORMAL
     deadline_s: float | None = None
     """When the client no longer needs the response, by the monotonic clock."""
+    on_arrived: Callable[[], None] = _ignore
+    """Called when more of the request has arrived from the client."""
     on_sent: Callable[[], None] = _ignore
     """Called when the last byte of the request was sent to the pod."""
     on_responding: Callable[[], None] = _ignore
     """Called when the pod begins to respond."""
+    on_first_event: Callable[[], None] = _ignore
+    """Called when the first event of a stream was sent to the client; comments do not count."""
 
 
 async def relay_request(relayed: RelayedRequest, address: str) -> web.StreamResponse:
@@ -120,7 +115,7 @@ async def _open_response(relayed: RelayedRequest, address: str) -> aiohttp.Clien
             URL(address + relayed.request.rel_url.raw_path_qs, encoded=True),
             headers=_request_headers(relayed),
             data=_request_data(relayed),
-            skip_auto_headers=NO_AUTO_HEADERS,
+            skip_auto_headers=relayed_headers.NO_AUTO_HEADERS,
             allow_redirects=False,
         )
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -142,6 +137,7 @@ def _request_data(relayed: RelayedRequest) -> bytes | AsyncIterator[bytes] | Non
 
 async def _stream_until_sent(relayed: RelayedRequest) -> AsyncIterator[bytes]:
     async for chunk in relayed.body.stream():
+        relayed.on_arrived()
         yield chunk
     relayed.on_sent()
 
@@ -151,7 +147,7 @@ async def _buffered_response(upstream: aiohttp.ClientResponse) -> web.Response:
     response = web.Response(
         status=upstream.status,
         reason=upstream.reason,
-        headers=_response_headers(upstream.headers),
+        headers=relayed_headers.to_client(upstream.headers),
         body=body,
     )
     unavailable = errors.Unavailable.status
@@ -165,7 +161,10 @@ async def _buffered_response(upstream: aiohttp.ClientResponse) -> web.Response:
 async def _sent_as_event(relayed: RelayedRequest, response: web.Response) -> web.StreamResponse:
     """Send a pod's response as an event of the stream that a heartbeat has started."""
     assert isinstance(response.body, bytes)
-    relayed.request[http.LOG_FIELDS]["status_in_stream"] = response.status
+    fields = relayed.request[http.LOG_FIELDS]
+    fields["status_in_stream"] = response.status
+    if response.status >= errors.BadRequest.status:
+        fields["error"] = errors.from_response(response.status, response.body).code
     payload = response.body.decode(errors="replace").replace("\n", " ")
     return await relayed.heartbeat.end_with_event(payload)
 
@@ -177,22 +176,50 @@ async def _streamed_response(
     response = relayed.heartbeat.response or web.StreamResponse(
         status=upstream.status,
         reason=upstream.reason,
-        headers=_response_headers(upstream.headers),
+        headers=relayed_headers.to_client(upstream.headers),
     )
     if not response.prepared:
         await response.prepare(request)
     is_encoded = hdrs.CONTENT_ENCODING in upstream.headers  # then its lines cannot be found
     lines = EventLines() if upstream.content_type == EVENTS and not is_encoded else None
     try:
-        async for chunk in _chunks(upstream):
-            if ready := lines.feed(chunk) if lines else chunk:
-                await response.write(ready)
-        if lines:
+        with abort.as_error(request):
+            await _relay_chunks(relayed, upstream, response, lines)
+    except (errors.UpstreamLost, errors.Draining) as lost:
+        if lines is not None and lines.is_done:  # only the end of the body is missing
             await response.write(lines.rest())
-    except errors.UpstreamLost as lost:
+            return response
         request[http.LOG_FIELDS]["error"] = lost.code
         await _abort_response(request, response, lines, lost)
     return response
+
+
+async def _relay_chunks(
+    relayed: RelayedRequest,
+    upstream: aiohttp.ClientResponse,
+    response: web.StreamResponse,
+    lines: EventLines | None,
+) -> None:
+    """Send the body as it arrives; of a stream of events, only whole lines."""
+    has_event = False
+    async for chunk in _chunks(upstream):
+        if ready := lines.feed(chunk) if lines else chunk:
+            await response.write(ready)
+            failed = ERROR.search(ready) if lines else None
+            events = ready[: failed.start()] if failed else ready
+            if lines and not has_event and DATA in events:
+                has_event = True
+                relayed.on_first_event()
+            if failed:
+                _note_error(relayed.request, failed[1])
+    if lines:
+        await response.write(lines.rest())
+
+
+def _note_error(request: web.Request, payload: bytes) -> None:
+    """Note the error with which a pod has ended a stream."""
+    error = errors.from_response(errors.InternalError.status, payload)
+    request[http.LOG_FIELDS].update(error=error.code, status_in_stream=error.status)
 
 
 async def _chunks(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -217,7 +244,7 @@ async def _abort_response(
     request: web.Request,
     response: web.StreamResponse,
     lines: EventLines | None,
-    lost: errors.UpstreamLost,
+    lost: errors.FlamingoError,
 ) -> None:
     """Make sure that the client notices that the response is incomplete."""
     if lines is not None and not lines.is_mid_line:
@@ -229,32 +256,14 @@ async def _abort_response(
 
 
 def _request_headers(relayed: RelayedRequest) -> CIMultiDict[str]:
-    headers = _end_to_end(relayed.request.headers)
+    headers = relayed_headers.to_upstream(relayed.request)
     for name in OWN_HEADERS:
         headers.popall(name, None)
-    headers[REQUEST_ID_HEADER] = relayed.request[http.REQUEST_ID]
     if relayed.clip is not None:
         headers[CLIP_HEADER] = relayed.clip
+    if relayed.priority is not Priority.NORMAL:
+        headers[PRIORITY_HEADER] = relayed.priority.value
     if relayed.deadline_s is not None:  # less what the request has waited here
         left_ms = (relayed.deadline_s - time.monotonic()) * 1000
         headers[DEADLINE_HEADER] = str(max(int(left_ms), 1))
-    traces.current_span().inject(headers)
-    if hdrs.CONTENT_ENCODING in headers:  # the body was decoded on its way in
-        del headers[hdrs.CONTENT_ENCODING]
-        headers.popall(hdrs.CONTENT_LENGTH, None)
     return headers
-
-
-def _response_headers(upstream: MultiMapping[str]) -> CIMultiDict[str]:
-    headers = _end_to_end(upstream)
-    headers.popall(REQUEST_ID_HEADER, None)  # this router sets its own, which is in its log
-    return headers
-
-
-def _end_to_end(headers: MultiMapping[str]) -> CIMultiDict[str]:
-    named = {name.strip().lower() for name in headers.get(hdrs.CONNECTION, "").split(",")}
-    return CIMultiDict(
-        (name, value)
-        for name, value in headers.items()
-        if (lower := name.lower()) not in HOP_BY_HOP and lower not in named
-    )

@@ -6,7 +6,7 @@ only the chunks that are being sent are kept: a body is never held in memory com
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
@@ -14,6 +14,10 @@ from aiohttp import hdrs, web
 from flamingo_common import errors
 from flamingo_common.service import connection_limits, http
 from flamingo_router.request.spool import Spool, SpooledChunks
+
+
+def _ignore() -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,13 @@ class Body:
         Raises:
             RequestTooLarge: its Content-Length exceeds the limit.
         """
-        is_encoded = hdrs.CONTENT_ENCODING in request.headers  # aiohttp decodes it
-        self.total_bytes = None if is_encoded else request.content_length
+        self.total_bytes = request.content_length
         self.num_read = 0
         self.is_ended = not request.can_read_body
         self.error: Exception | None = None
         """Why reading from the client failed, which no pod has caused."""
+        self.on_ended: Callable[[], object] = _ignore
+        """Called when the last byte has arrived."""
         self._request = request
         self._limits = limits
         self._max_kept = limits.replay_buffer_bytes
@@ -59,6 +64,13 @@ class Body:
         return self._spooled.num_chunks == self._first_kept and not (
             self._first_kept and self._spooled.is_closed
         )
+
+    @property
+    def arrived_share(self) -> float:
+        """How much of it has arrived; 0 until its end where its size is unknown."""
+        if self.is_ended:
+            return 1.0
+        return self.num_read / self.total_bytes if self.total_bytes else 0.0
 
     @property
     def unread_bytes(self) -> int | None:
@@ -87,7 +99,7 @@ class Body:
         Raises:
             RequestTooLarge: the body exceeds the limit.
             BodyTimeout: the client sent nothing for too long.
-            BadRequest: the body cannot be decoded.
+            BadRequest: the body is malformed.
         """
         # The lock lets an attempt that is being cancelled leave the stream first.
         async with self._reading:
@@ -114,6 +126,8 @@ class Body:
             self.error = error
             raise
         self.is_ended = self._request.content.at_eof()
+        if self.is_ended:
+            self.on_ended()
         if chunk:
             self._kept.append(chunk)
             self._num_kept_bytes += len(chunk)

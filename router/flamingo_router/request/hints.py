@@ -7,13 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flamingo_common.errors import BadRequest
-from flamingo_common.wire import DEADLINE_HEADER
+from flamingo_common.wire import DEADLINE_HEADER, PRIORITY_HEADER
 from flamingo_common.wire.deadline import deadline_s
+from flamingo_common.wire.priority import priority_of
 from flamingo_common.wire.report import CLIP_HEADER
-from flamingo_router.balancing.request_info import Priority, RequestInfo
+from flamingo_router.balancing.request_info import RequestInfo
 
-PRIORITY_HEADER = "x-flamingo-priority"
 OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
 """Headers that are not relayed unchanged from a client, because the pod trusts them."""
 MAX_CHOICES = 8
@@ -47,15 +46,8 @@ def parse_headers(route: str, headers: Mapping[str, str], *, now_s: float) -> Re
     Raises:
         BadRequest: one of the router's own headers has an invalid value.
     """
-    priority = headers.get(PRIORITY_HEADER, "normal").strip().upper()
-    if priority not in Priority.__members__:
-        raise BadRequest(
-            f"{priority.lower()[:20]!r} is not a valid {PRIORITY_HEADER};"
-            " expected high, normal or low",
-            param=PRIORITY_HEADER,
-        )
-    until_s = deadline_s(headers, now_s=now_s)
-    return RequestInfo(route, priority=Priority[priority], deadline_s=until_s)
+    priority, until_s = priority_of(headers), deadline_s(headers, now_s=now_s)
+    return RequestInfo(route, priority=priority, deadline_s=until_s)
 
 
 def parse_body(head: bytes | bytearray) -> BodyHints:

@@ -13,20 +13,17 @@ It reads no byte twice, so a body sent byte by byte costs no more than one in a 
 Pure.
 """
 
-import binascii
-import json
 import re
 from dataclasses import dataclass
 
-from flamingo_router.request.scan import SAMPLE_BYTES, HeadScan, Sample
+from flamingo_router.request import audio_text
+from flamingo_router.request.audio_text import AudioText
+from flamingo_router.request.scan import HeadScan, Sample
 
-MAX_TEXT_BYTES = SAMPLE_BYTES // 3 * 4
 MAX_DEPTH = 64
 MAX_MARKS = 20_000
 """A body that consists of commas must not block the event loop: this many take about 20 ms."""
 MAX_KEY_BYTES = 32
-PREFIX_BYTES = 256
-"""A data URL has its comma within this many bytes."""
 MAX_URL_BYTES = 8192
 TAIL_BYTES = 64
 """What usually follows the audio: brackets, `model`."""
@@ -36,10 +33,6 @@ BARE_KEYS = frozenset({b"audio_url", b"audio", b"input"})
 """Keys whose value is itself a URL, not an object with one."""
 _MARK = re.compile(rb'["{}\[\]:,]')
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_DATA_URL = re.compile(rb'data:(?:[^",\\]|\\/){0,250},')
-_WEB_URL = re.compile(rb"https?:\\?/")
-_CUT_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(slots=True)
@@ -59,6 +52,10 @@ class JsonScan(HeadScan):
         self.has_url = False
         self._string_at: int | None = None
         """Where the open string's text begins."""
+        self._audio: AudioText | None = None
+        """The open string's audio."""
+        self._is_judged = False
+        """Whether it is known if the open string has audio."""
         self._levels: list[_Level] = []
         self._num_marks = 0
 
@@ -79,7 +76,7 @@ class JsonScan(HeadScan):
 
     def _apply_mark(self, mark: bytes) -> None:
         if mark == b'"':
-            self._string_at = self._at
+            self._string_at, self._audio, self._is_judged = self._at, None, False
         elif mark in b"{[":
             self._levels.append(_Level(is_object=mark == b"{", awaits_key=mark == b"{"))
         elif not self._levels:
@@ -94,13 +91,15 @@ class JsonScan(HeadScan):
         rest = _REST_OF_STRING.match(self._body, self._at)
         self._at = rest.end() if rest else self._at
         is_closed = self._body[self._at : self._at + 1] == b'"'
-        if not is_closed and self._at - start < PREFIX_BYTES:
-            return False
-        audio_at = self._audio_at(start)
+        if not self._is_judged:
+            if not is_closed and self._at - start < audio_text.PREFIX_BYTES:
+                return False
+            self._audio, self._is_judged = self._audio_in(start), True
         if self.has_url:
             return self._step_url(start, is_closed=is_closed)
-        if audio_at is not None and (is_closed or self._at - audio_at >= MAX_TEXT_BYTES):
-            self.sample = self._sample_at(audio_at)
+        audio = self._audio
+        if audio is not None and (is_closed or self._at - audio.start >= audio.max_bytes):
+            self.sample = self._sample_of(audio)
             self.is_done = True
         if is_closed:
             self._close_string(start)
@@ -109,7 +108,8 @@ class JsonScan(HeadScan):
     def _step_url(self, start: int, *, is_closed: bool) -> bool:
         self.is_done = is_closed or self._at - start > MAX_URL_BYTES
         if is_closed and self._at - start <= MAX_URL_BYTES:
-            self.url = _unescaped(bytes(self._body[start : self._at])).decode("utf-8", "replace")
+            text = audio_text.unescape(bytes(self._body[start : self._at]))
+            self.url = text.decode("utf-8", "replace")
         return False
 
     def _close_string(self, start: int) -> None:
@@ -119,17 +119,17 @@ class JsonScan(HeadScan):
         self._string_at = None
         self._at += 1
 
-    def _audio_at(self, start: int) -> int | None:
-        """Return where the base64 of the open string begins; None when it is not audio."""
+    def _audio_in(self, start: int) -> AudioText | None:
+        """Return the audio of the open string; None when it has none."""
         key, parent = self._current_keys()
         is_wrapped = key in WRAPPED_KEYS and parent in WRAPPERS
         if not is_wrapped and key not in BARE_KEYS:
             return None
-        data_url = _DATA_URL.match(self._body, start)
-        if data_url:
-            return data_url.end()
-        self.has_url = _WEB_URL.match(self._body, start) is not None
-        return start if key == b"data" and not self.has_url else None
+        prefix = audio_text.read_prefix(self._body, start, self._at)
+        if (audio := prefix.data_url()) is not None:
+            return audio
+        self.has_url = prefix.is_web_url
+        return AudioText(start, is_base64=True) if key == b"data" and not self.has_url else None
 
     def _current_keys(self) -> tuple[bytes, bytes]:
         """Return the key of the open string, and the key of the object around it; b"" for none."""
@@ -140,35 +140,19 @@ class JsonScan(HeadScan):
             return (above.key if above else b""), b""
         return self._levels[-1].key, (above.key if above else b"")
 
-    def _sample_at(self, start: int) -> Sample:
-        """Return the audio whose base64 begins at `start` and has arrived up to `_at`.
+    def _sample_of(self, audio: AudioText) -> Sample:
+        """Return the audio whose text has arrived up to `_at`.
 
         A text longer than the sample counts as not closed even where its end has arrived,
         so that the result does not depend on how the body was split into chunks.
         """
-        text = bytes(self._body[start : min(self._at, start + MAX_TEXT_BYTES)])
-        if len(text) < MAX_TEXT_BYTES:
-            num_chars = len(text) - text.count(b"=", -2)
-            return Sample(_decoded(text), num_chars * 3 // 4)
+        text = bytes(self._body[audio.start : min(self._at, audio.start + audio.max_bytes)])
+        data = audio.decode(text)
+        if len(text) < audio.max_bytes:
+            return Sample(data, len(data) or len(text) * 3 // 4)
         if self._total_bytes is None:
-            return Sample(_decoded(text), None)
-        num_chars = max(self._total_bytes - start - TAIL_BYTES, len(text))
-        return Sample(_decoded(text), num_chars * 3 // 4)
-
-
-def _decoded(text: bytes) -> bytes:
-    """Return the bytes of base64 `text`, of either alphabet, padded or not; b"" if invalid."""
-    try:
-        plain = _unescaped(text).translate(_TO_STANDARD, b" \t\r\n=")
-        if len(plain) % 4 == 1:  # an escape was truncated
-            plain = plain[:-1]
-        return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4))
-    except ValueError:  # the pod will reject it
-        return b""
-
-
-def _unescaped(text: bytes) -> bytes:
-    r"""Return `text` without JSON's escapes: PHP writes `\/` for `/`, .NET `\u002B` for `+`."""
-    if b"\\" not in text:
-        return text
-    return str(json.loads(b'"' + _CUT_ESCAPE.sub(b"", text) + b'"', strict=False)).encode()
+            return Sample(data, None)
+        num_bytes = max(self._total_bytes - audio.start - TAIL_BYTES, len(text))
+        if audio.is_base64:
+            return Sample(data, num_bytes * 3 // 4)
+        return Sample(data, num_bytes * len(data) // len(text))

@@ -8,8 +8,12 @@ retried.
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Sequence
-from typing import IO
+from collections.abc import Callable, Sequence
+from typing import IO, TypeVar
+
+from flamingo_common.service import uninterrupted
+
+T = TypeVar("T")
 
 
 class Spool:
@@ -60,16 +64,19 @@ class SpooledChunks:
         for chunk in chunks:
             self._ends.append(self._ends[-1] + len(chunk))
         try:
-            await asyncio.to_thread(self._write, b"".join(chunks))
+            await _in_thread(self._write, b"".join(chunks))
         except OSError:  # the disk is full: the body is relayed, and not retried
             self.close()
             return False
+        finally:
+            if self.is_closed:  # meanwhile; the file may have been opened after that
+                self._close_file()
         return True
 
     async def read(self, number: int) -> bytes:
         """Return one chunk."""
         start, end = self._ends[number : number + 2]
-        return await asyncio.to_thread(self._read, start, end - start)
+        return await _in_thread(self._read, start, end - start)
 
     def close(self) -> None:
         """Delete the chunks and release their space."""
@@ -77,6 +84,9 @@ class SpooledChunks:
             return
         self.is_closed = True
         self._spool.release(self._ends[-1])
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -94,3 +104,9 @@ class SpooledChunks:
         data = self._file.read(num_bytes)
         self._file.seek(0, 2)
         return data
+
+
+async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Return what a function returns that uses the file: to its end, before that is closed."""
+    loop = asyncio.get_running_loop()
+    return await uninterrupted.result_of(loop.run_in_executor(None, function, *arguments))

@@ -16,7 +16,7 @@ from yarl import URL
 
 from flamingo_common.audio import probe, tail_probe
 from flamingo_common.audio.clip_info import ClipInfo
-from flamingo_common.service import addresses, public_http
+from flamingo_common.service import addresses, content_coding, public_http
 
 WAIT_S = 0.3
 """How long a request waits for a probe: about what a wrong choice costs a short clip."""
@@ -65,7 +65,7 @@ class UrlProbe:
 
     async def _probe(self, text: str) -> ClipInfo | None:
         try:
-            url = URL(text)
+            url = addresses.parse_url(text)
             if addresses.url_error(url, self.hosts):
                 return None
             async with (
@@ -103,7 +103,8 @@ async def _fetch_range(
     """Return the bytes from offset `at`; None when the file still has the ETag in `headers`.
 
     Raises:
-        ValueError: the server does not support ranges, or does not state the file's size.
+        ValueError: the server does not support ranges, does not state the file's size, or packs
+            the file.
     """
     byte_range = {"Range": f"bytes={at}-{at + probe.HEAD_BYTES - 1}"}
     async with session.get(url, headers=byte_range | headers, allow_redirects=False) as response:
@@ -111,6 +112,8 @@ async def _fetch_range(
             return None
         if response.status != 206:  # noqa: PLR2004 - HTTP's Partial Content
             raise ValueError("the server does not support ranges")
+        if content_coding.coding_of(response.headers):
+            raise ValueError("the file is packed")
         total_bytes = int(response.headers.get("Content-Range", "").rpartition("/")[2])
         if total_bytes > MAX_BYTES:
             raise ValueError("the file's size is not plausible")

@@ -66,7 +66,8 @@ class _ContinuousBatching:
             self._encode(request)
         samples = self.job.clips[request.clip]
         processor = self.job.checkpoint.processor
-        ids = prompt.token_ids(processor, request.turns, windows.num_tokens(len(samples)))
+        num_audio_tokens = windows.num_tokens(len(samples))
+        ids = prompt.token_ids(processor, request.turns, num_audio_tokens).tolist()
         first = self.first_ids[request.clip]
         audio_ids = iter(range(first, first + len(ids)))
         virtual = [next(audio_ids) if one == processor.audio_token_id else one for one in ids]

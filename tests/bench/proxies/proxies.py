@@ -24,19 +24,22 @@ http {{
     listen 127.0.0.1:{port}; keepalive_requests 1000000;
     location / {{
       proxy_pass http://pods; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_request_buffering off; proxy_buffering off;
+      proxy_request_buffering off; proxy_buffering off; proxy_read_timeout 300s;
     }}
   }}
 }}
 """
+# http-no-delay: without it the first event of a stream is held back for up to 200 ms.
 HAPROXY = """global
   nbthread 1
   maxconn 8192
 defaults
   mode http
   timeout connect 2s
-  timeout client 60s
-  timeout server 60s
+  timeout client 300s
+  timeout server 300s
+  option abortonclose
+  option http-no-delay
 frontend front
   bind 127.0.0.1:{port}
   default_backend pods
@@ -45,6 +48,8 @@ backend pods
   http-reuse always
 {servers}
 """
+ENVOY_LIMITS = ("max_connections", "max_pending_requests", "max_requests")
+"""1024 each by default; the other proxies have none."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def _envoy(port: int, upstreams: Sequence[int]) -> dict[str, object]:
         "type": "STATIC",
         "connect_timeout": "2s",
         "lb_policy": "LEAST_REQUEST",
+        "circuit_breakers": {"thresholds": [dict.fromkeys(ENVOY_LIMITS, 10**6)]},
         "load_assignment": {"cluster_name": "pods", "endpoints": [{"lb_endpoints": endpoints}]},
     }
     return {

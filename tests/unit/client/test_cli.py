@@ -11,7 +11,7 @@ import pytest
 from fakes import pods
 from typer.testing import CliRunner
 
-from flamingo import cli
+from flamingo.commands import app
 from flamingo_common import errors
 
 FLAMINGO = [sys.executable, "-P", "-c", "from flamingo.cli import main; main()"]
@@ -96,28 +96,48 @@ def test_closed_standard_output_is_not_reported(song, num_words):
     assert asyncio.run(scenario()) == b""
 
 
-@pytest.mark.parametrize("verb", ["serve", "router", "operator"])
-def test_service_replaces_the_process_and_parses_its_own_arguments(verb):
+ARGUMENTS = ["--help", "--", "-x", "--port=1", "-"]
+
+
+def started_service(*args):
+    """Return the arguments of the interpreter that `flamingo args…` replaces its process by."""
     program = (
         "import sys\nfrom flamingo import cli\n"
-        f"sys.argv = ['flamingo', '{verb}', '--help', '--', '-x', '--port=1', '-']\n"
+        f"sys.argv = ['flamingo', *{list(args)}]\n"
         "sys.executable = '/bin/echo'  # prints its arguments\n"
         "cli.main()\n"
     )
-    package = {"serve": "pod"}.get(verb, verb)
-
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True
     )
-
-    assert done.stdout == f"-P -m flamingo_{package} --help -- -x --port=1 -\n"
     assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("verbs", "package"),
+    [
+        (["serve"], "pod"),
+        (["router"], "router"),
+        (["operator"], "operator"),
+        (["batches", "serve"], "batches"),
+    ],
+)
+def test_service_replaces_the_process_and_parses_its_own_arguments(verbs, package):
+    started = started_service(*verbs, *ARGUMENTS)
+    assert started == ["-P", "-m", f"flamingo_{package}", *ARGUMENTS]
+
+
+@pytest.mark.parametrize("args", [[], ["--server-url=http://h", "-x"], ["migrate", "--help"]])
+def test_the_service_of_batches_needs_no_command(args):
+    assert started_service("batches", *args) == ["-P", "-m", "flamingo_batches", *args]
 
 
 def test_command_line_imports_neither_torch_nor_the_services():
     program = (
-        "import sys, flamingo.cli\n"
-        "heavy = ('torch', 'flamingo_pod', 'flamingo_router', 'flamingo_operator')\n"
+        "import sys, flamingo.commands.app\n"
+        "services = ('flamingo_pod', 'flamingo_router', 'flamingo_operator', 'flamingo_batches')\n"
+        "heavy = ('torch', *services)\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
 
@@ -129,9 +149,16 @@ def test_command_line_imports_neither_torch_nor_the_services():
 
 
 def test_help_lists_every_command_and_examples():
-    result = CliRunner().invoke(cli.app, ["--help"])
+    result = CliRunner().invoke(app.app, ["--help"])
 
     commands = ["caption", "ask", "embed", "models", "fleet", "version", "up", "serve", "router"]
-    for command in [*commands, "pull", "operator", "doctor", "config", "keys", "bench"]:
+    for command in [*commands, "pull", "operator", "batches", "doctor", "config", "keys", "bench"]:
         assert re.search(rf"^│ {command} ", result.stdout, re.MULTILINE), command
     assert "flamingo caption song.mp3" in result.stdout
+
+
+@pytest.mark.parametrize("command", [(), ("caption",), ("keys", "new"), ("doctor",)])
+def test_the_short_flag_shows_the_help_of_every_command(command):
+    short, long = (CliRunner().invoke(app.app, [*command, flag]) for flag in ("-h", "--help"))
+
+    assert (short.exit_code, short.stdout) == (0, long.stdout)

@@ -1,11 +1,11 @@
 """The bundled clip, and the program in its README that makes it."""
 
 import io
-import re
 from importlib import resources
 
 import numpy as np
 import soundfile
+from documents.selections import CLIPS as PROGRAMS
 
 CLIPS = resources.files("flamingo_common") / "clips"
 
@@ -22,7 +22,7 @@ def test_bundled_clip_is_eight_seconds_of_stereo_that_is_not_silence():
 
 
 def test_readme_makes_the_bundled_clip(tmp_path, monkeypatch):
-    program = re.search(r"```python\n(.*?)```", (CLIPS / "README.md").read_text(), re.DOTALL)[1]
+    (program,) = (one.text for one in PROGRAMS.commands())
     monkeypatch.chdir(tmp_path)
 
     exec(compile(program, "README.md", "exec"), {})  # noqa: S102 - our own README

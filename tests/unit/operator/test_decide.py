@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from flamingo_operator.cluster.actions import Apply, Delete, Drain, Undrain
 from flamingo_operator.cluster.observed import Load
-from flamingo_operator.manifests import pod_template
 from flamingo_operator.manifests.common import Release
 from flamingo_operator.rollout import rollout
 
@@ -118,7 +117,7 @@ def test_whatever_happens_limits_hold_and_the_spec_is_reached(num, rules, moves_
         cluster.load()
         cluster.end()
         cluster.wait(60)
-    wanted = pod_template.revision_hash(cluster.deployment.spec)
+    wanted = cluster.spec_hash
     target = cluster.decide().target
     target = wanted if not target.is_rolled_back else target.revision.hash
     assert len(cluster.ready) == cluster.deployment.spec.replicas
@@ -186,7 +185,7 @@ def test_auto_removes_a_pod_first_where_no_gpu_is_free_and_waits_only_once():
         assert cluster.now_s - began_s < 400
     assert fewest == 2
     assert cluster.now_s - began_s < 180 + 90
-    assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
+    assert cluster.hashes == [cluster.spec_hash]
 
 
 def test_a_revision_that_never_becomes_ready_is_rolled_back():
@@ -202,7 +201,7 @@ def test_a_revision_that_never_becomes_ready_is_rolled_back():
     cluster.change(server=server("good:3"))
     cluster.live(10)
     assert cluster.reason("Progressing") == "Complete"
-    assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
+    assert cluster.hashes == [cluster.spec_hash]
 
 
 def test_a_first_revision_that_fails_is_not_rolled_back():
@@ -216,7 +215,7 @@ def test_a_first_revision_that_fails_is_not_rolled_back():
 def test_a_newer_operator_restarts_nothing_and_creates_pods_of_the_same_revision():
     cluster = Cluster.of({"replicas": 2, "rollout": QUICK})
     cluster.live(4)
-    cluster.release = Release("pod:2", "router:2", RELEASE.operator_namespace)
+    cluster.release = Release("pod:2", "router:2", "batches:2", RELEASE.operator_namespace)
     # The routers follow the release; a server costs a cold start and does not.
     assert {str(action) for action in cluster.operate().actions} == {
         "update Deployment music-router"
@@ -241,7 +240,7 @@ def test_a_paused_rollout_keeps_old_pods_and_scales_them():
     assert len(cluster.ready) == 3
     cluster.change(rollout=QUICK)
     cluster.live(8)
-    assert cluster.hashes == [pod_template.revision_hash(cluster.deployment.spec)]
+    assert cluster.hashes == [cluster.spec_hash]
 
 
 def test_a_suspended_deployment_keeps_everything_but_its_server_pods():
@@ -253,19 +252,6 @@ def test_a_suspended_deployment_keeps_everything_but_its_server_pods():
     assert cluster.pods == {}
     assert set(cluster.owned) == made
     assert cluster.reason("Ready") == "Suspended"
-
-
-def test_a_plan_is_reported_and_not_done():
-    cluster = Cluster.of({"replicas": 2, "mode": "Plan"})
-    cluster.operate()
-    assert cluster.owned == {}
-    assert "create Service music" in cluster.status["plan"]["actions"]
-    cluster.change(mode="Apply", rollout=QUICK)
-    cluster.live(4)
-    cluster.change(mode="Plan", replicas=3)
-    cluster.operate()
-    assert cluster.status["plan"]["numGpus"] == 1
-    assert len(cluster.pods) == 2
 
 
 def test_without_reports_the_minimum_is_kept_and_a_condition_reports_it():
@@ -345,7 +331,31 @@ def test_an_object_of_another_owner_is_left_alone_and_reported():
     cluster.live(4)
     key = ("Service", "music")
     child = cluster.owned[key]
-    cluster.owned[key] = replace(child, ref=replace(child.ref, owner_uid="u-2"), digest="x")
+    cluster.owned[key] = replace(child, ref=replace(child.ref, owner_uid="u-2"), digest="")
     decision = cluster.operate()
     assert decision.actions == ()
     assert cluster.reason("Accepted") == "NameConflict"
+
+
+def test_the_number_of_routers_that_we_own_is_released_when_the_spec_no_longer_sets_it():
+    cluster = Cluster.of({"router": {"replicas": 3}})
+    cluster.operate()
+    cluster.operate()
+    key = ("Deployment", "music-router")
+    cluster.owned[key] = replace(cluster.owned[key], owned_replicas=3)
+    cluster.change(router={})
+    (action,) = (one for one in cluster.decide().actions if "Deployment" in str(one))
+    assert action.released == {"spec": {"replicas": 3}}
+    assert "replicas" not in action.manifest["spec"]
+
+
+def test_what_makes_pods_is_created_after_the_first_status():
+    claim = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"size": "1Gi"}}
+    cluster = Cluster.of({"cache": {**claim, "preload": True}})
+    cluster.operate()
+    kinds = {kind for kind, _ in cluster.owned}
+    assert "Service" in kinds
+    assert not kinds & {"Deployment", "Job"}
+    assert cluster.reason("ModelCached") == "Preloading"
+    cluster.operate()
+    assert {"Deployment", "Job"} <= {kind for kind, _ in cluster.owned}

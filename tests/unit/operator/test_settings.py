@@ -40,6 +40,17 @@ def test_a_kubeconfig_that_cannot_be_used_is_a_usage_error(tmp_path, capsys, tex
     assert message in error
 
 
+@pytest.mark.parametrize("argv", [["--scraper-namespaces="], ["--scraper-namespaces", ""]])
+def test_an_empty_list_is_not_the_default(argv):
+    assert loaded().scraper_namespaces == ["monitoring"]
+    assert loaded(*argv).scraper_namespaces == []
+
+
+def test_items_after_an_empty_list_count():
+    found = loaded("--scraper-namespaces=", "--scraper-namespaces=a, b")
+    assert found.scraper_namespaces == ["a", "b"]
+
+
 def test_a_missing_dependency_is_named_with_its_extra():
     program = (
         "import sys, runpy\n"

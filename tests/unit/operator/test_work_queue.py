@@ -2,6 +2,8 @@
 
 import asyncio
 
+from fakes.patience import PATIENCE_S
+
 from flamingo_operator.work_queue import WorkQueue
 
 
@@ -24,7 +26,7 @@ def test_a_key_is_processed_by_one_task_at_a_time_and_once_more_if_added():
         await asyncio.sleep(0)
         assert not taking.done()
         queue.done("a")
-        assert await asyncio.wait_for(taking, 5) == "a"
+        assert await asyncio.wait_for(taking, PATIENCE_S) == "a"
 
     asyncio.run(scenario())
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from flamingo_common.errors import DeadlineExceeded, Overloaded
+from flamingo_common.wire.priority import Priority
 from flamingo_pod.admission import Admission
 from flamingo_pod.admission_policy import AdmissionLimits
 from flamingo_pod.caller import ANONYMOUS, Caller
@@ -74,3 +75,35 @@ def test_waiting_ends_with_the_last_request_or_with_the_pod(is_abandoned):
         await waiting
 
     asyncio.run(scenario())
+
+
+LOW = Caller(priority=Priority.LOW)
+
+
+def test_a_live_request_does_not_count_the_work_of_low_priority():
+    one, load = admission(), EngineLoad(encode_s=90.0, prefill_s=0.0)
+    soon = Caller(deadline_s=time.monotonic() + 60)
+    batch = RequestStats(num_windows_left=3, priority=Priority.LOW)
+    with load.in_flight(batch):
+        with one.admit(load, soon):
+            pass
+        with pytest.raises(Overloaded, match="270 s of work is queued"), one.admit(load, LOW):
+            pass
+
+
+def test_low_priority_leaves_places_to_live_requests():
+    eight = admission(max_concurrent_answers=8)
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(eight.admit(IDLE, LOW))
+        with pytest.raises(Overloaded, match="limit: 6"), eight.admit(IDLE, LOW):
+            pass
+        for _ in range(2):
+            stack.enter_context(eight.admit(IDLE, ANONYMOUS))
+        assert (eight.num_answers(IDLE), eight.num_low_answers(IDLE)) == (8, 6)
+    assert eight.num_low_answers(IDLE) == 0
+
+
+def test_a_pod_of_one_place_accepts_low_priority():
+    with admission(max_concurrent_answers=1).admit(IDLE, LOW):
+        pass

@@ -4,6 +4,8 @@ import pytest
 
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod import exit_causes
+from flamingo_pod.engine.sizing import InsufficientMemory
+from flamingo_pod.model.placement import UnsupportedDevice
 from flamingo_pod.weights.errors import HubUnreachable, ModelAccessDenied, ModelLoadFailed
 
 
@@ -20,6 +22,8 @@ class OutOfMemoryError(RuntimeError):
     ("error", "status"),
     [
         (ModelAccessDenied("x"), ExitStatus.MODEL_ACCESS_DENIED),
+        (InsufficientMemory("x"), ExitStatus.DEVICE_OUT_OF_MEMORY),
+        (UnsupportedDevice("x"), ExitStatus.UNSUPPORTED_DEVICE),
         (HubUnreachable("x"), ExitStatus.HUB_UNREACHABLE),
         (ModelLoadFailed("x"), ExitStatus.MODEL_LOAD_FAILED),
         (PermissionError(13, "Permission denied", "/models"), ExitStatus.MODEL_LOAD_FAILED),

@@ -14,7 +14,7 @@ from flamingo_pod.bench.meter import ResourceMeter
 from flamingo_pod.bench.results import BenchOutput, BenchResult, FollowUpShares
 from flamingo_pod.bench.task import BenchTask
 from flamingo_pod.bench.workload import WorkloadRequest
-from flamingo_pod.engine import kv
+from flamingo_pod.engine import device_memory, memory_profile
 from flamingo_pod.engine.audio import ClipAudio, Samples
 from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.engine import Engine
@@ -71,12 +71,14 @@ def _prompt(job: BenchTask, request: WorkloadRequest) -> Prompt:
 @contextlib.asynccontextmanager
 async def _running(job: BenchTask) -> AsyncIterator[Engine]:
     options = EngineOptions(
-        kv_cache_tokens=kv.default_capacity_tokens(job.checkpoint.model),
+        kv_cache_tokens=0,
         encoder_cache_bytes=ENCODER_CACHE_BYTES,
         model_impl="fused",
         max_num_seqs=MAX_NUM_SEQS,
     )
-    engine = Engine(job.checkpoint, options)
+    memory = device_memory.of_device(job.checkpoint.model.device)
+    sized = memory_profile.size_memory(job.checkpoint, options, memory)
+    engine = Engine(job.checkpoint, sized.options)
     engine.start()
     try:
         yield engine
@@ -139,7 +141,7 @@ async def _measure(job: BenchTask, engine: Engine, request: WorkloadRequest) -> 
         pass
     num_tokens = profile.num_prompt_tokens - num_before
     num_cached = profile.num_cached_tokens - num_cached_before
-    return _MeasuredPrompt(measured.token_ids, (num_tokens - num_cached) / num_tokens)
+    return _MeasuredPrompt([*measured.token_ids], (num_tokens - num_cached) / num_tokens)
 
 
 def _new_share(one: _MeasuredPrompt, earlier: Sequence[_MeasuredPrompt]) -> float:

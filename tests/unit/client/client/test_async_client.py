@@ -11,6 +11,7 @@ from aiohttp import web
 from fakes import pods
 
 from flamingo import AsyncFlamingoClient
+from flamingo_common import errors
 from flamingo_common.wire import responses
 
 AUDIO = b"RIFF....WAVE, let us say"
@@ -156,3 +157,28 @@ def test_fleet_report_of_a_router_is_parsed():
     fleet, _ = call("fleet", pod=Router())
 
     assert fleet.endpoints[0].backlog_s == 1.5
+
+
+@pytest.mark.parametrize(
+    ("method", "advice"),
+    [
+        ("caption", r"stream_caption\(\)"),
+        ("analyze", r"stream_caption\(\)"),
+        ("chat", r"stream_chat\(\)"),
+        ("embed", "not streamed"),
+    ],
+)
+def test_a_method_that_returns_one_response_names_the_one_that_streams(method, advice):
+    argument = [{"role": "user", "content": "hi"}] if method == "chat" else AUDIO
+    with pytest.raises(TypeError, match=advice):
+        call(method, argument, stream=True)
+
+
+@pytest.mark.parametrize("host", ["a..com", "a" * 64 + ".com"])
+def test_a_host_that_no_resolver_takes_is_the_callers_error(host):
+    async def scenario():
+        async with AsyncFlamingoClient(f"http://{host}", max_retries=0) as client:
+            await client.models()
+
+    with pytest.raises(errors.BadRequest, match="its host is not valid"):
+        asyncio.run(scenario())

@@ -1,35 +1,24 @@
 """How a clip is sent: in chunks, with the size that was announced."""
 
 import asyncio
-import contextlib
+import errno
+import os
 import tracemalloc
 
 import pytest
 from aiohttp import web
+from fakes.one_handler import serving
 
 from flamingo import AsyncFlamingoClient
+from flamingo.client import bodies
+from flamingo.client.sources import Clip
 from flamingo_common import errors
-
-
-@contextlib.asynccontextmanager
-async def serving(handler):
-    """Serve captions with this handler on a free port of loopback; yield the address."""
-    app = web.Application(client_max_size=2**30)
-    app.router.add_post("/v1/audio/captions", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
 
 
 def caption_by(handler, path):
     async def scenario():
         async with (
-            serving(handler) as address,
+            serving("/v1/audio/captions", handler) as address,
             AsyncFlamingoClient(address, max_retries=0) as client,
         ):
             return await client.caption(path)
@@ -74,3 +63,35 @@ def test_large_file_is_streamed_in_bounded_memory(tmp_path):
 
     assert received[0] > size_bytes
     assert peak_bytes < 16 * 2**20
+
+
+def test_file_that_cannot_be_read_during_the_upload_is_reported():
+    def fail(_offset, _num_bytes):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    body = bodies.ClipPayload(Clip("caf\udce9.wav", 9, fail))
+
+    with pytest.raises(EOFError, match=r"caf\\xe9\.wav: input/output error"):
+        asyncio.run(body.write(None))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("song.mp3", "song.mp3"),
+        ('a "b"\r\n.mp3', "a%20%22b%22%0D%0A.mp3"),
+        ("caf\udce9 é", "caf%E9%20%C3%A9"),
+        ("\ud800", "%3F"),
+    ],
+)
+def test_name_is_sent_percent_encoded(name, parameter):
+    assert bodies.filename_parameter(name) == parameter
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\ud83d", ["fine", {"x": "\udc80"}]])
+def test_text_that_is_not_unicode_is_refused_with_its_field(text):
+    with pytest.raises(errors.BadRequest, match=r"^prompt is not valid Unicode text") as caught:
+        bodies.json_body({"style": "brief", "prompt": text})
+
+    assert caught.value.message.isprintable()
+    bodies.json_body({"prompt": "🎵 \\ud800"})

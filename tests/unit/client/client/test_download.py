@@ -63,7 +63,18 @@ def test_unreachable_host_of_a_url_is_reported_with_its_address():
         async with AsyncFlamingoClient() as client:
             await client.caption("http://127.0.0.1:1/a.mp3?k=s3cret")
 
-    message = r"^cannot download http://127\.0\.0\.1:1/a\.mp3: connection refused$"
+    refused = r"127\.0\.0\.1 refused the connection to port 1"
+    message = rf"^cannot download http://127\.0\.0\.1:1/a\.mp3: {refused}$"
+    with pytest.raises(errors.MediaFetchFailed, match=message):
+        asyncio.run(scenario())
+
+
+def test_unknown_host_of_a_url_is_named():
+    async def scenario():
+        async with AsyncFlamingoClient() as client:
+            await client.caption("http://no-such-host.invalid/a.mp3")
+
+    message = r"the host no-such-host\.invalid could not be resolved"
     with pytest.raises(errors.MediaFetchFailed, match=message):
         asyncio.run(scenario())
 
@@ -84,3 +95,38 @@ def test_endless_download_is_aborted():
 def test_empty_download_is_invalid_audio():
     with pytest.raises(errors.InvalidAudio, match=r"song\.mp3 is empty"):
         caption_of_url(responding(body=b""))
+
+
+def test_redirects_of_a_url_are_followed_to_http_only():
+    async def move(request):
+        if request.match_info["name"] == "end.mp3":
+            return web.Response(body=AUDIO)
+        target = {"song.mp3": "end.mp3", "file.mp3": "file:///etc/passwd"}
+        raise web.HTTPFound(target.get(request.match_info["name"], request.path))
+
+    assert AUDIO in caption_of_url(move).body
+    with pytest.raises(errors.MediaFetchFailed, match="neither http nor https"):
+        caption_of_url(move, "/a/file.mp3")
+    with pytest.raises(errors.MediaFetchFailed, match="redirects more than 10 times"):
+        caption_of_url(move, "/a/loop.mp3")
+
+
+def test_size_that_is_announced_is_compared_before_the_download():
+    async def announce(request):
+        response = web.StreamResponse()
+        response.content_length = MAX_BODY_BYTES + 1
+        await response.prepare(request)
+        await asyncio.Event().wait()
+
+    with pytest.raises(errors.RequestTooLarge, match=r"song\.mp3 exceeds the limit of"):
+        caption_of_url(announce)
+
+
+@pytest.mark.parametrize("url", ["http://[::1/a.mp3", "http://a:99999/b.mp3", "http:///c.mp3"])
+def test_invalid_url_of_a_clip_is_reported(url):
+    async def scenario():
+        async with AsyncFlamingoClient() as client:
+            await client.caption(url)
+
+    with pytest.raises(errors.MediaFetchFailed, match="not a valid URL"):
+        asyncio.run(scenario())

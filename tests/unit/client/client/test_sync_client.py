@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import pickle
 import threading
 import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -18,7 +19,8 @@ AUDIO = b"RIFF....WAVE, let us say"
 
 
 def client_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "flamingo-client"]
+    threads = threading.enumerate()
+    return [one for one in threads if one.name == "flamingo-client" and one.is_alive()]
 
 
 def test_each_method_returns_what_the_asynchronous_one_does():
@@ -80,6 +82,19 @@ def test_client_made_in_another_thread_works_there():
         client = thread.submit(FlamingoClient, address).result()
         assert thread.submit(client.caption, AUDIO).result().caption == "a quiet song"
         client.close()
+
+
+def test_pickled_client_is_made_anew_from_its_arguments():
+    pod = pods.FakePod()
+
+    with (
+        served(pod) as address,
+        FlamingoClient(address, api_key="sk-1", max_retries=7) as client,
+        pickle.loads(pickle.dumps(client)) as copy,
+    ):
+        assert copy.caption(AUDIO).caption == "a quiet song"
+
+    assert pod.header_values("authorization") == ["Bearer sk-1"]
 
 
 def test_closed_client_leaves_no_thread_and_raises():

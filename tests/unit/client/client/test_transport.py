@@ -2,12 +2,14 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 from aiohttp import web
 from fakes import pods
 from fakes.one_handler import responding, serving
 
 from flamingo import AsyncFlamingoClient, CannotConnect, TimedOut, UnexpectedResponse
+from flamingo.client import transport
 from flamingo_common import errors
 
 AUDIO = b"RIFF....WAVE, let us say"
@@ -160,8 +162,45 @@ def test_redirect_is_reported_and_not_followed():
     ],
 )
 def test_error_page_of_a_proxy_is_raised_by_its_status(status, kind):
-    with pytest.raises(kind, match=f"HTTP {status}: <h1>nginx</h1>"):
-        caption_by(responding(status=status, text="<h1>nginx</h1>"))
+    page = responding(status=status, text="<h1>nginx</h1>", content_type="text/html")
+
+    with pytest.raises(kind, match=f"HTTP {status}: nginx .text/html is not what a Flamingo") as it:
+        caption_by(page)
+    assert type(it.value) is kind
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_page_of_a_server_without_this_route_is_unexpected_instead_of_not_found(status):
+    page = responding(status=status, text="<title>Not here</title>", content_type="text/html")
+
+    with pytest.raises(UnexpectedResponse, match=f"HTTP {status}: Not here .*check the URL"):
+        caption_by(page)
+
+
+def test_page_instead_of_a_stream_is_unexpected():
+    async def scenario():
+        page = responding(text="<h1>Log in</h1>", content_type="text/html")
+        async with (
+            serving("/v1/audio/captions", page) as address,
+            AsyncFlamingoClient(address) as client,
+        ):
+            return [text async for text in client.stream_caption(AUDIO)]
+
+    with pytest.raises(UnexpectedResponse, match=r"not a stream of events: text/html is not"):
+        asyncio.run(scenario())
+
+
+def test_response_that_is_too_large_is_not_read_to_its_end():
+    async def scenario():
+        async with (
+            serving("/", responding(body=bytes(2**22))) as address,
+            aiohttp.ClientSession() as session,
+            session.get(address) as response,
+        ):
+            return await transport.read_limited(response, 2**20)
+
+    with pytest.raises(UnexpectedResponse, match="exceeds 1048576 bytes"):
+        asyncio.run(scenario())
 
 
 def test_error_that_arrives_during_the_upload_is_raised(tmp_path):

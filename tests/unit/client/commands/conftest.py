@@ -7,7 +7,7 @@ import structlog
 from fakes import pods
 from typer.testing import CliRunner
 
-from flamingo import cli
+from flamingo.commands import app
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def flamingo():
             async with pods.running(pod or pods.FakePod()) as address:
                 environ = {"FLAMINGO_URL": address}
                 return await asyncio.to_thread(
-                    CliRunner().invoke, cli.app, args, env=environ, input=stdin
+                    CliRunner().invoke, app.app, args, env=environ, input=stdin
                 )
 
         return asyncio.run(scenario())

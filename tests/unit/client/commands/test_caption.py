@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from fakes import pods
@@ -102,6 +103,38 @@ def test_truncation_needs_a_flag_and_is_reported(flamingo, song):
     assert [b'"truncate": true' in each.body for each in pod.received] == [False, True]
 
 
+class DamagedPod(pods.FakePod):
+    """A pod that got a file in which 0.83 s are missing."""
+
+    def _last_chunk(self, path):
+        last = super()._last_chunk(path)
+        return {**last, "usage": {**last["usage"], "audio_missing_seconds": 0.832}}
+
+
+def test_missing_audio_is_reported_with_the_name_of_the_clip(flamingo, song):
+    for flags in ([], ["--no-stream"]):
+        result = flamingo("caption", song, *flags, pod=DamagedPod())
+        if not flags:
+            name = song.rpartition("/")[2]
+            missing = "0.83 s of the audio are missing or damaged (gaps are filled with silence)"
+            assert result.stderr == f"flamingo: {name}: {missing}\n"
+        assert (result.stdout, result.exit_code) == ("a quiet song\n", 0)
+
+
+@pytest.mark.parametrize("command", [["caption", "{}"], ["ask", "{}", "why?"], ["embed", "{}"]])
+def test_damage_is_allowed_or_forbidden_by_a_flag_that_is_unset_by_default(flamingo, song, command):
+    pod = pods.FakePod()
+
+    words = [word.format(song) for word in command]
+    for flags in (["--allow-damaged"], ["--no-allow-damaged"], []):
+        flamingo(*words, *flags, pod=pod)
+
+    allowed, forbidden, unset = (received.body for received in pod.received)
+    assert b'"allow_damaged": true' in allowed
+    assert b'"allow_damaged": false' in forbidden
+    assert b"allow_damaged" not in unset
+
+
 def test_error_names_the_clip_and_the_request(flamingo, song):
     pod = pods.FakePod(fails_with=errors.InvalidAudio("no audio in it"))
 
@@ -118,3 +151,50 @@ def test_other_commands_have_the_truncate_flag_too(flamingo, song, command):
     flamingo(*[word.format(song) for word in command], "--truncate", pod=pod)
 
     assert b'"truncate": true' in pod.received[-1].body
+
+
+def test_clip_for_which_the_server_closes_the_connection_does_not_stop_the_rest(flamingo, song):
+    class FallingPod(pods.FakePod):
+        """A pod that closes the connection for one clip, each time."""
+
+        async def _answer(self, request):
+            if b"dangerous" in await request.read():
+                return self._abort(request)
+            return await super()._answer(request)
+
+    Path(f"{song}.bad").write_bytes(b"dangerous")
+
+    result = flamingo("caption", "--json", f"{song}.bad", song, pod=FallingPod())
+
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert "closed the connection before sending a response" in result.stderr
+
+
+def test_several_clips_are_captioned_at_once_with_a_heading_each(flamingo, song, tmp_path):
+    songs = [song]
+    for number in range(5):
+        songs.append(str(tmp_path / f"{number}.mp3"))
+        (tmp_path / f"{number}.mp3").write_bytes(b"ID3")
+
+    result = flamingo("caption", "-j", "3", *songs, "gone.mp3")
+
+    assert result.exit_code == 1
+    assert result.stderr == "flamingo: gone.mp3: no such file or directory\n"
+    sections = result.stdout.split("==> ")[1:]
+    assert sorted(section.partition(" <==")[0] for section in sections) == sorted(songs)
+    assert {section.splitlines()[1] for section in sections} == {"a quiet song"}
+
+
+def test_clips_that_are_captioned_at_once_are_json_on_one_line_each(flamingo, song):
+    result = flamingo("caption", "-j", "3", "--json", song, "gone.mp3")
+
+    [answer] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (answer["file"], answer["caption"]) == (song, "a quiet song")
+
+
+def test_standard_input_is_not_one_of_several_clips_at_once(flamingo, song):
+    result = flamingo("caption", "-j", "2", song, "-")
+
+    assert result.exit_code == 2
+    assert "standard input is read only without it" in result.stderr

@@ -71,6 +71,17 @@ def test_fleet_shows_the_queue_and_the_arrivals(flamingo):
     assert cold.stdout.splitlines()[1] == f"4 requests held until a pod is ready: {amounts} 12.0 s"
 
 
+def test_pods_that_refuse_the_key_of_the_router_are_counted(flamingo):
+    refused = [{**POD, "ready": False, "load": None, "reason": "key_refused"}] * 2
+
+    result = flamingo("fleet", pod=Router(more={"endpoints": refused}))
+
+    assert result.stdout.splitlines()[:2] == [
+        "0 of 2 pods ready",
+        "2 pods refuse the router's key; see --pod-key-file of flamingo router",
+    ]
+
+
 def test_one_pod_is_singular(flamingo):
     result = flamingo("fleet", pod=Router(more={"endpoints": ENDPOINTS[:1], "queue": {"num": 1}}))
 

@@ -60,19 +60,37 @@ def test_exit_phrase(returncode, phrase):
     assert messages.exit_phrase(returncode) == phrase
 
 
-def test_unexpected_exit_shows_the_end_of_the_log():
+def test_unexpected_exit_shows_the_end_of_the_log_and_then_the_reason():
     log = "".join(f"line {number}\n" for number in range(50))
+    death = messages.Death("pod-2", 1, log)
 
-    first, *lines = messages.unexpected_exit("pod-2", -9, log, "/logs/pod-2.log").splitlines()
+    first, *lines, last = messages.unexpected_exit(death, "/logs/pod-2.log").splitlines()
 
-    assert first == "pod-2 was killed by SIGKILL; last lines of /logs/pod-2.log:"
+    assert first == "last lines of /logs/pod-2.log:"
     assert (lines[0], lines[-1]) == ("pod-2  | line 30", "pod-2  | line 49")
+    assert last == "pod-2 exited with status 1: line 49"
 
 
 def test_unexpected_exit_with_an_empty_log():
-    message = messages.unexpected_exit("router", 1, "", "x")
+    message = messages.unexpected_exit(messages.Death("router", 1, ""), "x")
 
-    assert message == "router exited with status 1; its log is empty"
+    assert message == "router exited with status 1: its log is empty"
+
+
+@pytest.mark.parametrize(
+    ("returncode", "log", "text"),
+    [
+        pytest.param(-9, "served\n", "pod-1 was killed by SIGKILL", id="killed"),
+        pytest.param(
+            4,
+            log_line(event="model.failed", level="error", exception="Traceback:\n  boom") + "\n\n",
+            "pod-1 exited with status 4: error   model.failed",
+            id="a log line with a traceback",
+        ),
+    ],
+)
+def test_death_is_one_line(returncode, log, text):
+    assert str(messages.Death("pod-1", returncode, log)) == text
 
 
 @pytest.mark.parametrize(
@@ -120,3 +138,9 @@ def test_killed_message():
     message = messages.killed(["pod-1", "router"], 15)
 
     assert message == "pod-1 and router did not stop within 15 s: sent SIGKILL"
+
+
+def test_a_fleet_that_is_ready_says_where_batches_are_kept_if_it_keeps_them():
+    ready = ("http://h", "m", "clip.mp3", "/logs")
+    assert "  batches    kept in /b\n" in messages.ready(*ready, batches_dir="/b")
+    assert "batches" not in messages.ready(*ready)

@@ -63,11 +63,26 @@ def test_pod_command():
 
 
 def test_router_command_names_each_pod():
-    command = plan.router_command(("router",), fleet_options(), 8, [9001, 9002])
+    ports = plan.FleetPorts(pods=[9001, 9002])
+    command = plan.router_command(("router",), fleet_options(), 8, ports)
 
     assert command == (
         *("router", "--fd", "8", "--stop-with-parent", "--grace-period-s", "10"),
         *("--endpoint", "http://127.0.0.1:9001", "--endpoint", "http://127.0.0.1:9002"),
+    )
+
+
+def test_router_and_service_of_batches_name_each_other():
+    ports = plan.FleetPorts(pods=[9001], batches=9002)
+    router = plan.router_command(("router",), fleet_options(), 8, ports)
+    options = fleet_options(batches_dir="/kept")
+    batches = plan.batches_command(("batches",), options, 9, "http://127.0.0.1:8000")
+
+    assert router[-2:] == ("--batches-url", "http://127.0.0.1:9002")
+    assert batches == (
+        *("batches", "--fd", "9", "--stop-with-parent", "--grace-period-s", "10"),
+        *("--server-url", "http://127.0.0.1:8000"),
+        *("--database-url", "sqlite:////kept/batches.db", "--contents-url", "/kept/contents"),
     )
 
 
@@ -99,7 +114,7 @@ def test_with_more_pods_than_cores_each_gets_one_thread():
     [
         ("127.0.0.1", "http://127.0.0.1:80"),
         ("0.0.0.0", "http://127.0.0.1:80"),
-        ("::", "http://[::1]:80"),
+        ("::", "http://127.0.0.1:80"),
         ("::1", "http://[::1]:80"),
         ("music.example", "http://music.example:80"),
     ],

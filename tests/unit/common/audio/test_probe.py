@@ -19,9 +19,11 @@ from flamingo_common.audio.clip_info import MAX_S, MIN_BYTES_PER_S
 from flamingo_common.audio.probe import HEAD_BYTES, probe
 
 EXACT = ["wav", "wav of floats", "wav extensible", "wav over 4 GiB", "wav in adpcm", "flac"]
-EXACT += ["mp3", "m4a faststart", "webm"]
-ESTIMATED = ["mp3 uncounted", "vorbis", "opus", "flac in ogg", "adts"]
-BY_SIZE = ["m4a", "mp4 in fragments", "aiff"]
+EXACT += ["wav in ima adpcm", "wav in a-law", "wav of mp3", "w64", "w64 in adpcm"]
+EXACT += ["mp3", "m4a faststart", "webm", "aiff", "aiff-c of floats", "aiff in ima4", "caf", "au"]
+EXACT += ["au in mu-law", "wavpack", "tta", "wma", "wma 1"]
+ESTIMATED = ["mp3 uncounted", "mp2", "vorbis", "opus", "flac in ogg", "adts"]
+BY_SIZE = ["m4a", "mp4 in fragments"]
 
 
 def probed(data, **changes):
@@ -78,6 +80,14 @@ def test_an_ogg_file_that_fits_the_head_is_exact():
 
     assert clip.source == "exact"
     assert clip.seconds == pytest.approx(2.0, abs=0.06)
+
+
+def test_a_chain_of_ogg_files_is_estimated_by_its_first_link():
+    data = with_sndfile("OGG", "VORBIS", seconds=2.0)
+    clip = probe(data * 3, total_bytes=3 * len(data))
+
+    assert clip.source == "estimate"
+    assert clip.seconds == pytest.approx(6.0, rel=0.2)
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF], ids=["zero", "all ones"])
@@ -177,7 +187,7 @@ def test_a_fragmented_mp4_may_have_a_duration():
     [
         pytest.param(b"\x00" * 100, "unknown", 16_000, id="not audio"),
         pytest.param(b"", "unknown", 16_000, id="empty"),
-        pytest.param(b"ID3\x04", "mp3", 20_000, id="truncated tag"),
+        pytest.param(b"ID3\x04\0\0\0\0\0\x02", "mp3", 20_000.24, id="truncated tag"),
         pytest.param(b"fLaC", "flac", 100_000, id="truncated after the marker"),
         pytest.param(b"RIFF\0\0\0\0WAVE", "wav", 176_400, id="wav without chunks"),
         pytest.param(b"OggS", "ogg", 14_000, id="truncated page"),

@@ -26,6 +26,11 @@ def test_a_duration_at_the_end_is_exact(files, name):
     assert clip.seconds == pytest.approx(SECONDS, abs=0.06)
 
 
+def test_the_end_of_another_link_of_a_chain_is_not_that_of_the_file(files):
+    data = files["opus"] + files["vorbis"]
+    assert probed_at_end(data) is None
+
+
 @pytest.mark.parametrize("name", ["wav", "flac", "mp3", "m4a faststart", "webm"])
 def test_the_end_is_not_needed_if_the_head_has_the_duration(files, name):
     assert tail_probe.tail_offset(files[name][:HEAD_BYTES], len(files[name])) is None

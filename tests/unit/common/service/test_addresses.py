@@ -1,5 +1,7 @@
 """Which addresses may be fetched from."""
 
+import re
+
 import pytest
 
 from flamingo_common.service import addresses
@@ -51,3 +53,32 @@ def test_addresses_that_are_not_public_are_not_allowed(host):
 )
 def test_public_addresses_and_allowed_networks_are_allowed(host, port, allowed):
     assert addresses.is_allowed(host, port, [PRIVATE]) is allowed
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "xn--a.com",
+        "xn--zzzzzz99999.com",
+        "xn--.com",
+        "אa.com",
+        "é" * 70 + ".com",
+        "a" * 64 + ".com",
+        "a..com",
+        ".com",
+        "..",
+        "a." * 130 + "com",
+    ],
+)
+def test_a_host_that_no_resolver_takes_is_named_in_the_error(host):
+    with pytest.raises(ValueError, match=f"not a valid name: '{re.escape(host[:63])}") as caught:
+        addresses.parse_url(f"https://me:secret@{host}/a.mp3?a=b")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a.com", "a.com.", "a_b.com", "bücher.de", "xn--bcher-kva.de", "[::1]", "1.2.3.4", "a" * 63],
+)
+def test_a_host_that_can_be_resolved_is_a_url(host):
+    assert addresses.url_error(addresses.parse_url(f"https://{host}/a.mp3"), []) is None

@@ -8,7 +8,9 @@ import pytest
 import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from fakes import polling
 from fakes.key_files import ALICE, ALICE_NEW, BOB, EYE, FILE, entry, swap
+from fakes.patience import PATIENCE_S
 
 from flamingo_common import errors
 from flamingo_common.service import auth, http, keys
@@ -151,9 +153,12 @@ def test_a_key_has_only_the_permissions_of_its_entry(with_server):
 
 async def until(client, key, status):
     """Poll until the key file has been reloaded."""
-    async with asyncio.timeout(20):
-        while (await client.get("/v1/models", headers=bearer(key))).status != status:
-            pass
+    async with asyncio.timeout(PATIENCE_S):
+
+        async def is_as_wanted():
+            return (await client.get("/v1/models", headers=bearer(key))).status == status
+
+        await polling.until(is_as_wanted)
 
 
 def test_keys_are_revoked_and_added_without_a_restart(with_server, tmp_path):
@@ -187,6 +192,7 @@ def test_the_access_log_has_the_name_of_the_key_and_never_the_key(with_server):
 
 def test_every_public_route_is_public_on_purpose():
     public = {
+        "/health",
         "/health/live",
         "/health/ready",
         "/",

@@ -51,6 +51,7 @@ def test_a_file_has_a_list_or_a_string(tmp_path):
 
 LISTS = [
     (OperatorSettings, "namespaces", "audio, video"),
+    (OperatorSettings, "scraper_namespaces", "monitoring, observability"),
     (OperatorSettings, "cors_origin", "https://a.example.org, https://b.example.org"),
     (PodSettings, "fetch_allowed_hosts", "a.example.org, b.example.org"),
     (PodSettings, "fetch_allowed_networks", "10.0.0.0/8, 192.168.0.0/16"),

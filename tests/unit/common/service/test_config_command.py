@@ -42,8 +42,10 @@ def test_the_schema_accepts_what_the_settings_accept():
     assert not validator.is_valid({"max_items": 0})
 
 
-@pytest.mark.parametrize("service", ["pod", "router"])
+@pytest.mark.parametrize("service", ["pod", "router", "operator", "batches"])
 def test_the_command_runs_for_each_service(service):
     command = [sys.executable, "-P", "-c", "from flamingo.cli import main; main()", "config"]
     done = subprocess.run([*command, "schema", service], capture_output=True, check=True)
     assert json.loads(done.stdout)["additionalProperties"] is False
+    done = subprocess.run([*command, "show", service], capture_output=True, check=True)
+    assert "port" in yaml.safe_load(done.stdout)

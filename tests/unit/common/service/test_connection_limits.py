@@ -10,6 +10,7 @@ from flamingo_common.service.connection_limits import (
     TokenBucket,
     WriteMonitor,
     peer_of,
+    shown_address,
 )
 
 LIMITS = ConnectionLimits(
@@ -92,6 +93,20 @@ def test_connections_are_limited_per_peer_and_in_total():
 )
 def test_the_peer_of_an_address(address, peer):
     assert peer_of(address) == peer
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("fd00::1", "fd00::1"),
+        ("::ffff:0:1", "::ffff:0:1"),
+        (None, None),
+    ],
+)
+def test_an_ipv4_client_is_shown_as_such_on_a_socket_for_both_families(address, shown):
+    assert shown_address(address) == shown
 
 
 def test_a_token_bucket_allows_a_burst_and_then_a_rate():

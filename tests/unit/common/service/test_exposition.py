@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from flamingo_common.service import exposition
 
@@ -44,3 +44,9 @@ def exposed(path, accept="text/plain"):
 )
 def test_all_or_the_selected_metrics_are_exposed(path, accept, lines):
     assert sorted(exposed(path, accept)) == sorted(lines)
+
+
+def test_a_registry_has_the_metrics_of_the_process():
+    text = generate_latest(exposition.create_registry()).decode()
+    for name in ("cpu_seconds_total", "open_fds", "resident_memory_bytes", "start_time_seconds"):
+        assert f"\nprocess_{name} " in text

@@ -23,11 +23,17 @@ def send(method, path, **headers):
     async def fail(_):
         raise RuntimeError("a secret")
 
+    async def fail_in_engine(_):
+        raise errors.InternalError("the engine failed on this request") from RuntimeError(
+            "a secret"
+        )
+
     async def scenario():
         app = http.create_app(max_body_bytes=1024)
         app.router.add_get("/", succeed)
         app.router.add_post("/", reject)
         app.router.add_get("/fail", fail)
+        app.router.add_get("/engine", fail_in_engine)
         async with TestClient(TestServer(app)) as client:
             response = await client.request(method, path, headers=headers)
             is_json = response.content_type == "application/json"
@@ -77,3 +83,11 @@ def test_an_unexpected_exception_is_logged_and_not_disclosed():
     assert (response.status, body["error"]["code"]) == (500, "internal_error")
     assert "secret" not in str(body)
     assert [line["event"] for line in logged] == ["request.failed", "request.finished"]
+
+
+def test_an_internal_error_is_logged_with_what_caused_it():
+    response, body, logged = send("GET", "/engine")
+    assert (response.status, body["error"]["code"]) == (500, "internal_error")
+    assert "secret" not in str(body)
+    failed = next(line for line in logged if line["event"] == "request.failed")
+    assert str(failed["exc_info"].__cause__) == "a secret"

@@ -112,7 +112,7 @@ def test_the_features_are_those_of_this_server(with_clip):
     with_clip.router.add_get("/fleet", fleet)
     status, headers, body = get("/ui/features.json", app=with_clip)
     assert (status, headers["Cache-Control"]) == (200, "no-store")
-    assert body == b'{"fleet": true, "example": "waltz.mp3"}'
+    assert body == b'{"fleet": true, "batches": false, "example": "waltz.mp3"}'
 
 
 def test_the_clip_is_served_under_one_name(with_clip):
@@ -121,7 +121,7 @@ def test_the_clip_is_served_under_one_name(with_clip):
 
 
 def test_a_package_without_a_clip_has_no_example(tmp_path):
-    bare = '{"fleet": false, "example": null}'
+    bare = '{"fleet": false, "batches": false, "example": null}'
     assert get("/ui/features.json", app=application(tmp_path))[2].decode() == bare
     assert get("/ui/example.mp3", app=application(tmp_path))[0] == 404
 

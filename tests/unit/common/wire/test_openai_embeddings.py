@@ -30,7 +30,7 @@ PARTS = [
 def test_clips_are_accepted_in_every_form(fields, num_clips):
     parsed = parse.validate_request(openai_embeddings.OpenAIEmbeddingRequest, fields)
     assert len(parsed.clips) == num_clips
-    assert {clip.data or clip.url for clip in parsed.clips} <= {
+    assert {clip.data or clip.url for clip in parsed.clips.values()} <= {
         "AAAA",
         SONG,
         "https://example.com/song.mp3",
@@ -60,6 +60,20 @@ WORDS = {"type": "text", "text": "a sad song"}
         ({"messages": [{"role": "user", "content": "sad"}]}, "messages", "no text"),
         ({"messages": [{"role": "user", "content": PARTS}]}, "messages", "one audio part"),
         ({"messages": [{"role": "user", "content": [WORDS, PARTS[0]]}]}, "messages", "no text"),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "function_call": {"name": "a", "arguments": "{}"},
+                        "content": None,
+                    },
+                    {"role": "user", "content": PARTS[:1]},
+                ]
+            },
+            "messages",
+            "no text",
+        ),
         ({"input": SONG, "pooling": "none"}, "pooling", "mean"),
         ({"input": SONG, "encoding_format": "npy"}, "encoding_format", "base64"),
         ({"input": SONG, "dimensions": 0}, "dimensions", "1"),

@@ -22,7 +22,7 @@ def test_a_body_that_is_not_a_json_object_is_rejected(body):
 
 def test_all_errors_are_listed_at_once():
     with pytest.raises(BadRequest) as caught:
-        parse.validate_request(requests.ChatRequest, chat(temperature=9, top_p=0, seed=-1))
+        parse.validate_request(requests.ChatRequest, chat(temperature=9, top_p=-1, seed=2**63))
     assert all(name in str(caught.value) for name in ("temperature", "top_p", "seed"))
 
 
@@ -41,3 +41,29 @@ def test_text_is_converted_to_a_number_only_in_a_form(fields):
     parse.validate_request(requests.ChatRequest, chat(**fields), is_form=True)
     with pytest.raises(BadRequest):
         parse.validate_request(requests.ChatRequest, chat(**fields))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("stop", "a", ["a"]),
+        ("stop_token_ids", "5", [5]),
+        ("guided_choice", "rock", ["rock"]),
+    ],
+)
+def test_a_value_that_a_form_has_once_is_a_list_of_one(name, text, value):
+    fields = chat(**{name: text})
+    assert (
+        getattr(parse.validate_request(requests.ChatRequest, fields, is_form=True), name) == value
+    )
+
+
+def test_the_text_of_a_form_is_no_list_of_objects():
+    with pytest.raises(BadRequest, match="belongs in the part request"):
+        parse.validate_request(requests.ChatRequest, {"messages": "hi"}, is_form=True)
+
+
+@pytest.mark.parametrize("name", ["stop_token_ids", "guided_choice"])
+def test_in_json_a_list_is_an_array(name):
+    with pytest.raises(BadRequest, match="must be an array, not a string"):
+        parse.validate_request(requests.ChatRequest, chat(**{name: "5"}))

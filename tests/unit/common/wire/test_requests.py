@@ -3,7 +3,7 @@
 import pytest
 
 from flamingo_common.errors import BadRequest
-from flamingo_common.wire import parse, requests
+from flamingo_common.wire import parse, request_body, requests
 
 
 def chat(**fields):
@@ -19,7 +19,10 @@ def chat(**fields):
         pytest.param(chat(max_tokens=0), "max_tokens", "1", id="no tokens"),
         pytest.param(chat(stop=["a"] * 5), "stop", "4", id="too many stops"),
         pytest.param(
-            {"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role", "user", id="role"
+            {"messages": [{"role": "bot", "content": "x"}]},
+            "messages[0].role",
+            "user",
+            id="role",
         ),
         pytest.param(
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
@@ -117,12 +120,16 @@ def test_a_json_schema_is_kept_unchanged():
     assert parsed.response_format.json_schema.schema_ == schema
 
 
-def test_unknown_fields_are_ignored_as_by_openai():
-    assert parse.validate_request(requests.ChatRequest, chat(extra_body=1, user="me")).user == "me"
-
-
 def test_an_integer_may_have_a_decimal_point():
     parsed = parse.validate_request(requests.ChatRequest, chat(max_tokens=8.0, n=2.0))
     assert (parsed.max_tokens, parsed.n) == (8, 2)
     with pytest.raises(BadRequest):
         parse.validate_request(requests.ChatRequest, chat(max_tokens=8.5))
+
+
+@pytest.mark.parametrize("kind", [requests.AudioInput, requests.AudioUrl])
+def test_only_a_data_url_may_be_long(kind):
+    long = "A" * 2 * request_body.MAX_URL_CHARS
+    kind.model_validate({"url": f"data:audio/wav;base64,{long}"})
+    with pytest.raises(BadRequest, match="at most 8192 characters"):
+        parse.validate_request(kind, {"url": f"https://example.org/{long}"})

@@ -1,20 +1,30 @@
 """Validation of a FlamingoDeployment by the types alone."""
 
 import pytest
-from control_plane.deployments import BAD, BAD_FIELDS, FULL, GOOD, deployment
+from control_plane.bad_deployments import BAD, BAD_FIELDS
+from control_plane.batch_deployments import (
+    BATCH_BAD,
+    BATCH_BAD_FIELDS,
+    BATCH_GOOD,
+    BATCH_UNSEEN,
+)
+from control_plane.deployments import FULL, GOOD, deployment
+from control_plane.network_deployments import NETWORK_BAD, NETWORK_BAD_FIELDS, NETWORK_GOOD
 
 from flamingo_operator.api import spec
 from flamingo_operator.api.spec import SpecError
 
 
-@pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", GOOD + NETWORK_GOOD + BATCH_GOOD, ids=lambda case: case.id)
 def test_a_valid_deployment_is_parsed(case):
     parsed = spec.parse(case.body)
     assert parsed.metadata.name == case.name
     assert parsed.spec.model.id == case.body["spec"]["model"]["id"]
 
 
-@pytest.mark.parametrize("case", BAD, ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case", BAD + NETWORK_BAD + BATCH_BAD + BATCH_UNSEEN, ids=lambda case: case.id
+)
 def test_every_error_of_an_invalid_deployment_is_listed(case):
     with pytest.raises(SpecError) as caught:
         spec.parse(case.body)
@@ -23,7 +33,9 @@ def test_every_error_of_an_invalid_deployment_is_listed(case):
         assert expected in error
 
 
-@pytest.mark.parametrize("case", BAD_FIELDS, ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case", BAD_FIELDS + NETWORK_BAD_FIELDS + BATCH_BAD_FIELDS, ids=lambda case: case.id
+)
 def test_an_error_starts_with_its_path(case):
     with pytest.raises(SpecError) as caught:
         spec.parse(case.body)
@@ -38,14 +50,13 @@ def test_unset_fields_have_defaults():
         "Auto",
     )
     assert parsed.gpu.resource_name == "nvidia.com/gpu"
-    assert parsed.gpu.tolerations[0].operator == "Exists"
 
 
 def test_set_fields_are_kept():
     parsed = spec.parse(deployment(FULL)).spec
     assert parsed.server.resources.requests == {"cpu": 4, "memory": "32Gi"}
     assert parsed.server.env[1].value_from == {"fieldRef": {"fieldPath": "spec.nodeName"}}
-    assert parsed.gpu.min_memory_gib == 40
+    assert parsed.gpu.min_memory == "40Gi"
     assert parsed.router.service.port == 443
 
 

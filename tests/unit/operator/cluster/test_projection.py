@@ -4,31 +4,15 @@ import json
 
 import pytest
 from fakes.clusters import RELEASE, Cluster
+from fakes.live_objects import live
 
 from flamingo_operator.cluster import projection
 from flamingo_operator.manifests import owned_objects
 
 
-def fields_of(value):
-    """Return the FieldsV1 set of a manager that applied `value`, lists being atomic."""
-    if not isinstance(value, dict):
-        return {}
-    return {f"f:{key}": fields_of(inner) for key, inner in value.items()}
-
-
-def live(manifest, *, version=1, uid="u-9", **more):
-    said = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
-    metadata = dict(said["metadata"])
-    applied = {key: value for key, value in metadata.items() if key not in ("name", "namespace")}
-    ours = {"manager": "flamingo-operator", "operation": "Apply"}
-    ours["fieldsV1"] = fields_of({**said, "metadata": applied})
-    metadata |= {"uid": uid, "resourceVersion": str(version), "managedFields": [ours]}
-    return {**manifest, "metadata": metadata, **more}
-
-
 def manifests():
     cluster = Cluster.of()
-    return owned_objects.build_manifests(cluster.deployment, RELEASE, has_pod_monitors=True)
+    return owned_objects.build_manifests(cluster.deployment, RELEASE, 2)
 
 
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda one: one["kind"])
@@ -56,3 +40,23 @@ def test_owned_list_items_keep_the_order_of_the_list():
     }
     assert projection.owned_fields(raw, fields) == [{"name": "b", "port": 2}, {"name": "a"}]
     assert projection.owned_fields(["x", "y"], {'v:"y"': {}}) == ["y"]
+
+
+def test_the_number_of_replicas_is_ours_only_while_we_own_the_field():
+    manifest = next(one for one in manifests() if one["kind"] == "Deployment")
+    ours = live({**manifest, "spec": {**manifest["spec"], "replicas": 4}})
+    assert projection.owned_replicas(ours) == 4
+    theirs = live(manifest)
+    theirs["spec"] = {**theirs["spec"], "replicas": 4}
+    assert projection.owned_replicas(theirs) is None
+
+
+def test_what_the_api_server_adds_to_a_reference_is_no_drift():
+    service = next(one for one in manifests() if one["kind"] == "Service")
+    given = {"env": [{"valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]}
+    wanted = {**service, "spec": given, "metadata": {**service["metadata"], "fieldRef": "text"}}
+    raw = json.loads(json.dumps(live(wanted)))
+    raw["spec"]["env"][0]["valueFrom"]["fieldRef"]["apiVersion"] = "v1"
+    assert projection.digest_of_live(raw) == projection.digest_of_manifest(wanted)
+    raw["spec"]["env"][0]["valueFrom"]["fieldRef"]["fieldPath"] = "spec.hostname"
+    assert projection.digest_of_live(raw) != projection.digest_of_manifest(wanted)

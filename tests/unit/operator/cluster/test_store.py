@@ -7,7 +7,7 @@ from fakes.operator_inputs import KEY, started_pod
 
 from flamingo_common.wire.report import StartReport
 from flamingo_operator.cluster import observed
-from flamingo_operator.cluster.observed import Node
+from flamingo_operator.cluster.nodes import Node
 from flamingo_operator.cluster.store import Store
 
 

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 
 import kmock
+import pytest
 from fakes.kmock_cluster import serving
 from fakes.objects import Objects
+from fakes.patience import PATIENCE_S
 from kubernetes.aio import client
+from structlog.testing import capture_logs
 
 from flamingo_operator.cluster import kinds
 from flamingo_operator.cluster.kube import KubeClient
@@ -49,7 +52,7 @@ def event(kind, name, version):
 
 
 async def until(holds):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110 - the fake knows no event for it
             await asyncio.sleep(0.01)
 
@@ -109,6 +112,27 @@ def test_everything_is_listed_again_when_the_version_has_expired():
             assert [names for names, _ in sink.lists] == [{"a"}, {"a", "b"}, {"a", "b"}]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (403, "grant list and watch, or remove the namespace from --namespaces"),
+        (404, "until the API server serves this kind again"),
+    ],
+)
+def test_a_refusal_is_logged_once_with_what_to_do(status, advice):
+    def prepare(api):
+        api.override[LISTS][:2] << status
+
+    async def scenario():
+        async with watching(with_pods("a"), prepare) as (_, sink):
+            await until(lambda: sink.lists)
+
+    with capture_logs() as lines:
+        asyncio.run(scenario())
+    (line,) = (one for one in lines if one["event"] == "watch.refused")
+    assert line["message"].endswith(advice)
 
 
 def test_a_failed_watch_resumes_from_its_version():

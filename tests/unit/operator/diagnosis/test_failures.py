@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flamingo_common.service.exit_status import ExitStatus
-from flamingo_operator.api.server import Gpu
+from flamingo_operator.api.gpu import Gpu, GpuClaim
 from flamingo_operator.diagnosis import causes
 from flamingo_operator.diagnosis.failures import (
     MAX_MESSAGE_CHARS,
@@ -128,6 +128,7 @@ def test_a_pod_that_terminates_in_its_grace_period_has_not_failed():
         (7, "", "HubUnreachable"),
         (9, "", "GPUOutOfMemory"),
         (10, "", "GPUFault"),
+        (13, "", "UnsupportedGPU"),
         (1, "CUDA error: device-side assert; NVRM: Xid 79", "GPUFault"),
         (1, "torch.OutOfMemoryError: CUDA out of memory", "GPUOutOfMemory"),
         (137, "", "CrashLoop"),
@@ -158,6 +159,44 @@ def test_every_exit_status_of_ours_has_a_cause_a_hint_and_its_meaning(status):
     assert len(found.message) < MAX_MESSAGE_CHARS
 
 
+@pytest.mark.parametrize("exit_code", [2, 9, 10])
+def test_an_exit_status_of_a_sidecar_means_nothing_of_ours(exit_code):
+    """10 would stand for a broken GPU, whose node is avoided."""
+    (crashed,) = restarted(exit_code, "bye")
+    statuses = [{**crashed, "name": "proxy"}]
+    found = diagnose(captured("usage", conditions=[], containerStatuses=statuses, phase="Running"))
+    assert found is not None
+    assert found.reason == "CrashLoop"
+    assert found.message == f"container proxy: exit status {exit_code}; bye"
+    assert "container proxy was added by podTemplate or by a webhook" in found.hint
+
+
+def test_a_sidecar_that_exceeds_its_memory_is_named():
+    (crashed,) = restarted(137, reason="OOMKilled")
+    statuses = [{**crashed, "name": "proxy"}]
+    found = diagnose(captured("usage", conditions=[], containerStatuses=statuses, phase="Running"))
+    assert found is not None
+    assert (found.reason, found.message) == (
+        "CrashLoop",
+        "container proxy: killed: the container exceeded its memory limit",
+    )
+
+
+def test_an_image_of_a_sidecar_is_not_that_of_the_spec():
+    state = {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}
+    inputs = DiagnosisInputs(
+        pod={
+            "spec": {"containers": [{"name": "proxy", "image": "example.com/proxy:1"}]},
+            "status": {"containerStatuses": [{"name": "proxy", "state": state}]},
+        },
+        now_s=NOW_S,
+    )
+    found = diagnose(inputs)
+    assert found is not None
+    assert found.message.startswith("example.com/proxy:1 ")
+    assert "spec.server.image" not in found.hint
+
+
 def test_a_restarted_container_has_failed_until_it_is_ready():
     crashed = restarted(4, "no such model")
     ready = [{"type": "Ready", "status": "True"}]
@@ -172,6 +211,10 @@ def test_a_restarted_container_has_failed_until_it_is_ready():
         ("manifest unknown", "does not exist in its registry"),
         ("x509: certificate signed by unknown authority", "certificate is not trusted"),
         ("toomanyrequests: You have reached your pull rate limit", "rate limit is reached"),
+        (
+            "dial tcp: lookup registry.example on 10.96.0.10:53: no such host",
+            "the name of its registry cannot be resolved",
+        ),
         ("something new", "cannot be pulled"),
     ],
 )
@@ -227,6 +270,16 @@ def test_the_hint_names_the_requested_gpus():
     found = diagnose(DiagnosisInputs(pod=PODS["no-gpu"]["pod"], now_s=NOW_S, gpu=products))
     assert found is not None
     assert found.hint.startswith("no free NVIDIA-L40S or NVIDIA-H200")
+
+
+def test_a_pod_whose_resource_claims_cannot_be_allocated_waits_for_a_gpu():
+    inputs = captured("no-gpu")
+    (scheduled,) = inputs.pod["status"]["conditions"]
+    scheduled["message"] = "0/3 nodes are available: 3 cannot allocate all claims. still not"
+    claims = Gpu(resourceClaims=[GpuClaim(name="gpu", resourceClaimName="shared")])
+    found = diagnose(DiagnosisInputs(pod=inputs.pod, now_s=NOW_S, gpu=claims))
+    assert found.reason == "WaitingForGPU"
+    assert found.hint.startswith("no free device for the resource claims")
 
 
 def test_failures_are_counted_by_cause_in_a_stable_order():

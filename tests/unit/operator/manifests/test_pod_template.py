@@ -1,10 +1,20 @@
 """The pod template of a server pod."""
 
+import pytest
 from fakes.clusters import Cluster
 
-from flamingo_operator.manifests import pod_template
+from flamingo_operator.manifests import placement, pod_template
 
+ENGINE = "llm-d.ai/engine-type"
 QUICK = {"minReadySeconds": 0}
+
+
+@pytest.mark.parametrize(("own", "expected"), [({}, "vllm"), ({ENGINE: "mine"}, "mine")])
+def test_endpoint_pickers_know_the_names_of_the_metrics_by_a_label(own, expected):
+    cluster = Cluster.of({"replicas": 1, "server": {"podMetadata": {"labels": own}}})
+    cluster.live(3)
+    pod = pod_template.build_pod(cluster.deployment, cluster.decide().target.revision, 0)
+    assert pod["metadata"]["labels"][ENGINE] == expected
 
 
 def test_avoided_nodes_are_added_to_the_node_affinity_of_the_spec():
@@ -16,7 +26,7 @@ def test_avoided_nodes_are_added_to_the_node_affinity_of_the_spec():
     plain = pod_template.build_pod(cluster.deployment, target, 0)
     made = pod_template.build_pod(cluster.deployment, target, 0, ("a", "b"))
     before, after = (one["spec"]["affinity"]["nodeAffinity"] for one in (plain, made))
-    (term,) = after[pod_template.REQUIRED]["nodeSelectorTerms"]
+    (term,) = after[placement.REQUIRED]["nodeSelectorTerms"]
     assert [(one["operator"], one["values"]) for one in term.pop("matchFields")] == [
         ("NotIn", ["a"]),
         ("NotIn", ["b"]),
@@ -27,12 +37,3 @@ def test_avoided_nodes_are_added_to_the_node_affinity_of_the_spec():
         "example.com/team": "audio",
         "flamingo.dev/avoids": "a,b",
     }
-
-
-def test_only_fields_of_the_pod_template_change_the_revision():
-    cluster = Cluster.of({"replicas": 1})
-    before = pod_template.revision_hash(cluster.deployment.spec)
-    cluster.change(replicas=5, router={"replicas": 3}, rollout={"maxSurge": 2}, suspend=True)
-    assert pod_template.revision_hash(cluster.deployment.spec) == before
-    cluster.change(server={"args": ["--max-concurrent-answers=9"]})
-    assert pod_template.revision_hash(cluster.deployment.spec) != before

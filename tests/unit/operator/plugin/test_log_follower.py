@@ -8,6 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from fakes.patience import PATIENCE_S
 
 PODS = [{"metadata": {"name": f"music-{one}"}} for one in ("a", "b")]
 
@@ -40,7 +41,7 @@ class Logs:
                     self.send_header("Transfer-Encoding", "chunked")
                     self.end_headers()
                     self.wfile.write(chunk(line("first") + line("second")[:20]))
-                    logs.may_continue.wait(30)
+                    logs.may_continue.wait(PATIENCE_S)
                     self.wfile.write(chunk(line("second")[20:]) + chunk(b""))
 
             def log_message(self, *args):
@@ -89,5 +90,5 @@ def test_a_line_is_shown_when_complete_and_an_unreadable_pod_stops_no_other(foll
     assert process.stdout.readline().split() == ["a", "info", "first"]
     logs.may_continue.set()
     assert process.stdout.readline().split() == ["a", "info", "second"]
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert process.stderr.read().startswith("kubectl flamingo: music-b: ")

@@ -1,7 +1,6 @@
 """What `kubectl flamingo` prints, without a cluster."""
 
 import io
-import json
 
 import pytest
 from rich.console import Console
@@ -9,7 +8,7 @@ from rich.console import Console
 from flamingo_common.wire.report import LoadReport
 from flamingo_operator.api import names
 from flamingo_operator.diagnosis.failures import FailureCount
-from flamingo_operator.plugin import spec_diff, views
+from flamingo_operator.plugin import views
 
 NOW_S = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -85,16 +84,57 @@ def test_all_views_fit_into_eighty_columns_and_lose_nothing():
     failure = FailureCount("WaitingForGPU", 3, f"{LONG}-x", "m " * 100, "h " * 100, None)
     whole = body(conditions=conditions, scaling={"desiredReplicas": 4, "bound": "Pending"})
     servers = [views.ServerRow(pod(f"{LONG}-6c9f1a2b3c-0a1b2"), load, "NVIDIA-A100-SXM4-80GB-PCIe")]
-    change = spec_diff.FieldChange("scaling.objective.queueWaitSeconds", "60", json.dumps("x" * 99))
     for view in (
         views.overview([whole], now_s=NOW_S, all_namespaces=True),
         views.status(whole, [pod("a")], [failure], now_s=NOW_S),
         views.top(LONG, servers, now_s=NOW_S),
-        views.plan(LONG, [change], ["no changes"], [f"drain Pod {LONG}-1"] * 30),
     ):
         text = shown(view)
         assert max(map(len, text.splitlines())) <= 80
         assert "…" not in text
+
+
+def test_status_shows_what_a_paused_operator_would_do():
+    message = "2 server pods replaced; GPUs: 2 now, 3 at the peak, 2 at the end"
+    text = shown(views.status(body(plan={"message": message}), [], [], now_s=NOW_S), 120)
+    assert f"Plan         {message}" in text
+
+
+def test_status_shows_the_message_of_a_failed_rollout_once():
+    message = (
+        "revision 0267977a4a did not become ready within spec.rollout.progressDeadlineSeconds:"
+        " Unschedulable: 0/3 nodes are available; rolled back to revision 56f5f50ec2"
+    )
+    kinds = ("Reconciling", "Stalled", "Progressing")
+    conditions = [condition(kind, "False") | {"message": message} for kind in kinds]
+    conditions.append(condition("Ready", "True") | {"message": "2 of 2 server pods are ready"})
+    text = shown(views.status(body(conditions=conditions), [], [], now_s=NOW_S), 300)
+    assert text.count(message) == 1
+    assert text.count("see Rollout") == 3
+    assert "2 of 2 server pods are ready" in text
+
+
+def test_status_shows_a_short_message_with_each_condition():
+    message = "all pods match the spec and are ready"
+    conditions = [
+        condition(kind, "True") | {"message": message} for kind in ("Stalled", "Progressing")
+    ]
+    text = shown(views.status(body(conditions=conditions), [], [], now_s=NOW_S), 200)
+    assert text.count(message) == 3
+
+
+def test_status_shows_what_the_operator_reports_of_other_pods_and_of_missing_ones():
+    reported = [
+        {"component": "server", "reason": "CrashLoop", "count": 1, "samplePod": "music-1"},
+        {"component": "server", "reason": "QuotaExceeded", "count": 2},
+        {"component": "router", "reason": "ImagePullError", "count": 1, "samplePod": "r-1"},
+    ]
+    whole = body(failures=[{**one, "message": "m", "hint": "h"} for one in reported])
+    found = views.reported_failures(whole)
+    assert [one.reason for one in found] == ["QuotaExceeded", "ImagePullError"]
+    text = shown(views.status(whole, [], found, now_s=NOW_S))
+    assert "QuotaExceeded: 2 server pods not created" in text
+    assert "ImagePullError: 1 router pod, for example r-1" in text
 
 
 def test_status_counts_the_pods_and_shows_the_bound():
@@ -113,6 +153,14 @@ def test_status_counts_the_pods_and_shows_the_bound():
     )
     assert "1 of 4 ready, 1 unscheduled, 1 not ready, 2 draining" in text
     assert "4 replicas desired (min 1, max 8), limited by Pending" in text
+
+
+def test_status_shows_what_a_paused_deployment_waits_for():
+    whole = body(plan={"message": "3 server pods replaced"})
+    whole["spec"]["paused"] = True
+    assert "Paused       would do: 3 server pods replaced" in shown(
+        views.status(whole, [], [], now_s=NOW_S), width=200
+    )
 
 
 def test_status_shows_the_last_change_capacity_cold_starts_and_cost():
@@ -136,6 +184,17 @@ def test_status_shows_the_last_change_capacity_cold_starts_and_cost():
         "7.60 USD per hour, 0.1583 USD per hour of audio at full utilization",
     ):
         assert expected in text
+
+
+def test_status_shows_each_address_outside_of_the_cluster_once():
+    given = [
+        {"kind": "Service", "value": "192.0.2.7"},
+        {"kind": "Ingress", "value": "a.example.com"},
+        {"kind": "HTTPRoute", "value": "a.example.com"},
+    ]
+    text = shown(views.status(body(addresses=given), [], [], now_s=NOW_S))
+    assert " 192.0.2.7, a.example.com\n" in text
+    assert "Addresses" not in shown(views.status(body(), [], [], now_s=NOW_S))
 
 
 def test_status_shows_which_nodes_are_avoided_and_until_when():

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+import pytest
 from fakes.operator_inputs import (
     load_report,
     observed_pod,
@@ -12,8 +13,9 @@ from fakes.scripted_routers import FakeRouter
 from flamingo_operator.polling.pod_load_client import PodLoadClient
 
 
-def test_pods_are_queried_with_the_key():
-    fake = FakeRouter("127.90.0.6", body=load_report(1))
+@pytest.mark.parametrize("address", ["127.90.0.6", "::1"])
+def test_pods_are_queried_with_the_key(address):
+    fake = FakeRouter(address, body=load_report(1))
 
     async def scenario():
         async with contextlib.aclosing(PodLoadClient("k-1")) as load:

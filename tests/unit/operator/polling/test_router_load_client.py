@@ -26,3 +26,16 @@ def test_a_router_that_answers_nonsense_or_nothing_is_left_out():
     with silent.running(), odd.running():
         assert asyncio.run(scenario()) == {}
     assert min(silent.num_requests, odd.num_requests) >= 1
+
+
+def test_a_router_with_an_ipv6_address_is_read():
+    fake = FakeRouter("::1", body={"version": 1})
+
+    async def scenario():
+        async with contextlib.aclosing(RouterLoadClient()) as load:
+            store = Store(on_change=lambda key: None)
+            store.put(router_pod("r1", fake.address), "Router")
+            return await load.read(store.observed(KEY, "u-1").routers)
+
+    with fake.running():
+        assert asyncio.run(scenario()) == {"r1": {"version": 1}}

@@ -16,7 +16,7 @@ from fakes.operator_inputs import (
 from fakes.scripted_routers import FakeRouter
 
 from flamingo_operator.api import names, spec
-from flamingo_operator.cluster.observed import parse_node
+from flamingo_operator.cluster.nodes import parse_node
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.polling.router_load_client import RouterLoadClient
 from flamingo_operator.polling.router_poller import EXTERNAL_MODE_ROUNDS, RouterPoller

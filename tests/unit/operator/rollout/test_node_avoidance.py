@@ -6,8 +6,7 @@ import pytest
 from fakes.clusters import Cluster
 
 from flamingo_operator.cluster.actions import Delete
-from flamingo_operator.cluster.observed import Node
-from flamingo_operator.manifests import pod_template
+from flamingo_operator.cluster.nodes import Node
 from flamingo_operator.rollout import node_avoidance
 
 QUICK = {"minReadySeconds": 0}
@@ -128,7 +127,7 @@ def test_a_revision_that_was_never_ready_makes_only_one_node_avoided():
     for _ in range(6):
         cluster.operate()
         cluster.schedule()
-        fresh = pod_template.revision_hash(cluster.deployment.spec)
+        fresh = cluster.spec_hash
         cluster.fault(*(n for n, pod in cluster.pods.items() if pod.revision == fresh and pod.node))
         cluster.end()
         cluster.wait(10)
@@ -226,9 +225,9 @@ def test_an_unscheduled_pod_is_recreated_when_a_node_is_readmitted():
     assert len(cluster.ready) == 2
 
 
-def test_a_plan_avoids_no_node_and_lists_the_pods_to_delete():
+def test_a_paused_deployment_avoids_no_node_and_plans_the_pods_to_delete():
     cluster = fleet()
-    cluster.change(mode="Plan")
+    cluster.change(paused=True)
     cluster.fault(on(cluster, "node-1"))
     cluster.operate()
     assert avoided(cluster) == []

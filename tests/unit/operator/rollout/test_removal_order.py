@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from fakes.operator_inputs import ready_pod
 
-from flamingo_operator.cluster.observed import Load, Node, Observed
+from flamingo_operator.cluster.nodes import Node
+from flamingo_operator.cluster.observed import Load, Observed
 from flamingo_operator.rollout import removal_order
 
 

@@ -199,6 +199,66 @@ def test_history_keeps_the_last_changes():
     assert [(one.before, one.after) for one in history][-2:] == [(7, 8), (8, 9)]
 
 
+def test_a_reserve_comes_on_top_of_what_the_demand_needs():
+    found = last(driven(spec(reserve=2), [demand_of(arriving=31.0)] * 5, AutoscalerState(1)))
+    assert (found.replicas, found.reserve, found.bound) == (6, 2, "None")  # 3.4 and 2
+    assert found.message == "5-minute arrival rate requires 3.4 replicas, plus 2 in reserve"
+    assert found.needed == pytest.approx(3.44, abs=0.01)
+
+
+def test_a_reserve_may_be_a_share_of_what_the_demand_needs():
+    quarter = spec(reserve="25%")
+    found = last(driven(quarter, [demand_of(arriving=31.0)] * 5, AutoscalerState(1)))
+    assert (found.replicas, found.reserve) == (5, 1)  # 3.4 and 0.9
+    assert found.message == "5-minute arrival rate requires 3.4 replicas, plus 25% in reserve"
+
+
+def test_the_maximum_limits_the_reserve_before_it_limits_the_demand():
+    scaling = spec(reserve=3, maxReplicas=5)
+    found = last(driven(scaling, [demand_of(arriving=31.0)] * 5, AutoscalerState(1)))
+    assert (found.replicas, found.reserve, found.bound) == (5, 1, "Max")
+    minimum = decide(scaling, demand_of(), AutoscalerState(4), bounds=ReplicaLimits(4, 5, "office"))
+    assert (minimum.replicas, minimum.reserve, minimum.bound) == (4, 3, "Stabilization")
+
+
+def test_an_idle_fleet_keeps_its_reserve_for_the_idle_time_and_then_goes_to_zero():
+    scaling = spec(**ZERO, reserve=2, scaleDown={"stabilizationSeconds": 0})
+    decisions = list(driven(scaling, [demand_of()] * 14, AutoscalerState(3)))
+    assert [one.replicas for one in decisions] == [2] * 10 + [1, 0, 0, 0]
+    assert (decisions[0].reason, decisions[0].reserve) == ("Reserve", 2)
+    assert decisions[0].message == "no requests arriving, queued or running; 2 in reserve"
+    assert (decisions[-1].reason, decisions[-1].reserve) == ("Idle", 0)
+
+
+def test_a_fleet_without_server_pods_starts_its_reserve_with_the_first_request():
+    asleep = spec(**ZERO, reserve=2)
+    assert decide(asleep, demand_of(), AutoscalerState(0)).replicas == 0
+    woken = decide(asleep, demand_of(queued=5.0), AutoscalerState(0))
+    assert (woken.replicas, woken.reason, woken.reserve) == (3, "ScaleFromZero", 2)
+
+
+def test_an_idle_fleet_falls_to_its_minimum_without_a_reserve():
+    scaling = spec(minReplicas=1, reserve=3, scaleToZero={"idleSeconds": 30})
+    numbers = [one.replicas for one in driven(scaling, [demand_of()] * 8, AutoscalerState(3))]
+    assert numbers == [3, 3, 3, 2, 1, 1, 1, 1]
+
+
+@given(
+    load=st.floats(0.1, 80),
+    initial=st.integers(1, 10),
+    reserve=st.one_of(st.integers(0, 5), st.integers(0, 100).map("{}%".format)),
+)
+def test_a_constant_load_leaves_the_reserve_free(load, initial, reserve):
+    scaling = spec(reserve=reserve, maxReplicas=60)
+    decisions = list(driven(scaling, [demand_of(arriving=load)] * 200, AutoscalerState(initial)))
+    assert len({one.replicas for one in decisions[-60:]}) == 1
+    found, needed = decisions[-1], load / (RATE * 0.75)
+    part = reserve if isinstance(reserve, int) else needed * int(reserve[:-1]) / 100
+    assert found.replicas >= (needed + part) / 1.1 - 1e-6
+    assert found.replicas <= 1.1 * (needed + part) + 1
+    assert 0 <= found.reserve <= found.replicas
+
+
 loads = st.one_of(
     st.none(),
     st.builds(
@@ -211,9 +271,10 @@ loads = st.one_of(
 )
 
 scalings = st.builds(
-    lambda fewest, more, up_s, down_s, step, pending, policy: spec(
+    lambda fewest, more, up_s, down_s, step, pending, policy, reserve: spec(
         minReplicas=fewest,
         maxReplicas=max(1, fewest + more),
+        reserve=reserve,
         scaleUp={"stabilizationSeconds": up_s, "maxStep": step, "maxPending": pending},
         scaleDown={"stabilizationSeconds": down_s, "maxStep": step},
         onSignalLoss=policy,
@@ -225,6 +286,7 @@ scalings = st.builds(
     st.integers(1, 5),
     st.integers(1, 5),
     st.sampled_from(["Hold", "MinReplicas", "MaxReplicas"]),
+    st.sampled_from([0, 1, 3, "0%", "20%", "100%"]),
 )
 
 

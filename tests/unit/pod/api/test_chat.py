@@ -5,15 +5,24 @@ import pytest
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import requests
 from flamingo_pod.api import chat
+from flamingo_pod.audio.memory_file import MemoryFile
 
 
-def test_two_audio_parts_are_rejected():
+def test_every_clip_is_returned_with_its_place_and_the_first_is_heard():
     part = {"type": "input_audio", "input_audio": {"data": "AAAA"}}
+    text = {"type": "text", "text": "Which key?"}
     request = requests.ChatRequest.model_validate(
-        {"messages": [{"role": "user", "content": [part, part]}]}
+        {
+            "messages": [
+                {"role": "user", "content": "Hello"},
+                {"role": "user", "content": [text, part]},
+                {"role": "user", "content": [part]},
+            ]
+        }
     )
-    with pytest.raises(BadRequest, match="2 audio parts; the maximum is 1"):
-        chat.conversation(request.messages, None)
+    turns, sources = chat.conversation(request.messages, None)
+    assert [each.place for each in sources] == ["messages[1].content[1]", "messages[2].content[0]"]
+    assert [turn.has_audio for turn in turns] == [False, True, False]
 
 
 def test_audio_in_a_message_of_the_assistant_is_rejected():
@@ -36,7 +45,8 @@ def test_a_file_belongs_to_the_users_first_turn():
             ]
         }
     )
-    turns, audio = chat.conversation(request.messages, b"RIFF")
-    assert audio == b"RIFF"
+    with MemoryFile() as file:
+        turns, [source] = chat.conversation(request.messages, file)
+        assert (source.audio, source.place) == (file, "file")
     assert [turn.has_audio for turn in turns] == [False, True, False, False]
     assert turns[0].role == "system"

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from flamingo_pod.engine.extents import Extent, ExtentPool
 
 
-def test_allocation_is_first_fit_and_neighbours_merge():
+def test_allocation_is_best_fit_and_neighbours_merge():
     pool = ExtentPool(10)
     first, second, third = pool.allocate(3), pool.allocate(3), pool.allocate(4)
     assert (first, second, third) == (Extent(0, 3), Extent(3, 6), Extent(6, 10))
@@ -17,6 +17,9 @@ def test_allocation_is_first_fit_and_neighbours_merge():
     assert pool.longest_free == 4
     pool.free(second)
     assert pool.allocate(10) == Extent(0, 10)
+    pool.free(Extent(0, 4))
+    pool.free(Extent(5, 7))
+    assert pool.allocate(2) == Extent(5, 7), "the shortest that is long enough"
 
 
 def test_a_part_of_an_extent_can_be_freed():
@@ -71,3 +74,14 @@ def test_freeing_all_leaves_one_extent(sizes):
     for extent in taken[::2] + taken[1::2]:
         pool.free(extent)
     assert pool.longest_free == 100
+
+
+def test_an_extent_grows_into_the_free_slots_behind_it():
+    pool = ExtentPool(100)
+    first, second = pool.allocate(30), pool.allocate(30)
+    assert pool.allocate_after(first.stop, at_least=1, at_most=10) is None
+    assert pool.allocate_after(second.stop, at_least=41, at_most=50) is None
+    assert pool.allocate_after(second.stop, at_least=5, at_most=15) == Extent(60, 75)
+    assert pool.allocate_after(75, at_least=5, at_most=50) == Extent(75, 100)
+    assert pool.num_free == 0
+    assert pool.allocate_after(100, at_least=1, at_most=1) is None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flamingo_common.wire.priority import Priority
 from flamingo_pod.engine.load import EngineLoad
 from flamingo_pod.engine.request_stats import RequestStats
 
@@ -24,3 +25,14 @@ def test_choices_beyond_one_per_request_are_counted():
     load = EngineLoad()
     with load.in_flight(RequestStats(num_choices=3)), load.in_flight(RequestStats()):
         assert load.num_extra_choices == 2
+
+
+def test_the_part_of_low_priority_is_counted_by_itself():
+    load = EngineLoad(encode_s=1.0, prefill_s=0.0, token_s=0.1)
+    low = RequestStats(
+        num_windows_left=2, num_output_tokens_left=10, num_choices=3, priority=Priority.LOW
+    )
+    with load.in_flight(low), load.in_flight(RequestStats(num_windows_left=4)):
+        assert (load.low_queued_s, load.queued_s) == (2.0, 6.0)
+        assert load.low_backlog_s == 2.5
+        assert load.num_extra_low_choices == 2

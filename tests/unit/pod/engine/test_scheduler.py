@@ -1,138 +1,28 @@
 """The scheduler alone, with random workloads: a fake model computes what it plans."""
 
-import itertools
 import os
+import random
+from dataclasses import replace
 
+import pytest
 from fakes.effort import examples
+from fakes.scheduler_world import EOS, POOL, WINDOWS, World
+from fakes.steps import num_steps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flamingo_pod.engine.budget import TokenBudget
-from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits
-from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, SequenceState
+from flamingo_pod.engine.growth import GrowthPolicy
+from flamingo_pod.engine.sequence import Sequence, SequenceState
 
-EOS = 0
-POOL = 600
 WORKLOADS = int(os.environ.get("FLAMINGO_SCHEDULER_RUNS", "2000"))
 """Random workloads per test run; each has up to a few hundred steps."""
-
-
-def sequence(number, num_prompt=10, max_tokens=5, *, arrived_s=0.0, clip=None, ids=None):
-    """Return a sequence; `clip` is `(key, tokens of its windows)` at the prompt's start."""
-    prefix = None
-    if clip is not None:
-        key, tokens = clip
-        prefix = Prefix(key, num_tokens=2 + sum(tokens), audio_start=2, window_tokens=tokens)
-        num_prompt += prefix.num_tokens
-    return Sequence(
-        number=number,
-        prompt_ids=ids or list(range(1, num_prompt + 1)),
-        params=SamplingParams(max_tokens=max_tokens),
-        arrived_s=arrived_s,
-        own_prefix=prefix,
-    )
-
-
-class World:
-    """A scheduler, and the KV that a model would have written: which token stands where."""
-
-    def __init__(self, **limits):
-        fields = {"kv_cache_tokens": POOL, "max_num_seqs": 64, "max_windows_per_step": 2}
-        self.scheduler = Scheduler(SchedulerLimits(**(fields | limits)))
-        self.scheduler.budget = TokenBudget(min_tokens=1, max_tokens=50)
-        self.kv = [None] * POOL
-        self.now_s = 0.0
-        self.numbers = itertools.count()
-        self.finished: list[Sequence] = []
-
-    def submit(self, **kinds):
-        made = sequence(next(self.numbers), arrived_s=self.now_s, **kinds)
-        if self.scheduler.can_ever_run(made):
-            self.scheduler.submit(made)
-        return made
-
-    def step(self, token=lambda _: 7):
-        plan = self.scheduler.schedule(self.now_s)
-        self.check_extents()
-        for copy in plan.copies:
-            self.kv[copy.target : copy.target + copy.num_tokens] = self.kv[
-                copy.source : copy.source + copy.num_tokens
-            ]
-        for chunk in plan.chunks:
-            self.write(chunk)
-        sampled = {c.sequence: token(c.sequence) for c in plan.chunks if c.is_sampled}
-        self.finished += self.scheduler.commit(plan, sampled, {EOS}, now_s=self.now_s)
-        self.now_s += 0.1
-        return plan
-
-    def write(self, chunk):
-        """Write the chunk's tokens where they belong, and check all that stands before them."""
-        slots = self.slots(chunk.sequence)
-        ids = chunk.sequence.ids(0, chunk.sequence.num_tokens)
-        if chunk.sequence.prefix and not chunk.sequence.prefix.is_computed:
-            assert chunk.stop <= chunk.sequence.prefix.num_ready
-        for at in range(chunk.start):
-            assert self.kv[slots[at]] == ids[at], "attention would read another's KV"
-        for at in range(chunk.start, chunk.stop):
-            self.kv[slots[at]] = ids[at]
-
-    def slots(self, running):
-        prefix = running.prefix.extent if running.prefix else None
-        start = list(range(prefix.start, prefix.stop)) if prefix else []
-        return start + list(range(running.tail.start, running.tail.stop))
-
-    def check_extents(self):
-        kv_cache = self.scheduler.kv_cache
-        extents = [s.tail for s in self.scheduler.running]
-        extents += [p.extent for p in self.prefixes()]
-        extents += [tail.extent for tail in kv_cache.cached_tails]
-        extents = sorted(extent for extent in extents if extent.length)
-        assert all(a.stop <= b.start for a, b in itertools.pairwise(extents)), "extents overlap"
-        assert kv_cache.pool.num_free == POOL - sum(e.length for e in extents), "extents leak"
-        users = {id(p): 0 for p in self.prefixes()}
-        for running in self.scheduler.running:
-            if running.prefix is not None:
-                users[id(running.prefix)] += 1
-        assert all(users[id(p)] == p.num_users for p in self.prefixes())
-
-    def prefixes(self):
-        """Return the prefixes that can be shared, and those that are only still in use."""
-        used = [s.prefix for s in self.scheduler.running if s.prefix is not None]
-        return {id(p): p for p in (*self.scheduler.kv_cache.prefixes.values(), *used)}.values()
-
-    def act(self, action, made, data):
-        match action:
-            case dict():
-                clip = action["clip"] and (action["clip"][0], WINDOWS[action["clip"][0]])
-                made.append(self.submit(**(action | {"clip": clip})))
-            case int():
-                for _ in range(action):
-                    self.step(lambda s: EOS if (s.number + len(s.output_ids)) % 11 == 0 else 7)
-            case float():
-                self.now_s += action
-            case ("cancel", number) if number < len(made):
-                self.cancel(made[number], is_kept=data.draw(st.booleans()))
-            case ("poison", number) if number < len(made):
-                if made[number].prefix is not None:
-                    self.scheduler.kv_cache.invalidate(made[number].prefix)
-                self.cancel(made[number], is_kept=False)
-
-    def cancel(self, left, *, is_kept):
-        if left in self.scheduler.waiting or left in self.scheduler.running:
-            self.scheduler.finish(left, now_s=self.now_s, is_kept=is_kept)
-
-    def drain(self, max_steps=5000):
-        for _ in range(max_steps):
-            if not (self.scheduler.waiting or self.scheduler.running):
-                return
-            self.step()
-        raise AssertionError("it never ends")
 
 
 kinds = st.fixed_dictionaries(
     {
         "num_prompt": st.integers(1, 120),
-        "max_tokens": st.integers(1, 40),
+        "max_tokens": st.integers(1, 40) | st.integers(40, 200),
+        "is_low": st.booleans(),
         "clip": st.none()
         | st.tuples(
             st.sampled_from([b"a", b"b", b"c", b"d"]),
@@ -140,8 +30,6 @@ kinds = st.fixed_dictionaries(
         ),
     }
 )
-WINDOWS = {b"a": [30], b"b": [30, 30, 11], b"c": [30] * 6, b"d": [3]}
-"""A clip's windows are the clip's: equal keys have equal ones."""
 actions = st.lists(
     st.one_of(
         kinds,
@@ -153,10 +41,27 @@ actions = st.lists(
 )
 
 
+limits = st.fixed_dictionaries(
+    {
+        "kv_cache_tokens": st.sampled_from([100, 250, POOL]),
+        "max_num_seqs": st.sampled_from([1, 3, 64, 64]),
+        "preempt_after_s": st.sampled_from([0.0, 1.0, 10.0]),
+        "growth": st.builds(
+            GrowthPolicy,
+            quantile=st.sampled_from([0.0, 0.5, 0.9]),
+            prior_tokens=st.integers(1, 40),
+            min_tokens=st.integers(1, 10),
+            growth=st.sampled_from([0.0, 0.5]),
+            spare_share=st.sampled_from([0.0, 0.05]),
+        ),
+    }
+)
+
+
 @settings(max_examples=examples(WORKLOADS), deadline=None, suppress_health_check=list(HealthCheck))
-@given(actions, st.sampled_from([1, 3, 64]), st.sampled_from([0.0, 1.0, 10.0]), st.data())
-def test_any_workload_ends_without_leaks_or_overlaps(actions_taken, max_seqs, wait_s, data):
-    world = World(max_num_seqs=max_seqs, preempt_after_s=wait_s)
+@given(actions, limits, st.data())
+def test_any_workload_ends_without_leaks_or_overlaps(actions_taken, chosen, data):
+    world = World(**chosen)
     made: list[Sequence] = []
     for action in actions_taken:
         world.act(action, made, data)
@@ -241,3 +146,151 @@ def test_a_step_decodes_all_and_prefills_what_the_budget_leaves():
     world.submit(num_prompt=200)
     plan = world.step()
     assert (plan.num_decoding, plan.num_prefilled) == (3, 50)
+
+
+def test_other_choices_of_a_prompt_are_admitted_together_once_it_is_computed():
+    world = World()
+    choices = [world.submit(num_prompt=40) for _ in range(4)]
+    assert [chunk.sequence for chunk in world.step().chunks] == choices[:1]
+    assert [copy.num_tokens for copy in world.step().copies] == [39] * 3
+
+
+def busy_world(num_decoding, num_waiting):
+    """Return a world whose batch has no room for those that wait."""
+    world = World(max_num_seqs=num_decoding, kv_cache_tokens=POOL)
+    for _ in range(num_decoding + num_waiting):
+        world.submit(num_prompt=4, max_tokens=30)
+    for _ in range(4):
+        world.step()
+    assert len(world.scheduler.decoding) == num_decoding
+    return world
+
+
+def lines_of_a_step(world):
+    scheduler = world.scheduler
+
+    def step():
+        plan = scheduler.schedule(world.now_s)
+        scheduler.commit(plan, {c.sequence: 7 for c in plan.chunks}, now_s=world.now_s)
+
+    return num_steps(step)
+
+
+def test_a_step_takes_no_longer_beside_many_waiting_sequences():
+    assert lines_of_a_step(busy_world(10, 1000)) == lines_of_a_step(busy_world(10, 10))
+
+
+def test_waiting_sequences_are_looked_at_only_after_a_change_or_some_time():
+    def world_without_memory(num_waiting):
+        world = World()
+        world.submit(num_prompt=POOL // 2, max_tokens=40)
+        for _ in range(num_waiting):
+            world.submit(num_prompt=POOL // 2, max_tokens=40)
+        for _ in range(20):
+            world.step()
+        world.scheduler.schedule(world.now_s)
+        return world
+
+    few, many = world_without_memory(10), world_without_memory(1000)
+    assert lines_of_a_step(many) == lines_of_a_step(few)
+    few.now_s += 1
+    many.now_s += 1
+    assert lines_of_a_step(many) > 10 * lines_of_a_step(few)
+
+
+def test_a_decoding_sequence_takes_the_same_work_in_any_batch():
+    few, many = (lines_of_a_step(busy_world(number, 0)) / number for number in (8, 16))
+    assert many <= few
+
+
+def crowded(seed, num_steps=250, *, has_low):
+    """Run a workload that needs more memory than there is; return its world."""
+    chance = random.Random(seed)
+    small = GrowthPolicy(
+        prior_tokens=chance.choice([1, 8, 30]), min_tokens=chance.choice([1, 4]), spare_share=0.02
+    )
+    world = World(growth=small, kv_cache_tokens=chance.choice([250, 400, POOL]))
+    world.scheduler.limits = replace(
+        world.scheduler.limits, preempt_after_s=chance.choice([1.0, 1e9])
+    )
+    for _ in range(num_steps):
+        if chance.random() < 0.3:
+            clip = chance.choice([None, *WINDOWS])
+            clip = clip and (clip, WINDOWS[clip])
+            world.submit(
+                num_prompt=chance.randint(1, 40),
+                max_tokens=chance.choice([20, 90]),
+                clip=clip,
+                is_low=has_low and chance.random() < 0.5,
+            )
+        if chance.random() < 0.05 and world.submitted:
+            left = chance.choice(world.submitted[-20:])
+            if left.prefix is not None and chance.random() < 0.3:
+                world.scheduler.kv_cache.invalidate(left.prefix)
+            world.cancel(left, is_kept=chance.random() < 0.5)
+        world.step(lambda s: EOS if chance.random() < 0.02 else 7)
+    return world
+
+
+@pytest.mark.parametrize("has_low", [False, True], ids=["live", "both"])
+@pytest.mark.parametrize("seed", range(examples(40)))
+def test_in_a_crowded_pool_every_sequence_ends_and_nothing_leaks(seed, has_low):
+    world = crowded(seed, has_low=has_low)
+    assert world.num_moves > 0, "else nothing was tried"
+    assert world.scheduler.num_preemptions > 0, "else nothing was tried"
+    world.drain()
+    assert world.scheduler.kv_cache.num_tokens_used == 0
+    assert all(made.state is SequenceState.FINISHED for made in world.submitted)
+
+
+def tight_world(num_tokens):
+    growth = GrowthPolicy(prior_tokens=2, min_tokens=2, spare_share=0.0)
+    return World(growth=growth, kv_cache_tokens=num_tokens)
+
+
+def test_the_youngest_is_preempted_for_a_tail_that_grows_and_then_comes_first():
+    world = tight_world(100)
+    old, young = (world.submit(num_prompt=40 + number, max_tokens=40) for number in range(2))
+    while young.state is SequenceState.RUNNING or not young.num_preemptions:
+        world.step()
+    assert len(young.output_ids) > 0
+    assert old.state is SequenceState.RUNNING
+    fresh = world.submit(num_prompt=1, max_tokens=5)
+    while young.state is SequenceState.WAITING:
+        assert fresh.state is SequenceState.WAITING, "what becomes free is for the preempted one"
+        world.step()
+    world.drain()
+    assert old.num_preemptions == 0
+    assert len(young.output_ids) == 40
+
+
+def test_a_sequence_that_cannot_grow_beside_older_ones_gets_all_that_it_needs_when_it_returns():
+    world = World(growth=GrowthPolicy(prior_tokens=60, spare_share=0.0), kv_cache_tokens=160)
+    young = world.submit(num_prompt=10, max_tokens=120)
+    for _ in range(30):
+        world.step()
+    # The older by number comes later, as one does that has been preempted itself.
+    young.number += 10
+    old = world.submit(num_prompt=20, max_tokens=60)
+    while not young.num_preemptions:
+        world.step()
+    assert len(old.output_ids) < 60
+    while young.state is SequenceState.WAITING:
+        world.step()
+    assert young.num_growable == 0
+    world.drain()
+    assert (young.num_preemptions, old.num_preemptions) == (1, 0)
+
+
+def test_of_waiting_clips_the_one_with_the_least_left_to_compute_is_admitted_first():
+    world = World(max_num_seqs=1)
+    running = world.submit(num_prompt=1, max_tokens=20, clip=(b"b", WINDOWS[b"b"]))
+    world.step()
+    long, short, cached = (
+        world.submit(num_prompt=5, clip=(key, WINDOWS[key])) for key in (b"c", b"a", b"b")
+    )
+    first = []
+    while len(first) < 3:
+        world.step()
+        first += [s for s in world.scheduler.running if s not in (running, *first)]
+    assert first == [cached, short, long]

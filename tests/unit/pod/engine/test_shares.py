@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_pod.engine.scheduler import Chunk, StepPlan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
 from flamingo_pod.engine.shares import StepShare, split_step_time
+from flamingo_pod.engine.step_plan import Chunk, StepPlan, WindowJob
 
 SEQUENCES = [
     Sequence(number, range(10), SamplingParams(max_tokens=1), arrived_s=0.0) for number in range(4)

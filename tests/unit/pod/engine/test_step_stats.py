@@ -2,8 +2,8 @@ import pytest
 
 from flamingo_pod.engine.load import EngineLoad
 from flamingo_pod.engine.profile import EngineProfile
-from flamingo_pod.engine.scheduler import Chunk, StepPlan, WindowJob
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
+from flamingo_pod.engine.step_plan import Chunk, StepPlan, WindowJob
 from flamingo_pod.engine.step_stats import StepTimes, record_step, update_costs
 
 

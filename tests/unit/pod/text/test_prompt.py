@@ -1,5 +1,6 @@
 """A conversation as token ids, and how many tokens may follow it."""
 
+import numpy as np
 import pytest
 
 from flamingo_common.errors import BadRequest, ContextTooLong
@@ -26,6 +27,14 @@ def test_the_default_system_prompt_comes_first(processor):
     assert text.endswith("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n")
 
 
+@pytest.mark.parametrize("num_audio_tokens", [0, 30_000])
+def test_ids_are_an_array_which_takes_microseconds_to_check(processor, num_audio_tokens):
+    turn = Turn("user", "hi", has_audio=num_audio_tokens > 0)
+    ids = prompt.token_ids(processor, [turn], num_audio_tokens)
+    assert (ids.dtype, ids.ndim) == (np.int32, 1)
+    assert (ids == processor.audio_token_id).sum() == num_audio_tokens
+
+
 def test_a_system_message_replaces_the_default_prompt(processor):
     text = rendered(processor, [Turn("system", "be brief"), Turn("user", "hi")])
     assert text.startswith("<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user")
@@ -42,8 +51,8 @@ def test_the_audio_comes_before_the_text_wherever_its_part_was(processor):
         ],
     }
     request = requests.ChatRequest.model_validate({"messages": [message]})
-    turns, audio = chat.conversation(request.messages, None)
-    assert audio == requests.AudioInput(data="AAAA")
+    turns, [source] = chat.conversation(request.messages, None)
+    assert source.audio == requests.AudioInput(data="AAAA")
     text = rendered(processor, turns, 3)
     assert "user\n<|sound_bos|><sound><sound><sound><|sound_eos|>What key?<|im_end|>" in text
 
@@ -85,8 +94,16 @@ def test_what_exceeds_the_context_is_rejected_with_the_numbers(num_prompt, reque
     with pytest.raises(ContextTooLong) as caught:
         prompt.resolve_max_tokens(LIMITS, num_prompt, requested)
     assert str(num_prompt) in str(caught.value)
-    assert "1000" in str(caught.value)
+    # What LiteLLM, LangChain, CrewAI and others look for.
+    assert caught.value.message.startswith("This model's maximum context length is 1000 tokens; ")
+    assert caught.value.code == "context_length_exceeded"
     assert caught.value.param == param
+
+
+def test_the_words_by_which_client_libraries_recognise_a_full_context_are_in_the_message():
+    with pytest.raises(ContextTooLong, match="prompt is too long") as caught:
+        prompt.resolve_max_tokens(LIMITS, 1000, None)
+    assert str(caught.value).startswith("This model's maximum context length is 1000 tokens; ")
 
 
 def test_what_exceeds_the_context_is_attributed_to_the_field_that_set_it():

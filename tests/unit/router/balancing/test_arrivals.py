@@ -20,6 +20,20 @@ def test_arrivals_are_reported_per_second_of_each_window():
     assert arrivals.rate(60, now_s=2000).num == 0
 
 
+def test_a_request_that_was_not_read_counts_as_the_average_one():
+    arrivals = Arrivals(since_s=0.0)
+    arrivals.record_unread(0.5, now_s=1)
+    assert arrivals.rate(60, now_s=10).work_s == pytest.approx(0.05)
+
+    arrivals = Arrivals(since_s=0.0)
+    for _ in range(10):
+        arrivals.record(30.0, 2.0, now_s=1)
+    for _ in range(30):
+        arrivals.record_unread(0.5, now_s=2)
+    rate = arrivals.rate(60, now_s=10)
+    assert (rate.num, rate.audio_s, rate.work_s) == pytest.approx((4, 120, 8))
+
+
 def test_a_router_that_just_started_reports_the_rate_since_then():
     arrivals = Arrivals(since_s=1000.0)
     for tenth in range(100):

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_router.balancing.fair_queue import AGING, FairQueue, QueuedRequest
-from flamingo_router.balancing.request_info import Priority, RequestInfo
+from flamingo_common.wire.priority import Priority
+from flamingo_router.balancing.fair_queue import AGING, FairQueue, QueuedRequest, queue_order
+from flamingo_router.balancing.request_info import RequestInfo
 
 ROUTE = "/v1/audio/captions"
 
@@ -74,8 +75,25 @@ def test_a_tenant_that_pauses_gets_no_credit_for_it():
 
 
 def test_an_empty_queue_has_no_next_request():
-    with pytest.raises(IndexError):
-        FairQueue().pop()
+    assert FairQueue().pop() is None
+
+
+def test_the_next_request_is_one_of_a_tenant_that_may_go():
+    queue = queue_of(queued(1, tenant="a"), queued(2, tenant="b"))
+    assert queue.pop(lambda tenant: tenant == "c") is None
+    assert queue.pop(lambda tenant: tenant == "b").info.tenant == "b"
+
+
+def test_the_work_before_a_request_is_what_its_tenants_virtual_time_lets_go_first():
+    flood = [queued(1, tenant="a") for _ in range(100)]
+    queue = queue_of(*flood)
+    info = RequestInfo(ROUTE, 1.0, tenant="b")
+    assert queue.work_before_s(info, queue_order(info, 1.0, 0)) == 0
+
+    queue.push(queued(1, tenant="b"))
+    assert queue.work_before_s(info, queue_order(info, 1.0, 0)) == 2  # its own, and one of a
+    of_a = RequestInfo(ROUTE, 1.0, tenant="a")
+    assert queue.work_before_s(of_a, queue_order(of_a, 1.0, 0)) == 101
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from("abc"), st.booleans()), max_size=60))

@@ -18,9 +18,9 @@ def test_a_report_includes_only_tickets_that_were_sent_before_it_was_requested()
     ledger.mark_sent(sent, now_s=1)
     ledger.mark_reported(requested_s=2)
 
-    assert ledger.total_s == 3.0
-    assert ledger.unreported_s == 1.5
-    assert ledger.num_unreported_kv_tokens == 100
+    assert ledger.backlog_s(now_s=1, unreported_only=False) == 3.0
+    assert ledger.backlog_s(now_s=1, unreported_only=True) == 1.5
+    assert ledger.num_unreported_kv_tokens(now_s=1) == 100
 
 
 def test_the_prefill_lane_moves_on_when_a_response_begins():
@@ -44,11 +44,23 @@ def test_a_slow_upload_delays_no_other_request():
     assert ledger.queued_s(now_s=UPLOAD_S + 1, unreported_only=False) == 0.0
 
 
+def test_a_slow_upload_counts_by_the_share_that_has_arrived():
+    ledger = Ledger()
+    ledger.add(ticket(1), now_s=0)
+    ledger.mark_arrived(ticket(1), 0.1)
+
+    assert ledger.backlog_s(now_s=UPLOAD_S / 2, unreported_only=True) == 1.5
+    assert ledger.backlog_s(now_s=UPLOAD_S, unreported_only=True) == pytest.approx(0.15)
+    assert ledger.num_unreported_kv_tokens(now_s=UPLOAD_S) == pytest.approx(10)
+    ledger.mark_sent(ticket(1), now_s=9)
+    assert ledger.backlog_s(now_s=9, unreported_only=True) == 1.5
+
+
 def test_a_ticket_is_removed_once():
     ledger = Ledger()
     ledger.add(ticket(1), now_s=0)
     ledger.remove(ticket(1), now_s=1)
 
-    assert (ledger.total_s, ledger.unreported_s) == (0.0, 0.0)
+    assert ledger.backlog_s(now_s=1, unreported_only=False) == 0.0
     with pytest.raises(KeyError):
         ledger.remove(ticket(1), now_s=1)

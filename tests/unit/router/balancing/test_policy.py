@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from flamingo_common.errors import NoEndpointReady, Overloaded
 from flamingo_router.balancing import policy
 from flamingo_router.balancing.cost import Cost
-from flamingo_router.balancing.fleet import Endpoint
+from flamingo_router.balancing.endpoint import Endpoint
 from flamingo_router.balancing.policy import POLICIES, Offer
 
 CAPTIONS = "/v1/audio/captions"

@@ -88,6 +88,22 @@ def test_the_truth_is_found_again_after_nonsense(nonsense):
         work = some_work(rng)
         regression.learn(work, AN_H200.cost(work).total_s)
 
+    assert_found(regression, rel=0.5)
+
+
+def assert_found(regression, *, rel):
     for work in (Work(1, 200), Work(40, 200)):
         found_s = regression.rates.cost(work).total_s
-        assert found_s == pytest.approx(AN_H200.cost(work).total_s, rel=0.3)
+        assert found_s == pytest.approx(AN_H200.cost(work).total_s, rel=rel)
+
+
+@pytest.mark.parametrize("sizes", [(1, 10**18), (10**18, 1), (0, 10**18), (10**18, 0), (0, 93)])
+@pytest.mark.parametrize("seconds", [0.0, 1e-3, 1.0, 1e300])
+def test_the_truth_is_found_again_after_requests_of_absurd_size(sizes, seconds):
+    rng, regression = random.Random(1), Regression(PRIOR)
+    for number in range(200):
+        regression.learn(Work(*sizes), seconds if number % 4 else 0.0)
+    for _ in range(1500):
+        work = some_work(rng)
+        regression.learn(work, AN_H200.cost(work).total_s)
+    assert_found(regression, rel=0.3)

@@ -6,11 +6,11 @@ import contextlib
 import aiohttp
 import pytest
 from fakes.kube import FakeKube, endpoint_slice, running
+from fakes.patience import PATIENCE_S
 
 from flamingo_router.pods import discovery, kube
 from flamingo_router.pods.endpoint_slices import Service
 
-PATIENCE_S = 20
 TIMEOUTS = discovery.WatchTimeouts(watch_s=60, silence_s=30, resync_s=60)
 A, B = "http://10.0.0.1:8000", "http://10.0.0.2:8000"
 

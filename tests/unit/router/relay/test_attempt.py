@@ -11,6 +11,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.test_utils import make_mocked_request
 from fakes import pods
 from fakes.balancing import admission_limits, load_report
+from fakes.patience import PATIENCE_S
 
 from flamingo_common import errors
 from flamingo_common.service import http
@@ -18,6 +19,7 @@ from flamingo_router.balancing.balancer import Balancer
 from flamingo_router.balancing.fleet import Fleet
 from flamingo_router.balancing.policy import LeastWorkLeft
 from flamingo_router.balancing.quarantine import Quarantine
+from flamingo_router.balancing.quota import Quotas
 from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.metrics import Metrics
 from flamingo_router.relay.admission import AdmissionQueue
@@ -44,7 +46,7 @@ class Setup:
         self.address, self.quarantine = address, Quarantine()
         queue, self.metrics = (
             AdmissionQueue(self.balancer, heartbeat_interval_s=60),
-            Metrics(self.balancer),
+            Metrics(self.balancer, Quotas(share=1.0)),
         )
         self.sinks = OutcomeSinks(queue, self.quarantine, self.metrics)
 
@@ -57,13 +59,13 @@ class Setup:
         return len(self.quarantine)
 
     def num_attempts(self, outcome):
-        labels = {"endpoint": self.address, "outcome": outcome}
+        labels = {"server": self.address, "outcome": outcome}
         name = "flamingo_router_upstream_attempts_total"
         return self.metrics.registry.get_sample_value(name, labels)
 
     async def attempt(self, info):
         request = make_mocked_request("POST", ROUTE, payload=EMPTY_PAYLOAD)
-        request[http.REQUEST_ID], request[http.LOG_FIELDS] = "req-1", {}
+        request[http.REQUEST_ID], request[http.LOG_FIELDS], request[http.CLIENT] = "req-1", {}, ""
         ticket = self.balancer.reassign(info, without=(), now_s=time.monotonic())
         async with aiohttp.ClientSession() as session:
             relayed = RelayedRequest(request, Body(request, LIMITS), session, Heartbeat(request))
@@ -80,7 +82,7 @@ async def setup(pod):
 
 def run(scenario):
     async def in_time():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await scenario()
 
     asyncio.run(in_time())

@@ -33,3 +33,13 @@ def test_a_line_over_the_limit_is_passed_on_in_parts():
     assert lines.is_mid_line
     assert lines.feed(b"y\n") == b"y\n"
     assert not lines.is_mid_line
+
+
+def test_a_stream_is_complete_after_its_last_event_only():
+    lines = EventLines()
+    lines.feed(b'data: {"content": "data: [DONE]"}\n\n')
+    assert not lines.is_done
+    lines.feed(b"data: [DO")
+    assert not lines.is_done
+    lines.feed(b"NE]\n\n")
+    assert lines.is_done

@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -95,6 +96,22 @@ ACCEPTED = {
     ),
     "a data URL as audio": as_json({"audio": "data:audio/wav;base64," + b64(SHORT)}),
     "OpenAI's embeddings": as_json({"model": "m", "input": "data:;base64," + b64(SHORT)}),
+    "a data URL in capitals": as_json({"input": "DATA:AUDIO/WAV;BASE64," + b64(SHORT)}),
+    "a data URL with blanks around it": as_json(
+        {"audio": {"data": " \ndata:audio/wav; base64 ," + b64(SHORT) + "\n"}}
+    ),
+    "a data URL with a quoted parameter": as_json(
+        {"audio": {"url": 'data:audio/wav;codecs="pcm,1";base64,' + b64(SHORT)}}
+    ),
+    "a data URL with escapes": as_json({"input": "data:;base64," + b64(SHORT)}).replace(
+        b"data:", b"\\u0064ata:"
+    ),
+    "a percent-encoded data URL": as_json(
+        {"audio_url": {"url": "data:audio/wav," + urllib.parse.quote_from_bytes(SHORT)}}
+    ),
+    "a percent-encoded data URL of base64": as_json(
+        {"audio_url": {"url": "data:;base64," + urllib.parse.quote(b64(SHORT), safe="")}}
+    ),
     "a list of inputs": as_json({"model": "m", "input": ["data:;base64," + b64(SHORT)]}),
     "URL-safe": as_json({"audio": {"data": base64.urlsafe_b64encode(SHORT).decode()}}),
     "without padding": as_json({"audio": {"data": b64(SHORT).rstrip("=")}}),
@@ -108,6 +125,29 @@ ACCEPTED = {
     ),
     "audio twice": as_json([chat(input_audio(b64(SHORT))), chat(input_audio(b64(LONG)))]),
 }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:audio/wav;base64," + b64(LONG),
+        "Data:audio/wav," + urllib.parse.quote_from_bytes(LONG),
+        'data:audio/wav;codecs="1,2",' + urllib.parse.quote_from_bytes(LONG),
+        "data:;base64," + urllib.parse.quote(b64(LONG), safe=""),
+    ],
+    ids=["base64", "percent-encoded", "quoted", "base64, percent-encoded"],
+)
+def test_a_long_clip_in_a_data_url_of_any_kind_is_measured(url):
+    for sizes in (None, [7] * 40_000):
+        result = measured(as_json({"input": url}), sizes=sizes)
+        assert result.source == "exact"
+        assert result.seconds == pytest.approx(60.0, abs=0.01)
+
+
+@pytest.mark.parametrize("url", ["HTTPS://example.org/a.mp3", " \nhttp://example.org/a.mp3"])
+def test_a_url_is_found_in_any_case_and_with_blanks(url):
+    scan, _ = scanned(as_json({"audio": {"url": url}}))
+    assert scan.has_url
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -152,6 +192,11 @@ def test_the_result_does_not_depend_on_how_the_body_is_split(name, data):
 
     assert parts.sample == whole.sample
     assert parts.has_url == whole.has_url
+
+
+def test_a_byte_order_mark_hides_no_audio():
+    body = json.dumps(chat(input_audio(b64(SHORT)))).encode()
+    assert measured(b"\xef\xbb\xbf" + body) == measured(body)
 
 
 def test_a_long_clip_is_known_before_it_has_arrived():

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flamingo_common.errors import BadRequest
-from flamingo_router.balancing.request_info import Priority, RequestInfo
+from flamingo_common.wire.priority import Priority
+from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.request import hints
 
 ROUTE = "/v1/audio/captions"

@@ -1,0 +1,1 @@
+"""Migrations of the database, which alembic applies when the service starts."""

@@ -1,0 +1,1 @@
+"""What replicas do with batches: check them, send their lines, and write their results."""

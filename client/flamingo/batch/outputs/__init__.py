@@ -1,0 +1,1 @@
+"""Outputs of a batch, one file each."""

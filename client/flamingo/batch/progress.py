@@ -1,0 +1,53 @@
+"""How far a batch is: the counts of one run, and the audio that it has processed.
+
+Pure.
+"""
+
+from dataclasses import dataclass, replace
+
+from flamingo.batch.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of one run; its outcomes are recorded before they count."""
+
+    num_done: int = 0
+    """Items with a result."""
+    num_failed: int = 0
+    """Items with a final error, among them malformed lines."""
+    num_unfinished: int = 0
+    """Items that could not be processed now; the next run tries them again."""
+    num_skipped: int = 0
+    """Items that an earlier run finished."""
+    num_failed_before: int = 0
+    """Those of them that have failed."""
+    audio_s: float = 0.0
+    """Decoded audio of all results."""
+    missing_s: float = 0.0
+    """Audio that the files have lost."""
+    elapsed_s: float = 0.0
+    """Since the run began."""
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of audio that are processed in one second."""
+        return self.audio_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    def after(self, outcome: Outcome, *, elapsed_s: float) -> "Progress":
+        """Return the progress after one more outcome."""
+        if (result := outcome.result) is not None:
+            return replace(
+                self,
+                num_done=self.num_done + 1,
+                audio_s=self.audio_s + result.audio_s,
+                missing_s=self.missing_s + result.missing_s,
+                elapsed_s=elapsed_s,
+            )
+        is_final = outcome.is_finished
+        return replace(
+            self,
+            num_failed=self.num_failed + is_final,
+            num_unfinished=self.num_unfinished + (not is_final),
+            elapsed_s=elapsed_s,
+        )

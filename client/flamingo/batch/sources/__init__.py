@@ -1,0 +1,1 @@
+"""Sources of items, one file each."""

@@ -1,0 +1,66 @@
+"""The tasks of a batch: which request an item becomes.
+
+Fields that a line of a manifest sets (`Item.options`) replace those of the batch, if the task's
+request has them.
+
+Pure.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from flamingo.batch.items import Item
+from flamingo.batch.outcomes import ItemResult
+from flamingo.client import batch_results, calls, fields
+from flamingo.client.calls import Call
+from flamingo.client.results import Analysis, Embedding, Reply
+from flamingo_common.errors import BadRequest
+from flamingo_common.wire import responses
+
+T = TypeVar("T")
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskKind(Generic[T]):
+    """What a batch computes for each item."""
+
+    name: str
+    new_call: Callable[..., Call[T]]
+    """Takes the request fields."""
+    to_result: Callable[[T], ItemResult]
+    line_fields: frozenset[str]
+    """Fields that a line can set."""
+
+    def call(self, shared: Fields, item: Item) -> Call[T]:
+        """Return the request for an item.
+
+        Raises:
+            BadRequest: neither the batch nor the line has a field that is required.
+        """
+        own = {name: item.options[name] for name in self.line_fields & item.options.keys()}
+        return self.new_call(**{**shared, **own})
+
+
+def _ask(*, question: str | None = None, system: str | None = None, **options: Any) -> Call[Reply]:
+    if question is None:
+        raise BadRequest(
+            "there is no question: name one for all clips (--question) or on each line"
+        )
+    return calls.chat(fields.question_messages(question, system=system), **options)
+
+
+_TEXT_FIELDS = frozenset({"prompt", "style", "max_tokens"})
+CAPTION: TaskKind[responses.Caption] = TaskKind(
+    "caption", calls.caption, batch_results.of_caption, _TEXT_FIELDS
+)
+EMBED: TaskKind[Embedding] = TaskKind(
+    "embed", calls.embedding, batch_results.of_embedding, frozenset()
+)
+ANALYZE: TaskKind[Analysis] = TaskKind(
+    "analyze", calls.analysis, batch_results.of_analysis, _TEXT_FIELDS
+)
+ASK: TaskKind[Reply] = TaskKind(
+    "ask", _ask, batch_results.of_reply, frozenset({"question", "max_tokens"})
+)

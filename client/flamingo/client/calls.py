@@ -1,0 +1,53 @@
+"""What each method of the client sends, and how its response is parsed.
+
+Pure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from flamingo.client import fields, results
+from flamingo.client.fields import RequestFields
+from flamingo.client.results import Analysis, Embedding, Reply
+from flamingo_common.wire import responses
+
+CHAT = "/v1/chat/completions"
+CAPTIONS = "/v1/audio/captions"
+EMBEDDINGS = "/v1/audio/embeddings"
+ANALYZE = "/v1/audio/analyze"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One POST."""
+
+    path: str
+    fields: RequestFields
+    parse: Callable[[bytes], T]
+
+
+def caption(**options: Any) -> Call[responses.Caption]:
+    """Return a request for a caption; options that are None are not sent."""
+    body = fields.without_unset(**options)
+    return Call(CAPTIONS, body, responses.Caption.model_validate_json)
+
+
+def embedding(**options: Any) -> Call[Embedding]:
+    """Return a request for an embedding; options that are None are not sent."""
+    body = fields.without_unset(encoding_format="base64", **options)
+    return Call(EMBEDDINGS, body, results.parse_embedding)
+
+
+def analysis(**options: Any) -> Call[Analysis]:
+    """Return a request for a caption and an embedding; options that are None are not sent."""
+    body = fields.without_unset(encoding_format="base64", **options)
+    return Call(ANALYZE, body, results.parse_analysis)
+
+
+def chat(messages: fields.Messages, **options: Any) -> Call[Reply]:
+    """Return a request for a reply; options that are None are not sent."""
+    body = fields.without_unset(messages=list(messages), **options)
+    return Call(CHAT, body, Reply.model_validate_json)

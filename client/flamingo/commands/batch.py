@@ -1,0 +1,312 @@
+"""`flamingo batch`: many clips, with results that survive a kill."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from flamingo.batch import estimate
+from flamingo.batch.estimate import BatchWork, Survey
+from flamingo.batch.extras import MissingExtra
+from flamingo.batch.failures import FleetUnavailable, OutputFailed
+from flamingo.batch.items import Item
+from flamingo.batch.keys import KeyTable
+from flamingo.batch.outputs.open_output import (
+    OpenedOutput,
+    OutputKind,
+    OutputOptions,
+    can_have_results,
+    open_output,
+)
+from flamingo.batch.recorder import Recording, key_table
+from flamingo.batch.source import Source
+from flamingo.batch.sources.open_source import SourceOptions, open_source
+from flamingo.batch.sources.shards import Shard, ShardSource, check_shard, parse_shard
+from flamingo.batch.storage.storage import StorageFailed
+from flamingo.batch.survey import survey
+from flamingo.client import AsyncBatch, AsyncFlamingoClient, FlamingoClient, address
+from flamingo.client.fields import without_unset
+from flamingo.commands import batch_options, batch_run, batch_texts, options, output
+from flamingo.commands.batch_display import BatchDisplay
+from flamingo.commands.batch_options import TaskName
+from flamingo.commands.batch_run import Finished, OnProgress, StartBatch
+from flamingo.commands.batch_texts import End
+from flamingo.commands.caption import Prompt, StyleOption
+from flamingo_common.errors import BadRequest, FlamingoError, NotFound
+from flamingo_common.service.exit_status import ExitStatus
+
+EXIT_INTERRUPTED = 130
+DEFAULT_TOKENS = 200
+"""Of a caption, for the estimate of a dry run."""
+RESULTS = {
+    "caption": ("caption",),
+    "embed": ("embedding",),
+    "analyze": ("caption", "embedding"),
+    "ask": ("answer",),
+}
+"""What each task computes."""
+APPLY_TO = {
+    "question": {TaskName.ASK},
+    "style": {TaskName.CAPTION, TaskName.ANALYZE},
+    "prompt": {TaskName.CAPTION, TaskName.ANALYZE},
+    "max_tokens": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
+    "temperature": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
+    "layer": {TaskName.EMBED, TaskName.ANALYZE},
+    "pooling": {TaskName.EMBED, TaskName.ANALYZE},
+}
+"""The tasks that have each field."""
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """A batch as the command line describes it."""
+
+    task: TaskName
+    fields: dict[str, Any]
+    """The arguments of the client's method."""
+    source: Source
+    concurrency: int
+    url: str
+    api_key: str | None
+
+    def start(self, recording: Recording) -> StartBatch:
+        """Return what starts the batch with a client."""
+
+        def start(client: AsyncFlamingoClient, on_progress: OnProgress) -> AsyncBatch[Any]:
+            methods: dict[TaskName, Callable[..., AsyncBatch[Any]]] = {
+                TaskName.CAPTION: client.batch_caption,
+                TaskName.EMBED: client.batch_embed,
+                TaskName.ANALYZE: client.batch_analyze,
+                TaskName.ASK: client.batch_ask,
+            }
+            return methods[self.task](
+                self.source,
+                recording=recording,
+                concurrency=self.concurrency,
+                on_progress=on_progress,
+                **self.fields,
+            )
+
+        return start
+
+
+def batch(  # noqa: PLR0913 - a command's parameters are its options
+    ctx: typer.Context,
+    sources: batch_options.Sources,
+    out: batch_options.Out = "",
+    *,
+    task: batch_options.TaskOption = TaskName.CAPTION,
+    question: batch_options.Question = None,
+    style: StyleOption = "detailed",
+    prompt: Prompt = None,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    truncate: options.Truncate = False,
+    allow_damaged: options.AllowDamaged = None,
+    layer: batch_options.LayerOption = "encoder",
+    pooling: batch_options.PoolingOption = "mean",
+    concurrency: batch_options.Concurrency = 64,
+    source_format: batch_options.Format = None,
+    column: batch_options.Column = None,
+    output_format: batch_options.OutputFormat = None,
+    label: batch_options.Label = "answer",
+    retry_failed: batch_options.RetryFailed = False,
+    accept_changed: batch_options.AcceptChanged = False,
+    shard: batch_options.ShardOption = None,
+    num_shards: batch_options.NumShards = None,
+    dry_run: batch_options.DryRun = False,
+    url: options.Url = address.DEFAULT_URL,
+    api_key: options.ApiKey = None,
+) -> None:
+    """Process many clips; the same command continues a batch that was killed.
+
+    Results are recorded as they arrive, each exactly once. Ctrl-C or SIGTERM
+    lets the requests in flight finish. At the end, a summary names what failed,
+    and the command to try it again.
+    """
+    _check_options(ctx, task)
+    every_field = {
+        "question": question,
+        "style": style,
+        "prompt": prompt,
+        "layer": layer,
+        "pooling": pooling,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+    }
+    fields = {name: value for name, value in every_field.items() if task in APPLY_TO[name]}
+    fields |= {"truncate": truncate or None, "allow_damaged": allow_damaged}
+    with _reported_errors(), tempfile.TemporaryDirectory(prefix="flamingo-batch-") as scratch:
+        share = _shard(shard, num_shards)
+        opened = open_source(*sources, options=SourceOptions(source_format, column))
+        source = ShardSource(opened, share) if share.num_shards > 1 else opened
+        plan = BatchPlan(task, without_unset(**fields), source, concurrency, url, api_key)
+        flags = _OutputFlags(output_format, label, share, Path(scratch))
+        if dry_run:
+            _print_survey(plan, _finished_keys(out, plan, flags, retry_failed=retry_failed))
+            return
+        where = _open(out, plan, flags)
+        recording = Recording(where.output, where.state_path, accept_changed, retry_failed)
+        raise typer.Exit(_run(plan, where, recording))
+
+
+@dataclass(frozen=True)
+class _OutputFlags:
+    kind: OutputKind | None
+    label: str
+    shard: Shard
+    scratch: Path
+
+
+def _open(out: str, plan: BatchPlan, flags: _OutputFlags) -> OpenedOutput:
+    if not out:
+        raise BadRequest("name the output with -o: FILE.jsonl, FILE.parquet, a folder or a bucket")
+    chosen = OutputOptions(
+        RESULTS[plan.task],
+        lambda location: _clip_path(plan.source, location),
+        flags.kind,
+        (flags.shard.index, flags.shard.num_shards),
+        flags.label,
+        flags.scratch,
+    )
+    return open_output(out, chosen)
+
+
+def _clip_path(source: Source, location: str) -> Path | None:
+    clip = source.audio(Item(location, location))
+    return Path(os.fspath(clip)) if isinstance(clip, os.PathLike) else None
+
+
+def _run(plan: BatchPlan, where: OpenedOutput, recording: Recording) -> int:
+    """Run the batch, and print the summary; return the exit status."""
+    display = BatchDisplay(f"{plan.task}")
+    client = AsyncFlamingoClient(plan.url, api_key=plan.api_key)
+    finished = asyncio.run(batch_run.run_batch(client, plan.start(recording), plan.source, display))
+    unfinished = recording.state_path.with_suffix(".unfinished.jsonl")
+    end = End(
+        finished.progress,
+        finished.failures,
+        finished.failures_before,
+        where.location,
+        str(unfinished),
+        was_stopped=finished.stopped_by is not None or finished.error is not None,
+        command=["flamingo", *sys.argv[1:]],
+    )
+    if finished.error is not None:
+        output.print_error(finished.error)
+        if not batch_texts.num_processed(finished.progress):
+            return _exit_status(finished)
+    for line in batch_texts.summary(end):
+        print(line)
+    return _exit_status(finished)
+
+
+def _exit_status(finished: Finished) -> int:
+    progress, error = finished.progress, finished.error
+    if finished.stopped_by is signal.SIGINT:
+        return EXIT_INTERRUPTED
+    if isinstance(error, BadRequest | MissingExtra):
+        return _opening_status(error)
+    if error is not None and not isinstance(error, FleetUnavailable | OutputFailed | StorageFailed):
+        return ExitStatus.INTERNAL_ERROR
+    if error is not None or finished.stopped_by is not None or progress.num_unfinished:
+        return ExitStatus.BATCH_INCOMPLETE
+    num_failed = progress.num_failed + progress.num_failed_before
+    return ExitStatus.ITEMS_FAILED if num_failed else ExitStatus.OK
+
+
+def _opening_status(error: FlamingoError) -> ExitStatus:
+    if isinstance(error, MissingExtra):
+        return ExitStatus.MISSING_DEPENDENCY
+    is_usage = type(error) is BadRequest
+    return ExitStatus.INVALID_CONFIGURATION if is_usage else ExitStatus.INTERNAL_ERROR
+
+
+@contextlib.contextmanager
+def _reported_errors() -> Iterator[None]:
+    """Print an error of the block on one line, and exit with its status."""
+    try:
+        yield
+    except FlamingoError as error:
+        output.print_error(error)
+        raise typer.Exit(_opening_status(error)) from None
+    except asyncio.CancelledError:  # the second ctrl-C
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _check_options(ctx: typer.Context, task: TaskName) -> None:
+    """Refuse an option that the task ignores."""
+    for name, tasks in APPLY_TO.items():
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and task not in tasks:
+            flag = "--" + name.replace("_", "-")
+            raise typer.BadParameter(f"--task {task} has no {flag}", param_hint=flag)
+
+
+def _shard(shard: str | None, num_shards: int | None) -> Shard:
+    """Return the share of this process.
+
+    Raises:
+        BadRequest: the flags or the environment do not name one.
+    """
+    if shard is not None and num_shards is not None:
+        raise BadRequest("--shard has the number of shares already; leave out --num-shards")
+    if shard is not None:
+        return parse_shard(shard)
+    if num_shards is None:
+        return Shard()
+    index = os.environ.get(batch_options.INDEX_VARIABLE, "")
+    if not index.isdecimal():
+        raise BadRequest(
+            f"--num-shards {num_shards}: {batch_options.INDEX_VARIABLE} does not say which one;"
+            " use --shard I/N"
+        )
+    return check_shard(Shard(int(index), num_shards))
+
+
+def _finished_keys(
+    out: str, plan: BatchPlan, flags: _OutputFlags, *, retry_failed: bool
+) -> KeyTable | None:
+    """Return what earlier runs have finished; nothing is written. None: there is no output."""
+    if not out or not can_have_results(out):
+        return None
+    items = _open(out, plan, flags).output.recorded_items(repair=False)
+    return key_table(item for item in items if item.failure is None or not retry_failed)
+
+
+def _print_survey(plan: BatchPlan, finished: KeyTable | None) -> None:
+    with output.spinner("counting"):
+        found = survey(plan.source, finished)
+        try:
+            time_s, problem = _estimated_s(plan, found), ""
+        except FlamingoError as error:  # no fleet, or a key that may not see it
+            time_s, problem = None, f"the fleet's state cannot be read: {error}"
+    for line in batch_texts.survey_lines(found, time_s, problem):
+        print(line)
+
+
+def _estimated_s(plan: BatchPlan, found: Survey) -> float | None:
+    """Return how long the pods that are ready would need, or None if that is not known.
+
+    Raises:
+        FlamingoError: the fleet does not say.
+    """
+    if found.audio_s is None:
+        return None
+    try:
+        with FlamingoClient(plan.url, api_key=plan.api_key, max_retries=0) as client:
+            report = client.fleet()
+    except NotFound:  # a single pod
+        return None
+    loads = [one.load for one in report.endpoints if one.ready and one.load is not None]
+    num_tokens = found.num_items * (plan.fields.get("max_tokens") or DEFAULT_TOKENS)
+    work = BatchWork(found.audio_s, 0 if plan.task is TaskName.EMBED else num_tokens)
+    return estimate.time_s(work, [estimate.PodSpeed(one.window_s, one.token_s) for one in loads])

@@ -1,0 +1,1 @@
+"""Triton kernels for decode steps, each with a reference in plain torch."""

@@ -1,0 +1,1 @@
+"""The commands of `kubectl flamingo`, one file each."""

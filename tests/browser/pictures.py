@@ -1,0 +1,75 @@
+"""Take the picture of the web page that the README shows.
+
+    python -m browser.pictures    from the folder tests; needs Playwright and Chromium
+
+It starts a router and two pods with the tiny model, opens the page in a browser of light mode, has
+the example clip captioned, asks a question about it, and writes docs/images/page.png. So what the
+page shows is real, and the text of the model has no meaning.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from browser import conftest
+from fakes import processes
+
+IMAGE = Path(__file__).parents[2] / "docs" / "images" / "page.png"
+VIEWPORT = {"width": 1100, "height": 900}
+QUESTION = "What are its key and tempo?"
+MAX_TOKENS = 60
+
+
+def main() -> None:
+    """Start a fleet, use its page, and write the picture."""
+    IMAGE.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        address = stack.enter_context(_fleet(logs))
+        browser = stack.enter_context(conftest.chromium())
+        page = browser.new_page(viewport=VIEWPORT, color_scheme="light")
+        page.set_default_timeout(conftest.TIMEOUT_MS)
+        page.goto(f"{address}/ui/")
+        _use(page)
+        page.screenshot(path=IMAGE, full_page=True)
+
+
+@contextmanager
+def _fleet(logs: Path) -> Iterator[str]:
+    """Run a router before two pods, and yield its address."""
+    with ExitStack() as stack:
+        pods = [
+            stack.enter_context(
+                processes.service(
+                    "flamingo_pod", "--model", "flamingo-tiny", log=logs / f"pod-{number}"
+                )
+            )
+            for number in (1, 2)
+        ]
+        for running in pods:
+            processes.wait_until_ready(running)
+        endpoints = [flag for running in pods for flag in ("--endpoint", running.address)]
+        router = processes.service("flamingo_router", *endpoints, log=logs / "router")
+        running = stack.enter_context(router)
+        processes.wait_until_ready(running)
+        yield running.address
+
+
+def _use(page: "conftest.sync_api.Page") -> None:
+    """Caption the example clip, and ask about it."""
+    page.click("#example")
+    page.click("text=Brief")
+    page.click("text=Options")
+    page.fill("#max-tokens", str(MAX_TOKENS))
+    page.click("text=Options")
+    page.click("#generate")
+    page.wait_for_selector("#caption-copies:visible")
+    page.click(f"text={QUESTION}")
+    page.wait_for_selector("#chat-copies:visible")
+    page.wait_for_selector("#ask:has-text('Ask')")
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+
+
+if __name__ == "__main__":
+    main()

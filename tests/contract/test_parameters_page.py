@@ -1,0 +1,111 @@
+"""`docs/api.md` has the table of parameters; running this file writes it."""
+
+import json
+from pathlib import Path
+
+from flamingo_common.wire import message_parameters, parameters
+
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+START = "<!-- Written by `python tests/contract/test_parameters_page.py`. -->\n"
+END = "<!-- End of what is written. -->\n"
+OBJECTS = {
+    "a message": message_parameters.MESSAGE,
+    "a text part": message_parameters.TEXT_PART,
+    "an `input_audio` part": message_parameters.INPUT_AUDIO_PART,
+    "an `audio_url` part": message_parameters.AUDIO_URL_PART,
+    "`input_audio` and `audio`": message_parameters.AUDIO,
+    "`audio_url`": message_parameters.AUDIO_URL,
+    "`stream_options`": message_parameters.STREAM_OPTIONS,
+    "`response_format`": message_parameters.RESPONSE_FORMAT,
+    "`json_schema`": message_parameters.JSON_SCHEMA,
+}
+
+
+def named(names):
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def of(table, status):
+    return [row for row in table.values() if row.status == status]
+
+
+def implemented():
+    chat = [row.name for row in of(parameters.GENERATION, "implemented")]
+    tables = {
+        "chat, captions and analysis": chat,
+        "chat only": [name for name in names(parameters.CHAT) if name not in chat],
+        "captions and analysis only": [
+            name for name in names(parameters.CAPTION) if name not in chat
+        ],
+        "`/v1/audio/embeddings`": names(parameters.EMBEDDINGS),
+        "`/v1/embeddings`": names(parameters.OPENAI_EMBEDDINGS),
+    }
+    yield "| implemented by | parameters |\n| --- | --- |"
+    yield from (f"| {where} | {named(each)} |" for where, each in tables.items())
+
+
+def names(table):
+    return [row.name for row in of(table, "implemented")]
+
+
+def grouped(rows, cells):
+    """Return the lines of a table; parameters with the same cells share one."""
+    groups = {}
+    for row in rows:
+        groups.setdefault(cells(row), []).append(row.name)
+    for each, found in groups.items():
+        yield f"| {named(found)} | {' | '.join(each)} |"
+
+
+def ignored(table):
+    yield "| ignored | of | why it changes nothing |\n| --- | --- | --- |"
+    yield from grouped(of(table, "ignored"), lambda row: (row.api, row.reason))
+
+
+def refused(table):
+    yield "| refused | of | unless | why, and what to use |\n| --- | --- | --- | --- |"
+    yield from grouped(of(table, "refused"), lambda row: (row.api, unless(row), row.reason))
+
+
+def unless(row):
+    return ", ".join(f"`{json.dumps(value)}`" for value in row.harmless)
+
+
+def objects():
+    yield "| in | implemented | ignored | refused |\n| --- | --- | --- | --- |"
+    for where, table in OBJECTS.items():
+        cells = [named([row.name for row in of(table, status)]) for status in STATUSES]
+        yield f"| {where} | {' | '.join(cells)} |"
+
+
+STATUSES = ("implemented", "ignored", "refused")
+
+
+def written():
+    parts = [
+        implemented(),
+        ["In chat, captions and analysis:"],
+        ignored(parameters.GENERATION),
+        refused(parameters.GENERATION),
+        ["For embeddings:"],
+        ignored(parameters.OPENAI_EMBEDDINGS),
+        refused(parameters.OPENAI_EMBEDDINGS),
+        ["Inside other objects:"],
+        objects(),
+    ]
+    return "\n" + "\n\n".join("\n".join(part) for part in parts) + "\n\n"
+
+
+def page(text):
+    before, _, rest = text.partition(START)
+    return before + START + written() + END + rest.partition(END)[2]
+
+
+def test_the_table_is_up_to_date():
+    text = PAGE.read_text(encoding="utf-8")
+    assert START in text
+    assert text == page(text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

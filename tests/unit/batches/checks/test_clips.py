@@ -1,0 +1,90 @@
+"""Where the clips of a body are, and how audio is put in their places."""
+
+import json
+
+import pytest
+
+from flamingo_batches.checks import clips
+from flamingo_batches.checks.clips import ClipReference, InvalidReference
+
+
+def filled(body, *audio):
+    """Return a body whose clips are replaced by audio."""
+    template = clips.template(body)
+    pieces, data = [*template.pieces], [text.encode() for text in audio]
+    joined = b"".join(b"".join(pair) for pair in zip(pieces, [*data, b""], strict=True))
+    return json.loads(joined), template.clips
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param({"audio": {"file_id": "f"}}, {"audio": {"data": "AA"}}, id="audio"),
+        pytest.param({"audio": {"url": "s3://b/c"}}, {"audio": {"data": "AA"}}, id="bucket"),
+        pytest.param(
+            {"input": "gs://b/c"}, {"input": clips.DATA_URL + "AA"}, id="URL as the input"
+        ),
+        pytest.param(
+            {"input": [{"type": "audio_url", "audio_url": {"url": "az://b/c"}}]},
+            {"input": [{"type": "audio_url", "audio_url": {"url": clips.DATA_URL + "AA"}}]},
+            id="part as the input",
+        ),
+        pytest.param(
+            {"messages": [{"content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+            {"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]},
+            id="OpenAI's part",
+        ),
+    ],
+)
+def test_audio_takes_the_place_of_a_reference(body, expected):
+    found, references = filled(body, "AA")
+    assert found == expected
+    assert len(references) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"audio": {"data": "AAAA"}},
+        {"audio": {"url": "https://a.example/b"}},
+        {"input": ["data:audio/wav;base64,AA"]},
+        {"messages": [{"content": "file_id @ é"}, {"content": None}], "tools": [{"file_id": 1}]},
+        {"messages": 1, "input": None, "audio": None},
+    ],
+)
+def test_anything_else_is_left_as_it_is(body):
+    found, references = filled(json.loads(json.dumps(body)))
+    assert (found, references) == (body, [])
+
+
+def test_each_clip_has_its_own_place_whatever_text_is_around_it():
+    parts = [{"type": "audio", "audio": {"file_id": name}} for name in ("one", "two")]
+    text = {"type": "text", "text": "@@0@@ @@@"}
+    body, references = filled({"messages": [{"content": [parts[0], text, parts[1]]}]}, "AA", "BB")
+    content = body["messages"][0]["content"]
+    assert [each.file_id for each in references] == ["one", "two"]
+    assert [content[0]["audio"]["data"], content[2]["audio"]["data"]] == ["AA", "BB"]
+    assert content[1] == text
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        ({"file_id": "f", "data": "A"}, "audio: has both file_id and data"),
+        ({"file_id": 3}, "audio.file_id: must be a string"),
+    ],
+)
+def test_a_malformed_reference_is_refused(audio, message):
+    with pytest.raises(InvalidReference, match=message):
+        clips.references({"audio": audio})
+
+
+def test_a_file_part_without_an_id_is_refused():
+    part = {"type": "file", "file": {"file_data": "A"}}
+    with pytest.raises(InvalidReference, match=r"messages\[0\].content\[0\].file: must have"):
+        clips.references({"messages": [{"content": [part]}]})
+
+
+def test_a_reference_says_where_it_is():
+    ((_, reference),) = clips.references({"audio": {"file_id": "f"}})
+    assert reference == ClipReference(file_id="f", place="audio")

@@ -1,0 +1,132 @@
+"""An invalid field is described in plain words, with its limits."""
+
+import pytest
+
+from flamingo_common.errors import BadRequest
+from flamingo_common.wire import openai_embeddings, parse, requests
+
+NO_URL = "must be an http(s) or data: URL (base64: data:…;base64,…)"
+PART_TYPES = "'text', 'input_audio', 'audio_url' or 'audio'"
+
+
+def chat(**fields):
+    return {"messages": [{"role": "user", "content": "hi"}]} | fields
+
+
+def user(part):
+    return {"messages": [{"role": "user", "content": [part]}]}
+
+
+def said(fields, kind=requests.ChatRequest, *, is_form=False):
+    with pytest.raises(BadRequest) as caught:
+        parse.validate_request(kind, fields, is_form=is_form)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (chat(temperature=3), "temperature: must be a number from 0 to 2"),
+        (chat(temperature="hot"), "temperature: must be a number from 0 to 2, not a string"),
+        (chat(temperature=None, top_p=-1), "top_p: must be a number from 0 to 1"),
+        (chat(max_tokens=0), "max_tokens: must be a whole number from 1 to 32768"),
+        (chat(max_tokens=8.5), "max_tokens: must be a whole number from 1 to 32768"),
+        (
+            chat(max_tokens=True),
+            "max_tokens: must be a whole number from 1 to 32768, not a boolean",
+        ),
+        (chat(max_tokens=[8]), "max_tokens: must be a whole number from 1 to 32768, not an array"),
+        (chat(n=9), "n: must be a whole number from 1 to 8"),
+        (
+            chat(repetition_penalty=0),
+            "repetition_penalty: must be a number above 0, up to 10",
+        ),
+        (chat(stream="true"), "stream: must be true or false, not a string"),
+        (chat(logprobs=5), "logprobs: must be true or false, not a number"),
+        (chat(model=7), "model: must be a string, not a number"),
+        (chat(model="a" * 257), "model: must have at most 256 characters"),
+        (chat(stop=["a"] * 5), "stop: must have at most 4 items"),
+        (chat(stop=["a" * 257]), "stop[0]: must have at most 256 characters"),
+        (chat(stop=7), "stop: must be an array, not a number"),
+        (chat(logit_bias=[]), "logit_bias: must be an object, not an array"),
+        (chat(logit_bias={"7": 101}), "logit_bias.7: must be a number up to 100"),
+        (chat(response_format="json"), "response_format: must be an object, not a string"),
+        (
+            chat(response_format={"type": "xml"}),
+            "response_format.type: must be 'text', 'json_object' or 'json_schema'",
+        ),
+        ({}, "messages: is required"),
+        ({"messages": None}, "messages: must be an array, not null"),
+        ({"messages": []}, "messages: must have at least 1 item"),
+        ({"messages": ["hi"]}, "messages[0]: must be an object, not a string"),
+        ({"messages": [{"content": "a"}]}, "messages[0].role: is required"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content: is required"),
+        (
+            {"messages": [{"role": "assistant"}]},
+            "messages[0].content: is required in an assistant's message without tool_calls",
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": 7}]},
+            "messages[0].tool_calls: must be an array, not a number",
+        ),
+        (
+            {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": {}}}]},
+            "messages[0].function_call.arguments: must be a string, not an object",
+        ),
+        (
+            user({"type": "audio_url", "audio_url": {"url": "UklGR" * 2000}}),
+            f"messages[0].content[0].audio_url.url: {NO_URL}",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, dict) else value,
+)
+def test_the_reason_is_plain(fields, message):
+    assert said(fields) == message
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"type": "image_url"}, f"messages[0].content[0]: must have one of the types {PART_TYPES}"),
+        ({"text": "a"}, f"messages[0].content[0]: needs a type: {PART_TYPES}"),
+        ("a", "messages[0].content[0]: must be an object, not a string"),
+    ],
+    ids=["another type", "no type", "a string"],
+)
+def test_a_part_of_another_type_is_answered_with_the_types(part, message):
+    text = said({"messages": [{"role": "user", "content": [part]}]})
+    assert text.replace(" or 'audio'", ", 'audio'") == message.replace(" or 'audio'", ", 'audio'")
+
+
+def test_in_a_form_a_number_is_text():
+    fields = {"audio": {"data": ""}, "max_tokens": "many", "response_format": "json"}
+    message = said(fields, requests.CaptionRequest, is_form=True)
+    assert "max_tokens: must be a whole number from 1 to 32768, not text" in message
+    assert "response_format: must be an object, not a string; in a form it belongs" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (requests.ChatRequest, chat(**{name: value}))
+        for name in requests.ChatRequest.model_fields
+        for value in (object, "x" * 1000, 1e300, -1, [{}], {"a": []})
+    ]
+    + [
+        (requests.AnalyzeRequest, {"audio": {"data": 1, "url": "http://"}, "style": 1}),
+        (openai_embeddings.OpenAIEmbeddingRequest, {"input": [{"type": "audio", "audio": 1}]}),
+        (openai_embeddings.OpenAIEmbeddingRequest, {"input": "text"}),
+    ],
+)
+def test_no_message_has_the_words_of_the_validator(kind, fields):
+    message = message_of(kind, fields)
+    for words in ("Input should", "Value error", "valid dictionary", "pydantic", "instance of"):
+        assert words not in message
+
+
+def message_of(kind, fields):
+    try:
+        parse.validate_request(kind, fields)
+    except BadRequest as error:
+        return error.message
+    return ""
