@@ -121,7 +121,7 @@ def test_a_server_without_the_service_shows_nothing_and_asks_nothing(visit):
 def test_an_upload_names_its_endpoint_by_the_first_line(visit, lines):
     service = ScriptedBatches()
     site = visit(FakePod(), batches=service)
-    site.has("#batches-empty", "No batches yet.")
+    site.shows("#batches-empty")
     site.page.set_input_files("#batch-file", lines)
     site.has("#batch-note", "Created batch_new.")
     site.has(".batch .state", "validating")
@@ -144,8 +144,13 @@ def test_a_file_that_has_no_requests_is_not_uploaded(visit, tmp_path, first):
     site = visit(FakePod(), batches=service)
     path = tmp_path / "lines.jsonl"
     path.write_text(f"{first}\n{{}}\n")
+    site.shows("#batches-empty")
     site.page.set_input_files("#batch-file", str(path))
-    site.has("#batches-error", "Line 1: not a request")
+    site.has("#batch-upload-error", "Line 1: not a request")
+    with site.page.expect_response("**/v1/batches?*"):
+        site.page.click("#batches-refresh")
+    site.shows("#batches-empty")
+    site.shows("#batch-upload-error")
     assert service.uploaded == []
 
 
@@ -200,7 +205,7 @@ def test_a_hidden_page_asks_nothing_and_is_refreshed_when_it_is_shown(visit):
 
 def test_without_batches_nothing_is_asked(visit):
     site = watched(visit, ScriptedBatches())
-    site.has("#batches-empty", "No batches yet.")
+    site.shows("#batches-empty")
     before = num_fetches(site)
     site.page.clock.run_for(RUN_MS)
     assert num_fetches(site) == before

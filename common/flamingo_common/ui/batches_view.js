@@ -47,7 +47,7 @@ export class BatchesView {
    */
   async upload(file) {
     const button = /** @type {HTMLButtonElement} */ ($("batch-upload"));
-    $("batches-error").hidden = true;
+    $("batch-upload-error").hidden = true;
     button.disabled = true;
     try {
       const endpoint = requestUrl(await readFirstLine(file));
@@ -59,7 +59,7 @@ export class BatchesView {
       this.#schedule();
     } catch (error) {
       $("batch-note").textContent = "";
-      showError($("batches-error"), error);
+      showError($("batch-upload-error"), error);
     } finally {
       button.disabled = false;
     }
