@@ -22,8 +22,8 @@ PAGES = sorted(
         *(path for path in (ROOT / "helm").glob("*/*") if path.suffix in {".md", ".yaml"}),
         *(path for path in (ROOT / "helm").glob("*/templates/*") if path.name != "crd.yaml"),
         *(ROOT / "helm").glob("*/files/*"),
-        *(ROOT / "common" / "flamingo_common" / "ui").glob("*.js"),
-        *(ROOT / "common" / "flamingo_common" / "ui").glob("*.html"),
+        *(ROOT / "common" / "flamingo_common" / "ui").rglob("*.js"),
+        *(ROOT / "common" / "flamingo_common" / "ui").rglob("*.html"),
         *(
             ROOT / name / "Dockerfile"
             for name in ("router", "inference_pod", "operator", "batches")

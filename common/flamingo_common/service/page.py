@@ -43,7 +43,7 @@ def add_to(
     app.router.add_get("/ui", _redirect)
     app.router.add_get("/ui/", _index)
     app.router.add_get("/ui/features.json", _features)
-    app.router.add_get("/ui/{name}", _file)
+    app.router.add_get("/ui/{name:.+}", _file)
 
 
 def _assets(package: Traversable) -> Iterator[tuple[str, Asset]]:

@@ -38,16 +38,21 @@ class Asset:
     content_type: str
     etag: str
     title: str
-    """Name of the file; it can be served under another name."""
+    """Path of the file in its folder; it can be served under another name."""
 
 
-def load_folder(folder: Traversable) -> Iterator[Asset]:
-    """Yield the files of `folder` with a type in `CONTENT_TYPES`; none if it does not exist."""
+def load_folder(folder: Traversable, parent: str = "") -> Iterator[Asset]:
+    """Yield the files of `folder` and its folders with a type in `CONTENT_TYPES`.
+
+    None if it does not exist. `parent` precedes the names in the titles: `clip/`.
+    """
     if folder.is_dir():
         for file in folder.iterdir():
-            ending = file.name.rpartition(".")[2]
-            if file.is_file() and ending in CONTENT_TYPES:
-                yield make_asset(file.read_bytes(), CONTENT_TYPES[ending], title=file.name)
+            ending, title = file.name.rpartition(".")[2], parent + file.name
+            if file.is_dir():
+                yield from load_folder(file, f"{title}/")
+            elif ending in CONTENT_TYPES:
+                yield make_asset(file.read_bytes(), CONTENT_TYPES[ending], title=title)
 
 
 def make_asset(body: bytes, content_type: str, *, title: str) -> Asset:

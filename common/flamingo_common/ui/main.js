@@ -1,16 +1,16 @@
 /** The page: the current clip, and the panels that work on it. */
 
-import { fetchExample, fetchFeatures, fetchModel } from "./api.js";
-import { BatchesView } from "./batches_view.js";
-import { CaptionView } from "./caption_view.js";
-import { ChatView } from "./chat_view.js";
-import { setKeyPrompt } from "./credentials.js";
-import { $, showError } from "./dom.js";
-import { EmbeddingView } from "./embedding_view.js";
-import { startFleetView } from "./fleet_view.js";
-import { formatCount, formatDuration, formatSize } from "./format.js";
-import { openKeyDialog } from "./key_dialog.js";
-import { Player } from "./player.js";
+import { fetchExample, fetchFeatures, fetchModel } from "./server/api.js";
+import { BatchesView } from "./batches/batches_view.js";
+import { CaptionView } from "./panels/caption_view.js";
+import { ChatView } from "./panels/chat_view.js";
+import { setKeyPrompt } from "./server/credentials.js";
+import { $, showError } from "./shared/dom.js";
+import { EmbeddingView } from "./panels/embedding_view.js";
+import { startFleetView } from "./panels/fleet_view.js";
+import { formatCount, formatDuration, formatSize } from "./shared/format.js";
+import { openKeyDialog } from "./panels/key_dialog.js";
+import { Player } from "./clip/player.js";
 
 const RETRY_INTERVAL_MS = 3000;
 

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from flamingo_common.service import http, page, static_files
 
 UI = page.PACKAGE / "ui"
-NAMES = sorted(file.name for file in UI.iterdir() if file.is_file())
+NAMES = sorted(str(file.relative_to(UI)) for file in UI.rglob("*") if file.is_file())
 SOURCES = {name: (UI / name).read_text() for name in NAMES}
 SCRIPTS = {name: source for name, source in SOURCES.items() if name.endswith(".js")}
 
@@ -27,6 +27,7 @@ def with_clip(tmp_path):
     (tmp_path / "ui" / "folder").mkdir(parents=True)
     (tmp_path / "clips").mkdir()
     (tmp_path / "ui" / "index.html").write_text("the page")
+    (tmp_path / "ui" / "folder" / "part.js").write_text("a part of it")
     (tmp_path / "ui" / "notes.txt").write_text("a kind the page has none of")
     (tmp_path / "clips" / "waltz.mp3").write_bytes(b"ID3")
     (tmp_path / "secret.js").write_text("beside the page")
@@ -73,6 +74,10 @@ def test_every_file_is_served_with_its_type_and_policy(name):
     assert headers["Content-Security-Policy"] == page.CONTENT_SECURITY_POLICY
 
 
+def test_a_file_of_a_folder_is_served(with_clip):
+    assert get("/ui/folder/part.js", app=with_clip)[::2] == (200, b"a part of it")
+
+
 def test_a_cached_file_is_revalidated_and_not_sent_again():
     _, headers, _ = get("/ui/main.js")
     assert headers["Cache-Control"] == "no-cache"
@@ -91,6 +96,8 @@ def test_a_cached_file_is_revalidated_and_not_sent_again():
         pytest.param("/ui/%2fetc%2fpasswd", id="an absolute path"),
         pytest.param("/ui/notes.txt", id="a kind of file the page has none of"),
         pytest.param("/ui/folder", id="a folder"),
+        pytest.param("/ui/folder/", id="a folder with a slash"),
+        pytest.param("/ui/folder/../../secret.js", id="dots after a folder"),
         pytest.param("/ui/index.html/", id="a file as a folder"),
     ],
 )

@@ -1,12 +1,12 @@
 /** The embedding panel: a heat map, and a file to download. */
 
-import { embeddingFields, fetchEmbedding, ROOT } from "./api.js";
-import { apiKey } from "./credentials.js";
-import { $, checkedValue, copyOnClick, download, showError } from "./dom.js";
+import { embeddingFields, fetchEmbedding, ROOT } from "../server/api.js";
+import { apiKey } from "../server/credentials.js";
+import { $, checkedValue, copyOnClick, download, showError } from "../shared/dom.js";
 import { decodeMatrix, drawHeatmap, encodeNpy } from "./embedding_matrix.js";
-import { formatCount, missingNote } from "./format.js";
+import { formatCount, missingNote } from "../shared/format.js";
 import { curlCommand, embedCall, pythonProgram } from "./snippets.js";
-import { RequestButton } from "./streaming.js";
+import { RequestButton } from "../shared/streaming.js";
 
 export class EmbeddingView {
   /** @type {import("./embedding_matrix.js").Matrix | null} */

@@ -1,15 +1,15 @@
 /** The chat panel. Each question is sent with the conversation so far. */
 
-import { chatFields, ROOT, streamChat } from "./api.js";
-import { apiKey } from "./credentials.js";
-import { $, copyOnClick, createElement, isAbort, showError } from "./dom.js";
+import { chatFields, ROOT, streamChat } from "../server/api.js";
+import { apiKey } from "../server/credentials.js";
+import { $, copyOnClick, createElement, isAbort, showError } from "../shared/dom.js";
 import { askCall, curlCommand, pythonProgram } from "./snippets.js";
-import { renderStream, RequestButton } from "./streaming.js";
+import { renderStream, RequestButton } from "../shared/streaming.js";
 
 export class ChatView {
-  /** The questions that were answered, and their answers. @type {import("./api.js").Message[]} */
+  /** The questions that were answered, and their answers. @type {import("../server/api.js").Message[]} */
   #history = [];
-  /** The messages of the last request, for the copy buttons. @type {import("./api.js").Message[]} */
+  /** The messages of the last request, for the copy buttons. @type {import("../server/api.js").Message[]} */
   #sent = [];
   #input = /** @type {HTMLTextAreaElement} */ ($("question"));
 

@@ -21,7 +21,7 @@ import { apiKey, requestNewKey } from "./credentials.js";
 import { readPayloads } from "./sse.js";
 
 /** The API's base URL: one level above the page, whatever path prefix a proxy adds. */
-export const ROOT = new URL("../", import.meta.url);
+export const ROOT = new URL("../../", import.meta.url);
 
 /** An error that the server returned, or a failure to reach it. */
 export class ApiError extends Error {

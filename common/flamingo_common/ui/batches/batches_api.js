@@ -9,7 +9,7 @@
  * @typedef {{data: Batch[], has_more: boolean}} BatchPage
  */
 
-import { fetchJson, send } from "./api.js";
+import { fetchJson, send } from "../server/api.js";
 
 /** The states of a batch on which there is work left. */
 const ACTIVE = new Set(["validating", "in_progress", "finalizing", "cancelling"]);

@@ -14,7 +14,7 @@ const COLORS = [
 ];
 
 /**
- * @param {import("./api.js").Embedding} embedding
+ * @param {import("../server/api.js").Embedding} embedding
  * @returns {Matrix}
  */
 export function decodeMatrix({ embedding, shape }) {

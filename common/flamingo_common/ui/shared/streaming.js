@@ -52,7 +52,7 @@ export class RequestButton {
 
 /**
  * Append `chunks` to `output` as they arrive, and show the progress in `note`.
- * @param {AsyncIterable<import("./api.js").Chunk>} chunks
+ * @param {AsyncIterable<import("../server/api.js").Chunk>} chunks
  * @param {HTMLElement} output cleared first; screen readers wait until it is complete
  * @param {HTMLElement} note
  */

@@ -2,7 +2,7 @@
 
 import { faultCount, faultText, progressText, statusText, timeText } from "./batch_texts.js";
 import { cancelBatch, fetchFile, isActive, isCancellable } from "./batches_api.js";
-import { createElement, download, showError } from "./dom.js";
+import { createElement, download, showError } from "../shared/dom.js";
 
 const MAX_FAULTS_SHOWN = 100;
 

@@ -1,10 +1,10 @@
 /** The batches panel: what the service keeps for this API key, and the upload of another file. */
 
-import { ApiError } from "./api.js";
+import { ApiError } from "../server/api.js";
 import { BatchRow } from "./batch_row.js";
 import { faultCount, requestUrl, statusText } from "./batch_texts.js";
 import { createBatch, fetchBatch, fetchBatches } from "./batches_api.js";
-import { $, showError } from "./dom.js";
+import { $, showError } from "../shared/dom.js";
 import { readFirstLine } from "./first_line.js";
 
 const POLL_INTERVAL_MS = 2000;

@@ -1,15 +1,15 @@
 /** The caption panel: a style or a custom prompt, and the streamed text. */
 
-import { captionFields, ROOT, streamCaption } from "./api.js";
-import { apiKey } from "./credentials.js";
-import { $, checkedValue, copyOnClick, showError } from "./dom.js";
+import { captionFields, ROOT, streamCaption } from "../server/api.js";
+import { apiKey } from "../server/credentials.js";
+import { $, checkedValue, copyOnClick, showError } from "../shared/dom.js";
 import { captionCall, curlCommand, pythonProgram } from "./snippets.js";
-import { renderStream, RequestButton } from "./streaming.js";
+import { renderStream, RequestButton } from "../shared/streaming.js";
 
 const CUSTOM = "custom";
 
 export class CaptionView {
-  /** The options of the last request, for the copy buttons. @type {import("./api.js").CaptionOptions} */
+  /** The options of the last request, for the copy buttons. @type {import("../server/api.js").CaptionOptions} */
   #options = {};
 
   /** @param {() => File} clip */
@@ -63,7 +63,7 @@ export class CaptionView {
   }
 }
 
-/** @returns {import("./api.js").CaptionOptions} the form's options; an empty prompt is ignored. */
+/** @returns {import("../server/api.js").CaptionOptions} the form's options; an empty prompt is ignored. */
 function readOptions() {
   const style = checkedValue("style");
   const prompt = /** @type {HTMLTextAreaElement} */ ($("prompt")).value.trim();

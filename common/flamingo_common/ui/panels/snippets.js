@@ -34,7 +34,7 @@ export function pythonProgram(root, call) {
 
 /**
  * @param {string} fileName
- * @param {import("./api.js").CaptionOptions} options
+ * @param {import("../server/api.js").CaptionOptions} options
  */
 export function captionCall(fileName, { style, prompt, maxTokens }) {
   const prompting = prompt ? `prompt=${literal(prompt)}` : `style=${literal(style ?? "detailed")}`;
@@ -44,7 +44,7 @@ export function captionCall(fileName, { style, prompt, maxTokens }) {
 
 /**
  * @param {string} fileName
- * @param {import("./api.js").Message[]} messages
+ * @param {import("../server/api.js").Message[]} messages
  */
 export function askCall(fileName, messages) {
   const file = literal(fileName);

@@ -1,6 +1,6 @@
 /** The dialog to enter an API key. */
 
-import { $ } from "./dom.js";
+import { $ } from "../shared/dom.js";
 
 /**
  * Open the dialog.

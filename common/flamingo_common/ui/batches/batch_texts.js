@@ -1,7 +1,7 @@
 /** What the page says about a batch. Pure. */
 
 import { isActive } from "./batches_api.js";
-import { formatCount, formatDuration } from "./format.js";
+import { formatCount, formatDuration } from "../shared/format.js";
 
 /** @param {string} status */
 export const statusText = (status) => status.replaceAll("_", " ");

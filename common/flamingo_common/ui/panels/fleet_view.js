@@ -1,8 +1,8 @@
 /** The fleet panel: the pods behind this router and their load, polled while the page is visible. */
 
-import { ApiError, fetchFleet } from "./api.js";
-import { $, createElement, showError } from "./dom.js";
-import { formatCount, formatDuration } from "./format.js";
+import { ApiError, fetchFleet } from "../server/api.js";
+import { $, createElement, showError } from "../shared/dom.js";
+import { formatCount, formatDuration } from "../shared/format.js";
 
 const POLL_INTERVAL_MS = 1000;
 const MIN_SCALE_S = 30; // a full bar is at least this much work, so that a second stays small
@@ -37,7 +37,7 @@ async function refresh(section) {
   return true;
 }
 
-/** @param {import("./api.js").Fleet} fleet */
+/** @param {import("../server/api.js").Fleet} fleet */
 function render(fleet) {
   const { endpoints } = fleet;
   const numReady = endpoints.filter((endpoint) => endpoint.ready).length;
@@ -57,7 +57,7 @@ function podSummary(numReady, total) {
   return `${numReady} of ${total} ${total === 1 ? "pod" : "pods"} ready`;
 }
 
-/** @param {import("./api.js").Fleet} fleet */
+/** @param {import("../server/api.js").Fleet} fleet */
 function queueSummary({ queue, cold, holding_s }) {
   if (!queue.num) return "";
   const requests = `${formatCount(queue.num)} ${cold ? "held until a pod is ready" : "queued"}`;
@@ -65,7 +65,7 @@ function queueSummary({ queue, cold, holding_s }) {
   return `${requests} (${formatDuration(queue.audio_s)} of audio, oldest ${oldest})`;
 }
 
-/** @param {import("./api.js").Fleet} fleet */
+/** @param {import("../server/api.js").Fleet} fleet */
 function arrivalSummary({ arrivals: [recent] }) {
   if (!recent?.num) return "";
   const requests = formatCount(Math.ceil(60 * recent.num));
@@ -73,7 +73,7 @@ function arrivalSummary({ arrivals: [recent] }) {
 }
 
 /**
- * @param {import("./api.js").Endpoint} endpoint
+ * @param {import("../server/api.js").Endpoint} endpoint
  * @param {number} scale the seconds of a full bar
  */
 function createRow(endpoint, scale) {

@@ -3,7 +3,7 @@
  * page's content security policy blocks it.
  */
 
-import { ApiError } from "./api.js";
+import { ApiError } from "../server/api.js";
 
 /**
  * @template {HTMLElement} T

@@ -1,7 +1,7 @@
 /** The player: a play button, the waveform as a slider, and the time. */
 
-import { $ } from "./dom.js";
-import { formatClock } from "./format.js";
+import { $ } from "../shared/dom.js";
+import { formatClock } from "../shared/format.js";
 import { computePeaks, drawWaveform } from "./waveform.js";
 
 const STEP_S = 5;
