@@ -10,11 +10,9 @@ Pure.
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    Strict,
     Tag,
     ValidationInfo,
     field_validator,
@@ -26,6 +24,7 @@ from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.ignored_parameters import IgnoredParameters
 from flamingo_common.wire.parameters import Table
 from flamingo_common.wire.request_body import WHOLE_NUMBER, RequestBody, Url, exactly_one_of
+from flamingo_common.wire.sampling_options import OutputTokens, SamplingOptions
 from flamingo_common.wire.structured_outputs import GuidedOptions
 from flamingo_common.wire.tools import (
     CalledFunction,
@@ -39,11 +38,6 @@ from flamingo_common.wire.tools import (
 MAX_MESSAGES = 256
 MAX_TEXT_CHARS = 100_000
 MAX_PARTS = 64
-MAX_STOPS = 4
-MAX_STOP_TOKENS = 128
-MAX_OUTPUT_TOKENS = 32_768
-MAX_BIASES = 300
-MAX_TOKEN_ID_DIGITS = 9
 MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
 FORM_NAME = "^[a-zA-Z0-9_.-]{1,64}$"
@@ -51,14 +45,8 @@ FORM_NAME = "^[a-zA-Z0-9_.-]{1,64}$"
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
-StopSequence = Annotated[str, Field(min_length=1, max_length=256)]
-TokenId = Annotated[int, Field(ge=0, lt=10**MAX_TOKEN_ID_DIGITS), WHOLE_NUMBER]
-StopText = Annotated[str, Field(max_length=256)]
-StopTexts = Annotated[list[StopText], Field(max_length=MAX_STOPS)]
-StopList = Annotated[list[StopSequence], Field(max_length=MAX_STOPS)]
 ModelId = Annotated[str, Field(max_length=256)]
 """An empty one is that of the server, as in vLLM."""
-Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), WHOLE_NUMBER]
 Style = Literal["detailed", "brief", "technical"]
 Layer = Literal["encoder", "projector"]
 Pooling = Literal["none", "mean"]
@@ -232,78 +220,17 @@ class ResponseFormat(RequestBody):
         return value
 
 
-def _check_token_ids(value: object) -> object:
-    """Reject keys that are not token ids with one message, which repeats none of them."""
-    if isinstance(value, dict) and not all(_is_token_id(str(key)) for key in value):
-        raise ValueError("each key must be a token id: up to 9 digits, as a string")
-    return value
-
-
-def _is_token_id(key: str) -> bool:
-    return key.isascii() and key.isdecimal() and len(key) <= MAX_TOKEN_ID_DIGITS
-
-
-def _to_list(value: object) -> object:
-    """Return one stop sequence as a list, and a list without empty ones, which stop nothing."""
-    if isinstance(value, str):
-        value = [value]
-    return [each for each in value if each != ""] if isinstance(value, list) else value
-
-
-class GenerationOptions(ClipOptions, IgnoredParameters, GuidedOptions):
+class GenerationOptions(SamplingOptions, IgnoredParameters, GuidedOptions):
     """Options of text generation. An option that is not set has the checkpoint's default."""
 
     table: ClassVar[Table] = parameters.GENERATION
 
     model: ModelId | None = None
     """Model id; default: the model that is served."""
-    max_tokens: Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None = None
+    max_tokens: OutputTokens | None = None
     """Maximum number of tokens to generate."""
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """Sampling temperature; 0 is greedy decoding."""
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Sample from the most likely tokens whose probabilities add up to `top_p`; 0 is greedy."""
-    top_k: Annotated[int, Field(ge=-1, lt=2**31), WHOLE_NUMBER] | None = None
-    """Sample from the `top_k` most likely tokens; 0 and -1 are off."""
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Exclude tokens less likely than `min_p` times the most likely one."""
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    """Penalty on tokens of the prompt and of the generated text; 1 is off."""
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    """Penalty on each occurrence of a token in the generated text; 0 is off."""
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    """Penalty on tokens that occur in the generated text; 0 is off."""
-    logit_bias: (
-        Annotated[
-            dict[Annotated[int, Strict(strict=False)], Annotated[float, Field(ge=-100, le=100)]],
-            Field(
-                max_length=MAX_BIASES,
-                json_schema_extra={"propertyNames": {"pattern": "^[0-9]{1,9}$"}},
-            ),
-            BeforeValidator(_check_token_ids),
-        ]
-        | None
-    ) = None
-    """Bias added to the logits, by token id (a string of digits)."""
-    seed: Seed | None = None
-    """Seed of the random number generator, for reproducible sampling; -1: none, as in vLLM."""
     response_format: ResponseFormat | None = None
     """Constrain the generated text to JSON."""
-    stop: Annotated[
-        StopList | None,
-        BeforeValidator(_to_list, json_schema_input_type=StopText | StopTexts | None),
-    ] = None
-    """Up to 4 strings that end the generation; they are not part of the text."""
-    stop_token_ids: Annotated[list[TokenId], Field(max_length=MAX_STOP_TOKENS)] | None = None
-    """Token ids that end the generation; they are not part of the text."""
-    include_stop_str_in_output: bool | None = None
-    """End the text with the string or token that stopped it, rather than before it."""
-    min_tokens: Annotated[int, Field(ge=0, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None = None
-    """Minimum number of tokens to generate, before which nothing of the above ends the text."""
-    ignore_eos: bool | None = None
-    """Continue after the model has ended the text, up to `max_tokens`."""
-    stream: bool | None = None
-    """Stream the response as server-sent events while it is generated."""
 
 
 class StreamOptions(RequestBody):
@@ -324,9 +251,7 @@ class ChatRequest(GenerationOptions):
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     """The conversation so far."""
-    max_completion_tokens: (
-        Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None
-    ) = None
+    max_completion_tokens: OutputTokens | None = None
     """Maximum number of tokens to generate; takes precedence over `max_tokens`."""
     stream_options: StreamOptions | None = None
     """Options for `stream: true`."""

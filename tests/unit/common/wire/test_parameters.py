@@ -13,6 +13,7 @@ from flamingo_common.wire import (
     request_body,
     requests,
     routes,
+    sampling_options,
     unknown_parameters,
 )
 from flamingo_common.wire.ignored_parameters import IgnoredParameters
@@ -70,11 +71,14 @@ def test_every_parameter_of_the_api_is_in_the_table(table, names):
 OF_FILES_AND_BATCHES = {"flamingo_common.wire.files", "flamingo_common.wire.batches"}
 """Whose parameters are all implemented."""
 
+SHARED = (sampling_options.SamplingOptions, requests.GenerationOptions, requests.EmbeddingOptions)
+"""Parts of request types, which have no table of their own."""
+
 
 def request_types(kind=request_body.RequestBody):
     for one in kind.__subclasses__():
         is_of_the_model = one.__module__ not in OF_FILES_AND_BATCHES
-        if is_of_the_model and one not in (requests.GenerationOptions, requests.EmbeddingOptions):
+        if is_of_the_model and one not in SHARED:
             yield one
         yield from request_types(one)
 
