@@ -139,7 +139,7 @@ class Pod:
                 num_waiting=num_low - num_low_running,
             ),
             window_s=load.window_s,
-            token_s=load.token_s,
+            token_s=load.recent.token_s,
             num_kv_tokens=load.num_kv_tokens,
             num_kv_tokens_used=load.num_kv_tokens_used,
             clips=engine.cached_clips() if engine else [],

@@ -8,8 +8,7 @@ page shows is real, and the text of the model has no meaning.
 """
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from browser import conftest
@@ -26,34 +25,13 @@ def main() -> None:
     IMAGE.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        address = stack.enter_context(_fleet(logs))
+        router, _ = stack.enter_context(processes.fleet(logs))
         browser = stack.enter_context(conftest.chromium())
         page = browser.new_page(viewport=VIEWPORT, color_scheme="light")
         page.set_default_timeout(conftest.TIMEOUT_MS)
-        page.goto(f"{address}/ui/")
+        page.goto(f"{router.address}/ui/")
         _use(page)
         page.screenshot(path=IMAGE, full_page=True)
-
-
-@contextmanager
-def _fleet(logs: Path) -> Iterator[str]:
-    """Run a router before two pods, and yield its address."""
-    with ExitStack() as stack:
-        pods = [
-            stack.enter_context(
-                processes.service(
-                    "flamingo_pod", "--model", "flamingo-tiny", log=logs / f"pod-{number}"
-                )
-            )
-            for number in (1, 2)
-        ]
-        for running in pods:
-            processes.wait_until_ready(running)
-        endpoints = [flag for running in pods for flag in ("--endpoint", running.address)]
-        router = processes.service("flamingo_router", *endpoints, log=logs / "router")
-        running = stack.enter_context(router)
-        processes.wait_until_ready(running)
-        yield running.address
 
 
 def _use(page: "conftest.sync_api.Page") -> None:

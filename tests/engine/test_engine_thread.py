@@ -250,7 +250,7 @@ def test_the_stages_of_embeddings_are_measured_though_there_is_no_prompt(tiny):
         async with running(tiny) as engine:
             await engine.encode(ClipAudio.from_samples(sound(100)))
             await tokens_used(engine)  # a command is run behind the iteration
-            return engine.load.encode_s, len(engine._core.runner.clock._open)
+            return engine.load.recent.encode_s, len(engine._core.runner.clock._open)
 
     encode_s, num_open = asyncio.run(scenario())
     assert encode_s > 0

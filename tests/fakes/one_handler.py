@@ -1,4 +1,4 @@
-"""A server of one handler, on a free port of loopback."""
+"""Servers of one application or one handler, on a free port of loopback."""
 
 import contextlib
 
@@ -6,10 +6,8 @@ from aiohttp import web
 
 
 @contextlib.asynccontextmanager
-async def serving(path, handler):
-    """Serve `handler` at `path`; yield the address."""
-    app = web.Application(client_max_size=2**30)
-    app.router.add_route("*", path, handler)
+async def serving_app(app):
+    """Serve an application; yield the address."""
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     try:
@@ -18,6 +16,13 @@ async def serving(path, handler):
         yield f"http://{host}:{port}"
     finally:
         await runner.cleanup()
+
+
+def serving(path, handler):
+    """Serve `handler` at `path`; yield the address."""
+    app = web.Application(client_max_size=2**30)
+    app.router.add_route("*", path, handler)
+    return serving_app(app)
 
 
 def responding(**response):

@@ -78,6 +78,23 @@ def fake_pod(log: Path, port: int = 0, **fields: object) -> Iterator[Service]:
         process.wait()
 
 
+@contextlib.contextmanager
+def fleet(logs: Path) -> Iterator[tuple[Service, list[Service]]]:
+    """Run a router before two pods with the tiny model; yield router and pods, ready."""
+    with contextlib.ExitStack() as stack:
+        flags = ("--model", "flamingo-tiny")
+        pods = [
+            stack.enter_context(service("flamingo_pod", *flags, log=logs / f"pod-{number}"))
+            for number in (1, 2)
+        ]
+        for running in pods:
+            wait_until_ready(running)
+        endpoints = [flag for running in pods for flag in ("--endpoint", running.address)]
+        router = stack.enter_context(service("flamingo_router", *endpoints, log=logs / "router"))
+        wait_until_ready(router)
+        yield router, pods
+
+
 def wait_until_ready(running: Service) -> None:
     """Return when the service reports ready."""
     deadline_s = time.monotonic() + PATIENCE_S

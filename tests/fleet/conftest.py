@@ -33,23 +33,7 @@ def http(pod):
 @pytest.fixture(scope="session")
 def fleet(model_cache, tmp_path_factory):
     """A real router before two real pods; yields router and pods."""
-    logs = tmp_path_factory.mktemp("fleet")
-    with contextlib.ExitStack() as stack:
-        pods = [
-            stack.enter_context(
-                processes.service(
-                    "flamingo_pod", "--model", "flamingo-tiny", log=logs / f"pod-{number}"
-                )
-            )
-            for number in (1, 2)
-        ]
-        for running in pods:
-            processes.wait_until_ready(running)
-        endpoints = [flag for running in pods for flag in ("--endpoint", running.address)]
-        router = stack.enter_context(
-            processes.service("flamingo_router", *endpoints, log=logs / "router")
-        )
-        processes.wait_until_ready(router)
+    with processes.fleet(tmp_path_factory.mktemp("fleet")) as (router, pods):
         yield router, pods
 
 

@@ -80,7 +80,7 @@ class AsyncBatches:
         poll_interval_s: float = POLL_INTERVAL_S,
         on_change: OnChange | None = None,
     ) -> Batch:
-        """Return a batch when there is no more work on it, in whatever state.
+        """Return a batch as soon as it has ended, in whatever state.
 
         `on_change` is called with it first, and each time that its state or counts have changed.
         """

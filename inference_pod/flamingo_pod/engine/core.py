@@ -219,7 +219,7 @@ class EngineCore:
         self.runner.drop_unused_embeds()
         self.runner.clock.settle()  # the windows of embeddings are encoded beside the steps
         if load is not None:
-            step_stats.update_costs(load, self.profile)
+            load.recent.observe(self.profile)
 
     def _compute(self, plan: StepPlan, started_s: float) -> None:
         """Compute and commit a step that was planned at `started_s`."""

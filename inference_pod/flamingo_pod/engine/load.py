@@ -26,12 +26,6 @@ EXPECTED_OUTPUT_RATIO = 0.5
 class EngineLoad:
     """The requests in flight, and the recent cost of a window and a token."""
 
-    encode_s: float | None = None
-    """Per window."""
-    prefill_s: float | None = None
-    """Per window's worth of tokens."""
-    token_s: float | None = None
-    """Per decoded token."""
     num_running: int = 0
     """Running sequences, and clips being encoded for an embedding."""
     num_low_running: int = 0
@@ -43,7 +37,6 @@ class EngineLoad:
 
     def reset_costs(self) -> None:
         """Forget what was measured."""
-        self.encode_s = self.prefill_s = self.token_s = None
         self.recent = RecentCosts()
 
     @contextlib.contextmanager
@@ -68,9 +61,8 @@ class EngineLoad:
     @property
     def window_s(self) -> float | None:
         """Seconds to encode and prefill one window; None before the first."""
-        if self.encode_s is None or self.prefill_s is None:
-            return None
-        return self.encode_s + self.prefill_s
+        encode_s, prefill_s = self.recent.encode_s, self.recent.prefill_s
+        return None if encode_s is None or prefill_s is None else encode_s + prefill_s
 
     @property
     def backlog_s(self) -> float:
@@ -97,11 +89,11 @@ class EngineLoad:
         return [stats for stats in self._in_flight if stats.priority.is_low]
 
     def _cost_s(self, stats: RequestStats) -> float:
-        token_s = self.token_s or PRIOR_TOKEN_S
+        token_s = self.recent.token_s or PRIOR_TOKEN_S
         decode_s = stats.num_output_tokens_left * EXPECTED_OUTPUT_RATIO * token_s
         return self._prefill_s(stats) + decode_s
 
     def _prefill_s(self, stats: RequestStats) -> float:
-        encode_s = self.encode_s or PRIOR_ENCODE_S
-        token_s = (self.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
+        encode_s = self.recent.encode_s or PRIOR_ENCODE_S
+        token_s = (self.recent.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
         return stats.num_windows_left * encode_s + stats.num_prompt_tokens_left * token_s

@@ -12,6 +12,7 @@ Pure.
 from dataclasses import dataclass, field, replace
 
 from flamingo_common.audio.windows import TOKENS_PER_WINDOW
+from flamingo_pod.engine.forgetting_mean import ForgettingMean
 from flamingo_pod.engine.profile import EngineProfile
 
 HALF_LIFE_WINDOWS = 40.0
@@ -23,30 +24,13 @@ MIN_PREFILLED = 256
 
 
 @dataclass(slots=True)
-class _RecentMean:
-    half_life: float
-    """In units."""
-    seconds: float = 0.0
-    num_units: float = 0.0
-
-    def add(self, seconds: float, num_units: int) -> None:
-        kept = 0.5 ** (num_units / self.half_life)
-        self.seconds = kept * self.seconds + seconds
-        self.num_units = kept * self.num_units + num_units
-
-    @property
-    def unit_s(self) -> float | None:
-        return self.seconds / self.num_units if self.num_units else None
-
-
-@dataclass(slots=True)
 class RecentCosts:
     """The costs, each None before the first measurement."""
 
-    _encode: _RecentMean = field(default_factory=lambda: _RecentMean(HALF_LIFE_WINDOWS))
-    _prefill: _RecentMean = field(default_factory=lambda: _RecentMean(HALF_LIFE_TOKENS))
-    _short_prefill: _RecentMean = field(default_factory=lambda: _RecentMean(HALF_LIFE_TOKENS))
-    _decode: _RecentMean = field(default_factory=lambda: _RecentMean(HALF_LIFE_DECODED))
+    _encode: ForgettingMean = field(default_factory=ForgettingMean)
+    _prefill: ForgettingMean = field(default_factory=ForgettingMean)
+    _short_prefill: ForgettingMean = field(default_factory=ForgettingMean)
+    _decode: ForgettingMean = field(default_factory=ForgettingMean)
     _seen: EngineProfile = field(default_factory=EngineProfile)
 
     @property
@@ -69,9 +53,14 @@ class RecentCosts:
         """Learn from what was added to the sums of `profile` since the last call."""
         seen, now = self._seen, replace(profile)
         encode_s = now.mel_s + now.encode_s - seen.mel_s - seen.encode_s
-        self._encode.add(encode_s, now.num_windows - seen.num_windows)
+        _add(self._encode, encode_s, now.num_windows - seen.num_windows, HALF_LIFE_WINDOWS)
         num_prefilled = now.num_prefilled - seen.num_prefilled
         mean = self._prefill if num_prefilled >= MIN_PREFILLED else self._short_prefill
-        mean.add(now.prefill_s - seen.prefill_s, num_prefilled)
-        self._decode.add(now.decode_s - seen.decode_s, now.num_decoded - seen.num_decoded)
+        _add(mean, now.prefill_s - seen.prefill_s, num_prefilled, HALF_LIFE_TOKENS)
+        decode_s, num_decoded = now.decode_s - seen.decode_s, now.num_decoded - seen.num_decoded
+        _add(self._decode, decode_s, num_decoded, HALF_LIFE_DECODED)
         self._seen = now
+
+
+def _add(mean: ForgettingMean, seconds: float, num_units: int, half_life: float) -> None:
+    mean.add(seconds, num_units, kept=0.5 ** (num_units / half_life))

@@ -10,6 +10,8 @@ Pure.
 
 from dataclasses import dataclass, field
 
+from flamingo_pod.engine.forgetting_mean import ForgettingMean
+
 DECAY = 0.99
 """A hundred steps make most of an average."""
 MIN_VARIANCE = 0.02
@@ -21,28 +23,11 @@ processes take the cores, single steps last ten times as long, and would hide th
 
 
 @dataclass(slots=True)
-class _Pace:
-    """Seconds of one unit, as an average over the units of recent steps."""
-
-    seconds: float = 0.0
-    num_units: float = 0.0
-
-    def observe(self, seconds: float, num_units: int) -> None:
-        if num_units:
-            self.seconds = DECAY * self.seconds + max(seconds, 0.0)
-            self.num_units = DECAY * self.num_units + num_units
-
-    @property
-    def unit_s(self) -> float:
-        return self.seconds / self.num_units if self.num_units else 0.0
-
-
-@dataclass(slots=True)
 class LearnedCosts:
     """Costs of the steps on this machine; each is 0 until it was measured."""
 
-    _token: _Pace = field(default_factory=_Pace)
-    _window: _Pace = field(default_factory=_Pace)
+    _token: ForgettingMean = field(default_factory=ForgettingMean)
+    _window: ForgettingMean = field(default_factory=ForgettingMean)
     _num_steps: float = 0.0
     _rows: float = 0.0
     _seconds: float = 0.0
@@ -52,12 +37,12 @@ class LearnedCosts:
     @property
     def token_s(self) -> float:
         """Seconds of one prompt token."""
-        return self._token.unit_s
+        return self._token.unit_s or 0.0
 
     @property
     def window_s(self) -> float:
         """Seconds to encode one window."""
-        return self._window.unit_s
+        return self._window.unit_s or 0.0
 
     @property
     def row_s(self) -> float:
@@ -80,14 +65,14 @@ class LearnedCosts:
 
     def observe_windows(self, windows_s: float, num_windows: int) -> None:
         """Learn from windows that took `windows_s`."""
-        self._window.observe(windows_s, num_windows)
+        if num_windows:
+            self._window.add(windows_s, num_windows, kept=DECAY)
 
     def observe_rows(self, rest_s: float, *, num_decoding: int, num_tokens: int) -> None:
         """Learn from a step that took `rest_s` without its windows."""
         if num_tokens:
-            self._token.observe(
-                rest_s - (self.decode_s(num_decoding) if num_decoding else 0.0), num_tokens
-            )
+            decode_s = self.decode_s(num_decoding) if num_decoding else 0.0
+            self._token.add(max(rest_s - decode_s, 0.0), num_tokens, kept=DECAY)
         elif num_decoding:
             if self._num_steps >= MIN_STEPS:
                 rest_s = min(rest_s, MAX_EXCESS * self.decode_s(num_decoding))

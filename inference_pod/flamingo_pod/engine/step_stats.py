@@ -1,4 +1,4 @@
-"""What a computed step adds to the stats of its requests, and to the measured costs of the load.
+"""What a computed step adds to the stats of its requests.
 
 Pure: the caller measures.
 """
@@ -6,8 +6,6 @@ Pure: the caller measures.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flamingo_pod.engine.load import EngineLoad
-from flamingo_pod.engine.profile import EngineProfile
 from flamingo_pod.engine.shares import split_step_time
 from flamingo_pod.engine.step_plan import StepPlan, WindowJob
 
@@ -40,14 +38,3 @@ def record_step(plan: StepPlan, encoded: Sequence[WindowJob], times: StepTimes) 
             stats.encoded_s = times.started_s + times.windows_s
         if stats.started_s is None:
             stats.started_s = times.started_s
-
-
-def update_costs(load: EngineLoad, profile: EngineProfile) -> None:
-    """Set the costs of a window and a token to what they were of late."""
-    recent = load.recent
-    recent.observe(profile)
-    load.encode_s, load.prefill_s, load.token_s = (
-        recent.encode_s,
-        recent.prefill_s,
-        recent.token_s,
-    )

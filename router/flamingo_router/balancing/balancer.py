@@ -313,10 +313,9 @@ class Balancer:
         cost_s = min(offer.cost.total_s for offer in offers)
         wait_s = self._predicted_wait_s(info, cost_s, offers, now_s)
         if violation := self._queue_violation(info, 0.0, now_s):
-            place_s = wait_s / max(
-                self.queue.counted(info)[0], 1
-            )  # until one of them leaves the queue
-            raise policy.overloaded(f"the request queue is full: {violation}", place_s)
+            num_queued, _ = self.queue.counted(info)
+            first_leaves_s = wait_s / max(num_queued, 1)
+            raise policy.overloaded(f"the request queue is full: {violation}", first_leaves_s)
         max_wait_s = limits.max_wait_for_s(cost_s)
         if wait_s > max_wait_s:
             raise policy.overloaded(

@@ -31,8 +31,8 @@ from flamingo_router.balancing.ledger import ANONYMOUS, Ledger, Owner, Ticket
 from flamingo_router.balancing.loop_lag import LoopLag
 
 SUMMARY_TTL_S = 0.1
-UNREACHABLE, STALE, REMOVED, EJECTED = "unreachable", "stale", "removed", "ejected"
-KEY_REFUSED = "key_refused"
+UNREACHABLE, STALE, REMOVED = "unreachable", "stale", "removed"
+EJECTED, KEY_REFUSED = "ejected", "key_refused"
 """Why an endpoint gets no requests, where its own state is not the reason."""
 
 

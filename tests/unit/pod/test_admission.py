@@ -5,6 +5,7 @@ import contextlib
 import time
 
 import pytest
+from fakes.engine_costs import learned
 
 from flamingo_common.errors import DeadlineExceeded, Overloaded
 from flamingo_common.wire.priority import Priority
@@ -51,7 +52,7 @@ def test_each_choice_takes_the_place_of_a_request():
 
 
 def test_a_deadline_is_compared_with_the_work_ahead():
-    one, load = admission(), EngineLoad(encode_s=90.0, prefill_s=0.0)
+    one, load = admission(), EngineLoad(recent=learned(90.0))
     soon = Caller(deadline_s=time.monotonic() + 60)
     with load.in_flight(RequestStats(num_windows_left=1)):
         with pytest.raises(DeadlineExceeded), one.admit(load, soon):
@@ -81,7 +82,7 @@ LOW = Caller(priority=Priority.LOW)
 
 
 def test_a_live_request_does_not_count_the_work_of_low_priority():
-    one, load = admission(), EngineLoad(encode_s=90.0, prefill_s=0.0)
+    one, load = admission(), EngineLoad(recent=learned(90.0))
     soon = Caller(deadline_s=time.monotonic() + 60)
     batch = RequestStats(num_windows_left=3, priority=Priority.LOW)
     with load.in_flight(batch):

@@ -1,7 +1,6 @@
 """Batches of a service, over real sockets: pages, uploads, waiting, files."""
 
 import asyncio
-import contextlib
 import io
 
 import pytest
@@ -16,19 +15,11 @@ MANY = [scripted_batch(f"batch_{number}") for number in range(250)]
 LINES = b'{"custom_id": "a"}\n'
 
 
-@contextlib.asynccontextmanager
-async def served(service):
+def served(service):
     pod = pods.FakePod()
     app = pod.app()
     service.add_to(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    return one_handler.serving_app(app)
 
 
 def use(service, action, **options):

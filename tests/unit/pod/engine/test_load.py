@@ -1,6 +1,7 @@
 """The predicted seconds of work in the engine."""
 
 import pytest
+from fakes.engine_costs import learned
 
 from flamingo_common.wire.priority import Priority
 from flamingo_pod.engine.load import EngineLoad
@@ -8,7 +9,7 @@ from flamingo_pod.engine.request_stats import RequestStats
 
 
 def test_the_backlog_is_the_remaining_work_of_the_requests_in_flight():
-    load = EngineLoad(encode_s=1.0, prefill_s=1.0, token_s=0.1)
+    load = EngineLoad(recent=learned(1.0, 1.0, 0.1))
     first = RequestStats(num_windows_left=2, num_prompt_tokens_left=1500, num_output_tokens_left=10)
     with load.in_flight(first):
         assert load.backlog_s == pytest.approx(2 * 2.0 + 10 * 0.5 * 0.1)
@@ -28,7 +29,7 @@ def test_choices_beyond_one_per_request_are_counted():
 
 
 def test_the_part_of_low_priority_is_counted_by_itself():
-    load = EngineLoad(encode_s=1.0, prefill_s=0.0, token_s=0.1)
+    load = EngineLoad(recent=learned(1.0, None, 0.1))
     low = RequestStats(
         num_windows_left=2, num_output_tokens_left=10, num_choices=3, priority=Priority.LOW
     )

@@ -1,10 +1,6 @@
-import pytest
-
-from flamingo_pod.engine.load import EngineLoad
-from flamingo_pod.engine.profile import EngineProfile
 from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
 from flamingo_pod.engine.step_plan import Chunk, StepPlan, WindowJob
-from flamingo_pod.engine.step_stats import StepTimes, record_step, update_costs
+from flamingo_pod.engine.step_stats import StepTimes, record_step
 
 
 def sequence(number, prefix=None):
@@ -38,15 +34,3 @@ def test_a_later_step_does_not_move_the_start():
         record_step(plan, [], StepTimes(started_s, step_s=0.5, windows_s=0.0))
     assert one.stats.started_s == 1.0
     assert one.stats.compute_s == 1.0
-
-
-def test_costs_are_averages_and_unknown_before_the_first():
-    load = EngineLoad()
-    update_costs(load, EngineProfile())
-    assert (load.encode_s, load.prefill_s, load.token_s) == (None, None, None)
-    profile = EngineProfile(
-        mel_s=1.0, encode_s=3.0, num_windows=2, prefill_s=1.5, num_prefilled=750, decode_s=2.0
-    )
-    update_costs(load, profile)
-    assert (load.encode_s, load.token_s) == (2.0, None)
-    assert load.prefill_s == pytest.approx(1.5)

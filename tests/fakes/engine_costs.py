@@ -1,0 +1,17 @@
+"""What an engine has learned about its costs."""
+
+from flamingo_common.audio.windows import TOKENS_PER_WINDOW
+from flamingo_pod.engine.profile import EngineProfile
+from flamingo_pod.engine.recent_costs import RecentCosts
+
+
+def learned(encode_s, prefill_s=None, token_s=None):
+    """Return the costs after one window, or none, of prefill, and one decoded token, or none."""
+    profile = EngineProfile(encode_s=encode_s, num_windows=1)
+    if prefill_s is not None:
+        profile.add_forward(prefill_s, num_prefilled=TOKENS_PER_WINDOW, num_decoded=0)
+    if token_s is not None:
+        profile.add_forward(token_s, num_prefilled=0, num_decoded=1)
+    costs = RecentCosts()
+    costs.observe(profile)
+    return costs
