@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flamingo_common.service import early_stop
+from flamingo_common.service import early_stop, extras
 
 REQUIRED = ("alembic", "obstore", "psycopg", "sqlalchemy")
 MISSING_DEPENDENCY = 5
@@ -17,10 +17,8 @@ def main(argv: Sequence[str]) -> int:
     """Serve until a signal stops the service; return the exit status."""
     for name in REQUIRED:
         if importlib.util.find_spec(name) is None:
-            print(  # noqa: T201 - for the user
-                f"flamingo batches: {name} is not installed; pip install 'flamingo-fleet[batches]'",
-                file=sys.stderr,
-            )
+            line = extras.missing("flamingo batches", name, "batches")
+            print(line, file=sys.stderr)  # noqa: T201 - for the user
             return MISSING_DEPENDENCY
     # Not at the top of this file: a signal during the import must be handled already.
     return int(importlib.import_module("flamingo_batches.process").run(argv, os.environ))

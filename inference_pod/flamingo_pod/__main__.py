@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from flamingo_common.service import early_stop
+from flamingo_common.service import early_stop, extras
 from flamingo_common.service.exit_status import ExitStatus
 
 
@@ -18,10 +18,8 @@ def main(argv: Sequence[str]) -> int:
         process = importlib.import_module("flamingo_pod.process")
     except ModuleNotFoundError as missing:
         # The base install is only the client and the CLI.
-        print(  # noqa: T201 - for the user
-            f"flamingo serve: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
-            file=sys.stderr,
-        )
+        line = extras.missing("flamingo serve", missing.name, "pod")
+        print(line, file=sys.stderr)  # noqa: T201 - for the user
         return ExitStatus.MISSING_DEPENDENCY
     return int(process.run(pod_settings))
 

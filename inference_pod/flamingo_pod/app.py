@@ -76,10 +76,10 @@ async def _health(request: web.Request) -> web.Response:
     try:
         pod.check_ready()
     except FlamingoError as error:
-        return web.json_response(
-            report | to_body(error), status=503, headers=response_headers(error)
-        )
-    return web.json_response(report)
+        response = http.json_response(report | to_body(error), status=503)
+        response.headers.update(response_headers(error))
+        return response
+    return http.json_response(report)
 
 
 async def _live(request: web.Request) -> web.Response:

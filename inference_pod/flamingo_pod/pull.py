@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from flamingo_common.service import logs
+from flamingo_common.service import extras, logs
 from flamingo_common.service.exit_status import ExitStatus
 
 try:
@@ -24,10 +24,8 @@ try:
     from flamingo_pod.weights.errors import ModelLoadFailed
     from flamingo_pod.weights.progress import LoadingProgress
 except ModuleNotFoundError as missing:
-    print(  # noqa: T201 - for the user
-        f"flamingo pull: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
-        file=sys.stderr,
-    )
+    line = extras.missing("flamingo pull", missing.name, "pod")
+    print(line, file=sys.stderr)  # noqa: T201 - for the user
     raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
 
 DESCRIPTION = "Download a checkpoint before its pods start, and verify it."

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flamingo_common.service import early_stop
+from flamingo_common.service import early_stop, extras
 
 REQUIRED = ("aiohttp", "prometheus_client", "pydantic_settings", "kopf", "kubernetes")
 MISSING_DEPENDENCY = 5
@@ -18,11 +18,8 @@ def main(argv: Sequence[str]) -> int:
     for name in REQUIRED:
         if importlib.util.find_spec(name) is None:
             # The base install is only the client and the CLI.
-            print(  # noqa: T201 - for the user
-                f"flamingo operator: {name} is not installed;"
-                " pip install 'flamingo-fleet[operator]'",
-                file=sys.stderr,
-            )
+            line = extras.missing("flamingo operator", name, "operator")
+            print(line, file=sys.stderr)  # noqa: T201 - for the user
             return MISSING_DEPENDENCY
     # Not at the top of this file: a signal during the import must be handled already.
     return int(importlib.import_module("flamingo_operator.process").run(argv, os.environ))

@@ -50,14 +50,14 @@ async def drain(app: web.Application) -> None:
 async def _live(request: web.Request) -> web.Response:
     state = request.app[STATE]
     is_live = not state.has_failed and state.makes_progress()
-    return web.json_response({"live": is_live}, status=200 if is_live else 503)
+    return http.json_response({"live": is_live}, status=200 if is_live else 503)
 
 
 async def _ready(request: web.Request) -> web.Response:
     state = request.app[STATE]
     problems = list(state.problems())
     body = {"ready": not problems, "leading": state.is_leading, "problems": problems}
-    return web.json_response(body, status=503 if problems else 200)
+    return http.json_response(body, status=503 if problems else 200)
 
 
 async def _operating(app: web.Application) -> AsyncIterator[None]:

@@ -148,7 +148,8 @@ def test_the_base_install_says_which_extra_a_format_needs(songs, tmp_path):
     assert done.stdout.split() == [str(int(ExitStatus.MISSING_DEPENDENCY))] * 3
     needed = ["write Parquet, pyarrow", "use s3 URLs, obstore", "write safetensors, safetensors"]
     assert done.stderr.splitlines() == [
-        f'flamingo: to {what} is needed: pip install "flamingo-fleet[batch]"' for what in needed
+        f"flamingo: to {what} is needed; in a checkout, run: pip install '.[batch]'"
+        for what in needed
     ]
 
 

@@ -155,4 +155,4 @@ def test_an_installation_without_the_pod_extra_gets_advice_how_to_add_it(tmp_pat
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "torch and transformers not installed" in done.stdout
-    assert "pip install 'flamingo-fleet[pod]'" in done.stdout
+    assert "pip install '.[pod]'" in done.stdout

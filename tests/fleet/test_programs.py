@@ -49,7 +49,7 @@ def test_a_missing_extra_is_named_in_one_line(module, flags, name):
     status, err = run("-c", WITHOUT, module, *flags)
     assert status == ExitStatus.MISSING_DEPENDENCY
     assert err.startswith(f"{name}: ")
-    assert err.endswith("is not installed; pip install 'flamingo-fleet[pod]'\n")
+    assert err.endswith("is not installed; in a checkout, run: pip install '.[pod]'\n")
     assert err.count("\n") == 1
 
 

@@ -4,8 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from flamingo_common.errors import FlamingoError
-
-INSTALL = 'pip install "flamingo-fleet[batch]"'
+from flamingo_common.service import extras
 
 
 class MissingExtra(FlamingoError):
@@ -26,4 +25,4 @@ def load(module: str, *, to: str) -> Any:
         package = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != package:
             raise
-        raise MissingExtra(f"{to}, {package} is needed: {INSTALL}") from None
+        raise MissingExtra(f"{to}, {package} is needed; {extras.advice('batch')}") from None

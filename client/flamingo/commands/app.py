@@ -26,6 +26,7 @@ from flamingo.commands import (
     up,
     version,
 )
+from flamingo.commands.command import Command
 from flamingo_common.errors import FlamingoError
 
 EXAMPLES = """\
@@ -50,17 +51,17 @@ app = typer.Typer(
 app.callback(
     help="Serve and query NVIDIA's Music Flamingo, on one machine or a cluster.", epilog=EXAMPLES
 )(version.options)
-app.command(rich_help_panel=USE)(caption.caption)
-app.command(rich_help_panel=USE)(ask.ask)
-app.command(rich_help_panel=USE)(embed.embed)
-app.command(rich_help_panel=USE)(batch.batch)
-app.command(rich_help_panel=INSPECT)(models.models)
-app.command(rich_help_panel=INSPECT)(fleet.fleet)
-app.command(rich_help_panel=INSPECT)(version.version)
-app.command(rich_help_panel=INSPECT)(completion.completion)
-app.command(rich_help_panel=RUN)(up.up)
+app.command(cls=Command, rich_help_panel=USE)(caption.caption)
+app.command(cls=Command, rich_help_panel=USE)(ask.ask)
+app.command(cls=Command, rich_help_panel=USE)(embed.embed)
+app.command(cls=Command, rich_help_panel=USE)(batch.batch)
+app.command(cls=Command, rich_help_panel=INSPECT)(models.models)
+app.command(cls=Command, rich_help_panel=INSPECT)(fleet.fleet)
+app.command(cls=Command, rich_help_panel=INSPECT)(version.version)
+app.command(cls=Command, rich_help_panel=INSPECT)(completion.completion)
+app.command(cls=Command, rich_help_panel=RUN)(up.up)
 services.add_to(app, panel=RUN)
-app.command(rich_help_panel=INSPECT)(doctor.doctor)
+app.command(cls=Command, rich_help_panel=INSPECT)(doctor.doctor)
 app.command("config", cls=services.PassThrough, help=config.HELP, rich_help_panel=INSPECT)(
     config.config
 )

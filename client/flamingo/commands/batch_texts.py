@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from flamingo.batch.estimate import Survey
 from flamingo.batch.progress import Progress
+from flamingo.commands import error_texts
 from flamingo_common.service import printable
 
 MAX_FAILURES_SHOWN = 10
@@ -210,7 +211,7 @@ def _done_before(found: Survey) -> str:
 
 
 def _one_line(message: str) -> str:
-    return printable.escape_line(" ".join(message.split()))
+    return printable.escape_line(error_texts.in_flags(message))
 
 
 def _shell(command: Sequence[str]) -> str:

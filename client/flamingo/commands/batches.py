@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from flamingo.client import FlamingoClient, address
 from flamingo.client.batches import ACTIVE, POLL_INTERVAL_S
 from flamingo.commands import batches_texts, files, options, output, services
+from flamingo.commands.command import Command
 from flamingo_common.errors import BadRequest, MethodNotAllowed, NotFound
 from flamingo_common.service import printable
 from flamingo_common.wire.batches import Batch, Endpoint
@@ -64,7 +65,7 @@ Wait = Annotated[
 ]
 
 
-@app.command("list", rich_help_panel=USE)
+@app.command("list", cls=Command, rich_help_panel=USE)
 def list_batches(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     limit: Annotated[
         int, typer.Option("--limit", "-L", min=1, help="Most batches to list, the newest first.")
@@ -88,7 +89,7 @@ def list_batches(  # noqa: PLR0913, PLR0917 - a command's parameters are its opt
                 _print_list(changed, as_json=as_json, has_header=False)
 
 
-@app.command(rich_help_panel=USE)
+@app.command(cls=Command, rich_help_panel=USE)
 def get(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     batch_id: Id,
     wait: Wait = False,
@@ -104,7 +105,7 @@ def get(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         _print_batch(client.batches.retrieve(batch_id), as_json=as_json)
 
 
-@app.command(rich_help_panel=USE)
+@app.command(cls=Command, rich_help_panel=USE)
 def create(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     file: Annotated[
         Path,
@@ -148,7 +149,7 @@ def create(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     print(f"flamingo: created; to follow it: {follow}", file=sys.stderr)
 
 
-@app.command(rich_help_panel=USE)
+@app.command(cls=Command, rich_help_panel=USE)
 def cancel(
     batch_id: Id,
     url: options.Url = address.DEFAULT_URL,
@@ -182,7 +183,7 @@ def output_of(
         _save(client, batch.output_file_id, out)
 
 
-@app.command(rich_help_panel=USE)
+@app.command(cls=Command, rich_help_panel=USE)
 def errors(
     batch_id: Id,
     out: Out = None,

@@ -11,12 +11,14 @@ USAGE = """\
 usage: flamingo config show pod|router|operator|batches [FLAG...]
        flamingo config schema pod|router|operator|batches
 
+pod     what `flamingo serve` runs, which is accepted as its name as well.
 show    prints every effective setting as YAML, with its source: a flag, an
         environment variable, a line of the file given with --config, or the
         default. FLAG is any flag of the service.
 schema  prints the JSON schema of that file.
 """
 MODULES = {
+    "serve": "flamingo_pod.config",
     "pod": "flamingo_pod.config",
     "router": "flamingo_router.config",
     "operator": "flamingo_operator.config",

@@ -4,7 +4,6 @@ import importlib.util
 import platform
 import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -17,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flamingo.client import CannotConnect, FlamingoClient, address
-from flamingo.commands import options, output
+from flamingo.commands import error_texts, options, output, pod_checks
 from flamingo_common.errors import FlamingoError
-from flamingo_common.service import checks, printable, run
+from flamingo_common.service import checks, extras, printable, run
 from flamingo_common.service.checks import Check, Status, failed, ok, warning
 
 Model = Annotated[
@@ -54,6 +53,8 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - inspected, not written to
 MIN_OPEN_FILES = 4096
 MAX_ADVISED_OPEN_FILES = 65536
 MIN_SHARED_MEMORY_BYTES = 64 * 2**20
+POD_TIMEOUT_S = 300.0
+"""For the pod's own checks, which import torch, ask the hub, and compile kernels on a GPU."""
 
 
 def doctor(  # noqa: PLR0913 - a command's parameters are its options
@@ -166,7 +167,7 @@ def _check_fleet(url: str, api_key: str | None) -> Check:
         with FlamingoClient(url, api_key=api_key, max_retries=0) as client:
             names = ", ".join(card.id for card in client.models())
     except FlamingoError as error:
-        message = " ".join(error.message.split())
+        message = error_texts.in_flags(error.message)
         if is_requested or not isinstance(error, CannotConnect):
             return failed(
                 "fleet", message, "check that the fleet is running and FLAMINGO_URL is right"
@@ -184,17 +185,7 @@ def _check_pod(flags: list[str]) -> Iterator[Check]:
             f"{' and '.join(missing)} not installed: this machine can query a fleet,"
             " but not serve a model"
         )
-        yield warning("pod", message, "to serve: pip install 'flamingo-fleet[pod]'")
+        yield warning("pod", message, f"to serve, {extras.advice('pod')}")
         return
     command = [sys.executable, "-P", "-m", "flamingo_pod.doctor", *flags]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            yield Check.model_validate_json(line)
-        log = process.stderr.read().strip().splitlines()
-    if process.returncode:
-        reason = log[-1] if log else f"exit status {process.returncode}"
-        yield failed("pod", f"the checks crashed: {reason}", "pip install 'flamingo-fleet[pod]'")
+    yield from pod_checks.run(command, timeout_s=POD_TIMEOUT_S)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flamingo.commands.command import Command
 from flamingo_common.service import keys
 
 KEY_BYTES = 32
@@ -29,7 +30,7 @@ def _keys() -> None:
     """Create API keys for a fleet."""
 
 
-@app.command()
+@app.command(cls=Command)
 def new(name: Name, may: May = "infer") -> None:
     """Create an API key.
 

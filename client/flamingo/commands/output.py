@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flamingo.client import TextStream
-from flamingo_common.errors import FlamingoError, InvalidApiKey
+from flamingo.commands import error_texts
+from flamingo_common.errors import FlamingoError
 from flamingo_common.service import printable
 from flamingo_common.wire.responses import AudioUsage
 
@@ -81,11 +82,10 @@ def print_heading(clip: str, *, is_first: bool) -> None:
 def print_error(error: FlamingoError, *, clip: str | None = None) -> None:
     """Print one line: the clip, the message, and the request ID, which the server logs too."""
     name = "" if clip is None else printable.escape_line(clip)
-    message = " ".join(error.message.split())
+    message = error_texts.in_flags(error.message)
     start = "" if clip is None or message.startswith(name) else f"{name}: "
     request = f" [{error.request_id}]" if error.request_id else ""
-    hint = " (--api-key, or FLAMINGO_API_KEY)" if isinstance(error, InvalidApiKey) else ""
-    print_failure(f"{start}{message}{hint}{request}")
+    print_failure(f"{start}{message}{request}")
 
 
 def print_failure(message: str) -> None:

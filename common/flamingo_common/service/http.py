@@ -7,6 +7,7 @@ any detail.
 
 import asyncio
 import contextlib
+import json
 import re
 import time
 import uuid
@@ -48,18 +49,19 @@ _UNLOGGED_PATHS = frozenset(
 
 
 def json_response(body: object, *, status: int = 200) -> web.Response:
-    """Return `body` (a pydantic model or plain JSON) as a response."""
-    text = body.model_dump_json() if hasattr(body, "model_dump_json") else None
-    if text is not None:
-        return web.Response(text=text, status=status, content_type="application/json")
-    return web.json_response(body, status=status)
+    """Return `body` (a pydantic model or plain JSON) as a response, which ends with a newline.
+
+    Otherwise a shell writes its next prompt right after what `curl` prints.
+    """
+    text = body.model_dump_json() if hasattr(body, "model_dump_json") else json.dumps(body)
+    return web.Response(text=f"{text}\n", status=status, content_type="application/json")
 
 
 def error_response(error: errors.FlamingoError) -> web.Response:
     """Return the response of `error`."""
-    return web.json_response(
-        errors.to_body(error), status=error.status, headers=errors.response_headers(error)
-    )
+    response = json_response(errors.to_body(error), status=error.status)
+    response.headers.update(errors.response_headers(error))
+    return response
 
 
 def create_app(*, max_body_bytes: int, trusted_proxies: Sequence[Network] = ()) -> web.Application:

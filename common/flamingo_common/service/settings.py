@@ -31,12 +31,14 @@ from flamingo_common.service import key_text, keys, setting_sources
 from flamingo_common.service.comma_list import split_commas
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.setting_sources import ExplicitSettings
-from flamingo_common.wire import MAX_BODY_BYTES
+from flamingo_common.wire import MAX_BODY_BYTES, reasons
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 """An origin as browsers send it: lower case, without a path."""
 
 
+NETWORK_ERRORS = frozenset({"ip_v4_network", "ip_v6_network"})
+"""What pydantic calls a text that is not a network of that family."""
 Item = TypeVar("Item")
 
 
@@ -156,7 +158,8 @@ def resolve(
     try:
         settings = kind(**explicit.values)
     except ValidationError as error:
-        errors += [_message(kind, detail, explicit) for detail in error.errors(include_url=False)]
+        found = (_message(kind, detail, explicit) for detail in error.errors(include_url=False))
+        errors += dict.fromkeys(found)  # neither an IPv4 nor an IPv6 network: once
     else:
         errors += settings.check_files()
         if not errors:
@@ -195,4 +198,11 @@ def _message(
         if is_from_file
         else f"{setting_sources.flag_name(name)} ({setting_sources.variable_name(kind, name)})"
     )
-    return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
+    return f"{where}: {_reason(kind, detail)}"
+
+
+def _reason(kind: type[ServiceSettings], detail: Any) -> str:
+    if detail["type"] in NETWORK_ERRORS:
+        return "is not a network, such as 10.0.0.0/8 or fd00::/8"
+    # A number in a flag is text as well.
+    return reasons.reason_of(detail, kind, is_form=True).removesuffix(", not text")

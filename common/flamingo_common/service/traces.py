@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from flamingo_common.service import logs
+from flamingo_common.service import extras, logs
 
 TRACEPARENT = "traceparent"
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -101,7 +101,7 @@ def configure(*, service: str) -> bool:
     if not is_configured or is_off:
         return False
     if not _is_installed():
-        logs.get().warning("traces.not_installed", hint="pip install 'flamingo-fleet[otel]'")
+        logs.get().warning("traces.not_installed", hint=extras.advice("otel"))
         return False
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an extra
         OTLPSpanExporter,

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from flamingo_common.service import extras
 from flamingo_common.service.exit_status import ExitStatus
 
 try:
@@ -27,10 +28,8 @@ try:
     from flamingo_pod.bench.options import BenchOptions
     from flamingo_pod.bench.results import BenchResult, MachineInfo, NoResult
 except ModuleNotFoundError as missing:
-    print(  # noqa: T201 - for the user
-        f"flamingo bench: {missing.name} is not installed; pip install 'flamingo-fleet[pod]'",
-        file=sys.stderr,
-    )
+    line = extras.missing("flamingo bench", missing.name, "pod")
+    print(line, file=sys.stderr)  # noqa: T201 - for the user
     raise SystemExit(ExitStatus.MISSING_DEPENDENCY) from None
 
 EXIT_FAILED = 1
@@ -71,7 +70,7 @@ def main(argv: Sequence[str], catalog: EngineCatalog = BUNDLED) -> int:
     requested = None if other else options.parse(argv, catalog)
     for name in REQUIRED:
         if importlib.util.find_spec(name) is None:
-            _log(catalog, f"{name} is not installed; run pip install 'flamingo-fleet[pod]'")
+            _log(catalog, f"{name} is not installed; {extras.advice('pod')}")
             return ExitStatus.MISSING_DEPENDENCY
     if requested is None:
         return int(importlib.import_module(f"{other}").main(argv[1:]))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from flamingo_common.errors import FlamingoError
+from flamingo_common.service import extras
 from flamingo_common.service.checks import Check, failed, ok
 
 RATE_HZ = 48_000
@@ -16,9 +17,7 @@ def checks() -> Iterator[Check]:
     try:
         av, soxr = (importlib.import_module(name) for name in ("av", "soxr"))
     except (ImportError, OSError) as error:
-        yield failed(
-            "audio", f"a codec library is missing: {error}", "pip install 'flamingo-fleet[pod]'"
-        )
+        yield failed("audio", f"a codec library is missing: {error}", extras.advice("pod"))
         return
     version = ".".join(map(str, av.library_versions["libavformat"]))
     yield ok("audio", f"FFmpeg's libavformat {version}, soxr {soxr.__version__}")

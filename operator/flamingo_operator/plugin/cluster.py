@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from flamingo_common.service import extras
 from flamingo_operator.api import names
 from flamingo_operator.api import spec as specs
 from flamingo_operator.api.spec import FlamingoDeployment
@@ -255,8 +256,7 @@ def connect(kubeconfig: str | None, context: str | None, namespace: str | None) 
         from kubernetes import client, config  # noqa: PLC0415 - 0.7 s that --help need not wait
     except ImportError:
         raise PluginError(
-            "the Kubernetes client library is not installed; run:"
-            " pip install 'flamingo-fleet[operator]'"
+            f"the Kubernetes client library is not installed; {extras.advice('operator')}"
         ) from None
     try:
         settings = client.Configuration(retries=0)

@@ -1,6 +1,7 @@
 """The help text, and how the program exits: status, error line, closed standard output."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -162,3 +163,14 @@ def test_the_short_flag_shows_the_help_of_every_command(command):
     short, long = (CliRunner().invoke(app.app, [*command, flag]) for flag in ("-h", "--help"))
 
     assert (short.exit_code, short.stdout) == (0, long.stdout)
+
+
+@pytest.mark.parametrize("words", [["caption", "gone.mp3"], ["ask", "gone.mp3", "why?"], ["fleet"]])
+def test_with_json_a_failure_is_an_error_object_too(words):
+    pod = pods.FakePod(fails_with=errors.InvalidApiKey("no key"))
+
+    status, out, err = run(*words, "--json", pod=pod)
+
+    assert status == 1
+    assert set(json.loads(out)["error"]) >= {"message", "type", "param", "code"}
+    assert err.count("\n") == 1

@@ -62,5 +62,5 @@ def test_a_missing_dependency_is_named_with_its_extra():
     )
     assert done.returncode == 5
     assert done.stderr == (
-        "flamingo operator: kopf is not installed; pip install 'flamingo-fleet[operator]'\n"
+        "flamingo operator: kopf is not installed; in a checkout, run: pip install '.[operator]'\n"
     )

@@ -71,7 +71,8 @@ def test_a_dry_run_says_why_the_time_is_unknown(flamingo, songs):
 
 
 def test_a_key_that_is_missing_is_an_error_that_says_how_to_give_one(capsys):
-    output.print_error(errors.InvalidApiKey("a valid API key is required"))
+    asked = "a valid API key is required, in the header Authorization: Bearer KEY"
+    output.print_error(errors.InvalidApiKey(asked))
     assert capsys.readouterr().err == (
-        "flamingo: a valid API key is required (--api-key, or FLAMINGO_API_KEY)\n"
+        "flamingo: a valid API key is required, with --api-key or FLAMINGO_API_KEY\n"
     )

@@ -50,11 +50,11 @@ def test_all_errors_of_all_sources_are_reported_at_once(load, capsys):
     for message in (
         "unrecognized arguments: --grace-perid-s 4; did you mean --grace-period-s?",
         "FLAMINGO_TEST_LOG_LEVL: unknown setting; did you mean FLAMINGO_TEST_LOG_LEVEL?",
-        "s.yaml:1: port: Input should be a valid integer",
+        "s.yaml:1: port: must be a whole number from 0 to 65535",
         "s.yaml:2: max_item: unknown setting; did you mean max_items?",
         "s.yaml:3: max-items: unknown setting; did you mean max_items?",
         "s.yaml:5: duplicate setting host; first set at",
-        "--max-items (FLAMINGO_TEST_MAX_ITEMS): Input should be greater than or equal to 1",
+        "--max-items (FLAMINGO_TEST_MAX_ITEMS): must be a whole number of at least 1",
     ):
         assert sum(message in line for line in lines) == 1, message
     assert len(lines) == 7

@@ -47,7 +47,7 @@ def test_disabled_tracing_imports_nothing(environ):
 def test_a_missing_extra_is_logged():
     state, output = configured("sys.modules['opentelemetry'] = None", **COLLECTOR)
     assert state == ["False", "False"]
-    assert "flamingo-fleet[otel]" in output
+    assert "pip install '.[otel]'" in output
 
 
 def test_a_configured_collector_is_used():

@@ -1,0 +1,34 @@
+"""What all commands have in common: usage errors in plain words, and errors as JSON with `--json`.
+
+With `--json`, a command that fails prints OpenAI's error object on standard output. The line on
+standard error and the exit status stay the same.
+"""
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from flamingo.commands import error_texts, output, usage_texts
+from flamingo_common.errors import FlamingoError
+
+
+class Command(TyperCommand):
+    """A command of `flamingo`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; an error names what is allowed."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = usage_texts.plain(error.message)
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; print the error that ends it as JSON, too."""
+        try:
+            return super().invoke(ctx)
+        except FlamingoError as error:
+            if ctx.params.get("as_json"):
+                output.print_json_value(error_texts.to_json(error))
+            raise
