@@ -437,5 +437,5 @@ def test_a_closed_key_dialog_shows_the_error_and_does_not_reopen(visit, keyed):
     site = visit(keyed)
     site.shows("#key-dialog")
     site.page.keyboard.press("Escape")
-    site.has("#server-error", "A valid API key is required")
+    site.has("#server-error", "This server requires an API key.")
     site.shows("#key-dialog", visible=False)

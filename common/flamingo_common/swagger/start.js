@@ -11,6 +11,12 @@ const emptyForms = () => ({
   },
 });
 
+// The color scheme follows the system, as that of the web page does.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const setScheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", setScheme);
+setScheme();
+
 SwaggerUIBundle({
   dom_id: "#api",
   url: "../openapi.json",

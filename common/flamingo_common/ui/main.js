@@ -4,13 +4,15 @@ import { fetchExample, fetchFeatures, fetchModel } from "./server/api.js";
 import { BatchesView } from "./batches/batches_view.js";
 import { CaptionView } from "./panels/caption_view.js";
 import { ChatView } from "./panels/chat_view.js";
-import { setKeyPrompt } from "./server/credentials.js";
+import { connectionEvents } from "./server/connection.js";
+import { enterKey, keyEvents, setKeyPrompt } from "./server/credentials.js";
 import { $, showError } from "./shared/dom.js";
 import { EmbeddingView } from "./panels/embedding_view.js";
 import { startFleetView } from "./panels/fleet_view.js";
 import { formatCount, formatDuration, formatSize } from "./shared/format.js";
 import { openKeyDialog } from "./panels/key_dialog.js";
 import { Player } from "./clip/player.js";
+import { setRemedy } from "./shared/remedies.js";
 
 const RETRY_INTERVAL_MS = 3000;
 
@@ -23,6 +25,8 @@ const clip = () => /** @type {File} */ (currentClip);
 const player = new Player();
 /** @type {BatchesView | null} null: this server has no service of batches */
 let batches = null;
+let hasFeatures = false;
+let modelTimer = 0;
 const views = [new CaptionView(clip), new ChatView(clip), new EmbeddingView(clip)];
 
 /** @param {File} file */
@@ -80,6 +84,7 @@ function offerExample(name) {
 
 /** Show the model and its limits; retries until a model is served. */
 async function showModel() {
+  clearTimeout(modelTimer);
   try {
     const card = await fetchModel();
     const layers = Object.entries(card.embedding_dimensions);
@@ -93,7 +98,7 @@ async function showModel() {
     $("server-error").hidden = true;
   } catch (error) {
     showError($("server-error"), error);
-    setTimeout(showModel, RETRY_INTERVAL_MS);
+    modelTimer = setTimeout(showModel, RETRY_INTERVAL_MS);
   }
 }
 
@@ -104,6 +109,7 @@ async function showFeatures() {
     if (features.example) offerExample(features.example);
     if (features.fleet) startFleetView();
     if (features.batches) startBatchesView();
+    hasFeatures = true;
   } catch (error) {
     showError($("server-error"), error);
   }
@@ -114,7 +120,34 @@ function startBatchesView() {
   batches.start();
 }
 
+/** Show what is known again: after an interruption, or with another key. */
+function refresh() {
+  showModel();
+  if (hasFeatures) batches?.start();
+  else showFeatures();
+}
+
+/** Say that the server is gone while it is, and offer to enter a key when it requires one. */
+function watchServer() {
+  connectionEvents.addEventListener("lost", () => {
+    document.body.classList.add("offline");
+    showError($("server-error"), "Cannot reach the server. This page tries again by itself.");
+  });
+  connectionEvents.addEventListener("restored", () => {
+    document.body.classList.remove("offline");
+    refresh();
+  });
+  keyEvents.addEventListener("required", () => ($("key-button").hidden = false));
+  keyEvents.addEventListener("entered", () => {
+    $("key-button").textContent = "Change API key";
+    refresh();
+  });
+  $("key-button").addEventListener("click", enterKey);
+  setRemedy("invalid_api_key", { label: () => "Enter an API key", act: enterKey });
+}
+
 setKeyPrompt(openKeyDialog);
+watchServer();
 acceptFiles();
 showModel();
 showFeatures();

@@ -4,6 +4,7 @@ import { captionFields, ROOT, streamCaption } from "../server/api.js";
 import { apiKey } from "../server/credentials.js";
 import { $, checkedValue, copyOnClick, showError } from "../shared/dom.js";
 import { captionCall, curlCommand, pythonProgram } from "./snippets.js";
+import { followEnd } from "../shared/follow.js";
 import { renderStream, RequestButton } from "../shared/streaming.js";
 
 const CUSTOM = "custom";
@@ -15,6 +16,7 @@ export class CaptionView {
   /** @param {() => File} clip */
   constructor(clip) {
     this.clip = clip;
+    this.follow = followEnd($("caption"), $("caption-note"));
     this.request = new RequestButton(
       $("generate"), (signal) => this.#generate(signal), (error) => this.#showError(error));
     $("styles").addEventListener("change", () => this.#updatePrompt());
@@ -37,14 +39,26 @@ export class CaptionView {
   async #generate(signal) {
     this.#options = readOptions();
     $("caption-error").hidden = true;
+    if (this.#options.prompt === "") return this.#requestPrompt();
     $("caption-copies").hidden = false;
+    $("copy-caption").hidden = true; // until there is text
     const chunks = streamCaption(this.clip(), captionFields(this.#options), signal);
-    await renderStream(chunks, $("caption"), $("caption-note"));
+    this.follow();
+    try {
+      await renderStream(chunks, $("caption"), $("caption-note"));
+    } finally {
+      $("copy-caption").hidden = !$("caption").textContent;
+    }
+  }
+
+  #requestPrompt() {
+    showError($("caption-error"), "Write a prompt first");
+    $("prompt").focus();
   }
 
   /** @param {unknown} error */
   #showError(error) {
-    showError($("caption-error"), error);
+    showError($("caption-error"), error, () => this.request.start());
   }
 
   #updatePrompt() {
@@ -63,11 +77,11 @@ export class CaptionView {
   }
 }
 
-/** @returns {import("../server/api.js").CaptionOptions} the form's options; an empty prompt is ignored. */
+/** @returns {import("../server/api.js").CaptionOptions} the form's options; the prompt may be empty. */
 function readOptions() {
   const style = checkedValue("style");
   const prompt = /** @type {HTMLTextAreaElement} */ ($("prompt")).value.trim();
   const maxTokens = /** @type {HTMLInputElement} */ ($("max-tokens")).valueAsNumber || undefined;
   if (style !== CUSTOM) return { style, maxTokens };
-  return prompt ? { prompt, maxTokens } : { style: "detailed", maxTokens };
+  return { prompt, maxTokens };
 }

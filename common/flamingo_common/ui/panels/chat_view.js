@@ -4,6 +4,7 @@ import { chatFields, ROOT, streamChat } from "../server/api.js";
 import { apiKey } from "../server/credentials.js";
 import { $, copyOnClick, createElement, isAbort, showError } from "../shared/dom.js";
 import { askCall, curlCommand, pythonProgram } from "./snippets.js";
+import { followEnd } from "../shared/follow.js";
 import { renderStream, RequestButton } from "../shared/streaming.js";
 
 export class ChatView {
@@ -12,6 +13,7 @@ export class ChatView {
   /** The messages of the last request, for the copy buttons. @type {import("../server/api.js").Message[]} */
   #sent = [];
   #input = /** @type {HTMLTextAreaElement} */ ($("question"));
+  #follow = followEnd($("log"), $("composer"));
 
   /** @param {() => File} clip */
   constructor(clip) {
@@ -77,11 +79,11 @@ export class ChatView {
     const note = createElement("p", "note");
     exchange.append(createElement("p", "question", question), answer, note);
     $("log").append(exchange);
-    exchange.scrollIntoView({ block: "nearest" });
     this.#input.value = "";
     $("chat-error").hidden = true;
     $("chat-copies").hidden = false;
     $("suggestions").hidden = true;
+    this.#follow(); // whoever asks wants to read the answer
     return { exchange, answer, note };
   }
 
@@ -99,7 +101,7 @@ export class ChatView {
 
   /** @param {unknown} error */
   #showError(error) {
-    showError($("chat-error"), error);
+    showError($("chat-error"), error, () => this.request.start());
   }
 
   #curl() {

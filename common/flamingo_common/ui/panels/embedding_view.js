@@ -63,7 +63,7 @@ export class EmbeddingView {
 
   /** @param {unknown} error */
   #showError(error) {
-    showError($("embedding-error"), error);
+    showError($("embedding-error"), error, () => this.request.start());
   }
 
   #download() {

@@ -1,6 +1,7 @@
 /** The fleet panel: the pods behind this router and their load, polled while the page is visible. */
 
 import { ApiError, fetchFleet } from "../server/api.js";
+import { connectionEvents } from "../server/connection.js";
 import { $, createElement, showError } from "../shared/dom.js";
 import { formatCount, formatDuration } from "../shared/format.js";
 
@@ -11,6 +12,7 @@ const MIN_SLOWDOWN_SHOWN = 1.2; // below, it is measurement noise
 /** Start to show the fleet, and keep it up to date. */
 export function startFleetView() {
   const section = $("fleet");
+  connectionEvents.addEventListener("lost", showUnknown);
   const poll = async () => {
     if (document.visibilityState === "visible" && !(await refresh(section))) return;
     setTimeout(poll, POLL_INTERVAL_MS);
@@ -32,9 +34,21 @@ async function refresh(section) {
       return false; // a pod serves this page, or the key lacks permission
     }
     showError($("fleet-error"), error);
+    showUnknown();
   }
   section.hidden = false;
   return true;
+}
+
+/** Claim nothing about the pods, of which there is no news. */
+function showUnknown() {
+  $("fleet-summary").textContent = $("endpoints").childElementCount ? "state unknown" : "";
+  for (const row of $("endpoints").children) {
+    row.classList.remove("ready");
+    row.classList.add("unknown");
+    for (const state of row.querySelectorAll(".state")) state.textContent = "unknown";
+    for (const load of row.querySelectorAll(".load")) load.textContent = "";
+  }
 }
 
 /** @param {import("../server/api.js").Fleet} fleet */
@@ -78,7 +92,7 @@ function arrivalSummary({ arrivals: [recent] }) {
  */
 function createRow(endpoint, scale) {
   const row = createElement("li", `endpoint${endpoint.ready ? " ready" : ""}`);
-  const idle = endpoint.ready && "idle";
+  const idle = endpoint.ready && !endpoint.num_open && "idle";
   const backlog = endpoint.backlog_s > 0 ? `${formatDuration(endpoint.backlog_s)} of work` : idle;
   const inFlight = endpoint.num_open && `${endpoint.num_open} in flight`;
   const slowdown = endpoint.speed >= MIN_SLOWDOWN_SHOWN && `slowdown ${endpoint.speed.toFixed(1)}x`;

@@ -17,6 +17,7 @@
  *            arrivals: {num: number, audio_s: number}[]}} Fleet
  */
 
+import { reportReachable, reportUnreachable } from "./connection.js";
 import { apiKey, requestNewKey } from "./credentials.js";
 import { readPayloads } from "./sse.js";
 
@@ -160,18 +161,27 @@ export async function send(path, options) {
   const key = apiKey();
   const headers = key ? { authorization: `Bearer ${key}` } : undefined;
   const response = await fetch(new URL(path, ROOT), { ...options, headers }).catch(throwUnreachable);
+  reportReachable();
   if (response.ok) return response;
-  if (response.status === 401 && (await requestNewKey(key))) return send(path, options);
+  if (response.status === 401) {
+    if (await requestNewKey(key)) return send(path, options);
+    throw toApiError({ code: "invalid_api_key", message: key ? KEY_REJECTED : KEY_REQUIRED }, response);
+  }
   const body = await response.json().catch(() => null);
   throw toApiError(body?.error ?? {}, response);
 }
+
+const KEY_REQUIRED = "This server requires an API key.";
+const KEY_REJECTED = "The server rejected this API key.";
 
 /**
  * @param {unknown} error thrown by `fetch`: a TypeError whose text depends on the browser, or an abort
  * @returns {never}
  */
 function throwUnreachable(error) {
-  throw error instanceof TypeError ? new ApiError("Cannot reach the server.") : error;
+  if (!(error instanceof TypeError)) throw error;
+  reportUnreachable(() => send("health/live"));
+  throw new ApiError("Cannot reach the server.");
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 
 import { ApiError } from "../server/api.js";
+import { remedyFor } from "./remedies.js";
 
 /**
  * @template {HTMLElement} T
@@ -29,17 +30,38 @@ export function createElement(tag, className = "", text = "") {
 }
 
 /**
- * Show an error as a sentence, with its code and request id.
+ * Show an error as a sentence, with what can be done about it, its code and its request id.
  * @param {HTMLElement} box
  * @param {unknown} error
+ * @param {() => unknown} [retry] called after the reader has used the remedy
  */
-export function showError(box, error) {
-  box.replaceChildren(createElement("span", "", errorSentence(error)));
-  if (error instanceof ApiError) {
-    const details = [error.code, error.requestId && `request ${error.requestId}`];
-    box.append(createElement("code", "error-details", details.filter(Boolean).join(" · ")));
-  }
+export function showError(box, error, retry) {
+  const sentence = errorSentence(error);
+  const isShown = !box.hidden && box.firstElementChild?.textContent === sentence;
   box.hidden = false;
+  if (isShown) return; // a repeated request has failed again: a button in it stays what it is
+  const parts = [createElement("span", "", sentence)];
+  if (error instanceof ApiError) {
+    const remedy = remedyFor(error.code);
+    if (remedy) parts.push(remedyButton(remedy, retry));
+    const details = [error.code, error.requestId && `request ${error.requestId}`];
+    const text = details.filter(Boolean).join(" · ");
+    if (text) parts.push(createElement("code", "error-details", text));
+  }
+  box.replaceChildren(...parts);
+}
+
+/**
+ * @param {import("./remedies.js").Remedy} remedy
+ * @param {() => unknown} [retry]
+ */
+function remedyButton({ label, act }, retry) {
+  const button = /** @type {HTMLButtonElement} */ (createElement("button", "remedy", label()));
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    if ((await act()) !== false) retry?.();
+  });
+  return button;
 }
 
 /** @param {unknown} error */

@@ -1,0 +1,31 @@
+/** Streamed text is followed to its end, unless the reader has scrolled away from it. */
+
+const NEAR_PX = 40;
+
+/**
+ * Keep the end of `box` in view while it grows, and with it `below`, which it pushes down.
+ * @param {HTMLElement} box scrolls by itself
+ * @param {HTMLElement} below the element that comes last in the panel
+ * @returns {() => void} makes it follow again, wherever the reader is.
+ */
+export function followEnd(box, below) {
+  let isFollowing = true;
+  let isBelowInView = false;
+  new IntersectionObserver(([entry]) => (isBelowInView = entry.isIntersecting)).observe(below);
+  box.addEventListener("scroll", () => (isFollowing = distanceToEnd(box) < NEAR_PX));
+  const follow = () => {
+    if (!isFollowing) return;
+    box.scrollTop = box.scrollHeight;
+    if (isBelowInView) below.scrollIntoView({ block: "nearest" });
+  };
+  // Observers run before the next frame, so the growth itself never looks like scrolling.
+  new MutationObserver(follow).observe(box, { childList: true, characterData: true, subtree: true });
+  return () => {
+    isFollowing = true;
+    isBelowInView = true;
+    follow();
+  };
+}
+
+/** @param {HTMLElement} box */
+const distanceToEnd = (box) => box.scrollHeight - box.clientHeight - box.scrollTop;
