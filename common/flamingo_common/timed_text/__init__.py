@@ -1,0 +1,4 @@
+"""The model's answers about lyrics and structure, read as sections and lines with times.
+
+All pure.
+"""
