@@ -42,9 +42,9 @@ def _use(page: "conftest.sync_api.Page") -> None:
     page.fill("#max-tokens", str(MAX_TOKENS))
     page.click("text=Options")
     page.click("#generate")
-    page.wait_for_selector("#caption-copies:visible")
+    page.wait_for_selector("#caption-request:visible")
     page.click(f"text={QUESTION}")
-    page.wait_for_selector("#chat-copies:visible")
+    page.wait_for_selector("#chat-request:visible")
     page.wait_for_selector("#ask:has-text('Ask')")
     page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
 

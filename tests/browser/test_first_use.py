@@ -86,7 +86,7 @@ def test_text_can_be_copied_when_there_is_text(visit, song):
     site.choose(song)
     site.page.click("#generate")
     site.has("#caption-error", "The connection was lost")
-    site.shows("#caption-copies")
+    site.shows("#caption-request")
     site.shows("#copy-caption", visible=False)
     site.pod.aborts_after_words = None
     site.page.click("#generate")

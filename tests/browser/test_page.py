@@ -274,6 +274,50 @@ def test_a_conversation_can_be_copied_whole(visit, song):
     assert sent(site.pod)["messages"] == asked
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on PATH")
+def test_each_request_can_be_copied_as_a_javascript_program_that_runs(visit, song):
+    site = visit(FakePod(), permissions=CLIPBOARD)
+    site.choose(song)
+    site.page.click("#styles >> text=Custom")
+    site.page.fill("#prompt", PROMPT)
+    site.page.click("#generate")
+    site.has("#caption", "a quiet song")
+    program = site.copied("#caption-javascript")
+    assert run(["node", "--input-type=module", "-e", program], song) == "a quiet song\n"
+    assert sent(site.pod) == {"prompt": PROMPT}
+    assert Path(song).read_bytes() in site.pod.received[-1].body
+    site.ask("Which key?")
+    site.has("#log .generated[aria-busy=false]", "a quiet song")
+    program = site.copied("#chat-javascript")
+    assert run(["node", "--input-type=module", "-e", program], song) == "a quiet song\n"
+    site.page.click("#embed")
+    site.shows("#heatmap-figure")
+    program = site.copied("#embedding-javascript")
+    assert run(["node", "--input-type=module", "-e", program], song) == "[ 2, 2 ]\n"
+
+
+@pytest.mark.parametrize("panel", ["caption", "chat"])
+def test_a_request_about_a_link_can_be_copied_in_every_form(visit, song, panel):
+    async def it(_):
+        return web.FileResponse(song)
+
+    site = visit(FakePod(), routes=[web.get("/it's.wav", it)], permissions=CLIPBOARD)
+    site.page.fill("#link", site.page.url.replace("/ui/", "/it's.wav"))
+    site.page.press("#link", "Enter")
+    site.page.click("#generate") if panel == "caption" else site.ask("Which key?")
+    output = "#caption" if panel == "caption" else "#log .generated"
+    site.has(f"{output}[aria-busy=false]", "a quiet song")
+    by_page = json.loads(site.pod.received[-1].body)
+    assert "/it's.wav" in json.dumps(by_page)
+    program = site.copied(f"#{panel}-python")
+    assert run([sys.executable, "-c", program], song) == "a quiet song\n"
+    assert run(["sh", "-c", site.copied(f"#{panel}-curl")], song).endswith("data: [DONE]\n\n")
+    assert json.loads(site.pod.received[-1].body) == by_page
+    program = site.copied(f"#{panel}-javascript")
+    assert run(["node", "--input-type=module", "-e", program], song) == "a quiet song\n"
+    assert json.loads(site.pod.received[-1].body).items() <= by_page.items()
+
+
 def test_an_embedding_can_be_copied_as_a_program_that_runs(visit, song):
     site = visit(EmbeddingPod(), permissions=CLIPBOARD)
     site.choose(song)

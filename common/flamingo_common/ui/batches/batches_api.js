@@ -9,7 +9,7 @@
  * @typedef {{data: Batch[], has_more: boolean}} BatchPage
  */
 
-import { fetchJson, send } from "../server/api.js";
+import { fetchJson, jsonBody, send } from "../server/api.js";
 
 /** The states of a batch on which there is work left. */
 const ACTIVE = new Set(["validating", "in_progress", "finalizing", "cancelling"]);
@@ -65,6 +65,6 @@ export async function createBatch(file, endpoint) {
   const fields = { input_file_id: uploaded.id, endpoint, completion_window: "24h" };
   return fetchJson("v1/batches", {
     method: "POST",
-    body: new Blob([JSON.stringify(fields)], { type: "application/json" }),
+    body: jsonBody(fields),
   });
 }

@@ -16,13 +16,15 @@ export class Player {
   #canvas = /** @type {HTMLCanvasElement} */ ($("waveform"));
   #button = /** @type {HTMLButtonElement} */ ($("play"));
 
-  constructor() {
+  /** @param {(lengthS: number) => void} onLength called when the length of the clip is known */
+  constructor(onLength) {
     this.#button.addEventListener("click", () => this.#toggle());
     this.#canvas.addEventListener("pointerdown", (event) => this.#seekToPointer(event));
     this.#canvas.addEventListener("keydown", (event) => this.#onKey(event));
     for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata", "seeked"]) {
       this.#audio.addEventListener(event, () => this.#update());
     }
+    this.#audio.addEventListener("loadedmetadata", () => onLength(this.#length()));
     this.#audio.addEventListener("error", () => (this.#button.disabled = true));
     new ResizeObserver(() => this.#update()).observe(this.#canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#update());
@@ -30,10 +32,13 @@ export class Player {
 
   /**
    * Load another clip.
-   * @param {File} file
+   * @param {File | null} file null: the clip is a link, which the page may not load
    */
   async load(file) {
     URL.revokeObjectURL(this.#audio.src);
+    $("transport").hidden = !file;
+    $("link-note").hidden = file !== null;
+    if (!file) return this.#unload();
     this.#audio.src = URL.createObjectURL(file);
     this.#button.disabled = false;
     this.#peaks = null;
@@ -47,6 +52,12 @@ export class Player {
     this.#decodedLength = decoded?.duration ?? 0;
     $("waveform-note").hidden = decoded !== null;
     this.#update();
+  }
+
+  #unload() {
+    this.#audio.removeAttribute("src");
+    this.#audio.load();
+    $("waveform-note").hidden = true;
   }
 
   #toggle() {

@@ -1,21 +1,21 @@
 /** The chat panel. Each question is sent with the conversation so far. */
 
-import { chatFields, ROOT, streamChat } from "../server/api.js";
-import { apiKey } from "../server/credentials.js";
-import { $, copyOnClick, createElement, isAbort, showError } from "../shared/dom.js";
-import { askCall, curlCommand, pythonProgram } from "./snippets.js";
+import { streamText } from "../server/api.js";
+import { chatCall } from "../server/calls.js";
+import { RequestRecord } from "../server/request_record.js";
+import { $, createElement, isAbort, showError } from "../shared/dom.js";
 import { followEnd } from "../shared/follow.js";
 import { renderStream, RequestButton } from "../shared/streaming.js";
+import { RequestDetails } from "./request_details.js";
 
 export class ChatView {
-  /** The questions that were answered, and their answers. @type {import("../server/api.js").Message[]} */
+  /** The questions that were answered, and their answers. @type {import("../server/calls.js").Message[]} */
   #history = [];
-  /** The messages of the last request, for the copy buttons. @type {import("../server/api.js").Message[]} */
-  #sent = [];
+  #details = new RequestDetails($("chat-request"), "chat");
   #input = /** @type {HTMLTextAreaElement} */ ($("question"));
   #follow = followEnd($("log"), $("composer"));
 
-  /** @param {() => File} clip */
+  /** @param {() => import("../clip/clip.js").Clip} clip */
   constructor(clip) {
     this.clip = clip;
     this.request = new RequestButton(
@@ -24,8 +24,6 @@ export class ChatView {
     for (const button of document.querySelectorAll("#suggestions button")) {
       button.addEventListener("click", () => this.#askSuggestion(button.textContent ?? ""));
     }
-    copyOnClick($("chat-curl"), () => this.#curl());
-    copyOnClick($("chat-python"), () => this.#python());
   }
 
   /** Discard the conversation about the previous clip. */
@@ -35,7 +33,7 @@ export class ChatView {
     this.#input.value = "";
     $("log").replaceChildren();
     $("chat-error").hidden = true;
-    $("chat-copies").hidden = true;
+    this.#details.reset();
     $("suggestions").hidden = false;
   }
 
@@ -57,16 +55,21 @@ export class ChatView {
     const question = this.#input.value.trim();
     if (!question) return this.#input.focus();
     const history = this.#history; // `reset` replaces the list
-    this.#sent = [...history, { role: "user", content: question }];
+    /** @type {import("../server/calls.js").Message} */
+    const message = { role: "user", content: question };
+    const record = new RequestRecord(chatCall(this.clip(), [...history, message]));
     const { exchange, answer, note } = this.#addExchange(question);
+    this.#details.begin(record);
     try {
-      await renderStream(streamChat(this.clip(), chatFields(this.#sent), signal), answer, note);
+      await renderStream(streamText(record, signal), answer, note);
     } catch (error) {
       const isKept = isAbort(error) && answer.textContent; // a stopped answer stays
       if (!isKept) this.#removeExchange(exchange, question);
       if (!isKept) throw error;
+    } finally {
+      this.#details.end(record);
     }
-    history.push(this.#sent[history.length], { role: "assistant", content: answer.textContent ?? "" });
+    history.push(message, { role: "assistant", content: answer.textContent ?? "" });
   }
 
   /**
@@ -81,7 +84,6 @@ export class ChatView {
     $("log").append(exchange);
     this.#input.value = "";
     $("chat-error").hidden = true;
-    $("chat-copies").hidden = false;
     $("suggestions").hidden = true;
     this.#follow(); // whoever asks wants to read the answer
     return { exchange, answer, note };
@@ -102,14 +104,5 @@ export class ChatView {
   /** @param {unknown} error */
   #showError(error) {
     showError($("chat-error"), error, () => this.request.start());
-  }
-
-  #curl() {
-    const fields = chatFields(this.#sent);
-    return curlCommand(ROOT.href, "v1/chat/completions", fields, this.clip().name, apiKey() !== "");
-  }
-
-  #python() {
-    return pythonProgram(ROOT.href, askCall(this.clip().name, this.#sent));
   }
 }

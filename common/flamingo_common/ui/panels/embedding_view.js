@@ -1,33 +1,32 @@
 /** The embedding panel: a heat map, and a file to download. */
 
-import { embeddingFields, fetchEmbedding, ROOT } from "../server/api.js";
-import { apiKey } from "../server/credentials.js";
-import { $, checkedValue, copyOnClick, download, showError } from "../shared/dom.js";
+import { fetchEmbedding } from "../server/api.js";
+import { embeddingCall } from "../server/calls.js";
+import { RequestRecord } from "../server/request_record.js";
+import { $, checkedValue, download, showError } from "../shared/dom.js";
 import { decodeMatrix, drawHeatmap, encodeNpy } from "./embedding_matrix.js";
 import { formatCount, missingNote } from "../shared/format.js";
-import { curlCommand, embedCall, pythonProgram } from "./snippets.js";
 import { RequestButton } from "../shared/streaming.js";
+import { RequestDetails } from "./request_details.js";
 
 export class EmbeddingView {
   /** @type {import("./embedding_matrix.js").Matrix | null} */
   #matrix = null;
-  /** The layer of the last request. */
-  #layer = "encoder";
+  #details = new RequestDetails($("embedding-request"), "embedding");
 
-  /** @param {() => File} clip */
+  /** @param {() => import("../clip/clip.js").Clip} clip */
   constructor(clip) {
     this.clip = clip;
     this.request = new RequestButton(
       $("embed"), (signal) => this.#embed(signal), (error) => this.#showError(error));
     $("download").addEventListener("click", () => this.#download());
-    copyOnClick($("embedding-curl"), () => this.#curl());
-    copyOnClick($("embedding-python"), () => this.#python());
   }
 
   /** Discard the embedding of the previous clip. */
   reset() {
     this.request.stop();
     this.#matrix = null;
+    this.#details.reset();
     $("embedding-note").textContent = "";
     $("embedding-error").hidden = true;
     $("heatmap-figure").hidden = true;
@@ -35,17 +34,20 @@ export class EmbeddingView {
 
   /** @param {AbortSignal} signal */
   async #embed(signal) {
-    this.#layer = checkedValue("layer");
+    const record = new RequestRecord(embeddingCall(this.clip(), checkedValue("layer")));
     $("embedding-error").hidden = true;
     $("embedding-note").textContent = "Processing audio…";
+    this.#details.begin(record);
     try {
-      const embedding = await fetchEmbedding(this.clip(), embeddingFields(this.#layer), signal);
+      const embedding = await fetchEmbedding(record, signal);
       this.#matrix = decodeMatrix(embedding);
       this.#showMatrix(embedding.layer);
       $("embedding-note").textContent = missingNote(embedding.missingS);
     } catch (error) {
       $("embedding-note").textContent = "";
       throw error;
+    } finally {
+      this.#details.end(record);
     }
   }
 
@@ -69,14 +71,5 @@ export class EmbeddingView {
   #download() {
     const name = this.clip().name.replace(/\.[^.]*$/, "");
     if (this.#matrix) download(encodeNpy(this.#matrix), `${name}.npy`);
-  }
-
-  #curl() {
-    const fields = embeddingFields(this.#layer);
-    return curlCommand(ROOT.href, "v1/audio/embeddings", fields, this.clip().name, apiKey() !== "");
-  }
-
-  #python() {
-    return pythonProgram(ROOT.href, embedCall(this.clip().name, this.#layer));
   }
 }

@@ -1,67 +1,123 @@
-/** The last request as a curl command and as a Python program. Pure. */
+/**
+ * A request as a curl command, as a Python program and as a JavaScript program. Pure.
+ *
+ * @typedef {import("../server/calls.js").Call} Call
+ */
+
+/** Fields that concern how this page reads the response. */
+const OF_THIS_PAGE = new Set(["stream", "stream_options", "encoding_format"]);
 
 /**
  * @param {string} root the server's URL, with a trailing slash
- * @param {string} path
- * @param {object} fields
- * @param {string} fileName
+ * @param {Call} call
  * @param {boolean} hasKey whether to send the key in FLAMINGO_API_KEY
  */
-export function curlCommand(root, path, fields, fileName, hasKey) {
+export function curlCommand(root, { path, fields, clip }, hasKey) {
   const noBuffer = "stream" in fields ? " -N" : "";
+  const json = JSON.stringify(fields);
+  // --form-string: -F would read a value that begins with @ or < as a file name.
+  const form = [
+    `  --form-string ${shellQuote(`request=${json}`)}`,
+    `  -F ${shellQuote(`file=@"${clip.name.replace(/[\\"]/g, "\\$&")}"`)}`,
+  ];
+  const body = ["  -H 'Content-Type: application/json'", `  --data-raw ${shellQuote(json)}`];
   return [
     `curl${noBuffer} ${shellQuote(root + path)}`,
     ...(hasKey ? ['  -H "Authorization: Bearer $FLAMINGO_API_KEY"'] : []),
-    // --form-string: -F would read a value that begins with @ or < as a file name.
-    `  --form-string ${shellQuote(`request=${JSON.stringify(fields)}`)}`,
-    `  -F ${shellQuote(`file=@"${fileName.replace(/[\\"]/g, "\\$&")}"`)}`,
+    ...(clip.file ? form : body),
   ].join(" \\\n");
 }
 
 /**
  * @param {string} root
- * @param {string} call an expression on `client`
+ * @param {Call} call
  */
 export function pythonProgram(root, call) {
   return [
     "from flamingo import FlamingoClient",
     "",
-    `with FlamingoClient(${literal(root.replace(/\/$/, ""))}) as client:`,
-    `    ${call}`,
+    `with FlamingoClient(${pythonLiteral(root.replace(/\/$/, ""))}) as client:`,
+    `    ${pythonCall(call)}`,
     "",
   ].join("\n");
 }
 
-/**
- * @param {string} fileName
- * @param {import("../server/api.js").CaptionOptions} options
- */
-export function captionCall(fileName, { style, prompt, maxTokens }) {
-  const prompting = prompt ? `prompt=${literal(prompt)}` : `style=${literal(style ?? "detailed")}`;
-  const limit = maxTokens ? `, max_tokens=${maxTokens}` : "";
-  return `print(client.caption(${literal(fileName)}, ${prompting}${limit}).caption)`;
+/** @param {Call} call */
+function pythonCall({ path, fields, clip }) {
+  const { messages, audio: _, ...others } = fields;
+  const audio = pythonLiteral(clip.file ? clip.name : clip.url);
+  const options = Object.entries(others)
+    .filter(([name]) => !OF_THIS_PAGE.has(name))
+    .map(([name, value]) => `, ${name}=${pythonLiteral(value)}`)
+    .join("");
+  if (path.endsWith("captions")) return `print(client.caption(${audio}${options}).caption)`;
+  if (path.endsWith("embeddings")) return `print(client.embed(${audio}${options}).embedding.shape)`;
+  const said = messages.map(withoutAudio);
+  if (said.length === 1) {
+    return `print(client.ask(${audio}, ${pythonLiteral(said[0].content)}${options}).text)`;
+  }
+  const lines = said.map((/** @type {object} */ message) => `        ${pythonLiteral(message)},`);
+  return `messages = [\n${lines.join("\n")}\n    ]\n    print(client.chat(messages, audio=${audio}${options}).text)`;
+}
+
+/** @param {{role: string, content: any}} message the client adds the clip itself */
+function withoutAudio({ role, content }) {
+  if (typeof content === "string") return { role, content };
+  return { role, content: content.find((/** @type {any} */ part) => part.type === "text").text };
 }
 
 /**
- * @param {string} fileName
- * @param {import("../server/api.js").Message[]} messages
+ * @param {string} root
+ * @param {Call} call
+ * @param {boolean} hasKey
  */
-export function askCall(fileName, messages) {
-  const file = literal(fileName);
-  if (messages.length === 1) return `print(client.ask(${file}, ${literal(messages[0].content)}).text)`;
-  const lines = messages.map((message) => `        ${literal(message)},`).join("\n");
-  return `messages = [\n${lines}\n    ]\n    print(client.chat(messages, audio=${file}).text)`;
+export function javascriptProgram(root, { path, fields, clip }, hasKey) {
+  const { stream: _, stream_options: __, ...request } = fields;
+  const headers = [
+    ...(hasKey ? ["authorization: `Bearer ${process.env.FLAMINGO_API_KEY}`"] : []),
+    ...(clip.file ? [] : ['"content-type": "application/json"']),
+  ];
+  const json = `JSON.stringify(${JSON.stringify(request)})`;
+  const form = [
+    'import { readFile } from "node:fs/promises";',
+    "",
+    "const body = new FormData();",
+    `body.append("request", ${json});`,
+    `body.append("file", new Blob([await readFile(${JSON.stringify(clip.name)})]), ${JSON.stringify(clip.name)});`,
+  ];
+  return [
+    ...(clip.file ? form : [`const body = ${json};`]),
+    `const response = await fetch(${JSON.stringify(root + path)}, {`,
+    '  method: "POST",',
+    ...(headers.length ? [`  headers: { ${headers.join(", ")} },`] : []),
+    "  body,",
+    "});",
+    "if (!response.ok) throw new Error(await response.text());",
+    `console.log(${resultOf(path)});`,
+    "",
+  ].join("\n");
 }
 
-/**
- * @param {string} fileName
- * @param {string} layer
- */
-export const embedCall = (fileName, layer) =>
-  `print(client.embed(${literal(fileName)}, layer=${literal(layer)}).embedding.shape)`;
+/** @param {string} path */
+function resultOf(path) {
+  const answer = "(await response.json())";
+  if (path.endsWith("captions")) return `${answer}.caption`;
+  if (path.endsWith("embeddings")) return `${answer}.data[0].shape`;
+  return `${answer}.choices[0].message.content`;
+}
 
 /** @param {string} text to put in single quotes, in which a POSIX shell expands nothing */
 const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** @param {string | object} value a string or an object of strings: their JSON is valid Python */
-const literal = (value) => JSON.stringify(value);
+/**
+ * @param {any} value of JSON
+ * @returns {string} the same value in Python, which shares JSON's strings and numbers.
+ */
+function pythonLiteral(value) {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return `[${value.map(pythonLiteral).join(", ")}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  const pairs = Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}: ${pythonLiteral(one)}`);
+  return `{${pairs.join(", ")}}`;
+}

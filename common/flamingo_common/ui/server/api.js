@@ -4,10 +4,9 @@
  * @typedef {{prompt_tokens: number, completion_tokens: number, audio_seconds: number,
  *   audio_missing_seconds?: number}} Usage
  * @typedef {{delta: string, finish: string | null, usage: Usage | null}} Chunk
- * @typedef {{role: "user" | "assistant", content: string}} Message
- * @typedef {{style?: string, prompt?: string, maxTokens?: number}} CaptionOptions
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
  *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
+ * @typedef {{fleet: boolean, batches: boolean, example: string | null}} Features
  * @typedef {{embedding: string | number[][], shape: [number, number], layer: string,
  *   missingS: number}} Embedding
  * @typedef {{address: string, ready: boolean, reason: string, backlog_s: number,
@@ -20,6 +19,10 @@
 import { reportReachable, reportUnreachable } from "./connection.js";
 import { apiKey, requestNewKey } from "./credentials.js";
 import { readPayloads } from "./sse.js";
+
+/** @typedef {import("./request_record.js").RequestRecord} RequestRecord */
+
+export const TOO_LONG = "audio_too_long";
 
 /** The API's base URL: one level above the page, whatever path prefix a proxy adds. */
 export const ROOT = new URL("../../", import.meta.url);
@@ -40,7 +43,7 @@ export class ApiError extends Error {
   }
 }
 
-/** @returns {Promise<{fleet: boolean, batches: boolean, example: string | null}>} optional features. */
+/** @returns {Promise<Features>} what this server has beside a model. */
 export const fetchFeatures = () => fetchJson("ui/features.json");
 
 /** @returns {Promise<ModelCard>} the model that is served. */
@@ -57,65 +60,65 @@ export const fetchFleet = () => fetchJson("fleet");
 export const fetchExample = async () => (await send("ui/example.mp3")).blob();
 
 /**
- * Generate a caption.
- * @param {File} file
- * @param {object} fields the request, see `captionFields`
+ * Generate text about a clip.
+ * @param {RequestRecord} record of a request that streams; it is completed
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<Chunk, void, void>}
  */
-export async function* streamCaption(file, fields, signal) {
-  for await (const chunk of stream("v1/audio/captions", fields, file, signal)) {
-    yield { delta: chunk.delta, finish: chunk.finish_reason, usage: chunk.usage };
+export async function* streamText(record, signal) {
+  const response = await sendCall(record, signal);
+  if (!response.body) throw new ApiError("The server sent an empty response.");
+  for await (const payload of readPayloads(response.body)) {
+    const event = JSON.parse(payload);
+    if (event.error) throw toApiError(event.error, response);
+    const chunk = toChunk(event);
+    if (chunk.delta) record.firstMs ||= performance.now();
+    record.usage = chunk.usage ?? record.usage;
+    record.metrics = event.metrics ?? record.metrics;
+    yield chunk;
   }
+  record.endedMs = performance.now();
 }
 
-/**
- * Send a conversation about a clip. The server adds the file to the first user message.
- * @param {File} file
- * @param {object} fields the request, see `chatFields`
- * @param {AbortSignal} signal
- * @returns {AsyncGenerator<Chunk, void, void>}
- */
-export async function* streamChat(file, fields, signal) {
-  for await (const chunk of stream("v1/chat/completions", fields, file, signal)) {
-    const choice = chunk.choices?.[0]; // the event with the usage has no choices
-    yield {
-      delta: choice?.delta?.content ?? "",
-      finish: choice?.finish_reason ?? null,
-      usage: chunk.usage ?? null,
-    };
-  }
+/** @param {any} event of a caption, or of a chat, whose event with the usage has no choices */
+function toChunk({ delta, finish_reason, choices, usage }) {
+  const choice = choices ? choices[0] : { delta: { content: delta }, finish_reason };
+  return {
+    delta: choice?.delta?.content ?? "",
+    finish: choice?.finish_reason ?? null,
+    usage: usage ?? null,
+  };
 }
 
 /**
  * Compute the embedding of a clip.
- * @param {File} file
- * @param {object} fields the request, see `embeddingFields`
+ * @param {RequestRecord} record it is completed
  * @param {AbortSignal} signal
  * @returns {Promise<Embedding>}
  */
-export async function fetchEmbedding(file, fields, signal) {
-  const body = formBody(fields, file);
-  const response = await send("v1/audio/embeddings", { method: "POST", body, signal });
-  const { data, usage } = await response.json();
-  return { ...data[0], missingS: usage.audio_missing_seconds ?? 0 };
+export async function fetchEmbedding(record, signal) {
+  const answer = await (await sendCall(record, signal)).json();
+  Object.assign(record, { usage: answer.usage, metrics: answer.metrics ?? null });
+  record.endedMs = performance.now();
+  return { ...answer.data[0], missingS: answer.usage.audio_missing_seconds ?? 0 };
 }
 
-/** @param {CaptionOptions} options */
-export function captionFields({ style, prompt, maxTokens }) {
-  const prompting = prompt ? { prompt } : { style };
-  return { ...prompting, stream: true, ...(maxTokens ? { max_tokens: maxTokens } : {}) };
+/**
+ * @param {RequestRecord} record
+ * @param {AbortSignal} signal
+ */
+async function sendCall(record, signal) {
+  const { path, fields, clip } = record.call;
+  if (clip.refusal) throw new ApiError(clip.refusal, { code: TOO_LONG });
+  const body = clip.file ? formBody(fields, clip.file) : jsonBody(fields);
+  const headers = { "x-flamingo-metrics": "true" };
+  const response = await send(path, { method: "POST", body, signal, headers });
+  record.requestId = response.headers.get("x-request-id") ?? "";
+  return response;
 }
 
-/** @param {Message[]} messages */
-export function chatFields(messages) {
-  return { messages, stream: true, stream_options: { include_usage: true } };
-}
-
-/** @param {string} layer */
-export function embeddingFields(layer) {
-  return { layer, encoding_format: "base64" };
-}
+/** @param {object} fields */
+export const jsonBody = (fields) => new Blob([JSON.stringify(fields)], { type: "application/json" });
 
 /**
  * The parameters come first, so that the server can reject a request before its audio arrives.
@@ -131,23 +134,6 @@ function formBody(fields, file) {
 
 /**
  * @param {string} path
- * @param {object} fields
- * @param {File} file
- * @param {AbortSignal} signal
- * @returns {AsyncGenerator<any, void, void>}
- */
-async function* stream(path, fields, file, signal) {
-  const response = await send(path, { method: "POST", body: formBody(fields, file), signal });
-  if (!response.body) throw new ApiError("The server sent an empty response.");
-  for await (const payload of readPayloads(response.body)) {
-    const event = JSON.parse(payload);
-    if (event.error) throw toApiError(event.error, response);
-    yield event;
-  }
-}
-
-/**
- * @param {string} path
  * @param {RequestInit} [options]
  */
 export const fetchJson = async (path, options) => (await send(path, options)).json();
@@ -159,7 +145,7 @@ export const fetchJson = async (path, options) => (await send(path, options)).js
  */
 export async function send(path, options) {
   const key = apiKey();
-  const headers = key ? { authorization: `Bearer ${key}` } : undefined;
+  const headers = { ...options?.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
   const response = await fetch(new URL(path, ROOT), { ...options, headers }).catch(throwUnreachable);
   reportReachable();
   if (response.ok) return response;
@@ -171,6 +157,8 @@ export async function send(path, options) {
   throw toApiError(body?.error ?? {}, response);
 }
 
+/** The server's own words are about a parameter, for which the page has a button. */
+const TOO_LONG_TEXT = "This clip is longer than what the model hears.";
 const KEY_REQUIRED = "This server requires an API key.";
 const KEY_REJECTED = "The server rejected this API key.";
 
@@ -189,7 +177,8 @@ function throwUnreachable(error) {
  * @param {Response} response
  */
 function toApiError(error, response) {
-  return new ApiError(error.message ?? `The server responded with HTTP ${response.status}.`, {
+  const message = error.code === TOO_LONG ? TOO_LONG_TEXT : error.message;
+  return new ApiError(message ?? `The server responded with HTTP ${response.status}.`, {
     code: error.code,
     requestId: response.headers.get("x-request-id"),
     status: response.status,

@@ -13,6 +13,12 @@ export function formatDuration(seconds) {
   return `${formatShort(seconds / 3600)} h`;
 }
 
+/** @param {number} seconds for example 1200, which is spelled as 20 minutes */
+export function spellDuration(seconds) {
+  const minutes = seconds / 60;
+  return Number.isInteger(minutes) && minutes > 1 ? `${minutes} minutes` : formatDuration(seconds);
+}
+
 /** @param {number} bytes for example 3407872, which is formatted as 3.4 MB */
 export function formatSize(bytes) {
   const units = ["bytes", "kB", "MB", "GB"];

@@ -1,0 +1,70 @@
+/**
+ * The requests about a clip that this page sends. Pure.
+ *
+ * @typedef {{role: "user" | "assistant", content: string}} Message
+ * @typedef {{style?: string, prompt?: string, maxTokens?: number}} CaptionOptions
+ * @typedef {{path: string, fields: Record<string, any>, clip: import("../clip/clip.js").Clip}} Call
+ *   `fields` are the whole request, except for the file of the clip
+ */
+
+/** @typedef {import("../clip/clip.js").Clip} Clip */
+
+/**
+ * @param {Clip} clip
+ * @param {CaptionOptions} options
+ * @returns {Call}
+ */
+export function captionCall(clip, { style, prompt, maxTokens }) {
+  const prompting = prompt ? { prompt } : { style };
+  const fields = { ...prompting, stream: true, ...(maxTokens ? { max_tokens: maxTokens } : {}) };
+  return { path: "v1/audio/captions", fields: { ...fields, ...clipFields(clip) }, clip };
+}
+
+/**
+ * A conversation about a clip. The server adds a file to the first user message.
+ * @param {Clip} clip
+ * @param {Message[]} messages
+ * @returns {Call}
+ */
+export function chatCall(clip, messages) {
+  const { audio, ...options } = clipFields(clip);
+  const fields = {
+    messages: audio ? withLink(messages, audio.url) : messages,
+    stream: true,
+    stream_options: { include_usage: true },
+    ...options,
+  };
+  return { path: "v1/chat/completions", fields, clip };
+}
+
+/**
+ * @param {Clip} clip
+ * @param {string} layer
+ * @returns {Call}
+ */
+export function embeddingCall(clip, layer) {
+  const fields = { layer, encoding_format: "base64", ...clipFields(clip) };
+  return { path: "v1/audio/embeddings", fields, clip };
+}
+
+/**
+ * @param {Clip} clip
+ * @returns {{truncate?: true, audio?: {url: string}}} what every request about the clip has.
+ */
+function clipFields({ truncate, isTooLong, durationS, url }) {
+  const isCut = truncate && (isTooLong || !durationS);
+  return { ...(isCut ? { truncate: true } : {}), ...(url ? { audio: { url } } : {}) };
+}
+
+/**
+ * @param {Message[]} messages
+ * @param {string} url
+ */
+function withLink(messages, url) {
+  const [first, ...others] = messages;
+  const content = [
+    { type: "audio_url", audio_url: { url } },
+    { type: "text", text: first.content },
+  ];
+  return [{ role: first.role, content }, ...others];
+}
