@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
+import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 
 import aiohttp
@@ -25,11 +26,12 @@ from flamingo_router.balancing.open_uploads import OpenUploads
 from flamingo_router.balancing.policy import POLICIES
 from flamingo_router.balancing.quota import Quotas
 from flamingo_router.metrics import Metrics
-from flamingo_router.pods import discovery, kube
+from flamingo_router.pods import discovery, kube, quota_exchange
 from flamingo_router.pods.discovery import Membership
 from flamingo_router.pods.endpoint_slices import Service
 from flamingo_router.pods.lag_task import keep_measuring
 from flamingo_router.pods.load_polling import KEY_REFUSED_HINT, LoadPoller, PollOptions
+from flamingo_router.pods.quota_exchange import QuotaExchange
 from flamingo_router.pods.sockets import PodConnector
 from flamingo_router.relay.admission import AdmissionQueue
 from flamingo_router.relay.dispatch import Dispatcher
@@ -57,7 +59,7 @@ def create(settings: Settings) -> web.Application:
     )
     balancer = _balancer(settings)
     app[SETTINGS], app[BALANCER] = settings, balancer
-    app[QUOTAS] = Quotas(settings.quota_share)
+    app[QUOTAS] = Quotas(settings.quota_share, epoch=uuid.uuid4().hex[:8])
     app[METRICS], app[DRAIN_GATE] = Metrics(balancer, app[QUOTAS]), DrainGate()
     app[POD_KEY] = SentKey(settings.pod_key, settings.pod_key_file)
     app.middlewares.append(_count_request)
@@ -85,6 +87,7 @@ def _routes() -> list[web.RouteDef]:
         *(web.route(each.method, each.path, _forward) for each in FILES_AND_BATCHES),
         web.get("/fleet", _handle_fleet),
         web.get("/stats", _handle_fleet),
+        web.get(quota_exchange.PATH, _handle_quotas),
     ]
 
 
@@ -133,7 +136,7 @@ async def _run_tasks(app: web.Application) -> AsyncIterator[None]:
 
         sources = (
             *_sources(settings, session, Membership(on_change)),
-            *_peers(settings, session, app[QUOTAS]),
+            *_peers(settings, session, QuotaExchange(app[QUOTAS], session, options)),
         )
         running = (queue.keep_dispatching(), keep_measuring(lag), *sources)
         tasks = [group.create_task(each) for each in running]
@@ -199,12 +202,19 @@ def _sources(
 
 
 def _peers(
-    settings: Settings, session: aiohttp.ClientSession, quotas: Quotas
+    settings: Settings, session: aiohttp.ClientSession, exchange: QuotaExchange
 ) -> Iterator[Coroutine[None, None, None]]:
-    """Yield the task that divides the limits of keys among the ready routers."""
-    if settings.quota_peers:
-        membership = Membership(lambda members: quotas.divide_among(sum(members.values())))
+    """Yield the tasks that share the limits of keys with the other routers."""
+    if not settings.quota_peers:
+        return
+    membership = Membership(
+        lambda members: exchange.set_members([one for one, is_open in members.items() if is_open])
+    )
+    if addresses := settings.quota_peer_addresses:
+        membership.update("settings", dict.fromkeys(addresses, True))
+    else:
         yield _watch(settings, session, settings.quota_peers, membership)
+    yield exchange.keep_exchanging()
 
 
 def _watch(
@@ -276,6 +286,10 @@ async def _handle_ready(request: web.Request) -> web.Response:
 
 async def _handle_live(_: web.Request) -> web.Response:
     return http.json_response({"status": "live"})
+
+
+async def _handle_quotas(request: web.Request) -> web.Response:
+    return http.json_response(request.app[QUOTAS].report())
 
 
 async def _handle_fleet(request: web.Request) -> web.Response:

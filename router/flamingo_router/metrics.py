@@ -73,7 +73,7 @@ class Metrics:
         )
         Gauge(
             "flamingo_router_quota_share_ratio",
-            "This router's share of the limits of each API key.",
+            "Part of every limit that the routers which exchange reports apply together.",
             registry=self.registry,
         ).set_function(lambda: quotas.share)
         self.wait_seconds = Histogram(

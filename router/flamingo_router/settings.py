@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from flamingo_common.service import key_text
+from flamingo_common.service.comma_list import split_commas
 from flamingo_common.service.sent_key import parse_sent_key
 from flamingo_common.service.settings import ApiKey, CommaList, ServiceSettings, check_file
 from flamingo_router.pods.endpoint_slices import Service
@@ -80,10 +81,10 @@ class Settings(ServiceSettings):
     pod_key_file: Path | None = None
     """File with that key; reloaded on change, and preferred to --pod-key."""
     quota_share: float = Field(default=1.0, gt=0, le=1)
-    """This replica's share of every key's limits: 0.333 with three routers."""
+    """This router's share of every key's limits: 0.333 with three routers. See --quota-peers."""
     quota_peers: str = ""
-    """NAMESPACE/SERVICE of the routers, among whose ready pods every key's limits are divided,
-    instead of by --quota-share."""
+    """All routers, which apply every key's limits together: NAMESPACE/SERVICE, or addresses
+    separated by commas. Replaces --quota-share."""
     batches_url: str = ""
     """Address of the service of files and batches; default: their routes have status 404."""
     expose_endpoint: bool = False
@@ -124,12 +125,28 @@ class Settings(ServiceSettings):
             parse_host_port(value)
         return value
 
-    @field_validator("endpointslice", "quota_peers")
+    @property
+    def quota_peer_addresses(self) -> tuple[str, ...]:
+        """The addresses in `quota_peers`; empty if it names a Service."""
+        if "://" not in self.quota_peers:
+            return ()
+        return tuple(parse_address(text) for text in split_commas(self.quota_peers))
+
+    @field_validator("quota_peers")
     @classmethod
-    def _service(cls, value: str) -> str:
-        if value:
-            Service.parse(value)
+    def _check_quota_peers(cls, value: str) -> str:
+        if "://" not in value:
+            return check_service(value)
+        addresses = [parse_address(text) for text in split_commas(value)]
+        if len(set(addresses)) < len(addresses):
+            repeated = next(each for each in addresses if addresses.count(each) > 1)
+            raise ValueError(f"duplicate address {repeated}")
         return value
+
+    @field_validator("endpointslice")
+    @classmethod
+    def _check_service(cls, value: str) -> str:
+        return check_service(value)
 
     def startup_errors(self) -> Iterator[str]:
         """Yield a message if no source of pods is configured."""
@@ -147,6 +164,17 @@ def parse_host_port(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 < int(port) <= 65_535:  # noqa: PLR2004 - TCP's
         raise ValueError(f"{text!r} is not a valid address; expected NAME:PORT")
     return host.strip("[]"), int(port)
+
+
+def check_service(text: str) -> str:
+    """Return the text, which is empty or names a Service.
+
+    Raises:
+        ValueError: `text` has another form than `NAMESPACE/SERVICE[:PORTNAME]`.
+    """
+    if text:
+        Service.parse(text)
+    return text
 
 
 def parse_address(text: str) -> str:

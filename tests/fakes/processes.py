@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -47,6 +48,7 @@ def service(
         process = subprocess.Popen(
             command,
             pass_fds=[listener.fileno()],
+            stdout=sink,
             stderr=sink,
             env=os.environ | ONE_THREAD | (environ or {}),
         )
@@ -69,13 +71,22 @@ def fake_pod(log: Path, port: int = 0, **fields: object) -> Iterator[Service]:
     script_fields.write_text(json.dumps(fields), encoding="utf-8")
     command = [sys.executable, str(script), str(fd), str(script_fields)]
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, pass_fds=[fd], stderr=sink)
+        process = subprocess.Popen(command, pass_fds=[fd], stdout=sink, stderr=sink)
     listener.close()
     try:
         yield Service(address, process, log)
     finally:
         process.kill()
         process.wait()
+
+
+def loopback_host() -> str:
+    """Return an address of loopback that no other test uses, most likely.
+
+    Services on it can have ports that are known before they start.
+    """
+    rng = random.SystemRandom()
+    return f"127.{rng.randint(1, 254)}.{rng.randint(0, 254)}.{rng.randint(1, 254)}"
 
 
 @contextlib.contextmanager

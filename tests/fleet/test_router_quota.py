@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import time
 
+import aiohttp
 import pytest
 from fakes import kube, polling
 from fakes.kube import FakeKube, endpoint_slice
 from fakes.patience import PATIENCE_S
 from fakes.pods import FakePod
 from fakes.routers import CAPTIONS, CHAT, QUESTION, caption_of, routing, run
+from fakes.sharing_routers import sharing_routers
 
 from flamingo_common import errors
 from flamingo_common.service import keys
@@ -169,6 +172,41 @@ def test_the_limits_are_divided_among_the_routers_that_are_ready(key_file):
                 await until_limit(router, "8")
 
     run(scenario)
+
+
+def test_three_router_processes_apply_one_limit_however_the_requests_are_spread(key_file, tmp_path):
+    path = key_file(requests_per_minute=90)
+    with sharing_routers(tmp_path, 3, key_file=path, key=BOB) as routers:
+        asyncio.run(spend_at_one_after_the_other(routers, limit=90))
+
+
+async def spend_at_one_after_the_other(routers, *, limit):
+    """Send requests to the first router until all routers refuse."""
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as client:
+
+        async def ask(router):
+            async with client.post(router.address + CHAT, json=QUESTION, **as_(ALICE)) as answer:
+                await answer.read()
+                return answer.status, answer.headers
+
+        async def share_the_limit():
+            headers = [(await ask(router))[1] for router in routers]
+            return all(each["x-ratelimit-limit-requests"] == str(limit) for each in headers)
+
+        await polling.until(share_the_limit)
+        started_s = time.monotonic()
+        num_admitted = 0
+
+        async def is_refused_everywhere():
+            nonlocal num_admitted
+            statuses = [(await ask(routers[0]))[0] for _ in range(10)]
+            statuses += [(await ask(router))[0] for router in routers]
+            num_admitted += statuses.count(200)
+            return 200 not in statuses
+
+        await polling.until(is_refused_everywhere)
+        refilled = limit * (time.monotonic() - started_s) / 60
+        assert 0 < num_admitted <= limit + refilled + len(routers)
 
 
 async def until_limit(router, limit):

@@ -8,7 +8,6 @@ ready, and their addresses are changed to those where the processes listen. A se
 
 import contextlib
 import json
-import random
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -124,10 +123,9 @@ def _process(
     package: str, folder: Path, number: int, *flags: str
 ) -> contextlib.AbstractContextManager[Service]:
     """Start a process that listens, as in a pod, on port 8000 of an address of its own."""
-    rng = random.SystemRandom()
-    host = f"127.{rng.randint(1, 254)}.{rng.randint(0, 254)}.{rng.randint(1, 254)}"
     log = folder / f"{package}-{number}"
-    return processes.service(package, *flags, log=log, listens_on=(host, PORT))
+    listens_on = (processes.loopback_host(), PORT)
+    return processes.service(package, *flags, log=log, listens_on=listens_on)
 
 
 def _placed(here: Site, component: str, running: list[Service]) -> Iterator[Target]:

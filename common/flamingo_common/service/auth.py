@@ -35,7 +35,7 @@ PUBLIC_ROUTES = frozenset(
     }
 )
 """Routes without authentication: health checks, and static files without secrets."""
-OBSERVER_ROUTES = frozenset({"/fleet", "/metrics", "/stats"})
+OBSERVER_ROUTES = frozenset({"/fleet", "/metrics", "/quotas", "/stats"})
 """Routes that need the permission `observe`: they show the load of all callers."""
 CALLER = web.RequestKey("caller", Key)
 _KEYS = web.AppKey("keys", ReloadingFile[Keyring])

@@ -43,7 +43,7 @@ _TRUSTED_PROXIES = web.AppKey("trusted_proxies", Sequence[Network])
 _REJECTION_LOG_BUDGET = web.AppKey("rejection_log_budget", TokenBucket)
 """Rate limit of access log lines for rejected requests, so that they cannot fill a disk."""
 _UNLOGGED_PATHS = frozenset(
-    {"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet"}
+    {"/health", "/health/live", "/health/ready", "/metrics", "/stats", "/fleet", "/quotas"}
 )
 """Paths that are polled, and have no access log line; changes of state are logged instead."""
 

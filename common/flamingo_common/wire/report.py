@@ -189,6 +189,30 @@ class ArrivalReport(Report):
     """Predicted compute seconds per second: 3.0 keeps three pods busy."""
 
 
+class CallerQuota(Report):
+    """What one caller has spent of its limits at one router."""
+
+    num_in_flight: int = Field(default=0, ge=0)
+    """Requests in flight."""
+    requests: float = Field(default=0.0, allow_inf_nan=False)
+    """Requests since the router's start."""
+    audio_s: float = Field(default=0.0, allow_inf_nan=False)
+    """Seconds of audio since the router's start."""
+    requests_left: float | None = Field(default=None, allow_inf_nan=False)
+    """Requests that are left at all routers together, as this one knows; null: no limit."""
+    audio_left_s: float | None = Field(default=None, allow_inf_nan=False)
+    """Seconds of audio that are left; null: no limit."""
+
+
+class QuotaReport(Report):
+    """What the callers of one router have spent of their limits, for the other routers."""
+
+    epoch: str
+    """Identifies the process."""
+    callers: dict[str, CallerQuota] = {}
+    """By the name of their API key."""
+
+
 class FleetReport(Report):
     """The pods behind a router, their load, and the router's queue and arrivals.
 

@@ -259,6 +259,13 @@ ROUTER = (
         response=report.FleetReport,
         error_types=AUTH_ERRORS,
     ),
+    Route(
+        path="/quotas",
+        tag="Service",
+        summary="What each API key has spent of its limits, as polled by the other routers",
+        response=report.QuotaReport,
+        error_types=AUTH_ERRORS,
+    ),
 )
 BATCHES = (
     *FILES_AND_BATCHES,

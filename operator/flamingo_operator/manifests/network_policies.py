@@ -50,7 +50,9 @@ def _router_peers(deployment: FlamingoDeployment, release: Release) -> list[Mani
     if clients is None:
         return []
     batches = [_pods(deployment, "batches")] if deployment.spec.batches is not None else []
-    return [*_peers(clients), *batches, *_observers(deployment, release)]
+    # With API keys, routers exchange what each key has spent of its limits.
+    routers = [_pods(deployment, "router")] if deployment.spec.auth else []
+    return [*_peers(clients), *routers, *batches, *_observers(deployment, release)]
 
 
 def _pods(deployment: FlamingoDeployment, component: Component) -> Manifest:

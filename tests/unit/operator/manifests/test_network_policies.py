@@ -62,6 +62,13 @@ def test_routers_that_admit_only_clients_still_admit_who_reads_load_and_metrics(
     assert TEAM not in found["music-servers"]
 
 
+def test_routers_with_api_keys_admit_each_other():
+    auth = {"keysSecretRef": {"name": "keys"}, "observeKeySecretRef": {"name": "keys"}}
+    found = sources({"auth": auth, "networkPolicy": {"clients": [TEAM]}})
+    assert found["music-router"] == [TEAM, ROUTERS, OPERATOR, SCRAPERS]
+    assert sources({"auth": auth})["music-router"] is None
+
+
 def test_server_clients_reach_server_pods_beside_the_routers():
     found = sources({"networkPolicy": {"serverClients": [OFFICE]}})
     assert found["music-servers"] == [ROUTERS, OFFICE, OPERATOR, SCRAPERS]

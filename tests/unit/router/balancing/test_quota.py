@@ -140,3 +140,134 @@ def test_a_caller_that_waits_for_retry_after_is_admitted(requests):
             now_s += refused.retry_after_s + 1e-6
             quotas.admit(key, now_s=now_s)
         quotas.charge_audio("alice", audio_s)
+
+
+def exchange(routers, now_s):
+    """Let each router read the reports of the others, as of the beginning of the round."""
+    reports = [quotas.report() for quotas in routers]
+    for own, quotas in enumerate(routers):
+        for number, report in enumerate(reports):
+            if number != own:
+                quotas.observe(f"router-{number}", report, now_s=now_s)
+        quotas.settle(now_s=now_s)
+
+
+def sharing(count, now_s=0.0):
+    """Return routers that have exchanged once."""
+    routers = [Quotas(share=1.0, epoch=f"epoch-{number}") for number in range(count)]
+    for quotas in routers:
+        quotas.set_members([f"router-{number}" for number in range(count)], now_s=now_s)
+    exchange(routers, now_s)
+    return routers
+
+
+def admitted(quotas, key, now_s):
+    try:
+        quotas.admit(key, now_s=now_s)
+    except RateLimited:
+        return False
+    return True
+
+
+INTERVAL_S = 0.25
+SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(any)
+
+
+@given(weights=SHARES, per_minute=st.floats(20, 600), demand=st.floats(0.2, 6))
+def test_routers_that_exchange_apply_one_limit_however_the_requests_are_spread(
+    weights, per_minute, demand
+):
+    routers, key = sharing(3), Limits(requests_per_minute=per_minute)
+    rate_per_s, num_admitted, due = demand * per_minute / 60, 0, [0.0] * 3
+    for step in range(1, 241):
+        now_s = step * INTERVAL_S
+        for number, quotas in enumerate(routers):
+            due[number] += rate_per_s * INTERVAL_S * weights[number] / sum(weights)
+            while due[number] >= 1:
+                due[number] -= 1
+                if admitted(quotas, key, now_s):
+                    num_admitted += 1
+                    quotas.release(key.name)
+        exchange(routers, now_s)
+    limit = per_minute * (1 + now_s / 60)
+    assert num_admitted <= limit + len(routers)
+    assert num_admitted >= 0.9 * min(limit, rate_per_s * now_s) - 2 * len(routers)
+
+
+def test_requests_in_flight_at_other_routers_count():
+    routers, key = sharing(3), Limits(max_concurrent=9)
+    for _ in range(9):
+        exchange(routers, 1.0)
+        admitted(routers[0], key, 1.0)
+    exchange(routers, 1.0)
+    assert routers[0].report().callers["alice"].num_in_flight == 9
+    assert not admitted(routers[1], key, 1.0)
+    routers[0].release("alice")
+    exchange(routers, 1.0)
+    assert admitted(routers[1], key, 1.0)
+
+
+def test_a_burst_at_all_routers_at_once_exceeds_the_limit_of_requests_in_flight_by_none():
+    routers, key = sharing(3), Limits(max_concurrent=9)
+    exchange(routers, 1.0)
+    burst = [admitted(quotas, key, 1.0) for _ in range(20) for quotas in routers]
+    assert sum(burst) == 9
+
+
+def test_a_burst_at_all_routers_at_once_exceeds_the_limit_of_a_minute_by_none():
+    routers, key = sharing(3), Limits(requests_per_minute=60)
+    burst = [admitted(quotas, key, 0.0) for _ in range(60) for quotas in routers]
+    assert sum(burst) == 60
+    assert refusal(routers[0], key, now_s=0.0).retry_after_s == 1, "it may be after an exchange"
+
+
+def test_audio_is_shared_and_given_back():
+    routers, key = sharing(2), Limits(audio_seconds_per_minute=600)
+    for quotas in routers:
+        quotas.admit(key, now_s=0)
+    exchange(routers, 0.0)
+    routers[0].charge_audio("alice", 500)
+    exchange(routers, 0.0)
+    remaining = "x-ratelimit-remaining-audio-seconds"
+    assert [quotas.headers("alice")[remaining] for quotas in routers] == ["100", "100"]
+    routers[0].charge_audio("alice", -500)
+    exchange(routers, 0.0)
+    assert [quotas.headers("alice")[remaining] for quotas in routers] == ["600", "600"]
+
+
+def test_a_router_that_does_not_report_keeps_its_part_of_the_limit():
+    routers, key = sharing(4), Limits(requests_per_minute=60)
+    heard = routers[:3]
+    for now_s in (1.0, 5.0):
+        exchange(heard, now_s)
+    heard[0].admit(key, now_s=5.0)
+    assert heard[0].headers("alice")["x-ratelimit-limit-requests"] == "45"
+    exchange(routers, 6.0)
+    heard[0].admit(key, now_s=6.0)
+    assert heard[0].headers("alice")["x-ratelimit-limit-requests"] == "60"
+
+
+def test_a_new_router_does_not_start_with_a_full_minute():
+    routers, key = sharing(2), Limits(requests_per_minute=60)
+    for now_s in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
+        while admitted(routers[0], key, now_s):
+            pass
+        exchange(routers, now_s)
+    routers.append(Quotas(share=1.0, epoch="new"))
+    for quotas in routers:
+        quotas.set_members(["router-0", "router-1", "router-2"], now_s=1.0)
+    exchange(routers, 1.0)
+    assert sum(admitted(routers[2], key, 1.0) for _ in range(60)) <= 2
+
+
+def test_a_router_that_restarted_takes_nothing_away_and_gives_nothing_back():
+    routers, key = sharing(2), Limits(requests_per_minute=60)
+    routers[0].admit(key, now_s=0)
+    for _ in range(10):
+        routers[1].admit(key, now_s=0)
+    exchange(routers, 0.0)
+    before = routers[0].headers("alice")
+    routers[1] = Quotas(share=1.0, epoch="next")
+    routers[1].set_members(["router-0", "router-1"], now_s=0.0)
+    exchange(routers, 0.0)
+    assert routers[0].headers("alice") == before
