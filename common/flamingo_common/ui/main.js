@@ -4,7 +4,9 @@ import { BatchesView } from "./batches/batches_view.js";
 import { Clip, fileClip } from "./clip/clip.js";
 import { acceptClips } from "./clip/inputs.js";
 import { Player } from "./clip/player.js";
-import { CaptionView } from "./panels/caption_view.js";
+import { FilesView } from "./files/files_view.js";
+import { HistoryView } from "./history/history_view.js";
+import { CaptionView, promptName, readOptions } from "./panels/caption_view.js";
 import { ChatView } from "./panels/chat_view.js";
 import { EmbeddingView } from "./panels/embedding_view.js";
 import { startFleetView } from "./panels/fleet_view.js";
@@ -16,8 +18,6 @@ import { setRemedy } from "./shared/remedies.js";
 
 /** @type {Clip | null} */
 let currentClip = null;
-/** How many seconds of audio the model hears; 0 while that is unknown. */
-let limitS = 0;
 /** @type {BatchesView | null} null: this server has no service of batches */
 let batches = null;
 
@@ -25,12 +25,21 @@ let batches = null;
 const clip = () => /** @type {Clip} */ (currentClip);
 
 const player = new Player(setLength);
-const views = [new CaptionView(clip), new ChatView(clip), new EmbeddingView(clip)];
+const history = new HistoryView();
+const views = [
+  new CaptionView(clip, (heard, prompt, text) => history.add(heard, "caption", prompt, text)),
+  new ChatView(clip, (heard, question, text) => history.add(heard, "question", question, text)),
+  new EmbeddingView(clip),
+];
+const files = new FilesView({
+  onOpen: loadClip,
+  readOptions,
+  onDone: ({ clip, result }, options) => history.add(clip, "caption", promptName(options), result.caption ?? ""),
+});
 
 /** @param {Clip} loaded */
 function loadClip(loaded) {
   currentClip = loaded;
-  loaded.limitS = limitS;
   views.forEach((view) => view.reset());
   for (const id of ["clip-error", "drop", "link-form"]) $(id).hidden = true;
   for (const id of ["player", "panels"]) $(id).hidden = false;
@@ -52,7 +61,7 @@ function showLength() {
   if (!currentClip) return;
   const { isTooLong, truncate, refusal } = currentClip;
   $("length-note").hidden = !isTooLong && !truncate;
-  $("length-text").textContent = refusal || `Only the first ${spellDuration(limitS)} are used.`;
+  $("length-text").textContent = refusal || `Only the first ${spellDuration(Clip.limitS)} are used.`;
   $("hear-beginning").textContent = hearBeginningLabel();
   $("hear-beginning").hidden = truncate;
 }
@@ -62,12 +71,18 @@ function hearBeginning() {
   showLength();
 }
 
-const hearBeginningLabel = () => (limitS ? `Hear the first ${spellDuration(limitS)}` : "Hear the beginning");
+const hearBeginningLabel = () => (Clip.limitS ? `Hear the first ${spellDuration(Clip.limitS)}` : "Hear the beginning");
+
+/** @param {Clip[]} clips the first one is opened; several are listed, too */
+function receiveClips(clips) {
+  if (clips.length > 1 || files.isShown) files.add(clips);
+  loadClip(clips[0]);
+}
 
 /** Accept clips, and files of requests where there is a service of batches. */
 function acceptInputs() {
   acceptClips({
-    onClips: ([first]) => loadClip(first),
+    onClips: receiveClips,
     takeFile: (file) => {
       const isTaken = batches?.isShown === true && isRequests(file);
       if (isTaken) batches?.upload(file);
@@ -95,8 +110,8 @@ function offerExample(name) {
 
 /** @param {import("./server/api.js").ModelCard} card */
 function onModel(card) {
-  limitS = card.max_audio_seconds;
-  if (currentClip) currentClip.limitS = limitS;
+  Clip.limitS = card.max_audio_seconds;
+  history.model = card.id;
   showLength();
 }
 

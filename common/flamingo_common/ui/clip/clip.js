@@ -1,12 +1,12 @@
-/** A clip: a file of this computer, or a link that the server fetches. Pure. */
+/** A clip: a file of this computer, or a link that the server fetches. */
 
 import { formatDuration, spellDuration } from "../shared/format.js";
 
 export class Clip {
   /** Its length in seconds, as its own header says; 0 while that is unknown. */
   durationS = 0;
-  /** How many seconds the model hears at most; 0 while that is unknown. */
-  limitS = 0;
+  /** How many seconds of a clip the model hears at most; 0 while that is unknown. */
+  static limitS = 0;
   /** Whether only the beginning is used of a clip that is too long. */
   truncate = false;
 
@@ -22,13 +22,13 @@ export class Clip {
   }
 
   get isTooLong() {
-    return this.limitS > 0 && this.durationS >= this.limitS + 1;
+    return Clip.limitS > 0 && this.durationS >= Clip.limitS + 1;
   }
 
   /** Why the server would refuse the clip; empty if nothing is known against it. */
   get refusal() {
     if (!this.isTooLong || this.truncate) return "";
-    return tooLongText(this);
+    return tooLongText(this.durationS);
   }
 }
 
@@ -55,6 +55,6 @@ function decodeName(name) {
   }
 }
 
-/** @param {{durationS: number, limitS: number}} clip */
-const tooLongText = ({ durationS, limitS }) =>
-  `This clip is ${formatDuration(durationS)} long, and the model hears at most ${spellDuration(limitS)}.`;
+/** @param {number} durationS */
+const tooLongText = (durationS) =>
+  `This clip is ${formatDuration(durationS)} long, and the model hears at most ${spellDuration(Clip.limitS)}.`;

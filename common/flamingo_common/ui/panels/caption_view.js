@@ -14,9 +14,13 @@ export class CaptionView {
   #follow = followEnd($("caption"), $("caption-note"));
   #details = new RequestDetails($("caption-request"), "caption");
 
-  /** @param {() => import("../clip/clip.js").Clip} clip */
-  constructor(clip) {
+  /**
+   * @param {() => import("../clip/clip.js").Clip} clip
+   * @param {(clip: import("../clip/clip.js").Clip, prompt: string, text: string) => void} onText
+   */
+  constructor(clip, onText) {
     this.clip = clip;
+    this.onText = onText;
     this.request = new RequestButton(
       $("generate"), (signal) => this.#generate(signal), (error) => this.#showError(error));
     $("styles").addEventListener("change", () => this.#updatePrompt());
@@ -44,6 +48,7 @@ export class CaptionView {
     this.#follow();
     try {
       await renderStream(streamText(record, signal), $("caption"), $("caption-note"));
+      this.onText(record.call.clip, promptName(options), $("caption").textContent ?? "");
     } finally {
       this.#details.end(record);
       $("copy-caption").hidden = !$("caption").textContent;
@@ -68,9 +73,12 @@ export class CaptionView {
 }
 
 /** @returns {import("../server/calls.js").CaptionOptions} the form's options; the prompt may be empty. */
-function readOptions() {
+export function readOptions() {
   const style = checkedValue("style");
   const prompt = /** @type {HTMLTextAreaElement} */ ($("prompt")).value.trim();
   const maxTokens = /** @type {HTMLInputElement} */ ($("max-tokens")).valueAsNumber || undefined;
   return style === CUSTOM ? { prompt, maxTokens } : { style, maxTokens };
 }
+
+/** @param {import("../server/calls.js").CaptionOptions} options */
+export const promptName = ({ style, prompt }) => prompt ?? `${style} caption`;

@@ -15,9 +15,13 @@ export class ChatView {
   #input = /** @type {HTMLTextAreaElement} */ ($("question"));
   #follow = followEnd($("log"), $("composer"));
 
-  /** @param {() => import("../clip/clip.js").Clip} clip */
-  constructor(clip) {
+  /**
+   * @param {() => import("../clip/clip.js").Clip} clip
+   * @param {(clip: import("../clip/clip.js").Clip, question: string, text: string) => void} onText
+   */
+  constructor(clip, onText) {
     this.clip = clip;
+    this.onText = onText;
     this.request = new RequestButton(
       $("ask"), (signal) => this.#ask(signal), (error) => this.#showError(error));
     this.#input.addEventListener("keydown", (event) => this.#onKey(event));
@@ -62,6 +66,7 @@ export class ChatView {
     this.#details.begin(record);
     try {
       await renderStream(streamText(record, signal), answer, note);
+      this.onText(record.call.clip, question, answer.textContent ?? "");
     } catch (error) {
       const isKept = isAbort(error) && answer.textContent; // a stopped answer stays
       if (!isKept) this.#removeExchange(exchange, question);

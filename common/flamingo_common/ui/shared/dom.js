@@ -65,7 +65,7 @@ function remedyButton({ label, act }, retry) {
 }
 
 /** @param {unknown} error */
-function errorSentence(error) {
+export function errorSentence(error) {
   const text = error instanceof Error ? error.message : String(error);
   const capitalized = text.charAt(0).toUpperCase() + text.slice(1);
   const sentence = /[.!?]$/.test(capitalized) ? capitalized : `${capitalized}.`;
