@@ -154,7 +154,7 @@ def test_every_element_that_a_script_uses_is_in_the_index_once():
 def test_every_control_has_a_label(control):
     index = SOURCES["index.html"]
     name = re.search(r'\bid="([\w-]+)"', control)
-    is_wrapped = re.search(rf"<label>[^<]*{re.escape(control)}", index)
+    is_wrapped = re.search(rf"<label[^>]*>[^<]*{re.escape(control)}", index)
     assert is_wrapped or "aria-label" in control or f'for="{name[1]}"' in index
 
 
