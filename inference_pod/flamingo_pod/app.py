@@ -11,7 +11,7 @@ from flamingo_common.service import auth, content_coding, cors, docs, exposition
 from flamingo_common.wire import routes
 from flamingo_common.wire.responses import Health, ModelList
 from flamingo_pod import watchdog
-from flamingo_pod.api import captions, chat, clip_intake, embeddings, request_stats
+from flamingo_pod.api import captions, chat, clip_intake, embeddings, request_stats, responses
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
 from flamingo_pod.telemetry import vllm_aliases
@@ -19,6 +19,7 @@ from flamingo_pod.telemetry import vllm_aliases
 POD = web.AppKey("pod", Pod)
 API: dict[str, request_stats.Handler] = {
     "/v1/chat/completions": chat.handle_chat,
+    "/v1/responses": responses.handle_responses,
     "/v1/audio/captions": captions.handle_caption,
     "/v1/audio/analyze": captions.handle_analysis,
     "/v1/audio/embeddings": embeddings.handle_embeddings,

@@ -87,10 +87,10 @@ def test_operation_ids_are_unique(any_document):
 
 @pytest.mark.parametrize(("route", "example"), EXAMPLES)
 def test_an_example_is_valid_for_type_and_schema(route, example):
-    parse.validate_request(route.request, json.loads(json.dumps(example)))
+    parse.validate_request(route.body, json.loads(json.dumps(example)))
     document = openapi.document([route], version="1")
     schema = {
-        "$ref": f"#/components/schemas/{route.request.__name__}",
+        "$ref": f"#/components/schemas/{route.body.__name__}",
         "components": document["components"],
     }
     jsonschema_rs.validate(schema, example)
@@ -148,6 +148,7 @@ REQUIRED = {
     "AnalyzeRequest": {"audio"},
     "EmbeddingRequest": {"audio"},
     "OpenAIEmbeddingRequest": set(),
+    "ResponsesRequest": {"input"},
     "Message": {"role"},
     "StreamOptions": set(),
     "ResponseFormat": {"type"},
@@ -164,8 +165,8 @@ def test_a_request_requires_only_what_has_no_default(document, name):
 def requested(document):
     """Return the names of the schemas of requests, and of all objects inside them."""
     schemas, found = document["components"]["schemas"], set()
-    left = {route.request.__name__ for route in routes.INFERENCE}
-    left |= {f"{name}Fields" for name in left}
+    left = {route.body.__name__ for route in routes.INFERENCE}
+    left |= {f"{route.request.__name__}Fields" for route in routes.INFERENCE if route.request}
     while left:
         found |= left
         texts = json.dumps([schemas[name] for name in left])
@@ -209,6 +210,7 @@ def test_streamed_responses_refer_to_the_type_of_their_events():
     }
     assert streamed == {
         "/v1/chat/completions": "#/components/schemas/ChatCompletionChunk",
+        "/v1/responses": "#/components/schemas/ResponseEvent",
         "/v1/audio/captions": "#/components/schemas/CaptionChunk",
         "/v1/audio/analyze": "#/components/schemas/CaptionChunk",
     }

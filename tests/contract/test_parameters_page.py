@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from flamingo_common.wire import message_parameters, parameters
+from flamingo_common.wire import message_parameters, openai_responses_parameters, parameters
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 START = "<!-- Written by `python tests/contract/test_parameters_page.py`. -->\n"
@@ -18,7 +18,22 @@ OBJECTS = {
     "`stream_options`": message_parameters.STREAM_OPTIONS,
     "`response_format`": message_parameters.RESPONSE_FORMAT,
     "`json_schema`": message_parameters.JSON_SCHEMA,
+    "a message of `/v1/responses`": openai_responses_parameters.MESSAGE_ITEM,
+    "an `input_text` part": openai_responses_parameters.INPUT_TEXT,
+    "an `output_text` part": openai_responses_parameters.OUTPUT_TEXT,
+    "an `input_file` part": openai_responses_parameters.INPUT_FILE,
+    "a `function_call`": openai_responses_parameters.CALL_ITEM,
+    "a `function_call_output`": openai_responses_parameters.RESULT_ITEM,
+    "`text`": openai_responses_parameters.TEXT_CONFIG,
+    "`text.format`": openai_responses_parameters.TEXT_FORMAT,
+    "`tools` of `/v1/responses`": openai_responses_parameters.FUNCTION_TOOL,
 }
+OF_RESPONSES = {
+    name: row
+    for name, row in openai_responses_parameters.RESPONSES.items()
+    if parameters.GENERATION.get(name) != row
+}
+"""The parameters of `/v1/responses` that are not as in chat."""
 
 
 def named(names):
@@ -37,6 +52,7 @@ def implemented():
         "captions and analysis only": [
             name for name in names(parameters.CAPTION) if name not in chat
         ],
+        "`/v1/responses`": names(openai_responses_parameters.RESPONSES),
         "`/v1/audio/embeddings`": names(parameters.EMBEDDINGS),
         "`/v1/embeddings`": names(parameters.OPENAI_EMBEDDINGS),
     }
@@ -87,6 +103,9 @@ def written():
         ["In chat, captions and analysis:"],
         ignored(parameters.GENERATION),
         refused(parameters.GENERATION),
+        ["For `/v1/responses`, beside those of chat:"],
+        ignored(OF_RESPONSES),
+        refused(OF_RESPONSES),
         ["For embeddings:"],
         ignored(parameters.OPENAI_EMBEDDINGS),
         refused(parameters.OPENAI_EMBEDDINGS),

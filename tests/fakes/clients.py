@@ -54,6 +54,8 @@ CLIENTS = {
     "pydantic-ai": Client("use_pydantic_ai.py", "newest"),
     "instructor": Client("use_instructor.py", "instructor"),
     "ai-sdk-openai": Client("use_ai_sdk.mjs", "openai", {"PROVIDER": "openai"}),
+    "openai-agents": Client("use_openai_agents.py", "newest"),
+    "ai-sdk-responses": Client("use_ai_sdk.mjs", "openai", {"PROVIDER": "openai-responses"}),
     "ai-sdk-compatible": Client("use_ai_sdk.mjs", "openai", {"PROVIDER": "openai-compatible"}),
 }
 MORE = {"openai-helpers": Client("use_openai_helpers.py", "newest")}

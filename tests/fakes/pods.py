@@ -243,6 +243,8 @@ class FakePod:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        if request.path == "/v1/responses":
+            await response.write(sse.encode_event(json.dumps(ITEM_ADDED)))
         for number, word in enumerate(self.words):
             if number == self.aborts_after_words:
                 self._abort(request)
@@ -263,6 +265,8 @@ class FakePod:
         if path == "/v1/chat/completions":
             choice = responses.ChunkChoice(delta=responses.Delta(content=word))
             return responses.to_json_dict(responses.ChatCompletionChunk(choices=[choice], **common))
+        if path == "/v1/responses":
+            return _text_event(word)
         return responses.to_json_dict(responses.CaptionChunk(delta=word, **common))
 
     def _last_chunk(self, path: str) -> dict[str, object]:
@@ -272,6 +276,32 @@ class FakePod:
             return responses.to_json_dict(responses.ChatCompletionChunk(choices=[choice], **common))
         last = responses.CaptionChunk(delta="", finish_reason="stop", usage=USAGE, **common)
         return responses.to_json_dict(last)
+
+
+ITEM_ADDED: dict[str, object] = {
+    "type": "response.output_item.added",
+    "sequence_number": 0,
+    "output_index": 0,
+    "item": {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "in_progress",
+        "content": [],
+    },
+}
+
+
+def _text_event(word: str) -> dict[str, object]:
+    return {
+        "type": "response.output_text.delta",
+        "sequence_number": 1,
+        "item_id": "msg_1",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": word,
+        "logprobs": [],
+    }
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "schemathesis"
 TABLES = {"pod": routes.POD, "router": routes.ROUTER}
 PHASES = {"pod": "examples,coverage,fuzzing", "router": "examples,fuzzing"}
 """All that a body can be is judged by the pod: once is enough for its twelve thousand cases."""
-BODIES = [route.path for route in routes.POD if route.request is not None]
+BODIES = [route.path for route in routes.POD if route.body is not None]
 RUNS = [*(("pod", path) for path in (*BODIES, "all others")), ("router", "all")]
 """A run for each body that the pod takes: all of them in one take minutes on a busy machine."""
 

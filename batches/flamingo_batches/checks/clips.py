@@ -16,6 +16,7 @@ from typing import Any
 BUCKET_SCHEMES = ("s3://", "gs://", "az://")
 AUDIO_PARTS = ("input_audio", "audio", "audio_url")
 FILE_PART = "file"
+INPUT_FILE = "input_file"
 DATA_URL = "data:application/octet-stream;base64,"
 
 
@@ -67,9 +68,7 @@ def places(body: Mapping[str, Any]) -> Iterator[Place]:
         yield from _in_input(body, "input", given, "input")
     messages = body.get("messages")
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
-        content = message.get("content") if isinstance(message, dict) else None
-        for at, part in enumerate(content if isinstance(content, list) else ()):
-            yield from _in_part(part, f"messages[{number}].content[{at}]")
+        yield from _in_message(message, f"messages[{number}]")
 
 
 def _in_input(holder: Any, key: str | int, value: Any, path: str) -> Iterator[Place]:
@@ -77,12 +76,22 @@ def _in_input(holder: Any, key: str | int, value: Any, path: str) -> Iterator[Pl
         yield Place(holder, key, path)
     else:
         yield from _in_part(value, path)
+        yield from _in_message(value, path)
+
+
+def _in_message(message: Any, path: str) -> Iterator[Place]:
+    content = message.get("content") if isinstance(message, dict) else None
+    for at, part in enumerate(content if isinstance(content, list) else ()):
+        yield from _in_part(part, f"{path}.content[{at}]")
 
 
 def _in_part(part: Any, path: str) -> Iterator[Place]:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind in (*AUDIO_PARTS, FILE_PART) and kind in part:
         yield Place(part, kind, f"{path}.{kind}")
+    for key in ("file_id", "file_url", "file_data") if kind == INPUT_FILE else ():
+        if part.get(key) is not None:
+            yield Place(part, key, f"{path}.{key}")
 
 
 def references(body: Mapping[str, Any]) -> list[tuple[Place, ClipReference]]:
@@ -101,6 +110,8 @@ def references(body: Mapping[str, Any]) -> list[tuple[Place, ClipReference]]:
 
 def _reference(place: Place) -> ClipReference | None:
     value = place.value
+    if place.key == "file_id":
+        return _file(place.holder, place.path.rpartition(".")[0])
     if isinstance(value, str):
         return _bucket(value, place.path)
     if not isinstance(value, dict):
@@ -114,7 +125,7 @@ def _reference(place: Place) -> ClipReference | None:
 
 
 def _file(value: Mapping[str, Any], path: str) -> ClipReference:
-    if others := {"data", "url", "file_data"} & set(value):
+    if others := {"data", "url", "file_data", "file_url"} & set(value):
         raise InvalidReference(f"{path}: has both file_id and {min(others)}; give one of them")
     if not isinstance(value["file_id"], str):
         raise InvalidReference(f"{path}.file_id: must be a string")
@@ -128,7 +139,10 @@ def _bucket(url: str, path: str) -> ClipReference | None:
 def put_audio(found: Sequence[tuple[Place, ClipReference]], audio: Sequence[str]) -> None:
     """Put `audio` (in base64) in the place of each clip, in the form that the pod's API has."""
     for (place, _), data in zip(found, audio, strict=True):
-        if isinstance(place.value, str):
+        if place.key in ("file_id", "file_url"):
+            place.holder.pop(place.key)
+            place.holder["file_data"] = DATA_URL + data
+        elif isinstance(place.value, str):
             place.holder[place.key] = DATA_URL + data
         elif place.key == "audio_url":
             place.holder[place.key] = {"url": DATA_URL + data}

@@ -18,6 +18,8 @@ MAX_ATTEMPTS = 5
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 30.0
 HTTP_OK, HTTP_ERROR = 200, 300
 LOST = "upstream_lost"
+OF_RESPONSES = ("input", "output")
+"""How `/v1/responses` names the tokens of the prompt and of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +166,13 @@ def _usage(parsed: Any) -> Usage:
     usage = parsed.get("usage") if isinstance(parsed, dict) else None
     if not isinstance(usage, dict):
         return Usage()
-    details = usage.get("prompt_tokens_details")
+    of_input, of_output = ("prompt", "completion") if "prompt_tokens" in usage else OF_RESPONSES
+    details = usage.get(f"{of_input}_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
     return Usage(
-        _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached)
+        _count(usage.get(f"{of_input}_tokens")),
+        _count(usage.get(f"{of_output}_tokens")),
+        _count(cached),
     )
 
 

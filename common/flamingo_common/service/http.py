@@ -21,7 +21,7 @@ from flamingo_common import errors
 from flamingo_common.service import abort, client_address, logs, traces
 from flamingo_common.service.addresses import Network
 from flamingo_common.service.connection_limits import TokenBucket
-from flamingo_common.wire import REQUEST_ID_HEADER
+from flamingo_common.wire import REQUEST_ID_HEADER, absent_routes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -198,7 +198,10 @@ def _from_http_exception(
 ) -> errors.FlamingoError:
     match exception:
         case web.HTTPNotFound():
-            return errors.NotFound(f"{request.method} {request.path} does not exist")
+            known = {route.canonical for route in request.app.router.resources()}
+            hint = absent_routes.hint(request.path, known)
+            end = f"; {hint}" if hint else ""
+            return errors.NotFound(f"{request.method} {request.path} does not exist{end}")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(exception.allowed_methods))
             return errors.MethodNotAllowed(f"{request.path} only supports {allowed}")

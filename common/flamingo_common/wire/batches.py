@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 
 from flamingo_common.wire.files import ExpiresAfter
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
+from flamingo_common.wire.openai_responses import ResponsesRequest
 from flamingo_common.wire.request_body import RequestBody
 from flamingo_common.wire.requests import (
     AnalyzeRequest,
@@ -23,6 +24,7 @@ COMPLETION_WINDOW_S = 24 * 3600
 MAX_BATCH_PAGE, DEFAULT_BATCH_PAGE = 100, 20
 BATCH_REQUESTS: Mapping[str, type[RequestBody]] = {
     "/v1/chat/completions": ChatRequest,
+    "/v1/responses": ResponsesRequest,
     "/v1/embeddings": OpenAIEmbeddingRequest,
     "/v1/audio/captions": CaptionRequest,
     "/v1/audio/embeddings": EmbeddingRequest,
@@ -31,6 +33,7 @@ BATCH_REQUESTS: Mapping[str, type[RequestBody]] = {
 """What each line of a batch can request, with the type of its body."""
 Endpoint = Literal[
     "/v1/chat/completions",
+    "/v1/responses",
     "/v1/embeddings",
     "/v1/audio/captions",
     "/v1/audio/embeddings",

@@ -175,7 +175,7 @@ def _parameters(route: Route, schemas: Json) -> Iterator[Json]:
         name = route.path.partition("{")[2].partition("}")[0]
         schema = {"type": "string", "minLength": 1}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
-    if route.request:
+    if route.request or route.event:
         yield DEADLINE
     if route.query:
         for name, field in schemas[route.query.__name__]["properties"].items():
@@ -305,26 +305,27 @@ def _content(route: Route) -> Iterator[tuple[str, Json]]:
         ref = SCHEMA_REF.format(model=route.response.__name__)
         yield "application/json", {"schema": {"$ref": ref}}
     if route.event:
-        yield "text/event-stream", _stream(route.event.__name__)
+        yield "text/event-stream", _stream(route.event.__name__, has_done=route.ends_with_done)
     for kind in route.media_types:
         yield kind, {"schema": {}} if kind != METRICS else {"schema": {"type": "string"}}
 
 
-def _stream(event: str) -> Json:
+def _stream(event: str, *, has_done: bool) -> Json:
     """Return the media type of a stream: OpenAPI 3.1 can describe only a single event."""
     payload = {
         "contentMediaType": "application/json",
         "contentSchema": {"$ref": SCHEMA_REF.format(model=event)},
     }
-    done = {"const": "[DONE]"}
+    last = "The last event is `[DONE]`" if has_done else "The last event has the whole response"
+    data = {"anyOf": [payload, {"const": "[DONE]"}]} if has_done else payload
     return {
         "schema": {
             "type": "object",
-            "description": "One server-sent event, with `stream: true`. The last event is `[DONE]`;"
+            "description": f"One server-sent event, with `stream: true`. {last};"
             " an error ends the stream with an Error instead. Comments are heartbeats.",
-            "properties": {"data": {"type": "string", "anyOf": [payload, done]}},
+            "properties": {"data": {"type": "string"} | data},
         },
-        "example": f"data: {{…}}\n\n{sse.DONE.decode()}",
+        "example": f"data: {{…}}\n\n{sse.DONE.decode() if has_done else ''}",
     }
 
 

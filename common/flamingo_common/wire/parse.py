@@ -19,13 +19,21 @@ from flamingo_common.wire.unknown_parameters import MAX_LISTED, Checking, Reject
 T = TypeVar("T", bound=BaseModel)
 UNION_TAGS: Mapping[str, Collection[str]] = {
     "content": frozenset({"text", "parts"}),
+    "input": frozenset({"text", "items"}),
+    "output": frozenset({"text", "parts"}),
     "tool_choice": frozenset({"word", "named", "allowed"}),
     "function_call": frozenset({"word", "named"}),
     "json": frozenset({"text", "object"}),
     "guided_json": frozenset({"text", "object"}),
 }
 """By field; pydantic puts the tag of a union's branch into the path of an error."""
-PART_TAGS = frozenset({"text", "input_audio", "audio_url", "audio"})
+PART_TAGS = frozenset(
+    {
+        *("text", "input_audio", "audio_url", "audio", "input_text", "output_text", "input_file"),
+        *("message item", "call item", "result item", "reasoning item"),
+    }
+)
+"""Of a list's items."""
 
 
 def parse_json_object(body: bytes, *, what: str = "the request body") -> dict[str, object]:

@@ -56,3 +56,10 @@ class Route:
     """Type of the 503 response of a health check, which is not an error object."""
     redirects_to: str | None = None
     """Target of a redirect."""
+    ends_with_done: bool = True
+    """Whether `[DONE]` ends a stream; otherwise its last event says so by its type."""
+
+    @property
+    def body(self) -> type[RequestBody] | None:
+        """Type of a body in JSON."""
+        return self.request or self.json_body

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from flamingo_common import errors
-from flamingo_common.wire import report, responses
+from flamingo_common.wire import openai_responses_objects, report, responses
 from flamingo_common.wire.batch_routes import FILES_AND_BATCHES
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
+from flamingo_common.wire.openai_responses import ResponsesRequest
 from flamingo_common.wire.requests import (
     AnalyzeRequest,
     CaptionRequest,
@@ -77,6 +78,37 @@ INFERENCE = (
             "call of a function": {
                 "messages": [{"role": "user", "content": "How fast is a waltz?"}],
                 "tools": [{"type": "function", "function": SET_TEMPO}],
+                "tool_choice": "required",
+            },
+        },
+        error_types=INFERENCE_ERRORS,
+    ),
+    Route(
+        method="POST",
+        path="/v1/responses",
+        tag="OpenAI",
+        summary="Create a response, as in OpenAI's Responses API, without state",
+        json_body=ResponsesRequest,
+        response=openai_responses_objects.Response,
+        event=openai_responses_objects.ResponseEvent,
+        ends_with_done=False,
+        examples={
+            "question about a clip": {
+                "input": [
+                    {
+                        "role": "user",
+                        "content": [
+                            INPUT_AUDIO,
+                            {"type": "input_text", "text": "What key is it in?"},
+                        ],
+                    }
+                ],
+                "max_output_tokens": 16,
+            },
+            "stream": {"input": "Name a genre.", "stream": True, "max_output_tokens": 16},
+            "call of a function": {
+                "input": "How fast is a waltz?",
+                "tools": [{"type": "function", **SET_TEMPO}],
                 "tool_choice": "required",
             },
         },

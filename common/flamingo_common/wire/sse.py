@@ -1,7 +1,8 @@
 """Server-sent events, in the form that OpenAI's clients read.
 
-Each event is one `data:` line and a blank line. A line that starts with a colon is a
-comment, which clients ignore. `data: [DONE]` ends a stream.
+Each event is one `data:` line and a blank line. A line that starts with a colon is a comment,
+which clients ignore. `data: [DONE]` ends a stream. Those of `/v1/responses` differ: an event has
+a line with its name before the data, and the last one says by its name that it is the last.
 
 Pure: text in, text out.
 """
@@ -11,9 +12,10 @@ MAX_EVENT_BYTES = 16 * 2**20
 """Limit of one event, so that an endless one cannot fill a client's memory."""
 
 
-def encode_event(payload: str) -> bytes:
+def encode_event(payload: str, *, name: str | None = None) -> bytes:
     """Return one event with a JSON `payload`, which must not contain a newline."""
-    return b"data: " + payload.encode() + b"\n\n"
+    line = b"" if name is None else b"event: " + name.encode() + b"\n"
+    return line + b"data: " + payload.encode() + b"\n\n"
 
 
 def encode_comment(text: str) -> bytes:

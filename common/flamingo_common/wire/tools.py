@@ -19,6 +19,7 @@ from flamingo_common.wire.request_body import RequestBody
 
 MAX_TOOLS = 128
 MAX_DESCRIPTION_CHARS = 16_384
+MAX_ARGUMENTS_CHARS = 100_000
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
@@ -84,7 +85,7 @@ class CalledFunction(RequestBody):
     table: ClassVar[Table] = message_parameters.CALLED_FUNCTION
 
     name: FunctionName
-    arguments: Annotated[str, Field(max_length=100_000)]
+    arguments: Annotated[str, Field(max_length=MAX_ARGUMENTS_CHARS)]
     """JSON text, which may be incomplete."""
 
 

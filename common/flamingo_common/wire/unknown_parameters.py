@@ -19,7 +19,7 @@ from itertools import islice
 
 from pydantic_core import from_json
 
-from flamingo_common.wire import parameters
+from flamingo_common.wire import openai_responses_parameters, parameters
 from flamingo_common.wire.parameters import Parameter, Table
 
 MAX_LISTED = 8
@@ -31,6 +31,7 @@ SIMILARITY = 0.75
 """`modle` and `model` have 0.8, `size` and `seed` 0.5."""
 ROUTES: Mapping[str, Table] = {
     "/v1/chat/completions": parameters.CHAT,
+    "/v1/responses": openai_responses_parameters.RESPONSES,
     "/v1/audio/captions": parameters.CAPTION,
     "/v1/embeddings": parameters.OPENAI_EMBEDDINGS,
     "/v1/audio/embeddings": parameters.EMBEDDINGS,

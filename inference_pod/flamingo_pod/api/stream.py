@@ -27,10 +27,33 @@ Event = ResponseBody | str
 """An event of a stream; a string is JSON already."""
 
 
+class Framing:
+    """How events, an error and the end of a stream are sent: those of chat."""
+
+    def frame(self, event: Event) -> bytes:
+        """Return an event's lines."""
+        return sse.encode_event(event if isinstance(event, str) else event.model_dump_json())
+
+    def error(self, error: errors.FlamingoError) -> bytes:
+        """Return the lines of the event of an error, which is the last one."""
+        return sse.encode_event(json.dumps(errors.to_body(error)))
+
+    def end(self) -> bytes:
+        """Return what follows the last event."""
+        return sse.DONE
+
+
+CHAT_FRAMING = Framing()
+
+
 async def respond(
-    request: web.Request, events: AsyncGenerator[Event, None], *, heartbeat_interval_s: float
+    request: web.Request,
+    events: AsyncGenerator[Event, None],
+    *,
+    heartbeat_interval_s: float,
+    framing: Framing = CHAT_FRAMING,
 ) -> web.StreamResponse:
-    """Send each event as it is produced, then `[DONE]`.
+    """Send each event as it is produced, then the end, by default `[DONE]`.
 
     An error before the first event, and within `heartbeat_interval_s`, becomes an ordinary error
     response; later, the status is already sent and the error becomes an event.
@@ -41,7 +64,7 @@ async def respond(
             first.result()
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
-        writer = _SseWriter(request, response)
+        writer = _SseWriter(request, response, framing)
         async with writer.heartbeat(heartbeat_interval_s):
             await _send_events(writer, first, events)
     return response
@@ -65,7 +88,10 @@ async def _first_event(
 class _SseWriter:
     """Writes events and heartbeats to the client."""
 
-    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+    def __init__(
+        self, request: web.Request, response: web.StreamResponse, framing: Framing
+    ) -> None:
+        self.framing = framing
         self._request, self._response = request, response
         self._loop = asyncio.get_running_loop()
         self._last_write_s = float("-inf")
@@ -80,7 +106,7 @@ class _SseWriter:
 
     async def fail(self, error: errors.FlamingoError) -> None:
         self._request[http.LOG_FIELDS]["error"] = error.code
-        await self.write(sse.encode_event(json.dumps(errors.to_body(error))))
+        await self.write(self.framing.error(error))
 
     @contextlib.asynccontextmanager
     async def heartbeat(self, interval_s: float) -> AsyncIterator[None]:
@@ -108,9 +134,9 @@ async def _send_events(
 ) -> None:
     try:
         with writer.aborting_as_error():
-            await writer.write(_frame(await first))
+            await writer.write(writer.framing.frame(await first))
             async for event in events:
-                await writer.write(_frame(event))
+                await writer.write(writer.framing.frame(event))
     except errors.FlamingoError as error:
         http.log_cause(error)
         await writer.fail(error)
@@ -120,8 +146,4 @@ async def _send_events(
         logs.get().exception("request.failed")
         await writer.fail(errors.InternalError("internal error; see the server's log"))
     else:
-        await writer.write(sse.DONE)
-
-
-def _frame(event: Event) -> bytes:
-    return sse.encode_event(event if isinstance(event, str) else event.model_dump_json())
+        await writer.write(writer.framing.end())

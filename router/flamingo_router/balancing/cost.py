@@ -73,6 +73,7 @@ class RouteProfile:
 
 ROUTE_PROFILES: Mapping[str, RouteProfile] = {
     "/v1/chat/completions": RouteProfile(num_tokens=256),
+    "/v1/responses": RouteProfile(num_tokens=256),
     "/v1/audio/captions": RouteProfile(num_tokens=200),
     "/v1/audio/analyze": RouteProfile(num_tokens=200),
     "/v1/audio/embeddings": RouteProfile(window_share=0.25),

@@ -198,7 +198,7 @@ class Dispatcher:
         Raises:
             ClipQuarantined: its clip has crashed pods.
         """
-        scan = await _scan_body(body, request.headers)
+        scan = await _scan_body(body, request.headers, request.path)
         audio = await self._length_at_url(scan) or audio_length.measure(
             scan, unread_bytes=body.unread_bytes
         )
@@ -343,9 +343,10 @@ def _log_attempt(request: web.Request, ticket: Ticket, number: int) -> None:
     )
 
 
-async def _scan_body(body: Body, headers: Mapping[str, str]) -> Scan:
+async def _scan_body(body: Body, headers: Mapping[str, str], route: str) -> Scan:
     """Return the scan of the body's first bytes, once it has read enough."""
-    scan = audio_length.scan_for(headers.get(hdrs.CONTENT_TYPE, ""), body.total_bytes)
+    content_type = headers.get(hdrs.CONTENT_TYPE, "")
+    scan = audio_length.scan_for(content_type, body.total_bytes, route=route)
     number = 0
     while not scan.is_done and (chunk := await body.chunk(number)):
         scan.feed(chunk)

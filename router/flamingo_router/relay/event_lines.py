@@ -8,8 +8,10 @@ Pure.
 
 import re
 
-DONE = re.compile(rb"^data: ?\[DONE\]\r?$", re.MULTILINE)
-"""The last event of a stream that is complete."""
+DONE = re.compile(
+    rb'^data: ?(?:\[DONE\]\r?$|\{"type":"response\.(?:completed|incomplete)")', re.MULTILINE
+)
+"""The last event of a stream that is complete; that of `/v1/responses` has a type."""
 MAX_LINE_BYTES = 256 * 1024
 """A longer line (an embedding) is relayed in parts."""
 

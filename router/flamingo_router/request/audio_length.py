@@ -16,6 +16,8 @@ from flamingo_router.request.scan import NoScan, Scan
 
 ASSUMED_S = 180.0
 """A song: the length of a clip that the router cannot see (a URL, a chunked upload)."""
+RESPONSES = "/v1/responses"
+"""Whose `input` is text or items; that of `/v1/embeddings` is a URL."""
 Source = Literal["exact", "estimate", "bytes", "assumed", "none"]
 
 
@@ -32,10 +34,10 @@ NO_AUDIO = AudioLength(0.0, "none")
 ASSUMED = AudioLength(ASSUMED_S, "assumed")
 
 
-def scan_for(content_type: str, total_bytes: int | None) -> Scan:
+def scan_for(content_type: str, total_bytes: int | None, *, route: str = "") -> Scan:
     """Return the scan that reads a body of this type."""
     if not content_type.lower().startswith("multipart/form-data"):
-        return JsonScan(total_bytes)
+        return JsonScan(total_bytes, is_input_text=route == RESPONSES)
     boundary = parse_boundary(content_type)
     return FormScan(boundary, total_bytes) if boundary else NoScan()
 

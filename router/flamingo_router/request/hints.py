@@ -18,7 +18,7 @@ OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
 MAX_CHOICES = 8
 
 _JSON = {
-    "max_tokens": re.compile(rb'(?<!\\)"max_(?:completion_)?tokens"\s*:\s*(\d{1,7})'),
+    "max_tokens": re.compile(rb'(?<!\\)"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,7})'),
     "n": re.compile(rb'(?<!\\)"n"\s*:\s*(\d{1,3})'),
     "stream": re.compile(rb'(?<!\\)"stream"\s*:\s*(true)'),
 }

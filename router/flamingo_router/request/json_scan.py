@@ -5,7 +5,8 @@ prompt can quote. It stops at the first audio, whatever comes after it: OpenAI's
 send `model` and `stream` after it.
 
 Accepted: base64, or a data URL, in `input_audio.data` and `audio.data`; a data URL in
-`audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves.
+`audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves; and the
+`file_data` or `file_url` of a file.
 
 It reads no byte twice, so a body sent byte by byte costs no more than one in a single chunk
 (ijson is quadratic there: 98 s for 105 MB).
@@ -29,8 +30,10 @@ TAIL_BYTES = 64
 """What usually follows the audio: brackets, `model`."""
 WRAPPED_KEYS = frozenset({b"data", b"url"})
 WRAPPERS = frozenset({b"input_audio", b"audio", b"audio_url"})
-BARE_KEYS = frozenset({b"audio_url", b"audio", b"input"})
+BARE_KEYS = frozenset({b"audio_url", b"audio", b"input", b"file_data", b"file_url"})
 """Keys whose value is itself a URL, not an object with one."""
+BASE64_KEYS = frozenset({b"data", b"file_data"})
+"""Keys whose value can be base64 without a URL."""
 _MARK = re.compile(rb'["{}\[\]:,]')
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
@@ -47,8 +50,10 @@ class _Level:
 class JsonScan(HeadScan):
     """The scan of a JSON body."""
 
-    def __init__(self, total_bytes: int | None) -> None:
+    def __init__(self, total_bytes: int | None, *, is_input_text: bool = False) -> None:
+        """`is_input_text`: a string in `input` is a question, even if it looks like a URL."""
         super().__init__(total_bytes)
+        self._bare_keys = BARE_KEYS - {b"input"} if is_input_text else BARE_KEYS
         self.has_url = False
         self._string_at: int | None = None
         """Where the open string's text begins."""
@@ -123,13 +128,14 @@ class JsonScan(HeadScan):
         """Return the audio of the open string; None when it has none."""
         key, parent = self._current_keys()
         is_wrapped = key in WRAPPED_KEYS and parent in WRAPPERS
-        if not is_wrapped and key not in BARE_KEYS:
+        if not is_wrapped and key not in self._bare_keys:
             return None
         prefix = audio_text.read_prefix(self._body, start, self._at)
         if (audio := prefix.data_url()) is not None:
             return audio
         self.has_url = prefix.is_web_url
-        return AudioText(start, is_base64=True) if key == b"data" and not self.has_url else None
+        is_base64 = key in BASE64_KEYS and not self.has_url
+        return AudioText(start, is_base64=True) if is_base64 else None
 
     def _current_keys(self) -> tuple[bytes, bytes]:
         """Return the key of the open string, and the key of the object around it; b"" for none."""

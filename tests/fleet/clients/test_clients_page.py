@@ -59,4 +59,4 @@ def test_each_line_of_the_table_is_in_an_example_that_is_run():
     lines = itertools.chain.from_iterable(re.findall(r"`([^`]+)`", line) for _, _, line in ROWS)
     texts = [*EXAMPLES.values()]
     assert [line for line in lines if not any(line in text for text in texts)] == []
-    assert len(ROWS) == 7
+    assert len(ROWS) == 8

@@ -46,15 +46,18 @@ RAISED = {
         "too_long": "pydantic_ai.ModelContextWindowExceededError",
     },
     "instructor": dict.fromkeys(OPENAI, "instructor.InstructorRetryException"),
+    "openai-agents": OPENAI,
     "ai-sdk-openai": dict.fromkeys([*OPENAI][1:], "APICallError"),
+    "ai-sdk-responses": dict.fromkeys([*OPENAI][1:], "APICallError"),
     "ai-sdk-compatible": dict.fromkeys([*OPENAI][1:], "APICallError"),
 }
 """The exception of each client for each case of an error."""
 every_client = pytest.mark.parametrize("client", RAISED)
-TALKERS = [name for name in RAISED if name != "instructor"]
-"""instructor has no answers but objects."""
+TALKERS = [name for name in RAISED if name not in ("instructor", "openai-agents")]
+"""instructor has no answers but objects; openai-agents raises if an answer reaches its limit."""
 every_talker = pytest.mark.parametrize("client", [*TALKERS, "openai-helpers"])
-TELLERS = ("litellm", "langchain", "ai-sdk-openai", "ai-sdk-compatible")
+AI_SDK = ("ai-sdk-openai", "ai-sdk-responses", "ai-sdk-compatible")
+TELLERS = ("litellm", "langchain", *AI_SDK)
 EMBEDDERS = [name for name in TALKERS if name != "pydantic-ai"]
 
 
@@ -116,8 +119,9 @@ def test_an_answer_and_the_same_clip_again_are_part_of_the_next_turn(returned, a
     assert returned(client, "second_turn") == usage["prompt_tokens"]
 
 
-def test_a_typed_answer_is_part_of_the_next_turn(returned, plain):
-    assert returned("openai-helpers", "second_turn") > plain["usage"]["prompt_tokens"]
+@pytest.mark.parametrize("client", ["openai-helpers", "openai-agents"])
+def test_a_typed_answer_is_part_of_the_next_turn(returned, plain, client):
+    assert returned(client, "second_turn") > plain["usage"]["prompt_tokens"]
 
 
 @pytest.mark.parametrize("client", TELLERS)
@@ -125,19 +129,19 @@ def test_a_stream_reports_its_usage(returned, plain, client):
     assert returned(client, "stream_usage") == [plain["usage"]["prompt_tokens"]]
 
 
-AI_SDK = ("ai-sdk-openai", "ai-sdk-compatible")
+STREAMERS = ("openai-helpers", "openai-agents", "instructor", *AI_SDK)
 OBJECTS = [
     *((client, "typed") for client in RAISED),
     ("pydantic-ai", "native_object"),
     ("instructor", "json_schema"),
-    *((client, "streamed_object") for client in ("openai-helpers", "instructor", *AI_SDK)),
+    *((client, "streamed_object") for client in STREAMERS),
     *((client, "generated_object") for client in AI_SDK),
 ]
 CALLERS = ("openai-helpers", "openai-js", "openai-js-6", "litellm", "langchain", *AI_SDK)
 CALLS = [
     *((client, "called_function") for client in CALLERS),
     *((client, "streamed_call") for client in (*CALLERS, "pydantic-ai")),
-    *((client, "any_function") for client in ("langchain", *AI_SDK)),
+    *((client, "any_function") for client in ("langchain", "openai-agents", *AI_SDK)),
 ]
 
 

@@ -27,8 +27,9 @@ const content = [
 ];
 const messages = [{ role: "user", content }];
 const providers = {
-  // Without `chat` it speaks /v1/responses.
   openai: (router) => createOpenAI({ baseURL: `${router}/v1`, apiKey: "none" }).chat,
+  // Without `chat` it speaks /v1/responses.
+  "openai-responses": (router) => createOpenAI({ baseURL: `${router}/v1`, apiKey: "none" }),
   "openai-compatible": (router) =>
     createOpenAICompatible({
       name: "flamingo",
@@ -38,7 +39,15 @@ const providers = {
     }),
 };
 const modelOf = (router, name = MODEL) => providers[process.env.PROVIDER](router)(name);
-const asked = { model: modelOf(routers.fleet), messages, maxOutputTokens: shared.WORDS, maxRetries: 0 };
+// Of /v1/responses only: nothing is stored, and audio is a file like any other.
+const providerOptions = { openai: { store: false, passThroughUnsupportedFiles: true } };
+const asked = {
+  model: modelOf(routers.fleet),
+  messages,
+  maxOutputTokens: shared.WORDS,
+  maxRetries: 0,
+  ...(process.env.PROVIDER === "openai-responses" && { providerOptions }),
+};
 const typed = { ...asked, maxOutputTokens: shared.ENOUGH };
 const tools = { song: tool({ description: "Adds a song.", inputSchema: Song }) };
 

@@ -34,6 +34,21 @@ def filled(body, *audio):
             {"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]},
             id="OpenAI's part",
         ),
+        pytest.param(
+            {"input": [{"content": [{"type": "input_file", "file_id": "f"}]}]},
+            {"input": [{"content": [{"type": "input_file", "file_data": clips.DATA_URL + "AA"}]}]},
+            id="file of a response",
+        ),
+        pytest.param(
+            {"input": [{"content": [{"type": "input_file", "file_url": "s3://b/c"}]}]},
+            {"input": [{"content": [{"type": "input_file", "file_data": clips.DATA_URL + "AA"}]}]},
+            id="bucket in a response",
+        ),
+        pytest.param(
+            {"input": [{"content": [{"type": "input_audio", "input_audio": {"file_id": "f"}}]}]},
+            {"input": [{"content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]},
+            id="audio of a response",
+        ),
     ],
 )
 def test_audio_takes_the_place_of_a_reference(body, expected):
@@ -50,6 +65,8 @@ def test_audio_takes_the_place_of_a_reference(body, expected):
         {"input": ["data:audio/wav;base64,AA"]},
         {"messages": [{"content": "file_id @ é"}, {"content": None}], "tools": [{"file_id": 1}]},
         {"messages": 1, "input": None, "audio": None},
+        {"input": [{"content": [{"type": "input_file", "file_url": "https://a.example/b"}]}]},
+        {"input": [{"content": [{"type": "input_file", "file_data": "AA", "file_id": None}]}]},
     ],
 )
 def test_anything_else_is_left_as_it_is(body):
@@ -83,6 +100,12 @@ def test_a_file_part_without_an_id_is_refused():
     part = {"type": "file", "file": {"file_data": "A"}}
     with pytest.raises(InvalidReference, match=r"messages\[0\].content\[0\].file: must have"):
         clips.references({"messages": [{"content": [part]}]})
+
+
+def test_a_file_with_an_id_and_data_is_refused():
+    part = {"type": "input_file", "file_id": "f", "file_data": "AA"}
+    with pytest.raises(InvalidReference, match=r"input\[0\].content\[0\]: has both file_id"):
+        clips.references({"input": [{"content": [part]}]})
 
 
 def test_a_reference_says_where_it_is():

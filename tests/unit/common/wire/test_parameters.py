@@ -96,9 +96,7 @@ def test_what_is_implemented_is_a_field_of_the_request_type(kind):
 
 
 def test_every_route_has_the_table_of_its_request_type():
-    assert {
-        route.path: route.request.table for route in routes.INFERENCE
-    } == unknown_parameters.ROUTES
+    assert {route.path: route.body.table for route in routes.INFERENCE} == unknown_parameters.ROUTES
 
 
 @pytest.mark.parametrize("kind", dict.fromkeys(request_types()), ids=lambda kind: kind.__name__)

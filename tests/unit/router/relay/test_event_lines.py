@@ -43,3 +43,11 @@ def test_a_stream_is_complete_after_its_last_event_only():
     assert not lines.is_done
     lines.feed(b"NE]\n\n")
     assert lines.is_done
+
+
+def test_the_last_event_of_a_response_has_its_type():
+    lines = EventLines()
+    lines.feed(b'event: response.completed\ndata: {"type":"response.created"}\n\n')
+    assert not lines.is_done
+    lines.feed(b'data: {"type":"response.incomplete","sequence_number":7}\n\n')
+    assert lines.is_done

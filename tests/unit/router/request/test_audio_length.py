@@ -112,6 +112,15 @@ ACCEPTED = {
     "a percent-encoded data URL of base64": as_json(
         {"audio_url": {"url": "data:;base64," + urllib.parse.quote(b64(SHORT), safe="")}}
     ),
+    "a file of OpenAI's responses": as_json(
+        {"input": [{"content": [{"type": "input_file", "file_data": b64(SHORT)}]}]}
+    ),
+    "a data URL in a file": as_json(
+        {"input": [{"content": [{"file_data": "data:audio/wav;base64," + b64(SHORT)}]}]}
+    ),
+    "audio of OpenAI's responses": as_json(
+        {"input": [{"role": "user", "content": [input_audio(b64(SHORT))]}]}
+    ),
     "a list of inputs": as_json({"model": "m", "input": ["data:;base64," + b64(SHORT)]}),
     "URL-safe": as_json({"audio": {"data": base64.urlsafe_b64encode(SHORT).decode()}}),
     "without padding": as_json({"audio": {"data": b64(SHORT).rstrip("=")}}),
@@ -339,3 +348,11 @@ def test_no_body_takes_more_than_a_few_steps_a_byte(body, content_type):
         scanned(body, content_type=content_type, sizes=itertools.repeat(1024))
 
     assert num_steps(scan) < 3 * len(body)
+
+
+def test_the_question_of_a_response_is_no_url():
+    body = as_json({"input": "https://a.example/b.mp3"})
+    scan = audio_length.scan_for(JSON, len(body), route="/v1/responses")
+    scan.feed(body)
+    assert audio_length.measure(scan, unread_bytes=0) == audio_length.NO_AUDIO
+    assert measured(body) == audio_length.ASSUMED

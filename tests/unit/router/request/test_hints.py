@@ -18,6 +18,7 @@ ROUTE = "/v1/audio/captions"
         (b'{"model": "m", "max_tokens": 16, "stream": true, "messages": [', 16, True),
         (b'{"max_completion_tokens":64,"n":4,"stream":false}', 256, False),
         (b'{"n": 999, "max_tokens": 1}', 8, False),
+        (b'{"max_output_tokens": 12, "stream": true}', 12, True),
         (rb'{"messages": [{"content": "say \"max_tokens\": 9, \"stream\": true"}]}', None, False),
         (b'--x\r\nContent-Disposition: form-data; name="max_tokens"\r\n\r\n32\r\n--x', 32, False),
         (b'--x\r\nContent-Disposition: form-data; name="stream"\r\n\r\ntrue\r\n--x', None, True),
