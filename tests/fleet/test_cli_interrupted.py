@@ -76,11 +76,13 @@ def test_while_the_audio_does_not_arrive(is_named, tmp_path):
         writer = os.open(path, os.O_RDWR)
         reader = os.open(path, os.O_RDONLY)
         clip = str(path) if is_named else "-"
-        process = await start("caption", "--json", clip, clip, stdin=reader)
-        # More than a pipe holds: written when the command is reading.
-        await asyncio.to_thread(os.write, writer, bytes(2**17))
-        process.send_signal(signal.SIGINT)
-        ended = await end_of(process)
+        async with pods.running(pods.FakePod()) as address:
+            command = ["caption", "--json", clip, clip]
+            process = await start(*command, stdin=reader, address=address)
+            # More than a pipe holds: written when the command is reading.
+            await asyncio.to_thread(os.write, writer, bytes(2**17))
+            process.send_signal(signal.SIGINT)
+            ended = await end_of(process)
         os.close(reader)
         os.close(writer)
         return ended

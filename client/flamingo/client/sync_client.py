@@ -5,6 +5,7 @@ asynchronous one, run to completion; `_blocking` and `_blocking_stream` preserve
 and docstrings for editors and mypy.
 """
 
+import asyncio
 import functools
 import weakref
 from collections.abc import Callable, Coroutine
@@ -77,6 +78,8 @@ class Batch(Generic[T]):
     def __init__(self, batch: AsyncBatch[T], thread: LoopThread) -> None:
         self._batch = batch
         self._thread = thread
+        self._turn = asyncio.Lock()
+        """Held while the batch is read: what Ctrl-C interrupts ends before the batch is closed."""
 
     @property
     def progress(self) -> Progress:
@@ -91,7 +94,7 @@ class Batch(Generic[T]):
         return self
 
     def __next__(self) -> tuple[str, T | FlamingoError]:
-        pair = self._thread.run(functools.partial(_next_pair, self._batch))
+        pair = self._thread.run(functools.partial(_next_pair, self._batch, self._turn))
         if pair is None:
             raise StopIteration
         return pair
@@ -99,7 +102,7 @@ class Batch(Generic[T]):
     def close(self) -> None:
         """Cancel what is in flight; after a fork, only the process that opened it can."""
         if not self._thread.is_parents:
-            self._thread.run(self._batch.aclose)
+            self._thread.run(functools.partial(_close, self._batch, self._turn))
 
     def __enter__(self) -> Self:
         return self
@@ -214,8 +217,16 @@ async def _next_text(stream: AsyncTextStream) -> str | None:
     return await anext(stream, None)
 
 
-async def _next_pair(batch: AsyncBatch[T]) -> tuple[str, T | FlamingoError] | None:
-    return await anext(batch, None)
+async def _next_pair(
+    batch: AsyncBatch[T], turn: asyncio.Lock
+) -> tuple[str, T | FlamingoError] | None:
+    async with turn:
+        return await anext(batch, None)
+
+
+async def _close(batch: AsyncBatch[T], turn: asyncio.Lock) -> None:
+    async with turn:
+        await batch.aclose()
 
 
 async def _stop(batch: AsyncBatch[T]) -> None:

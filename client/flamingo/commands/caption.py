@@ -1,6 +1,8 @@
 """`flamingo caption`: descriptions of clips."""
 
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +10,8 @@ import typer
 from flamingo.client import CannotConnect, FlamingoClient, address
 from flamingo.client.failures import ConnectionClosed
 from flamingo.client.fields import SamplingOptions
-from flamingo.commands import clips, options, output
+from flamingo.client.sync_client import Batch
+from flamingo.commands import clips, many_clips, options, output, saved_results
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire.requests import Style
 from flamingo_common.wire.responses import Caption
@@ -27,20 +30,6 @@ Prompt = Annotated[
 ]
 
 
-Concurrency = Annotated[
-    int,
-    typer.Option(
-        "--concurrency",
-        "-j",
-        min=1,
-        max=4096,
-        help="Most clips in flight; captions of several are printed in order of completion.",
-    ),
-]
-MAX_OUTAGE_S = 30.0
-"""With -j: how long to wait for a fleet that accepts nothing."""
-
-
 @dataclass(frozen=True)
 class CaptionOptions:
     """What to request for each clip, and how to print it."""
@@ -57,7 +46,8 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     *,
     style: StyleOption = "detailed",
     prompt: Prompt = None,
-    concurrency: Concurrency = 1,
+    concurrency: options.Concurrency = None,
+    out_dir: options.OutDir = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     truncate: options.Truncate = False,
@@ -69,9 +59,11 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Describe audio clips in words.
 
-    Captions are printed as they are generated. If one of several clips fails,
-    the error is printed, the other clips are still captioned, and the exit
-    status is 1.
+    The caption of one clip is printed as it is generated. Several clips are
+    captioned at once and printed in their order; with --out-dir each caption
+    is saved as NAME.caption.txt (with --json, .json), and clips whose file is
+    there are left out. If some clips fail, the others are still captioned, and
+    the exit status is 14.
     """
     sampling: SamplingOptions = {
         "max_tokens": max_tokens,
@@ -80,20 +72,24 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
         "allow_damaged": allow_damaged,
     }
     chosen = CaptionOptions(style, prompt, sampling, as_json=as_json, stream=not no_stream)
+    num_at_once = many_clips.concurrency_of(files, concurrency)
     with FlamingoClient(url, api_key=api_key) as client:
-        if len(files) == 1:
+        if out_dir is not None:
+            suffix = ".caption.json" if as_json else ".caption.txt"
+            targets = saved_results.targets(files, out_dir, suffix)
+            num_failed = _save_captions(client, targets, chosen, num_at_once)
+        elif len(files) == 1:
             _caption_clip(client, files[0], chosen)
             return
-        if concurrency == 1:
-            num_failed = _caption_clips(client, files, chosen)
+        elif num_at_once == 1:
+            num_failed = _caption_in_turn(client, files, chosen)
         else:
-            num_failed = _caption_concurrently(client, files, chosen, concurrency)
-        if num_failed:
-            raise typer.Exit(1)
+            num_failed = _caption_at_once(client, files, chosen, num_at_once)
+    many_clips.exit_if_failed(num_failed)
 
 
-def _caption_clips(client: FlamingoClient, files: list[str], chosen: CaptionOptions) -> int:
-    """Caption several clips; return the number of clips that failed."""
+def _caption_in_turn(client: FlamingoClient, files: list[str], chosen: CaptionOptions) -> int:
+    """Caption one clip after the other; return the number of clips that failed."""
     num_failed = 0
     for number, clip in enumerate(files):
         if not chosen.as_json:
@@ -103,38 +99,56 @@ def _caption_clips(client: FlamingoClient, files: list[str], chosen: CaptionOpti
         except FlamingoError as error:
             if isinstance(error, CannotConnect) and not isinstance(error, ConnectionClosed):
                 raise  # the remaining clips would fail in the same way
-            output.print_error(error, clip=clip)
+            many_clips.print_failure(clip, error, as_json=chosen.as_json)
             num_failed += 1
     return num_failed
 
 
-def _caption_concurrently(
+def _caption_at_once(
     client: FlamingoClient, files: list[str], chosen: CaptionOptions, concurrency: int
 ) -> int:
     """Caption several clips at once; return the number of clips that failed."""
-    if "-" in files:
-        raise typer.BadParameter("standard input is read only without it", param_hint="-j")
-    num_printed = num_failed = 0
-    batch = client.batch_caption(
-        files,
+    batch = _batch(client, files, chosen, concurrency)
+    results = many_clips.results(batch, files, title="caption")
+    num_printed = itertools.count()
+
+    def show(clip: str, result: Caption) -> None:
+        if not chosen.as_json:
+            output.print_heading(clip, is_first=next(num_printed) == 0)
+        _print_caption(clip, result, chosen)
+
+    return many_clips.handle(results, show, as_json=chosen.as_json)
+
+
+def _save_captions(
+    client: FlamingoClient, targets: dict[str, Path], chosen: CaptionOptions, concurrency: int
+) -> int:
+    """Save the captions that are not there yet; return the number of clips that failed."""
+
+    def save(clip: str, result: Caption) -> None:
+        saved_results.save_caption(clip, result, targets[clip], as_json=chosen.as_json)
+
+    num_failed = 0
+    if missing := saved_results.missing(targets):
+        batch = _batch(client, missing, chosen, concurrency)
+        results = many_clips.results(batch, missing, title="caption", in_order=False)
+        num_failed = many_clips.handle(results, save, as_json=chosen.as_json)
+    saved_results.print_summary(targets, num_missing=len(missing), num_failed=num_failed)
+    return num_failed
+
+
+def _batch(
+    client: FlamingoClient, files: list[str], chosen: CaptionOptions, concurrency: int
+) -> Batch[Caption]:
+    many_clips.check_fleet(client)
+    return client.batch_caption(
+        many_clips.Arguments(files),
         style=chosen.style,
         prompt=chosen.prompt,
         concurrency=concurrency,
-        priority="normal",
-        max_outage_s=MAX_OUTAGE_S,
+        **many_clips.RUN_OPTIONS,
         **chosen.sampling,
     )
-    with batch:
-        for clip, result in batch:
-            if isinstance(result, FlamingoError):
-                output.print_error(result, clip=clip)
-                num_failed += 1
-                continue
-            if not chosen.as_json:
-                output.print_heading(clip, is_first=num_printed == 0)
-            _print_caption(clip, result, chosen)
-            num_printed += 1
-    return num_failed
 
 
 def _caption_clip(client: FlamingoClient, clip: str, chosen: CaptionOptions) -> None:

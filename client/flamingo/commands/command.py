@@ -4,12 +4,13 @@ With `--json`, a command that fails prints OpenAI's error object on standard out
 standard error and the exit status stay the same.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
-from flamingo.commands import error_texts, output, usage_texts
+from flamingo.commands import clips, error_texts, output, usage_texts
 from flamingo_common.errors import FlamingoError
 
 
@@ -30,5 +31,12 @@ class Command(TyperCommand):
             return super().invoke(ctx)
         except FlamingoError as error:
             if ctx.params.get("as_json"):
-                output.print_json_value(error_texts.to_json(error))
+                output.print_json_value(_clip_of(ctx.params) | error_texts.to_json(error))
             raise
+
+
+def _clip_of(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return the clip that a command is about, if it is one."""
+    named = arguments.get("files") or [arguments.get("file")]
+    is_one_clip = len(named) == 1 and isinstance(named[0], str)
+    return {"file": clips.json_name(named[0])} if is_one_clip else {}

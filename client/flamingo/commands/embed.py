@@ -1,22 +1,31 @@
-"""`flamingo embed`: the embedding of a clip."""
+"""`flamingo embed`: the embeddings of clips."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
-from rich.table import Table
 
 from flamingo.client import Embedding, FlamingoClient, address
-from flamingo.commands import clips, files, options, output
+from flamingo.client.fields import ClipOptions
+from flamingo.client.sync_client import Batch
+from flamingo.commands import clips, embedding_files, many_clips, options, output, saved_results
 from flamingo_common.wire.requests import Layer, Pooling
-
-NUM_VALUES_SHOWN = 4
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Save the embedding as a NumPy .npy file.", dir_okay=False),
+    typer.Option(
+        "--out",
+        "-o",
+        help="Save the embedding of one clip: FILE.npy, FILE.csv or FILE.json; - writes NPY to a"
+        " pipe.",
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    Literal["npy", "csv", "json"],
+    typer.Option("--out-format", help="Format of the files in --out-dir."),
 ]
 LayerOption = Annotated[
     Layer,
@@ -32,58 +41,122 @@ PoolingOption = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class EmbedOptions:
+    """What to request for each clip, and how to print it."""
+
+    layer: Layer
+    pooling: Pooling
+    clip: ClipOptions
+    as_json: bool
+
+
 def embed(  # noqa: PLR0913 - a command's parameters are its options
-    file: options.OneClip,
+    files: options.ClipList,
     *,
     out: Out = None,
+    out_dir: options.OutDir = None,
+    out_format: Format = "npy",
     layer: LayerOption = "encoder",
     pooling: PoolingOption = "none",
+    concurrency: options.Concurrency = None,
     truncate: options.Truncate = False,
     allow_damaged: options.AllowDamaged = None,
     url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Compute the embedding of an audio clip: 25 rows per second, or one per clip."""
-    name = clips.display_name(file)
-    if out is not None:
-        files.check_directory(out, flag="--out")
-    with (
-        FlamingoClient(url, api_key=api_key) as client,
-        output.spinner(f"processing {name}"),
-    ):
-        audio = clips.open_argument(file)
+    """Compute embeddings of audio clips: 25 rows per second, or one per clip.
+
+    Several clips are embedded at once. With --out-dir each embedding is saved
+    as NAME.npy, and clips whose file is there are left out. If some clips
+    fail, the others are still embedded, and the exit status is 14.
+    """
+    sent: ClipOptions = {"truncate": truncate or None, "allow_damaged": allow_damaged}
+    chosen = EmbedOptions(layer, pooling, sent, as_json)
+    num_at_once = many_clips.concurrency_of(files, concurrency)
+    _check_output(out, out_dir, len(files))
+    with FlamingoClient(url, api_key=api_key) as client:
+        if out_dir is not None:
+            targets = saved_results.targets(files, out_dir, f".{out_format}")
+            num_failed = _save_embeddings(client, targets, chosen, num_at_once)
+        elif len(files) == 1:
+            _embed_clip(client, files[0], out, chosen)
+            return
+        else:
+            num_failed = _embed_at_once(client, files, chosen, num_at_once)
+    many_clips.exit_if_failed(num_failed)
+
+
+def _check_output(out: Path | None, out_dir: Path | None, num_clips: int) -> None:
+    if out is None:
+        return
+    if out_dir is not None or num_clips > 1:
+        raise typer.BadParameter("is for one clip; use --out-dir for several", param_hint="--out")
+    embedding_files.check_output(out, flag="--out")
+
+
+def _embed_clip(client: FlamingoClient, clip: str, out: Path | None, chosen: EmbedOptions) -> None:
+    name = clips.display_name(clip)
+    with output.spinner(f"processing {name}"):
         result = client.embed(
-            audio,
-            layer=layer,
-            pooling=pooling,
-            truncate=truncate or None,
-            allow_damaged=allow_damaged,
+            clips.open_argument(clip), layer=chosen.layer, pooling=chosen.pooling, **chosen.clip
         )
     if out is not None:
-        _save(result.embedding, out)
-    output.print_table(_summary(result, out))
+        embedding_files.save(clip, result, out)
+    if out == embedding_files.STANDARD_OUTPUT:
+        pass  # standard output has the array
+    elif chosen.as_json:
+        output.print_json_value(embedding_files.document(clip, result, saved_to=out))
+    else:
+        output.print_table(embedding_files.details(result, out))
     output.warn_if_incomplete(None, result.usage, clip=name)
 
 
-def _save(embedding: NDArray[np.float32], out: Path) -> None:
-    with files.saving(out) as file:
-        np.save(file, embedding)
+def _embed_at_once(
+    client: FlamingoClient, files: list[str], chosen: EmbedOptions, concurrency: int
+) -> int:
+    """Embed several clips at once; return the number of clips that failed."""
+
+    def show(clip: str, result: Embedding) -> None:
+        if chosen.as_json:
+            output.print_json_value(embedding_files.document(clip, result))
+        else:
+            print(embedding_files.line(clip, result), flush=True)
+        output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))
+
+    batch = _batch(client, files, chosen, concurrency)
+    results = many_clips.results(batch, files, title="embed")
+    return many_clips.handle(results, show, as_json=chosen.as_json)
 
 
-def _summary(result: Embedding, out: Path | None) -> Table:
-    table = Table.grid(padding=(0, 2))
-    num_frames, num_dimensions = result.embedding.shape
-    first = ", ".join(f"{value:.4g}" for value in result.embedding[0, :NUM_VALUES_SHOWN])
-    is_pooled = result.pooling != "none"
-    rows = {
-        "frames": f"{num_frames} (mean)" if is_pooled else f"{num_frames:,}",
-        "dimensions": f"{num_dimensions:,}",
-        "audio": f"{result.usage.audio_seconds:.2f} s",
-        "first values": f"{first}, …" if num_dimensions > NUM_VALUES_SHOWN else first,
-        "layer": result.layer,
-        "model": result.model,
-        **({} if out is None else {"saved to": str(out)}),
-    }
-    for name, value in rows.items():
-        table.add_row(name, output.cell(value))
-    return table
+def _save_embeddings(
+    client: FlamingoClient, targets: dict[str, Path], chosen: EmbedOptions, concurrency: int
+) -> int:
+    """Save the embeddings that are not there yet; return the number of clips that failed."""
+
+    def save(clip: str, result: Embedding) -> None:
+        embedding_files.save(clip, result, targets[clip])
+        output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))
+
+    num_failed = 0
+    if missing := saved_results.missing(targets):
+        batch = _batch(client, missing, chosen, concurrency)
+        results = many_clips.results(batch, missing, title="embed", in_order=False)
+        num_failed = many_clips.handle(results, save, as_json=chosen.as_json)
+    saved_results.print_summary(targets, num_missing=len(missing), num_failed=num_failed)
+    return num_failed
+
+
+def _batch(
+    client: FlamingoClient, files: list[str], chosen: EmbedOptions, concurrency: int
+) -> Batch[Embedding]:
+    many_clips.check_fleet(client)
+    return client.batch_embed(
+        many_clips.Arguments(files),
+        layer=chosen.layer,
+        pooling=chosen.pooling,
+        concurrency=concurrency,
+        **many_clips.RUN_OPTIONS,
+        **chosen.clip,
+    )

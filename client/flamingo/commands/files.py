@@ -24,6 +24,19 @@ def check_directory(out: Path, *, flag: str) -> None:
         raise typer.BadParameter(f"directory {parent} is not writable", param_hint=flag)
 
 
+def make_directory(folder: Path, *, flag: str) -> None:
+    """Make a directory to save files in, or refuse it before the work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = f"cannot make directory {printable.escape_line(str(folder))}: {reason}"
+        raise typer.BadParameter(message, param_hint=flag) from None
+    if not os.access(folder, os.W_OK):
+        message = f"directory {printable.escape_line(str(folder))} is not writable"
+        raise typer.BadParameter(message, param_hint=flag)
+
+
 @contextlib.contextmanager
 def saving(out: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes `out` when the block ends, so no reader ever sees part of it.

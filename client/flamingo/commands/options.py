@@ -1,5 +1,6 @@
 """The options and arguments that several commands share, with their environment variables."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -59,6 +60,26 @@ ClipList = Annotated[
 OneClip = Annotated[
     str,
     typer.Argument(metavar="CLIP", help="Audio file or http(s) URL; - reads standard input."),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        "-j",
+        min=1,
+        max=4096,
+        help="Most clips in flight; by default as many as the fleet accepts, up to 64.",
+        show_default=False,
+    ),
+]
+OutDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--out-dir",
+        file_okay=False,
+        help="Save a file for each clip here, and leave out clips whose file is there.",
+        show_default=False,
+    ),
 ]
 MaxTokens = Annotated[
     int | None,

@@ -61,7 +61,8 @@ class ExitStatus(IntEnum):
         14,
         (
             "`flamingo batch` processed all clips and some failed; `--retry-failed` tries those"
-            " again. Or some lines failed of a batch that `flamingo batches` waited for."
+            " again. Or some of several clips failed of `flamingo caption` or `flamingo embed`, or"
+            " some lines of a batch that `flamingo batches` waited for."
         ),
     )
     BATCH_INCOMPLETE = (

@@ -1,13 +1,16 @@
 """What `flamingo caption` requests and prints."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
 from fakes import pods
+from fakes.patience import PATIENCE_S
 
 from flamingo_common import errors
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire import responses
 
 
@@ -63,13 +66,17 @@ def test_dash_reads_standard_input(flamingo):
     assert b"RIFF through a pipe" in pod.received[0].body
 
 
-def test_each_of_several_clips_has_a_heading_and_a_failure_does_not_stop_the_rest(flamingo, song):
-    result = flamingo("caption", song, "gone.mp3", song)
+@pytest.mark.parametrize("flags", [[], ["-j", "1"], ["-j", "3"]])
+def test_several_clips_have_headings_in_their_order_and_a_failure_stops_none(flamingo, song, flags):
+    result = flamingo("caption", song, "gone.mp3", song, *flags)
 
     section = f"==> {song} <==\na quiet song\n"
-    assert result.stdout == f"{section}\n==> gone.mp3 <==\n\n{section}"
+    if flags == ["-j", "1"]:  # its heading is printed before it is opened
+        assert result.stdout == f"{section}\n==> gone.mp3 <==\n\n{section}"
+    else:
+        assert result.stdout == f"{section}\n{section}"
     assert result.stderr == "flamingo: gone.mp3: no such file or directory\n"
-    assert result.exit_code == 1
+    assert result.exit_code == ExitStatus.ITEMS_FAILED
 
 
 def test_json_is_the_full_response_on_one_line_per_clip(flamingo, song):
@@ -166,31 +173,108 @@ def test_clip_for_which_the_server_closes_the_connection_does_not_stop_the_rest(
 
     result = flamingo("caption", "--json", f"{song}.bad", song, pod=FallingPod())
 
-    assert result.exit_code == 1
-    assert len(result.stdout.splitlines()) == 1
+    assert result.exit_code == ExitStatus.ITEMS_FAILED
+    failed, _ = [json.loads(line) for line in result.stdout.splitlines()]
+    assert failed["error"]["code"] == "cannot_connect"
     assert "closed the connection before sending a response" in result.stderr
 
 
-def test_several_clips_are_captioned_at_once_with_a_heading_each(flamingo, song, tmp_path):
-    songs = [song]
-    for number in range(5):
-        songs.append(str(tmp_path / f"{number}.mp3"))
-        (tmp_path / f"{number}.mp3").write_bytes(b"ID3")
+def songs_in(folder, num):
+    paths = [folder / f"{number}.mp3" for number in range(num)]
+    for path in paths:
+        path.write_bytes(b"ID3")
+    return [str(path) for path in paths]
 
-    result = flamingo("caption", "-j", "3", *songs, "gone.mp3")
+
+def test_several_clips_are_in_flight_at_once_unless_the_user_says_otherwise(flamingo, tmp_path):
+    songs = songs_in(tmp_path, 6)
+    pod = MeetingPod(num=len(songs))
+
+    result = flamingo("caption", *songs, pod=pod)
+
+    headings = [line for line in result.stdout.splitlines() if line.startswith("==>")]
+    assert headings == [f"==> {song} <==" for song in songs]
+
+
+class MeetingPod(pods.FakePod):
+    """A pod that answers when `num` requests have arrived."""
+
+    def __init__(self, num):
+        super().__init__()
+        self.num = num
+        self.all_here = asyncio.Event()
+
+    async def _answer(self, request):
+        if request.method == "POST":
+            self.num -= 1
+            if self.num == 0:
+                self.all_here.set()
+            await asyncio.wait_for(self.all_here.wait(), PATIENCE_S)
+        return await super()._answer(request)
+
+
+@pytest.mark.parametrize("flags", [[], ["-j", "1"]])
+def test_json_has_a_line_for_each_clip_also_for_those_that_failed(flamingo, song, flags):
+    result = flamingo("caption", "--json", song, "gone.mp3", song, *flags)
+
+    first, failed, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert first["file"] == last["file"] == song
+    assert failed["file"] == "gone.mp3"
+    assert failed["error"]["message"] == "gone.mp3: no such file or directory"
+    assert failed["error"]["code"] == "invalid_audio"
+
+
+def test_json_of_one_clip_that_failed_names_it(flamingo):
+    result = flamingo("caption", "--json", "gone.mp3")
 
     assert result.exit_code == 1
-    assert result.stderr == "flamingo: gone.mp3: no such file or directory\n"
-    sections = result.stdout.split("==> ")[1:]
-    assert sorted(section.partition(" <==")[0] for section in sections) == sorted(songs)
-    assert {section.splitlines()[1] for section in sections} == {"a quiet song"}
+    assert json.loads(result.stdout)["file"] == "gone.mp3"
 
 
-def test_clips_that_are_captioned_at_once_are_json_on_one_line_each(flamingo, song):
-    result = flamingo("caption", "-j", "3", "--json", song, "gone.mp3")
+def test_captions_are_saved_in_a_directory_and_those_that_are_there_are_left_alone(
+    flamingo, tmp_path
+):
+    out = tmp_path / "new" / "captions"
+    first, second = songs_in(tmp_path, 2)
+    pod = pods.FakePod()
 
-    [answer] = [json.loads(line) for line in result.stdout.splitlines()]
-    assert (answer["file"], answer["caption"]) == (song, "a quiet song")
+    once = flamingo("caption", first, "gone.mp3", "--out-dir", str(out), pod=pod)
+    again = flamingo("caption", first, second, "--out-dir", str(out), pod=pod)
+
+    assert once.exit_code == ExitStatus.ITEMS_FAILED
+    assert again.exit_code == 0
+    assert again.stderr == f"flamingo: 1 saved in {out}; 1 were there\n"
+    saved = {path.name: path.read_text() for path in out.iterdir()}
+    assert saved == {"0.caption.txt": "a quiet song\n", "1.caption.txt": "a quiet song\n"}
+    assert len([one for one in pod.received if "captions" in one.path]) == 2
+
+
+def test_whole_responses_are_saved_with_json(flamingo, song, tmp_path):
+    flamingo("caption", song, "--json", "--out-dir", str(tmp_path))
+
+    saved = json.loads((tmp_path / "song.caption.json").read_text())
+    assert (saved["file"], saved["caption"]) == (song, "a quiet song")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["a/x.mp3", "b/x.mp3", "--out-dir", "out"], "would be one file"),
+        (["-", "--out-dir", "out"], "standard input has no name"),
+        (["x.mp3", "--out-dir", "x.mp3/out"], "cannot make directory"),
+    ],
+)
+def test_a_directory_that_cannot_have_the_captions_is_refused_at_once(
+    flamingo, tmp_path, monkeypatch, words, reason
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.mp3").write_bytes(b"ID3")
+    pod = pods.FakePod()
+
+    result = flamingo("caption", *words, pod=pod)
+
+    assert (result.exit_code, pod.received) == (2, [])
+    assert reason in " ".join(result.stderr.replace("│", "").split())
 
 
 def test_standard_input_is_not_one_of_several_clips_at_once(flamingo, song):
