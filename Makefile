@@ -15,7 +15,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check check-types check-tests lint format constraints clients charts install.yaml images clean
+.PHONY: help up test check check-types check-tests lint format constraints clients charts install.yaml site images clean
 
 help: ## List the targets
 	@grep -E '^[a-z.]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,9 @@ charts: $(VENV)/.installed-dev ## Write what is generated in the Helm charts: CR
 
 install.yaml: $(VENV)/.installed-dev ## Write install.yaml, the operator's objects for kubectl apply, from its chart; needs helm
 	@$(BIN)/python helm/generate/install_yaml.py
+
+site: $(VENV)/.installed-dev ## Build the site of the documentation in build/site
+	@$(BIN)/python release/build_site.py
 
 # Unlike podman and docker, buildah caches layers only if this variable is set.
 images: export BUILDAH_LAYERS ?= true
