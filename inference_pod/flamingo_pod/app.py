@@ -11,7 +11,15 @@ from flamingo_common.service import auth, content_coding, cors, docs, exposition
 from flamingo_common.wire import routes
 from flamingo_common.wire.responses import Health, ModelList
 from flamingo_pod import watchdog
-from flamingo_pod.api import captions, chat, clip_intake, embeddings, request_stats, responses
+from flamingo_pod.api import (
+    captions,
+    chat,
+    clip_intake,
+    decisions,
+    embeddings,
+    request_stats,
+    responses,
+)
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
 from flamingo_pod.telemetry import vllm_aliases
@@ -24,6 +32,7 @@ API: dict[str, request_stats.Handler] = {
     "/v1/audio/analyze": captions.handle_analysis,
     "/v1/audio/embeddings": embeddings.handle_embeddings,
     "/v1/embeddings": embeddings.handle_openai_embeddings,
+    "/v1/decisions": decisions.handle_decisions,
 }
 
 

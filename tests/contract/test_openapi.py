@@ -149,6 +149,7 @@ REQUIRED = {
     "EmbeddingRequest": {"audio"},
     "OpenAIEmbeddingRequest": set(),
     "ResponsesRequest": {"input"},
+    "DecisionRequest": {"input", "questions"},
     "Message": {"role"},
     "StreamOptions": set(),
     "ResponseFormat": {"type"},

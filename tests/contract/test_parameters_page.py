@@ -3,7 +3,12 @@
 import json
 from pathlib import Path
 
-from flamingo_common.wire import message_parameters, openai_responses_parameters, parameters
+from flamingo_common.wire import (
+    decision_parameters,
+    message_parameters,
+    openai_responses_parameters,
+    parameters,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 START = "<!-- Written by `python tests/contract/test_parameters_page.py`. -->\n"
@@ -27,6 +32,11 @@ OBJECTS = {
     "`text`": openai_responses_parameters.TEXT_CONFIG,
     "`text.format`": openai_responses_parameters.TEXT_FORMAT,
     "`tools` of `/v1/responses`": openai_responses_parameters.FUNCTION_TOOL,
+    "a message of `/v1/decisions`": decision_parameters.INPUT_MESSAGE,
+    "an `input_text` part of decisions": decision_parameters.INPUT_TEXT,
+    "an `input_json` part": decision_parameters.INPUT_JSON,
+    "a choice question": decision_parameters.CHOICE_QUESTION,
+    "a score question": decision_parameters.SCORE_QUESTION,
 }
 OF_RESPONSES = {
     name: row
@@ -55,6 +65,7 @@ def implemented():
         "`/v1/responses`": names(openai_responses_parameters.RESPONSES),
         "`/v1/audio/embeddings`": names(parameters.EMBEDDINGS),
         "`/v1/embeddings`": names(parameters.OPENAI_EMBEDDINGS),
+        "`/v1/decisions`": names(decision_parameters.DECISIONS),
     }
     yield "| implemented by | parameters |\n| --- | --- |"
     yield from (f"| {where} | {named(each)} |" for where, each in tables.items())
@@ -109,6 +120,9 @@ def written():
         ["For embeddings:"],
         ignored(parameters.OPENAI_EMBEDDINGS),
         refused(parameters.OPENAI_EMBEDDINGS),
+        ["For decisions:"],
+        ignored(decision_parameters.DECISIONS),
+        refused(decision_parameters.DECISIONS),
         ["Inside other objects:"],
         objects(),
     ]

@@ -10,6 +10,7 @@ ROUTES = [
     "/v1/audio/embeddings",
     "/v1/audio/analyze",
     "/v1/embeddings",
+    "/v1/decisions",
 ]
 QUESTION = {"messages": [{"role": "user", "content": "Name a genre."}], "max_tokens": 2}
 

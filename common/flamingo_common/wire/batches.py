@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from flamingo_common.wire.decisions import DecisionRequest
 from flamingo_common.wire.files import ExpiresAfter
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.openai_responses import ResponsesRequest
@@ -26,6 +27,7 @@ BATCH_REQUESTS: Mapping[str, type[RequestBody]] = {
     "/v1/chat/completions": ChatRequest,
     "/v1/responses": ResponsesRequest,
     "/v1/embeddings": OpenAIEmbeddingRequest,
+    "/v1/decisions": DecisionRequest,
     "/v1/audio/captions": CaptionRequest,
     "/v1/audio/embeddings": EmbeddingRequest,
     "/v1/audio/analyze": AnalyzeRequest,
@@ -35,6 +37,7 @@ Endpoint = Literal[
     "/v1/chat/completions",
     "/v1/responses",
     "/v1/embeddings",
+    "/v1/decisions",
     "/v1/audio/captions",
     "/v1/audio/embeddings",
     "/v1/audio/analyze",

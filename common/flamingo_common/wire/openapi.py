@@ -268,7 +268,8 @@ def _form(route: Route, schema: Json) -> Json:
     }
     if route.form_prompt_field:
         form["properties"][route.form_prompt_field] = FORM_PROMPT
-        form["required"] += [route.form_prompt_field]
+        # A form without a file is answered, too: a question about text.
+        form["required"] = [route.form_prompt_field]
     return form
 
 

@@ -19,8 +19,10 @@ from flamingo_common.wire.unknown_parameters import MAX_LISTED, Checking, Reject
 T = TypeVar("T", bound=BaseModel)
 UNION_TAGS: Mapping[str, Collection[str]] = {
     "content": frozenset({"text", "parts"}),
-    "input": frozenset({"text", "items"}),
+    "input": frozenset({"text", "items", "parts"}),
     "output": frozenset({"text", "parts"}),
+    "instructions": frozenset({"text", "parts"}),
+    "value": frozenset({"text", "flag"}),
     "tool_choice": frozenset({"word", "named", "allowed"}),
     "function_call": frozenset({"word", "named"}),
     "json": frozenset({"text", "object"}),
@@ -31,6 +33,7 @@ PART_TAGS = frozenset(
     {
         *("text", "input_audio", "audio_url", "audio", "input_text", "output_text", "input_file"),
         *("message item", "call item", "result item", "reasoning item"),
+        *("input_json", "predicate", "choice", "score"),
     }
 )
 """Of a list's items."""

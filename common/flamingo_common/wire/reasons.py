@@ -6,7 +6,7 @@ Pure.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,6 +26,8 @@ def reason_of(detail: ErrorDetails, kind: type[BaseModel], *, is_form: bool = Fa
     if name in EXPECTED:
         hint = IN_REQUEST_PART if is_form and isinstance(value, str) and name in NESTED else ""
         return f"must be {EXPECTED[name]}, not {type_of(value)}{hint}"
+    if name == "union_tag_not_found":
+        return f"needs a type: {_types(detail['loc'])}"
     if name in TEXTS:
         return TEXTS[name](context)
     return detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
@@ -78,8 +80,17 @@ def _tags(context: Context) -> str:
     return f"must have one of the types {context['expected_tags']}"
 
 
-def _no_tag(_: Context) -> str:
-    return "needs a type: 'text', 'input_audio', 'audio_url' or 'audio'"
+PART_TYPES = "'text', 'input_audio', 'audio_url' or 'audio'"
+UNION_TYPES = {
+    "questions": "'predicate', 'choice' or 'score'",
+    "instructions": "'input_text' or 'input_json'",
+}
+"""The types of objects by the innermost of these fields that they are in; else it is a part."""
+
+
+def _types(loc: Sequence[int | str]) -> str:
+    field = next((step for step in reversed(loc) if step in UNION_TYPES), None)
+    return UNION_TYPES.get(str(field), PART_TYPES)
 
 
 def _items(context: Context, word: str, limit: str) -> str:
@@ -96,7 +107,6 @@ TEXTS: Mapping[str, Callable[[Context], str]] = {
     "missing": lambda _: "is required",
     "literal_error": lambda context: f"must be {context['expected']}",
     "union_tag_invalid": _tags,
-    "union_tag_not_found": _no_tag,
     "too_short": lambda context: _items(context, "at least", "min_length"),
     "too_long": lambda context: _items(context, "at most", "max_length"),
     "string_too_short": lambda context: _characters("at least", context["min_length"]),

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from flamingo_common import errors
 from flamingo_common.wire import openai_responses_objects, report, responses
 from flamingo_common.wire.batch_routes import FILES_AND_BATCHES
+from flamingo_common.wire.decisions import Decision, DecisionRequest
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.openai_responses import ResponsesRequest
 from flamingo_common.wire.requests import (
@@ -43,6 +44,21 @@ SET_TEMPO = {
         "required": ["bpm"],
     },
 }
+
+QUESTIONS = [
+    {"type": "predicate", "instructions": "There is a singing voice."},
+    {
+        "type": "choice",
+        "name": "genre",
+        "instructions": "Which genre is it?",
+        "choices": [{"value": "rock"}, {"value": "jazz"}, {"value": "drum and bass"}],
+    },
+    {
+        "type": "score",
+        "instructions": "How energetic is it?",
+        "levels": [{"label": "calm"}, {"label": "moderate"}, {"label": "energetic"}],
+    },
+]
 
 INFERENCE = (
     Route(
@@ -125,6 +141,26 @@ INFERENCE = (
         examples={
             "data: URL": {"input": f"data:audio/wav;base64,{SILENCE}"},
             "list of audio parts": {"input": [INPUT_AUDIO], "encoding_format": "base64"},
+        },
+        error_types=INFERENCE_ERRORS,
+    ),
+    Route(
+        method="POST",
+        path="/v1/decisions",
+        tag="OpenAI",
+        summary="Answer questions about a clip, or about text, with probabilities",
+        request=DecisionRequest,
+        response=Decision,
+        file_replaces=("input",),
+        examples={
+            "questions about a clip": {
+                "input": [{"role": "user", "content": [INPUT_AUDIO]}],
+                "questions": QUESTIONS,
+            },
+            "a question about text": {
+                "input": "A waltz in G minor.",
+                "questions": [{"type": "predicate", "instructions": "The metre is triple."}],
+            },
         },
         error_types=INFERENCE_ERRORS,
     ),

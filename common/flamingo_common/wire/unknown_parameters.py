@@ -19,7 +19,11 @@ from itertools import islice
 
 from pydantic_core import from_json
 
-from flamingo_common.wire import openai_responses_parameters, parameters
+from flamingo_common.wire import (
+    decision_parameters,
+    openai_responses_parameters,
+    parameters,
+)
 from flamingo_common.wire.parameters import Parameter, Table
 
 MAX_LISTED = 8
@@ -36,6 +40,7 @@ ROUTES: Mapping[str, Table] = {
     "/v1/embeddings": parameters.OPENAI_EMBEDDINGS,
     "/v1/audio/embeddings": parameters.EMBEDDINGS,
     "/v1/audio/analyze": parameters.ANALYSIS,
+    "/v1/decisions": decision_parameters.DECISIONS,
 }
 OTHER_NAMES: Mapping[str, str] = {
     "max_new_tokens": "max_tokens",

@@ -307,7 +307,8 @@ class EngineCore:
             self.profile.num_prompt_tokens += sequence.num_prompt
             self.profile.num_cached_tokens += sequence.num_cached_tokens
         output = _output(token, sequence, reason)
-        sequence.stats.record_token(time.monotonic(), is_text=output.token_id is not None)
+        is_output = output.token_id is not None or bool(sequence.params.logprob_token_ids)
+        sequence.stats.record_token(time.monotonic(), is_text=is_output)
         emit = self._emits[sequence]
         if output.finish_reason is not None:
             self._forget(sequence)
@@ -338,8 +339,10 @@ def _expect_no_more_output(sequence: Sequence) -> None:
 def _output(token: SampledToken, sequence: Sequence, reason: FinishReason | None) -> TokenOutput:
     params = sequence.params
     stop_id = token.token_id if token.token_id in params.stop_token_ids else None
+    logprobs = (token.logprob, token.top_logprobs, token.token_logprobs)
     if stop_id is None and token.token_id not in sequence.stop_ids:
-        return TokenOutput(token.token_id, reason, token.logprob, token.top_logprobs)
+        return TokenOutput(token.token_id, reason, *logprobs)
     if stop_id is None or not params.is_stop_token_kept:
-        return TokenOutput(None, "stop", stop_token_id=stop_id)
-    return TokenOutput(stop_id, "stop", token.logprob, token.top_logprobs, stop_token_id=stop_id)
+        scored = token.token_logprobs
+        return TokenOutput(None, "stop", token_logprobs=scored, stop_token_id=stop_id)
+    return TokenOutput(stop_id, "stop", *logprobs, stop_token_id=stop_id)

@@ -96,4 +96,5 @@ class EngineLoad:
     def _prefill_s(self, stats: RequestStats) -> float:
         encode_s = self.recent.encode_s or PRIOR_ENCODE_S
         token_s = (self.recent.prefill_s or PRIOR_PREFILL_S) / TOKENS_PER_WINDOW
-        return stats.num_windows_left * encode_s + stats.num_prompt_tokens_left * token_s
+        num_tokens = stats.num_prompt_tokens_left + stats.num_later_prompt_tokens_left
+        return stats.num_windows_left * encode_s + num_tokens * token_s

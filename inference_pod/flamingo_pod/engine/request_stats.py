@@ -25,6 +25,8 @@ class RequestStats:
     """Windows still to encode, not counting those whose states a cache has."""
     num_prompt_tokens_left: int = 0
     """Prompt tokens still to prefill, not counting those whose KV is cached."""
+    num_later_prompt_tokens_left: int = 0
+    """The same of further prompts about its clip, behind what they share with the first."""
     num_output_tokens_left: int = 0
     """Tokens that may still be generated, by all choices."""
     num_windows_encoded: int = 0

@@ -171,7 +171,8 @@ class Scheduler:
             if _append(sequence, token):
                 finished.append(sequence)
         for sequence in finished:
-            self.growth.observe(len(sequence.output_ids))
+            if sequence.params.max_tokens > 1:  # one token says nothing of how long texts are
+                self.growth.observe(len(sequence.output_ids))
             self.finish(sequence, now_s=now_s, is_kept=True)
         return finished
 

@@ -33,6 +33,8 @@ class SamplingParams:
     logit_bias: abc.Mapping[int, float] = field(default_factory=dict)
     num_logprobs: int | None = None
     """None: no log-probabilities; 0: the sampled token's; k: also the k likeliest tokens'."""
+    logprob_token_ids: abc.Sequence[int] = ()
+    """Tokens whose log-probabilities every output has, whichever token is sampled."""
     min_tokens: int = 0
     """No end token is sampled before; a grammar that allows nothing else takes precedence."""
     stop_token_ids: abc.Set[int] = frozenset()
@@ -56,6 +58,8 @@ class TokenOutput:
     logprob: float | None = None
     top_logprobs: abc.Sequence[tuple[int, float]] = ()
     """`(token id, logprob)`, likeliest first."""
+    token_logprobs: abc.Sequence[float] = ()
+    """Of the `logprob_token_ids`, also where the output has no token."""
     num_cached_tokens: int = 0
     """Prompt tokens whose KV an earlier sequence had computed."""
     stop_token_id: int | None = None

@@ -100,7 +100,7 @@ def token_ids(
     shape = tuple(map(_without_text, turns))
     if control.among(ids) != _template_tokens(processor, shape, beginning):
         raise _formed_token(processor.tokenizer, control, turns)
-    return _expand_audio(processor, ids, num_audio_tokens)
+    return expand_audio(processor, ids, num_audio_tokens)
 
 
 def resolve_max_tokens(
@@ -155,7 +155,8 @@ def _message(role: str, text: str, *, has_audio: bool) -> dict[str, Any]:
     return {"role": role, "content": [*audio, {"type": "text", "text": text}]}
 
 
-def _rendered(processor: Processor, turns: Sequence[Turn]) -> str:
+def rendered(processor: Processor, turns: Sequence[Turn]) -> str:
+    """Return the text of the prompt, with one placeholder for the audio."""
     messages = list(_messages(turns))
     return processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
 
@@ -164,14 +165,14 @@ def _rendered(processor: Processor, turns: Sequence[Turn]) -> str:
 def _default_system_text(processor: Processor) -> str:
     """Return the system message that the template gives a conversation without one, or none."""
     mark, question = "system text", Turn("user", "x")
-    before, _, after = _rendered(processor, [Turn("system", mark), question]).partition(mark)
-    default = _rendered(processor, [question])
+    before, _, after = rendered(processor, [Turn("system", mark), question]).partition(mark)
+    default = rendered(processor, [question])
     is_alike = default.startswith(before) and default.endswith(after)
     return default[len(before) : len(default) - len(after)] if is_alike else ""
 
 
 def _tokenize(processor: Processor, turns: Sequence[Turn], beginning: str) -> list[int]:
-    text = _rendered(processor, turns) + beginning
+    text = rendered(processor, turns) + beginning
     ids: list[int] = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
@@ -222,7 +223,7 @@ def _formed_token(tokenizer: Any, control: ControlTokens, turns: Sequence[Turn])
     )
 
 
-def _expand_audio(processor: Any, ids: Sequence[int], num_audio_tokens: int) -> TokenIds:
+def expand_audio(processor: Any, ids: Sequence[int], num_audio_tokens: int) -> TokenIds:
     """Expand the one `<sound>`, between begin and end tokens where the checkpoint has them."""
     if processor.audio_token_id not in ids:
         return np.array(ids, np.int32)

@@ -276,7 +276,7 @@ class Balancer:
         return offers
 
     def _work(self, info: RequestInfo, model: str) -> Work:
-        num_tokens = self.costs.num_tokens(info.route, model, info.max_tokens)
+        num_tokens = info.num_questions or self.costs.num_tokens(info.route, model, info.max_tokens)
         return Work(cost.windows_of(info.audio_s), num_tokens)
 
     def _prior_s(self, info: RequestInfo) -> float:

@@ -71,11 +71,14 @@ class RouteProfile:
     """Tokens that a response usually has, until that is learned."""
 
 
+DECISIONS = "/v1/decisions"
+"""Each question is one token of the work: its own words, and one row of the model's output."""
 ROUTE_PROFILES: Mapping[str, RouteProfile] = {
     "/v1/chat/completions": RouteProfile(num_tokens=256),
     "/v1/responses": RouteProfile(num_tokens=256),
     "/v1/audio/captions": RouteProfile(num_tokens=200),
     "/v1/audio/analyze": RouteProfile(num_tokens=200),
+    DECISIONS: RouteProfile(num_tokens=16),
     "/v1/audio/embeddings": RouteProfile(window_share=0.25),
     "/v1/embeddings": RouteProfile(window_share=0.25),
 }

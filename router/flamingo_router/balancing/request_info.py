@@ -26,6 +26,8 @@ class RequestInfo:
     """When the client no longer needs the response, by the router's clock."""
     max_tokens: int | None = None
     """Maximum tokens of all its choices together."""
+    num_questions: int = 0
+    """How many questions it asks to be decided, in all orders; 0 where that is unknown."""
 
     @property
     def owner(self) -> Owner:

@@ -210,7 +210,11 @@ class Dispatcher:
         if clip is not None:
             self._reject_quarantined(clip)
         return dataclasses.replace(
-            info, audio_s=audio.seconds, clip=clip, max_tokens=body_hints.max_tokens
+            info,
+            audio_s=audio.seconds,
+            clip=clip,
+            max_tokens=body_hints.max_tokens,
+            num_questions=body_hints.num_questions if info.route == cost.DECISIONS else 0,
         )
 
     async def _length_at_url(self, scan: Scan) -> AudioLength | None:

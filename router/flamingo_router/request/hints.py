@@ -16,18 +16,21 @@ from flamingo_router.balancing.request_info import RequestInfo
 OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
 """Headers that are not relayed unchanged from a client, because the pod trusts them."""
 MAX_CHOICES = 8
+MAX_QUESTIONS, MAX_ORDERS = 400, 16
 
 _JSON = {
     "max_tokens": re.compile(rb'(?<!\\)"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,7})'),
     "n": re.compile(rb'(?<!\\)"n"\s*:\s*(\d{1,3})'),
+    "orders": re.compile(rb'(?<!\\)"orders"\s*:\s*(\d{1,2})'),
     "stream": re.compile(rb'(?<!\\)"stream"\s*:\s*(true)'),
 }
 _FORM = {
     "max_tokens": re.compile(rb'name="max_(?:completion_)?tokens"[^\r\n]*\r\n\r\n(\d{1,7})'),
     "n": re.compile(rb'name="n"[^\r\n]*\r\n\r\n(\d{1,3})'),
+    "orders": re.compile(rb'name="orders"[^\r\n]*\r\n\r\n(\d{1,2})'),
     "stream": re.compile(rb'name="stream"[^\r\n]*\r\n\r\n(true|1)', re.IGNORECASE),
 }
-_PREFIXES = {"max_tokens": b'"max_', "n": b'"n"', "stream": b'"stream"'}
+_PREFIXES = {"max_tokens": b'"max_', "n": b'"n"', "orders": b'"orders"', "stream": b'"stream"'}
 """What must be present for the pattern to match: 20 times faster to search for."""
 
 
@@ -38,6 +41,8 @@ class BodyHints:
     max_tokens: int | None = None
     """Of all choices together."""
     is_stream: bool = False
+    num_questions: int = 0
+    """Of decisions, each counted once for each order of its options."""
 
 
 def parse_headers(route: str, headers: Mapping[str, str], *, now_s: float) -> RequestInfo:
@@ -56,7 +61,13 @@ def parse_body(head: bytes | bytearray) -> BodyHints:
     return BodyHints(
         None if max_tokens is None else max_tokens * min(num_choices, MAX_CHOICES),
         _search(head, "stream") is not None,
+        _num_questions(head),
     )
+
+
+def _num_questions(head: bytes | bytearray) -> int:
+    num = min(head.count(b'"instructions"'), MAX_QUESTIONS)
+    return num * min(_number(head, "orders") or 1, MAX_ORDERS) if num else 0
 
 
 def _number(head: bytes | bytearray, name: str) -> int | None:

@@ -36,3 +36,19 @@ def test_equal_top_logprobs_are_in_order_of_their_ids():
 def test_top_logprobs_of_a_small_vocabulary_are_all_of_it():
     token = sample(torch.zeros(1, 3), [row(num_logprobs=20)])[0]
     assert len(token.top_logprobs) == 3
+
+
+def test_given_tokens_have_their_logprobs_whatever_is_sampled():
+    logits = logits_of(3)
+    table = logits.log_softmax(-1)
+    rows = [
+        row(logprob_token_ids=(3, 9)),
+        row(num_logprobs=2),
+        row(7, temperature=1.0, logit_bias={1: 5.0}, num_logprobs=1, logprob_token_ids=(0,)),
+    ]
+    tokens = sample(logits, rows)
+    assert tokens[0].token_logprobs == pytest.approx(table[0, [3, 9]].tolist())
+    assert tokens[1].token_logprobs == ()
+    assert tokens[2].token_logprobs == pytest.approx([float(table[2, 0])])
+    assert tokens[2].logprob == pytest.approx(float(table[2, tokens[2].token_id]))
+    assert tokens[0].top_logprobs == ()

@@ -75,6 +75,11 @@ class SamplingArrays(NamedTuple, Generic[A]):
     """The row of each, int64 `(masked,)`."""
     logprob_rows: A
     """The batch's rows that include log-probabilities, int64 `(n,)`."""
+    scored_rows: A
+    """The batch's rows that include those of given tokens, int64 `(scored,)`."""
+    scored_places: A
+    """Of these tokens, row after row: indices into the log-probabilities of the `scored_rows`,
+    int64."""
 
 
 class PlainRows(NamedTuple, Generic[A]):
@@ -105,6 +110,8 @@ class SamplingBatch:
     arrays: SamplingArrays[Array]
     num_logprobs: Sequence[int]
     """Of each of the `logprob_rows`: how many of the likeliest tokens are requested."""
+    num_scored: Sequence[int]
+    """Of each of the `scored_rows`: how many tokens are given."""
     plain_rows: Int64s
     """The rows of `Group.PLAIN`, ascending."""
     plain: PlainRows[Array]
@@ -117,13 +124,15 @@ class SamplingBatch:
         wanted = np.flatnonzero(rows.table["num_logprobs"] >= 0)
         arrays = SamplingArrays(
             *(rows.order[rows.num_unscored :], *_filters(rows), *_edits(rows)),
-            *(*_grammars(rows), *_masks(rows), wanted),
+            *(*_grammars(rows), *_masks(rows), wanted, *_scored(rows)),
         )
         num_logprobs = rows.table["num_logprobs"][wanted].tolist()
         plain_rows = rows.order[rows.sizes[Group.ARGMAX] : rows.num_unscored]
         plain = _plain(rows, plain_rows)
+        num_scored = [len(inputs[n].state.logprob_token_ids) for n in arrays.scored_rows.tolist()]
         return cls(
-            *(len(inputs), vocabulary_size, rows.sizes, arrays, num_logprobs, plain_rows, plain)
+            *(len(inputs), vocabulary_size, rows.sizes, arrays, num_logprobs, num_scored),
+            *(plain_rows, plain),
         )
 
     def plain_among(self, rows: Array, num_rows: int) -> PlainRows[Array]:
@@ -266,6 +275,18 @@ def _grammars(rows: _Rows) -> Sequence[Array]:
     constrained = [rows.inputs[rows.constrained[at]] for at in order.tolist()]
     words = np.concatenate([one.allowed for one in constrained if one.allowed is not None])
     return scores[order], words.astype("<i4", copy=False).view(np.uint8).reshape(len(order), -1)
+
+
+def _scored(rows: _Rows) -> Sequence[Array]:
+    """Return `scored_rows` and `scored_places`."""
+    scored = [n for n, one in enumerate(rows.inputs) if one.state.logprob_token_ids]
+    if not scored:
+        return NO_INDICES, NO_INDICES
+    places = [
+        np.asarray(rows.inputs[n].state.logprob_token_ids, np.int64) + at * rows.vocabulary_size
+        for at, n in enumerate(scored)
+    ]
+    return np.array(scored, np.int64), np.concatenate(places)
 
 
 def _masks(rows: _Rows) -> Sequence[Array]:

@@ -71,7 +71,8 @@ def launch(
             sampled = sampled.where(has_token, NO_TOKEN)
         token_ids = token_ids.index_copy(0, arrays.order, sampled)
     logprobs = _logprobs(logits, token_ids, batch, arrays) if batch.num_logprobs else None
-    return Launched.create(token_ids, batch, provisional, logprobs)
+    scored = _scored(logits, arrays) if batch.num_scored else None
+    return Launched.create(token_ids, batch, provisional, logprobs, scored)
 
 
 def _unscored_tokens(
@@ -101,6 +102,12 @@ def _logprobs(
         logits = logits.index_select(0, arrays.logprob_rows)
         token_ids = token_ids.index_select(0, arrays.logprob_rows)
     return Logprobs.create(logits, token_ids)
+
+
+def _scored(logits: torch.Tensor, arrays: SamplingArrays[torch.Tensor]) -> torch.Tensor:
+    """Return the log-probabilities of the given tokens, float32 `(scored places,)`."""
+    rows = logits.index_select(0, arrays.scored_rows).float()
+    return rows.log_softmax(-1).take(arrays.scored_places)
 
 
 def _sample_scores(

@@ -1,8 +1,9 @@
 """Sampled tokens on their way from the device, and what is completed when they are read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from flamingo_pod.engine.sampling.batch import Array, SamplingBatch
@@ -46,13 +47,19 @@ class Launched:
         batch: SamplingBatch,
         provisional: ProvisionalRows | None,
         logprobs: Logprobs | None,
+        scored: torch.Tensor | None = None,
     ) -> "Launched":
-        """Queue the copy of the results to the host."""
+        """Queue the copy of the results to the host.
+
+        `scored` has the log-probabilities of the batch's `scored_places`.
+        """
         tensors = [token_ids]
         if provisional is not None:
             tensors.append(provisional.is_whole)
         if logprobs is not None:
             tensors += [logprobs.own, logprobs.top, logprobs.top_ids]
+        if scored is not None:
+            tensors.append(scored)
         return cls(token_ids, batch, provisional, logprobs, HostCopy(tensors))
 
     def read(self) -> list[SamplingResult]:
@@ -70,6 +77,8 @@ class Launched:
         if self.logprobs is not None:
             tops = top_logprobs(others[1], others[2], self.batch.num_logprobs)
             _add_logprobs(results, self.batch, self.logprobs.table, others[0], tops)
+        if self.batch.num_scored:
+            _add_token_logprobs(results, self.batch, others[-1])
         return results
 
 
@@ -106,4 +115,13 @@ def _add_logprobs(
         token = results[row]
         if isinstance(token, SampledToken):
             logprob = float(table[at, token.token_id]) if token.is_corrected else values[at]
-            results[row] = SampledToken(token.token_id, logprob, tops[at], token.is_corrected)
+            results[row] = replace(token, logprob=logprob, top_logprobs=tops[at])
+
+
+def _add_token_logprobs(results: list[SamplingResult], batch: SamplingBatch, values: Array) -> None:
+    """Add the log-probabilities of the given tokens to the valid rows that include them."""
+    of_rows = np.split(values, np.cumsum(batch.num_scored)[:-1])
+    for row, own in zip(batch.arrays.scored_rows.tolist(), of_rows, strict=True):
+        token = results[row]
+        if isinstance(token, SampledToken):
+            results[row] = replace(token, token_logprobs=tuple(own.tolist()))

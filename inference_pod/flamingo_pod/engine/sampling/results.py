@@ -22,6 +22,8 @@ class SampledToken:
     """None unless requested."""
     top_logprobs: tuple[tuple[int, float], ...] = ()
     """Token ids with their log-probabilities, likeliest first; empty unless requested."""
+    token_logprobs: tuple[float, ...] = ()
+    """Of the `logprob_token_ids`."""
     is_corrected: bool = field(default=False, compare=False)
     """Whether the token id on the device was another one: what was launched from it is wrong."""
 

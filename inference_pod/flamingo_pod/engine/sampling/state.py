@@ -7,7 +7,7 @@ Pure.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -69,6 +69,7 @@ class SamplingState:
     needs_output: bool
     """Whether the next token depends on which tokens came before, not only on how many: then its
     step cannot be launched before the last token has been read."""
+    logprob_token_ids: Sequence[int] = ()
 
     @classmethod
     def create(
@@ -89,6 +90,7 @@ class SamplingState:
             _record(params, seed, vocabulary_size),
             ScoreEdits(params, prompt_ids, vocabulary_size) if is_edited else None,
             has_penalties(params),
+            params.logprob_token_ids,
         )
 
 

@@ -30,6 +30,11 @@ def filled(body, *audio):
             id="part as the input",
         ),
         pytest.param(
+            {"input": [{"content": [{"type": "input_audio", "input_audio": {"file_id": "f"}}]}]},
+            {"input": [{"content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]},
+            id="message as the input",
+        ),
+        pytest.param(
             {"messages": [{"content": [{"type": "file", "file": {"file_id": "f"}}]}]},
             {"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]},
             id="OpenAI's part",

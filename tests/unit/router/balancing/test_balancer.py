@@ -425,3 +425,11 @@ AnyCourseOfEvents.TestCase.settings = settings(
     max_examples=examples(60), stateful_step_count=40, deadline=None
 )
 test_any_course_of_events_loses_no_request = AnyCourseOfEvents.TestCase
+
+
+def test_a_request_for_decisions_costs_as_much_as_it_has_questions():
+    balancer = balancer_of("a:1", policy="least-work-left")
+    costs = [
+        balancer._prior_s(RequestInfo("/v1/decisions", num_questions=num)) for num in (0, 1, 400)
+    ]
+    assert costs[1] < costs[0] < costs[2]

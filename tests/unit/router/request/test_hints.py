@@ -31,6 +31,20 @@ def test_options_are_found_wherever_they_stand(body, max_tokens, is_stream):
     assert hints.parse_body(body) == hints.BodyHints(max_tokens, is_stream)
 
 
+@pytest.mark.parametrize(
+    ("body", "num_questions"),
+    [
+        (b'{"questions": [{"instructions": "a"}, {"instructions" : "b"}], "input": [', 2),
+        (b'{"orders": 3, "questions": [{"instructions": "a"}, {"instructions": "b"}]', 6),
+        (b'{"orders": 99, "questions": [' + b'{"instructions": "a"},' * 500, 6400),
+        (rb'{"input": "say \"instructions\"", "questions": []}', 0),
+        (b'name="orders"\r\n\r\n2\r\nname="request"\r\n\r\n{"questions": [{"instructions":', 2),
+    ],
+)
+def test_questions_before_the_audio_are_counted_in_each_order(body, num_questions):
+    assert hints.parse_body(body).num_questions == num_questions
+
+
 @given(st.binary(max_size=300))
 def test_no_body_breaks_the_parser(body):
     hints.parse_body(b'"max_tokens":' + body + b'"stream"')

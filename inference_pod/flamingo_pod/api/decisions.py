@@ -1,0 +1,124 @@
+"""Handler of `/v1/decisions`: questions about a clip or a text, answered with probabilities."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from flamingo_common.errors import BadRequest
+from flamingo_common.service import http
+from flamingo_common.wire import data_url, parse, requests
+from flamingo_common.wire import decisions as wire
+from flamingo_common.wire.decisions import DecisionRequest, InputMessage
+from flamingo_pod import caller
+from flamingo_pod.api import body, chat, clip_intake, clip_sources, decide, request_stats
+from flamingo_pod.api.clip_sources import ClipSource
+from flamingo_pod.audio.memory_budget import RESERVATION
+from flamingo_pod.audio.memory_file import MemoryFile
+from flamingo_pod.pod import Pod
+from flamingo_pod.served_model import ServedModel
+from flamingo_pod.text.prompt import Turn
+from flamingo_pod.text.question_text import json_text
+
+INPUT = "input"
+
+
+async def handle_decisions(pod: Pod, request: web.Request) -> web.StreamResponse:
+    """Handle `POST /v1/decisions`."""
+    with pod.admit(caller.from_request(request)) as served:
+        options, conversation = await _parse_request(pod, served, request)
+        questions = {f"questions[{at}]": each for at, each in enumerate(options.questions)}
+        decided = await decide.decide(pod, served, conversation, questions, options)
+        clip = conversation.clip
+        request[http.LOG_FIELDS] |= {
+            "audio_s": round(clip.seconds, 3) if clip else 0.0,
+            "prompt_tokens": decided.usage.input_tokens,
+            "questions": len(questions),
+        }
+        return http.json_response(
+            wire.Decision(answers=decided.answers, model=served.card.id, usage=decided.usage)
+        )
+
+
+async def _parse_request(
+    pod: Pod, served: ServedModel, request: web.Request
+) -> tuple[DecisionRequest, decide.DecisionInput]:
+    """Return the options without the input, and the input."""
+    received = await body.read(request, max_bytes=pod.settings.max_body_bytes)
+    options = parse.validate_request(
+        DecisionRequest, body.fields_with_input(received), is_form=received.is_form
+    )
+    served.check_model(options.model)
+    turns, sources = _conversation(options, received.file)
+    # From here on only `sources` has the base64, so that a clip that is sent twice can be freed.
+    options = options.model_copy(update={INPUT: ""})
+    received.fields.clear()
+    async with served.caller.enforce_deadline():
+        source = await clip_sources.only_clip(sources, pod.fetcher, request[RESERVATION])
+    clip = None
+    if source is not None:
+        with clip_sources.naming(source):
+            clip = await clip_intake.read_clip(pod, served, request, source.audio, options)
+    return options, decide.DecisionInput(turns, clip, request[request_stats.REQUEST_STATS])
+
+
+def _conversation(
+    options: DecisionRequest, file: MemoryFile | None
+) -> tuple[list[Turn], list[ClipSource]]:
+    """Return the turns, the last of which is a user's, and the clips in them.
+
+    Raises:
+        BadRequest: there is neither text nor audio, or a message has audio that must not.
+    """
+    given = options.input
+    if file is not None:
+        return [Turn("user", "", has_audio=True)], [ClipSource(file, "file")]
+    if isinstance(given, str) and data_url.is_data_url(given):
+        clip = requests.AudioInput.model_construct(url=given)
+        return [Turn("user", "", has_audio=True)], [ClipSource(clip, INPUT)]
+    turns, sources = (
+        ([Turn("user", given, field=INPUT)], []) if isinstance(given, str) else _messages(given)
+    )
+    if not sources and not any(turn.text.strip() for turn in turns):
+        raise BadRequest(
+            "there is neither text nor audio that the questions could be about", param=INPUT
+        )
+    if turns[-1].role != "user":
+        turns.append(Turn("user", "", field=INPUT))
+    return turns, sources
+
+
+def _messages(messages: Sequence[InputMessage]) -> tuple[list[Turn], list[ClipSource]]:
+    turns: list[Turn] = []
+    sources: list[ClipSource] = []
+    for number, message in enumerate(messages):
+        place = f"{INPUT}[{number}].content"
+        text, found = _parts(message, place)
+        has_audio = bool(found) and not sources
+        turns.append(Turn(chat.ROLES.get(message.role, message.role), text, has_audio, place))
+        sources += found
+    return turns, sources
+
+
+def _parts(message: InputMessage, place: str) -> tuple[str, list[ClipSource]]:
+    """Return a message's text, joined as the chat template joins it, and its audio parts.
+
+    Raises:
+        BadRequest: it has audio, and is not a user's.
+    """
+    if isinstance(message.content, str):
+        return message.content, []
+    texts: list[str] = []
+    sources: list[ClipSource] = []
+    for number, part in enumerate(message.content):
+        if isinstance(part, wire.InputJson):
+            texts.append(json_text(part))
+        elif isinstance(part, wire.InputText | requests.TextPart):
+            texts.append(part.text)
+        elif message.role == "user":
+            sources.append(ClipSource(requests.audio_input_of(part), f"{place}[{number}]"))
+        else:
+            raise BadRequest(
+                f"a message with the role {message.role} has audio; only user messages may",
+                param=f"{place}[{number}]",
+            )
+    return "".join(texts), sources
