@@ -15,10 +15,12 @@ from pydantic_core import core_schema
 
 from flamingo_common import errors
 from flamingo_common.audio import formats
-from flamingo_common.wire import DEADLINE_HEADER, REQUEST_ID_HEADER, sse
+from flamingo_common.wire import DEADLINE_HEADER, PRIORITY_HEADER, REQUEST_ID_HEADER, sse
 from flamingo_common.wire.deadline import MAX_DEADLINE_MS
+from flamingo_common.wire.priority import Priority
 from flamingo_common.wire.request_body import RequestBody
 from flamingo_common.wire.requests import FORM_NAME, MAX_TEXT_CHARS
+from flamingo_common.wire.responses import METRICS_HEADER
 from flamingo_common.wire.route import ErrorTypes, Route
 from flamingo_common.wire.routes import METRICS
 
@@ -68,12 +70,27 @@ RETRY_HEADERS = {
         "schema": {"type": "string"},
     },
 }
-DEADLINE = {
-    "name": DEADLINE_HEADER,
-    "in": "header",
-    "description": "Milliseconds after which the client no longer needs the response.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
-}
+INFERENCE_HEADERS = (
+    {
+        "name": DEADLINE_HEADER,
+        "in": "header",
+        "description": "Milliseconds after which the client no longer needs the response.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
+    },
+    {
+        "name": PRIORITY_HEADER,
+        "in": "header",
+        "description": "`low` gives way to all other requests. Of one key's requests that wait,"
+        " those with `high` are sent first. Default: `normal`.",
+        "schema": {"enum": [priority.value for priority in Priority]},
+    },
+    {
+        "name": METRICS_HEADER,
+        "in": "header",
+        "description": "`true`: the response has the timings of the request, in `metrics`.",
+        "schema": {"type": "string"},
+    },
+)
 NO_RETRY_HEADERS = {
     "x-should-retry": {
         "description": "`false`: OpenAI's clients do not retry.",
@@ -176,7 +193,7 @@ def _parameters(route: Route, schemas: Json) -> Iterator[Json]:
         schema = {"type": "string", "minLength": 1}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     if route.request or route.event:
-        yield DEADLINE
+        yield from INFERENCE_HEADERS
     if route.query:
         for name, field in schemas[route.query.__name__]["properties"].items():
             scalar = _scalar(field)
