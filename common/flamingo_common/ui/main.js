@@ -21,15 +21,16 @@ let currentClip = null;
 /** @type {BatchesView | null} null: this server has no service of batches */
 let batches = null;
 
-/** The clip that the panels work on; they stay hidden until there is one. */
-const clip = () => /** @type {Clip} */ (currentClip);
+const player = new Player({ onLength: setLength, onPart: showLength });
 
-const player = new Player(setLength);
+/** The clip, or the part of it, that the panels work on; they stay hidden until there is one. */
+const clip = () => player.part ?? /** @type {Clip} */ (currentClip);
+
 const history = new HistoryView();
 const views = [
   new CaptionView(clip, (heard, prompt, text) => history.add(heard, "caption", prompt, text)),
   new ChatView(clip, (heard, question, text) => history.add(heard, "question", question, text)),
-  new EmbeddingView(clip),
+  new EmbeddingView(clip, player),
 ];
 const files = new FilesView({
   onOpen: loadClip,
@@ -46,20 +47,20 @@ function loadClip(loaded) {
   $("clip-name").textContent = loaded.name;
   $("clip-size").textContent = loaded.file ? formatSize(loaded.file.size) : loaded.url;
   showLength();
-  player.load(loaded.file);
+  player.load(loaded);
   $("clip-name").focus({ preventScroll: true });
 }
 
 /** @param {number} lengthS by the clip's own header */
 function setLength(lengthS) {
-  clip().durationS = lengthS;
+  if (currentClip) currentClip.durationS = lengthS;
   showLength();
 }
 
 /** Say at once when the clip is longer than what the model hears, before anything is sent. */
 function showLength() {
   if (!currentClip) return;
-  const { isTooLong, truncate, refusal } = currentClip;
+  const { isTooLong, truncate, refusal } = clip();
   $("length-note").hidden = !isTooLong && !truncate;
   $("length-text").textContent = refusal || `Only the first ${spellDuration(Clip.limitS)} are used.`;
   $("hear-beginning").textContent = hearBeginningLabel();

@@ -1,100 +1,193 @@
-/** The player: a play button, the waveform as a slider, and the time. */
+/** The player: a play button, the picture of the clip as a slider, and the part that is used. */
 
-import { $ } from "../shared/dom.js";
+import { $, checkedValue } from "../shared/dom.js";
 import { formatClock } from "../shared/format.js";
-import { computePeaks, drawWaveform } from "./waveform.js";
+import { decodeClip } from "./decoded_audio.js";
+import { PartControls } from "./part_controls.js";
+import { spanBetween } from "./span.js";
+import { TimeLine } from "./time_line.js";
 
 const STEP_S = 5;
 const KEY_STEPS_S = { ArrowRight: STEP_S, ArrowUp: STEP_S, ArrowLeft: -STEP_S, ArrowDown: -STEP_S };
+const ZOOM = 1.6;
+
+/**
+ * @typedef {import("./clip.js").Clip} Clip
+ * @typedef {import("./span.js").Span} Span
+ * @typedef {{onLength: (lengthS: number) => void, onPart: () => void}} Listener
+ */
 
 export class Player {
-  /** @type {Float32Array | null} */
-  #peaks = null;
-  /** The clip's length in seconds by the decoder; 0 if it is not decoded. */
-  #decodedLength = 0;
+  /** @type {Clip | null} */
+  #clip = null;
+  /** @type {import("./decoded_audio.js").DecodedAudio | null} */
+  #decoded = null;
+  /** Playback stops here: the end of the part that is played. */
+  #stopAtS = Infinity;
+  /** @type {((timeS: number) => void)[]} */
+  #timeListeners = [];
   #audio = /** @type {HTMLAudioElement} */ ($("audio"));
   #canvas = /** @type {HTMLCanvasElement} */ ($("waveform"));
   #button = /** @type {HTMLButtonElement} */ ($("play"));
+  #timeLine = new TimeLine(this.#canvas, {
+    onSeek: (timeS) => this.seek(timeS),
+    onPart: (span) => this.#parts.select(span),
+  });
+  #parts;
 
-  /** @param {(lengthS: number) => void} onLength called when the length of the clip is known */
-  constructor(onLength) {
+  /** @param {Listener} listener `onLength`: the length of the clip is known, `onPart`: another part */
+  constructor(listener) {
+    this.listener = listener;
+    this.#parts = new PartControls(this.#timeLine, {
+      onPart: listener.onPart,
+      onPlay: (span) => this.#playSpan(span),
+    });
     this.#button.addEventListener("click", () => this.#toggle());
-    this.#canvas.addEventListener("pointerdown", (event) => this.#seekToPointer(event));
     this.#canvas.addEventListener("keydown", (event) => this.#onKey(event));
     for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata", "seeked"]) {
       this.#audio.addEventListener(event, () => this.#update());
     }
-    this.#audio.addEventListener("loadedmetadata", () => onLength(this.#length()));
+    this.#audio.addEventListener("play", () => this.#animate());
     this.#audio.addEventListener("error", () => (this.#button.disabled = true));
-    new ResizeObserver(() => this.#update()).observe(this.#canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#update());
+    $("pictures").addEventListener("change", () =>
+      this.#timeLine.setPicture(checkedValue("picture") === "spectrogram"));
+    $("zoom-in").addEventListener("click", () => this.#timeLine.zoom(1 / ZOOM));
+    $("zoom-out").addEventListener("click", () => this.#timeLine.zoom(ZOOM));
+  }
+
+  /** The selected part as a clip; null: the whole clip is used. */
+  get part() {
+    return this.#parts.part;
+  }
+
+  /** @param {(timeS: number) => void} listener called with the playback position, many times a second */
+  onTime(listener) {
+    this.#timeListeners.push(listener);
   }
 
   /**
    * Load another clip.
-   * @param {File | null} file null: the clip is a link, which the page may not load
+   * @param {Clip} clip a link is not loaded: the page may not
    */
-  async load(file) {
+  async load(clip) {
+    this.#clip = clip;
+    this.#decoded = null;
     URL.revokeObjectURL(this.#audio.src);
-    $("transport").hidden = !file;
-    $("link-note").hidden = file !== null;
-    if (!file) return this.#unload();
-    this.#audio.src = URL.createObjectURL(file);
-    this.#button.disabled = false;
-    this.#peaks = null;
-    this.#decodedLength = 0;
     $("waveform-note").hidden = true;
+    $("transport").hidden = !clip.file;
+    $("link-note").hidden = clip.file !== null;
+    this.#timeLine.load(null, 0);
+    this.#parts.load(clip, null);
+    if (!clip.file) return this.#unload();
+    this.#audio.src = URL.createObjectURL(clip.file);
+    this.#button.disabled = false;
     this.#update();
-    const source = this.#audio.src;
-    const decoded = await computePeaks(file);
-    if (this.#audio.src !== source) return; // another clip was chosen meanwhile
-    this.#peaks = decoded?.peaks ?? null;
-    this.#decodedLength = decoded?.duration ?? 0;
-    $("waveform-note").hidden = decoded !== null;
-    this.#update();
+    const lengthS = await this.#headerLength();
+    if (this.#clip !== clip) return; // another clip was chosen meanwhile
+    this.listener.onLength(lengthS);
+    this.#timeLine.load(null, lengthS);
+    const decoded = await decodeClip(clip.file, lengthS);
+    if (this.#clip === clip) this.#onDecoded(clip, decoded);
+  }
+
+  /** @param {number} timeS */
+  seek(timeS) {
+    this.#stopAtS = Infinity;
+    this.#audio.currentTime = Math.min(Math.max(0, timeS), this.#length());
   }
 
   #unload() {
     this.#audio.removeAttribute("src");
     this.#audio.load();
-    $("waveform-note").hidden = true;
+  }
+
+  /** @returns {Promise<number>} the length of the clip by its header; 0 if it is unknown. */
+  #headerLength() {
+    return new Promise((resolve) => {
+      const end = () => resolve(Number.isFinite(this.#audio.duration) ? this.#audio.duration : 0);
+      for (const event of ["loadedmetadata", "error", "emptied"]) {
+        this.#audio.addEventListener(event, end, { once: true });
+      }
+      if (this.#audio.readyState > 0) end();
+    });
+  }
+
+  /**
+   * @param {Clip} clip
+   * @param {import("./decoded_audio.js").DecodedAudio | null} decoded
+   */
+  #onDecoded(clip, decoded) {
+    this.#decoded = decoded;
+    $("waveform-note").hidden = decoded !== null;
+    this.#parts.load(clip, decoded);
+    if (decoded) {
+      this.listener.onLength(decoded.durationS);
+      this.#timeLine.load(decoded, decoded.durationS);
+    }
+    this.#update();
   }
 
   #toggle() {
+    this.#stopAtS = Infinity;
     if (!this.#audio.paused) return this.#audio.pause();
-    // The "error" event already handles a clip that cannot be played.
+    return this.#play();
+  }
+
+  /** The "error" event already handles a clip that cannot be played. */
+  #play() {
     return this.#audio.play().catch(() => {});
   }
 
-  /** @param {PointerEvent} event */
-  #seekToPointer(event) {
-    this.#seek((event.offsetX / this.#canvas.clientWidth) * this.#length());
+  /** @param {Span} span */
+  #playSpan({ startS, endS }) {
+    this.seek(startS);
+    this.#stopAtS = endS;
+    this.#play();
   }
 
   /** @param {KeyboardEvent} event */
   #onKey(event) {
+    const { currentTime: timeS } = this.#audio;
+    const { span } = this.#parts;
+    const select = (/** @type {number} */ startS, /** @type {number} */ endS) =>
+      this.#parts.select(spanBetween(startS, endS, this.#length()));
     const step = KEY_STEPS_S[/** @type {keyof typeof KEY_STEPS_S} */ (event.key)];
-    if (step) this.#seek(this.#audio.currentTime + step);
-    else if (event.key === "Home") this.#seek(0);
-    else if (event.key === "End") this.#seek(this.#length());
-    else if (event.key === " ") this.#toggle();
-    else return;
+    const actions = /** @type {Record<string, () => unknown>} */ ({
+      Home: () => this.seek(0),
+      End: () => this.seek(this.#length()),
+      " ": () => this.#toggle(),
+      "[": () => select(timeS, span?.endS ?? this.#length()),
+      "]": () => select(span?.startS ?? 0, timeS),
+      Escape: () => this.#parts.select(null),
+      "+": () => this.#timeLine.zoom(1 / ZOOM),
+      "-": () => this.#timeLine.zoom(ZOOM),
+      0: () => this.#timeLine.showAll(),
+    });
+    const act = step ? () => this.seek(timeS + step) : actions[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+    act();
     event.preventDefault();
   }
 
-  /** @param {number} seconds */
-  #seek(seconds) {
-    this.#audio.currentTime = Math.min(Math.max(0, seconds), this.#length());
+  #length() {
+    return this.#decoded?.durationS || (Number.isFinite(this.#audio.duration) ? this.#audio.duration : 0);
   }
 
-  #length() {
-    return this.#decodedLength || (Number.isFinite(this.#audio.duration) ? this.#audio.duration : 0);
+  /** Move the playback position with every frame, for as long as the clip plays. */
+  #animate() {
+    this.#update();
+    if (!this.#audio.paused) requestAnimationFrame(() => this.#animate());
   }
 
   #update() {
     const now = this.#audio.currentTime;
     const length = this.#length();
-    drawWaveform(this.#canvas, this.#peaks, length ? now / length : 0);
+    if (now >= this.#stopAtS) {
+      this.#stopAtS = Infinity;
+      this.#audio.pause();
+    }
+    this.#timeLine.setTime(now);
+    this.#timeListeners.forEach((listener) => listener(now));
     this.#canvas.setAttribute("aria-valuemax", String(Math.round(length)));
     this.#canvas.setAttribute("aria-valuenow", String(Math.round(now)));
     this.#canvas.setAttribute("aria-valuetext", `${formatClock(now)} of ${formatClock(length)}`);

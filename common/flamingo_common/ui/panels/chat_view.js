@@ -11,6 +11,8 @@ import { RequestDetails } from "./request_details.js";
 export class ChatView {
   /** The questions that were answered, and their answers. @type {import("../server/calls.js").Message[]} */
   #history = [];
+  /** What the conversation is about: a clip, or a part of it. @type {import("../clip/clip.js").Clip | null} */
+  #about = null;
   #details = new RequestDetails($("chat-request"), "chat");
   #input = /** @type {HTMLTextAreaElement} */ ($("question"));
   #follow = followEnd($("log"), $("composer"));
@@ -58,10 +60,12 @@ export class ChatView {
   async #ask(signal) {
     const question = this.#input.value.trim();
     if (!question) return this.#input.focus();
+    const clip = this.clip();
+    if (this.#about !== clip) this.#beginAbout(clip);
     const history = this.#history; // `reset` replaces the list
     /** @type {import("../server/calls.js").Message} */
     const message = { role: "user", content: question };
-    const record = new RequestRecord(chatCall(this.clip(), [...history, message]));
+    const record = new RequestRecord(chatCall(clip, [...history, message]));
     const { exchange, answer, note } = this.#addExchange(question);
     this.#details.begin(record);
     try {
@@ -75,6 +79,17 @@ export class ChatView {
       this.#details.end(record);
     }
     history.push(message, { role: "assistant", content: answer.textContent ?? "" });
+  }
+
+  /**
+   * Begin a conversation: the model never hears a part and the whole at once.
+   * @param {import("../clip/clip.js").Clip} clip
+   */
+  #beginAbout(clip) {
+    this.#about = clip;
+    this.#history = [];
+    if (!$("log").childElementCount) return;
+    $("log").append(createElement("p", "note separator", `A new conversation, about ${clip.name}`));
   }
 
   /**

@@ -5,13 +5,11 @@
  *   Row-major; `bytes` are the values as little-endian float32.
  */
 
+import { colorOf } from "../shared/color_scale.js";
+
 const MAX_WIDTH = 1200;
 const MAX_HEIGHT = 320;
 const SPREAD = 2.5; // the color scale covers this many standard deviations on either side
-/** From far below a dimension's mean to far above it. */
-const COLORS = [
-  [13, 15, 43], [58, 28, 97], [137, 38, 111], [207, 64, 96], [246, 128, 108], [254, 225, 195],
-];
 
 /**
  * @param {import("../server/api.js").Embedding} embedding
@@ -79,7 +77,7 @@ export function drawHeatmap(canvas, matrix) {
   // Averaging within a pixel shrinks the spread, so contrast is relative to what is left.
   const contrast = Math.sqrt(cells.reduce((sum, cell) => sum + cell * cell, 0) / cells.length) || 1;
   const pixels = new ImageData(canvas.width, canvas.height);
-  cells.forEach((cell, index) => pixels.data.set(colorOf(cell / contrast), index * 4));
+  cells.forEach((cell, index) => pixels.data.set(colorOf(0.5 + cell / contrast / (2 * SPREAD)), index * 4));
   canvas.getContext("2d")?.putImageData(pixels, 0, 0);
 }
 
@@ -129,13 +127,13 @@ function cellMeans(values, { rows, columns }, { width, height }) {
 }
 
 /**
- * @param {number} value in standard deviations
- * @returns {number[]} red, green, blue, opacity
+ * Draw a square of cosines, time from left to right and from top to bottom.
+ * @param {HTMLCanvasElement} canvas
+ * @param {{size: number, values: Float32Array}} similarity
  */
-function colorOf(value) {
-  const position = Math.min(Math.max((value + SPREAD) / (2 * SPREAD), 0), 1) * (COLORS.length - 1);
-  const step = Math.min(Math.floor(position), COLORS.length - 2);
-  const fraction = position - step;
-  const mixed = COLORS[step].map((low, index) => low + (COLORS[step + 1][index] - low) * fraction);
-  return [...mixed, 255];
+export function drawSimilarity(canvas, { size, values }) {
+  canvas.width = canvas.height = size;
+  const pixels = new ImageData(size, size);
+  values.forEach((value, index) => pixels.data.set(colorOf((value + 1) / 2), index * 4));
+  canvas.getContext("2d")?.putImageData(pixels, 0, 0);
 }

@@ -4,19 +4,33 @@ import { fetchEmbedding } from "../server/api.js";
 import { embeddingCall } from "../server/calls.js";
 import { RequestRecord } from "../server/request_record.js";
 import { $, checkedValue, download, showError } from "../shared/dom.js";
-import { decodeMatrix, drawHeatmap, encodeNpy } from "./embedding_matrix.js";
+import { decodeMatrix, drawHeatmap, drawSimilarity, encodeNpy } from "./embedding_matrix.js";
 import { formatCount, missingNote } from "../shared/format.js";
 import { RequestButton } from "../shared/streaming.js";
 import { RequestDetails } from "./request_details.js";
+import { selfSimilarity } from "./self_similarity.js";
+
+const FRAME_S = 0.04;
 
 export class EmbeddingView {
   /** @type {import("./embedding_matrix.js").Matrix | null} */
   #matrix = null;
   #details = new RequestDetails($("embedding-request"), "embedding");
 
-  /** @param {() => import("../clip/clip.js").Clip} clip */
-  constructor(clip) {
+  /** The clip of the embedding that is shown. @type {import("../clip/clip.js").Clip | null} */
+  #shown = null;
+
+  /**
+   * @param {() => import("../clip/clip.js").Clip} clip
+   * @param {import("../clip/player.js").Player} player
+   */
+  constructor(clip, player) {
     this.clip = clip;
+    this.player = player;
+    player.onTime((timeS) => this.#follow(timeS));
+    for (const id of ["heatmap", "similarity"]) {
+      $(id).addEventListener("click", (event) => this.#seek(event));
+    }
     this.request = new RequestButton(
       $("embed"), (signal) => this.#embed(signal), (error) => this.#showError(error));
     $("download").addEventListener("click", () => this.#download());
@@ -30,6 +44,7 @@ export class EmbeddingView {
     $("embedding-note").textContent = "";
     $("embedding-error").hidden = true;
     $("heatmap-figure").hidden = true;
+    $("similarity-figure").hidden = true;
   }
 
   /** @param {AbortSignal} signal */
@@ -41,6 +56,7 @@ export class EmbeddingView {
     try {
       const embedding = await fetchEmbedding(record, signal);
       this.#matrix = decodeMatrix(embedding);
+      this.#shown = record.call.clip;
       this.#showMatrix(embedding.layer);
       $("embedding-note").textContent = missingNote(embedding.missingS);
     } catch (error) {
@@ -57,10 +73,30 @@ export class EmbeddingView {
     const { rows, columns } = this.#matrix;
     const canvas = /** @type {HTMLCanvasElement} */ ($("heatmap"));
     drawHeatmap(canvas, this.#matrix);
+    drawSimilarity(/** @type {HTMLCanvasElement} */ ($("similarity")), selfSimilarity(this.#matrix));
+    $("similarity-figure").hidden = rows < 2;
     $("shape").textContent = `${formatCount(rows)} frames × ${formatCount(columns)} dimensions`;
     canvas.setAttribute(
       "aria-label", `Heat map of the ${layer} embedding: ${rows} frames, ${columns} dimensions`);
     $("heatmap-figure").hidden = false;
+  }
+
+  /** @param {number} timeS the playback position, which the pictures show */
+  #follow(timeS) {
+    if (!this.#matrix || !this.#shown) return;
+    const share = (timeS - this.#shown.offsetS) / (this.#matrix.rows * FRAME_S);
+    const place = `${100 * Math.min(Math.max(share, 0), 1)}%`;
+    for (const mark of document.querySelectorAll(".playhead")) {
+      /** @type {HTMLElement} */ (mark).style.insetInlineStart = place;
+    }
+  }
+
+  /** @param {MouseEvent} event a click on a picture plays from there */
+  #seek(event) {
+    const canvas = /** @type {HTMLElement} */ (event.currentTarget);
+    if (!this.#matrix || !this.#shown) return;
+    const share = event.offsetX / canvas.clientWidth;
+    this.player.seek(this.#shown.offsetS + share * this.#matrix.rows * FRAME_S);
   }
 
   /** @param {unknown} error */
@@ -69,7 +105,7 @@ export class EmbeddingView {
   }
 
   #download() {
-    const name = this.clip().name.replace(/\.[^.]*$/, "");
+    const name = (this.#shown ?? this.clip()).name.replace(/\.[^.]*$/, "");
     if (this.#matrix) download(encodeNpy(this.#matrix), `${name}.npy`);
   }
 }

@@ -10,21 +10,34 @@ const NEAR_PX = 40;
  */
 export function followEnd(box, below) {
   let isFollowing = true;
-  let isBelowInView = false;
-  new IntersectionObserver(([entry]) => (isBelowInView = entry.isIntersecting)).observe(below);
+  const isPageFollowing = followPage(below);
   box.addEventListener("scroll", () => (isFollowing = distanceToEnd(box) < NEAR_PX));
   const follow = () => {
     if (!isFollowing) return;
     box.scrollTop = box.scrollHeight;
-    if (isBelowInView) below.scrollIntoView({ block: "nearest" });
+    if (isPageFollowing.value) below.scrollIntoView({ block: "nearest" });
   };
   // Observers run before the next frame, so the growth itself never looks like scrolling.
   new MutationObserver(follow).observe(box, { childList: true, characterData: true, subtree: true });
   return () => {
-    isFollowing = true;
-    isBelowInView = true;
+    isFollowing = isPageFollowing.value = true;
     follow();
   };
+}
+
+/**
+ * @param {HTMLElement} below
+ * @returns {{value: boolean}} false after the page was scrolled up, until `below` is in view again.
+ */
+function followPage(below) {
+  const state = { value: false };
+  let lastY = scrollY;
+  addEventListener("scroll", () => {
+    if (scrollY < lastY) state.value = false; // following only ever scrolls down
+    lastY = scrollY;
+  });
+  new IntersectionObserver(([{ isIntersecting }]) => (state.value ||= isIntersecting)).observe(below);
+  return state;
 }
 
 /** @param {HTMLElement} box */
