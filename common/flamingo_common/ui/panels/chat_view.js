@@ -105,7 +105,7 @@ export class ChatView {
     this.#input.value = "";
     $("chat-error").hidden = true;
     $("suggestions").hidden = true;
-    this.#follow(); // whoever asks wants to read the answer
+    this.#follow();
     return { exchange, answer, note };
   }
 

@@ -20,24 +20,31 @@ export function followEnd(box, below) {
   // Observers run before the next frame, so the growth itself never looks like scrolling.
   new MutationObserver(follow).observe(box, { childList: true, characterData: true, subtree: true });
   return () => {
-    isFollowing = isPageFollowing.value = true;
+    isFollowing = isPageFollowing.value = true; // whoever asks wants to read the answer
     follow();
   };
 }
 
 /**
  * @param {HTMLElement} below
- * @returns {{value: boolean}} false after the page was scrolled up, until `below` is in view again.
+ * @returns {{value: boolean}} whether the page follows: until it is scrolled up so far that `below`
+ *   is out of view. Following itself only ever scrolls down.
  */
 function followPage(below) {
   const state = { value: false };
   let lastY = scrollY;
   addEventListener("scroll", () => {
-    if (scrollY < lastY) state.value = false; // following only ever scrolls down
+    if (isInView(below)) state.value = true;
+    else if (scrollY < lastY) state.value = false;
     lastY = scrollY;
   });
-  new IntersectionObserver(([{ isIntersecting }]) => (state.value ||= isIntersecting)).observe(below);
   return state;
+}
+
+/** @param {HTMLElement} element */
+function isInView(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top < innerHeight && bottom > 0;
 }
 
 /** @param {HTMLElement} box */
