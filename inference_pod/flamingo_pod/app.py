@@ -12,11 +12,13 @@ from flamingo_common.wire import routes
 from flamingo_common.wire.responses import Health, ModelList
 from flamingo_pod import watchdog
 from flamingo_pod.api import (
+    analysis,
     captions,
     chat,
     clip_intake,
     decisions,
     embeddings,
+    recipes,
     request_stats,
     responses,
 )
@@ -29,7 +31,7 @@ API: dict[str, request_stats.Handler] = {
     "/v1/chat/completions": chat.handle_chat,
     "/v1/responses": responses.handle_responses,
     "/v1/audio/captions": captions.handle_caption,
-    "/v1/audio/analyze": captions.handle_analysis,
+    "/v1/audio/analyze": analysis.handle_analysis,
     "/v1/audio/embeddings": embeddings.handle_embeddings,
     "/v1/embeddings": embeddings.handle_openai_embeddings,
     "/v1/decisions": decisions.handle_decisions,
@@ -48,6 +50,7 @@ def create(pod: Pod) -> web.Application:
         app.router.add_post(path, request_stats.with_request_stats(pod, handler))
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{id:.+}", _model)
+    app.router.add_get("/v1/recipes", _recipes)
     app.router.add_get("/health", _health)
     app.router.add_get("/health/ready", _health)
     app.router.add_get("/health/live", _live)
@@ -78,6 +81,10 @@ async def _model(request: web.Request) -> web.Response:
         if (name := request.match_info["id"]) != served.card.id:
             raise ModelNotFound(f"model {name!r} is not served here; see /v1/models", param="model")
         return http.json_response(served.card)
+
+
+async def _recipes(request: web.Request) -> web.Response:
+    return http.json_response(recipes.recipe_list(request.app[POD]))
 
 
 async def _health(request: web.Request) -> web.Response:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from flamingo_common.errors import Draining, ModelLoading
+from flamingo_common.recipes import folder
+from flamingo_common.recipes.recipe import Recipe
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire.report import BackendReport, LoadReport, LowLoadReport, ReadyReport
@@ -57,6 +59,8 @@ class Pod:
     """Why it failed, in one line."""
     progress: LoadingProgress = field(default_factory=LoadingProgress)
     timings: RecentTimings = field(default_factory=RecentTimings)
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    """What questions can name, by name."""
     _served: ServedModel | None = None
     _epoch: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     _sequence: int = 0
@@ -274,8 +278,13 @@ def _backend_report(engine: Engine) -> BackendReport:
 
 
 def create(settings: Settings, load_checkpoint: CheckpointLoader = checkpoint.load) -> Pod:
-    """Return a pod that has loaded nothing yet."""
+    """Return a pod that has loaded no model yet.
+
+    Raises:
+        RecipeInvalid: the folder of recipes has changed since the settings were checked.
+    """
     return Pod(
+        recipes=folder.load(settings.recipes_dir),
         settings=settings,
         load_checkpoint=load_checkpoint,
         decoders=DecoderPool(settings.audio_decode_workers, settings.audio_decode_timeout_s),

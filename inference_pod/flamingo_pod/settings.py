@@ -1,11 +1,15 @@
 """A pod's settings. Each field is a flag and a `FLAMINGO_POD_*` variable."""
 
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from flamingo_common.recipes import folder
+from flamingo_common.recipes.recipe import RecipeInvalid
 from flamingo_common.service.settings import CommaList, ServiceSettings
 
 
@@ -57,6 +61,8 @@ class Settings(ServiceSettings):
     """Number of processes that decode audio."""
     audio_decode_timeout_s: float = Field(default=60.0, gt=0, le=600)
     """Maximum seconds to decode one clip, after which its worker is killed."""
+    recipes_dir: Path | None = None
+    """Folder with recipes of your own, one YAML file each, beside those of the package."""
     fetch: Literal["public", "off"] = "public"
     """Whether audio may be fetched from http(s) URLs: from public addresses and from
     --fetch-allowed-networks, or not at all."""
@@ -81,3 +87,11 @@ class Settings(ServiceSettings):
     heartbeat_interval_s: float = Field(default=5.0, gt=0, le=600)
     """Seconds of silence after which a streamed response gets a comment that keeps the connection
     open."""
+
+    def check_files(self) -> Iterator[str]:
+        """Yield a message for each error in the files that the settings refer to."""
+        yield from super().check_files()
+        try:
+            folder.load(self.recipes_dir)
+        except RecipeInvalid as error:
+            yield f"--recipes-dir: {error}"

@@ -81,6 +81,7 @@ def _routes() -> list[web.RouteDef]:
         *(web.post(path, _handle_work, expect_handler=_continue_later) for path in paths),
         web.get("/v1/models", _dispatch, expect_handler=_continue_later),
         web.get("/v1/models/{id:.+}", _dispatch, expect_handler=_continue_later),
+        web.get("/v1/recipes", _dispatch, expect_handler=_continue_later),
         web.get("/health", _handle_ready),
         web.get("/health/ready", _handle_ready),
         web.get("/health/live", _handle_live),

@@ -213,5 +213,5 @@ def test_streamed_responses_refer_to_the_type_of_their_events():
         "/v1/chat/completions": "#/components/schemas/ChatCompletionChunk",
         "/v1/responses": "#/components/schemas/ResponseEvent",
         "/v1/audio/captions": "#/components/schemas/CaptionChunk",
-        "/v1/audio/analyze": "#/components/schemas/CaptionChunk",
+        "/v1/audio/analyze": "#/components/schemas/AnalysisChunk",
     }

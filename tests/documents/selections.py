@@ -48,7 +48,7 @@ def walk(test: str, page: str, *headings: str) -> Selection:
 
 LOCAL = "http://127.0.0.1:8000"
 """The address of a fleet on the reader's machine; tests put that of their own in its place."""
-VERBS = ("caption", "ask", "embed", "batch", "models", "fleet")
+VERBS = ("caption", "ask", "embed", "analyze", "batch", "models", "recipes", "fleet")
 CLIENT = tuple(f"flamingo {verb} " for verb in VERBS)
 BUCKET = "s3://"
 REFUSED = "refused"
@@ -145,6 +145,10 @@ VALUES = Selection(
 )
 AIR_GAPPED_VALUES = Selection(
     "tests/charts/test_air_gapped.py", lambda one: one.file == "air-gapped-values.yaml"
+)
+RECIPES = Selection(
+    "tests/unit/common/recipes/test_recipe.py",
+    lambda one: one.page == "docs/api.md" and one.language == "yaml",
 )
 KEY_FILES = Selection(
     "tests/contract/test_documented_key_files.py", lambda one: one.file == "keys.yaml"

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from flamingo_common import errors
 from flamingo_common.service import http
-from flamingo_common.wire import AUDIO_HEADER, report, responses, sse
+from flamingo_common.wire import AUDIO_HEADER, answers, report, responses, sse
 
 USAGE = responses.Usage(
     prompt_tokens=12,
@@ -235,7 +235,7 @@ class FakePod:
                 )
                 return responses.EmbeddingList(data=[EMBEDDING], usage=usage, **common)
             case "/v1/audio/analyze":
-                return responses.Analysis(
+                return answers.Analysis(
                     caption=text, finish_reason="stop", embedding=EMBEDDING, usage=USAGE, **common
                 )
         raise errors.NotFound(path)

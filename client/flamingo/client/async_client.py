@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import functools
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from importlib import metadata
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
@@ -16,12 +16,19 @@ from flamingo.client import calls, environment, fields, sources, streams
 from flamingo.client.batch_methods import BatchMethods
 from flamingo.client.batches import AsyncBatches
 from flamingo.client.calls import Call
-from flamingo.client.fields import ClipOptions, Messages, RequestFields, SamplingOptions
+from flamingo.client.fields import (
+    AnalysisOptions,
+    ClipOptions,
+    Messages,
+    Questions,
+    RequestFields,
+    SamplingOptions,
+)
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.sources import Audio
 from flamingo.client.streams import AsyncTextStream, TextChunk
 from flamingo.client.transport import ApiRequest, RetryOptions, Sleep, Transport
-from flamingo_common.wire import report, responses
+from flamingo_common.wire import answers, report, responses
 from flamingo_common.wire.requests import Layer, Pooling, Style
 
 STREAMING = {
@@ -171,18 +178,35 @@ class AsyncFlamingoClient(BatchMethods):
         self,
         audio: Audio,
         *,
-        style: Style = "detailed",
+        questions: Questions | None = None,
+        recipes: Sequence[str] | None = None,
+        style: Style | None = None,
         prompt: str | None = None,
-        layer: Layer = "encoder",
-        pooling: Pooling = "none",
-        **sampling: Unpack[SamplingOptions],
+        **options: Unpack[AnalysisOptions],
     ) -> Analysis:
-        """Caption and embed `audio` in one request, which encodes it once.
+        """Answer several questions about `audio`, or caption and embed it; it is encoded once.
 
-        Takes the arguments of `caption` and `embed`.
+        Args:
+            audio: as for `caption`.
+            questions: by name, each a prompt or a mapping with one of `prompt`, `style` and
+                `recipe`, and with options such as `max_tokens`, `temperature` or
+                `response_format`. Or a list of such mappings, each with its `name`.
+            recipes: names of recipes to ask, too; see `recipes()`.
+            style: without questions: as for `caption`.
+            prompt: without questions: as for `caption`.
+            **options: see `SamplingOptions`, for all questions, and `embed`. With questions, an
+                embedding is computed if `layer` or `pooling` is set.
+
+        Returns:
+            The answers by name, each with its `content`, and `parsed` or `sections` where its
+            format has them. A question that fails has an `error`. Without questions: the caption
+            and the embedding.
+
+        Example:
+            client.analyze("song.mp3", questions={"mood": "What is the mood?"}, recipes=["card"])
         """
-        texts = {"style": style, "prompt": prompt}
-        call = calls.analysis(**texts, layer=layer, pooling=pooling, **sampling)
+        asked = fields.all_questions(questions, recipes)
+        call = calls.analysis(questions=asked, style=style, prompt=prompt, **options)
         return await self._post(call, audio)
 
     async def chat(
@@ -249,6 +273,11 @@ class AsyncFlamingoClient(BatchMethods):
         """Return the models that are served, each with its limits (seconds of audio, context)."""
         parse = responses.ModelList.model_validate_json
         return (await self._transport.fetch(ApiRequest("/v1/models"), parse)).data
+
+    async def recipes(self) -> list[answers.RecipeCard]:
+        """Return the recipes that questions can name."""
+        parse = answers.RecipeList.model_validate_json
+        return (await self._transport.fetch(ApiRequest("/v1/recipes"), parse)).data
 
     async def fleet(self) -> report.FleetReport:
         """Return a router's view of its pods: state, backlog in seconds, queue, arrival rates.

@@ -42,8 +42,13 @@ def embedding(**options: Any) -> Call[Embedding]:
 
 
 def analysis(**options: Any) -> Call[Analysis]:
-    """Return a request for a caption and an embedding; options that are None are not sent."""
-    body = fields.without_unset(encoding_format="base64", **options)
+    """Return a request for an analysis; options that are None are not sent.
+
+    With questions, an embedding is requested by its options alone.
+    """
+    body = fields.without_unset(**options)
+    if "questions" not in body or not {"layer", "pooling"}.isdisjoint(body):
+        body["encoding_format"] = "base64"
     return Call(ANALYZE, body, results.parse_analysis)
 
 

@@ -9,6 +9,8 @@ Pure.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from flamingo_common.wire.requests import Layer, Pooling
+
 RequestFields = Mapping[str, Any]
 Messages = Sequence[Mapping[str, Any]]
 
@@ -62,9 +64,41 @@ class SamplingOptions(ClipOptions, total=False):
     """Do not stop before this many tokens."""
 
 
+class AnalysisOptions(SamplingOptions, total=False):
+    """How tokens are sampled, and what an embedding has, for analyses."""
+
+    layer: Layer | None
+    """As for `embed`."""
+    pooling: Pooling | None
+    """As for `embed`."""
+
+
 def without_unset(**fields: Any) -> dict[str, Any]:
     """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+Question = str | Mapping[str, Any]
+"""A prompt, or the fields of a question: `prompt`, `style` or `recipe`, and options."""
+Questions = Mapping[str, Question] | Sequence[Mapping[str, Any]]
+"""By name, or each with its `name`."""
+
+
+def all_questions(
+    questions: Questions | None, recipes: Sequence[str] | None
+) -> list[dict[str, Any]] | None:
+    """Return the questions of a request, recipes last; None if there are none.
+
+    A recipe's answer has the recipe's name.
+    """
+    asked = [dict(each) for each in questions or ()] if not isinstance(questions, Mapping) else []
+    if isinstance(questions, Mapping):
+        asked = [{"name": name, **_question(each)} for name, each in questions.items()]
+    return [*asked, *({"name": name, "recipe": name} for name in recipes or ())] or None
+
+
+def _question(question: Question) -> Mapping[str, Any]:
+    return {"prompt": question} if isinstance(question, str) else question
 
 
 def question_messages(question: str, *, system: str | None) -> list[dict[str, str]]:

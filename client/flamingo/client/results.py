@@ -6,13 +6,15 @@ Pure.
 """
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flamingo.client.failures import UnexpectedResponse
-from flamingo_common.wire import responses
+from flamingo_common.wire import answers, responses
+from flamingo_common.wire.answers import Answer
 from flamingo_common.wire.requests import Layer, Pooling
 
 
@@ -46,17 +48,20 @@ class Embedding:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """The caption and the embedding of a clip."""
+    """The caption and the embedding of a clip, or the answers to questions about it."""
 
-    caption: str
-    finish_reason: responses.FinishReason
-    """`length` when the caption reached `max_tokens`."""
-    embedding: NDArray[np.float32]
-    """Shape (frames, dimensions); a single row when pooled."""
+    caption: str | None
+    """None with questions."""
+    finish_reason: responses.FinishReason | None
+    """`length` when the caption reached `max_tokens`; None with questions."""
+    embedding: NDArray[np.float32] | None
+    """Shape (frames, dimensions); a single row when pooled. None if it was not requested."""
     frame_timestamps: NDArray[np.float64] | None
     """Start of each frame in seconds; None when pooled."""
     model: str
     usage: responses.Usage
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """By the names of the questions, in their order."""
 
 
 def parse_embedding(body: bytes) -> Embedding:
@@ -87,14 +92,16 @@ def parse_analysis(body: bytes) -> Analysis:
         UnexpectedResponse: the data does not match its shape.
         ValidationError: the body does not match the schema.
     """
-    response = responses.Analysis.model_validate_json(body)
+    response = answers.Analysis.model_validate_json(body)
+    data = response.embedding
     return Analysis(
         caption=response.caption,
         finish_reason=response.finish_reason,
-        embedding=_decode_matrix(response.embedding),
-        frame_timestamps=_decode_timestamps(response.embedding),
+        embedding=None if data is None else _decode_matrix(data),
+        frame_timestamps=None if data is None else _decode_timestamps(data),
         model=response.model,
         usage=response.usage,
+        answers=response.answers or {},
     )
 
 

@@ -189,6 +189,7 @@ class FlamingoClient:
     batch_analyze = _blocking_batch(AsyncFlamingoClient.batch_analyze)
     batch_ask = _blocking_batch(AsyncFlamingoClient.batch_ask)
     models = _blocking(AsyncFlamingoClient.models)
+    recipes = _blocking(AsyncFlamingoClient.recipes)
     fleet = _blocking(AsyncFlamingoClient.fleet)
 
     def close(self) -> None:

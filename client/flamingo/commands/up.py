@@ -8,6 +8,8 @@ import typer
 import flamingo_common
 from flamingo.local_fleet import fleet, hardware
 from flamingo.local_fleet.plan import LOOPBACK, FleetOptions, LogLevel
+from flamingo_common.recipes import folder
+from flamingo_common.recipes.recipe import RecipeInvalid
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.run import PortInUse
 
@@ -40,6 +42,14 @@ Batches = Annotated[
         help="Serve files and batches, too, and keep them in this directory.",
     ),
 ]
+Recipes = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipes-dir",
+        file_okay=False,
+        help="Directory with recipes of your own, one YAML file each.",
+    ),
+]
 
 
 def up(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
@@ -49,6 +59,7 @@ def up(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     port: Port = 8000,
     log_level: Level = "warning",
     batches_dir: Batches = None,
+    recipes_dir: Recipes = None,
 ) -> None:
     """Start a local fleet: pods, a router, and a service of batches if it has a directory.
 
@@ -56,10 +67,23 @@ def up(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     has the architecture of the real model and random weights.
     """
     kept = None if batches_dir is None else str(batches_dir.resolve())
-    options = FleetOptions(model, pods, host, port, log_level, GRACE_PERIOD_S, kept)
+    options = FleetOptions(
+        model, pods, host, port, log_level, GRACE_PERIOD_S, kept, _checked_recipes(recipes_dir)
+    )
     try:
         status = fleet.up(options, hardware.service_commands(), EXAMPLE_CLIP)
     except PortInUse as error:
         typer.echo(f"flamingo: {error}", err=True)
         status = ExitStatus.PORT_IN_USE
     raise typer.Exit(status)
+
+
+def _checked_recipes(recipes_dir: Path | None) -> str | None:
+    """Return the absolute path; pods would only fail with its faults, one after the other."""
+    if recipes_dir is None:
+        return None
+    try:
+        folder.load(recipes_dir)
+    except RecipeInvalid as error:
+        raise typer.BadParameter(str(error), param_hint="--recipes-dir") from None
+    return str(recipes_dir.resolve())

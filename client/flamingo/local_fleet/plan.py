@@ -34,6 +34,8 @@ class FleetOptions:
     """Seconds that the services have to finish requests in flight."""
     batches_dir: str | None = None
     """Absolute path of what the service of batches keeps; None: there is no such service."""
+    recipes_dir: str | None = None
+    """Absolute path of recipes beside those of the package."""
     restart_delay_s: float = 1.0
     """Seconds until a pod that died is started again; they double each time in a row."""
 
@@ -84,7 +86,8 @@ def num_pods(options: FleetOptions, hardware: Hardware) -> int:
 
 def pod_command(program: Sequence[str], options: FleetOptions, fd: int) -> tuple[str, ...]:
     """Return the command of a pod, which inherits the listening socket `fd`."""
-    return (*program, *_common_flags(options, fd), "--model", options.model)
+    recipes = ("--recipes-dir", options.recipes_dir) if options.recipes_dir else ()
+    return (*program, *_common_flags(options, fd), "--model", options.model, *recipes)
 
 
 def batches_command(

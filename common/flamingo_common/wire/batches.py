@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from flamingo_common.wire.analysis import AnalyzeRequest
 from flamingo_common.wire.decisions import DecisionRequest
 from flamingo_common.wire.files import ExpiresAfter
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.openai_responses import ResponsesRequest
 from flamingo_common.wire.request_body import RequestBody
 from flamingo_common.wire.requests import (
-    AnalyzeRequest,
     CaptionRequest,
     ChatRequest,
     EmbeddingRequest,

@@ -126,6 +126,26 @@ RESPONSE_FORMAT: Table = {
     **implemented("OpenAI", "type json_schema"),
     **refused("other", {"schema": ("set type to json_schema, and json_schema.schema", ())}),
 }
+QUESTION: Table = {
+    **implemented("Flamingo", "name prompt style recipe"),
+    **implemented(
+        "OpenAI",
+        "max_tokens temperature top_p frequency_penalty presence_penalty logit_bias seed stop"
+        " response_format",
+    ),
+    **implemented(
+        "vLLM",
+        "top_k min_p repetition_penalty stop_token_ids include_stop_str_in_output min_tokens"
+        " ignore_eos structured_outputs",
+    ),
+    **refused(
+        "OpenAI",
+        {
+            "n": ("a question has one answer; ask it twice, with two seeds", (1,)),
+            "stream": ("set stream in the request: all answers are streamed together", (False,)),
+        },
+    ),
+}
 JSON_SCHEMA: Table = {
     **implemented("OpenAI", "schema"),
     **ignored(

@@ -241,7 +241,10 @@ CAPTION: Table = {
         },
     ),
 }
-ANALYSIS: Table = {**CAPTION, **implemented("Flamingo", "layer pooling encoding_format")}
+ANALYSIS: Table = {
+    **CAPTION,
+    **implemented("Flamingo", "layer pooling encoding_format questions"),
+}
 
 _EMBEDDINGS: Table = {
     **implemented("OpenAI", "model encoding_format"),

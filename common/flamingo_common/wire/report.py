@@ -33,7 +33,9 @@ class RequestTiming(Report):
     num_windows: int = Field(ge=0)
     """30 s windows that were encoded, without the cached ones."""
     num_tokens: int = Field(ge=0)
-    """Generated tokens, all choices together."""
+    """Generated tokens, all choices or answers together."""
+    num_answers: int = Field(default=1, ge=1)
+    """Choices, or answers to questions, of the request."""
     compute_s: float = Field(ge=0, allow_inf_nan=False)
     """Its share of the engine's time, in seconds as if it had run alone."""
 

@@ -309,12 +309,3 @@ class EmbeddingRequest(EmbeddingOptions):
     model: ModelId | None = None
     """Model id; default: the model that is served."""
     audio: AudioInput
-
-
-class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
-    """Request body of `POST /v1/audio/analyze`: caption and embed a clip that is encoded once."""
-
-    table: ClassVar[Table] = parameters.ANALYSIS
-
-    encoding_format: Literal["float", "base64"] = "float"
-    """`float`: lists of numbers. `base64`: little-endian float32."""

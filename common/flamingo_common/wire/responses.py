@@ -228,7 +228,7 @@ class Caption(ResponseBody):
 
 
 class CaptionChunk(ResponseBody):
-    """One event of a caption or analysis stream; the last has `finish_reason` and `usage`."""
+    """One event of a caption stream; the last has `finish_reason` and `usage`."""
 
     id: str
     object: Literal["audio.caption.chunk"] = "audio.caption.chunk"
@@ -238,8 +238,6 @@ class CaptionChunk(ResponseBody):
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
-    embedding: "EmbeddingData | None" = Field(default=None, exclude_if=is_none)
-    """Only in the last event of an analysis stream."""
 
 
 class EmbeddingData(ResponseBody):
@@ -292,20 +290,6 @@ class OpenAIEmbeddingList(ResponseBody):
     data: list[OpenAIEmbedding]
     model: str
     usage: EmbeddingUsage
-
-
-class Analysis(ResponseBody):
-    """Response of `POST /v1/audio/analyze`."""
-
-    id: str
-    object: Literal["audio.analysis"] = "audio.analysis"
-    created: int
-    model: str
-    caption: str
-    finish_reason: FinishReason
-    embedding: EmbeddingData
-    usage: Usage
-    metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
 CREATED_UNKNOWN_S = 0

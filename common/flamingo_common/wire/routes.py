@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from flamingo_common import errors
-from flamingo_common.wire import openai_responses_objects, report, responses
+from flamingo_common.wire import answers, openai_responses_objects, report, responses
+from flamingo_common.wire.analysis import AnalyzeRequest
 from flamingo_common.wire.batch_routes import FILES_AND_BATCHES
 from flamingo_common.wire.decisions import Decision, DecisionRequest
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.openai_responses import ResponsesRequest
 from flamingo_common.wire.requests import (
-    AnalyzeRequest,
     CaptionRequest,
     ChatRequest,
     EmbeddingRequest,
@@ -192,12 +192,21 @@ INFERENCE = (
         method="POST",
         path="/v1/audio/analyze",
         tag="Music",
-        summary="Caption and embed a clip in one request",
+        summary="Answer several questions about a clip, or caption and embed it",
         request=AnalyzeRequest,
-        response=responses.Analysis,
-        event=responses.CaptionChunk,
+        response=answers.Analysis,
+        event=answers.AnalysisChunk,
         file_replaces=("audio",),
-        examples={"caption and embedding": {"audio": AUDIO, "pooling": "mean", "max_tokens": 8}},
+        examples={
+            "caption and embedding": {"audio": AUDIO, "pooling": "mean", "max_tokens": 8},
+            "several questions": {
+                "audio": AUDIO,
+                "questions": [
+                    {"name": "mood", "prompt": "What is the mood?", "max_tokens": 8},
+                    {"name": "lyrics", "recipe": "lyrics", "max_tokens": 8},
+                ],
+            },
+        },
         error_types=INFERENCE_ERRORS,
     ),
 )
@@ -215,6 +224,13 @@ MODELS = (
         summary="Get one model; the id can contain a slash",
         response=responses.ModelCard,
         error_types=[*MODELS_ERRORS, errors.ModelNotFound],
+    ),
+    Route(
+        path="/v1/recipes",
+        tag="Music",
+        summary="List the recipes that questions can name",
+        response=answers.RecipeList,
+        error_types=MODELS_ERRORS,
     ),
 )
 

@@ -5,7 +5,7 @@ Pure.
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.request_body import WHOLE_NUMBER
@@ -43,8 +43,10 @@ def _to_list(value: object) -> object:
     return [each for each in value if each != ""] if isinstance(value, list) else value
 
 
-class SamplingOptions(ClipOptions):
-    """Options of sampling. An option that is not set has the checkpoint's default."""
+class TokenOptions(BaseModel):
+    """How the tokens of one answer are chosen. An unset option has the checkpoint's default."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """Sampling temperature; 0 is greedy decoding."""
@@ -87,5 +89,10 @@ class SamplingOptions(ClipOptions):
     """Minimum number of tokens to generate, before which nothing of the above ends the text."""
     ignore_eos: bool | None = None
     """Continue after the model has ended the text, up to `max_tokens`."""
+
+
+class SamplingOptions(ClipOptions, TokenOptions):
+    """Options of a request that generates text."""
+
     stream: bool | None = None
     """Stream the response as server-sent events while it is generated."""

@@ -15,7 +15,7 @@ from flamingo_common.service import traces
 from flamingo_common.wire import requests
 from flamingo_common.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
 from flamingo_common.wire.tools import ForcedCall
-from flamingo_pod.api import answer_grammar, output_format, tool_calls
+from flamingo_pod.api import answer_grammar, output_format, request_timings, tool_calls
 from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
 from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.core import Prompt
@@ -159,27 +159,9 @@ class Generation:
 
 def request_metrics(generation: Generation) -> RequestMetrics | None:
     """Return the timings of a finished generation, if the client requested them."""
-    stats = generation.request.stats
-    first_s, decode_s = stats.time_to_first_token_s, stats.decode_s
-    if not stats.wants_metrics or first_s is None or decode_s is None:
-        return None
-    num_gaps = generation.num_tokens - len(generation.choices)
-    is_timed = num_gaps > 0 and decode_s > 0
-    return RequestMetrics(
-        time_to_first_token_ms=_ms(first_s),
-        queue_time_ms=_ms(stats.queue_s or 0.0),
-        generation_time_ms=_ms(decode_s),
-        mean_itl_ms=_ms(decode_s * len(generation.choices) / num_gaps) if is_timed else None,
-        tokens_per_second=round(generation.num_tokens / (first_s + decode_s), 2)
-        if is_timed
-        else None,
-        audio_decode_ms=_ms(stats.audio_decode_s),
-        compute_ms=_ms(stats.compute_s),
+    return request_timings.of_request(
+        generation.request.stats, generation.num_tokens, len(generation.choices)
     )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
 
 
 async def prepare(
@@ -348,7 +330,7 @@ async def generate(
     The choices come interleaved; an error in one ends all.
     """
     request, engine = generation.request, served.engine
-    timer = _TokenTimer(pod.metrics, length_classes.clip_length(request.stats.audio_s))
+    timer = TokenTimer(pod.metrics, length_classes.clip_length(request.stats.audio_s))
     with (
         engine.load.in_flight(request.stats),
         engine.generate_many(request.engine_requests()) as outputs,
@@ -361,10 +343,11 @@ async def generate(
                 if delta.finish_reason is not None:
                     outputs.cancel(number)  # the engine does not know about stop strings
                 yield delta
-    _count(pod.metrics, generation)
+    reasons = [choice.finish_reason for choice in generation.choices]
+    count(pod.metrics, request.stats, generation.usage, reasons)
 
 
-class _TokenTimer:
+class TokenTimer:
     """Observes the time to the first token, and the time between the tokens of each choice."""
 
     def __init__(self, metrics: Metrics, clip_length: str) -> None:
@@ -384,8 +367,10 @@ class _TokenTimer:
         self._last_s[number] = now_s
 
 
-def _count(metrics: Metrics, generation: Generation) -> None:
-    usage, stats = generation.usage, generation.request.stats
+def count(
+    metrics: Metrics, stats: RequestStats, usage: Usage, reasons: Sequence[FinishReason]
+) -> None:
+    """Count a request that was answered to its end, in the metrics and in its stats."""
     details = usage.prompt_tokens_details
     metrics.tokens.labels("audio").inc(details.audio_tokens)
     metrics.tokens.labels("text").inc(details.text_tokens)
@@ -394,6 +379,6 @@ def _count(metrics: Metrics, generation: Generation) -> None:
     metrics.prompt_tokens.observe(usage.prompt_tokens)
     metrics.output_tokens.observe(usage.completion_tokens)
     stats.num_cached_tokens = details.cached_tokens
-    stats.finish_reasons = tuple(choice.finish_reason for choice in generation.choices)
+    stats.finish_reasons = tuple(reasons)
     for reason in stats.finish_reasons:
         metrics.choices.labels(reason).inc()

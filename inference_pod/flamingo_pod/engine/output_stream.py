@@ -81,14 +81,25 @@ class OutputStream:
             DeadlineExceeded: the deadline passed before the next output.
             InternalError: the engine failed on a sequence, or is broken.
         """
+        async for number, output in self.outcomes():
+            if isinstance(output, FlamingoError):
+                raise output
+            yield number, output
+
+    async def outcomes(self) -> abc.AsyncIterator[tuple[int, TokenOutput | FlamingoError]]:
+        """Yield as `__aiter__`, but an error of one prompt as its last output.
+
+        Raises:
+            DeadlineExceeded: the deadline passed before the next output.
+        """
         while self._open:
             number, output = await self._next()
             if number not in self._open:
                 continue
-            if isinstance(output, FlamingoError):
-                raise output
             if isinstance(output, Exception):
-                raise InternalError("the engine failed on this request") from output
+                del self._open[number]
+                yield number, _as_error(output)
+                continue
             if output.finish_reason is not None:
                 del self._open[number]
             yield number, output
@@ -106,3 +117,11 @@ class OutputStream:
         """Cancel one prompt, finished or not; its memory is free within one step."""
         if handle := self._open.pop(number, None):
             self._cancel(handle)
+
+
+def _as_error(output: Exception) -> FlamingoError:
+    if isinstance(output, FlamingoError):
+        return output
+    error = InternalError("the engine failed on this request")
+    error.__cause__ = output
+    return error

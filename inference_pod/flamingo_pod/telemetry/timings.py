@@ -25,6 +25,7 @@ class RecentTimings:
                 route=stats.route,
                 num_windows=stats.num_windows_computed,
                 num_tokens=stats.num_output_tokens,
+                num_answers=stats.num_choices,
                 compute_s=stats.compute_s,
             )
         )

@@ -276,7 +276,11 @@ class Balancer:
         return offers
 
     def _work(self, info: RequestInfo, model: str) -> Work:
-        num_tokens = info.num_questions or self.costs.num_tokens(info.route, model, info.max_tokens)
+        if info.num_questions:
+            return Work(cost.windows_of(info.audio_s), info.num_questions)
+        num_tokens = info.num_answers * self.costs.num_tokens(info.route, model)
+        if info.max_tokens is not None:
+            num_tokens = min(num_tokens, info.max_tokens)
         return Work(cost.windows_of(info.audio_s), num_tokens)
 
     def _prior_s(self, info: RequestInfo) -> float:

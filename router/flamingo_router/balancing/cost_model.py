@@ -82,12 +82,11 @@ class CostModel:
         if address in self._pods:
             self._pods[address].num_timings, self._pods[address].log_slowdown = 0, 0.0
 
-    def num_tokens(self, route: str, model: str, max_tokens: int | None = None) -> float:
-        """Return the expected number of tokens in a response on `route`."""
+    def num_tokens(self, route: str, model: str) -> float:
+        """Return the expected number of tokens of one answer on `route`."""
         known = self._routes.get((model, route))
         profile = cost.ROUTE_PROFILES.get(route, cost.NO_PROFILE)
-        expected = known.num_tokens if known else profile.num_tokens
-        return expected if max_tokens is None else min(expected, max_tokens)
+        return known.num_tokens if known else profile.num_tokens
 
     def _learn(self, pod: _PodTimings, load: LoadReport, timing: RequestTiming) -> None:
         known = self._route_model(load, timing.route)
@@ -100,7 +99,8 @@ class CostModel:
         known.regression.learn(work, timing.compute_s)
         known.num_responses += 1
         share = max(1 / known.num_responses, TOKENS_SMOOTHING)
-        known.num_tokens += share * (min(timing.num_tokens, MAX_TOKENS) - known.num_tokens)
+        num_tokens = min(timing.num_tokens / timing.num_answers, MAX_TOKENS)
+        known.num_tokens += share * (num_tokens - known.num_tokens)
 
     def _route_model(self, load: LoadReport, route: str) -> _RouteModel | None:
         known = self._routes.get((load.model, route))

@@ -25,7 +25,9 @@ class RequestInfo:
     deadline_s: float | None = None
     """When the client no longer needs the response, by the router's clock."""
     max_tokens: int | None = None
-    """Maximum tokens of all its choices together."""
+    """Maximum tokens of all its answers together."""
+    num_answers: int = 1
+    """Choices, or questions of an analysis."""
     num_questions: int = 0
     """How many questions it asks to be decided, in all orders; 0 where that is unknown."""
 

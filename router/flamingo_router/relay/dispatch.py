@@ -214,6 +214,7 @@ class Dispatcher:
             audio_s=audio.seconds,
             clip=clip,
             max_tokens=body_hints.max_tokens,
+            num_answers=body_hints.num_answers,
             num_questions=body_hints.num_questions if info.route == cost.DECISIONS else 0,
         )
 

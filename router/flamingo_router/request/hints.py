@@ -12,6 +12,7 @@ from flamingo_common.wire.deadline import deadline_s
 from flamingo_common.wire.priority import priority_of
 from flamingo_common.wire.report import CLIP_HEADER
 from flamingo_router.balancing.request_info import RequestInfo
+from flamingo_router.request import question_list
 
 OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
 """Headers that are not relayed unchanged from a client, because the pod trusts them."""
@@ -39,8 +40,10 @@ class BodyHints:
     """Options that precede the audio in the body. A wrong or missing one does no harm."""
 
     max_tokens: int | None = None
-    """Of all choices together."""
+    """Of all choices or answers together."""
     is_stream: bool = False
+    num_answers: int = 1
+    """Choices, or questions of an analysis."""
     num_questions: int = 0
     """Of decisions, each counted once for each order of its options."""
 
@@ -57,11 +60,20 @@ def parse_headers(route: str, headers: Mapping[str, str], *, now_s: float) -> Re
 
 def parse_body(head: bytes | bytearray) -> BodyHints:
     """Return the options in a body's first bytes."""
-    max_tokens, num_choices = _number(head, "max_tokens"), _number(head, "n") or 1
+    num_questions = _num_questions(head)
+    found = question_list.find(head)
+    if found is None:
+        num_answers = max(1, min(_number(head, "n") or 1, MAX_CHOICES))
+        limit = _number(head, "max_tokens")
+        max_tokens = None if limit is None else limit * num_answers
+    else:
+        # The options of the questions are not those of the request, which are on either side.
+        head = head[: found.begin] + head[found.end :]
+        num_answers = found.num_questions
+        max_tokens = found.max_tokens(_number(head, "max_tokens"))
+    is_stream = _search(head, "stream") is not None
     return BodyHints(
-        None if max_tokens is None else max_tokens * min(num_choices, MAX_CHOICES),
-        _search(head, "stream") is not None,
-        _num_questions(head),
+        max_tokens, is_stream=is_stream, num_answers=num_answers, num_questions=num_questions
     )
 
 

@@ -29,7 +29,7 @@ FIELDS = {
     "messages": "control tokens; one clip a conversation, in a turn of the user",
     "min_tokens": "at most max_tokens",
     "prompt": "control tokens",
-    "questions": "texts that are not blank, without control tokens; options that differ",
+    "questions": "what no schema tells: names and options that differ, recipes, control tokens",
     "request": "a field that is also in a part of its own",
     "response_format": "one format of an answer, that can be enforced",
     "stop_token_ids": "the ids that the vocabulary has",

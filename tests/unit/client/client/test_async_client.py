@@ -12,9 +12,10 @@ from fakes import pods
 
 from flamingo import AsyncFlamingoClient
 from flamingo_common import errors
-from flamingo_common.wire import responses
+from flamingo_common.wire import answers, responses
 
 AUDIO = b"RIFF....WAVE, let us say"
+ANSWER_USAGE = answers.AnswerUsage(prompt_tokens=2, completion_tokens=1)
 
 
 class Base64Pod(pods.FakePod):
@@ -101,6 +102,54 @@ def test_analysis_has_caption_and_embedding_from_one_request():
     assert received.path == "/v1/audio/analyze"
     assert sent_fields(received)["encoding_format"] == "base64"
     assert (result.caption, result.embedding.shape) == ("a quiet song", (2, 2))
+
+
+def test_questions_and_recipes_are_one_request_without_an_embedding():
+    body = answers.Analysis(
+        id="x",
+        created=0,
+        model="m",
+        usage=pods.USAGE,
+        answers={
+            "mood": answers.Answer(
+                content="calm", finish_reason="stop", usage=ANSWER_USAGE, parsed=["calm"]
+            )
+        },
+    )
+
+    class AnsweringPod(pods.FakePod):
+        def _body(self, path):
+            return body
+
+    questions = {"mood": "What is the mood?", "key": {"prompt": "Key?", "max_tokens": 4}}
+    result, [received] = call(
+        "analyze", AUDIO, questions=questions, recipes=["card"], pod=AnsweringPod()
+    )
+
+    assert sent_fields(received) == {
+        "questions": [
+            {"name": "mood", "prompt": "What is the mood?"},
+            {"name": "key", "prompt": "Key?", "max_tokens": 4},
+            {"name": "card", "recipe": "card"},
+        ]
+    }
+    assert result.answers["mood"].parsed == ["calm"]
+    assert (result.caption, result.embedding) == (None, None)
+
+
+def test_an_embedding_beside_answers_is_requested_by_its_options():
+    _, [received] = call(
+        "analyze",
+        AUDIO,
+        questions=[{"name": "a", "style": "brief"}],
+        pooling="mean",
+        pod=Base64Pod(),
+    )
+    assert sent_fields(received) == {
+        "questions": [{"name": "a", "style": "brief"}],
+        "pooling": "mean",
+        "encoding_format": "base64",
+    }
 
 
 def test_question_is_the_last_user_message_beside_the_file():

@@ -53,6 +53,11 @@ def test_number_of_pods(requested, gpus, num_pods):
     assert plan.num_pods(fleet_options(num_pods=requested), hardware) == num_pods
 
 
+def test_pods_get_the_recipes_of_the_user():
+    command = plan.pod_command(("pod",), fleet_options(recipes_dir="/recipes"), 7)
+    assert command[-2:] == ("--recipes-dir", "/recipes")
+
+
 def test_pod_command():
     options = fleet_options(model="nvidia/music-flamingo-2601-hf", grace_period_s=2.5)
 

@@ -8,6 +8,7 @@ from openai.types.chat import completion_create_params
 
 from flamingo_common.errors import UnsupportedParameter
 from flamingo_common.wire import (
+    analysis,
     parameters,
     parse,
     request_body,
@@ -152,7 +153,7 @@ def test_in_a_form_the_text_of_a_harmless_value_is_accepted(text):
 
 
 @pytest.mark.parametrize("name", ["n", "logprobs", "top_logprobs"])
-@pytest.mark.parametrize("kind", [requests.CaptionRequest, requests.AnalyzeRequest])
+@pytest.mark.parametrize("kind", [requests.CaptionRequest, analysis.AnalyzeRequest])
 def test_what_only_chats_support_is_refused_elsewhere_by_name(kind, name):
     with pytest.raises(UnsupportedParameter) as caught:
         parse.validate_request(kind, {"audio": {"data": ""}, name: 2})

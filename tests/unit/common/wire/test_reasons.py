@@ -3,7 +3,7 @@
 import pytest
 
 from flamingo_common.errors import BadRequest
-from flamingo_common.wire import openai_embeddings, parse, requests
+from flamingo_common.wire import analysis, openai_embeddings, parse, requests
 
 NO_URL = "must be an http(s) or data: URL (base64: data:…;base64,…)"
 PART_TYPES = "'text', 'input_audio', 'audio_url' or 'audio'"
@@ -113,7 +113,7 @@ def test_in_a_form_a_number_is_text():
         for value in (object, "x" * 1000, 1e300, -1, [{}], {"a": []})
     ]
     + [
-        (requests.AnalyzeRequest, {"audio": {"data": 1, "url": "http://"}, "style": 1}),
+        (analysis.AnalyzeRequest, {"audio": {"data": 1, "url": "http://"}, "style": 1}),
         (openai_embeddings.OpenAIEmbeddingRequest, {"input": [{"type": "audio", "audio": 1}]}),
         (openai_embeddings.OpenAIEmbeddingRequest, {"input": "text"}),
     ],

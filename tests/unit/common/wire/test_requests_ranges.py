@@ -3,7 +3,7 @@
 import pytest
 
 from flamingo_common.errors import BadRequest
-from flamingo_common.wire import openai_embeddings, parse, requests
+from flamingo_common.wire import analysis, openai_embeddings, parse, requests
 
 
 def chat(**fields):
@@ -85,7 +85,7 @@ def test_an_empty_stop_is_none(name):
     ("kind", "audio"),
     [
         (requests.CaptionRequest, {"audio": {"data": ""}}),
-        (requests.AnalyzeRequest, {"audio": {"data": ""}}),
+        (analysis.AnalyzeRequest, {"audio": {"data": ""}}),
         (requests.EmbeddingRequest, {"audio": {"data": ""}}),
         (openai_embeddings.OpenAIEmbeddingRequest, {"input": "data:,"}),
     ],

@@ -4,7 +4,7 @@ import pytest
 from fakes import steps
 
 from flamingo_common.errors import UnknownParameter, UnsupportedParameter
-from flamingo_common.wire import openai_embeddings, parse, requests, responses
+from flamingo_common.wire import analysis, openai_embeddings, parse, requests, responses
 
 AUDIO = {"audio": {"data": ""}}
 
@@ -100,7 +100,7 @@ def test_an_unknown_parameter_of_a_nested_object_has_its_path(fields, param, mea
         (requests.CaptionRequest, AUDIO | {"pooling": "mean"}, "/v1/audio/analyze"),
         (requests.EmbeddingRequest, AUDIO | {"style": "brief"}, "/v1/audio/captions"),
         (requests.EmbeddingRequest, AUDIO | {"dimensions": 8}, "/v1/embeddings"),
-        (requests.AnalyzeRequest, AUDIO | {"stream_options": {}}, "/v1/chat/completions"),
+        (analysis.AnalyzeRequest, AUDIO | {"stream_options": {}}, "/v1/chat/completions"),
         (requests.ChatRequest, chat(style="brief"), "/v1/audio/captions"),
         (
             openai_embeddings.OpenAIEmbeddingRequest,

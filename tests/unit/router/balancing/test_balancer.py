@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from fakes.balancing import admission_limits, load_report
@@ -103,6 +104,17 @@ def test_a_pod_becomes_free_by_itself_when_its_prefill_must_be_nearly_over():
     assert balancer.recheck_after_s(now_s=0) <= 0.25
     assert balancer.dispatch_waiting(now_s=0.3) == []
     assert len(balancer.dispatch_waiting(now_s=0.45)) == 1
+
+
+def test_each_question_about_a_clip_is_charged_for_its_answer_and_the_clip_once():
+    balancer = ready(A, B, C)
+    question = replace(CLIP, clip=None)
+    one = sent(balancer, question).cost
+    many = sent(balancer, replace(question, num_answers=8)).cost
+    short = sent(balancer, replace(question, num_answers=8, max_tokens=80)).cost
+    assert many.prefill_s == one.prefill_s
+    assert many.decode_s == pytest.approx(8 * one.decode_s)
+    assert one.decode_s > short.decode_s > 0
 
 
 def test_decoding_does_not_make_a_pod_busy():

@@ -88,15 +88,21 @@ def test_a_pod_that_takes_longer_than_its_class_has_a_slowdown_factor():
     assert costs.slowdown("slow") == 1
 
 
-def test_responses_are_expected_to_be_as_long_as_before_and_within_max_tokens():
+def test_answers_are_expected_to_be_as_long_as_before():
     costs = CostModel()
     assert costs.num_tokens(CAPTIONS, "m") == cost.ROUTE_PROFILES[CAPTIONS].num_tokens
     for number in range(200):
         costs.observe("a", load([timing(number, tokens=50)]))
 
     assert costs.num_tokens(CAPTIONS, "m") == pytest.approx(50)
-    assert costs.num_tokens(CAPTIONS, "m", max_tokens=16) == 16
-    assert costs.num_tokens(CAPTIONS, "m", max_tokens=500) == pytest.approx(50)
+
+
+def test_answers_of_one_request_count_one_by_one():
+    costs = CostModel()
+    for number in range(200):
+        several = timing(number, tokens=120).model_copy(update={"num_answers": 4})
+        costs.observe("a", load([several]))
+    assert costs.num_tokens(CAPTIONS, "m") == pytest.approx(30, rel=0.05)
 
 
 def test_any_number_of_routes_and_models_fills_no_memory():

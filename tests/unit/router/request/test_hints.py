@@ -28,7 +28,14 @@ ROUTE = "/v1/audio/captions"
     ],
 )
 def test_options_are_found_wherever_they_stand(body, max_tokens, is_stream):
-    assert hints.parse_body(body) == hints.BodyHints(max_tokens, is_stream)
+    found = hints.parse_body(body)
+    assert (found.max_tokens, found.is_stream) == (max_tokens, is_stream)
+
+
+def test_choices_are_counted_up_to_their_maximum():
+    assert hints.parse_body(b'{"n": 4}').num_answers == 4
+    assert hints.parse_body(b'{"n": 999}').num_answers == 8
+    assert hints.parse_body(b'{"n": 0}').num_answers == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Recipes: named questions about a clip, with the form of their answer."""

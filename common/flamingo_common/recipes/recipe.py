@@ -1,0 +1,75 @@
+"""A recipe, and its format in a YAML file.
+
+Pure.
+"""
+
+import json
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import Field, field_validator
+
+from flamingo_common.errors import BadRequest
+from flamingo_common.wire import parse
+from flamingo_common.wire.parameters import Table, implemented
+from flamingo_common.wire.request_body import RequestBody
+from flamingo_common.wire.requests import Text
+from flamingo_common.wire.sampling_options import OutputTokens
+
+MAX_RECIPE_BYTES = 65_536
+Parser = Literal["sections"]
+
+
+class RecipeInvalid(ValueError):
+    """A recipe that cannot be used; the message names its file and each field that is wrong."""
+
+
+class Recipe(RequestBody):
+    """A named question, and the form of its answer."""
+
+    table: ClassVar[Table] = implemented(
+        "Flamingo", "name description prompt schema parser max_tokens"
+    )
+
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+    description: Annotated[str, Field(min_length=1, max_length=300)]
+    """One sentence for lists of recipes."""
+    prompt: Annotated[Text, Field(min_length=1)]
+    """What the model is asked."""
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    """JSON schema that the answer conforms to."""
+    parser: Parser | None = None
+    """`sections`: the answer is read as sections and lines with times."""
+    max_tokens: OutputTokens | None = None
+    """Maximum number of tokens of the answer, unless the question sets its own."""
+
+    @field_validator("schema_")
+    @classmethod
+    def _is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError("must have only what JSON has: dates need quotes") from None
+        return value
+
+
+def parse_recipe(content: bytes, file: str) -> Recipe:
+    """Return the recipe in the content of a YAML file.
+
+    Raises:
+        RecipeInvalid: it is too large or not valid YAML, or a field is missing, unknown or wrong.
+    """
+    if len(content) > MAX_RECIPE_BYTES:
+        raise RecipeInvalid(f"{file}: is larger than {MAX_RECIPE_BYTES} bytes, the maximum")
+    try:
+        fields = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise RecipeInvalid(f"{file}: is not valid YAML{place}") from None
+    if not isinstance(fields, dict):
+        raise RecipeInvalid(f"{file}: must have the fields of a recipe: name, description, prompt")
+    try:
+        return parse.validate_request(Recipe, {str(name): value for name, value in fields.items()})
+    except BadRequest as error:
+        raise RecipeInvalid(f"{file}: {error}") from None

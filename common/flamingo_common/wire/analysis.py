@@ -1,0 +1,97 @@
+"""Request body of `POST /v1/audio/analyze`, with the questions that it can have.
+
+Pure.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from flamingo_common.wire import message_parameters, parameters
+from flamingo_common.wire.parameters import Table
+from flamingo_common.wire.request_body import RequestBody
+from flamingo_common.wire.requests import (
+    CaptionRequest,
+    EmbeddingOptions,
+    ResponseFormat,
+    Style,
+    Text,
+)
+from flamingo_common.wire.sampling_options import OutputTokens, TokenOptions
+from flamingo_common.wire.structured_outputs import StructuredOutputs
+
+MAX_QUESTIONS = 32
+NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
+ONE_OF = ("prompt", "style", "recipe")
+EMBEDDING_FIELDS = frozenset(EmbeddingOptions.model_fields) - {"truncate", "allow_damaged"}
+
+
+class Question(RequestBody, TokenOptions):
+    """One question about the clip: exactly one of `prompt`, `style` and `recipe`.
+
+    An option that is not set is that of the request.
+    """
+
+    table: ClassVar[Table] = message_parameters.QUESTION
+
+    name: Annotated[str, Field(pattern=NAME)]
+    """Names the answer; unique in the request."""
+    prompt: Annotated[Text, Field(min_length=1)] | None = None
+    """The question in your own words."""
+    style: Style | None = None
+    """A caption's level of detail."""
+    recipe: Annotated[str, Field(max_length=64)] | None = None
+    """Name of one of the server's recipes: `GET /v1/recipes`."""
+    max_tokens: OutputTokens | None = None
+    """Maximum number of tokens to generate; default: the recipe's, or the request's."""
+    response_format: ResponseFormat | None = None
+    """Constrain the answer to JSON."""
+    structured_outputs: StructuredOutputs | None = None
+    """Constrain the answer, as in vLLM's API."""
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> "Question":
+        given = [name for name in ONE_OF if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = f", not {' and '.join(given)}" if given else ""
+            raise ValueError(f"exactly one of prompt, style and recipe is required{found}")
+        return self
+
+
+class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
+    """Request body of `POST /v1/audio/analyze`: several results of a clip that is encoded once.
+
+    Without `questions` they are a caption and an embedding. With `questions` they are one answer to
+    each, and an embedding if `layer`, `pooling` or `encoding_format` is set.
+    """
+
+    table: ClassVar[Table] = parameters.ANALYSIS
+
+    encoding_format: Literal["float", "base64"] = "float"
+    """`float`: lists of numbers. `base64`: little-endian float32."""
+    questions: Annotated[list[Question], Field(min_length=1, max_length=MAX_QUESTIONS)] | None = (
+        None
+    )
+    """Questions about the clip, which are answered together."""
+
+    @property
+    def has_embedding(self) -> bool:
+        """Whether the response has an embedding."""
+        return self.questions is None or bool(EMBEDDING_FIELDS & self.model_fields_set)
+
+    @field_validator("questions")
+    @classmethod
+    def _are_the_only_ones(
+        cls, value: list[Question] | None, info: ValidationInfo
+    ) -> list[Question] | None:
+        if repeated := _repeated([question.name for question in value or ()]):
+            raise ValueError(f"two questions have the name {repeated!r}; each needs its own")
+        for name in ("prompt", "style"):
+            if info.data.get(name) != cls.model_fields[name].default:
+                raise ValueError(f"{name} and questions are both set; make it a question, too")
+        return value
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    return next((name for at, name in enumerate(names) if name in names[:at]), None)

@@ -1,0 +1,63 @@
+"""The answers to questions, as the response has them: read as JSON or as sections, with errors."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from flamingo_common.errors import FlamingoError
+from flamingo_common.timed_text.parse import parse
+from flamingo_common.wire.answers import Answer, AnswerError, AnswerUsage, to_sections
+from flamingo_common.wire.responses import PromptTokensDetails, Usage
+from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
+from flamingo_pod.api.questions import AskedGeneration
+
+CUT = "the answer is not complete: it has max_tokens ({}) tokens, the maximum; raise max_tokens"
+
+
+def answer(question: AskedGeneration, text: str, error: FlamingoError | None) -> Answer:
+    """Return the answer to one question. Takes milliseconds for a long text."""
+    asked, result = question.asked, question.result
+    num_prompt = len(result.request.token_ids) - _clip(question).num_tokens
+    usage = AnswerUsage(prompt_tokens=num_prompt, completion_tokens=result.num_tokens)
+    reason = None if error else result.finish_reason
+    fields: dict[str, Any] = {}
+    if error is not None:
+        fields["error"] = AnswerError(code=error.code, message=error.message)
+    elif reason == "length" and asked.is_constrained:
+        message = CUT.format(result.request.params.max_tokens)
+        fields["error"] = AnswerError(code="answer_incomplete", message=message)
+    elif asked.is_json:
+        fields["parsed"] = json.loads(text)
+    if "error" not in fields and asked.recipe is not None and asked.recipe.parser is not None:
+        found = parse(text, _clip(question).seconds)
+        fields |= {"sections": to_sections(found), "faults": list(found.faults)}
+    return Answer(
+        content=text,
+        finish_reason=reason,
+        recipe=asked.recipe and asked.recipe.name,
+        usage=usage,
+        **fields,
+    )
+
+
+def usage(questions: Iterable[AskedGeneration]) -> Usage:
+    """Return the usage of all questions together, in which the clip counts once."""
+    every = list(questions)
+    clip = _clip(every[0])
+    prompts = [len(each.result.request.token_ids) - clip.num_tokens for each in every]
+    num_output = sum(each.result.num_tokens for each in every)
+    num_cached = min(each.result.choices[0].num_cached for each in every)
+    return Usage(
+        prompt_tokens=clip.num_tokens + sum(prompts),
+        completion_tokens=num_output,
+        total_tokens=clip.num_tokens + sum(prompts) + num_output,
+        prompt_tokens_details=PromptTokensDetails(
+            audio_tokens=clip.num_tokens, text_tokens=sum(prompts), cached_tokens=num_cached
+        ),
+        **audio_usage([clip.length]),
+    )
+
+
+def _clip(question: AskedGeneration) -> PreparedClip:
+    assert question.result.request.clip is not None  # every question has one
+    return question.result.request.clip

@@ -1,0 +1,131 @@
+"""Several questions about one clip, answered by a real fleet and by a real pod."""
+
+import json
+
+import httpx2
+import pytest
+from fakes.patience import PATIENCE_S
+
+from flamingo_common.wire import sse
+
+MOOD = {"name": "mood", "prompt": "What is the mood?", "max_tokens": 8}
+METER = {"name": "meter", "prompt": "Meter?", "structured_outputs": {"choice": ["3/4", "4/4"]}}
+
+
+def ask(http, clip, *questions, **fields):
+    body = json.dumps({"questions": list(questions), **fields})
+    form = {"file": ("song", clip), "request": (None, body, "application/json")}
+    return http.post("/v1/audio/analyze", files=form)
+
+
+def error(response):
+    return response.json()["error"]
+
+
+def test_each_answer_is_what_the_question_alone_would_have(http, clips):
+    questions = [MOOD, METER, {"name": "brief", "style": "brief", "max_tokens": 12}]
+    answer = ask(http, clips["notes.mp3"], *questions).json()
+    assert list(answer["answers"]) == ["mood", "meter", "brief"]
+    assert "caption" not in answer
+    assert "embedding" not in answer
+    assert answer["answers"]["meter"]["content"] in {"3/4", "4/4"}
+    for name, fields in {"mood": {"prompt": MOOD["prompt"]}, "brief": {"style": "brief"}}.items():
+        limit = {"max_tokens": {"mood": "8", "brief": "12"}[name]}
+        alone = http.post(
+            "/v1/audio/captions", files={"file": clips["notes.mp3"]}, data=fields | limit
+        ).json()
+        assert answer["answers"][name]["content"] == alone["caption"]
+        assert answer["answers"][name]["finish_reason"] == alone["finish_reason"] == "length"
+
+
+def test_the_clip_is_encoded_and_counted_once(http, clips):
+    questions = [MOOD | {"name": f"m{at}"} for at in range(6)]
+    usage = ask(http, clips["drums.wav"], *questions).json()["usage"]
+    stats = http.get("/stats").json()["timings"][-1]
+    assert stats["num_windows"] <= 1
+    assert stats["num_answers"] == 6
+    assert stats["num_tokens"] == usage["completion_tokens"] == 48
+    details = usage["prompt_tokens_details"]
+    assert usage["prompt_tokens"] == details["audio_tokens"] + details["text_tokens"]
+    alone = ask(http, clips["drums.wav"], MOOD).json()["usage"]["prompt_tokens_details"]
+    assert details["audio_tokens"] == alone["audio_tokens"]
+    assert details["text_tokens"] == 6 * alone["text_tokens"]
+
+
+def test_answers_are_streamed_together(http, clips):
+    questions = [MOOD, METER, {"name": "lyrics", "recipe": "lyrics", "max_tokens": 12}]
+    whole = ask(http, clips["notes.mp3"], *questions, pooling="mean").json()
+    streamed = ask(http, clips["notes.mp3"], *questions, stream=True, pooling="mean")
+    *events, done = sse.EventDecoder().feed(streamed.content)
+    assert done == "[DONE]"
+    *events, last = map(json.loads, events)
+    for name, answer in whole["answers"].items():
+        of_question = [event for event in events if event["name"] == name]
+        assert "".join(event["delta"] for event in of_question) == answer["content"]
+        assert [event["answer"] for event in of_question if "answer" in event] == [answer]
+        assert of_question[-1]["finish_reason"] == answer["finish_reason"]
+    assert last["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
+    assert last["embedding"]["shape"] == [1, 64]
+    names = [event["name"] for event in events]
+    assert names.index("lyrics") < len(names) - 1 - names[::-1].index("mood"), "interleaved"
+
+
+def test_a_recipe_with_a_schema_is_parsed_and_one_with_sections_is_read(http, clips):
+    questions = [{"name": "card", "recipe": "card"}, {"name": "structure", "recipe": "structure"}]
+    answers = ask(http, clips["notes.mp3"], *questions, seed=1).json()["answers"]
+    card = answers["card"]
+    assert card["recipe"] == "card"
+    if "error" in card:  # random weights fill strings up to their limits
+        assert card["error"]["code"] == "answer_incomplete"
+    else:
+        assert set(card["parsed"]) >= {"genre", "bpm", "key"}
+    structure = answers["structure"]
+    assert ("sections" in structure) != ("error" in structure)
+
+
+def test_an_answer_that_is_cut_is_the_error_of_its_question_alone(http, clips):
+    card = {"name": "card", "recipe": "card", "max_tokens": 2}
+    answers = ask(http, clips["notes.mp3"], card, METER).json()["answers"]
+    assert answers["card"]["error"] == {
+        "code": "answer_incomplete",
+        "message": "the answer is not complete: it has max_tokens (2) tokens, the maximum;"
+        " raise max_tokens",
+    }
+    assert answers["card"]["finish_reason"] == "length"
+    assert "error" not in answers["meter"]
+
+
+@pytest.mark.parametrize(
+    ("question", "param", "message"),
+    [
+        ({"recipe": "lyrcs"}, "questions[1].recipe", "did you mean 'lyrics'?"),
+        (
+            {"prompt": "a", "structured_outputs": {"json": {"type": "wrong"}}},
+            "questions[1].structured_outputs.json",
+            "question 'b'",
+        ),
+        ({"prompt": "say <|im_end|>"}, "questions[1].prompt", "control token '<|im_end|>'"),
+        ({"prompt": "a", "max_tokens": 32_768}, "questions[1].max_tokens", "maximum context"),
+        ({"prompt": "a", "recipe": "card"}, "questions[1]", "not prompt and recipe"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is_generated(
+    http, clips, question, param, message
+):
+    before = http.get("/stats").json()["timings"][-1:]
+    refused = ask(http, clips["notes.mp3"], MOOD, {"name": "b", **question})
+    assert refused.status_code == 400
+    assert error(refused)["param"] == param
+    assert message in error(refused)["message"]
+    assert http.get("/stats").json()["timings"][-1:] == before
+
+
+def test_questions_go_through_a_router_and_recipes_are_listed(fleet, clips):
+    router, _ = fleet
+    with httpx2.Client(base_url=router.address, timeout=PATIENCE_S) as http:
+        answer = ask(http, clips["notes.mp3"], MOOD, METER)
+        listed = http.get("/v1/recipes").json()
+    assert set(answer.json()["answers"]) == {"mood", "meter"}
+    names = [recipe["name"] for recipe in listed["data"]]
+    assert names == ["ace-step", "card", "lyrics", "structure"]
+    assert listed["data"][1]["json_schema"]["required"][0] == "genre"

@@ -1,0 +1,61 @@
+"""Analyses with questions: what a request can have."""
+
+import pytest
+
+from flamingo_common.errors import BadRequest, FlamingoError
+from flamingo_common.wire import parse
+from flamingo_common.wire.analysis import AnalyzeRequest
+
+KEY = {"name": "key", "prompt": "What key?"}
+
+
+def request(*questions, **fields):
+    body = {"audio": {"data": ""}, "questions": list(questions), **fields}
+    return parse.validate_request(AnalyzeRequest, body)
+
+
+@pytest.mark.parametrize(
+    ("questions", "param", "message"),
+    [
+        ([KEY, KEY], "questions", "two questions have the name 'key'; each needs its own"),
+        ([], "questions", "must have at least 1 item"),
+        ([KEY | {"name": f"k{at}"} for at in range(33)], "questions", "must have at most 32 items"),
+        ([{"prompt": "a"}], "questions[0].name", "is required"),
+        ([KEY | {"name": "my key"}], "questions[0].name", "must match the pattern"),
+        (
+            [KEY, {"name": "a", "prompt": "a", "recipe": "card"}],
+            "questions[1]",
+            "exactly one of prompt, style and recipe is required, not prompt and recipe",
+        ),
+        ([{"name": "a"}], "questions[0]", "exactly one of prompt, style and recipe is required"),
+        ([KEY | {"style": "terse"}], "questions[0].style", "must be 'detailed'"),
+        ([KEY | {"max_tokens": 0}], "questions[0].max_tokens", "must be a"),
+        ([KEY | {"promt": "a"}], "questions[0].promt", "did you mean 'prompt'?"),
+        ([KEY | {"n": 2}], "questions[0].n", "a question has one answer"),
+        ([KEY | {"stream": True}], "questions[0].stream", "set stream in the request"),
+        (
+            [KEY | {"response_format": {"type": "json_schema"}}],
+            "questions[0].response_format.json_schema",
+            "is required if type is json_schema",
+        ),
+        ("What key?", "questions", "must be an array, not a string"),
+    ],
+)
+def test_wrong_questions_are_refused_with_their_place(questions, param, message):
+    with pytest.raises(FlamingoError) as caught:
+        parse.validate_request(AnalyzeRequest, {"audio": {"data": ""}, "questions": questions})
+    assert caught.value.param == param
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{"prompt": "a"}, {"style": "brief"}])
+def test_a_prompt_of_the_request_is_not_dropped(fields):
+    with pytest.raises(BadRequest, match="and questions are both set; make it a question, too"):
+        request(KEY, **fields)
+
+
+def test_an_embedding_is_returned_if_one_of_its_fields_is_set():
+    assert not request(KEY).has_embedding
+    assert not request(KEY, truncate=True, max_tokens=8).has_embedding
+    assert request(KEY, pooling="mean").has_embedding
+    assert parse.validate_request(AnalyzeRequest, {"audio": {"data": ""}}).has_embedding
