@@ -16,7 +16,8 @@
     │   ├── RequestTooLarge          request_too_large         413   no
     │   ├── UnsupportedMediaType     unsupported_media_type    415   no
     │   ├── MediaFetchFailed         media_fetch_failed        422   no
-    │   └── ClipQuarantined          clip_quarantined          422   no
+    │   ├── ClipQuarantined          clip_quarantined          422   no
+    │   └── AnswerWithoutTimes       answer_without_times      422   no
     ├── BodyTimeout                  request_timeout           408   yes
     ├── Unavailable                  unavailable               503   yes
     │   ├── NoEndpointReady          no_endpoint_ready         503   yes
@@ -45,6 +46,7 @@ from typing import Any, ClassVar
 __all__ = [
     "BY_CODE",
     "MAX_RETRY_AFTER_S",
+    "AnswerWithoutTimes",
     "AudioDamaged",
     "AudioTooLong",
     "BadRequest",
@@ -210,6 +212,13 @@ class ClipQuarantined(BadRequest):
     """The clip crashed two pods and is blocked for a while."""
 
     code = "clip_quarantined"
+    status = 422
+
+
+class AnswerWithoutTimes(BadRequest):
+    """Subtitles were requested, and the model has stated no times."""
+
+    code = "answer_without_times"
     status = 422
 
 

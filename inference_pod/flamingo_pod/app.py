@@ -21,6 +21,7 @@ from flamingo_pod.api import (
     recipes,
     request_stats,
     responses,
+    transcriptions,
 )
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
@@ -30,6 +31,7 @@ POD = web.AppKey("pod", Pod)
 API: dict[str, request_stats.Handler] = {
     "/v1/chat/completions": chat.handle_chat,
     "/v1/responses": responses.handle_responses,
+    "/v1/audio/transcriptions": transcriptions.handle_transcription,
     "/v1/audio/captions": captions.handle_caption,
     "/v1/audio/analyze": analysis.handle_analysis,
     "/v1/audio/embeddings": embeddings.handle_embeddings,

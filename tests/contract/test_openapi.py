@@ -150,6 +150,7 @@ REQUIRED = {
     "OpenAIEmbeddingRequest": set(),
     "ResponsesRequest": {"input"},
     "DecisionRequest": {"input", "questions"},
+    "TranscriptionRequest": {"audio"},
     "Message": {"role"},
     "StreamOptions": set(),
     "ResponseFormat": {"type"},
@@ -212,6 +213,7 @@ def test_streamed_responses_refer_to_the_type_of_their_events():
     assert streamed == {
         "/v1/chat/completions": "#/components/schemas/ChatCompletionChunk",
         "/v1/responses": "#/components/schemas/ResponseEvent",
+        "/v1/audio/transcriptions": "#/components/schemas/TranscriptionEvent",
         "/v1/audio/captions": "#/components/schemas/CaptionChunk",
         "/v1/audio/analyze": "#/components/schemas/AnalysisChunk",
     }

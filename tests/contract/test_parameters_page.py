@@ -8,6 +8,7 @@ from flamingo_common.wire import (
     message_parameters,
     openai_responses_parameters,
     parameters,
+    transcriptions_parameters,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
@@ -44,6 +45,12 @@ OF_RESPONSES = {
     if parameters.GENERATION.get(name) != row
 }
 """The parameters of `/v1/responses` that are not as in chat."""
+OF_TRANSCRIPTIONS = {
+    name: row
+    for name, row in transcriptions_parameters.TRANSCRIPTION.items()
+    if parameters.GENERATION.get(name) != row
+}
+"""The parameters of `/v1/audio/transcriptions` that are not as in captions."""
 
 
 def named(names):
@@ -63,6 +70,7 @@ def implemented():
             name for name in names(parameters.CAPTION) if name not in chat
         ],
         "`/v1/responses`": names(openai_responses_parameters.RESPONSES),
+        "`/v1/audio/transcriptions`": names(transcriptions_parameters.TRANSCRIPTION),
         "`/v1/audio/embeddings`": names(parameters.EMBEDDINGS),
         "`/v1/embeddings`": names(parameters.OPENAI_EMBEDDINGS),
         "`/v1/decisions`": names(decision_parameters.DECISIONS),
@@ -117,6 +125,9 @@ def written():
         ["For `/v1/responses`, beside those of chat:"],
         ignored(OF_RESPONSES),
         refused(OF_RESPONSES),
+        ["For `/v1/audio/transcriptions`, beside those of captions:"],
+        ignored(OF_TRANSCRIPTIONS),
+        refused(OF_TRANSCRIPTIONS),
         ["For embeddings:"],
         ignored(parameters.OPENAI_EMBEDDINGS),
         refused(parameters.OPENAI_EMBEDDINGS),

@@ -18,8 +18,8 @@ HINTS = tuple(
         r"/v1/(?:threads|assistants)(?:/.*)?": "use /v1/responses or /v1/chat/completions",
         r"/v1/completions": "the model has a chat template: use /v1/chat/completions",
         r"/v1/audio/speech": "the model has no audio output",
-        r"/v1/audio/(?:transcriptions|translations)": "ask for the lyrics, or for a translation,"
-        " in /v1/chat/completions",
+        r"/v1/audio/translations": "/v1/audio/transcriptions writes lyrics in their own language;"
+        " ask for a translation in /v1/chat/completions",
     }.items()
 )
 

@@ -6,7 +6,7 @@ Pure.
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -122,7 +122,8 @@ def _options(annotation: Any) -> Iterator[Any]:
 
 def _is_plain_list(annotation: Any) -> bool:
     items = get_args(annotation) if get_origin(annotation) is list else ()
-    return any(option in (str, int, float) for item in items for option in _options(item))
+    options = (option for item in items for option in _options(item))
+    return any(option in (str, int, float) or get_origin(option) is Literal for option in options)
 
 
 ERRORS = (UnknownParameter, UnsupportedParameter, BadRequest)

@@ -40,8 +40,8 @@ MAX_TEXT_CHARS = 100_000
 MAX_PARTS = 64
 MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
-FORM_NAME = "^[a-zA-Z0-9_.-]{1,64}$"
-"""Pattern of a form field's name."""
+FORM_NAME = r"^[a-zA-Z0-9_.-]{1,64}(\[\])?$"
+"""Pattern of a form field's name; OpenAI's clients end the name of a list with `[]`."""
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]

@@ -22,6 +22,11 @@ from flamingo_common.wire.requests import (
     EmbeddingRequest,
 )
 from flamingo_common.wire.route import AUTH_ERRORS, INFERENCE_ERRORS, ErrorTypes, Route
+from flamingo_common.wire.transcriptions import (
+    AnyTranscription,
+    TranscriptionEvent,
+    TranscriptionRequest,
+)
 
 MODELS_ERRORS: ErrorTypes = [
     *AUTH_ERRORS,
@@ -162,6 +167,19 @@ INFERENCE = (
                 "questions": [{"type": "predicate", "instructions": "The metre is triple."}],
             },
         },
+        error_types=INFERENCE_ERRORS,
+    ),
+    Route(
+        method="POST",
+        path="/v1/audio/transcriptions",
+        tag="OpenAI",
+        summary="Write the lyrics of a clip, as in OpenAI's transcription API",
+        request=TranscriptionRequest,
+        response=AnyTranscription,
+        event=TranscriptionEvent,
+        media_types=("text/plain", "application/x-subrip", "text/vtt"),
+        file_replaces=("audio",),
+        examples={"lyrics": {"audio": AUDIO, "language": "en", "max_tokens": 8}},
         error_types=INFERENCE_ERRORS,
     ),
     Route(

@@ -23,6 +23,7 @@ from flamingo_common.wire import (
     decision_parameters,
     openai_responses_parameters,
     parameters,
+    transcriptions_parameters,
 )
 from flamingo_common.wire.parameters import Parameter, Table
 
@@ -36,6 +37,7 @@ SIMILARITY = 0.75
 ROUTES: Mapping[str, Table] = {
     "/v1/chat/completions": parameters.CHAT,
     "/v1/responses": openai_responses_parameters.RESPONSES,
+    "/v1/audio/transcriptions": transcriptions_parameters.TRANSCRIPTION,
     "/v1/audio/captions": parameters.CAPTION,
     "/v1/embeddings": parameters.OPENAI_EMBEDDINGS,
     "/v1/audio/embeddings": parameters.EMBEDDINGS,

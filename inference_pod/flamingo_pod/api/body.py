@@ -250,7 +250,8 @@ async def _read_fields(part: BodyPartReader, counter: _ByteCounter) -> dict[str,
             raise RequestTooLarge(
                 f"the part {part.name!r} exceeds the limit of {MAX_FIELD_BYTES} bytes"
             )
-    return _fields_of(part.name, bytes(raw), is_json=content_type.startswith("application/json"))
+    is_json = content_type.startswith("application/json")
+    return _fields_of(part.name.removesuffix("[]"), bytes(raw), is_json=is_json)
 
 
 def _fields_of(name: str, raw: bytes, *, is_json: bool) -> dict[str, Any]:

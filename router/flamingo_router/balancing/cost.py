@@ -76,6 +76,7 @@ DECISIONS = "/v1/decisions"
 ROUTE_PROFILES: Mapping[str, RouteProfile] = {
     "/v1/chat/completions": RouteProfile(num_tokens=256),
     "/v1/responses": RouteProfile(num_tokens=256),
+    "/v1/audio/transcriptions": RouteProfile(num_tokens=400),
     "/v1/audio/captions": RouteProfile(num_tokens=200),
     "/v1/audio/analyze": RouteProfile(num_tokens=200),
     DECISIONS: RouteProfile(num_tokens=16),

@@ -35,6 +35,7 @@ FIELDS = {
     "stop_token_ids": "the ids that the vocabulary has",
     "structured_outputs": "one format of an answer, that can be enforced",
     "text": "a schema that can be enforced, with the type that has one",
+    "timestamp_granularities": "needs verbose_json",
     "tool_choice": "a tool of the request, and no auto",
     "tools": "different names, and schemas that can be enforced",
     "top_logprobs": "needs logprobs beside it",

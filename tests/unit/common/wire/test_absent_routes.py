@@ -19,6 +19,7 @@ KNOWN = {"/v1/chat/completions", "/v1/responses", "/health"}
         ("/v1/conversations", "not stored"),
         ("/v1/completions", "/v1/chat/completions"),
         ("/v1/audio/speech", "no audio output"),
+        ("/v1/audio/translations", "/v1/chat/completions"),
     ],
 )
 def test_a_route_of_openais_api_has_a_hint(path, words):

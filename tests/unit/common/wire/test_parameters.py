@@ -4,6 +4,7 @@ import typing
 
 import pytest
 from openai.types import embedding_create_params
+from openai.types.audio import transcription_create_params
 from openai.types.chat import completion_create_params
 
 from flamingo_common.errors import UnsupportedParameter
@@ -18,6 +19,7 @@ from flamingo_common.wire import (
     unknown_parameters,
 )
 from flamingo_common.wire.ignored_parameters import IgnoredParameters
+from flamingo_common.wire.transcriptions_parameters import TRANSCRIPTION
 
 VLLM_CHAT = """
     add_generation_prompt add_special_tokens allowed_token_ids bad_words cache_salt chat_template
@@ -34,6 +36,11 @@ VLLM_CHAT = """
     suffix detokenize
 """
 """Fields of ChatCompletionRequest and SamplingParams in vLLM 0.6 to 0.20, without OpenAI's."""
+VLLM_TRANSCRIPTIONS = """
+    to_language seed frequency_penalty repetition_penalty presence_penalty max_completion_tokens
+    top_p top_k min_p temperature vllm_xargs stream_include_usage
+    stream_continuous_usage_stats
+"""
 VLLM_EMBEDDINGS = """
     messages truncate_prompt_tokens truncation_side padding request_id priority mm_processor_kwargs
     cache_salt add_special_tokens add_generation_prompt continue_final_message chat_template
@@ -59,6 +66,16 @@ def names_of(openai_type):
             names_of(embedding_create_params.EmbeddingCreateParams),
             id="OpenAI's embeddings",
         ),
+        pytest.param(
+            TRANSCRIPTION,
+            (
+                names_of(transcription_create_params.TranscriptionCreateParamsNonStreaming)
+                | names_of(transcription_create_params.TranscriptionCreateParamsStreaming)
+            )
+            - {"file"},
+            id="OpenAI's transcriptions",
+        ),
+        pytest.param(TRANSCRIPTION, set(VLLM_TRANSCRIPTIONS.split()), id="vLLM's transcriptions"),
         pytest.param(parameters.CHAT, set(VLLM_CHAT.split()), id="vLLM's chat"),
         pytest.param(
             parameters.OPENAI_EMBEDDINGS, set(VLLM_EMBEDDINGS.split()), id="vLLM's embeddings"
