@@ -18,7 +18,7 @@ from flamingo.batch.task import Task
 from flamingo.client import batch_tasks, fields, sources
 from flamingo.client.batch_tasks import TaskKind
 from flamingo.client.batch_verdicts import judge
-from flamingo.client.fields import ClipOptions, SamplingOptions
+from flamingo.client.fields import ClipOptions, Questions, SamplingOptions
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.transport import ApiRequest, Transport
 from flamingo_common.errors import FlamingoError
@@ -178,21 +178,27 @@ class BatchMethods:
         self,
         clips: Clips,
         *,
-        layer: Layer = "encoder",
-        pooling: Pooling = "none",
+        questions: Questions | None = None,
+        recipes: Sequence[str] | None = None,
+        layer: Layer | None = None,
+        pooling: Pooling | None = None,
         **options: Unpack[BatchAnalysisOptions],
     ) -> AsyncBatch[Analysis]:
-        """Caption and embed many clips; takes the arguments of `analyze` and `batch_caption`.
+        """Answer questions about many clips, or caption and embed them.
+
+        Takes the arguments of `analyze` and `batch_caption`.
 
         Example:
             async for path, result in client.batch_analyze(paths, output_dir="embeddings/"):
                 if not isinstance(result, Exception):
                     print(path, result.caption)
         """
-        options.setdefault("style", "detailed")
-        return self._batch(
-            batch_tasks.ANALYZE, clips, {"layer": layer, "pooling": pooling, **options}
-        )
+        asked = fields.all_questions(questions, recipes)
+        embedding = {"layer": layer, "pooling": pooling}
+        if asked is None:
+            options.setdefault("style", "detailed")
+            embedding = {"layer": layer or "encoder", "pooling": pooling or "none"}
+        return self._batch(batch_tasks.ANALYZE, clips, {"questions": asked, **embedding, **options})
 
     def batch_ask(
         self,

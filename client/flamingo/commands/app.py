@@ -9,6 +9,7 @@ import os
 import typer
 
 from flamingo.commands import (
+    analyze,
     ask,
     batch,
     batches,
@@ -22,6 +23,7 @@ from flamingo.commands import (
     keys,
     models,
     output,
+    recipes,
     services,
     up,
     version,
@@ -34,6 +36,7 @@ Examples:
   flamingo up                                   start a local fleet
   flamingo caption song.mp3                     describe a clip
   flamingo ask song.mp3 "Which instruments?"    ask about a clip
+  flamingo analyze song.mp3 -r card -r lyrics   ask several questions at once
   flamingo embed song.mp3 --out song.npy        save its embedding
   flamingo batch songs/ -o songs.parquet        caption a catalogue
 """
@@ -54,8 +57,10 @@ app.callback(
 app.command(cls=Command, rich_help_panel=USE)(caption.caption)
 app.command(cls=Command, rich_help_panel=USE)(ask.ask)
 app.command(cls=Command, rich_help_panel=USE)(embed.embed)
+app.command(cls=Command, rich_help_panel=USE)(analyze.analyze)
 app.command(cls=Command, rich_help_panel=USE)(batch.batch)
 app.command(cls=Command, rich_help_panel=INSPECT)(models.models)
+app.command(cls=Command, rich_help_panel=INSPECT)(recipes.recipes)
 app.command(cls=Command, rich_help_panel=INSPECT)(fleet.fleet)
 app.command(cls=Command, rich_help_panel=INSPECT)(version.version)
 app.command(cls=Command, rich_help_panel=INSPECT)(completion.completion)

@@ -73,6 +73,11 @@ def print_json_value(value: object) -> None:
     print(printable.escape_json(document))
 
 
+def print_plain(text: str) -> None:
+    """Print text of several lines, such as a file's, without one more line end."""
+    print(printable.escape_text(text), end="", flush=True)
+
+
 def print_heading(clip: str, *, is_first: bool) -> None:
     """Print the name of the clip that the next output belongs to, as `head` does."""
     name = printable.escape_line(clip)
