@@ -11,7 +11,8 @@
     │   ├── InvalidApiKey            invalid_api_key           401   no
     │   ├── PermissionDenied         permission_denied         403   no
     │   ├── NotFound                 not_found                 404   no
-    │   │   └── ModelNotFound        model_not_found           404   no
+    │   │   ├── ModelNotFound        model_not_found           404   no
+    │   │   └── ClipNotHeld          clip_not_held             404   no
     │   ├── MethodNotAllowed         method_not_allowed        405   no
     │   ├── RequestTooLarge          request_too_large         413   no
     │   ├── UnsupportedMediaType     unsupported_media_type    415   no
@@ -51,6 +52,7 @@ __all__ = [
     "AudioTooLong",
     "BadRequest",
     "BodyTimeout",
+    "ClipNotHeld",
     "ClipQuarantined",
     "ContextTooLong",
     "DeadlineExceeded",
@@ -173,6 +175,12 @@ class ModelNotFound(NotFound):
     """The requested model is not served by this server."""
 
     code = "model_not_found"
+
+
+class ClipNotHeld(NotFound):
+    """No clip with this id is held, or not any more; send the clip again."""
+
+    code = "clip_not_held"
 
 
 class MethodNotAllowed(BadRequest):

@@ -12,6 +12,7 @@ from flamingo_common.wire.report import LoadReport, LowLoadReport
 from flamingo_pod.pod import Pod
 
 CACHES = ("states", "embeddings", "kv")
+HELD = "held"
 EXTENT_STATES = ("free", "prefix", "running_tail", "cached_tail")
 
 
@@ -45,6 +46,10 @@ class PodCollector(Collector):
                 float(report.state == "ready"),
             ),
             "flamingo_clips_cached": ("Clips in the caches that have a name.", len(report.clips)),
+            "flamingo_clips_held": (
+                "Clips that can be used again by their id.",
+                len(self._pod.memory_budget.held),
+            ),
             "flamingo_request_memory_bytes": (
                 "Memory reserved for bodies and clips, limited by --max-request-memory-bytes.",
                 self._pod.memory_budget.num_bytes,
@@ -82,19 +87,24 @@ class PodCollector(Collector):
         }
         for name, (documentation, value) in counts.items():
             yield CounterMetricFamily(name, documentation, value=value)
+        sizes = engine.cache_sizes_bytes() if engine else dict.fromkeys(CACHES[:2], 0)
         lookups = engine.cache_lookups() if engine else dict.fromkeys(CACHES, (0, 0))
+        held = self._pod.memory_budget.held
+        lookups = {**lookups, HELD: (held.num_queries, held.num_hits)}
         for place, (name, verb) in enumerate((("queries", "Lookups in"), ("hits", "Hits in"))):
             yield _labelled(
                 CounterMetricFamily,
                 f"flamingo_cache_{name}",
-                f"{verb} a cache: windows in `states` and `embeddings`, prompt tokens in `kv`.",
+                f"{verb} a cache: windows in `states` and `embeddings`, prompt tokens in `kv`,"
+                " clips by their id in `held`.",
                 {(("cache", kind),): pair[place] for kind, pair in lookups.items()},
             )
         yield _labelled(
             GaugeMetricFamily,
             "flamingo_cache_size_bytes",
-            "Size of the audio encoder's caches: its outputs (`states`) and their projections.",
-            _by("cache", engine.cache_sizes_bytes() if engine else dict.fromkeys(CACHES[:2], 0)),
+            "Size of the audio encoder's caches, its outputs (`states`) and their projections, and"
+            " of the clips that are `held`.",
+            _by("cache", {**sizes, HELD: held.num_bytes}),
         )
         yield _labelled(
             GaugeMetricFamily,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from flamingo_pod.admission import Admission
 from flamingo_pod.admission_policy import AdmissionLimits
 from flamingo_pod.audio.decoder_pool import DecoderPool
 from flamingo_pod.audio.fetch import Fetcher
+from flamingo_pod.audio.held_clips import HeldClips
 from flamingo_pod.audio.memory_budget import MemoryBudget
 from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine import device_faults, warm_up
@@ -147,6 +149,7 @@ class Pod:
             num_kv_tokens=load.num_kv_tokens,
             num_kv_tokens_used=load.num_kv_tokens_used,
             clips=engine.cached_clips() if engine else [],
+            held_clips=self.memory_budget.held.report(now_s=time.monotonic()),
             timings=self.timings.last(),
             start=self.progress.start,
             backend=_backend_report(engine) if engine else None,
@@ -271,6 +274,8 @@ class Pod:
         if self._served is not None and self.exit_status is not ExitStatus.ENGINE_STALLED:
             self._served.engine.stop()
         self.decoders.stop()
+        while self.memory_budget.held.evict():
+            pass
 
 
 def _backend_report(engine: Engine) -> BackendReport:
@@ -288,7 +293,10 @@ def create(settings: Settings, load_checkpoint: CheckpointLoader = checkpoint.lo
         settings=settings,
         load_checkpoint=load_checkpoint,
         decoders=DecoderPool(settings.audio_decode_workers, settings.audio_decode_timeout_s),
-        memory_budget=MemoryBudget(settings.max_request_memory_bytes),
+        memory_budget=MemoryBudget(
+            settings.max_request_memory_bytes,
+            held=HeldClips(settings.max_held_clip_bytes, settings.held_clip_ttl_s),
+        ),
         admission=Admission(
             AdmissionLimits(settings.max_concurrent_answers, settings.max_backlog_s)
         ),

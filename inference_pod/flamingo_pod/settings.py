@@ -40,6 +40,12 @@ class Settings(ServiceSettings):
     max_request_memory_bytes: int = Field(default=4 * 2**30, ge=2**20)
     """Memory for request bodies and decoded clips. A request that does not fit is rejected with 429
     before its body is read."""
+    max_held_clip_bytes: int = Field(default=2**30, ge=0)
+    """Maximum memory for clips that are held after their requests, so that they can be used again
+    by their id. It is a part of --max-request-memory-bytes and yields to requests; 0: none is
+    held."""
+    held_clip_ttl_s: float = Field(default=3600.0, gt=0, le=7 * 86_400)
+    """Seconds after its last use for which a clip is held at most."""
     max_backlog_s: float = Field(default=600.0, gt=0, le=86_400)
     """Maximum predicted seconds of work in flight; further requests are rejected with 429."""
     max_num_seqs: int | None = Field(default=None, ge=1, le=1024)

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from fakes.holding_clips_pod import HoldingClipsPod
 from fakes.pods import FakePod
 
 from flamingo_common import errors
@@ -192,3 +193,16 @@ def test_the_timings_of_a_request_are_shown(visit, song):
     site.has("#caption-request .route", "POST /v1/audio/captions · request req-")
     assert site.pod.header_values("x-flamingo-metrics") == ["true"]
     assert site.console_errors == []
+
+
+def test_a_clip_is_sent_once_and_again_only_when_it_is_not_held_any_more(visit, song):
+    pod = HoldingClipsPod()
+    site = visit(pod)
+    site.choose(song)
+    for number, question in enumerate(("Which key?", "Who sings?"), start=1):
+        site.ask(question)
+        site.has(f"#log .exchange:nth-child({number}) .generated[aria-busy=false]", "song")
+    pod.held.clear()
+    site.ask("Why?")
+    site.has("#log .exchange:nth-child(3) .generated[aria-busy=false]", "song")
+    assert [type(each) for each in pod.sent] == [bytes, str, str, bytes]

@@ -114,9 +114,9 @@ def _examples(response):
 def test_a_form_has_the_file_and_the_fields_that_text_can_set():
     body = _content("/v1/audio/captions")["multipart/form-data"]
     fields = body["schema"]["properties"]
-    assert {"file", "style", "temperature", "stop", "request"} <= set(fields)
+    assert {"file", "audio_id", "style", "temperature", "stop", "request"} <= set(fields)
     assert not {"audio", "logit_bias", "response_format", "user"} & set(fields)
-    assert body["schema"]["required"] == ["file"]
+    assert body["schema"]["oneOf"] == [{"required": ["file"]}, {"required": ["audio_id"]}]
 
 
 def test_limits_are_in_the_schema():

@@ -2,7 +2,7 @@
 
 A clip that a file or a bucket holds is `{"file_id": "file-…"}`, or has a URL such as `s3://…`. When
 the line is sent, its place holds the audio in base64; a clip that has any other form is left as it
-is.
+is. The id of a clip that a pod holds is refused: a batch can outlive it.
 
 Pure.
 """
@@ -13,11 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flamingo_common.wire import clip_ids
+
 BUCKET_SCHEMES = ("s3://", "gs://", "az://")
 AUDIO_PARTS = ("input_audio", "audio", "audio_url")
 FILE_PART = "file"
 INPUT_FILE = "input_file"
 DATA_URL = "data:application/octet-stream;base64,"
+
+
+HELD_CLIP = (
+    "{}: the id of a clip that a pod holds is not for batches, which can outlive it; give the clip"
+    " as data, as a url, or as the file_id of an uploaded file"
+)
 
 
 class InvalidReference(ValueError):
@@ -87,6 +95,8 @@ def _in_message(message: Any, path: str) -> Iterator[Place]:
 
 def _in_part(part: Any, path: str) -> Iterator[Place]:
     kind = part.get("type") if isinstance(part, dict) else None
+    if kind in AUDIO_PARTS and part.get(kind) is None and part.get("uuid") is not None:
+        raise InvalidReference(HELD_CLIP.format(f"{path}.uuid"))
     if kind in (*AUDIO_PARTS, FILE_PART) and kind in part:
         yield Place(part, kind, f"{path}.{kind}")
     for key in ("file_id", "file_url", "file_data") if kind == INPUT_FILE else ():
@@ -113,9 +123,13 @@ def _reference(place: Place) -> ClipReference | None:
     if place.key == "file_id":
         return _file(place.holder, place.path.rpartition(".")[0])
     if isinstance(value, str):
+        if value.startswith(clip_ids.PREFIX):
+            raise InvalidReference(HELD_CLIP.format(place.path))
         return _bucket(value, place.path)
     if not isinstance(value, dict):
         return None
+    if value.get("id") is not None:
+        raise InvalidReference(HELD_CLIP.format(f"{place.path}.id"))
     if "file_id" in value:
         return _file(value, place.path)
     if place.key == FILE_PART:
@@ -129,6 +143,8 @@ def _file(value: Mapping[str, Any], path: str) -> ClipReference:
         raise InvalidReference(f"{path}: has both file_id and {min(others)}; give one of them")
     if not isinstance(value["file_id"], str):
         raise InvalidReference(f"{path}.file_id: must be a string")
+    if value["file_id"].startswith(clip_ids.PREFIX):
+        raise InvalidReference(HELD_CLIP.format(f"{path}.file_id"))
     return ClipReference(file_id=value["file_id"], place=path)
 
 

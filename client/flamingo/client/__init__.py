@@ -18,6 +18,7 @@ from flamingo.client.failures import (
 )
 from flamingo.client.manifests import process_manifest
 from flamingo.client.results import Analysis, Embedding, Reply
+from flamingo.client.sources import ClipId
 from flamingo.client.streams import AsyncTextStream
 from flamingo.client.sync_client import Batch, FlamingoClient, TextStream
 
@@ -29,6 +30,7 @@ __all__ = [
     "Batch",
     "BatchUnfinished",
     "CannotConnect",
+    "ClipId",
     "Embedding",
     "FlamingoClient",
     "FleetUnavailable",

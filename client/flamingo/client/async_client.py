@@ -16,6 +16,7 @@ from flamingo.client import calls, environment, fields, sources, streams
 from flamingo.client.batch_methods import BatchMethods
 from flamingo.client.batches import AsyncBatches
 from flamingo.client.calls import Call
+from flamingo.client.clip_reuse import ClipReuse
 from flamingo.client.fields import (
     AnalysisOptions,
     ClipOptions,
@@ -25,7 +26,7 @@ from flamingo.client.fields import (
     SamplingOptions,
 )
 from flamingo.client.results import Analysis, Embedding, Reply
-from flamingo.client.sources import Audio
+from flamingo.client.sources import Audio, ClipId
 from flamingo.client.streams import AsyncTextStream, TextChunk
 from flamingo.client.transport import ApiRequest, RetryOptions, Sleep, Transport
 from flamingo_common.wire import answers, report, responses
@@ -41,13 +42,19 @@ STREAMING = {
 T = TypeVar("T")
 
 
-class ClientOptions(TypedDict, total=False):
+class RareOptions(TypedDict, total=False):
+    """The keyword arguments of a client's constructor that few programs need."""
+
+    sleep: Sleep
+    reuse_clips: bool
+
+
+class ClientOptions(RareOptions, total=False):
     """The keyword arguments of a client's constructor."""
 
     api_key: str | None
     timeout_s: float
     max_retries: int
-    sleep: Sleep
 
 
 class AsyncFlamingoClient(BatchMethods):
@@ -71,7 +78,7 @@ class AsyncFlamingoClient(BatchMethods):
         api_key: str | None = None,
         timeout_s: float = 600,
         max_retries: int = 2,
-        sleep: Sleep = asyncio.sleep,
+        **options: Unpack[RareOptions],
     ) -> None:
         """Configure a client; it connects on the first request.
 
@@ -84,15 +91,19 @@ class AsyncFlamingoClient(BatchMethods):
                 request fails with `TimedOut`.
             max_retries: how many times to resend a request that failed before its response
                 began and can succeed later.
-            sleep: awaited with the number of seconds between attempts.
+            **options: `sleep` is awaited with the number of seconds between attempts.
+                `reuse_clips` (True): while the fleet holds a clip from an earlier request of this
+                client, its id is sent instead of the clip.
 
         Raises:
             BadRequest: the URL is not a valid http or https URL, or no header can carry the key.
         """
         url = environment.base_url(base_url)
         self._streams: weakref.WeakSet[AsyncTextStream] = weakref.WeakSet()
+        sleep = options.get("sleep", asyncio.sleep)
         headers = _default_headers(environment.authorization(api_key, url))
         self._transport = Transport(url.root, headers, RetryOptions(timeout_s, max_retries, sleep))
+        self._clips = ClipReuse(self._transport, is_enabled=options.get("reuse_clips", True))
         self.batches = AsyncBatches(self._transport, sleep)
         """The batches that the fleet's service keeps, if it has one."""
 
@@ -113,7 +124,8 @@ class AsyncFlamingoClient(BatchMethods):
 
         Args:
             audio: a path, an http(s) URL, bytes, or a file opened in binary mode. A URL is
-                downloaded by this client, not by the server.
+                downloaded by this client, not by the server. A `ClipId` is a clip that the fleet
+                holds.
             style: which built-in prompt to use: `detailed`, `brief` or `technical`.
             prompt: a prompt of your own instead of the style's.
             **sampling: see `SamplingOptions`.
@@ -306,7 +318,7 @@ class AsyncFlamingoClient(BatchMethods):
         if call.fields.get("stream"):
             raise TypeError(f"stream=True is not for this method: {STREAMING[call.path]}")
         async with self._open_clip(audio) as clip:
-            return await self._transport.fetch(ApiRequest(call.path, call.fields, clip), call.parse)
+            return await self._clips.fetch(ApiRequest(call.path, call.fields, clip), call.parse)
 
     def _open_stream(
         self,
@@ -328,16 +340,16 @@ class AsyncFlamingoClient(BatchMethods):
     ) -> AsyncGenerator[TextChunk, None]:
         async with (
             self._open_clip(audio) as clip,
-            self._transport.open_response(ApiRequest(path, body, clip)) as response,
+            contextlib.aclosing(self._clips.events(ApiRequest(path, body, clip))) as events,
         ):
-            async for event in streams.read_events(response):
+            async for event in events:
                 yield parse(event)
 
     def _open_clip(
         self, audio: Audio | None
-    ) -> contextlib.AbstractAsyncContextManager[sources.Clip | None]:
-        if audio is None:
-            return contextlib.nullcontext()
+    ) -> contextlib.AbstractAsyncContextManager[sources.Clip | ClipId | None]:
+        if audio is None or isinstance(audio, ClipId):
+            return contextlib.nullcontext(audio)
         return sources.open_clip(audio, self._transport.download)
 
 

@@ -16,9 +16,9 @@ import aiohttp
 from aiohttp import payload
 from aiohttp.abc import AbstractStreamWriter
 
-from flamingo.client import blocking
+from flamingo.client import blocking, sources
 from flamingo.client.fields import RequestFields
-from flamingo.client.sources import Clip
+from flamingo.client.sources import Clip, ClipId
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import printable
 
@@ -44,13 +44,17 @@ class ClipPayload(payload.Payload):
         Raises:
             EOFError: the file cannot be read, or is now shorter than the announced size.
         """
-        offset = 0
+        offset, digest = 0, sources.new_digest()
         while offset < self._clip.size_bytes:
             # Never beyond the announced size, even if the file has grown since.
             num_bytes = min(CHUNK_BYTES, self._clip.size_bytes - offset)
             chunk = await self._read(offset, num_bytes)
             await writer.write(chunk)
             offset += len(chunk)
+            if self._clip.on_sent is not None:
+                digest.update(chunk)
+        if self._clip.on_sent is not None:
+            self._clip.on_sent(digest.digest())
 
     async def _read(self, offset: int, num_bytes: int) -> bytes:
         name = printable.escape_line(self._clip.name)
@@ -95,12 +99,16 @@ def filename_parameter(name: str) -> str:
         return quote(name.encode("utf-8", "replace"), safe="")
 
 
-def multipart_body(fields: RequestFields, clip: Clip) -> aiohttp.MultipartWriter:
-    """Return a multipart body: the parameters, then the clip."""
+def multipart_body(fields: RequestFields, clip: Clip | ClipId) -> aiohttp.MultipartWriter:
+    """Return a multipart body: the parameters, then the clip or its id."""
     body = aiohttp.MultipartWriter("form-data")
     request = body.append_payload(json_body(fields))
     request.set_content_disposition("form-data", name="request")
-    _append_file(body, clip)
+    if isinstance(clip, ClipId):
+        part = body.append_payload(payload.StringPayload(clip))
+        part.set_content_disposition("form-data", name="audio_id")
+    else:
+        _append_file(body, clip)
     return body
 
 

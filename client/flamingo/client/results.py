@@ -44,6 +44,8 @@ class Embedding:
     pooling: Pooling
     model: str
     usage: responses.EmbeddingUsage
+    audio: responses.AudioReference | None = None
+    """The clip, by whose id it can be used again while the fleet holds it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,8 @@ class Analysis:
     usage: responses.Usage
     answers: Mapping[str, Answer] = field(default_factory=dict)
     """By the names of the questions, in their order."""
+    audio: responses.AudioReference | None = None
+    """The clip, by whose id it can be used again while the fleet holds it."""
 
 
 def parse_embedding(body: bytes) -> Embedding:
@@ -82,6 +86,7 @@ def parse_embedding(body: bytes) -> Embedding:
         pooling=data.pooling,
         model=response.model,
         usage=response.usage,
+        audio=response.audio,
     )
 
 
@@ -102,6 +107,7 @@ def parse_analysis(body: bytes) -> Analysis:
         model=response.model,
         usage=response.usage,
         answers=response.answers or {},
+        audio=response.audio,
     )
 
 

@@ -8,6 +8,7 @@ Names can be any that a file system allows; in messages they are escaped (`print
 import contextlib
 import errno
 import functools
+import hashlib
 import os
 import re
 import stat
@@ -30,9 +31,19 @@ _LASTING |= {errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV}
 """Why a file cannot be opened, now and later."""
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")
 
+
+class ClipId(str):
+    """The id of a clip that the fleet holds, from an earlier response: `ClipId("clip-…")`.
+
+    It can be passed wherever audio is; `ClipNotHeld` is raised when it is not held any more.
+    """
+
+    __slots__ = ()
+
+
 FilePath = str | os.PathLike[str] | os.PathLike[bytes]
 Audio = FilePath | bytes | bytearray | memoryview | BinaryIO
-"""A path, an http(s) URL, the file's contents, or a file opened in binary mode."""
+"""A path, an http(s) URL, the file's contents, a file opened in binary mode, or a `ClipId`."""
 Download = Callable[[str, BinaryIO], Awaitable[None]]
 """Write the contents of a URL to a file."""
 
@@ -46,6 +57,13 @@ class Clip:
     size_bytes: int
     read_at: Callable[[int, int], bytes]
     """Return up to `num_bytes` bytes from an offset: `read_at(offset, num_bytes)`."""
+    on_sent: Callable[[bytes], object] | None = None
+    """Called with the digest of all bytes (`new_digest`) when the last one was sent."""
+
+
+def new_digest() -> hashlib.blake2b:
+    """Return the digest of a clip, to be updated with its bytes."""
+    return hashlib.blake2b(digest_size=32)
 
 
 @contextlib.asynccontextmanager

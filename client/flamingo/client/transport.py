@@ -19,7 +19,7 @@ from flamingo.client import blocking, bodies, download, failures, proxies, retri
 from flamingo.client.fields import RequestFields
 from flamingo.client.proxies import Route
 from flamingo.client.sessions import Sessions
-from flamingo.client.sources import Clip
+from flamingo.client.sources import Clip, ClipId
 from flamingo.client.translation import Translator
 from flamingo_common import errors
 
@@ -29,6 +29,11 @@ MAX_ERROR_BYTES = 2**20
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
+OnResponse = Callable[[aiohttp.ClientResponse], None]
+
+
+def _ignore(_: aiohttp.ClientResponse) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class ApiRequest:
 
     path: str
     fields: RequestFields | None = None
-    clip: Clip | None = None
+    clip: Clip | ClipId | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """In addition to those of all requests."""
     max_retries: int | None = None
@@ -62,7 +67,7 @@ class ApiRequest:
 
     def new_body(self) -> payload.Payload | None:
         """Return a new body; a payload can be sent only once, so each attempt needs its own."""
-        if self.form is not None and self.clip is not None:
+        if self.form is not None and isinstance(self.clip, Clip):
             return bodies.form_body(self.form, self.clip)
         if self.fields is None:
             return None
@@ -84,12 +89,16 @@ class Transport:
         self._sessions = Sessions(read_timeout_s=options.timeout_s, proxies=settings)
         self._is_closed = False
 
-    async def fetch(self, request: ApiRequest, parse: Callable[[bytes], T]) -> T:
+    async def fetch(
+        self, request: ApiRequest, parse: Callable[[bytes], T], on_response: OnResponse = _ignore
+    ) -> T:
         """Return the parsed response to `request`.
 
-        `parse` runs in a thread, because a body can have 200 MB.
+        `on_response` is called with the response before it is read. `parse` runs in a thread,
+        because a body can have 200 MB.
         """
         async with self.open_response(request) as response:
+            on_response(response)
             return await blocking.run(parse, await read_limited(response, MAX_RESPONSE_BYTES))
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""`flamingo ask`: a question about a clip."""
+"""`flamingo ask`: questions about a clip."""
 
 from typing import Annotated
 
@@ -8,14 +8,15 @@ from flamingo.client import FlamingoClient, address, fields
 from flamingo.client.fields import SamplingOptions
 from flamingo.commands import clips, options, output
 
-Question = Annotated[
-    str, typer.Argument(metavar="QUESTION", help="The question, quoted for the shell.")
+Questions = Annotated[
+    list[str],
+    typer.Argument(metavar="QUESTION…", help="The questions, each quoted for the shell."),
 ]
 
 
 def ask(  # noqa: PLR0913 - a command's parameters are its options
     file: options.OneClip,
-    question: Question,
+    questions: Questions,
     *,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
@@ -26,9 +27,10 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
     as_json: options.Json = False,
     no_stream: options.NoStream = False,
 ) -> None:
-    """Ask a question about an audio clip.
+    """Ask questions about an audio clip.
 
-    The answer is printed as it is generated.
+    The answers are printed as they are generated. The clip is sent once, whatever the number of
+    questions.
     """
     sampling: SamplingOptions = {
         "max_tokens": max_tokens,
@@ -36,16 +38,21 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
         "truncate": truncate or None,
         "allow_damaged": allow_damaged,
     }
-    audio, name = clips.open_argument(file), clips.display_name(file)
+    is_several = len(questions) > 1
+    audio = clips.open_reusable(file) if is_several else clips.open_argument(file)
+    name = clips.display_name(file)
     with FlamingoClient(url, api_key=api_key) as client:
-        if not (as_json or no_stream):
-            messages = fields.question_messages(question, system=None)
-            stream = client.stream_chat(messages, audio=audio, **sampling)
-            output.print_stream(stream, clip=name)
-            return
-        with output.spinner(f"processing {name}"):
-            reply = client.ask(audio, question, **sampling)
-    if as_json:
-        output.print_json(reply, file=clips.json_name(file))
-    else:
-        output.print_text(reply.text, reply.finish_reason, reply.usage, clip=name)
+        for number, question in enumerate(questions):
+            if is_several and not as_json:
+                output.print_heading(question, is_first=number == 0)
+            if not (as_json or no_stream):
+                messages = fields.question_messages(question, system=None)
+                stream = client.stream_chat(messages, audio=audio, **sampling)
+                output.print_stream(stream, clip=name)
+                continue
+            with output.spinner(f"processing {name}"):
+                reply = client.ask(audio, question, **sampling)
+            if as_json:
+                output.print_json(reply, file=clips.json_name(file), question=question)
+            else:
+                output.print_text(reply.text, reply.finish_reason, reply.usage, clip=name)

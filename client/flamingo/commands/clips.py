@@ -5,6 +5,7 @@ import sys
 from flamingo.client.sources import Audio, clip_name
 from flamingo_common.errors import InvalidAudio
 from flamingo_common.service import printable
+from flamingo_common.wire import MAX_BODY_BYTES
 
 
 def open_argument(clip: str) -> Audio:
@@ -14,6 +15,12 @@ def open_argument(clip: str) -> Audio:
     if sys.stdin is None:
         raise InvalidAudio("standard input is closed", param="file")
     return sys.stdin.buffer
+
+
+def open_reusable(clip: str) -> Audio:
+    """Return what `open_argument` does, or the contents of standard input, to use repeatedly."""
+    audio = open_argument(clip)
+    return sys.stdin.buffer.read(MAX_BODY_BYTES + 1) if clip == "-" else audio
 
 
 def display_name(clip: str) -> str:

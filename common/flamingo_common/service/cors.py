@@ -21,6 +21,7 @@ EXPOSED = ", ".join(
         "openai-version",
         "retry-after",
         "retry-after-ms",
+        "x-flamingo-audio-id",
         "x-flamingo-audio-missing-seconds",
         "x-flamingo-audio-seconds",
         "x-flamingo-endpoint",

@@ -14,5 +14,7 @@ PRIORITY_HEADER = "x-flamingo-priority"
 requests that wait in the router those of high priority are sent first."""
 AUDIO_HEADER = "x-flamingo-audio-seconds"
 """Response header with the decoded seconds of audio, which count against quotas."""
+AUDIO_ID_HEADER = "x-flamingo-audio-id"
+"""Response header with the id of the request's clip, or the ids of several separated by commas."""
 MAX_BODY_BYTES = 256 * 2**20
 """A 20-minute stereo WAV at 44.1 kHz (212 MB) fits as multipart; as base64 (282 MB) it does not."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from flamingo_common.timed_text import content
 from flamingo_common.timed_text.content import TimedText
 from flamingo_common.wire.responses import (
+    AudioReference,
     CaptionChunk,
     EmbeddingData,
     FinishReason,
@@ -91,6 +92,8 @@ class Analysis(ResponseBody):
     embedding: EmbeddingData | None = Field(default=None, exclude_if=is_none)
     """Without questions, or if the request sets a field of embeddings."""
     usage: Usage
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 

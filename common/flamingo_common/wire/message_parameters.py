@@ -61,7 +61,7 @@ MESSAGE: Table = {
         },
     ),
 }
-_CONTENTS = ("text", "input_audio", "audio_url", "audio")
+_CONTENTS = ("text", "input_audio", "audio_url", "audio", "file")
 """The types of parts, each named like the field that it has."""
 
 
@@ -81,21 +81,34 @@ TEXT_PART: Table = {
     **ignored("OpenAI", {"annotations": "they describe an earlier answer"}),
     **ignored("other", {"id": "a label of the part"}),
 }
+_UUID = ignored("vLLM", {"uuid": "clips are cached by their contents"})
 _AUDIO_PART: Table = {
     **implemented("OpenAI", "type"),
     **_CACHE_MARKS,
-    **ignored("vLLM", {"uuid": "clips are cached by their contents"}),
+    **_UUID,
     **ignored("other", {"id": "a label of the part"}),
 }
 INPUT_AUDIO_PART: Table = {
     **implemented("OpenAI", "input_audio"),
     **_of_other_parts("input_audio"),
     **_AUDIO_PART,
+    **implemented("vLLM", "uuid"),
 }
 AUDIO_URL_PART: Table = {
     **implemented("vLLM", "audio_url"),
     **_of_other_parts("audio_url"),
     **_AUDIO_PART,
+    **implemented("vLLM", "uuid"),
+}
+FILE_PART: Table = {
+    **implemented("OpenAI", "file"),
+    **_of_other_parts("file"),
+    **_AUDIO_PART,
+}
+FILE: Table = {
+    **implemented("OpenAI", "file_id"),
+    **ignored("OpenAI", {"filename": "a label of the clip"}),
+    **refused("OpenAI", {"file_data": ("send the audio as input_audio", ())}),
 }
 AUDIO_PART: Table = {
     **implemented("Flamingo", "audio"),
@@ -104,7 +117,7 @@ AUDIO_PART: Table = {
 }
 _AUDIO: Table = {
     **ignored("OpenAI", {"format": "the format is detected from the data"}),
-    **ignored("vLLM", {"uuid": "clips are cached by their contents"}),
+    **_UUID,
     **ignored(
         "other",
         {
@@ -115,7 +128,7 @@ _AUDIO: Table = {
         },
     ),
 }
-AUDIO: Table = {**implemented("OpenAI", "data"), **implemented("Flamingo", "url"), **_AUDIO}
+AUDIO: Table = {**implemented("OpenAI", "data"), **implemented("Flamingo", "url id"), **_AUDIO}
 AUDIO_URL: Table = {**implemented("vLLM", "url"), **_AUDIO}
 STREAM_OPTIONS: Table = {
     **implemented("OpenAI", "include_usage"),

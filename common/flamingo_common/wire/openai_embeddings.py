@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from flamingo_common.wire import clip_ids
 from flamingo_common.wire.parameters import OPENAI_EMBEDDINGS, Table
 from flamingo_common.wire.request_body import WHOLE_NUMBER, exactly_one_of
 from flamingo_common.wire.requests import (
@@ -35,7 +36,7 @@ Clips = Annotated[
     Field(min_length=1, max_length=MAX_INPUTS),
 ]
 AudioRef = (
-    Annotated[str, Field(pattern="^(data:|https?://)")]
+    Annotated[str, Field(pattern="^(data:|https?://|clip-)")]
     | Annotated[AnyAudioPart, Field(discriminator="type")]
 )
 OneOrSeveral = AudioRef | Annotated[list[AudioRef], Field(min_length=1, max_length=MAX_INPUTS)]
@@ -52,8 +53,11 @@ def _as_part(value: object) -> object:
         return value
     if isinstance(value, str) and value[:URL_START_CHARS].lstrip().lower().startswith(URL_STARTS):
         return {"type": "audio_url", "audio_url": {"url": value}}
+    if isinstance(value, str) and value.startswith(clip_ids.PREFIX):
+        return {"type": "audio", "audio": {"id": value}}
     raise ValueError(
-        "this model embeds audio, not text: pass a data: or http(s) URL of audio, or an audio part"
+        "this model embeds audio, not text: pass a data: or http(s) URL of audio, an audio part, or"
+        " the id of a clip"
     )
 
 

@@ -23,8 +23,10 @@ from flamingo_common.wire.requests import (
     MAX_MESSAGES,
     MAX_PARTS,
     AudioInput,
+    ClipId,
     InputAudioPart,
     Text,
+    audio_input_of,
 )
 from flamingo_common.wire.tools import MAX_ARGUMENTS_CHARS, FunctionName
 
@@ -58,30 +60,33 @@ class OutputTextPart(RequestBody):
 
 
 class InputFilePart(RequestBody):
-    """A clip as a file: `file_data` (a `data:` URL, or base64), or `file_url`."""
+    """A clip as a file: `file_data` (a `data:` URL, or base64), `file_url`, or `file_id`."""
 
     table: ClassVar[Table] = tables.INPUT_FILE
 
-    model_config = ConfigDict(json_schema_extra=exactly_one_of("file_data", "file_url"))
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("file_data", "file_url", "file_id"))
 
     type: Literal["input_file"]
     file_data: str | None = None
     """A `data:` URL of any media type, or base64; the format is detected from the data."""
     file_url: Url | None = None
     """`http(s)` URL that the server fetches the audio from."""
+    file_id: ClipId | None = None
+    """Id of a clip that was sent before, from the header of an earlier response."""
 
     @model_validator(mode="after")
-    def _has_data_or_url(self) -> "InputFilePart":
-        if (self.file_data is None) == (self.file_url is None):
-            raise ValueError("exactly one of file_data and file_url is required")
+    def _has_one_source(self) -> "InputFilePart":
+        given = (self.file_data, self.file_url, self.file_id)
+        if sum(each is not None for each in given) != 1:
+            raise ValueError("exactly one of file_data, file_url and file_id is required")
         return self
 
 
 def clip_of(part: InputAudioPart | InputFilePart) -> AudioInput:
     """Return the clip of a part that has one."""
     if isinstance(part, InputAudioPart):
-        return part.input_audio
-    return AudioInput.model_construct(data=part.file_data, url=part.file_url)
+        return audio_input_of(part)
+    return AudioInput.model_construct(data=part.file_data, url=part.file_url, id=part.file_id)
 
 
 def hinted(hints: Mapping[str, str], what: str) -> BeforeValidator:

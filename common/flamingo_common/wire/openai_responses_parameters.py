@@ -89,12 +89,11 @@ OUTPUT_TEXT: Table = {
     **_PART,
 }
 INPUT_FILE: Table = {
-    **implemented("OpenAI", "type file_data file_url"),
+    **implemented("OpenAI", "type file_data file_url file_id"),
     **ignored(
         "OpenAI",
         {"filename": "the format is detected from the data", "detail": "it is for documents"},
     ),
-    **refused("OpenAI", {"file_id": ("send the file itself in file_data, or use file_url", ())}),
     **_PART,
 }
 CALL_ITEM: Table = {

@@ -19,7 +19,7 @@ from flamingo_common.wire import DEADLINE_HEADER, PRIORITY_HEADER, REQUEST_ID_HE
 from flamingo_common.wire.deadline import MAX_DEADLINE_MS
 from flamingo_common.wire.priority import Priority
 from flamingo_common.wire.request_body import RequestBody
-from flamingo_common.wire.requests import FORM_NAME, MAX_TEXT_CHARS
+from flamingo_common.wire.requests import FORM_NAME, MAX_ID_CHARS, MAX_TEXT_CHARS
 from flamingo_common.wire.responses import METRICS_HEADER
 from flamingo_common.wire.route import ErrorTypes, Route
 from flamingo_common.wire.routes import METRICS
@@ -34,6 +34,11 @@ FILE = {
     "type": "string",
     "format": "binary",
     "description": f"{formats.SUPPORTED_FORMATS}; the format is detected.",
+}
+AUDIO_ID = {
+    "type": "string",
+    "maxLength": MAX_ID_CHARS,
+    "description": "In the place of the file: the id of a clip that was sent before.",
 }
 FORM_PROMPT = {
     "type": "string",
@@ -278,14 +283,15 @@ def _form(route: Route, schema: Json) -> Json:
     form: Json = {
         "type": "object",
         "description": FORM_DESCRIPTION,
-        "required": ["file"],
+        "oneOf": [{"required": ["file"]}, {"required": ["audio_id"]}],
         "propertyNames": {"pattern": FORM_NAME},
-        "properties": {"file": FILE, **plain, "request": rest},
+        "properties": {"file": FILE, "audio_id": AUDIO_ID, **plain, "request": rest},
         "additionalProperties": False,
     }
     if route.form_prompt_field:
         form["properties"][route.form_prompt_field] = FORM_PROMPT
         # A form without a file is answered, too: a question about text.
+        del form["oneOf"]
         form["required"] = [route.form_prompt_field]
     return form
 

@@ -31,7 +31,8 @@ UNION_TAGS: Mapping[str, Collection[str]] = {
 """By field; pydantic puts the tag of a union's branch into the path of an error."""
 PART_TAGS = frozenset(
     {
-        *("text", "input_audio", "audio_url", "audio", "input_text", "output_text", "input_file"),
+        *("text", "input_audio", "audio_url", "audio", "file"),
+        *("input_text", "output_text", "input_file"),
         *("message item", "call item", "result item", "reasoning item"),
         *("input_json", "predicate", "choice", "score"),
     }

@@ -80,7 +80,7 @@ def _tags(context: Context) -> str:
     return f"must have one of the types {context['expected_tags']}"
 
 
-PART_TYPES = "'text', 'input_audio', 'audio_url' or 'audio'"
+PART_TYPES = "'text', 'input_audio', 'audio_url', 'audio' or 'file'"
 UNION_TYPES = {
     "questions": "'predicate', 'choice' or 'score'",
     "instructions": "'input_text' or 'input_json'",

@@ -103,6 +103,9 @@ class LoadReport(Report):
     """KV cache tokens of running sequences; cached prefixes count as free."""
     clips: list[str] = Field(default=[], max_length=MAX_REPORTED_CLIPS)
     """Clips whose states are cached, by the names that the router sent in `x-flamingo-clip`."""
+    held_clips: dict[str, float] | None = Field(default=None, max_length=MAX_REPORTED_CLIPS)
+    """Seconds of each clip that can be used again by its id, by a digest of that; null from pods
+    that hold none."""
     timings: list[RequestTiming] = Field(default=[], max_length=MAX_TIMINGS)
     """Timings of the last finished requests, oldest first."""
     start: StartReport | None = None

@@ -5,6 +5,7 @@ Pure.
 
 import functools
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -115,13 +116,15 @@ def _accepted_values(row: Parameter) -> JsonDict:
     return {"enum": values, "description": f"Not supported: {row.reason}."}
 
 
-def exactly_one_of(this: str, that: str) -> JsonDict:
-    """Return the JSON schema keywords that require exactly one of two fields."""
-    return {"oneOf": [_only(this, that), _only(that, this)]}
+def exactly_one_of(*names: str) -> JsonDict:
+    """Return the JSON schema keywords that require exactly one of these fields."""
+    return {"oneOf": [_only(name, names) for name in names]}
 
 
-def _only(this: str, that: str) -> JsonDict:
-    return {"required": [this], "properties": {this: {"not": NULL}, that: NULL}}
+def _only(this: str, names: Sequence[str]) -> JsonDict:
+    properties: JsonDict = dict.fromkeys(names, NULL)
+    properties[this] = {"not": NULL}
+    return {"required": [this], "properties": properties}
 
 
 def _check_length(url: str) -> str:

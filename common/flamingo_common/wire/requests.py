@@ -10,6 +10,7 @@ Pure.
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -44,6 +45,8 @@ FORM_NAME = r"^[a-zA-Z0-9_.-]{1,64}(\[\])?$"
 """Pattern of a form field's name; OpenAI's clients end the name of a list with `[]`."""
 
 
+MAX_ID_CHARS = 128
+ClipId = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 ModelId = Annotated[str, Field(max_length=256)]
 """An empty one is that of the server, as in vLLM."""
@@ -54,23 +57,25 @@ EncodingFormat = Literal["float", "base64", "npy"]
 
 
 class AudioInput(RequestBody):
-    """One clip: either `data` (base64 or a `data:` URL) or `url` (an `http(s)` URL)."""
+    """One clip: `data` (base64 or a `data:` URL), `url` (an `http(s)` URL), or `id`."""
 
     table: ClassVar[Table] = message_parameters.AUDIO
 
-    model_config = ConfigDict(json_schema_extra=exactly_one_of("data", "url"))
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("data", "url", "id"))
 
     data: str | None = None
     """Base64 in the standard or URL-safe alphabet, or a `data:` URL."""
     url: Url | None = None
     """`http(s)` URL that the server fetches the audio from, or a `data:` URL."""
+    id: ClipId | None = None
+    """Id of a clip that was sent before, from an earlier response."""
     format: Annotated[str, Field(max_length=64)] | None = None
     """Ignored: the format is detected from the data."""
 
     @model_validator(mode="after")
-    def _has_data_or_url(self) -> "AudioInput":
-        if (self.data is None) == (self.url is None):
-            raise ValueError("exactly one of data (base64) and url is required")
+    def _has_one_source(self) -> "AudioInput":
+        if sum(each is not None for each in (self.data, self.url, self.id)) != 1:
+            raise ValueError("exactly one of data (base64), url and id is required")
         return self
 
 
@@ -92,13 +97,27 @@ class TextPart(RequestBody):
     text: Text
 
 
+def _required_without_uuid(value: Any, info: ValidationInfo) -> Any:
+    if value is None and info.data.get("uuid") is None:
+        raise ValueError("is required")
+    return value
+
+
+REQUIRED_WITHOUT_UUID = AfterValidator(_required_without_uuid)
+"""As in vLLM, a part without media has the `uuid` of a clip that was sent before."""
+
+
 class InputAudioPart(RequestBody):
     """An audio clip, in OpenAI's format."""
 
     table: ClassVar[Table] = message_parameters.INPUT_AUDIO_PART
 
     type: Literal["input_audio"]
-    input_audio: AudioInput
+    uuid: ClipId | None = None
+    """Without `input_audio`: the id of a clip that was sent before. Otherwise it has no effect."""
+    input_audio: Annotated[
+        AudioInput | None, Field(validate_default=True), REQUIRED_WITHOUT_UUID
+    ] = None
 
 
 class AudioUrlPart(RequestBody):
@@ -107,7 +126,11 @@ class AudioUrlPart(RequestBody):
     table: ClassVar[Table] = message_parameters.AUDIO_URL_PART
 
     type: Literal["audio_url"]
-    audio_url: AudioUrl
+    uuid: ClipId | None = None
+    """Without `audio_url`: the id of a clip that was sent before. Otherwise it has no effect."""
+    audio_url: Annotated[AudioUrl | None, Field(validate_default=True), REQUIRED_WITHOUT_UUID] = (
+        None
+    )
 
 
 class AudioPart(RequestBody):
@@ -119,7 +142,25 @@ class AudioPart(RequestBody):
     audio: AudioInput
 
 
-AnyAudioPart = InputAudioPart | AudioUrlPart | AudioPart
+class FileInput(RequestBody):
+    """A clip that was sent before, by its id."""
+
+    table: ClassVar[Table] = message_parameters.FILE
+
+    file_id: ClipId
+    """Id of a clip that was sent before, from an earlier response."""
+
+
+class FilePart(RequestBody):
+    """A clip that was sent before, in the format of OpenAI's files."""
+
+    table: ClassVar[Table] = message_parameters.FILE_PART
+
+    type: Literal["file"]
+    file: FileInput
+
+
+AnyAudioPart = InputAudioPart | AudioUrlPart | AudioPart | FilePart
 Part = Annotated[TextPart | AnyAudioPart, Field(discriminator="type")]
 
 
@@ -182,11 +223,15 @@ def audio_input_of(part: AnyAudioPart) -> AudioInput:
     """Return the clip of an audio part of any format."""
     match part:
         case InputAudioPart():
-            return part.input_audio
+            return part.input_audio or AudioInput(id=part.uuid)
         case AudioPart():
             return part.audio
-        case AudioUrlPart():
+        case AudioUrlPart() if part.audio_url is not None:
             return AudioInput.model_construct(url=part.audio_url.url)
+        case AudioUrlPart():
+            return AudioInput(id=part.uuid)
+        case FilePart():
+            return AudioInput(id=part.file.file_id)
 
 
 class JsonSchema(RequestBody):

@@ -40,6 +40,13 @@ class ResponseBody(BaseModel):
     )
 
 
+class AudioReference(ResponseBody):
+    """The clip of a request."""
+
+    id: str
+    """Use the clip again by this id, for as long as it is held."""
+
+
 class PromptTokensDetails(ResponseBody):
     """Prompt tokens by kind."""
 
@@ -162,6 +169,8 @@ class ChatCompletion(ResponseBody):
     model: str
     choices: list[Choice]
     usage: Usage
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
@@ -211,6 +220,8 @@ class ChatCompletionChunk(ResponseBody):
     model: str
     choices: list[ChunkChoice]
     usage: Usage | None = None
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held; in a stream only in the last event."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
@@ -224,6 +235,8 @@ class Caption(ResponseBody):
     caption: str
     finish_reason: FinishReason
     usage: Usage
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
@@ -237,6 +250,8 @@ class CaptionChunk(ResponseBody):
     delta: str
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held; in a stream only in the last event."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
@@ -272,6 +287,8 @@ class EmbeddingList(ResponseBody):
     model: str
     data: list[EmbeddingData]
     usage: EmbeddingUsage
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
 
 
 class OpenAIEmbedding(ResponseBody):
@@ -281,6 +298,8 @@ class OpenAIEmbedding(ResponseBody):
     index: int
     embedding: list[float] | str
     """A list of numbers, or base64 of little-endian float32."""
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
 
 
 class OpenAIEmbeddingList(ResponseBody):

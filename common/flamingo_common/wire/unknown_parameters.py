@@ -70,6 +70,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "file": "audio",
     "input_audio": "audio",
     "audio_url": "audio",
+    "audio_id": "audio",
     "detail": "style",
     "json_schema": "response_format",
     "grammar": "structured_outputs",
@@ -84,6 +85,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "b64": "data",
     "b64_json": "data",
     "base64": "data",
+    "clip_id": "id",
 }
 """What other servers and clients call a parameter."""
 ARGUMENTS = frozenset({"extra_body", "extra_headers", "extra_query", "timeout", "max_retries"})

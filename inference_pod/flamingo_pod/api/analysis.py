@@ -16,6 +16,7 @@ from flamingo_pod import caller
 from flamingo_pod.api import (
     answers,
     captions,
+    clip_intake,
     embedding_format,
     generation,
     questions,
@@ -68,6 +69,7 @@ async def _caption_events(pod: Pod, served: ServedModel, result: Generation) -> 
         delta="",
         finish_reason=result.finish_reason,
         usage=result.usage,
+        audio=clip_intake.reference_of(result.request.clip),
         metrics=generation.request_metrics(result),
     )
 
@@ -97,7 +99,8 @@ async def _answer_events(
     stats, usage = prepared[0].result.request.stats, answers.usage(prepared)
     generation.count(pod.metrics, stats, usage, reasons)
     metrics = request_timings.of_request(stats, usage.completion_tokens, len(prepared))
-    yield AnalysisChunk(**common, delta="", usage=usage, metrics=metrics)
+    audio = clip_intake.reference_of(prepared[0].result.request.clip)
+    yield AnalysisChunk(**common, delta="", usage=usage, audio=audio, metrics=metrics)
 
 
 async def _encoded(
@@ -124,7 +127,12 @@ async def _whole(
     last = received[-1]
     assert last.usage is not None  # it has the usage of all
     analysis = Analysis(
-        id=last.id, created=last.created, model=last.model, usage=last.usage, metrics=last.metrics
+        id=last.id,
+        created=last.created,
+        model=last.model,
+        usage=last.usage,
+        audio=last.audio,
+        metrics=last.metrics,
     )
     if options.questions is None:
         analysis.caption = "".join(event.delta for event in received)

@@ -19,17 +19,21 @@ from aiohttp.http import HttpProcessingError
 from flamingo_common.errors import BadRequest, InvalidAudio, RequestTooLarge, UnsupportedMediaType
 from flamingo_common.service import content_coding, http
 from flamingo_common.wire import parse, requests
+from flamingo_common.wire.requests import AudioInput
 from flamingo_pod.api import form_faults
 from flamingo_pod.api.form_faults import shortened
 from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, RESERVATION, Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 
+AUDIO_ID = "audio_id"
+"""The field of a form that has the id of a clip in the place of its file."""
 FIELD_NAME = re.compile(requests.FORM_NAME)
 MAX_FIELD_BYTES = 2**20
 MAX_TYPE_CHARS = 100
 MAX_PARTS = 64
 MAX_LINES = 16 * MAX_PARTS
 """In a form, outside the contents of its parts: boundaries and the headers of the parts."""
+_TWICE = "the audio is both in the part file and in the field {}; send it once"
 OFF_LOOP_BYTES = 2**18
 """Parsing more than this takes over a millisecond and leaves the event loop."""
 CHUNK_BYTES = 2**18
@@ -117,7 +121,40 @@ def fields_with_audio(body: ReceivedBody) -> dict[str, Any]:
 
 def audio_place(body: ReceivedBody) -> str:
     """Return the name of the part or field that has the request's one clip."""
-    return "file" if body.file is not None else "audio"
+    if body.file is not None:
+        return "file"
+    return AUDIO_ID if body.is_form and AUDIO_ID in body.fields else "audio"
+
+
+def attached_audio(body: ReceivedBody) -> MemoryFile | AudioInput | None:
+    """Return a form's file, or the clip whose id it has; None without either.
+
+    Raises:
+        BadRequest: the id is not valid.
+    """
+    if body.file is not None or not body.is_form or AUDIO_ID not in body.fields:
+        return body.file
+    given = body.fields[AUDIO_ID]
+    if not isinstance(given, str) or not 0 < len(given) <= requests.MAX_ID_CHARS:
+        raise BadRequest(
+            f"{AUDIO_ID}: must be the id of one clip, from an earlier response", param=AUDIO_ID
+        )
+    return AudioInput(id=given)
+
+
+def place_of(audio: MemoryFile | AudioInput) -> str:
+    """Return the name of the part that `attached_audio` came from."""
+    return "file" if isinstance(audio, MemoryFile) else AUDIO_ID
+
+
+def check_attached_once(body: ReceivedBody) -> None:
+    """Check that a form has one clip beside its messages.
+
+    Raises:
+        BadRequest: it has a file and the id of a clip.
+    """
+    if body.file is not None and AUDIO_ID in body.fields:
+        raise BadRequest(_TWICE.format(AUDIO_ID), param=AUDIO_ID)
 
 
 def fields_with_input(body: ReceivedBody) -> dict[str, Any]:
@@ -131,17 +168,30 @@ def fields_with_input(body: ReceivedBody) -> dict[str, Any]:
 
 
 def _with_placeholder(body: ReceivedBody, name: str, placeholder: object) -> dict[str, Any]:
+    if body.is_form and AUDIO_ID in body.fields:
+        return _with_id(body, name)
     if body.file is None:
         if body.is_form and name not in body.fields and "messages" not in body.fields:
             raise BadRequest(form_faults.missing_file(name), param="file")
         return body.fields
     if name in body.fields:
-        raise BadRequest(
-            f"the audio is both in the part file and in the field {name}; send it once", param=name
-        )
+        raise BadRequest(_TWICE.format(name), param=name)
     if not body.file.size:
         raise InvalidAudio("the file is empty", param="file")
     return body.fields | {name: placeholder}
+
+
+def _with_id(body: ReceivedBody, name: str) -> dict[str, Any]:
+    check_attached_once(body)
+    if name in body.fields:
+        raise BadRequest(
+            f"the audio is both in the field {AUDIO_ID} and in the field {name}; send it once",
+            param=name,
+        )
+    audio = attached_audio(body)
+    assert isinstance(audio, AudioInput)
+    fields = {key: value for key, value in body.fields.items() if key != AUDIO_ID}
+    return fields | {name: {"id": audio.id} if name == "audio" else audio.id}
 
 
 async def _read_json(request: web.Request, counter: _ByteCounter) -> dict[str, Any]:

@@ -48,6 +48,7 @@ async def handle_caption(pod: Pod, request: web.Request) -> web.StreamResponse:
                 caption=text,
                 finish_reason=result.finish_reason,
                 usage=result.usage,
+                audio=clip_intake.reference_of(result.request.clip),
                 metrics=generation.request_metrics(result),
             )
         )
@@ -113,5 +114,6 @@ async def _events(
         delta="",
         finish_reason=result.finish_reason,
         usage=result.usage,
+        audio=clip_intake.reference_of(result.request.clip),
         metrics=generation.request_metrics(result),
     )

@@ -10,7 +10,7 @@ from aiohttp import web
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import http
 from flamingo_common.wire import parse, requests, responses
-from flamingo_common.wire.requests import ChatRequest
+from flamingo_common.wire.requests import AudioInput, ChatRequest
 from flamingo_pod import caller
 from flamingo_pod.api import (
     body,
@@ -69,14 +69,16 @@ async def _parse_request(
     )
     served.check_model(options.model)
     output_format.forced_call(options)  # its errors need no audio
-    turns, sources = conversation(options.messages, received.file)
+    turns, sources = conversation(options.messages, body.attached_audio(received))
     if "prompt" in received.fields:
         turns = [replace(turn, field="prompt") for turn in turns]
     # From here on only `sources` has the base64, so that a clip that is sent twice can be freed.
     options = options.model_copy(update={"messages": []})
     received.fields.clear()
     async with served.caller.enforce_deadline():
-        source = await clip_sources.only_clip(sources, pod.fetcher, request[RESERVATION])
+        source = await clip_sources.only_clip(
+            sources, pod.fetcher, request[RESERVATION], served.caller.salt
+        )
     clip = None
     if source is not None:
         with clip_sources.naming(source):
@@ -92,25 +94,26 @@ def _fields_with_messages(received: ReceivedBody) -> dict[str, Any]:
     """
     if not received.is_form:
         return received.fields
+    body.check_attached_once(received)
     if ("messages" in received.fields) == ("prompt" in received.fields):
         raise BadRequest(
             "a form needs either prompt, the question about the file, or messages (JSON, in the"
             " part request)",
             param="prompt",
         )
-    rest = dict(received.fields)
+    rest = {name: value for name, value in received.fields.items() if name != body.AUDIO_ID}
     if "prompt" in rest:
         rest["messages"] = [{"role": "user", "content": rest.pop("prompt")}]
     return rest
 
 
 def conversation(
-    messages: Sequence[requests.Message], file: MemoryFile | None
+    messages: Sequence[requests.Message], file: MemoryFile | AudioInput | None
 ) -> tuple[list[Turn], list[ClipSource]]:
     """Return the turns, and every clip, of which the first is used.
 
-    A form's file belongs to the user's first turn, so that every later turn shares the prompt up
-    to its own text.
+    A form's file, or the clip whose id it has, belongs to the user's first turn, so that every
+    later turn shares the prompt up to its own text.
 
     Raises:
         BadRequest: a message that must not have audio has some.
@@ -118,7 +121,7 @@ def conversation(
     parts = [_parts(message, f"messages[{at}]") for at, message in enumerate(messages)]
     sources = [source for _, found in parts for source in found]
     if file is not None:
-        sources.insert(0, ClipSource(file, "file"))
+        sources.insert(0, ClipSource(file, body.place_of(file)))
     audio_turn = _audio_turn(
         messages, [bool(found) for _, found in parts], has_file=file is not None
     )
@@ -183,5 +186,9 @@ async def _events(
                 yield responses.ChatCompletionChunk(**common, choices=[choice])
     if options.stream_options and options.stream_options.include_usage:
         yield responses.ChatCompletionChunk(
-            **common, choices=[], usage=result.usage, metrics=generation.request_metrics(result)
+            **common,
+            choices=[],
+            usage=result.usage,
+            audio=clip_intake.reference_of(result.request.clip),
+            metrics=generation.request_metrics(result),
         )

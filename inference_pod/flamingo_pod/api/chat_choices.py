@@ -8,7 +8,7 @@ from typing import Any
 from flamingo_common.wire import responses
 from flamingo_common.wire.responses import ChunkChoice, Delta
 from flamingo_common.wire.tools import ForcedCall
-from flamingo_pod.api import generation, tool_calls
+from flamingo_pod.api import clip_intake, generation, tool_calls
 from flamingo_pod.api.generation import ChoiceDelta, GeneratedChoice, Generation
 from flamingo_pod.api.tool_calls import CallReader
 from flamingo_pod.engine.sequence import TokenOutput
@@ -31,6 +31,7 @@ def completion(
         **served.response_fields("chatcmpl"),
         choices=choices,
         usage=result.usage,
+        audio=clip_intake.reference_of(result.request.clip),
         metrics=generation.request_metrics(result),
     )
 

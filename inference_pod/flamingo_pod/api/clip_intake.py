@@ -1,4 +1,8 @@
-"""Read a request's audio: load its file, decode it and prepare it for the engine."""
+"""Read a request's audio: load its file, decode it and prepare it for the engine.
+
+A clip that was sent is held for a while (`audio/held_clips.py`), and so is what was made of it.
+With its id it is not sent again; if it is sent again, it is not decoded again.
+"""
 
 import asyncio
 import time
@@ -9,11 +13,13 @@ from typing import Any
 from aiohttp import web
 
 from flamingo_common.audio.windows import SAMPLE_RATE_HZ
-from flamingo_common.wire import AUDIO_HEADER
+from flamingo_common.wire import AUDIO_HEADER, AUDIO_ID_HEADER
 from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.requests import AudioInput
+from flamingo_common.wire.responses import AudioReference
+from flamingo_pod.api import clip_reuse
 from flamingo_pod.api.request_stats import REQUEST_STATS
-from flamingo_pod.audio import media
+from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.decoder_pool import DecodedClip
 from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.audio.memory_file import MemoryFile
@@ -46,6 +52,19 @@ class PreparedClip:
 
     audio: ClipAudio
     length: ClipLength
+    num_bytes: int = 0
+    """The size of its samples."""
+    id: str | None = None
+    """By which it can be used again; None: it is not held."""
+
+    @property
+    def is_affected_by_options(self) -> bool:
+        """Whether other options could have given another clip, or an error."""
+        return self.length.is_truncated or self.length.missing_s > 0
+
+    def for_another_request(self) -> "PreparedClip":
+        """Return the same clip without what belongs to one request."""
+        return replace(self, audio=self.audio.for_another_request())
 
     @property
     def num_windows(self) -> int:
@@ -63,6 +82,8 @@ class PreparedClip:
         return self.length.seconds
 
 
+CLIP_IDS = web.RequestKey("clip_ids", list[str])
+"""The ids of a request's clips that are held."""
 INCOMPLETE_CLIPS = web.RequestKey("incomplete_clips", list[ClipLength])
 """The lengths of a request's clips that are truncated or damaged."""
 
@@ -80,6 +101,11 @@ def audio_usage(lengths: Sequence[ClipLength]) -> dict[str, Any]:
     }
 
 
+def reference_of(clip: PreparedClip | None) -> AudioReference | None:
+    """Return what a response says about its clip, if that is held."""
+    return None if clip is None or clip.id is None else AudioReference(id=clip.id)
+
+
 async def read_clip(
     pod: Pod,
     served: ServedModel,
@@ -90,6 +116,7 @@ async def read_clip(
     """Return the decoded clip, and free its file.
 
     Raises:
+        ClipNotHeld: it is given by an id that is not held here.
         DeadlineExceeded: the request's deadline passed.
         InvalidAudio: the audio cannot be decoded.
         AudioDamaged: more of it is missing than the request allows.
@@ -97,24 +124,51 @@ async def read_clip(
         MediaFetchFailed: its URL could not be fetched.
         Overloaded: it exceeds the pod's memory budget.
     """
-    reservation = request[RESERVATION]
+    reservation, caller = request[RESERVATION], served.caller
     limits = replace(
         served.decode_limits, truncate=options.truncate, allow_damaged=options.allow_damaged
     )
-    async with served.caller.enforce_deadline():
-        file = await media.load_clip_file(audio, pod.fetcher, reservation)
-        started_s = time.monotonic()
-        decoded = await pod.decoders.decode(file, limits)
-    decode_s = time.monotonic() - started_s
-    num_reserved = media.reserved_bytes(audio, file)
-    reservation.replace_file(file, num_reserved, decoded.samples.nbytes)
-    # Off the event loop: hashing 20 minutes takes a fifth of a second.
-    clip_audio = await asyncio.to_thread(
-        ClipAudio.from_samples, decoded.samples, served.caller.salt
-    )
-    clip = PreparedClip(clip_audio, _length(decoded, clip_audio))
-    _record(pod, request, clip, started_s, decode_s)
+    async with caller.enforce_deadline():
+        opened = await clip_reuse.open_clip(pod, caller, reservation, audio)
+        made_before: PreparedClip | None = opened.find_decoded(limits)
+        if made_before is None:
+            decoded = await _decode(pod, request, opened.reserve_file(reservation), limits)
+            clip_reuse.hold(pod, caller, reservation, opened, _whole_s(decoded))
+    num_bytes = decoded.samples.nbytes if made_before is None else made_before.num_bytes
+    reservation.replace_file(opened.file, opened.num_reserved, num_bytes)
+    if made_before is None:
+        clip = await _prepare(decoded, caller.salt)
+        how = limits if clip.is_affected_by_options else clip_reuse.ANY_OPTIONS
+        clip_reuse.hold_decoded(pod, opened, how, clip, num_bytes)
+    else:
+        clip = made_before.for_another_request()
+    clip = replace(clip, id=opened.held_id)
+    _record(pod, request, clip)
     return clip
+
+
+async def _decode(
+    pod: Pod, request: web.Request, file: MemoryFile, limits: DecodeLimits
+) -> DecodedClip:
+    stats, started_s = request[REQUEST_STATS], time.monotonic()
+    decoded = await pod.decoders.decode(file, limits)
+    decode_s = time.monotonic() - started_s
+    stats.audio_decode_started_s = stats.audio_decode_started_s or started_s
+    stats.audio_decode_s += decode_s
+    pod.metrics.audio_decode.observe(decode_s)
+    return decoded
+
+
+async def _prepare(decoded: DecodedClip, salt: bytes) -> PreparedClip:
+    # Off the event loop: hashing 20 minutes takes a fifth of a second.
+    audio = await asyncio.to_thread(ClipAudio.from_samples, decoded.samples, salt)
+    return PreparedClip(audio, _length(decoded, audio), decoded.samples.nbytes)
+
+
+def _whole_s(decoded: DecodedClip) -> float:
+    """Return the length of the whole file, as far as it is known."""
+    seconds = len(decoded.samples) / SAMPLE_RATE_HZ
+    return max(decoded.header_duration_s or 0.0, seconds) if decoded.is_truncated else seconds
 
 
 def _length(decoded: DecodedClip, audio: ClipAudio) -> ClipLength:
@@ -126,17 +180,14 @@ def _length(decoded: DecodedClip, audio: ClipAudio) -> ClipLength:
     )
 
 
-def _record(
-    pod: Pod, request: web.Request, clip: PreparedClip, started_s: float, decode_s: float
-) -> None:
+def _record(pod: Pod, request: web.Request, clip: PreparedClip) -> None:
     """Add the clip to the request's stats and to the pod's metrics."""
     stats = request[REQUEST_STATS]
-    stats.audio_decode_started_s = stats.audio_decode_started_s or started_s
-    stats.audio_decode_s += decode_s
     stats.audio_s += clip.seconds
-    pod.metrics.audio_decode.observe(decode_s)
     pod.metrics.audio_duration.observe(clip.seconds)
     pod.metrics.audio_seconds.inc(clip.seconds)
+    if clip.id is not None:
+        request[CLIP_IDS] = [*request.get(CLIP_IDS, []), clip.id]
     if clip.length.is_truncated or clip.length.missing_s:
         request[INCOMPLETE_CLIPS] = [*request.get(INCOMPLETE_CLIPS, []), clip.length]
     if clip.length.missing_s:
@@ -145,9 +196,11 @@ def _record(
 
 
 async def set_audio_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Set the headers with the audio's duration, and with how much was truncated or is missing."""
+    """Set the headers with the audio's id and duration, and with how much is cut or missing."""
     if REQUEST_STATS in request and request[REQUEST_STATS].audio_s:
         response.headers[AUDIO_HEADER] = f"{request[REQUEST_STATS].audio_s:.3f}"
+    if CLIP_IDS in request:
+        response.headers[AUDIO_ID_HEADER] = ",".join(request.get(CLIP_IDS, []))
     usage = audio_usage(request.get(INCOMPLETE_CLIPS, []))
     if usage["audio_truncated"]:
         response.headers[TRUNCATED_HEADER] = str(usage["truncated_seconds"] or "unknown")

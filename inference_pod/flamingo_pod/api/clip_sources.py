@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flamingo_common.errors import BadRequest, Overloaded
+from flamingo_common.wire import clip_ids
 from flamingo_common.wire.requests import AudioInput
 from flamingo_pod.audio import media
 from flamingo_pod.audio.fetch import Fetcher
@@ -29,9 +30,14 @@ class ClipSource:
 
     @property
     def text(self) -> str | None:
-        """Its base64 or URL; None for a file."""
+        """Its base64, URL or id; None for a file."""
         audio = self.audio
-        return None if isinstance(audio, MemoryFile) else audio.data or audio.url
+        return None if isinstance(audio, MemoryFile) else audio.data or audio.url or audio.id
+
+    @property
+    def id(self) -> str | None:
+        """The id by which it is given."""
+        return None if isinstance(self.audio, MemoryFile) else self.audio.id
 
     @property
     def is_fetched(self) -> bool:
@@ -52,11 +58,12 @@ def naming(source: ClipSource) -> Iterator[None]:
 
 
 async def only_clip(
-    sources: Sequence[ClipSource], fetcher: Fetcher, reservation: Reservation
+    sources: Sequence[ClipSource], fetcher: Fetcher, reservation: Reservation, tenant: bytes = b""
 ) -> ClipSource | None:
     """Return the clip of a conversation; None if it has none.
 
-    If the same clip was sent several times, in any form, the others are freed.
+    If the same clip was sent several times, in any form, the others are freed. One that was sent is
+    preferred to one that is given by the id that it has for `tenant`.
 
     Raises:
         BadRequest: there are different clips, or too many URLs.
@@ -71,14 +78,19 @@ async def only_clip(
             f"the clip is given by more than {MAX_URLS} different URLs; send one of them",
             param=others[-1].place,
         )
-    file = await _load(first, fetcher, reservation)
-    digest = await file.digest()
-    for other in others:
-        copy = await _load(other, fetcher, reservation)
-        if await copy.digest() != digest:
-            raise _different(first, other)
-        reservation.replace_file(copy, copy.size, 0)
-    return ClipSource(file, first.place)
+    kept: MemoryFile | None = None
+    first_id = None
+    for source in distinct:
+        file = await _load(source, fetcher, reservation) if source.id is None else None
+        clip_id = source.id if file is None else clip_ids.clip_id(await file.digest(), tenant)
+        if first_id is not None and clip_id != first_id:
+            raise _different(first, source)
+        first_id = clip_id
+        if kept is None:
+            kept = file
+        elif file is not None:
+            reservation.replace_file(file, file.size, 0)
+    return ClipSource(kept or first.audio, first.place)
 
 
 def _distinct(sources: Sequence[ClipSource], reservation: Reservation) -> list[ClipSource]:
@@ -101,7 +113,7 @@ async def _load(source: ClipSource, fetcher: Fetcher, reservation: Reservation) 
 
 def _free_text(source: ClipSource, reservation: Reservation, *, num_kept: int) -> None:
     """Drop a clip's base64, of which `num_kept` bytes remain as a file."""
-    if isinstance(source.audio, MemoryFile) or source.is_fetched:
+    if isinstance(source.audio, MemoryFile) or source.is_fetched or source.id is not None:
         return
     reservation.free(media.reserved_bytes(source.audio) - num_kept)
     source.audio.data = source.audio.url = None

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import http
-from flamingo_common.wire import data_url, parse, requests
+from flamingo_common.wire import clip_ids, data_url, parse, requests
 from flamingo_common.wire import decisions as wire
 from flamingo_common.wire.decisions import DecisionRequest, InputMessage
 from flamingo_pod import caller
@@ -48,12 +48,14 @@ async def _parse_request(
         DecisionRequest, body.fields_with_input(received), is_form=received.is_form
     )
     served.check_model(options.model)
-    turns, sources = _conversation(options, received.file)
+    turns, sources = _conversation(options, body.attached_audio(received))
     # From here on only `sources` has the base64, so that a clip that is sent twice can be freed.
     options = options.model_copy(update={INPUT: ""})
     received.fields.clear()
     async with served.caller.enforce_deadline():
-        source = await clip_sources.only_clip(sources, pod.fetcher, request[RESERVATION])
+        source = await clip_sources.only_clip(
+            sources, pod.fetcher, request[RESERVATION], served.caller.salt
+        )
     clip = None
     if source is not None:
         with clip_sources.naming(source):
@@ -62,7 +64,7 @@ async def _parse_request(
 
 
 def _conversation(
-    options: DecisionRequest, file: MemoryFile | None
+    options: DecisionRequest, file: MemoryFile | requests.AudioInput | None
 ) -> tuple[list[Turn], list[ClipSource]]:
     """Return the turns, the last of which is a user's, and the clips in them.
 
@@ -71,9 +73,8 @@ def _conversation(
     """
     given = options.input
     if file is not None:
-        return [Turn("user", "", has_audio=True)], [ClipSource(file, "file")]
-    if isinstance(given, str) and data_url.is_data_url(given):
-        clip = requests.AudioInput.model_construct(url=given)
+        return [Turn("user", "", has_audio=True)], [ClipSource(file, body.place_of(file))]
+    if isinstance(given, str) and (clip := _clip_in(given)) is not None:
         return [Turn("user", "", has_audio=True)], [ClipSource(clip, INPUT)]
     turns, sources = (
         ([Turn("user", given, field=INPUT)], []) if isinstance(given, str) else _messages(given)
@@ -85,6 +86,13 @@ def _conversation(
     if turns[-1].role != "user":
         turns.append(Turn("user", "", field=INPUT))
     return turns, sources
+
+
+def _clip_in(text: str) -> requests.AudioInput | None:
+    """Return the clip that an input is, as a `data:` URL or as an id; None for text."""
+    if data_url.is_data_url(text):
+        return requests.AudioInput.model_construct(url=text)
+    return requests.AudioInput(id=text) if clip_ids.is_clip_id(text) else None
 
 
 def _messages(messages: Sequence[InputMessage]) -> tuple[list[Turn], list[ClipSource]]:

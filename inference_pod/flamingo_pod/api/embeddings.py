@@ -57,7 +57,9 @@ async def handle_openai_embeddings(pod: Pod, request: web.Request) -> web.Stream
             rows = await _encode(served, clip, options, stats)
             data.append(
                 responses.OpenAIEmbedding(
-                    index=number, embedding=embedding_format.encode_vector(rows, options)
+                    index=number,
+                    embedding=embedding_format.encode_vector(rows, options),
+                    audio=clip_intake.reference_of(clip),
                 )
             )
             lengths.append(clip.length)
@@ -114,6 +116,7 @@ def _response(
         **served.response_fields("emb"),
         data=[embedding_format.embedding_data(rows, options)],
         usage=_usage([clip.length]),
+        audio=clip_intake.reference_of(clip),
     )
     return web.Response(
         body=embedding_format.encode(response, rows),

@@ -85,7 +85,9 @@ async def _prepare(
         turns = conversation.turns
         del conversation
         async with served.caller.enforce_deadline():
-            source = await clip_sources.only_clip(sources, pod.fetcher, request[RESERVATION])
+            source = await clip_sources.only_clip(
+                sources, pod.fetcher, request[RESERVATION], served.caller.salt
+            )
         clip = None
         if source is not None:
             with clip_sources.naming(source):

@@ -5,15 +5,20 @@ one), so what does not fit is rejected while it is still on the wire. The reserv
 the bytes that arrive. Once the clip is decoded, its file is closed and the reservation is changed
 to the size of its samples, which may exceed the budget: the work is already done, and it is later
 requests that are rejected. All of it is released when the request ends.
+
+Clips that are held after their requests (`held_clips.py`) are in the same budget, in what requests
+leave of it: they are freed for a request that does not fit beside them.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
 from flamingo_common.errors import Overloaded
+from flamingo_pod.audio.held_clips import HeldClips
 from flamingo_pod.audio.memory_file import MemoryFile
 
 COPIES_OF_JSON = 2
@@ -28,6 +33,8 @@ class MemoryBudget:
 
     max_bytes: int
     num_bytes: int = 0
+    held: HeldClips[Any] = field(default_factory=lambda: HeldClips(0, 0.0))
+    """Clips that no request has reserved."""
 
     @contextmanager
     def reservation(self) -> "Iterator[Reservation]":
@@ -41,6 +48,16 @@ class MemoryBudget:
     def add(self, num_bytes: int) -> None:
         """Count `num_bytes` more, or fewer if negative."""
         self.num_bytes += num_bytes
+        self.free_held()
+
+    def has_room(self, num_bytes: int) -> bool:
+        """Return whether `num_bytes` more can be reserved."""
+        return self.num_bytes + num_bytes <= self.max_bytes
+
+    def free_held(self) -> None:
+        """Free held clips as far as they do not fit beside what is reserved."""
+        while self.num_bytes + self.held.num_bytes > self.max_bytes and self.held.evict():
+            pass
 
 
 @dataclass(slots=True)
@@ -57,7 +74,7 @@ class Reservation:
         Raises:
             Overloaded: they exceed the budget.
         """
-        if self.budget.num_bytes + num_bytes > self.budget.max_bytes:
+        if not self.budget.has_room(num_bytes):
             raise Overloaded(
                 f"the pod's memory for requests is full: {self.budget.num_bytes} of"
                 f" {self.budget.max_bytes} bytes are in use, and this request needs"
@@ -73,9 +90,16 @@ class Reservation:
 
     def new_file(self) -> MemoryFile:
         """Return a new memory file, closed at `release`."""
-        file = MemoryFile()
+        return self.adopt(MemoryFile())
+
+    def adopt(self, file: MemoryFile) -> MemoryFile:
+        """Return `file`, closed at `release` from now on."""
         self._files.append(file)
         return file
+
+    def disown(self, file: MemoryFile) -> None:
+        """Leave `file` open at `release`: it has another owner."""
+        self._files.remove(file)
 
     def grow_to(self, num_bytes: int) -> None:
         """Reserve up to `num_bytes` in total; raises as `add` does."""
@@ -87,8 +111,13 @@ class Reservation:
         self.add_unchecked(-min(num_bytes, self.num_bytes))
 
     def replace_file(self, file: MemoryFile, num_reserved: int, num_bytes: int) -> None:
-        """Close a clip's file, reserved as `num_reserved`, and count `num_bytes` of samples."""
-        file.close()
+        """Close a clip's file, reserved as `num_reserved`, and count `num_bytes` of samples.
+
+        A file that has another owner stays open.
+        """
+        if file in self._files:
+            self._files.remove(file)
+            file.close()
         self.add_unchecked(num_bytes - min(num_reserved, self.num_bytes))
 
     def release(self) -> None:

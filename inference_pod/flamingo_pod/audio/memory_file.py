@@ -51,9 +51,11 @@ class MemoryFileAddress:
 class MemoryFile:
     """Bytes in memory, freed once it is closed and no worker has it open."""
 
-    def __init__(self) -> None:
-        self._file = io.FileIO(os.memfd_create("clip"), "r+")
-        self.size = 0
+    def __init__(self, descriptor: int | None = None, size: int = 0) -> None:
+        """Create an empty file, or one that owns the descriptor of a file of `size` bytes."""
+        number = os.memfd_create("clip") if descriptor is None else descriptor
+        self._file = io.FileIO(number, "r+")
+        self.size = size
 
     @property
     def address(self) -> MemoryFileAddress:
@@ -67,6 +69,13 @@ class MemoryFile:
         while remaining:
             remaining = remaining[self._file.write(remaining) :]
         self.size += len(data)
+
+    def duplicate(self) -> "MemoryFile":
+        """Return the same bytes under a descriptor of its own: they are freed once all are closed.
+
+        To be read only: the position is shared.
+        """
+        return MemoryFile(os.dup(self._file.fileno()), self.size)
 
     def read_and_close(self) -> bytes:
         """Return all that was written, and close the file."""

@@ -1,7 +1,7 @@
 """A clip as the engine works with it: 30 s windows, each with its cache key and encoder states."""
 
 from collections import abc
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,12 @@ class ClipAudio:
                 AudioWindow(window_key(salt, part), part, windows.num_tokens_of_window(len(part)))
                 for part in parts
             ]
+        )
+
+    def for_another_request(self) -> "ClipAudio":
+        """Return the same clip without what belongs to one request: encoder states."""
+        return ClipAudio(
+            [replace(window, states=None, is_encoded=False) for window in self.windows]
         )
 
     @property

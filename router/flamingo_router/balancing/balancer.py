@@ -35,6 +35,7 @@ from flamingo_router.balancing.cost_model import CostModel
 from flamingo_router.balancing.endpoint import Endpoint
 from flamingo_router.balancing.fair_queue import QueuedRequest, queue_order
 from flamingo_router.balancing.fleet import Fleet
+from flamingo_router.balancing.held_clips import HeldClips
 from flamingo_router.balancing.ledger import Owner, Ticket
 from flamingo_router.balancing.open_endpoints import OpenEndpoints
 from flamingo_router.balancing.policy import Offer, Policy
@@ -68,6 +69,7 @@ class Balancer:
         self.limits = limits
         self.costs = CostModel()
         self.affinity = Affinity()
+        self.held = HeldClips()
         self.queue = RequestQueue()
         self.arrivals = Arrivals(now_s)
         self.tenants = ActiveTenants()
@@ -82,6 +84,7 @@ class Balancer:
             return
         self.costs.observe(address, load)
         self.affinity.observe(address, load.epoch, load.clips, requested_s=requested_s)
+        self.held.observe(address, load.epoch, load.held_clips, requested_s=requested_s)
         if self.costs.slowdown(address) > ejection.SLOW_FACTOR / 2:
             self._eject_if_slow(address, load.model, now_s)
 
@@ -157,7 +160,8 @@ class Balancer:
             owner = queued.info.owner
             open_ones = list(self._room.among(seen[owner.is_low], owner, now_s=now_s))
             cached = self._others_with_clip(queued.info, open_ones, now_s)
-            offers = self._offers(queued.info, [*open_ones, *cached])
+            holders = self.holders(queued.info, now_s=now_s)
+            offers = self._offers(queued.info, holders or [*open_ones, *cached])
             chosen = self.policy.pick(offers, self._rng)
             dispatched.append((queued, self._reserve(queued.info, chosen, now_s)))
         return dispatched
@@ -169,7 +173,8 @@ class Balancer:
             NoEndpointReady: there is no other.
             Overloaded: all others are at capacity.
         """
-        others = [each for each in self.fleet.addresses if each not in without]
+        known = self.fleet.addresses if info.held is None else self.held.holders(info.held)
+        others = [each for each in known if each not in without]
         views = _seen_by(info, self._views(self._sample(others), now_s))
         offers = self._offers(info, views)
         chosen = policy.choose(
@@ -200,6 +205,16 @@ class Balancer:
         """Return whether no endpoint is ready."""
         return not self.fleet.summary(now_s=now_s).num_ready
 
+    def holders(self, info: RequestInfo, *, now_s: float) -> list[Endpoint]:
+        """Return the endpoints for a request that has no more of its clip than the id; or none."""
+        addresses = self.held.holders(info.held) if info.held is not None else []
+        return self._usable(info, addresses, now_s)
+
+    def _usable(self, info: RequestInfo, among: Collection[str], now_s: float) -> list[Endpoint]:
+        views = _seen_by(info, self.fleet.endpoints(now_s=now_s, among=among)) if among else []
+        max_backlog_s = self.limits.max_backlog_s
+        return [each for each in views if each.is_ready and each.backlog_s <= max_backlog_s]
+
     def _is_any_open(
         self, seen: Mapping[bool, Sequence[Endpoint]], now_s: float, owner: Owner
     ) -> bool:
@@ -220,6 +235,8 @@ class Balancer:
         """Return the ready endpoints among the sample and those that have the clip cached."""
         if not self.fleet.summary(now_s=now_s).num_ready:
             return []
+        if holders := self.holders(info, now_s=now_s):
+            return holders
         views = self._views(None, now_s)
         if len(self.fleet.addresses) > SAMPLE_SIZE:
             views += self._others_with_clip(info, views, now_s)
@@ -246,10 +263,7 @@ class Balancer:
         if info.clip is None or not self.policy.uses_cache:
             return []
         addresses = self.affinity.pods_with(info.clip) - {each.address for each in known}
-        views = _seen_by(info, self.fleet.endpoints(now_s=now_s, among=addresses))
-        return [
-            each for each in views if each.is_ready and each.backlog_s <= self.limits.max_backlog_s
-        ]
+        return self._usable(info, addresses, now_s)
 
     def _offers(self, info: RequestInfo, endpoints: Sequence[Endpoint]) -> list[Offer]:
         """Return the request's offer of each of these endpoints."""
@@ -378,6 +392,7 @@ class Balancer:
         for address in addresses:
             self.costs.forget(address)
             self.affinity.forget(address)
+            self.held.forget(address)
 
 
 def _seen_by(info: RequestInfo, endpoints: list[Endpoint]) -> list[Endpoint]:

@@ -39,7 +39,7 @@ def _endpoint_report(balancer: Balancer, endpoint: Endpoint) -> EndpointReport:
         reason=endpoint.reason,
         num_clips=len(load.clips) if load else 0,
         # A thousand clip names per pod would be most of the response, and no client reads them.
-        load=load.model_copy(update={"clips": []}) if load else None,
+        load=load.model_copy(update={"clips": [], "held_clips": None}) if load else None,
     )
 
 

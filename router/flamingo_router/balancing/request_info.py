@@ -17,6 +17,9 @@ class RequestInfo:
     audio_s: float = 0.0
     clip: str | None = None
     """The clip's name; None if it is unknown."""
+    held: str | None = None
+    """The name under which pods report that they hold its clip, if it has no more of it than the
+    id: then it is sent to one of them."""
     tenant: str = ""
     """The name of the API key; capacity is shared fairly between tenants."""
     weight: float = 1.0

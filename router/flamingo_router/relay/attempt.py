@@ -7,6 +7,7 @@ whether the endpoint's report is marked stale, and settles the ticket.
 import asyncio
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from flamingo_router.balancing.ledger import Ticket
 from flamingo_router.balancing.quarantine import Quarantine
 from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.metrics import Metrics
+from flamingo_router.relay import held_requests
 from flamingo_router.relay.admission import AdmissionQueue
 from flamingo_router.relay.relay import AttemptFailed, FailureReason, RelayedRequest, relay_request
 
@@ -89,9 +91,11 @@ class Attempt:
         try:
             async with asyncio.timeout_at(info.deadline_s) as deadline:
 
-                def on_responding() -> None:
+                def on_responding(headers: Mapping[str, str]) -> None:
                     deadline.reschedule(None)
                     self._sinks.queue.mark_responding(self.ticket)
+                    balancer, now_s = self._sinks.queue.balancer, time.monotonic()
+                    held_requests.record(balancer, info, self.ticket.address, headers, now_s=now_s)
 
                 relayed = dataclasses.replace(
                     relayed,

@@ -29,6 +29,7 @@ from flamingo_router.balancing.quota import Quotas
 from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.balancing.retry_budget import RetryBudget
 from flamingo_router.metrics import Metrics
+from flamingo_router.relay import held_requests
 from flamingo_router.relay.admission import AdmissionQueue
 from flamingo_router.relay.attempt import Attempt, OutcomeSinks
 from flamingo_router.relay.heartbeat import Heartbeat
@@ -196,17 +197,22 @@ class Dispatcher:
         Reads only as much of the body as that needs.
 
         Raises:
+            ClipNotHeld: it has no more of a clip than its id, and no pod holds that.
             ClipQuarantined: its clip has crashed pods.
         """
         scan = await _scan_body(body, request.headers, request.path)
-        audio = await self._length_at_url(scan) or audio_length.measure(
-            scan, unread_bytes=body.unread_bytes
-        )
+        if scan.is_by_id:
+            now_s, balancer = time.monotonic(), self.queue.balancer
+            info, audio = held_requests.with_clip(balancer, info, str(scan.clip_id), now_s=now_s)
+        else:
+            audio = await self._length_at_url(scan) or audio_length.measure(
+                scan, unread_bytes=body.unread_bytes
+            )
         body_hints = hints.parse_body(scan.head)
         heartbeat.is_streaming = body_hints.is_stream
         self.metrics.audio_seconds.labels(audio.source).inc(audio.seconds)
         request[http.LOG_FIELDS].update(audio_s=round(audio.seconds, 2), audio_source=audio.source)
-        clip = clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
+        clip = info.clip or clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
         if clip is not None:
             self._reject_quarantined(clip)
         return dataclasses.replace(
@@ -286,7 +292,11 @@ class Dispatcher:
     async def _next_ticket(
         self, relayed: RelayedRequest, info: RequestInfo, attempts: FailedAttempts
     ) -> Ticket | None:
-        """Return a ticket of another process; None if the request is not to be retried."""
+        """Return a ticket of another process; None if the request is not to be retried.
+
+        Raises:
+            ClipNotHeld: no other process holds the clip of which the request has the id.
+        """
         if not relayed.body.is_replayable or attempts.num_lost >= MAX_LOST:
             return None
         if attempts.num_lost and not self._is_within_budget(attempts):
@@ -295,6 +305,8 @@ class Dispatcher:
         try:
             return self._reassign(info, attempts)
         except errors.NoEndpointReady:
+            if info.held is not None:
+                raise held_requests.not_held() from None
             is_busy = attempts.last.reason is FailureReason.BUSY
             return None if is_busy else await self._hold(relayed, info, attempts)
         except errors.Unavailable:

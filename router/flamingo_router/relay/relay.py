@@ -8,7 +8,7 @@ that a pod's crash does not leave half an event with the client.
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -61,7 +61,7 @@ class AttemptFailed(Exception):
         """The pod's error response, to return if there is no other endpoint."""
 
 
-def _ignore() -> None:
+def _ignore(*_: object) -> None:
     """Do nothing."""
 
 
@@ -82,8 +82,8 @@ class RelayedRequest:
     """Called when more of the request has arrived from the client."""
     on_sent: Callable[[], None] = _ignore
     """Called when the last byte of the request was sent to the pod."""
-    on_responding: Callable[[], None] = _ignore
-    """Called when the pod begins to respond."""
+    on_responding: Callable[[Mapping[str, str]], None] = _ignore
+    """Called with the headers of the pod's response when that begins."""
     on_first_event: Callable[[], None] = _ignore
     """Called when the first event of a stream was sent to the client; comments do not count."""
 
@@ -97,7 +97,7 @@ async def relay_request(relayed: RelayedRequest, address: str) -> web.StreamResp
             to the client.
     """
     async with await _open_response(relayed, address) as upstream:
-        relayed.on_responding()
+        relayed.on_responding(upstream.headers)
         if (upstream.content_length or BUFFERED_RESPONSE_BYTES + 1) <= BUFFERED_RESPONSE_BYTES:
             response = await _buffered_response(upstream)
             if relayed.heartbeat.response is None:

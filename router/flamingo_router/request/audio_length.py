@@ -18,7 +18,7 @@ ASSUMED_S = 180.0
 """A song: the length of a clip that the router cannot see (a URL, a chunked upload)."""
 RESPONSES = "/v1/responses"
 """Whose `input` is text or items; that of `/v1/embeddings` is a URL."""
-Source = Literal["exact", "estimate", "bytes", "assumed", "none"]
+Source = Literal["exact", "estimate", "bytes", "held", "assumed", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class AudioLength:
 
     seconds: float
     source: Source
-    """The first three are those of `ClipInfo`; `assumed`: unknown; `none`: no audio."""
+    """The first three are those of `ClipInfo`; `held`: that of a clip that a pod holds; `assumed`:
+    unknown; `none`: no audio."""
 
 
 NO_AUDIO = AudioLength(0.0, "none")

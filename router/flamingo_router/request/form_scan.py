@@ -1,12 +1,15 @@
 """Finds the first file in a multipart body, from the body's first bytes.
 
-The first part with a file name is the audio, whatever the field is called.
+The first part with a file name is the audio, whatever the field is called. The id of a clip is in
+a part `audio_id`, or in the JSON of the part `request`.
 
 Pure.
 """
 
 import re
 
+from flamingo_common.wire import clip_ids
+from flamingo_router.request.json_scan import JsonScan
 from flamingo_router.request.scan import SAMPLE_BYTES, HeadScan, Sample
 
 MAX_PART_HEADER_BYTES = 8192
@@ -23,6 +26,11 @@ def parse_boundary(content_type: str) -> str | None:
     return (found[1] or found[2]) if found else None
 
 
+_FIELD_NAME = re.compile(
+    rb'^content-disposition:[^\r\n]*\bname="(audio_id|request)"', re.IGNORECASE | re.MULTILINE
+)
+
+
 class FormScan(HeadScan):
     """The scan of a multipart body; a form has no audio by URL."""
 
@@ -35,6 +43,8 @@ class FormScan(HeadScan):
         """Everything before contains no delimiter."""
         self._is_in_headers = False
         self._file_at: int | None = None
+        self._field: tuple[bytes, int] | None = None
+        """The name of the open part, and where its contents begin, if it can have an id."""
         self._num_parts = 0
 
     def _step(self) -> bool:
@@ -47,6 +57,9 @@ class FormScan(HeadScan):
         found = self._find(self._delimiter)
         if found < 0:
             return False
+        if self._field is not None and self.clip_id is None:
+            name, start = self._field
+            self.clip_id = _clip_id_in(name, bytes(self._body[start : found - len(b"\r\n")]))
         self._at = self._searched = found + len(self._delimiter)
         self._is_in_headers = True
         self._num_parts += 1
@@ -61,6 +74,8 @@ class FormScan(HeadScan):
         headers = self._body[self._at : end]
         self._at = self._searched = end + 4
         self._is_in_headers = False
+        field = _FIELD_NAME.search(headers)
+        self._field = (field[1].lower(), self._at) if field else None
         if _FILE_NAME.search(headers):
             self._file_at = self._at
         return True
@@ -89,3 +104,13 @@ class FormScan(HeadScan):
         found = self._body.find(what, max(self._at, self._searched - len(what)))
         self._searched = len(self._body)
         return found
+
+
+def _clip_id_in(name: bytes, contents: bytes) -> str | None:
+    """Return the id of a clip in a part of this name."""
+    if name == b"audio_id":
+        text = contents.decode("latin-1")
+        return text if clip_ids.is_clip_id(text) else None
+    scan = JsonScan(len(contents))
+    scan.feed(contents)
+    return scan.clip_id if scan.is_by_id else None

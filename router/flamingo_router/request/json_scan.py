@@ -6,7 +6,8 @@ send `model` and `stream` after it.
 
 Accepted: base64, or a data URL, in `input_audio.data` and `audio.data`; a data URL in
 `audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves; and the
-`file_data` or `file_url` of a file.
+`file_data` or `file_url` of a file. An id of a clip is found in `input_audio.id`, `audio.id`,
+`file_id`, `uuid` and `input`; the search for audio goes on behind it.
 
 It reads no byte twice, so a body sent byte by byte costs no more than one in a single chunk
 (ijson is quadratic there: 98 s for 105 MB).
@@ -17,6 +18,7 @@ Pure.
 import re
 from dataclasses import dataclass
 
+from flamingo_common.wire import clip_ids
 from flamingo_router.request import audio_text
 from flamingo_router.request.audio_text import AudioText
 from flamingo_router.request.scan import HeadScan, Sample
@@ -34,6 +36,8 @@ BARE_KEYS = frozenset({b"audio_url", b"audio", b"input", b"file_data", b"file_ur
 """Keys whose value is itself a URL, not an object with one."""
 BASE64_KEYS = frozenset({b"data", b"file_data"})
 """Keys whose value can be base64 without a URL."""
+BARE_ID_KEYS = frozenset({b"uuid", b"file_id"})
+"""Keys whose value can be the id of a clip, beside `id` in an object with a clip."""
 _MARK = re.compile(rb'["{}\[\]:,]')
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
@@ -119,10 +123,21 @@ class JsonScan(HeadScan):
 
     def _close_string(self, start: int) -> None:
         level = self._levels[-1] if self._levels else None
+        if level and not level.awaits_key and self.clip_id is None:
+            self.clip_id = self._clip_id_in(start)
         if level and level.awaits_key:
             level.key = bytes(self._body[start : min(self._at, start + MAX_KEY_BYTES)])
         self._string_at = None
         self._at += 1
+
+    def _clip_id_in(self, start: int) -> str | None:
+        if self._at - start > MAX_KEY_BYTES * 2:
+            return None
+        key, parent = self._current_keys()
+        is_id = (key == b"id" and parent in WRAPPERS) or key in BARE_ID_KEYS
+        is_id = is_id or (key == b"input" and key in self._bare_keys)
+        text = bytes(self._body[start : self._at]).decode("latin-1")
+        return text if is_id and clip_ids.is_clip_id(text) else None
 
     def _audio_in(self, start: int) -> AudioText | None:
         """Return the audio of the open string; None when it has none."""

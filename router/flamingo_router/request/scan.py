@@ -42,6 +42,14 @@ class Scan(Protocol):
         """That URL; None also when it is too long."""
 
     @property
+    def clip_id(self) -> str | None:
+        """The first id of a clip; None when none was found before the audio."""
+
+    @property
+    def is_by_id(self) -> bool:
+        """Whether the id is all that the body has of its audio."""
+
+    @property
     def head(self) -> bytes | bytearray:
         """The body's first bytes."""
 
@@ -52,14 +60,22 @@ class Scan(Protocol):
 class HeadScan(ABC):
     """A scan that keeps a body's first bytes and parses them step by step."""
 
+    has_url: bool
+
     def __init__(self, total_bytes: int | None) -> None:
         self.is_done = False
+        self.clip_id: str | None = None
         self.sample: Sample | None = None
         self.url: str | None = None
         self._total_bytes = total_bytes
         self._body = bytearray()
         self._at = 0
         """Everything before is parsed."""
+
+    @property
+    def is_by_id(self) -> bool:
+        """Whether the id is all that the body has of its audio."""
+        return self.clip_id is not None and self.sample is None and not self.has_url
 
     @property
     def head(self) -> bytes | bytearray:
@@ -85,6 +101,8 @@ class NoScan:
     is_done = True
     sample = None
     url = None
+    clip_id = None
+    is_by_id = False
     has_url = False
     head = b""
 

@@ -9,7 +9,8 @@
  * @typedef {{data: Batch[], has_more: boolean}} BatchPage
  */
 
-import { fetchJson, jsonBody, send } from "../server/api.js";
+import { fetchJson, send } from "../server/api.js";
+import { jsonBody } from "../server/bodies.js";
 
 /** The states of a batch on which there is work left. */
 const ACTIVE = new Set(["validating", "in_progress", "finalizing", "cancelling"]);

@@ -7,6 +7,8 @@ export class Clip {
   durationS = 0;
   /** How many seconds of a clip the model hears at most; 0 while that is unknown. */
   static limitS = 0;
+  /** By which the server holds the file, so that it is not sent again; empty if it does not. */
+  id = "";
   /** Where it begins in the clip that it is a part of. */
   offsetS = 0;
   /** Whether only the beginning is used of a clip that is too long. */

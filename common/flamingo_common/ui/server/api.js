@@ -16,6 +16,7 @@
  *            arrivals: {num: number, audio_s: number}[]}} Fleet
  */
 
+import { formBody, jsonBody } from "./bodies.js";
 import { reportReachable, reportUnreachable } from "./connection.js";
 import { apiKey, requestNewKey } from "./credentials.js";
 import { readPayloads } from "./sse.js";
@@ -23,6 +24,7 @@ import { readPayloads } from "./sse.js";
 /** @typedef {import("./request_record.js").RequestRecord} RequestRecord */
 
 export const TOO_LONG = "audio_too_long";
+const NOT_HELD = "clip_not_held";
 
 /** The API's base URL: one level above the page, whatever path prefix a proxy adds. */
 export const ROOT = new URL("../../", import.meta.url);
@@ -70,6 +72,11 @@ export async function* streamText(record, signal) {
   if (!response.body) throw new ApiError("The server sent an empty response.");
   for await (const payload of readPayloads(response.body)) {
     const event = JSON.parse(payload);
+    if (event.error?.code === NOT_HELD && record.call.clip.id) {
+      record.call.clip.id = "";
+      yield* streamText(record, signal);
+      return;
+    }
     if (event.error) throw toApiError(event.error, response);
     const chunk = toChunk(event);
     if (chunk.delta) record.firstMs ||= performance.now();
@@ -104,32 +111,26 @@ export async function fetchEmbedding(record, signal) {
 }
 
 /**
+ * Send a request with its clip, or only with the clip's id while the server holds it.
  * @param {RequestRecord} record
  * @param {AbortSignal} signal
+ * @returns {Promise<Response>}
  */
 async function sendCall(record, signal) {
   const { path, fields, clip } = record.call;
   if (clip.refusal) throw new ApiError(clip.refusal, { code: TOO_LONG });
-  const body = clip.file ? formBody(fields, clip.file) : jsonBody(fields);
+  const body = clip.file ? formBody(fields, clip.id || clip.file) : jsonBody(fields);
   const headers = { "x-flamingo-metrics": "true" };
-  const response = await send(path, { method: "POST", body, signal, headers });
-  record.requestId = response.headers.get("x-request-id") ?? "";
-  return response;
-}
-
-/** @param {object} fields */
-export const jsonBody = (fields) => new Blob([JSON.stringify(fields)], { type: "application/json" });
-
-/**
- * The parameters come first, so that the server can reject a request before its audio arrives.
- * @param {object} fields
- * @param {File} file
- */
-function formBody(fields, file) {
-  const body = new FormData();
-  body.append("request", JSON.stringify(fields));
-  body.append("file", file, file.name);
-  return body;
+  try {
+    const response = await send(path, { method: "POST", body, signal, headers });
+    clip.id = clip.file ? response.headers.get("x-flamingo-audio-id") ?? "" : "";
+    record.requestId = response.headers.get("x-request-id") ?? "";
+    return response;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== NOT_HELD || !clip.id) throw error;
+    clip.id = "";
+    return sendCall(record, signal);
+  }
 }
 
 /**

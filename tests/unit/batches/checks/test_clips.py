@@ -116,3 +116,25 @@ def test_a_file_with_an_id_and_data_is_refused():
 def test_a_reference_says_where_it_is():
     ((_, reference),) = clips.references({"audio": {"file_id": "f"}})
     assert reference == ClipReference(file_id="f", place="audio")
+
+
+HELD = "clip-" + "0" * 40
+
+
+def chat(part):
+    return {"messages": [{"content": [part]}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"audio": {"id": HELD}}, "audio.id"),
+        ({"input": HELD}, "input"),
+        (chat({"type": "input_audio", "input_audio": {"id": HELD}}), "input_audio.id"),
+        (chat({"type": "audio_url", "audio_url": None, "uuid": HELD}), "uuid"),
+        (chat({"type": "file", "file": {"file_id": HELD}}), "file.file_id"),
+    ],
+)
+def test_the_id_of_a_clip_that_a_pod_holds_is_refused_because_a_batch_can_outlive_it(body, place):
+    with pytest.raises(InvalidReference, match=f"{place}: .* not for batches"):
+        clips.references(body)

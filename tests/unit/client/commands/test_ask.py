@@ -1,9 +1,11 @@
 """What `flamingo ask` requests and prints."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fakes import pods
+from fakes.holding_clips_pod import HoldingClipsPod
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-stream"]], ids=["streamed", "complete"])
@@ -20,3 +22,24 @@ def test_json_is_a_chat_completion(flamingo, song):
     result = flamingo("ask", song, "Which key?", "--json")
 
     assert json.loads(result.stdout)["choices"][0]["message"]["content"] == "a quiet song"
+
+
+def test_several_questions_are_answered_in_their_order_and_the_clip_is_sent_once(flamingo, song):
+    pod = HoldingClipsPod()
+
+    result = flamingo("ask", song, "Which key?", "Who sings?", pod=pod)
+
+    expected = ["==> Which key? <==", "a quiet song", "", "==> Who sings? <==", "a quiet song"]
+    assert result.stdout.splitlines() == expected
+    assert [type(each) for each in pod.sent] == [bytes, str]
+
+
+def test_standard_input_can_be_asked_about_several_times(flamingo, song):
+    pod = HoldingClipsPod()
+    audio = Path(song).read_bytes()
+
+    result = flamingo("ask", "-", "Which key?", "Who sings?", "--json", pod=pod, stdin=audio)
+
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["question"] for each in answers] == ["Which key?", "Who sings?"]
+    assert pod.sent[0] == audio

@@ -156,7 +156,7 @@ def test_an_earlier_answer_is_accepted_as_clients_send_it_back():
         (
             {"input": [message({"type": "input_file", "file_data": "A", "file_url": "b"})]},
             "input[0].content[0]",
-            "exactly one of file_data and file_url",
+            "exactly one of file_data, file_url and file_id",
         ),
         (
             {"input": [{"type": "function_call", "name": "f", "arguments": {}}]},

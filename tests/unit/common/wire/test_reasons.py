@@ -6,7 +6,7 @@ from flamingo_common.errors import BadRequest
 from flamingo_common.wire import analysis, openai_embeddings, parse, requests
 
 NO_URL = "must be an http(s) or data: URL (base64: data:…;base64,…)"
-PART_TYPES = "'text', 'input_audio', 'audio_url' or 'audio'"
+PART_TYPES = "'text', 'input_audio', 'audio_url', 'audio' or 'file'"
 
 
 def chat(**fields):
@@ -95,7 +95,7 @@ def test_the_reason_is_plain(fields, message):
 )
 def test_a_part_of_another_type_is_answered_with_the_types(part, message):
     text = said({"messages": [{"role": "user", "content": [part]}]})
-    assert text.replace(" or 'audio'", ", 'audio'") == message.replace(" or 'audio'", ", 'audio'")
+    assert text.replace(" or 'file'", ", 'file'") == message.replace(" or 'file'", ", 'file'")
 
 
 def test_in_a_form_a_number_is_text():

@@ -10,11 +10,13 @@ from fakes.sites import site
 
 from flamingo_common import errors
 from flamingo_common.service import addresses
+from flamingo_common.wire import clip_ids
 from flamingo_common.wire.requests import AudioInput
 from flamingo_pod.api import clip_sources
 from flamingo_pod.api.clip_sources import ClipSource
 from flamingo_pod.audio.fetch import Fetcher
 from flamingo_pod.audio.memory_budget import COPIES_OF_JSON, MemoryBudget
+from flamingo_pod.audio.memory_file import MemoryFile
 
 CLIP, OTHER = b"RIFF" + bytes(range(256)) * 10, b"RIFF" + bytes(2560)
 TEXT = base64.b64encode(CLIP).decode()
@@ -147,3 +149,42 @@ def test_the_number_of_different_urls_is_limited():
     paths = [f"/{number}.wav" for number in range(clip_sources.MAX_URLS + 1)]
     with pytest.raises(errors.BadRequest, match=f"more than {clip_sources.MAX_URLS} different"):
         at_urls(*paths)
+
+
+def id_of(clip, tenant=b"alice"):
+    async def digest():
+        with MemoryFile() as file:
+            file.write(clip)
+            return await file.digest()
+
+    return clip_ids.clip_id(asyncio.run(digest()), tenant)
+
+
+def used(*inputs):
+    """Return the clip that is used: its bytes, or the id by which it is given."""
+    given = sources(*inputs)
+
+    async def scenario():
+        with MemoryBudget(10**6).reservation() as reservation:
+            reservation.add(10**4)
+            found = await clip_sources.only_clip(given, fetcher(), reservation, b"alice")
+            audio = found.audio
+            return audio.id if isinstance(audio, AudioInput) else audio.read_and_close()
+
+    return asyncio.run(scenario())
+
+
+def test_the_same_id_in_every_turn_is_one_clip():
+    assert used({"id": id_of(CLIP)}, {"id": id_of(CLIP)}) == id_of(CLIP)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_clip_and_its_id_are_one_clip_of_which_the_bytes_are_used(is_first):
+    given = [{"data": base64.b64encode(CLIP).decode()}, {"id": id_of(CLIP)}]
+    assert used(*(given if is_first else reversed(given))) == CLIP
+
+
+@pytest.mark.parametrize("other", [id_of(CLIP, b"bob"), id_of(CLIP[:-1]), "nonsense"])
+def test_the_id_of_another_clip_or_of_another_caller_is_another_clip(other):
+    with pytest.raises(errors.BadRequest, match="another clip than"):
+        used({"data": base64.b64encode(CLIP).decode()}, {"id": other})

@@ -445,3 +445,47 @@ def test_a_request_for_decisions_costs_as_much_as_it_has_questions():
         balancer._prior_s(RequestInfo("/v1/decisions", num_questions=num)) for num in (0, 1, 400)
     ]
     assert costs[1] < costs[0] < costs[2]
+
+
+HELD = RequestInfo(ROUTE, 600.0, "song", held="held song")
+
+
+def holding(*addresses, **options):
+    balancer = ready(A, B, **options)
+    for address in (A, B):
+        clips = {"held song": 600.0} if address in addresses else {}
+        report = load(held_clips=clips, sequence=2)
+        balancer.observe(address, report, requested_s=0.1, now_s=0.1)
+    return balancer
+
+
+def test_a_request_with_only_the_id_of_a_clip_goes_where_that_is_held_however_busy():
+    balancer = holding(B, queue_threshold_s=1000)
+    for _ in range(5):
+        assert sent(balancer, HELD, now_s=0.1).address == B
+
+
+def test_such_a_request_that_had_to_wait_goes_there_too():
+    balancer = holding(B)
+    sent(balancer, SONG, now_s=0.1)
+    sent(balancer, SONG, now_s=0.1)
+    queued = balancer.admit(HELD, now_s=0.1)
+    assert isinstance(queued, QueuedRequest)
+    for address in (A, B):
+        clips = {"held song": 600.0} if address == B else {}
+        report = load(10.0 * (address == B), sequence=3, held_clips=clips)
+        balancer.observe(address, report, requested_s=50.0, now_s=50.0)
+    [(dispatched, ticket)] = balancer.dispatch_waiting(now_s=50.0)
+    assert (dispatched, ticket.address) == (queued, B)
+
+
+def test_without_a_holder_any_pod_may_say_that_it_holds_no_such_clip():
+    balancer = holding()
+    assert balancer.holders(HELD, now_s=0.1) == []
+    assert sent(balancer, HELD, now_s=0.1).address in {A, B}
+
+
+def test_it_is_retried_only_where_the_clip_is_held():
+    assert holding(A, B).reassign(HELD, without=[A], now_s=0.1).address == B
+    with pytest.raises(NoEndpointReady):
+        holding(A).reassign(HELD, without=[A], now_s=0.1)

@@ -1,0 +1,52 @@
+"""Requests that have no more of a clip than its id: where it is held, and how long it is."""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+
+from flamingo_common.errors import ClipNotHeld
+from flamingo_common.wire import AUDIO_HEADER, AUDIO_ID_HEADER, clip_ids
+from flamingo_router.balancing.balancer import Balancer
+from flamingo_router.balancing.held_clips import HeldClip
+from flamingo_router.balancing.request_info import RequestInfo
+from flamingo_router.request import audio_length
+from flamingo_router.request.audio_length import AudioLength
+
+
+def with_clip(
+    balancer: Balancer, info: RequestInfo, clip_id: str, *, now_s: float
+) -> tuple[RequestInfo, AudioLength]:
+    """Return the request with what is known of its clip, and the clip's length.
+
+    Raises:
+        ClipNotHeld: no pod that is ready holds the clip for this tenant.
+    """
+    name = _name(clip_id, info)
+    info = dataclasses.replace(info, held=name, clip=name)
+    if not balancer.is_cold(now_s=now_s) and not balancer.holders(info, now_s=now_s):
+        raise not_held()
+    found = balancer.held.find(name)
+    if found is None:  # where pods do not say what they hold
+        return info, audio_length.ASSUMED
+    return dataclasses.replace(info, clip=found.clip), AudioLength(found.seconds, "held")
+
+
+def record(
+    balancer: Balancer, info: RequestInfo, address: str, headers: Mapping[str, str], *, now_s: float
+) -> None:
+    """Record that a pod holds the clip that it has answered about, by its response's headers."""
+    clip_id = headers.get(AUDIO_ID_HEADER, "")
+    if not clip_ids.is_clip_id(clip_id):  # none, or several
+        return
+    with contextlib.suppress(KeyError, ValueError):
+        seconds, name = float(headers[AUDIO_HEADER]), _name(clip_id, info)
+        balancer.held.record(address, name, HeldClip(seconds, info.clip or name), now_s=now_s)
+
+
+def not_held() -> ClipNotHeld:
+    """Return the error for a clip that no pod holds."""
+    return ClipNotHeld(clip_ids.NOT_HELD, param="audio")
+
+
+def _name(clip_id: str, info: RequestInfo) -> str:
+    return clip_ids.held_name(clip_id, info.tenant.encode())

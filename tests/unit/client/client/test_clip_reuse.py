@@ -1,0 +1,93 @@
+"""A client sends each clip once, while the fleet holds it."""
+
+import asyncio
+
+import pytest
+from fakes import pods
+from fakes.holding_clips_pod import HoldingClipsPod
+
+from flamingo import AsyncFlamingoClient, ClipId, errors
+
+SONG, OTHER, LONGER = b"RIFF....a song", b"RIFF....a noon", b"RIFF....longer than that"
+ID = ClipId("clip-" + "0" * 40)
+
+
+def run(scenario, pod=None, **options):
+    """Run `scenario(client, pod)`; return what was sent for each request: a clip, or an id."""
+    pod = pod or HoldingClipsPod()
+
+    async def connected():
+        async with (
+            pods.running(pod) as address,
+            AsyncFlamingoClient(address, max_retries=0, **options) as client,
+        ):
+            await scenario(client, pod)
+
+    asyncio.run(connected())
+    return pod.sent
+
+
+def test_a_clip_is_sent_once_by_any_method_and_in_any_form(tmp_path):
+    path = tmp_path / "song.wav"
+    path.write_bytes(SONG)
+
+    async def scenario(client, _):
+        await client.ask(path, "What key is it in?")
+        await client.ask(str(path), "Who sings?")
+        await client.caption(SONG)
+        with path.open("rb") as file:
+            await client.caption(file)
+        assert [text async for text in client.stream_caption(path)] == ["a ", "quiet ", "song"]
+
+    assert run(scenario) == [SONG, ID, ID, ID, ID]
+
+
+def test_a_stream_counts_as_having_sent_the_clip():
+    async def scenario(client, _):
+        assert [text async for text in client.stream_caption(SONG)]
+        await client.caption(SONG)
+
+    assert run(scenario) == [SONG, ID]
+
+
+def test_a_file_with_new_contents_is_another_clip_whatever_its_name_and_size(tmp_path):
+    path = tmp_path / "song.wav"
+
+    async def scenario(client, _):
+        for contents in (SONG, OTHER, LONGER, SONG):
+            path.write_bytes(contents)
+            await client.caption(path)
+
+    assert run(scenario) == [SONG, OTHER, LONGER, ID]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_clip_that_is_not_held_any_more_is_sent_again_and_the_caller_notices_nothing(is_late):
+    async def scenario(client, pod):
+        await client.caption(SONG)
+        pod.held.clear()
+        pod.is_late = is_late
+        assert [text async for text in client.stream_caption(SONG)] == ["a ", "quiet ", "song"]
+        await client.caption(SONG)
+
+    assert run(scenario) == [SONG, ID, SONG, ID]
+
+
+def test_without_ids_in_responses_each_request_has_the_clip():
+    async def scenario(client, _):
+        await client.caption(SONG)
+        await client.caption(SONG)
+
+    assert run(scenario, HoldingClipsPod(holds_nothing=True)) == [SONG, SONG]
+    assert run(scenario, reuse_clips=False) == [SONG, SONG]
+
+
+def test_a_clip_can_be_given_by_its_id_and_then_is_not_sent_again():
+    async def scenario(client, pod):
+        pod.held[ID] = SONG
+        await client.ask(ID, "What key is it in?")
+        pod.held.clear()
+        with pytest.raises(errors.ClipNotHeld, match="send the clip again"):
+            await client.ask(ID, "Who sings?")
+
+    assert run(scenario) == [ID, ID]
