@@ -15,6 +15,7 @@ from flamingo.commands import (
     batches,
     bench,
     caption,
+    chat,
     completion,
     config,
     doctor,
@@ -37,6 +38,7 @@ Examples:
   flamingo caption song.mp3                     describe a clip
   flamingo ask song.mp3 "Which instruments?"    ask about a clip
   flamingo analyze song.mp3 -r card -r lyrics   ask several questions at once
+  flamingo chat song.mp3                        talk about a clip
   flamingo embed song.mp3 --out song.npy        save its embedding
   flamingo batch songs/ -o songs.parquet        caption a catalogue
 """
@@ -56,6 +58,7 @@ app.callback(
 )(version.options)
 app.command(cls=Command, rich_help_panel=USE)(caption.caption)
 app.command(cls=Command, rich_help_panel=USE)(ask.ask)
+app.command(cls=Command, rich_help_panel=USE)(chat.chat)
 app.command(cls=Command, rich_help_panel=USE)(embed.embed)
 app.command(cls=Command, rich_help_panel=USE)(analyze.analyze)
 app.command(cls=Command, rich_help_panel=USE)(batch.batch)

@@ -5,9 +5,10 @@ file names and servers is escaped, so that it cannot control the terminal (`prin
 """
 
 import contextlib
+import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,17 +26,17 @@ from flamingo_common.wire.responses import AudioUsage
 UNLIMITED_WIDTH = 1000
 
 
-def print_stream(stream: TextStream, *, clip: str) -> None:
+def print_stream(stream: TextStream, *, clip: str, on_text: Callable[[str], object] = str) -> None:
     """Print `stream` as it arrives, and a newline; warn if it, or the clip `clip`, is incomplete.
 
-    A spinner is shown until the first text arrives.
+    A spinner is shown until the first text arrives. `on_text` is called with what was printed.
     """
     with stream:
         with spinner(f"processing {clip}"):
             first = next(stream, "")
-        print(printable.escape_text(first), end="", flush=True)
-        for text in stream:
+        for text in itertools.chain([first], stream):
             print(printable.escape_text(text), end="", flush=True)
+            on_text(text)
     print(flush=True)  # before the warning, where both go to one file
     warn_if_incomplete(stream.finish_reason, stream.usage, clip=clip)
 

@@ -152,7 +152,18 @@ def test_command_line_imports_neither_torch_nor_the_services():
 def test_help_lists_every_command_and_examples():
     result = CliRunner().invoke(app.app, ["--help"])
 
-    commands = ["caption", "ask", "embed", "models", "fleet", "version", "up", "serve", "router"]
+    commands = [
+        "caption",
+        "ask",
+        "chat",
+        "embed",
+        "models",
+        "fleet",
+        "version",
+        "up",
+        "serve",
+        "router",
+    ]
     for command in [*commands, "pull", "operator", "batches", "doctor", "config", "keys", "bench"]:
         assert re.search(rf"^│ {command} ", result.stdout, re.MULTILINE), command
     assert "flamingo caption song.mp3" in result.stdout

@@ -1,10 +1,15 @@
 """What `flamingo fleet` prints."""
 
+import asyncio
+import json
 import re
+import signal
 from dataclasses import dataclass, field
 
-from fakes import pods
+from fakes import pods, pseudo_terminal
+from fakes.command_line import FLAMINGO
 
+from flamingo.commands import fleet_views
 from flamingo_common.wire import report
 
 LOAD = report.LoadReport(
@@ -100,3 +105,87 @@ def test_pod_is_reported_as_not_a_router(flamingo):
 
     assert result.exit_code == 1
     assert "is a pod, not a router; pass the router's URL" in str(result.exception)
+
+
+A, B = "http://10.0.0.1:8000", "http://10.0.0.2:8000"
+
+
+def fleet_of(**reasons):
+    """Return a report of pods a and b with these reasons; an empty one is that of a ready pod."""
+    addresses = {"a": A, "b": B}
+    endpoints = [
+        {**POD, "address": addresses[name], "ready": not reason, "load": READY, "reason": reason}
+        for name, reason in reasons.items()
+    ]
+    return report.FleetReport(endpoints=endpoints)
+
+
+def test_what_changed_is_what_came_what_left_and_other_states():
+    first, second = fleet_of(a="", b=""), fleet_of(b="draining")
+
+    assert list(fleet_views.changes(None, first)) == [f"{A} ready", f"{B} ready"]
+    assert list(fleet_views.changes(first, first)) == []
+    assert list(fleet_views.changes(first, second)) == [f"{B} draining", f"{A} left"]
+
+
+class ChangingRouter(Router):
+    """A router whose reports are those of a list, and then its last one."""
+
+    def __init__(self, *reports):
+        super().__init__()
+        self.reports = list(reports)
+
+    async def _fleet(self, _):
+        last = self.reports[0] if len(self.reports) == 1 else self.reports.pop(0)
+        return pods.http.json_response(last)
+
+
+async def watching(router, *flags, run):
+    async with pods.running(router) as address:
+        command = [*FLAMINGO, "fleet", "--watch", "--interval", "0.05", "--url", address, *flags]
+        return await run(command)
+
+
+def test_watch_prints_a_line_for_each_change_where_there_is_no_terminal():
+    async def run(command):
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        lines = [await process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+        return process.returncode, [line.decode().split(" ", 1)[1] for line in lines]
+
+    router = ChangingRouter(fleet_of(a="", b=""), fleet_of(a="", b=""), fleet_of(a="", b="failed"))
+    status, lines = asyncio.run(watching(router, run=run))
+    assert (status, lines) == (130, [f"{A} ready\n", f"{B} ready\n", f"{B} failed\n"])
+
+
+def test_watch_prints_reports_as_json_when_they_change():
+    async def run(command):
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        found = [json.loads(await process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+        return [[one["ready"] for one in each["endpoints"]] for each in found]
+
+    router = ChangingRouter(fleet_of(a=""), fleet_of(a=""), fleet_of(a="draining"))
+    assert asyncio.run(watching(router, "--json", run=run)) == [[True], [False]]
+
+
+def test_watch_redraws_a_terminal_until_ctrl_c():
+    async def run(command):
+        async with pseudo_terminal.running(*command) as terminal:
+            await terminal.shows("2 of 2 pods ready")
+            await terminal.shows("1 of 2 pods ready")
+            await terminal.shows("unreachable")
+            terminal.type(pseudo_terminal.CTRL_C)
+            return await terminal.ends()
+
+    router = ChangingRouter(fleet_of(a="", b=""), fleet_of(a="", b="unreachable"))
+    status, _ = asyncio.run(watching(router, run=run))
+    assert status == 130
+
+
+def test_watch_of_what_is_not_a_router_ends_at_once(flamingo):
+    result = flamingo("fleet", "--watch")
+
+    assert "is a pod, not a router" in result.exception.message

@@ -1,0 +1,148 @@
+"""`flamingo chat`: questions about one clip, each with the turns before it."""
+
+import contextlib
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flamingo.client import FlamingoClient, address
+from flamingo.client.fields import SamplingOptions
+from flamingo.commands import clips, conversation, many_clips, options, output
+from flamingo.commands.conversation import COMMANDS, Command, Conversation, Question, Unknown
+from flamingo_common.errors import FlamingoError, InvalidAudio
+from flamingo_common.service import printable
+
+PROMPT = "> "
+
+System = Annotated[
+    str | None,
+    typer.Option("--system", help="System message before the conversation.", show_default=False),
+]
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One conversation about one clip."""
+
+    client: FlamingoClient
+    clip: str
+    turns: Conversation
+    sampling: SamplingOptions
+
+    def ask(self, question: str) -> None:
+        """Print the answer as it is generated, and keep the turn; Ctrl-C ends the answer."""
+        messages, shown = self.turns.with_question(question), list[str]()
+        stream = self.client.stream_chat(messages, audio=self.clip, **self.sampling)
+        try:
+            output.print_stream(stream, clip=clips.display_name(self.clip), on_text=shown.append)
+        except KeyboardInterrupt:
+            print(flush=True)  # the answer until now stays, and the next line begins at its start
+        self.turns.keep(question, "".join(shown))
+
+
+def chat(  # noqa: PLR0913 - a command's parameters are its options
+    file: Annotated[str, typer.Argument(metavar="CLIP", help="Audio file or http(s) URL.")],
+    *,
+    system: System = None,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    truncate: options.Truncate = False,
+    allow_damaged: options.AllowDamaged = None,
+    url: options.Url = address.DEFAULT_URL,
+    api_key: options.ApiKey = None,
+) -> None:
+    """Talk about an audio clip: a question on each line, with the answers before it.
+
+    Ctrl-C ends an answer, Ctrl-D the conversation, and /help lists commands.
+    Questions can come from a pipe, too; the first that fails then ends it.
+    """
+    sampling: SamplingOptions = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "truncate": truncate or None,
+        "allow_damaged": allow_damaged,
+    }
+    _check_clip(file)
+    is_terminal = sys.stdin is not None and sys.stdin.isatty()
+    with FlamingoClient(url, api_key=api_key) as client, _interruptible():
+        many_clips.check_fleet(client)
+        talk = Chat(client, file, Conversation(system), sampling)
+        if is_terminal:
+            output.print_failure(f"{clips.display_name(file)}: ask; /help lists commands")
+        for line in _lines(is_terminal=is_terminal):
+            if not _take(talk, line, is_terminal=is_terminal):
+                return
+
+
+def _take(talk: Chat, line: str, *, is_terminal: bool) -> bool:
+    """Do what a line says; return whether the conversation goes on."""
+    match conversation.parse(line):
+        case Question(text):
+            _ask(talk, text, is_terminal=is_terminal)
+        case Command("/quit"):
+            return False
+        case Command("/new"):
+            talk.turns.forget()
+        case Command():
+            print("\n".join(f"{name:<6} {meaning}" for name, meaning in COMMANDS.items()))
+        case Unknown(message):
+            output.print_failure(message)
+    return True
+
+
+def _ask(talk: Chat, question: str, *, is_terminal: bool) -> None:
+    """Ask; at a terminal, an error is printed and the conversation goes on."""
+    try:
+        talk.ask(question)
+    except FlamingoError as error:
+        if not is_terminal:
+            raise
+        output.print_error(error)
+
+
+def _check_clip(clip: str) -> None:
+    if clip == "-":
+        raise typer.BadParameter("standard input has the questions", param_hint="CLIP")
+    if not address.is_url(clip) and not Path(clip).exists():
+        raise InvalidAudio(
+            f"{printable.escape_line(clip)}: no such file or directory", param="file"
+        )
+
+
+def _lines(*, is_terminal: bool) -> Iterator[str]:
+    """Yield the lines of the user until Ctrl-D or the end of a file."""
+    if not is_terminal:
+        yield from sys.stdin or ()
+        return
+    with contextlib.suppress(ImportError):  # Python can be built without it
+        importlib.import_module("readline")  # `input` then has a history and edits the line
+    while True:
+        try:
+            yield input(PROMPT)
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let every Ctrl-C raise KeyboardInterrupt; elsewhere the second one ends the process."""
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before is signal.SIG_IGN:  # other threads cannot; a script said so
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
