@@ -1,7 +1,8 @@
 """The settings of the service: each field is a flag and a `FLAMINGO_BATCHES_…` variable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -20,6 +21,12 @@ class Settings(ServiceSettings):
     """Keep files, and send the lines of batches to a fleet with low priority."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_BATCHES_")
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "server_url": "Fleet",
+        "database_url": "Storage",
+        "max_file_bytes": "Limits",
+        "max_running_batches": "Work",
+    }
 
     port: int = Field(default=8001, ge=0, le=65535)
     """Port to listen on; 0 picks a free port."""

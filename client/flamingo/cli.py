@@ -13,6 +13,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import NoReturn
 
+from flamingo.commands import service_programs
+
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 FIRST_PROCESS = 1
@@ -23,6 +25,8 @@ FIRST_FREE_DESCRIPTOR = 3
 def main() -> NoReturn:
     """Run the command line."""
     _prepare_standard_streams()
+    if (module := service_programs.MODULES.get(next(iter(sys.argv[1:]), ""))) is not None:
+        service_programs.replace_process(module, sys.argv[2:])
     # Importing the commands takes most of a second; ctrl-C then ends the process at once.
     is_interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_interruptible:

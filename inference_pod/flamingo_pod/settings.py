@@ -1,9 +1,9 @@
 """A pod's settings. Each field is a flag and a `FLAMINGO_POD_*` variable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -17,6 +17,14 @@ class Settings(ServiceSettings):
     """Serve one model over an OpenAI-compatible HTTP API."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_POD_")
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "model": "Model",
+        "max_audio_s": "Limits of requests",
+        "max_num_seqs": "Engine",
+        "audio_decode_workers": "Audio",
+        "fetch": "Clips by URL",
+        "metric_aliases": "Operation",
+    }
 
     model: str = Field(default="flamingo-tiny", min_length=1, max_length=256)
     """Model to serve: flamingo-tiny or flamingo-tiny-27m (built in), a local folder, or a Hugging

@@ -1,8 +1,9 @@
 """Settings of the operator. Each field is a flag and a `FLAMINGO_OPERATOR_*` variable."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 from pydantic import Field
@@ -17,6 +18,12 @@ class Settings(ServiceSettings):
     """Run the Kubernetes operator for FlamingoDeployments."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_OPERATOR_")
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "namespaces": "Cluster",
+        "leader_election": "Leader election",
+        "max_concurrent_reconciles": "Reconciliation",
+        "observe_key": "Fleets",
+    }
 
     namespaces: CommaList[str] = Field(default=[])
     """Comma-separated namespaces to watch; default: all namespaces."""

@@ -1,10 +1,10 @@
 """The router's settings: each field is a flag and a `FLAMINGO_ROUTER_…` variable."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -23,6 +23,17 @@ class Settings(ServiceSettings):
     """Route each request to the pod where it finishes first."""
 
     model_config = SettingsConfigDict(env_prefix="FLAMINGO_ROUTER_")
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "endpoint": "Pods",
+        "policy": "Balancing",
+        "replay_buffer_bytes": "Bodies",
+        "probe_urls": "Clips by URL",
+        "connect_timeout_s": "Health of pods",
+        "max_backlog_s": "Queue",
+        "pod_key": "Keys for pods",
+        "quota_share": "Several routers",
+        "batches_url": "Other services",
+    }
 
     endpoint: CommaList[str] = Field(default=[])
     """Address of a pod, http://HOST:PORT; repeatable, or comma-separated."""

@@ -23,8 +23,12 @@ sets, and the file over the default. The file is YAML; its names have underscore
 `max_num_seqs: 12`. An unknown name is an error that suggests the closest setting, and all errors
 are reported at once. `flamingo config show pod` (or `router`, `operator`, `batches`) prints the
 effective settings and the source of each, in the format of the file; `flamingo config schema pod`
-prints the JSON schema of the file. This page is written by
+prints the JSON schema of the file. `flamingo serve --help` shows the same in groups,
+`--help=engine` one of them, and `--help=cache` the flags with a word. This page is written by
 `python tests/contract/test_settings_page.py`.
+
+A pod has one name everywhere but in its command: `flamingo serve` is vLLM's word for what starts a
+pod, its variables begin with `FLAMINGO_POD_`, and `flamingo config show` takes both names.
 
 The command line reads `FLAMINGO_URL` (address of the fleet), `FLAMINGO_API_KEY`, and
 `FLAMINGO_CACHE` (directory of the built-in models; default: the user's cache directory).

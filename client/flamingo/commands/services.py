@@ -4,20 +4,19 @@ Signals then reach the service itself, and the service parses all arguments, `--
 included.
 """
 
-import os
-import sys
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
-SERVICES = {
-    "serve": ("flamingo_pod", "Serve one model over an OpenAI-compatible HTTP API."),
-    "router": ("flamingo_router", "Route each request to the pod where it finishes first."),
-    "pull": ("flamingo_pod.pull", "Download a checkpoint before its pods start, and verify it."),
-    "operator": ("flamingo_operator", "Run the Kubernetes operator for FlamingoDeployments."),
+from flamingo.commands import service_programs
+
+HELP = {
+    "serve": "Serve one model over an OpenAI-compatible HTTP API.",
+    "router": "Route each request to the pod where it finishes first.",
+    "pull": "Download a checkpoint before its pods start, and verify it.",
+    "operator": "Run the Kubernetes operator for FlamingoDeployments.",
 }
-"""The module and the help text of each command."""
 
 
 class PassThrough(TyperCommand):
@@ -31,8 +30,8 @@ class PassThrough(TyperCommand):
 
 def add_to(app: typer.Typer, *, panel: str) -> None:
     """Add these commands to `app`."""
-    for name, (module, text) in SERVICES.items():
-        command = app.command(name, cls=PassThrough, help=text, rich_help_panel=panel)
+    for name, module in service_programs.MODULES.items():
+        command = app.command(name, cls=PassThrough, help=HELP[name], rich_help_panel=panel)
         command(exec_module(module))
 
 
@@ -40,9 +39,6 @@ def exec_module(module: str, *first: str) -> Any:
     """Return a command that replaces this process by a module; its arguments begin with `first`."""
 
     def execute(ctx: typer.Context) -> NoReturn:
-        # -P keeps the current directory off the module path: a directory called `operator`
-        # would shadow the standard library's module of that name.
-        command = [sys.executable, "-P", "-m", module, *first, *ctx.args]
-        os.execv(sys.executable, command)  # noqa: S606 - our own interpreter
+        service_programs.replace_process(module, [*first, *ctx.args])
 
     return execute

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import flamingo_common
+from flamingo.client import address
 from flamingo.local_fleet import fleet, hardware
 from flamingo.local_fleet.plan import LOOPBACK, FleetOptions, LogLevel
 from flamingo_common.recipes import folder
@@ -68,7 +69,15 @@ def up(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     """
     kept = None if batches_dir is None else str(batches_dir.resolve())
     options = FleetOptions(
-        model, pods, host, port, log_level, GRACE_PERIOD_S, kept, _checked_recipes(recipes_dir)
+        model,
+        pods,
+        host,
+        port,
+        log_level,
+        GRACE_PERIOD_S,
+        kept,
+        _checked_recipes(recipes_dir),
+        client_url=address.DEFAULT_URL,
     )
     try:
         status = fleet.up(options, hardware.service_commands(), EXAMPLE_CLIP)

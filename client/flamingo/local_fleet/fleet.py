@@ -278,8 +278,8 @@ def _ready_message(fleet: LocalFleet) -> str:
     return messages.ready(
         fleet.address,
         options.model,
-        str(fleet.clip),
         str(fleet.logs),
+        messages.Examples(str(fleet.clip), fleet.commands.client, options.client_url),
         batches_dir=options.batches_dir,
     )
 

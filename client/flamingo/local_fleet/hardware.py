@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from flamingo.local_fleet import plan
 
@@ -29,7 +30,17 @@ def service_commands() -> plan.ServiceCommands:
         pod=(*python, "flamingo_pod"),
         router=(*python, "flamingo_router"),
         batches=(*python, "flamingo_batches"),
+        client=_command_line(),
     )
+
+
+def _command_line() -> tuple[str, ...]:
+    """Return how a shell starts the command line of this installation."""
+    ours = Path(sys.executable).with_name("flamingo")
+    if not ours.exists():
+        return (sys.executable, "-m", "flamingo")
+    found = shutil.which("flamingo")
+    return ("flamingo",) if found and Path(found) == ours else (str(ours),)
 
 
 def _num_cores() -> int:

@@ -153,16 +153,35 @@ def starting(model: str, total: int, gpus: Sequence[str]) -> str:
     return f"starting a router and {pods} of {model} {device}"
 
 
+@dataclass(frozen=True)
+class Examples:
+    """What the example commands need to know."""
+
+    clip: str
+    """Path of an audio file."""
+    program: tuple[str, ...]
+    """The command line: `flamingo` where a shell finds it, otherwise its path."""
+    default_url: str
+    """The address that the command line uses without `--url`."""
+
+    def command(self, verb: str, address: str) -> str:
+        """Return a command about the clip, for a shell."""
+        url = () if address == self.default_url else ("--url", address)
+        return shlex.join([*self.program, verb, self.clip, *url])
+
+
 def ready(
-    address: str, model: str, clip: str, log_folder: str, *, batches_dir: str | None = None
+    address: str, model: str, log_folder: str, examples: Examples, *, batches_dir: str | None = None
 ) -> str:
     """Return the message for a fleet that is ready: how to use it."""
+    upload = f"-F {shlex.quote('file=@' + examples.clip)}"
     lines = [
         f"The fleet is ready at {address}",
         "",
         f"  web page   {address}/ui",
-        f"  caption    curl -s {address}/v1/audio/captions -F {shlex.quote('file=@' + clip)}",
-        f"  embedding  curl -s {address}/v1/audio/embeddings -F {shlex.quote('file=@' + clip)}",
+        f"  caption    curl -s {address}/v1/audio/captions {upload}",
+        f"  embedding  curl -s {address}/v1/audio/embeddings -F pooling=mean {upload}",
+        f"  terminal   {examples.command('chat', address)}",
         *([] if batches_dir is None else [f"  batches    kept in {batches_dir}"]),
         f"  logs       {log_folder}",
         "",

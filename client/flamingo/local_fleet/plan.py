@@ -38,6 +38,8 @@ class FleetOptions:
     """Absolute path of recipes beside those of the package."""
     restart_delay_s: float = 1.0
     """Seconds until a pod that died is started again; they double each time in a row."""
+    client_url: str = ""
+    """The URL that clients use which are given none."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class ServiceCommands:
     pod: tuple[str, ...]
     router: tuple[str, ...]
     batches: tuple[str, ...]
+    client: tuple[str, ...] = ("flamingo",)
+    """The command line, for examples."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from flamingo_common.service import key_text, keys, setting_sources
+from flamingo_common.service import key_text, keys, setting_sources, settings_help
 from flamingo_common.service.comma_list import split_commas
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.service.setting_sources import ExplicitSettings
@@ -71,6 +71,13 @@ class ServiceSettings(BaseSettings):
         frozen=True,
         use_attribute_docstrings=True,
     )
+
+    GROUPS: ClassVar[Mapping[str, str]] = {
+        "config": "Process",
+        "key_file": "Callers",
+        "max_body_bytes": "Connections",
+    }
+    """The title of each group of settings in `--help`, by the first setting in it."""
 
     config: Path | None = None
     """YAML file of settings; names have underscores instead of dashes."""
@@ -153,6 +160,8 @@ def resolve(
     kind: type[S], argv: Sequence[str], environ: Mapping[str, str], *, prog: str
 ) -> tuple[S, ExplicitSettings]:
     """Return the settings and the source of each; print errors and exit as `load` does."""
+    if (topic := settings_help.requested(argv)) is not None:
+        raise _helped(kind, prog, topic)
     explicit = setting_sources.read(kind, argv, environ, prog=prog)
     errors = explicit.errors
     try:
@@ -165,6 +174,15 @@ def resolve(
         if not errors:
             return settings, explicit
     raise _reported(errors, prog)
+
+
+def _helped(kind: type[ServiceSettings], prog: str, topic: str) -> SystemExit:
+    """Print the help that is asked for, and return the exit to raise."""
+    try:
+        print(settings_help.text(kind, prog, topic), end="")  # noqa: T201 - for the user
+    except settings_help.UnknownTopic as error:
+        return _reported([str(error)], prog)
+    return SystemExit(0)
 
 
 def _reported(errors: Sequence[str], prog: str) -> SystemExit:

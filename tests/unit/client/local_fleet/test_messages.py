@@ -109,11 +109,14 @@ def test_number_of_ready_pods_is_parsed_leniently(status, body, num_ready):
 
 
 def test_ready_message_mentions_random_weights_and_quotes_paths():
-    message = messages.ready("http://a:1", "flamingo-tiny", "/my music/clip.mp3", "/logs")
+    examples = messages.Examples("/my music/clip.mp3", ("/v/bin/flamingo",), "http://b")
+    message = messages.ready("http://a:1", "flamingo-tiny", "/logs", examples)
 
     assert "flamingo-tiny is a test model with random weights" in message
     assert "curl -s http://a:1/v1/audio/captions -F 'file=@/my music/clip.mp3'" in message
-    assert "random" not in messages.ready("http://a:1", "nvidia/x", "/clip.mp3", "/logs")
+    assert "  /v/bin/flamingo chat '/my music/clip.mp3' --url http://a:1\n" in message
+    assert examples.command("ask", "http://b") == "/v/bin/flamingo ask '/my music/clip.mp3'"
+    assert "random" not in messages.ready("http://a:1", "nvidia/x", "/logs", examples)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,6 @@ def test_killed_message():
 
 
 def test_a_fleet_that_is_ready_says_where_batches_are_kept_if_it_keeps_them():
-    ready = ("http://h", "m", "clip.mp3", "/logs")
+    ready = ("http://h", "m", "/logs", messages.Examples("clip.mp3", ("flamingo",), "http://h"))
     assert "  batches    kept in /b\n" in messages.ready(*ready, batches_dir="/b")
     assert "batches" not in messages.ready(*ready)
