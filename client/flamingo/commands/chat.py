@@ -15,7 +15,13 @@ import typer
 from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import SamplingOptions
 from flamingo.commands import clips, conversation, many_clips, options, output
-from flamingo.commands.conversation import COMMANDS, Command, Conversation, Question, Unknown
+from flamingo.commands.conversation import (
+    COMMANDS,
+    ChatCommand,
+    Conversation,
+    Question,
+    UnknownCommand,
+)
 from flamingo_common.errors import FlamingoError, InvalidAudio
 from flamingo_common.service import printable
 
@@ -86,13 +92,13 @@ def _take(talk: Chat, line: str, *, is_terminal: bool) -> bool:
     match conversation.parse(line):
         case Question(text):
             _ask(talk, text, is_terminal=is_terminal)
-        case Command("/quit"):
+        case ChatCommand("/quit"):
             return False
-        case Command("/new"):
+        case ChatCommand("/new"):
             talk.turns.forget()
-        case Command():
+        case ChatCommand():
             print("\n".join(f"{name:<6} {meaning}" for name, meaning in COMMANDS.items()))
-        case Unknown(message):
+        case UnknownCommand(message):
             output.print_failure(message)
     return True
 

@@ -24,20 +24,20 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Command:
+class ChatCommand:
     """A line that is one of `COMMANDS`."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownCommand:
     """A line that begins like a command and is none."""
 
     message: str
 
 
-def parse(line: str) -> Question | Command | Unknown | None:
+def parse(line: str) -> Question | ChatCommand | UnknownCommand | None:
     """Return what a line is; None if it is blank. A question can begin with // instead of /."""
     text = line.strip()
     if not text:
@@ -47,12 +47,12 @@ def parse(line: str) -> Question | Command | Unknown | None:
     if not text.startswith("/"):
         return Question(text)
     if text == EXIT:
-        return Command("/quit")
+        return ChatCommand("/quit")
     if text in COMMANDS:
-        return Command(text)
+        return ChatCommand(text)
     close = difflib.get_close_matches(text, COMMANDS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
-    return Unknown(f"{text}: no such command; {hint}")
+    return UnknownCommand(f"{text}: no such command; {hint}")
 
 
 class Conversation:

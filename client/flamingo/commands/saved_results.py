@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from flamingo.client.sources import clip_name
 from flamingo.commands import clips, files, out_dir, output
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import printable
@@ -20,15 +21,14 @@ def targets(arguments: Sequence[str], folder: Path, suffix: str) -> dict[str, Pa
     Raises:
         typer.BadParameter: two clips would be one file, or nothing can be written there.
     """
-    distinct = list(dict.fromkeys(arguments))
-    if "-" in distinct:
+    if "-" in arguments:
         raise typer.BadParameter("standard input has no name to save by", param_hint=FLAG)
     try:
-        names = out_dir.file_names(distinct, suffix)
+        chosen = out_dir.file_names({clip: clip_name(clip) for clip in arguments}, suffix)
     except BadRequest as error:
         raise typer.BadParameter(printable.escape_line(error.message), param_hint=FLAG) from None
     files.make_directory(folder, flag=FLAG)
-    return {clip: folder / name for clip, name in zip(distinct, names, strict=True)}
+    return {clip: folder / name for clip, name in chosen.items()}
 
 
 def save_caption(clip: str, caption: Caption, target: Path, *, as_json: bool) -> None:

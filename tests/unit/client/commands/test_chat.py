@@ -9,7 +9,7 @@ from fakes.command_line import FLAMINGO
 from fakes.pseudo_terminal import CTRL_C, CTRL_D
 
 from flamingo.commands import conversation
-from flamingo.commands.conversation import Command, Conversation, Question, Unknown
+from flamingo.commands.conversation import ChatCommand, Conversation, Question, UnknownCommand
 from flamingo_common import errors
 
 
@@ -117,8 +117,8 @@ def test_at_a_terminal_an_error_does_not_end_the_conversation(song):
         ("  \n", None),
         (" Which key? \n", Question("Which key?")),
         ("//x\n", Question("/x")),
-        ("/exit\n", Command("/quit")),
-        ("/new\n", Command("/new")),
+        ("/exit\n", ChatCommand("/quit")),
+        ("/new\n", ChatCommand("/new")),
     ],
 )
 def test_a_line_is_a_question_or_a_command(line, parsed):
@@ -126,7 +126,7 @@ def test_a_line_is_a_question_or_a_command(line, parsed):
 
 
 def test_an_unlike_command_is_answered_with_those_that_there_are():
-    assert conversation.parse("/zzz") == Unknown(
+    assert conversation.parse("/zzz") == UnknownCommand(
         "/zzz: no such command; there are /help, /new, /quit"
     )
 
