@@ -10,7 +10,7 @@ set -eu
 
 folder=$(realpath -m "${1:?usage: first_caption.sh FOLDER}")
 checkout=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
-root=$folder/root
+root=$folder/debian
 began=$(date +%s)
 
 step() {
@@ -26,28 +26,28 @@ if [ ! -e "$root/usr/bin/make" ]; then
 fi
 step "Debian with curl, git, make, python3 and python3-venv: $(du -sh "$root" | cut -f1)"
 
-rm -rf "$root/root/flamingo-fleet"
-git clone --quiet "$checkout" "$root/root/flamingo-fleet"
-step "git clone: $(git -C "$root/root/flamingo-fleet" ls-files | wc -l) files"
+rm -rf "$root/srv/flamingo-fleet"
+git clone --quiet "$checkout" "$root/srv/flamingo-fleet"
+step "git clone: $(git -C "$root/srv/flamingo-fleet" ls-files | wc -l) files"
 
 # What is run inside, in namespaces of its own: its mounts and processes end with it.
-cat >"$root/root/inside.sh" <<'INSIDE'
+cat >"$root/srv/inside.sh" <<'INSIDE'
 set -eu
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /dev/shm
-cd /root/flamingo-fleet
-make up ARGS="--port 0" >/root/up.out 2>/root/up.err &
-while ! grep -q "ctrl-C" /root/up.out; do
-    kill -0 $! || { tail -n 40 /root/up.err >&2; exit 1; }
+cd /srv/flamingo-fleet
+make up ARGS="--port 0" >/srv/up.out 2>/srv/up.err &
+while ! grep -q "ctrl-C" /srv/up.out; do
+    kill -0 $! || { tail -n 40 /srv/up.err >&2; exit 1; }
     sleep 1
 done
 began=$(date +%s)
-sed -n 's/^  caption  *//p' /root/up.out >/root/caption.sh
-sh /root/caption.sh >/root/caption.json
+sed -n 's/^  caption  *//p' /srv/up.out >/srv/caption.sh
+sh /srv/caption.sh >/srv/caption.json
 echo "$(($(date +%s) - began)) s: the printed command"
 INSIDE
 mkdir -p "$root/dev/shm"
-set -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+set -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv LANG=C.UTF-8
 for name in $(env | sed -n 's/^\(PIP_[A-Z_]*\)=.*/\1/p'); do
     eval "set -- \"\$@\" \"$name=\$$name\""
 done
@@ -60,7 +60,7 @@ unshare --mount --pid --fork --kill-child sh -c '
         mount --bind "$path" "$root$path"
     done
     mount --rbind /dev "$root/dev"
-    exec chroot "$root" "$@"' sh "$@" sh /root/inside.sh
-step "make up and a caption; the checkout has $(du -sh "$root/root/flamingo-fleet" | cut -f1)"
-cat "$root/root/up.out" "$root/root/up.err"
-cat "$root/root/caption.json"
+    exec chroot "$root" "$@"' sh "$@" sh /srv/inside.sh
+step "make up and a caption; the checkout has $(du -sh "$root/srv/flamingo-fleet" | cut -f1)"
+cat "$root/srv/up.out" "$root/srv/up.err"
+cat "$root/srv/caption.json"
