@@ -388,7 +388,7 @@ def visit_router(visit, **fields):
 
 
 def test_a_router_shows_its_fleet(visit):
-    busy = endpoint(1, ready=True, backlog_s=15, num_open=2, speed=1.62)
+    busy = endpoint(1, ready=True, backlog_s=15, num_open=2, speed=1.62, num_clips=3)
     ejected = endpoint(2, ready=False, reason="ejected", ejected=True)
     queue = report.QueueReport(num=4, audio_s=62, oldest_s=3.14)
     recent = report.ArrivalReport(window_s=60, num=2.4, audio_s=30, work_s=1)
@@ -398,7 +398,9 @@ def test_a_router_shows_its_fleet(visit):
         "1 of 2 pods ready · 4 queued (62 s of audio, oldest 3.1 s)"
         " · 144 requests and 30 min of audio per minute",
     )
-    site.has("#endpoints li:first-child", "15 s of work, 2 in flight, slowdown 1.6x")
+    site.has(
+        "#endpoints li:first-child", "15 s of work, 2 in flight, slowdown 1.6x, 3 clips cached"
+    )
     site.has("#endpoints li:last-child .state", "ejected")
     assert "50%" in site.page.get_attribute("#endpoints .backlog div >> nth=0", "style")
     assert site.console_errors == []

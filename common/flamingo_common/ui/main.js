@@ -4,6 +4,8 @@ import { BatchesView } from "./batches/batches_view.js";
 import { Clip, fileClip } from "./clip/clip.js";
 import { acceptClips } from "./clip/inputs.js";
 import { Player } from "./clip/player.js";
+import { offerRecording } from "./clip/recorder.js";
+import { CompareView } from "./compare/compare_view.js";
 import { FilesView } from "./files/files_view.js";
 import { HistoryView } from "./history/history_view.js";
 import { CaptionView, promptName, readOptions } from "./panels/caption_view.js";
@@ -27,13 +29,19 @@ const player = new Player({ onLength: setLength, onPart: showLength });
 const clip = () => player.part ?? /** @type {Clip} */ (currentClip);
 
 const history = new HistoryView();
+const compare = new CompareView(clip, {
+  readOptions,
+  onText: (heard, options, text) => history.add(heard, "caption", promptName(options), text),
+});
 const views = [
   new CaptionView(clip, (heard, prompt, text) => history.add(heard, "caption", prompt, text)),
   new ChatView(clip, (heard, question, text) => history.add(heard, "question", question, text)),
   new EmbeddingView(clip, player),
+  compare,
 ];
 const files = new FilesView({
   onOpen: loadClip,
+  onCompare: (second) => compare.open(second),
   readOptions,
   onDone: ({ clip, result }, options) => history.add(clip, "caption", promptName(options), result.caption ?? ""),
 });
@@ -43,7 +51,7 @@ function loadClip(loaded) {
   currentClip = loaded;
   views.forEach((view) => view.reset());
   for (const id of ["clip-error", "drop", "link-form"]) $(id).hidden = true;
-  for (const id of ["player", "panels"]) $(id).hidden = false;
+  for (const id of ["player", "panels", "compare"]) $(id).hidden = false;
   $("clip-name").textContent = loaded.name;
   $("clip-size").textContent = loaded.file ? formatSize(loaded.file.size) : loaded.url;
   showLength();
@@ -125,4 +133,5 @@ function onFeatures(features) {
 }
 
 acceptInputs();
+offerRecording((recorded) => receiveClips([recorded]));
 new ServerView({ onModel, onFeatures, onRefresh: () => batches?.start() }).start();

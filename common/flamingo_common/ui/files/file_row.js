@@ -22,8 +22,9 @@ export class FileRow {
   /**
    * @param {import("../clip/clip.js").Clip} clip
    * @param {(clip: import("../clip/clip.js").Clip) => void} onOpen
+   * @param {(clip: import("../clip/clip.js").Clip) => void} onCompare
    */
-  constructor(clip, onOpen) {
+  constructor(clip, onOpen, onCompare) {
     this.clip = clip;
     this.element = createElement("tr");
     const name = /** @type {HTMLButtonElement} */ (createElement("button", "quiet name", clip.name));
@@ -32,7 +33,11 @@ export class FileRow {
     name.addEventListener("click", () => onOpen(clip));
     const head = createElement("th");
     head.setAttribute("scope", "row");
-    head.append(name, createElement("span", "note", clip.file ? formatSize(clip.file.size) : "link"));
+    const compare = /** @type {HTMLButtonElement} */ (createElement("button", "quiet", "Compare"));
+    compare.type = "button";
+    compare.setAttribute("aria-label", `Compare ${clip.name} with the open clip`);
+    compare.addEventListener("click", () => onCompare(clip));
+    head.append(name, createElement("span", "note", clip.file ? formatSize(clip.file.size) : "link"), compare);
     this.element.append(head, cell(this.#state), cell(this.#text));
   }
 

@@ -19,7 +19,7 @@ export class FilesView {
   #madeWith = "";
 
   /**
-   * @param {{onOpen: (clip: Clip) => void, readOptions: () => import("../server/calls.js").CaptionOptions,
+   * @param {{onOpen: (clip: Clip) => void, onCompare: (clip: Clip) => void, readOptions: () => import("../server/calls.js").CaptionOptions,
    *   onDone: (row: FileRow, options: import("../server/calls.js").CaptionOptions) => void}} listener
    */
   constructor(listener) {
@@ -38,7 +38,7 @@ export class FilesView {
 
   /** @param {Clip[]} clips */
   add(clips) {
-    const rows = clips.map((clip) => new FileRow(clip, this.listener.onOpen));
+    const rows = clips.map((clip) => new FileRow(clip, this.listener.onOpen, this.listener.onCompare));
     this.#rows.push(...rows);
     $("files-rows").append(...rows.map((row) => row.element));
     $("files").hidden = false;

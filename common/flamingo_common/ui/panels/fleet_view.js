@@ -95,6 +95,7 @@ function createRow(endpoint, scale) {
   const idle = endpoint.ready && !endpoint.num_open && "idle";
   const backlog = endpoint.backlog_s > 0 ? `${formatDuration(endpoint.backlog_s)} of work` : idle;
   const inFlight = endpoint.num_open && `${endpoint.num_open} in flight`;
+  const cached = endpoint.num_clips ? `${formatCount(endpoint.num_clips)} ${endpoint.num_clips === 1 ? "clip" : "clips"} cached` : "";
   const slowdown = endpoint.speed >= MIN_SLOWDOWN_SHOWN && `slowdown ${endpoint.speed.toFixed(1)}x`;
   const bar = createElement("div", "backlog");
   const fill = createElement("div");
@@ -104,7 +105,7 @@ function createRow(endpoint, scale) {
     createElement("span", "address", endpoint.address.replace(/^https?:\/\//, "")),
     createElement("span", "state", endpoint.ready ? "ready" : endpoint.reason || "not ready"),
     bar,
-    createElement("span", "load", [backlog, inFlight, slowdown].filter(Boolean).join(", ")),
+    createElement("span", "load", [backlog, inFlight, slowdown, cached].filter(Boolean).join(", ")),
   );
   return row;
 }

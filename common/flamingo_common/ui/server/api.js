@@ -10,7 +10,7 @@
  * @typedef {{embedding: string | number[][], shape: [number, number], layer: string,
  *   missingS: number}} Embedding
  * @typedef {{address: string, ready: boolean, reason: string, backlog_s: number,
- *            queued_s: number, num_open: number, speed: number}} Endpoint
+ *            queued_s: number, num_open: number, speed: number, num_clips: number}} Endpoint
  * @typedef {{endpoints: Endpoint[], cold: boolean, holding_s: number,
  *            queue: {num: number, audio_s: number, oldest_s: number},
  *            arrivals: {num: number, audio_s: number}[]}} Fleet
