@@ -3,8 +3,8 @@
     python -m browser.pictures    from the folder tests; needs Playwright and Chromium
 
 It starts a router and two pods with the tiny model, opens the page in a browser of light mode, has
-the example clip captioned, asks a question about it, and writes docs/images/page.png. So what the
-page shows is real, and the text of the model has no meaning.
+the example clip captioned, asks a question about it, computes its embedding, and writes
+docs/images/page.png. So what the page shows is real, and the text of the model has no meaning.
 """
 
 import tempfile
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _use(page: "conftest.sync_api.Page") -> None:
-    """Caption the example clip, and ask about it."""
+    """Caption the example clip, ask about it, and compute its embedding."""
     page.click("#example")
     page.click("text=Brief")
     page.click("text=Options")
@@ -46,6 +46,9 @@ def _use(page: "conftest.sync_api.Page") -> None:
     page.click(f"text={QUESTION}")
     page.wait_for_selector("#chat-request:visible")
     page.wait_for_selector("#ask:has-text('Ask')")
+    page.click("#embed")
+    page.wait_for_selector("#similarity-figure:visible")
+    page.wait_for_selector("#clip-tools:visible")
     page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
 
 
