@@ -49,7 +49,7 @@ def walk(test: str, page: str, *headings: str) -> Selection:
 LOCAL = "http://127.0.0.1:8000"
 """The address of a fleet on the reader's machine; tests put that of their own in its place."""
 VERBS = (
-    *("caption", "ask", "chat", "embed", "analyze", "batch"),
+    *("caption", "ask", "chat", "embed", "analyze", "tag", "batch"),
     *("models", "recipes", "fleet"),
 )
 CLIENT = tuple(f"flamingo {verb} " for verb in VERBS)

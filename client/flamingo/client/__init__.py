@@ -21,6 +21,7 @@ from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.sources import ClipId
 from flamingo.client.streams import AsyncTextStream
 from flamingo.client.sync_client import Batch, FlamingoClient, TextStream
+from flamingo.client.taxonomies import Tag, Tags, Taxonomy
 
 __all__ = [
     "Analysis",
@@ -38,6 +39,9 @@ __all__ = [
     "ProxyError",
     "Reply",
     "SourceOptions",
+    "Tag",
+    "Tags",
+    "Taxonomy",
     "TextStream",
     "TimedOut",
     "TlsFailed",

@@ -17,6 +17,7 @@ from flamingo.client.batch_methods import BatchMethods
 from flamingo.client.batches import AsyncBatches
 from flamingo.client.calls import Call
 from flamingo.client.clip_reuse import ClipReuse
+from flamingo.client.decision_methods import DecisionMethods
 from flamingo.client.fields import (
     AnalysisOptions,
     ClipOptions,
@@ -37,6 +38,7 @@ STREAMING = {
     calls.CAPTIONS: "use stream_caption()",
     calls.ANALYZE: "an analysis is not streamed; use embed() and stream_caption()",
     calls.EMBEDDINGS: "an embedding is not streamed",
+    calls.DECISIONS: "decisions are not streamed",
 }
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class ClientOptions(RareOptions, total=False):
     max_retries: int
 
 
-class AsyncFlamingoClient(BatchMethods):
+class AsyncFlamingoClient(BatchMethods, DecisionMethods):
     """An asyncio client for a fleet (a router) or a single pod.
 
     An instance opens connections for each event loop and each process that uses it. Every

@@ -3,7 +3,7 @@
 Pure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,11 +11,13 @@ from flamingo.client import fields, results
 from flamingo.client.fields import RequestFields
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo_common.wire import responses
+from flamingo_common.wire.decisions import Decision
 
 CHAT = "/v1/chat/completions"
 CAPTIONS = "/v1/audio/captions"
 EMBEDDINGS = "/v1/audio/embeddings"
 ANALYZE = "/v1/audio/analyze"
+DECISIONS = "/v1/decisions"
 
 T = TypeVar("T")
 
@@ -56,3 +58,9 @@ def chat(messages: fields.Messages, **options: Any) -> Call[Reply]:
     """Return a request for a reply; options that are None are not sent."""
     body = fields.without_unset(messages=list(messages), **options)
     return Call(CHAT, body, Reply.model_validate_json)
+
+
+def decisions(questions: Sequence[Mapping[str, Any]], **options: Any) -> Call[Decision]:
+    """Return a request for decisions; options that are None are not sent."""
+    body = fields.without_unset(questions=[dict(each) for each in questions], **options)
+    return Call(DECISIONS, body, Decision.model_validate_json)

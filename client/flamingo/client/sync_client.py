@@ -184,6 +184,8 @@ class FlamingoClient:
     chat = _blocking(AsyncFlamingoClient.chat)
     stream_chat = _blocking_stream(AsyncFlamingoClient.stream_chat)
     ask = _blocking(AsyncFlamingoClient.ask)
+    decisions = _blocking(AsyncFlamingoClient.decisions)
+    tag = _blocking(AsyncFlamingoClient.tag)
     batch_caption = _blocking_batch(AsyncFlamingoClient.batch_caption)
     batch_embed = _blocking_batch(AsyncFlamingoClient.batch_embed)
     batch_analyze = _blocking_batch(AsyncFlamingoClient.batch_analyze)

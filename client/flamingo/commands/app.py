@@ -26,6 +26,7 @@ from flamingo.commands import (
     output,
     recipes,
     services,
+    tag,
     up,
     version,
 )
@@ -40,6 +41,7 @@ Examples:
   flamingo analyze song.mp3 -r card -r lyrics   ask several questions at once
   flamingo chat song.mp3                        talk about a clip
   flamingo embed song.mp3 --out song.npy        save its embedding
+  flamingo tag song.mp3 -t mood                 tag it with probabilities
   flamingo batch songs/ -o songs.parquet        caption a catalogue
 """
 USE = "Use a fleet"
@@ -61,6 +63,7 @@ app.command(cls=Command, rich_help_panel=USE)(ask.ask)
 app.command(cls=Command, rich_help_panel=USE)(chat.chat)
 app.command(cls=Command, rich_help_panel=USE)(embed.embed)
 app.command(cls=Command, rich_help_panel=USE)(analyze.analyze)
+app.command(cls=Command, rich_help_panel=USE)(tag.tag)
 app.command(cls=Command, rich_help_panel=USE)(batch.batch)
 app.command(cls=Command, rich_help_panel=INSPECT)(models.models)
 app.command(cls=Command, rich_help_panel=INSPECT)(recipes.recipes)

@@ -61,7 +61,7 @@ class ExitStatus(IntEnum):
         14,
         (
             "`flamingo batch` processed all clips and some failed; `--retry-failed` tries those"
-            " again. Or some of several clips failed of `flamingo caption` or `flamingo embed`, or"
+            " again. Or some of several clips failed of `flamingo caption`, `embed` or `tag`, or"
             " some lines of a batch that `flamingo batches` waited for."
         ),
     )

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flamingo_common.wire import decisions
+from flamingo_common.wire.decision_temperature import tempered
 from flamingo_common.wire.decisions import (
     ChoiceQuestion,
     PredicateQuestion,
     Question,
     ScoreQuestion,
 )
-
-MIN_PROBABILITY = 1e-300
-"""A smaller one has no logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +33,6 @@ def average(scored: Sequence[Scored]) -> Scored:
     num = len(scored)
     means = [math.fsum(each) / num for each in of_options]
     return Scored(means, math.fsum(each.mass for each in scored) / num)
-
-
-def tempered(probabilities: Sequence[float], temperature: float) -> list[float]:
-    """Return probabilities whose logarithms are divided by `temperature` (Guo et al. 2017)."""
-    if temperature == 1.0:
-        return list(probabilities)
-    logs = [math.log(max(each, MIN_PROBABILITY)) / temperature for each in probabilities]
-    best = max(logs)
-    weights = [math.exp(each - best) for each in logs]
-    total = math.fsum(weights)
-    return [each / total for each in weights]
 
 
 def answer(question: Question, scored: Scored, temperature: float) -> decisions.Answer:
