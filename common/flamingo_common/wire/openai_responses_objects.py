@@ -59,6 +59,23 @@ class OutputText(ResponseBody):
     """Log probabilities of the tokens, if they were requested."""
 
 
+class SummaryText(ResponseBody):
+    """Text of the reasoning."""
+
+    type: Literal["summary_text"] = "summary_text"
+    text: str
+
+
+class OutputReasoning(ResponseBody):
+    """What the model has thought before it answered; only of checkpoints that do."""
+
+    type: Literal["reasoning"] = "reasoning"
+    id: str
+    status: ItemStatus
+    summary: list[SummaryText]
+    """All of the reasoning, in one part."""
+
+
 class OutputMessage(ResponseBody):
     """The answer, as text."""
 
@@ -81,7 +98,7 @@ class OutputCall(ResponseBody):
     status: ItemStatus
 
 
-OutputItem = OutputMessage | OutputCall
+OutputItem = OutputReasoning | OutputMessage | OutputCall
 
 
 class IncompleteDetails(ResponseBody):
@@ -148,6 +165,10 @@ class ResponseEvent(ResponseBody):
         "response.created",
         "response.in_progress",
         "response.output_item.added",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
         "response.content_part.added",
         "response.output_text.delta",
         "response.output_text.done",
@@ -164,8 +185,9 @@ class ResponseEvent(ResponseBody):
     output_index: int | None = Field(default=None, exclude_if=is_none)
     item_id: str | None = Field(default=None, exclude_if=is_none)
     content_index: int | None = Field(default=None, exclude_if=is_none)
+    summary_index: int | None = Field(default=None, exclude_if=is_none)
     item: OutputItem | None = Field(default=None, exclude_if=is_none)
-    part: OutputText | None = Field(default=None, exclude_if=is_none)
+    part: OutputText | SummaryText | None = Field(default=None, exclude_if=is_none)
     delta: str | None = Field(default=None, exclude_if=is_none)
     text: str | None = Field(default=None, exclude_if=is_none)
     name: str | None = Field(default=None, exclude_if=is_none)

@@ -128,8 +128,7 @@ GENERATION: Table = {
             "length_penalty": "applies to beam search only",
             "early_stopping": "applies to beam search only",
             "spaces_between_special_tokens": "special tokens are not part of the text",
-            "include_reasoning": _NO_REASONING,
-            "thinking_token_budget": _NO_REASONING,
+            "include_reasoning": "reasoning is in a field of its own, beside the answer",
             "truncation_side": "prompts are not truncated",
             "stream_interval": "a chunk of a stream has the tokens that are ready",
             "return_mm_kwargs": "applies to vLLM's render routes only",
@@ -140,6 +139,7 @@ GENERATION: Table = {
         "vLLM",
         {
             "use_beam_search": ("there is no beam search; use n for several choices", (False,)),
+            "thinking_token_budget": ("reasoning has no budget of its own; use max_tokens", ()),
             "best_of": ("choices are not ranked; use n, and rank them by logprobs", (1,)),
             "bad_words": (_USE_LOGIT_BIAS, ([],)),
             "allowed_token_ids": ("use structured_outputs, or logit_bias", ()),

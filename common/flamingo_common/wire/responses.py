@@ -56,6 +56,13 @@ class PromptTokensDetails(ResponseBody):
     """Tokens whose KV states were cached."""
 
 
+class CompletionTokensDetails(ResponseBody):
+    """Generated tokens by kind."""
+
+    reasoning_tokens: int = 0
+    """Tokens of what the model has thought before it answered."""
+
+
 class AudioUsage(ResponseBody):
     """Seconds of audio that were processed."""
 
@@ -76,6 +83,10 @@ class Usage(AudioUsage):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails | None = Field(
+        default=None, exclude_if=is_none
+    )
+    """Only of an answer with reasoning."""
 
 
 class RequestMetrics(ResponseBody):
@@ -119,6 +130,8 @@ class AssistantMessage(ResponseBody):
     role: Literal["assistant"] = "assistant"
     content: str | None
     """Null if the answer is a call."""
+    reasoning_content: str | None = Field(default=None, exclude_if=is_none)
+    """What the model has thought before it answered; only of checkpoints that do."""
     tool_calls: list[GeneratedToolCall] | None = Field(default=None, exclude_if=is_none)
     """One call, if the request demands it with `tool_choice`."""
     function_call: GeneratedCall | None = Field(default=None, exclude_if=is_none)
@@ -196,6 +209,7 @@ class Delta(ResponseBody):
 
     role: Literal["assistant"] | None = Field(default=None, exclude_if=is_none)
     content: str | None = Field(default=None, exclude_if=is_none)
+    reasoning_content: str | None = Field(default=None, exclude_if=is_none)
     tool_calls: list[ToolCallDelta] | None = Field(default=None, exclude_if=is_none)
     function_call: CallDelta | None = Field(default=None, exclude_if=is_none)
 

@@ -9,7 +9,8 @@ from flamingo_common.wire import responses
 from flamingo_common.wire.responses import ChunkChoice, Delta
 from flamingo_common.wire.tools import ForcedCall
 from flamingo_pod.api import clip_intake, generation, tool_calls
-from flamingo_pod.api.generation import ChoiceDelta, GeneratedChoice, Generation
+from flamingo_pod.api.generated_choice import ChoiceDelta, GeneratedChoice
+from flamingo_pod.api.generation import Generation
 from flamingo_pod.api.tool_calls import CallReader
 from flamingo_pod.engine.sequence import TokenOutput
 from flamingo_pod.served_model import ServedModel
@@ -40,7 +41,8 @@ def _choice(
     served: ServedModel, result: Generation, number: int, deltas: Sequence[ChoiceDelta]
 ) -> responses.Choice:
     text, choice = "".join(delta.text for delta in deltas), result.choices[number]
-    message = responses.AssistantMessage(content=text)
+    reasoning = "".join(delta.reasoning for delta in deltas)
+    message = responses.AssistantMessage(content=text, reasoning_content=reasoning or None)
     if result.call is not None:
         message = _call_message(result.call, text)
     has_call = bool(message.tool_calls)
@@ -88,6 +90,8 @@ class TextWriter:
     def add(self, delta: ChoiceDelta) -> Iterator[ChunkChoice]:
         """Yield the chunks of the next text."""
         index = self.choice.index
+        if delta.reasoning:
+            yield ChunkChoice(index=index, delta=Delta(reasoning_content=delta.reasoning))
         if delta.text or delta.outputs:
             logprobs = _logprobs(self.served, self.result, delta.outputs)
             yield ChunkChoice(index=index, delta=Delta(content=delta.text), logprobs=logprobs)

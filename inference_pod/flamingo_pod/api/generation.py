@@ -13,15 +13,22 @@ from flamingo_common.audio import length_classes
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import traces
 from flamingo_common.wire import requests
-from flamingo_common.wire.responses import FinishReason, PromptTokensDetails, RequestMetrics, Usage
+from flamingo_common.wire.responses import (
+    CompletionTokensDetails,
+    FinishReason,
+    PromptTokensDetails,
+    RequestMetrics,
+    Usage,
+)
 from flamingo_common.wire.tools import ForcedCall
 from flamingo_pod.api import answer_grammar, output_format, request_timings, tool_calls
 from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
+from flamingo_pod.api.generated_choice import ChoiceDelta, GeneratedChoice
 from flamingo_pod.caller import ANONYMOUS, Caller
 from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
+from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
@@ -70,55 +77,6 @@ class GenerationRequest:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceDelta:
-    """The next text of one choice."""
-
-    index: int
-    text: str
-    outputs: Sequence[TokenOutput] = ()
-    """The tokens of the text, if log-probabilities were requested."""
-    finish_reason: FinishReason | None = None
-    """Set in the choice's last delta."""
-
-
-@dataclass(slots=True)
-class GeneratedChoice:
-    """One choice, as generated so far."""
-
-    index: int
-    detokenizer: Detokenizer
-    num_tokens: int = 0
-    num_cached: int = 0
-    """Prompt tokens taken from the KV cache."""
-    finish_reason: FinishReason = "length"
-    stop_reason: int | str | None = None
-    """The stop token or stop string that ended it."""
-    _pending: list[TokenOutput] = field(default_factory=list)
-    """Outputs whose text is not returned yet."""
-
-    def add(self, output: TokenOutput) -> ChoiceDelta | None:
-        """Add the next output; return the text that it completes, if any."""
-        self.num_cached = max(self.num_cached, output.num_cached_tokens)
-        if output.logprob is not None:
-            self._pending.append(output)
-        text = self._text(output)
-        reason = "stop" if self.detokenizer.is_stopped else output.finish_reason
-        self.finish_reason = reason or self.finish_reason
-        self.stop_reason = self.detokenizer.stop_string or output.stop_token_id
-        if not (text or reason):
-            return None
-        outputs, self._pending = self._pending, []
-        return ChoiceDelta(self.index, text, outputs, reason)
-
-    def _text(self, output: TokenOutput) -> str:
-        text = ""
-        if output.token_id is not None:
-            self.num_tokens += 1
-            text = self.detokenizer.push(output.token_id)
-        return text if output.finish_reason is None else text + self.detokenizer.finish()
-
-
 @dataclass(slots=True)
 class Generation:
     """A request and its choices, as generated so far."""
@@ -143,6 +101,7 @@ class Generation:
         """Token usage; the prompt counts once, whatever the number of choices."""
         num_prompt, clip = len(self.request.token_ids), self.request.clip
         num_audio = clip.num_tokens if clip else 0
+        num_reasoning = sum(choice.num_reasoning_tokens for choice in self.choices)
         return Usage(
             prompt_tokens=num_prompt,
             completion_tokens=self.num_tokens,
@@ -153,6 +112,9 @@ class Generation:
                 # What one choice takes from another's cache was computed for this request.
                 cached_tokens=min(choice.num_cached for choice in self.choices),
             ),
+            completion_tokens_details=CompletionTokensDetails(reasoning_tokens=num_reasoning)
+            if num_reasoning
+            else None,
             **audio_usage([clip.length] if clip else []),
         )
 

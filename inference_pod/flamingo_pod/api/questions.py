@@ -17,7 +17,8 @@ from flamingo_common.wire.requests import JsonSchema, ResponseFormat
 from flamingo_common.wire.structured_outputs import GuidedOptions
 from flamingo_pod.api import generation, output_format
 from flamingo_pod.api.clip_intake import PreparedClip
-from flamingo_pod.api.generation import ChoiceDelta, Generation
+from flamingo_pod.api.generated_choice import ChoiceDelta
+from flamingo_pod.api.generation import Generation
 from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel

@@ -18,13 +18,16 @@ from flamingo_common.wire.openai_responses_objects import (
     InputTokensDetails,
     ItemStatus,
     OutputCall,
+    OutputItem,
     OutputMessage,
+    OutputReasoning,
     OutputText,
     OutputTokensDetails,
     Response,
     ResponseEvent,
     ResponseFault,
     ResponsesUsage,
+    SummaryText,
 )
 from flamingo_common.wire.responses import ChunkChoice, RequestMetrics, ToolCallDelta, Usage
 
@@ -33,7 +36,7 @@ TEXT: dict[str, Any] = {"format": {"type": "text"}}
 
 def usage_of(usage: Usage) -> ResponsesUsage:
     """Return a chat's usage under the names of this API."""
-    prompt = usage.prompt_tokens_details
+    prompt, details = usage.prompt_tokens_details, usage.completion_tokens_details
     audio = usage.model_dump(include=set(ResponsesUsage.model_fields) & set(Usage.model_fields))
     return ResponsesUsage(
         **audio | {"total_tokens": usage.total_tokens},
@@ -44,7 +47,9 @@ def usage_of(usage: Usage) -> ResponsesUsage:
             cached_tokens=prompt.cached_tokens,
         ),
         output_tokens=usage.completion_tokens,
-        output_tokens_details=OutputTokensDetails(),
+        output_tokens_details=OutputTokensDetails(
+            reasoning_tokens=0 if details is None else details.reasoning_tokens
+        ),
     )
 
 
@@ -85,8 +90,11 @@ class EventWriter:
     response: Response
     """As in the first events; complete after the last."""
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _item: OutputMessage | OutputCall | None = None
+    _finished: list[OutputItem] = field(default_factory=list)
+    _item: OutputItem | None = None
     """The item that is being written."""
+    _is_text: bool = False
+    """Whether the answer is text, which may be empty."""
     _is_cut: bool = False
     """Whether the answer has reached the limit of tokens."""
 
@@ -98,13 +106,18 @@ class EventWriter:
     def add(self, choice: ChunkChoice) -> Iterator[ResponseEvent]:
         """Yield the events of the next chunk."""
         delta = choice.delta
+        if delta.reasoning_content is not None:
+            yield from self._add_reasoning(delta.reasoning_content)
         if delta.content is not None:
+            self._is_text = True
             yield from self._add_text(delta.content, choice)
         for call in delta.tool_calls or ():
             yield from self._add_call(call)
         if choice.finish_reason is not None:
             self._is_cut = choice.finish_reason == "length"
-            yield from self._close()
+            if self._is_text and not isinstance(self._item, OutputMessage):
+                yield from self._begin_message()
+            yield from self._close(self._status)
 
     def finish(
         self, usage: Usage, metrics: RequestMetrics | None, *, completed_at: int
@@ -115,7 +128,7 @@ class EventWriter:
                 "status": self._status,
                 "incomplete_details": IncompleteDetails() if self._is_cut else None,
                 "completed_at": None if self._is_cut else completed_at,
-                "output": [] if self._item is None else [self._item],
+                "output": self._finished,
                 "usage": usage_of(usage),
                 "metrics": metrics,
             }
@@ -146,21 +159,36 @@ class EventWriter:
         return "incomplete" if self._is_cut else "completed"
 
     def _add_text(self, text: str, choice: ChunkChoice) -> Iterator[ResponseEvent]:
-        if self._item is None:
-            self._item = OutputMessage(id=self._id("msg"), status="in_progress", content=[])
-            yield self._item_event(
-                "response.output_item.added", item=self._item.model_copy(deep=True)
-            )
-            part = OutputText(text="")
-            self._item.content.append(part)
-            yield self._part_event("response.content_part.added", part=part.model_copy(deep=True))
-        assert isinstance(self._item, OutputMessage)
         logprobs = choice.logprobs.content if choice.logprobs else []
+        if not (text or logprobs):
+            return
+        if not isinstance(self._item, OutputMessage):
+            yield from self._begin_message()
+        assert isinstance(self._item, OutputMessage)
         part = self._item.content[0]
         part.text += text
         part.logprobs += logprobs
-        if text or logprobs:
-            yield self._part_event("response.output_text.delta", delta=text, logprobs=logprobs)
+        yield self._part_event("response.output_text.delta", delta=text, logprobs=logprobs)
+
+    def _begin_message(self) -> Iterator[ResponseEvent]:
+        yield from self._close("completed")
+        self._item = OutputMessage(id=self._id("msg"), status="in_progress", content=[])
+        yield self._added(self._item)
+        part = OutputText(text="")
+        self._item.content.append(part)
+        yield self._part_event("response.content_part.added", part=part.model_copy(deep=True))
+
+    def _add_reasoning(self, text: str) -> Iterator[ResponseEvent]:
+        if self._item is None:
+            self._item = OutputReasoning(id=self._id("rs"), status="in_progress", summary=[])
+            yield self._added(self._item)
+            part = SummaryText(text="")
+            self._item.summary.append(part)
+            added = part.model_copy()
+            yield self._summary_event("response.reasoning_summary_part.added", part=added)
+        assert isinstance(self._item, OutputReasoning)
+        self._item.summary[0].text += text
+        yield self._summary_event("response.reasoning_summary_text.delta", delta=text)
 
     def _add_call(self, call: ToolCallDelta) -> Iterator[ResponseEvent]:
         if self._item is None:
@@ -172,17 +200,19 @@ class EventWriter:
                 arguments="",
                 status="in_progress",
             )
-            yield self._item_event(
-                "response.output_item.added", item=self._item.model_copy(deep=True)
-            )
+            yield self._added(self._item)
         assert isinstance(self._item, OutputCall)
         if arguments := call.function.arguments:
             self._item.arguments += arguments
             yield self._own_event("response.function_call_arguments.delta", delta=arguments)
 
-    def _close(self) -> Iterator[ResponseEvent]:
+    def _close(self, status: ItemStatus) -> Iterator[ResponseEvent]:
         """Yield the events at the end of the item; there is none if a call was cut in its name."""
         match self._item:
+            case OutputReasoning(summary=[summary]):
+                done = "response.reasoning_summary_{}.done"
+                yield self._summary_event(done.format("text"), text=summary.text)
+                yield self._summary_event(done.format("part"), part=summary)
             case OutputMessage(content=[part]):
                 yield self._part_event(
                     "response.output_text.done", text=part.text, logprobs=part.logprobs
@@ -193,10 +223,12 @@ class EventWriter:
                     "response.function_call_arguments.done", name=name, arguments=arguments
                 )
         if self._item is not None:
-            self._item.status = self._status
+            self._item.status = status
             yield self._item_event("response.output_item.done", item=self._item)
+            self._finished.append(self._item)
+            self._item = None
 
-    def _added(self, item: OutputMessage | OutputCall) -> ResponseEvent:
+    def _added(self, item: OutputItem) -> ResponseEvent:
         """Return the event of a new item: a copy, as the item grows."""
         return self._item_event("response.output_item.added", item=item.model_copy(deep=True))
 
@@ -207,11 +239,14 @@ class EventWriter:
         return ResponseEvent(type=kind, sequence_number=next(self._numbers), **fields)
 
     def _item_event(self, kind: str, **fields: Any) -> ResponseEvent:
-        return self._event(kind, output_index=0, **fields)
+        return self._event(kind, output_index=len(self._finished), **fields)
 
     def _own_event(self, kind: str, **fields: Any) -> ResponseEvent:
         assert self._item is not None
         return self._item_event(kind, item_id=self._item.id, **fields)
+
+    def _summary_event(self, kind: str, **fields: Any) -> ResponseEvent:
+        return self._own_event(kind, summary_index=0, **fields)
 
     def _part_event(self, kind: str, **fields: Any) -> ResponseEvent:
         return self._own_event(kind, content_index=0, **fields)

@@ -1,7 +1,8 @@
 """What the choices of a generation yield, and what it is counted as."""
 
 from flamingo_pod.api import generation
-from flamingo_pod.api.generation import GeneratedChoice, Generation, GenerationRequest
+from flamingo_pod.api.generated_choice import GeneratedChoice
+from flamingo_pod.api.generation import Generation, GenerationRequest
 from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
 from flamingo_pod.model.builtin import tokenizer

@@ -109,6 +109,37 @@ def test_a_call_that_is_cut_in_its_name_is_no_item():
     assert found[-1].response.output == []
 
 
+def test_reasoning_is_an_item_of_its_own_before_the_answer():
+    thought = [chunk(reasoning_content=text) for text in ("Ho", "w?")]
+    found = events(writer(), TEXT[0], *thought, *TEXT[1:], chunk("stop"))
+    assert [event.type.removeprefix("response.") for event in found[2:10]] == [
+        "output_item.added",
+        "reasoning_summary_part.added",
+        "reasoning_summary_text.delta",
+        "reasoning_summary_text.delta",
+        "reasoning_summary_text.done",
+        "reasoning_summary_part.done",
+        "output_item.done",
+        "output_item.added",
+    ]
+    assert [found[2].output_index, found[9].output_index] == [0, 1]
+    reasoning, message = found[-1].response.output
+    assert (reasoning.summary[0].text, message.content[0].text) == ("How?", "C major")
+    assert (reasoning.id, message.id) == ("rs_1", "msg_1")
+
+
+def test_an_empty_answer_is_an_empty_message():
+    (message,) = events(writer(), TEXT[0], chunk("stop"))[-1].response.output
+    assert (message.content[0].text, message.status) == ("", "completed")
+
+
+def test_reasoning_that_is_cut_is_followed_by_an_empty_message():
+    found = events(writer(), TEXT[0], chunk(reasoning_content="How"), chunk("length"))
+    reasoning, message = found[-1].response.output
+    assert (reasoning.summary[0].text, message.content[0].text) == ("How", "")
+    assert message.status == "incomplete"
+
+
 def test_events_do_not_change_after_they_are_returned():
     writing = writer()
     found = [*writing.start(), *writing.add(TEXT[0])]

@@ -1,0 +1,74 @@
+"""One choice of a generation, as its tokens arrive: its reasoning, its answer, and its end.
+
+Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flamingo_common.wire.responses import FinishReason
+from flamingo_pod.engine.sequence import TokenOutput
+from flamingo_pod.text.detokenize import Detokenizer
+from flamingo_pod.text.reasoning import ReasoningSplitter
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceDelta:
+    """The next text of one choice."""
+
+    index: int
+    text: str
+    """Of the answer, after any reasoning."""
+    outputs: Sequence[TokenOutput] = ()
+    """The tokens of the text, if log-probabilities were requested."""
+    finish_reason: FinishReason | None = None
+    """Set in the choice's last delta."""
+    reasoning: str = ""
+    """The next text of what the model thinks before it answers."""
+
+
+@dataclass(slots=True)
+class GeneratedChoice:
+    """One choice, as generated so far."""
+
+    index: int
+    detokenizer: Detokenizer
+    num_tokens: int = 0
+    num_reasoning_tokens: int = 0
+    """Those up to the end of the reasoning."""
+    num_cached: int = 0
+    """Prompt tokens taken from the KV cache."""
+    finish_reason: FinishReason = "length"
+    stop_reason: int | str | None = None
+    """The stop token or stop string that ended it."""
+    splitter: ReasoningSplitter = field(default_factory=ReasoningSplitter)
+    _pending: list[TokenOutput] = field(default_factory=list)
+    """Outputs whose text is not returned yet."""
+
+    def add(self, output: TokenOutput) -> ChoiceDelta | None:
+        """Add the next output; return the text that it completes, if any."""
+        self.num_cached = max(self.num_cached, output.num_cached_tokens)
+        if output.logprob is not None:
+            self._pending.append(output)
+        text = self._text(output)
+        reason = "stop" if self.detokenizer.is_stopped else output.finish_reason
+        pieces = self.splitter.push(text)
+        if reason is not None:
+            pieces += self.splitter.finish()
+        if pieces.reasoning or self.splitter.is_reasoning:
+            self.num_reasoning_tokens = self.num_tokens
+        self.finish_reason = reason or self.finish_reason
+        self.stop_reason = self.detokenizer.stop_string or output.stop_token_id
+        if self.splitter.is_reasoning or pieces.reasoning:
+            self._pending.clear()  # log-probabilities are those of the answer
+        if not (pieces.answer or pieces.reasoning or reason):
+            return None
+        outputs, self._pending = self._pending, []
+        return ChoiceDelta(self.index, pieces.answer, outputs, reason, pieces.reasoning)
+
+    def _text(self, output: TokenOutput) -> str:
+        text = ""
+        if output.token_id is not None:
+            self.num_tokens += 1
+            text = self.detokenizer.push(output.token_id)
+        return text if output.finish_reason is None else text + self.detokenizer.finish()
