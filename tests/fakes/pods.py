@@ -82,6 +82,7 @@ class FakePod:
     token_s: float | None = None
     queued_s: float | None = None
     clips: tuple[str, ...] = ()
+    recipes: tuple[answers.RecipeCard, ...] = ()
     timings: tuple[report.RequestTiming, ...] = ()
     epoch: str = "1"
     reported_audio_s: float | None = None
@@ -106,6 +107,7 @@ class FakePod:
         app.router.add_get("/stats", self._stats)
         app.router.add_get("/health/ready", self._ready)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/recipes", self._recipes)
         app.router.add_get("/v1/models/{id:.+}", self._model)
         app.router.add_post("/v1/{rest:.*}", self._answer)
         return app
@@ -136,6 +138,9 @@ class FakePod:
 
     async def _models(self, _: web.Request) -> web.Response:
         return http.json_response(responses.ModelList(data=[self._card()]))
+
+    async def _recipes(self, _: web.Request) -> web.Response:
+        return http.json_response(answers.RecipeList(data=list(self.recipes)))
 
     async def _model(self, request: web.Request) -> web.Response:
         if request.match_info["id"] != self.model:

@@ -12,6 +12,7 @@ import { CaptionView, promptName, readOptions } from "./panels/caption_view.js";
 import { ChatView } from "./panels/chat_view.js";
 import { EmbeddingView } from "./panels/embedding_view.js";
 import { startFleetView } from "./panels/fleet_view.js";
+import { RecipesView } from "./panels/recipes_view.js";
 import { ServerView } from "./panels/server_view.js";
 import { fetchExample, TOO_LONG } from "./server/api.js";
 import { $, showError } from "./shared/dom.js";
@@ -33,9 +34,11 @@ const compare = new CompareView(clip, {
   readOptions,
   onText: (heard, options, text) => history.add(heard, "caption", promptName(options), text),
 });
+const recipes = new RecipesView(clip, player);
 const views = [
   new CaptionView(clip, (heard, prompt, text) => history.add(heard, "caption", prompt, text)),
   new ChatView(clip, (heard, question, text) => history.add(heard, "question", question, text)),
+  recipes,
   new EmbeddingView(clip, player),
   compare,
 ];
@@ -121,6 +124,7 @@ function offerExample(name) {
 function onModel(card) {
   Clip.limitS = card.max_audio_seconds;
   history.model = card.id;
+  recipes.load();
   showLength();
 }
 

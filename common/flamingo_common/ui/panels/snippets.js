@@ -52,6 +52,7 @@ function pythonCall({ path, fields, clip }) {
     .join("");
   if (path.endsWith("captions")) return `print(client.caption(${audio}${options}).caption)`;
   if (path.endsWith("embeddings")) return `print(client.embed(${audio}${options}).embedding.shape)`;
+  if (path.endsWith("analyze")) return `print(client.analyze(${audio}${options}).answers)`;
   const said = messages.map(withoutAudio);
   if (said.length === 1) {
     return `print(client.ask(${audio}, ${pythonLiteral(said[0].content)}${options}).text)`;

@@ -3,7 +3,11 @@
  *
  * @typedef {{prompt_tokens: number, completion_tokens: number, audio_seconds: number,
  *   audio_missing_seconds?: number}} Usage
- * @typedef {{delta: string, finish: string | null, usage: Usage | null}} Chunk
+ * @typedef {import("../panels/section_spans.js").Section} Section
+ * @typedef {{content: string, parsed?: any, sections?: Section[], faults?: string[],
+ *   error?: {code: string, message: string}}} Answer to a question
+ * @typedef {{delta: string, finish: string | null, usage: Usage | null, answer?: Answer}} Chunk
+ * @typedef {{name: string, description: string}} Recipe
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
  *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
  * @typedef {{fleet: boolean, batches: boolean, example: string | null}} Features
@@ -55,6 +59,9 @@ export async function fetchModel() {
   return list.data[0];
 }
 
+/** @returns {Promise<Recipe[]>} what questions about a clip can name. */
+export const fetchRecipes = async () => (await fetchJson("v1/recipes")).data;
+
 /** @returns {Promise<Fleet>} the pods behind this router, its queue, and the arrival rates. */
 export const fetchFleet = () => fetchJson("fleet");
 
@@ -87,13 +94,14 @@ export async function* streamText(record, signal) {
   record.endedMs = performance.now();
 }
 
-/** @param {any} event of a caption, or of a chat, whose event with the usage has no choices */
-function toChunk({ delta, finish_reason, choices, usage }) {
+/** @param {any} event of a caption or an answer, or of a chat, whose event with the usage has no choices */
+function toChunk({ delta, finish_reason, choices, usage, answer }) {
   const choice = choices ? choices[0] : { delta: { content: delta }, finish_reason };
   return {
     delta: choice?.delta?.content ?? "",
     finish: choice?.finish_reason ?? null,
     usage: usage ?? null,
+    answer,
   };
 }
 

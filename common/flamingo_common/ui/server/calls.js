@@ -39,6 +39,16 @@ export function chatCall(clip, messages) {
 
 /**
  * @param {Clip} clip
+ * @param {string} name of a recipe
+ * @returns {Call}
+ */
+export function recipeCall(clip, name) {
+  const questions = [{ name, recipe: name }];
+  return { path: "v1/audio/analyze", fields: { questions, stream: true, ...clipFields(clip) }, clip };
+}
+
+/**
+ * @param {Clip} clip
  * @param {string} layer
  * @returns {Call}
  */

@@ -93,15 +93,6 @@ def test_what_cannot_be_asked_is_a_usage_error(song, args, message):
 def test_recipes_are_listed():
     card = answers.RecipeCard(name="card", description="Facts.", prompt="a", json_schema={})
 
-    class ListingPod(pods.FakePod):
-        def app(self):
-            app = super().app()
-            app.router.add_get("/v1/recipes", self._recipes)
-            return app
-
-        async def _recipes(self, _):
-            return pods.http.json_response(answers.RecipeList(data=[card]))
-
-    done = flamingo("recipes", pod=ListingPod())
+    done = flamingo("recipes", pod=pods.FakePod(recipes=(card,)))
     assert done.status == 0
     assert done.lines[1].split() == ["card", "JSON", "Facts."]

@@ -1,0 +1,121 @@
+/** The recipes panel: a button for each recipe, and its answer as text, a table, or sections. */
+
+import { fetchRecipes, streamText } from "../server/api.js";
+import { recipeCall } from "../server/calls.js";
+import { RequestRecord } from "../server/request_record.js";
+import { $, createElement, showError } from "../shared/dom.js";
+import { renderStream, RequestButton } from "../shared/streaming.js";
+import { RequestDetails } from "./request_details.js";
+import { SectionsView } from "./sections_view.js";
+
+/**
+ * @typedef {import("../server/api.js").Answer} Answer
+ * @typedef {import("../clip/clip.js").Clip} Clip
+ */
+
+export class RecipesView {
+  #details = new RequestDetails($("recipe-request"), "answer");
+  #sections;
+  /** @type {RequestButton[]} */
+  #buttons = [];
+
+  /**
+   * @param {() => Clip} clip
+   * @param {import("../clip/player.js").Player} player
+   */
+  constructor(clip, player) {
+    this.clip = clip;
+    this.#sections = new SectionsView($("recipe-sections"), player);
+  }
+
+  /** Offer the recipes of the server; an older one has none. */
+  async load() {
+    const recipes = await fetchRecipes().catch(() => []);
+    $("recipes").hidden = !recipes.length;
+    this.#buttons = recipes.map((recipe) => this.#button(recipe));
+    $("recipe-buttons").replaceChildren(...this.#buttons.map(({ button }) => button));
+  }
+
+  /** Discard the answer about the previous clip. */
+  reset() {
+    this.#buttons.forEach((button) => button.stop());
+    this.#details.reset();
+    this.#clear();
+  }
+
+  #clear() {
+    $("recipe-text").replaceChildren();
+    $("recipe-card").replaceChildren();
+    $("recipe-note").textContent = "";
+    $("recipe-error").hidden = true;
+    this.#sections.reset();
+  }
+
+  /** @param {import("../server/api.js").Recipe} recipe */
+  #button({ name, description }) {
+    const element = createElement("button", "", name);
+    element.title = description;
+    element.setAttribute("type", "button");
+    const ask = (/** @type {AbortSignal} */ signal) => this.#ask(name, signal);
+    const button = new RequestButton(element, ask, (error) => showError($("recipe-error"), error));
+    element.addEventListener("click", () => this.#stopOthers(button));
+    return button;
+  }
+
+  /** @param {RequestButton} button */
+  #stopOthers(button) {
+    this.#buttons.filter((other) => other !== button).forEach((other) => other.stop());
+  }
+
+  /**
+   * @param {string} name
+   * @param {AbortSignal} signal
+   */
+  async #ask(name, signal) {
+    this.#clear();
+    const record = new RequestRecord(recipeCall(this.clip(), name));
+    this.#details.begin(record);
+    /** @type {Answer | null} */
+    let answer = null;
+    const chunks = async function* () {
+      for await (const chunk of streamText(record, signal)) {
+        answer = chunk.answer ?? answer;
+        yield chunk;
+      }
+    };
+    try {
+      await renderStream(chunks(), $("recipe-text"), $("recipe-note"));
+      if (answer && !signal.aborted) this.#show(answer, record.call.clip);
+    } finally {
+      this.#details.end(record);
+    }
+  }
+
+  /**
+   * @param {Answer} answer
+   * @param {Clip} clip
+   */
+  #show({ parsed, sections, faults, error }, clip) {
+    if (error) return showError($("recipe-error"), new Error(error.message));
+    if (sections) this.#sections.show(sections, faults ?? [], clip);
+    else if (isObject(parsed)) $("recipe-card").replaceChildren(...rows(parsed));
+    else return;
+    $("recipe-text").replaceChildren(); // the text itself is in what is shown instead
+  }
+}
+
+/** @param {unknown} value */
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** @param {Record<string, unknown>} card */
+function rows(card) {
+  return Object.entries(card).flatMap(([name, value]) =>
+    [createElement("dt", "", name), createElement("dd", "", valueText(value))]);
+}
+
+/** @param {unknown} value */
+function valueText(value) {
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value.join(", ");
+  if (value === null) return "–";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
