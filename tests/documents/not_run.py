@@ -35,6 +35,7 @@ TABLE = [
     NotRun("docs/air-gapped.md", "HF_HOME=", Why.NEEDS_A_REGISTRY),
     NotRun("docs/air-gapped.md", "kubectl ", Why.NEEDS_A_REGISTRY),
     NotRun("docs/air-gapped.md", "tar ", Why.NEEDS_A_REGISTRY),
+    NotRun("docs/first-steps.md", "docker ", Why.OTHER_PROGRAM),
     NotRun("docs/gitops.md", "apiVersion: kustomize.toolkit.fluxcd.io/", Why.OTHER_PROGRAM),
     NotRun("docs/gitops.md", "healthCheckExprs:", Why.OTHER_PROGRAM),
     NotRun("docs/gpu.md", "python3 -m venv", Why.CHANGES_THE_MACHINE),

@@ -113,7 +113,7 @@ async def _run_fleet(fleet: LocalFleet, listener: socket.socket) -> int:
         finally:
             await _stop_services(fleet, services, signals)
     has_died = any(each.has_died for each in supervised)
-    is_clean = status != EXIT_SERVICE_FAILED and not has_died and all(map(_is_clean, services))
+    is_clean = status in {0, EXIT_INTERRUPTED} and not has_died and all(map(_is_clean, services))
     _remove_logs(fleet, is_clean=is_clean)
     return status
 
@@ -196,7 +196,7 @@ async def _watch_services(
     except* UnexpectedExit as exits:
         for error in exits.exceptions:
             terminal.print_status(_exit_message(error))
-        status = EXIT_SERVICE_FAILED
+        status = max(map(_status_of, exits.exceptions))
     except* NoPodsLeft:
         terminal.print_status(messages.no_pods_left(fleet.num_pods))
         status = EXIT_SERVICE_FAILED
@@ -282,6 +282,12 @@ def _ready_message(fleet: LocalFleet) -> str:
         messages.Examples(str(fleet.clip), fleet.commands.client, options.client_url),
         batches_dir=options.batches_dir,
     )
+
+
+def _status_of(error: UnexpectedExit | ExceptionGroup[UnexpectedExit]) -> int:
+    """Return the status of a service that ended the fleet; its cause is the fleet's, too."""
+    assert isinstance(error, UnexpectedExit)  # the group is flat: no task raises a group
+    return max(error.returncode, EXIT_SERVICE_FAILED)  # negative for a signal, 0 for no reason
 
 
 def _exit_message(error: UnexpectedExit | ExceptionGroup[UnexpectedExit]) -> str:
