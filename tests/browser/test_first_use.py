@@ -166,6 +166,7 @@ def test_a_server_that_is_gone_looks_gone_and_comes_back_by_itself(visit):
     site.has("#server-error", "Cannot reach the server. This page tries again by itself.")
     site.has("#fleet-summary", "state unknown")
     site.has("#endpoints li:first-child .state", "unknown")
+    site.shows("#fleet-error", visible=False)
     assert site.page.locator("#endpoints .ready").count() == 0
     is_off.clear()
     site.has("#fleet-summary", "2 of 2 pods ready")

@@ -33,7 +33,9 @@ async function refresh(section) {
       section.hidden = true;
       return false; // a pod serves this page, or the key lacks permission
     }
-    showError($("fleet-error"), error);
+    const isGone = error instanceof ApiError && !error.status; // which the header says already
+    if (isGone) $("fleet-error").hidden = true;
+    else showError($("fleet-error"), error);
     showUnknown();
   }
   section.hidden = false;
