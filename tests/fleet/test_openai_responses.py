@@ -120,6 +120,12 @@ def test_the_earlier_items_of_a_conversation_are_sent_again(client, song):
     assert second.usage.input_tokens_details.audio_tokens == pytest.approx(37, abs=2)
 
 
+def test_the_clip_is_sent_again_by_its_id(client, song):
+    first = create(client, asked(audio(song)))
+    again = {"type": "input_audio", "input_audio": first.audio}
+    assert create(client, asked(again)).output_text == first.output_text
+
+
 @pytest.mark.parametrize(
     ("options", "param"),
     [

@@ -47,6 +47,13 @@ def test_the_text_is_the_same_in_json_in_plain_text_and_in_a_stream(transcribe):
     assert whole.usage.input_token_details.audio_tokens == pytest.approx(37, abs=2)
 
 
+def test_the_clip_can_be_asked_about_by_its_id(client, transcribe):
+    part = {"type": "input_audio", "input_audio": transcribe().audio}
+    asked = {"role": "user", "content": [{"type": "input_text", "text": "Which key?"}, part]}
+    answer = client.responses.create(model="flamingo-tiny", input=[asked])
+    assert answer.usage.input_tokens_details.audio_tokens == pytest.approx(37, abs=2)
+
+
 def test_lines_with_times_become_segments_and_subtitles(transcribe):
     options = {"extra_body": {"request": '{"structured_outputs": {"regex": "%s"}}'}}
     options["extra_body"]["request"] %= TWO_LINES["regex"].replace("\\", "\\\\")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from flamingo_common.wire.responses import (
+    AudioReference,
     AudioUsage,
     RequestMetrics,
     ResponseBody,
@@ -155,6 +156,8 @@ class Response(ResponseBody):
     usage: ResponsesUsage | None = None
     user: None = None
     metadata: dict[str, str]
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 

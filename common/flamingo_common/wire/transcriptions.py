@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from flamingo_common.wire.parameters import Table
 from flamingo_common.wire.requests import AudioInput, ModelId, Text
 from flamingo_common.wire.responses import (
+    AudioReference,
     AudioUsage,
     FinishReason,
     RequestMetrics,
@@ -97,6 +98,8 @@ class Transcription(ResponseBody):
     finish_reason: FinishReason
     """`length`: the lyrics go on, and `max_tokens` were reached."""
     usage: TranscriptionUsage
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
@@ -137,6 +140,8 @@ class VerboseTranscription(ResponseBody):
     finish_reason: FinishReason
     """`length`: the lyrics go on, and `max_tokens` were reached."""
     usage: TranscriptionDuration
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
+    """The clip, if it is held."""
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)
 
 
@@ -154,4 +159,5 @@ class TranscriptionEvent(ResponseBody):
     text: str | None = Field(default=None, exclude_if=is_none)
     finish_reason: FinishReason | None = Field(default=None, exclude_if=is_none)
     usage: TranscriptionUsage | None = Field(default=None, exclude_if=is_none)
+    audio: AudioReference | None = Field(default=None, exclude_if=is_none)
     metrics: RequestMetrics | None = Field(default=None, exclude_if=is_none)

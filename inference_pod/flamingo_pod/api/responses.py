@@ -51,6 +51,7 @@ async def handle_responses(pod: Pod, request: web.Request) -> web.StreamResponse
             served.response_fields("resp"),
             temperature=params.temperature,
             top_p=params.top_p,
+            audio=clip_intake.reference_of(result.request.clip),
         )
         writer = EventWriter(begun)
         events = _events(pod, served, result, writer)

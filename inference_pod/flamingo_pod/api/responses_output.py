@@ -29,7 +29,13 @@ from flamingo_common.wire.openai_responses_objects import (
     ResponsesUsage,
     SummaryText,
 )
-from flamingo_common.wire.responses import ChunkChoice, RequestMetrics, ToolCallDelta, Usage
+from flamingo_common.wire.responses import (
+    AudioReference,
+    ChunkChoice,
+    RequestMetrics,
+    ToolCallDelta,
+    Usage,
+)
 
 TEXT: dict[str, Any] = {"format": {"type": "text"}}
 
@@ -59,6 +65,7 @@ def begun(
     *,
     temperature: float,
     top_p: float | None,
+    audio: AudioReference | None = None,
 ) -> Response:
     """Return the response before it has any output.
 
@@ -80,6 +87,7 @@ def begun(
         tools=sent.get("tools", []),
         top_logprobs=request.top_logprobs or 0,
         metadata=request.metadata or {},
+        audio=audio,
     )
 
 

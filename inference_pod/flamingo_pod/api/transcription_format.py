@@ -10,7 +10,13 @@ from typing import Any
 from flamingo_common.errors import AnswerWithoutTimes
 from flamingo_common.timed_text import cues, parse, render
 from flamingo_common.wire.requests import CaptionRequest
-from flamingo_common.wire.responses import AudioUsage, FinishReason, RequestMetrics, Usage
+from flamingo_common.wire.responses import (
+    AudioReference,
+    AudioUsage,
+    FinishReason,
+    RequestMetrics,
+    Usage,
+)
 from flamingo_common.wire.sampling_options import SamplingOptions
 from flamingo_common.wire.transcriptions import (
     UNKNOWN_LANGUAGE,
@@ -77,6 +83,7 @@ class Answer:
     usage: Usage
     temperature: float
     metrics: RequestMetrics | None = None
+    audio: AudioReference | None = None
 
 
 def plain(answer: Answer) -> Transcription:
@@ -85,6 +92,7 @@ def plain(answer: Answer) -> Transcription:
         text=answer.text,
         finish_reason=answer.finish_reason,
         usage=usage_of(answer.usage),
+        audio=answer.audio,
         metrics=answer.metrics,
     )
 
@@ -102,6 +110,7 @@ def verbose(request: TranscriptionRequest, answer: Answer) -> VerboseTranscripti
         faults=list(content.faults),
         finish_reason=answer.finish_reason,
         usage=TranscriptionDuration(**_audio(usage), seconds=usage.audio_seconds),
+        audio=answer.audio,
         metrics=answer.metrics,
     )
 

@@ -71,6 +71,7 @@ def _response(asked: TranscriptionRequest, text: str, result: Generation) -> web
         result.usage,
         result.request.params.temperature,
         generation.request_metrics(result),
+        clip_intake.reference_of(result.request.clip),
     )
     kind = transcription_format.MEDIA_TYPES.get(asked.response_format)
     if kind is not None:
@@ -95,5 +96,6 @@ async def _events(
         text="".join(pieces),
         finish_reason=result.finish_reason,
         usage=transcription_format.usage_of(result.usage),
+        audio=clip_intake.reference_of(result.request.clip),
         metrics=generation.request_metrics(result),
     )
