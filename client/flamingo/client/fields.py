@@ -20,6 +20,10 @@ class ClipOptions(TypedDict, total=False):
 
     model: str | None
     """Fail unless this model is served."""
+    start: float | None
+    """Use the part of the clip that begins here, in seconds; times in answers stay the clip's."""
+    end: float | None
+    """Where that part ends, in seconds."""
     truncate: bool | None
     """Process the beginning of a clip that is too long, instead of failing."""
     allow_damaged: bool | None

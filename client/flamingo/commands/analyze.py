@@ -55,6 +55,8 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
     concurrency: options.Concurrency = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    start: options.Start = None,
+    end: options.End = None,
     truncate: options.Truncate = False,
     allow_damaged: options.AllowDamaged = None,
     url: options.Url = address.DEFAULT_URL,
@@ -68,6 +70,8 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
     sampling: AnalysisOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "start": start,
+        "end": end,
         "truncate": truncate or None,
         "allow_damaged": allow_damaged,
     }

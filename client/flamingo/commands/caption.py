@@ -50,6 +50,8 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     out_dir: options.OutDir = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    start: options.Start = None,
+    end: options.End = None,
     truncate: options.Truncate = False,
     allow_damaged: options.AllowDamaged = None,
     url: options.Url = address.DEFAULT_URL,
@@ -68,6 +70,8 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     sampling: SamplingOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "start": start,
+        "end": end,
         "truncate": truncate or None,
         "allow_damaged": allow_damaged,
     }

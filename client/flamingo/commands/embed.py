@@ -60,6 +60,8 @@ def embed(  # noqa: PLR0913 - a command's parameters are its options
     layer: LayerOption = "encoder",
     pooling: PoolingOption = "none",
     concurrency: options.Concurrency = None,
+    start: options.Start = None,
+    end: options.End = None,
     truncate: options.Truncate = False,
     allow_damaged: options.AllowDamaged = None,
     url: options.Url = address.DEFAULT_URL,
@@ -72,7 +74,12 @@ def embed(  # noqa: PLR0913 - a command's parameters are its options
     as NAME.npy, and clips whose file is there are left out. If some clips
     fail, the others are still embedded, and the exit status is 14.
     """
-    sent: ClipOptions = {"truncate": truncate or None, "allow_damaged": allow_damaged}
+    sent: ClipOptions = {
+        "start": start,
+        "end": end,
+        "truncate": truncate or None,
+        "allow_damaged": allow_damaged,
+    }
     chosen = EmbedOptions(layer, pooling, sent, as_json)
     num_at_once = many_clips.concurrency_of(files, concurrency)
     _check_output(out, out_dir, len(files))

@@ -1,5 +1,6 @@
 """The options and arguments that several commands share, with their environment variables."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from flamingo_common.service import printable
 
 CONNECTION = "Connection"
 GENERATION = "Generation"
+MAX_TIME_PARTS = 3
+"""Hours, minutes and seconds."""
 
 
 def _check_url(url: str) -> str:
@@ -97,6 +100,48 @@ Temperature = Annotated[
         min=0,
         max=2,
         help="Sampling temperature; 0 is greedy.",
+        rich_help_panel=GENERATION,
+    ),
+]
+
+
+def _parse_time(text: str) -> float:
+    """Return the seconds in `90`, `90.5`, `1:30` or `1:02:30`."""
+    parts = text.split(":")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    is_valid = 0 < len(numbers) <= MAX_TIME_PARTS and all(
+        0 <= number < (math.inf if at == 0 else 60) for at, number in enumerate(numbers)
+    )
+    if not is_valid:
+        raise typer.BadParameter(f"{text!r} is not a time: seconds, or as in 1:30")
+    seconds = 0.0
+    for number in numbers:
+        seconds = 60 * seconds + number
+    return seconds
+
+
+Start = Annotated[
+    float | None,
+    typer.Option(
+        "--start",
+        parser=_parse_time,
+        metavar="TIME",
+        help="Use the part of the clip that begins here: seconds, or as in 1:30.",
+        show_default=False,
+        rich_help_panel=GENERATION,
+    ),
+]
+End = Annotated[
+    float | None,
+    typer.Option(
+        "--end",
+        parser=_parse_time,
+        metavar="TIME",
+        help="Where that part ends: seconds, or as in 1:30.",
+        show_default=False,
         rich_help_panel=GENERATION,
     ),
 ]

@@ -20,6 +20,9 @@ HOP_SAMPLES = 160
 FRAME_S = 0.04
 """Seconds between two encoder output positions, which is also one audio token."""
 TOKENS_PER_WINDOW = 750
+SAMPLES_PER_FRAME = 640
+ROUNDING = 1e-6
+"""Of a frame: 60 s / 0.04 s is not exactly 1500."""
 MIN_TAIL_SAMPLES = 321
 """Fewest samples that yield a token: 1-2 mel frames yield none."""
 
@@ -41,13 +44,24 @@ def num_tokens(num_samples: int) -> int:
     return full * TOKENS_PER_WINDOW + num_tokens_of_window(tail)
 
 
-def spans(num_samples: int) -> list[tuple[int, int]]:
+def frame_samples(start_s: float, end_s: float | None) -> tuple[int, int | None]:
+    """Return where a part of a clip begins and ends, in samples: all frames that it touches."""
+    start = math.floor(start_s / FRAME_S + ROUNDING)
+    end = None if end_s is None else math.ceil(end_s / FRAME_S - ROUNDING)
+    return start * SAMPLES_PER_FRAME, None if end is None else end * SAMPLES_PER_FRAME
+
+
+def spans(num_samples: int, first_frame: int = 0) -> list[tuple[int, int]]:
     """Return the `(start, stop)` samples of each window, in order.
+
+    The windows are those of the whole clip, in which the samples begin at `first_frame`: the first
+    one is shorter if they begin inside of it.
 
     A last window of fewer than `MIN_TAIL_SAMPLES` is left out: it has no token, and
     transformers' pipeline fails on it or, in a batch, shifts the timestamps of the
     next clip by 30 s.
     """
-    starts = range(0, num_samples, WINDOW_SAMPLES)
-    all_spans = [(start, min(start + WINDOW_SAMPLES, num_samples)) for start in starts]
+    second = WINDOW_SAMPLES - first_frame % TOKENS_PER_WINDOW * SAMPLES_PER_FRAME
+    starts = [0, *range(second, num_samples, WINDOW_SAMPLES)]
+    all_spans = list(zip(starts, [*starts[1:], num_samples], strict=True))
     return [(start, stop) for start, stop in all_spans if stop - start >= MIN_TAIL_SAMPLES]

@@ -3,11 +3,15 @@
 Pure.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from flamingo_common.wire import parameters
 from flamingo_common.wire.parameters import Table
 from flamingo_common.wire.request_body import RequestBody
+
+MAX_CLIP_S = 86_400
 
 
 class ClipOptions(RequestBody):
@@ -15,8 +19,20 @@ class ClipOptions(RequestBody):
 
     table: ClassVar[Table] = parameters.CLIP
 
+    start: Annotated[float, Field(ge=0, le=MAX_CLIP_S)] | None = None
+    """Seconds at which the part of the clip that is used begins; default: its beginning."""
+    end: Annotated[float, Field(gt=0, le=MAX_CLIP_S)] | None = None
+    """Seconds at which that part ends; default: the end of the clip."""
     truncate: bool = False
     """Use the beginning of a clip that exceeds the maximum length, instead of rejecting it."""
     allow_damaged: bool | None = None
     """Whether a clip with missing audio is processed: `true`: always. `false`: never. Unset: if
     at most a twentieth is missing inside it."""
+
+    @field_validator("end")
+    @classmethod
+    def _is_after_start(cls, value: float | None, info: ValidationInfo) -> float | None:
+        start = info.data.get("start")
+        if value is not None and start is not None and value <= start:
+            raise ValueError(f"must be after start, which is {start:g}")
+        return value

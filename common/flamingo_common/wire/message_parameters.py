@@ -115,7 +115,9 @@ AUDIO_PART: Table = {
     **_of_other_parts("audio"),
     **_AUDIO_PART,
 }
+_PART_OF_CLIP = "it is a field of the request, beside messages, audio or input"
 _AUDIO: Table = {
+    **refused("other", {"start": (_PART_OF_CLIP, ()), "end": (_PART_OF_CLIP, ())}),
     **ignored("OpenAI", {"format": "the format is detected from the data"}),
     **_UUID,
     **ignored(

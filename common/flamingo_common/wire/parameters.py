@@ -75,7 +75,7 @@ _USE_PENALTIES = "use repetition_penalty, frequency_penalty or presence_penalty"
 _USE_FILTERS = "use top_p, top_k or min_p"
 _ONE_COPY = "only generated text is returned"
 
-CLIP: Table = implemented("Flamingo", "truncate allow_damaged")
+CLIP: Table = implemented("Flamingo", "start end truncate allow_damaged")
 
 GENERATION: Table = {
     **implemented(

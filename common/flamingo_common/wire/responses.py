@@ -68,6 +68,8 @@ class AudioUsage(ResponseBody):
 
     audio_seconds: float
     """Decoded seconds of audio."""
+    audio_start_seconds: float = Field(default=0.0, exclude_if=is_zero)
+    """Where the part that was processed begins in the clip."""
     audio_truncated: bool = Field(default=False, exclude_if=is_false)
     """Whether the end of the clip was cut off, because the request sets `truncate`."""
     truncated_seconds: float | None = Field(default=None, exclude_if=is_none)

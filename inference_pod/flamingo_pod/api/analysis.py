@@ -113,7 +113,7 @@ async def _encoded(
                 yield event
                 continue
             rows = await _rows(served, clip, options)
-            data = embedding_format.embedding_data(rows, options)
+            data = embedding_format.embedding_data(rows, options, clip.audio.first_frame)
             complete = event.model_copy(update={"embedding": data})
             yield (await asyncio.to_thread(embedding_format.encode, complete, rows)).decode()
 
@@ -147,7 +147,7 @@ async def _whole(
     if not options.has_embedding:
         return http.json_response(analysis)
     rows = await _rows(served, clip, options)
-    analysis.embedding = embedding_format.embedding_data(rows, options)
+    analysis.embedding = embedding_format.embedding_data(rows, options, clip.audio.first_frame)
     encoded = await asyncio.to_thread(embedding_format.encode, analysis, rows)
     return web.Response(body=encoded, content_type="application/json", charset="utf-8")
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
+from flamingo_common.audio import windows
 from flamingo_common.audio.windows import SAMPLE_RATE_HZ
+from flamingo_common.errors import BadRequest
 from flamingo_common.wire import AUDIO_HEADER, AUDIO_ID_HEADER
 from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.requests import AudioInput
@@ -23,7 +25,7 @@ from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.decoder_pool import DecodedClip
 from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.audio.memory_file import MemoryFile
-from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.engine.audio import ClipAudio, Samples
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
@@ -44,6 +46,8 @@ class ClipLength:
     """Duration of the rest according to the file's header; None if that is not credible."""
     missing_s: float = 0.0
     """Seconds that the file has lost: silence, or after the end."""
+    start_s: float = 0.0
+    """Where the part begins in the clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class PreparedClip:
     length: ClipLength
     num_bytes: int = 0
     """The size of its samples."""
+    samples: Samples | None = None
+    """Of which its parts can be made."""
     id: str | None = None
     """By which it can be used again; None: it is not held."""
 
@@ -94,6 +100,7 @@ def audio_usage(lengths: Sequence[ClipLength]) -> dict[str, Any]:
     total_s = sum(seconds for seconds in truncated if seconds is not None)
     is_known = bool(truncated) and None not in truncated
     return {
+        "audio_start_seconds": lengths[0].start_s if len(lengths) == 1 else 0.0,
         "audio_seconds": round(sum(length.seconds for length in lengths), 3),
         "audio_truncated": bool(truncated),
         "truncated_seconds": round(total_s, 3) if is_known else None,
@@ -126,19 +133,28 @@ async def read_clip(
     """
     reservation, caller = request[RESERVATION], served.caller
     limits = replace(
-        served.decode_limits, truncate=options.truncate, allow_damaged=options.allow_damaged
+        served.decode_limits,
+        truncate=options.truncate,
+        allow_damaged=options.allow_damaged,
+        start_s=options.start or 0.0,
+        end_s=options.end,
     )
     async with caller.enforce_deadline():
         opened = await clip_reuse.open_clip(pod, caller, reservation, audio)
-        made_before: PreparedClip | None = opened.find_decoded(limits)
-        if made_before is None:
+        made_before: PreparedClip | None = opened.find_decoded(limits, is_part=limits.is_part)
+        whole: PreparedClip | None = opened.find_decoded(limits) if limits.is_part else None
+        if made_before is None and whole is not None and whole.samples is not None:
+            decoded = _part_of(whole.samples, limits)
+        elif made_before is None:
             decoded = await _decode(pod, request, opened.reserve_file(reservation), limits)
             clip_reuse.hold(pod, caller, reservation, opened, _whole_s(decoded))
     num_bytes = decoded.samples.nbytes if made_before is None else made_before.num_bytes
     reservation.replace_file(opened.file, opened.num_reserved, num_bytes)
     if made_before is None:
-        clip = await _prepare(decoded, caller.salt)
-        how = limits if clip.is_affected_by_options else clip_reuse.ANY_OPTIONS
+        _check_part(decoded, limits)
+        clip = await _prepare(decoded, caller.salt, limits)
+        is_specific = clip.is_affected_by_options or limits.is_part
+        how = limits if is_specific else clip_reuse.ANY_OPTIONS
         clip_reuse.hold_decoded(pod, opened, how, clip, num_bytes)
     else:
         clip = made_before.for_another_request()
@@ -159,24 +175,55 @@ async def _decode(
     return decoded
 
 
-async def _prepare(decoded: DecodedClip, salt: bytes) -> PreparedClip:
+def _part_of(samples: Samples, limits: DecodeLimits) -> DecodedClip:
+    """Return a part of a clip that was decoded as a whole, and is not damaged."""
+    start, stop = windows.frame_samples(limits.start_s, limits.end_s)
+    clip_s = len(samples) / SAMPLE_RATE_HZ
+    return DecodedClip(samples[start:stop], False, None, clip_s=clip_s)
+
+
+def _check_part(decoded: DecodedClip, limits: DecodeLimits) -> None:
+    """Check that a part of a clip has audio.
+
+    Raises:
+        BadRequest: it begins at the end of the clip, or behind that.
+    """
+    if limits.is_part and len(decoded.samples) < windows.MIN_TAIL_SAMPLES:
+        length = "" if decoded.clip_s is None else f", which is {decoded.clip_s:.2f} s long"
+        raise BadRequest(
+            f"start: {limits.start_s:g} s is at or beyond the end of the clip{length}",
+            param="start",
+        )
+
+
+async def _prepare(decoded: DecodedClip, salt: bytes, limits: DecodeLimits) -> PreparedClip:
+    start, _ = windows.frame_samples(limits.start_s, None)
+    first_frame = start // windows.SAMPLES_PER_FRAME
     # Off the event loop: hashing 20 minutes takes a fifth of a second.
-    audio = await asyncio.to_thread(ClipAudio.from_samples, decoded.samples, salt)
-    return PreparedClip(audio, _length(decoded, audio), decoded.samples.nbytes)
+    audio = await asyncio.to_thread(ClipAudio.from_samples, decoded.samples, salt, first_frame)
+    length = _length(decoded, audio)
+    return PreparedClip(audio, length, decoded.samples.nbytes, samples=decoded.samples)
 
 
 def _whole_s(decoded: DecodedClip) -> float:
     """Return the length of the whole file, as far as it is known."""
-    seconds = len(decoded.samples) / SAMPLE_RATE_HZ
-    return max(decoded.header_duration_s or 0.0, seconds) if decoded.is_truncated else seconds
+    if decoded.clip_s is not None:
+        return decoded.clip_s
+    return max(decoded.header_duration_s or 0.0, len(decoded.samples) / SAMPLE_RATE_HZ)
 
 
 def _length(decoded: DecodedClip, audio: ClipAudio) -> ClipLength:
     seconds = len(decoded.samples) / SAMPLE_RATE_HZ
-    rest_s = round((decoded.header_duration_s or 0.0) - seconds, 3)
+    start_s = audio.first_frame * windows.FRAME_S
+    rest_s = round((decoded.header_duration_s or 0.0) - start_s - seconds, 3)
     truncated_s = rest_s if decoded.is_truncated and rest_s > 0 else None
     return ClipLength(
-        audio.num_tokens, seconds, decoded.is_truncated, truncated_s, decoded.missing_s
+        audio.num_tokens,
+        seconds,
+        decoded.is_truncated,
+        truncated_s,
+        decoded.missing_s,
+        round(start_s, 3),
     )
 
 

@@ -30,11 +30,15 @@ class OpenedClip:
     """Empty: clips are not held."""
     held: HeldClip[Any] | None = None
 
-    def find_decoded(self, how: Hashable) -> Any:
-        """Return what was made of the clip before, with any options or with these; or None."""
+    def find_decoded(self, how: Hashable, *, is_part: bool = False) -> Any:
+        """Return what was made of the clip before, with any options or with these; or None.
+
+        A part is only found if just that part was made.
+        """
         if self.held is None:
             return None
-        return self.held.find_decoded(ANY_OPTIONS) or self.held.find_decoded(how)
+        whole = None if is_part else self.held.find_decoded(ANY_OPTIONS)
+        return whole or self.held.find_decoded(how)
 
     @property
     def held_id(self) -> str | None:

@@ -16,6 +16,8 @@ from flamingo_pod.audio.fetch import Fetcher
 from flamingo_pod.audio.memory_budget import Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 
+PART_FIELDS = ("start", "end")
+"""Of the request, and not of one of its clips."""
 MAX_URLS = 32
 """Different URLs that are fetched to find out that they all have the same clip."""
 
@@ -51,6 +53,8 @@ def naming(source: ClipSource) -> Iterator[None]:
     try:
         yield
     except (BadRequest, Overloaded) as error:
+        if error.param in PART_FIELDS:
+            raise
         error.param = source.place
         if source.is_one_of_several:
             error.message = f"{source.place}: {error.message}"

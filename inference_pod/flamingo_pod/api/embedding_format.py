@@ -48,10 +48,11 @@ def _values(states: torch.Tensor, *, is_pooled: bool) -> Rows:
     return values.mean(axis=0, keepdims=True) if is_pooled else values
 
 
-def embedding_data(values: Rows, options: EmbeddingOptions) -> EmbeddingData:
+def embedding_data(values: Rows, options: EmbeddingOptions, first_frame: int = 0) -> EmbeddingData:
     """Return the response's embedding: as base64 of little-endian float32, or without numbers.
 
-    The numbers are added by `encode`.
+    Times are those of the whole clip, in which the rows begin at `first_frame`. The numbers are
+    added by `encode`.
     """
     num_rows, width = values.shape
     is_pooled = options.pooling == "mean"
@@ -60,7 +61,7 @@ def embedding_data(values: Rows, options: EmbeddingOptions) -> EmbeddingData:
         shape=(num_rows, width),
         layer=options.layer,
         pooling=options.pooling,
-        frame_timestamps=None if is_pooled else _frame_starts_s(num_rows),
+        frame_timestamps=None if is_pooled else _frame_starts_s(first_frame, num_rows),
     )
 
 
@@ -99,5 +100,6 @@ def _base64(values: Rows) -> str:
     return pybase64.b64encode_as_string(values.astype("<f4").tobytes())
 
 
-def _frame_starts_s(num_frames: int) -> list[float]:
-    return [round(frame * windows.FRAME_S, 2) for frame in range(num_frames)]
+def _frame_starts_s(first_frame: int, num_frames: int) -> list[float]:
+    frames = range(first_frame, first_frame + num_frames)
+    return [round(frame * windows.FRAME_S, 2) for frame in frames]

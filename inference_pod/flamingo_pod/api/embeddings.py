@@ -114,7 +114,7 @@ def _response(
         )
     response = responses.EmbeddingList(
         **served.response_fields("emb"),
-        data=[embedding_format.embedding_data(rows, options)],
+        data=[embedding_format.embedding_data(rows, options, clip.audio.first_frame)],
         usage=_usage([clip.length]),
         audio=clip_intake.reference_of(clip),
     )

@@ -41,6 +41,21 @@ class DecodeLimits:
     """Whether a longer clip is truncated instead of rejected."""
     allow_damaged: bool | None = None
     """Whether a clip with missing audio is processed; None: if little of it is missing."""
+    start_s: float = 0.0
+    """Where the part of the clip begins that is decoded, on the clock of the whole clip."""
+    end_s: float | None = None
+    """Where it ends; None: at the end of the clip."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is not simply the whole clip."""
+        return self.start_s > 0 or self.end_s is not None
+
+    @property
+    def last_s(self) -> float:
+        """Where decoding ends at the latest."""
+        last_s = self.start_s + self.max_seconds
+        return last_s if self.end_s is None else min(last_s, self.end_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +68,18 @@ class DecodeResult:
     """The clip's duration according to its header; reported, never trusted."""
     missing_s: float = 0.0
     """Seconds that are missing inside the clip, where there is silence, or at its end."""
+    clip_s: float | None = None
+    """The length of the whole clip, if it was decoded to its end."""
 
 
 def decode_clip(
     source: MemoryFileAddress, target: MemoryFileAddress, limits: DecodeLimits
 ) -> DecodeResult:
-    """Write the clip to `target` as mono float32 at 16 kHz.
+    """Write the clip, or a part of it, to `target` as mono float32 at 16 kHz.
+
+    A part is decoded from the beginning of the file, so its samples are those of the whole clip;
+    what comes before it is not kept, and what comes after it is not decoded. One that begins
+    behind the end of the clip has no samples.
 
     Raises:
         InvalidAudio: unsupported container, damaged, empty, or not finite.
@@ -68,39 +89,57 @@ def decode_clip(
     """
     with source.open("rb") as file, target.open("wb") as sink, reader.open_clip(file) as clip:
         _check_header(clip, limits)
-        missing = MissingAudio(limits.max_seconds)
+        missing = MissingAudio(limits.last_s, limits.start_s)
         groups = _grouped(_size_limited(clip.blocks()))
         chunks = _resampled(_joined(groups, missing, is_lossy=clip.is_lossy))
-        num_samples, is_truncated = _write_samples(sink, chunks, clip, limits)
-        _check_length(num_samples)
-        if not is_truncated:
+        num_samples, is_truncated, clip_s = _write_samples(sink, chunks, clip, limits)
+        if not limits.is_part:
+            _check_length(num_samples)
+        if clip_s is not None:
             missing.at_end_s, missing.unread_s = clip.rest()
-        clip_s = num_samples / windows.SAMPLE_RATE_HZ
-        if reason := missing.refusal(clip_s, allow_damaged=limits.allow_damaged):
+        part_s = num_samples / windows.SAMPLE_RATE_HZ
+        if reason := missing.refusal(part_s, allow_damaged=limits.allow_damaged):
             raise AudioDamaged(reason)
-        return DecodeResult(num_samples, is_truncated, clip.header_duration_s, missing.total_s)
+        header_s = clip.header_duration_s
+        return DecodeResult(num_samples, is_truncated, header_s, missing.total_s, clip_s)
 
 
 def _write_samples(
     sink: io.FileIO, chunks: Iterable[Samples], clip: OpenClip, limits: DecodeLimits
-) -> tuple[int, bool]:
-    """Write the samples, up to the limit; return their number, and whether there were more."""
+) -> tuple[int, bool, float | None]:
+    """Write the samples, up to the limit or the end of the part.
+
+    Returns their number, whether there were more than the limit, and the length of the clip if its
+    end was reached.
+    """
     max_samples = int(limits.max_seconds * windows.SAMPLE_RATE_HZ)
-    num_samples = 0
+    start, stop = windows.frame_samples(limits.start_s, limits.end_s)
+    num_samples = position = 0
     for chunk in chunks:
-        _check_level(chunk)
-        is_too_long = num_samples + len(chunk) > max_samples
+        part = chunk[max(start - position, 0) : None if stop is None else max(stop - position, 0)]
+        position += len(chunk)
+        _check_level(part)
+        is_too_long = num_samples + len(part) > max_samples
         if is_too_long and not limits.truncate:
-            raise AudioTooLong(_too_long_message(limits.max_seconds, clip.header_duration_s))
-        kept = chunk[: max_samples - num_samples]
+            raise AudioTooLong(_too_long_message(limits, clip.header_duration_s))
+        kept = part[: max_samples - num_samples]
         _write(sink, kept)
         num_samples += len(kept)
         if is_too_long:
-            return num_samples, True
-    return num_samples, False
+            return num_samples, True, None
+        if stop is not None and position >= stop:
+            return num_samples, False, None
+    return num_samples, False, position / windows.SAMPLE_RATE_HZ
 
 
-def _too_long_message(max_seconds: float, header_duration_s: float | None) -> str:
+def _too_long_message(limits: DecodeLimits, header_duration_s: float | None) -> str:
+    max_seconds = limits.max_seconds
+    if limits.is_part:
+        return (
+            f"the part from {limits.start_s:g} s on is longer than the maximum of"
+            f" {max_seconds:g} s; set an earlier end, or set truncate to true to process only its"
+            " beginning"
+        )
     is_known = header_duration_s is not None and header_duration_s > max_seconds
     duration = f" ({header_duration_s:.0f} s according to its header)" if is_known else ""
     return (
@@ -114,7 +153,7 @@ def _check_header(clip: OpenClip, limits: DecodeLimits) -> None:
 
     A header may claim any duration, so no more of it is believed than is decoded at most.
     """
-    used_s = min(clip.header_duration_s or 0.0, limits.max_seconds)
+    used_s = min(clip.header_duration_s or 0.0, limits.last_s)
     num_bytes = used_s * clip.pcm_bytes_per_s
     if num_bytes > MAX_PCM_BYTES:
         raise InvalidAudio(

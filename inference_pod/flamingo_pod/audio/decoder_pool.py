@@ -43,6 +43,8 @@ class DecodedClip:
     """Its duration according to its header."""
     missing_s: float = 0.0
     """Seconds that are missing in it, or at its end."""
+    clip_s: float | None = None
+    """The length of the whole clip, if that is known."""
 
 
 def _new_pool(num_workers: int) -> ProcessPool:
@@ -82,6 +84,7 @@ class DecoderPool:
                 done.is_truncated,
                 done.header_duration_s,
                 done.missing_s,
+                done.clip_s,
             )
 
     async def _run(

@@ -21,6 +21,8 @@ class AudioWindow:
     key: bytes
     samples: Samples
     num_tokens: int
+    first_frame: int = 0
+    """Its place in the clip, in frames of 40 ms."""
     states: Any = None
     """Encoder output `(num_tokens, encoder width)` before the time rotation, until it is used."""
     is_encoded: bool = False
@@ -34,19 +36,23 @@ class ClipAudio:
     windows: abc.Sequence[AudioWindow] = field(default_factory=list)
 
     @classmethod
-    def from_samples(cls, samples: Samples, salt: bytes = b"") -> "ClipAudio":
-        """Return `samples` split into windows.
+    def from_samples(cls, samples: Samples, salt: bytes = b"", first_frame: int = 0) -> "ClipAudio":
+        """Return `samples` split into windows, of a clip in which they begin at `first_frame`.
 
         A last window too short for one audio token is dropped. `salt` goes into the cache keys:
         windows are shared only within one salt.
         """
-        parts = (samples[start:stop] for start, stop in windows.spans(len(samples)))
-        return cls(
-            [
-                AudioWindow(window_key(salt, part), part, windows.num_tokens_of_window(len(part)))
-                for part in parts
-            ]
-        )
+        found = []
+        for start, stop in windows.spans(len(samples), first_frame):
+            part, at = samples[start:stop], first_frame + start // windows.SAMPLES_PER_FRAME
+            num_tokens = windows.num_tokens_of_window(len(part))
+            found.append(AudioWindow(window_key(salt, part), part, num_tokens, at))
+        return cls(found)
+
+    @property
+    def first_frame(self) -> int:
+        """Where it begins, in frames of the whole clip."""
+        return self.windows[0].first_frame if self.windows else 0
 
     def for_another_request(self) -> "ClipAudio":
         """Return the same clip without what belongs to one request: encoder states."""

@@ -145,19 +145,19 @@ class EngineCore:
 
     def embed(
         self,
-        placed: abc.Sequence[tuple[AudioWindow, int]],
+        windows: abc.Sequence[AudioWindow],
         stats: RequestStats,
         *,
         is_projected: bool,
     ) -> list[torch.Tensor]:
-        """Return encoder states or embeddings of windows at their indices in a clip.
+        """Return encoder states or embeddings of windows at their places in a clip.
 
         `(num_tokens, width)` each, of the encoder's or the language model's width, on the host: a
         long clip's would take memory of the device until its last window is encoded.
         """
-        encoder, windows, started_s = self.runner.encoder, [w for w, _ in placed], time.monotonic()
+        encoder, started_s = self.runner.encoder, time.monotonic()
         not_encoded = [window for window in windows if window.states is None]
-        rows = encoder.project(placed) if is_projected else encoder.states_of(windows)
+        rows = encoder.project(windows) if is_projected else encoder.states_of(windows)
         stats.record_encoded_windows(sum(window.is_encoded for window in not_encoded))
         spent_s = time.monotonic() - started_s
         self.scheduler.observe_embedding(spent_s, is_low=stats.priority.is_low)

@@ -18,8 +18,8 @@ from flamingo_pod.engine.request_stats import RequestStats
 class EmbeddingJob:
     """A clip being encoded for its embedding."""
 
-    windows: deque[tuple[AudioWindow, int]]
-    """Those left, with their indices in the clip."""
+    windows: deque[AudioWindow]
+    """Those left."""
     is_projected: bool
     stats: RequestStats
     done: "Future[abc.Callable[[], None]]" = field(default_factory=Future)

@@ -1,8 +1,8 @@
 """The audio encoder: encodes windows, projects their states to embeddings, and caches both.
 
 Two caches, both bounded: encoder states by the window's samples, and projected embeddings by
-samples and the window's index in its clip, since the time rotation (RoTE) between the two depends
-on the index. The caches are in the memory of the device, or in that of the host, where it would be
+samples and the window's place in its clip, since the time rotation (RoTE) between the two depends
+on that. The caches are in the memory of the device, or in that of the host, where it would be
 missed by the KV pool. No window keeps its states once they are used: those of all running clips
 would take a twentieth of the pool's size.
 """
@@ -47,7 +47,7 @@ class AudioEncoder:
         self.states: CostAwareCache[torch.Tensor] = CostAwareCache(max_cache_bytes // 2)
         """`(num_tokens, encoder width)` by window key."""
         self.embeddings: CostAwareCache[torch.Tensor] = CostAwareCache(max_cache_bytes // 2)
-        """`(num_tokens, width)` by window key and index."""
+        """`(num_tokens, width)` by window key and place in the clip."""
         self.host = HostMemory(self._model.device)
         self._cache_host = self.host if are_caches_on_host else None
         self._profile = profile
@@ -74,24 +74,24 @@ class AudioEncoder:
             window.states = None
         return states
 
-    def project(self, placed: abc.Sequence[tuple[AudioWindow, int]]) -> list[torch.Tensor]:
-        """Return the language model's input embeddings of windows at their indices in a clip.
+    def project(self, windows: abc.Sequence[AudioWindow]) -> list[torch.Tensor]:
+        """Return the language model's input embeddings of windows at their places in a clip.
 
         `(num_tokens, width)` each; missing encoder states are computed.
         """
-        keys = [(window.key, index) for window, index in placed]
+        keys = [(window.key, window.first_frame) for window in windows]
         cached = [self._cached(self.embeddings, key) for key in keys]
-        missing = [pair for pair, rows in zip(placed, cached, strict=True) if rows is None]
+        missing = [window for window, rows in zip(windows, cached, strict=True) if rows is None]
         if not missing:
             return [rows for rows in cached if rows is not None]
-        self.encode([window for window, _ in missing])
+        self.encode(missing)
         started_s = time.monotonic()
         projected = window_encoder.project_many(
-            self._model, [(window.states, index) for window, index in missing]
+            self._model, [(window.states, window.first_frame) for window in missing]
         )
         cost_s = (time.monotonic() - started_s) / len(missing)
-        for (window, index), rows in zip(missing, projected, strict=True):
-            self._put(self.embeddings, (window.key, index), rows, cost_s)
+        for window, rows in zip(missing, projected, strict=True):
+            self._put(self.embeddings, (window.key, window.first_frame), rows, cost_s)
             window.states = None
         new = iter(projected)
         return [next(new) if rows is None else rows for rows in cached]

@@ -234,8 +234,7 @@ class Engine:
     async def _embed(
         self, audio: ClipAudio, stats: RequestStats, *, is_projected: bool
     ) -> torch.Tensor:
-        placed = deque((window, index) for index, window in enumerate(audio.windows))
-        job = EmbeddingJob(placed, is_projected, stats)
+        job = EmbeddingJob(deque(audio.windows), is_projected, stats)
         self._commands.put(functools.partial(self._add_embedding_job, job))
         wait = await asyncio.wrap_future(job.done)
         return await asyncio.to_thread(_concatenate, job.rows, wait)
@@ -258,7 +257,7 @@ class Engine:
         if self.is_broken:
             _set_error(job, InternalError(BROKEN))
             return
-        self._core.register_embedding([window for window, _ in job.windows], job.stats)
+        self._core.register_embedding(list(job.windows), job.stats)
         self._embedding_jobs.add(job)
 
     def _cancel(self, handle: SequenceHandle) -> None:
@@ -359,9 +358,7 @@ class Engine:
         with contextlib.suppress(InvalidStateError):
             job.done.set_result(self._core.runner.encoder.host.barrier())
 
-    def _embed_windows(
-        self, job: EmbeddingJob, batch: list[tuple[AudioWindow, int]]
-    ) -> list[torch.Tensor]:
+    def _embed_windows(self, job: EmbeddingJob, batch: list[AudioWindow]) -> list[torch.Tensor]:
         """Return the rows of each window; one after the other if memory runs out."""
         core = self._core
         embed = functools.partial(core.embed, batch, job.stats, is_projected=job.is_projected)

@@ -31,7 +31,8 @@ def prefix_of(
         # Where the prefix is cached, nothing would be left to compute, and to sample from.
         raise ValueError("a token has to follow the audio of a prompt")
     digest = hashlib.sha256()
-    for part in (salt, encode(token_ids[:start])):
+    place = audio.first_frame.to_bytes(8, "little")  # the embeddings depend on the time
+    for part in (salt, encode(token_ids[:start]), place):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     for window in audio.windows:

@@ -145,7 +145,7 @@ class ModelRunner:
         for job in jobs:
             audio = inputs[job.sequence].audio
             assert audio is not None  # a prefix with windows comes with its clip
-            placed.append((audio.windows[job.index], job.index))
+            placed.append(audio.windows[job.index])
         for job, embeds in zip(jobs, self.encoder.project(placed), strict=True):
             windows = self._audio_embeds.setdefault(job.prefix, [])
             if len(windows) == job.index:

@@ -39,18 +39,18 @@ def encode(
 
 
 @torch.inference_mode()
-def project(model: Any, states: torch.Tensor, index: int) -> torch.Tensor:
-    """Return the embeddings of window `index` of a clip, `(num_tokens, width)`."""
-    [embeddings] = project_many(model, [(states, index)])
+def project(model: Any, states: torch.Tensor, first_frame: int) -> torch.Tensor:
+    """Return the embeddings of a window at this frame of its clip, `(num_tokens, width)`."""
+    [embeddings] = project_many(model, [(states, first_frame)])
     return embeddings
 
 
 @torch.inference_mode()
 def project_many(model: Any, placed: Sequence[tuple[torch.Tensor, int]]) -> list[torch.Tensor]:
-    """Return `project` for each pair of states and window index, in one run of the projector."""
+    """Return `project` for each pair of states and frame, in one run of the projector."""
     if not placed:
         return []
-    rotated = [_rotate_by_time(model.model, states, index) for states, index in placed]
+    rotated = [_rotate_by_time(model.model, states, at) for states, at in placed]
     embeddings = model.model.multi_modal_projector(torch.cat(rotated))
     return [_copy(rows) for rows in embeddings.split([len(states) for states in rotated])]
 
@@ -101,20 +101,22 @@ def _self_attention(attention: Any, hidden: torch.Tensor) -> torch.Tensor:
     return apply_linear(attention.out_proj, rows)
 
 
-def _rotate_by_time(model: Any, states: torch.Tensor, index: int) -> torch.Tensor:
-    """Rotate a window's states by their time: window index and frame (RoTE).
+def _rotate_by_time(model: Any, states: torch.Tensor, first_frame: int) -> torch.Tensor:
+    """Rotate a window's states by their time: 30 s window of the clip, and frame in it (RoTE).
 
     AudioFlamingo3 checkpoints have no such embedding; their states are returned unchanged.
     """
     if not hasattr(model, "pos_emb"):
         return states
     num_frames = windows.TOKENS_PER_WINDOW
+    index, offset = divmod(first_frame, num_frames)
+    frames = slice(offset, offset + len(states))
     step_s = model.config.audio_frame_step * 4  # the encoder halves time twice
     # In float32 and in this order, to round as in training.
     starts_s = torch.full((1, 1), index, device=states.device) * num_frames * step_s
     offsets_s = torch.arange(num_frames, device=states.device, dtype=torch.float32) * step_s
     cos, sin = model.pos_emb(starts_s + offsets_s, seq_len=num_frames)
-    return _rotate(states, cos[0, : len(states)], sin[0, : len(states)])
+    return _rotate(states, cos[0, frames], sin[0, frames])
 
 
 def _copy(rows: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,10 @@ class RequestInfo:
     held: str | None = None
     """The name under which pods report that they hold its clip, if it has no more of it than the
     id: then it is sent to one of them."""
+    whole_s: float = 0.0
+    """The length of the whole clip, of which `audio_s` can be a part."""
+    whole_clip: str | None = None
+    """The name of the whole clip."""
     tenant: str = ""
     """The name of the API key; capacity is shared fairly between tenants."""
     weight: float = 1.0

@@ -210,15 +210,21 @@ class Dispatcher:
             )
         body_hints = hints.parse_body(scan.head)
         heartbeat.is_streaming = body_hints.is_stream
-        self.metrics.audio_seconds.labels(audio.source).inc(audio.seconds)
-        request[http.LOG_FIELDS].update(audio_s=round(audio.seconds, 2), audio_source=audio.source)
-        clip = info.clip or clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
+        whole = info.clip or clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
+        audio_s, clip, part = audio.seconds, whole, body_hints.part
+        if part is not None:
+            audio_s = part.seconds_of(audio_s, is_assumed=audio.source == "assumed")
+            clip = None if whole is None else part.name_in(whole)
+        self.metrics.audio_seconds.labels(audio.source).inc(audio_s)
+        request[http.LOG_FIELDS].update(audio_s=round(audio_s, 2), audio_source=audio.source)
         if clip is not None:
             self._reject_quarantined(clip)
         return dataclasses.replace(
             info,
-            audio_s=audio.seconds,
+            audio_s=audio_s,
             clip=clip,
+            whole_s=audio.seconds,
+            whole_clip=whole,
             max_tokens=body_hints.max_tokens,
             num_answers=body_hints.num_answers,
             num_questions=body_hints.num_questions if info.route == cost.DECISIONS else 0,

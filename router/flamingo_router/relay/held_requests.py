@@ -38,9 +38,11 @@ def record(
     clip_id = headers.get(AUDIO_ID_HEADER, "")
     if not clip_ids.is_clip_id(clip_id):  # none, or several
         return
+    name, is_part = _name(clip_id, info), info.audio_s != info.whole_s
     with contextlib.suppress(KeyError, ValueError):
-        seconds, name = float(headers[AUDIO_HEADER]), _name(clip_id, info)
-        balancer.held.record(address, name, HeldClip(seconds, info.clip or name), now_s=now_s)
+        seconds = info.whole_s if is_part else float(headers[AUDIO_HEADER])
+        held = HeldClip(seconds, info.whole_clip or name)
+        balancer.held.record(address, name, held, now_s=now_s)
 
 
 def not_held() -> ClipNotHeld:

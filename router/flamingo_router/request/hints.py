@@ -13,6 +13,7 @@ from flamingo_common.wire.priority import priority_of
 from flamingo_common.wire.report import CLIP_HEADER
 from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.request import question_list
+from flamingo_router.request.clip_part import ClipPart
 
 OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
 """Headers that are not relayed unchanged from a client, because the pod trusts them."""
@@ -20,18 +21,25 @@ MAX_CHOICES = 8
 MAX_QUESTIONS, MAX_ORDERS = 400, 16
 
 _JSON = {
+    "start": re.compile(rb'(?<!\\)"start"\s*:\s*(\d{1,5}(?:\.\d{1,9})?)'),
+    "end": re.compile(rb'(?<!\\)"end"\s*:\s*(\d{1,5}(?:\.\d{1,9})?)'),
     "max_tokens": re.compile(rb'(?<!\\)"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,7})'),
     "n": re.compile(rb'(?<!\\)"n"\s*:\s*(\d{1,3})'),
     "orders": re.compile(rb'(?<!\\)"orders"\s*:\s*(\d{1,2})'),
     "stream": re.compile(rb'(?<!\\)"stream"\s*:\s*(true)'),
 }
 _FORM = {
+    "start": re.compile(rb'name="start"[^\r\n]*\r\n\r\n(\d{1,5}(?:\.\d{1,9})?)'),
+    "end": re.compile(rb'name="end"[^\r\n]*\r\n\r\n(\d{1,5}(?:\.\d{1,9})?)'),
     "max_tokens": re.compile(rb'name="max_(?:completion_)?tokens"[^\r\n]*\r\n\r\n(\d{1,7})'),
     "n": re.compile(rb'name="n"[^\r\n]*\r\n\r\n(\d{1,3})'),
     "orders": re.compile(rb'name="orders"[^\r\n]*\r\n\r\n(\d{1,2})'),
     "stream": re.compile(rb'name="stream"[^\r\n]*\r\n\r\n(true|1)', re.IGNORECASE),
 }
-_PREFIXES = {"max_tokens": b'"max_', "n": b'"n"', "orders": b'"orders"', "stream": b'"stream"'}
+_PREFIXES = {
+    "max_tokens": b'"max_',
+    **{name: b'"%s"' % name.encode() for name in ("n", "orders", "stream", "start", "end")},
+}
 """What must be present for the pattern to match: 20 times faster to search for."""
 
 
@@ -44,6 +52,8 @@ class BodyHints:
     is_stream: bool = False
     num_answers: int = 1
     """Choices, or questions of an analysis."""
+    part: ClipPart | None = None
+    """None: the whole clip is used."""
     num_questions: int = 0
     """Of decisions, each counted once for each order of its options."""
 
@@ -73,8 +83,19 @@ def parse_body(head: bytes | bytearray) -> BodyHints:
         max_tokens = found.max_tokens(_number(head, "max_tokens"))
     is_stream = _search(head, "stream") is not None
     return BodyHints(
-        max_tokens, is_stream=is_stream, num_answers=num_answers, num_questions=num_questions
+        max_tokens,
+        is_stream=is_stream,
+        num_answers=num_answers,
+        part=_part(head),
+        num_questions=num_questions,
     )
+
+
+def _part(head: bytes | bytearray) -> ClipPart | None:
+    start, end = _search(head, "start"), _search(head, "end")
+    if start is None and end is None:
+        return None
+    return ClipPart(float(start[1]) if start else 0.0, float(end[1]) if end else None)
 
 
 def _num_questions(head: bytes | bytearray) -> int:

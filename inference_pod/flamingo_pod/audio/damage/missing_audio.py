@@ -34,6 +34,8 @@ class MissingAudio:
 
     end_s: float
     """The end of what is processed."""
+    start_s: float = 0.0
+    """Its beginning."""
     inside_s: float = 0.0
     """Seconds that were replaced by silence."""
     first_at_s: float = 0.0
@@ -51,7 +53,8 @@ class MissingAudio:
 
     def add_gap(self, at_s: float, seconds: float) -> None:
         """Add a gap, as far as it is in the part that is processed."""
-        seconds = min(seconds, self.end_s - at_s)
+        begin_s = max(at_s, self.start_s)
+        seconds, at_s = min(at_s + seconds, self.end_s) - begin_s, begin_s
         if seconds <= 0:
             return
         if not self.inside_s:

@@ -171,10 +171,9 @@ class EngineRuns:
     def encode_s(self, num_windows: int) -> float:
         """Return the seconds to encode full windows, from their samples on."""
         audio = ClipAudio.from_samples(self.clip(num_windows * windows.WINDOW_S))
-        placed = [(window, index) for index, window in enumerate(audio.windows)]
         with timed(self.device) as watch:
-            for first in range(0, len(placed), MAX_WINDOWS):
+            for first in range(0, len(audio.windows), MAX_WINDOWS):
                 self.core.embed(
-                    placed[first : first + MAX_WINDOWS], RequestStats(), is_projected=False
+                    audio.windows[first : first + MAX_WINDOWS], RequestStats(), is_projected=False
                 )
         return watch.elapsed_s

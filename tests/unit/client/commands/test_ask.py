@@ -43,3 +43,14 @@ def test_standard_input_can_be_asked_about_several_times(flamingo, song):
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [each["question"] for each in answers] == ["Which key?", "Who sings?"]
     assert pod.sent[0] == audio
+
+
+def test_a_part_is_given_in_seconds_or_minutes(flamingo, song):
+    pod = pods.FakePod()
+
+    flamingo("ask", song, "Which key?", "--start", "1:30", "--end", "95.5", pod=pod)
+
+    assert b'"start": 90.0, "end": 95.5' in pod.received[0].body
+    refused = flamingo("ask", song, "Which key?", "--start", "1:75", pod=pod)
+    assert refused.exit_code == 2
+    assert "is not a time" in refused.output

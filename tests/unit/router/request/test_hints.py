@@ -8,6 +8,7 @@ from flamingo_common.errors import BadRequest
 from flamingo_common.wire.priority import Priority
 from flamingo_router.balancing.request_info import RequestInfo
 from flamingo_router.request import hints
+from flamingo_router.request.clip_part import ClipPart
 
 ROUTE = "/v1/audio/captions"
 
@@ -65,3 +66,17 @@ def test_headers_carry_priority_and_deadline():
     assert hints.parse_headers(ROUTE, {}, now_s=10) == RequestInfo(ROUTE)
     with pytest.raises(BadRequest, match="expected high, normal or low"):
         hints.parse_headers(ROUTE, {"x-flamingo-priority": "0"}, now_s=0)
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        (b'{"start": 60, "end": 90.5, "audio": {', ClipPart(60.0, 90.5)),
+        (b'{"end": 5, "audio": {', ClipPart(0.0, 5.0)),
+        (b'--x\r\nname="start"\r\n\r\n12.25\r\n--x', ClipPart(12.25, None)),
+        (rb'{"prompt": "say \"start\": 9"}', None),
+        (b'{"start": null}', None),
+    ],
+)
+def test_the_part_of_a_clip_is_found(body, part):
+    assert hints.parse_body(body).part == part
