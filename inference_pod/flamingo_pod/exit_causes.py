@@ -3,6 +3,9 @@
 Pure.
 """
 
+from collections.abc import Sequence
+
+from flamingo_common.recipes.recipe import RecipeInvalid
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod.engine import device_faults
 from flamingo_pod.engine.device_faults import DeviceFault
@@ -10,20 +13,23 @@ from flamingo_pod.engine.sizing import InsufficientMemory
 from flamingo_pod.model.placement import UnsupportedDevice
 from flamingo_pod.weights.errors import HubUnreachable, ModelAccessDenied, ModelLoadFailed
 
+LOAD_STATUSES: Sequence[tuple[type[Exception], ExitStatus]] = (
+    (ModelAccessDenied, ExitStatus.MODEL_ACCESS_DENIED),
+    (HubUnreachable, ExitStatus.HUB_UNREACHABLE),
+    (UnsupportedDevice, ExitStatus.UNSUPPORTED_DEVICE),
+    (InsufficientMemory, ExitStatus.DEVICE_OUT_OF_MEMORY),
+    (RecipeInvalid, ExitStatus.INVALID_CONFIGURATION),
+    (ModelLoadFailed, ExitStatus.MODEL_LOAD_FAILED),
+    (PermissionError, ExitStatus.MODEL_LOAD_FAILED),  # of its folder, named in the message
+)
+"""The first that fits counts."""
+
 
 def from_load_error(error: BaseException) -> ExitStatus:
     """Return the status of a pod that failed to load its model with `error`."""
-    match error:
-        case ModelAccessDenied():
-            return ExitStatus.MODEL_ACCESS_DENIED
-        case HubUnreachable():
-            return ExitStatus.HUB_UNREACHABLE
-        case UnsupportedDevice():
-            return ExitStatus.UNSUPPORTED_DEVICE
-        case InsufficientMemory():
-            return ExitStatus.DEVICE_OUT_OF_MEMORY
-        case ModelLoadFailed() | PermissionError():  # of its folder, named in the message
-            return ExitStatus.MODEL_LOAD_FAILED
+    for kind, load_status in LOAD_STATUSES:
+        if isinstance(error, kind):
+            return load_status
     status = from_engine_error(error)
     return ExitStatus.INTERNAL_ERROR if status is ExitStatus.ENGINE_FAILED else status
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from flamingo_common.errors import Draining, ModelLoading
 from flamingo_common.recipes import folder
-from flamingo_common.recipes.recipe import Recipe
+from flamingo_common.recipes.recipe import Recipe, RecipeInvalid
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire.report import BackendReport, LoadReport, LowLoadReport, ReadyReport
-from flamingo_pod import exit_causes, lifecycle, served_model
+from flamingo_pod import exit_causes, lifecycle, recipe_schemas, served_model
 from flamingo_pod.admission import Admission
 from flamingo_pod.admission_policy import AdmissionLimits
 from flamingo_pod.audio.decoder_pool import DecoderPool
@@ -39,7 +39,13 @@ from flamingo_pod.weights.errors import ModelLoadFailed
 from flamingo_pod.weights.progress import LoadingProgress
 
 LOADING_RETRY_S = 5.0
-EXPECTED_ERRORS = (ModelLoadFailed, UnsupportedDevice, InsufficientMemory, PermissionError)
+EXPECTED_ERRORS = (
+    ModelLoadFailed,
+    UnsupportedDevice,
+    InsufficientMemory,
+    PermissionError,
+    RecipeInvalid,
+)
 """Of loading, whose message is enough for who reads the log."""
 CheckpointLoader = Callable[[checkpoint.CheckpointSource, LoadingProgress], checkpoint.Checkpoint]
 
@@ -201,6 +207,8 @@ class Pod:
             # On a thread: on a GPU it measures the memory, and probes must be answered meanwhile.
             self._served = await asyncio.to_thread(served_model.start_engine, loaded, self.settings)
             await warm_up.warm_up(self._served.engine, loaded)
+            if self.settings.recipes_dir is not None:
+                await recipe_schemas.check(self._served.engine, self.recipes.values())
         except EXPECTED_ERRORS as error:
             logs.get().error("model.load_failed", error=str(error))
             self._fail_loading(error, str(error))

@@ -4,8 +4,10 @@ import json
 
 import httpx2
 import pytest
+from fakes import processes
 from fakes.patience import PATIENCE_S
 
+from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire import sse
 
 MOOD = {"name": "mood", "prompt": "What is the mood?", "max_tokens": 8}
@@ -129,3 +131,26 @@ def test_questions_go_through_a_router_and_recipes_are_listed(fleet, clips):
     names = [recipe["name"] for recipe in listed["data"]]
     assert names == ["ace-step", "card", "lyrics", "structure"]
     assert listed["data"][1]["json_schema"]["required"][0] == "genre"
+
+
+RECIPE = "name: tempo\ndescription: The tempo.\nprompt: How fast?\nmax_tokens: 6\n"
+
+
+def test_recipes_of_a_folder_are_answered(tmp_path, clips):
+    (tmp_path / "tempo.yaml").write_text(RECIPE + "schema: {type: integer, maximum: 300}\n")
+    flags = ("--model", "flamingo-tiny", "--recipes-dir", str(tmp_path))
+    with processes.service("flamingo_pod", *flags, log=tmp_path / "log") as running:
+        processes.wait_until_ready(running)
+        with httpx2.Client(base_url=running.address, timeout=PATIENCE_S) as http:
+            answer = ask(http, clips["notes.mp3"], {"name": "t", "recipe": "tempo"}).json()
+    assert isinstance(answer["answers"]["t"]["parsed"], int)
+
+
+def test_a_pod_does_not_start_with_a_schema_that_cannot_be_enforced(tmp_path):
+    (tmp_path / "tempo.yaml").write_text(RECIPE + "schema: {type: wrong}\n")
+    flags = ("--model", "flamingo-tiny", "--recipes-dir", str(tmp_path))
+    log = tmp_path / "log"
+    status = ExitStatus.INVALID_CONFIGURATION
+    with processes.service("flamingo_pod", *flags, log=log, ends_with=status) as running:
+        assert running.process.wait(PATIENCE_S) == status
+    assert "recipe tempo: schema: " in log.read_text()
