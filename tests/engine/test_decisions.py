@@ -1,6 +1,7 @@
 """Decisions: probabilities of options from the engine, against transformers' logits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from engine.options import engine_options
 
 from flamingo_common.audio import windows
 from flamingo_common.wire.decisions import ChoiceQuestion, PredicateQuestion, ScoreQuestion
+from flamingo_common.wire.priority import Priority
 from flamingo_pod.api import decision_answers, decision_prompts
 from flamingo_pod.api.decision_answers import Scored
 from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.engine.core import EngineCore, Prompt
+from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.text import option_tree, question_text
 from flamingo_pod.text.prompt import Turn
@@ -170,11 +173,30 @@ def test_they_are_the_same_alone_batched_and_cached(tiny):
     assert_close(asked.found(new_core(tiny), is_alone=True), batched)
 
 
-def test_they_survive_preemption_in_a_small_pool(tiny):
+def test_they_are_the_same_in_a_pool_with_room_for_one(tiny):
     asked = Asked(tiny, samples=sound(4))
     longest = max(len(prompt.token_ids) for _, prompt, _ in asked.requests()) + 1
     core = new_core(tiny, kv_cache_tokens=longest)
     assert_close(asked.found(core), asked.found(new_core(tiny)))
+
+
+def test_those_of_low_priority_are_preempted_and_come_to_the_same(tiny):
+    asked = Asked(tiny, text="A waltz.")
+    expected = asked.found(new_core(tiny))
+    core = new_core(tiny, kv_cache_tokens=512)
+    core.scheduler.budget.max_tokens = 8  # so that their prompts take several steps
+    low = RequestStats(priority=Priority.LOW)
+    outputs = {key: [] for key, _, _ in asked.requests()}
+    for key, prompt, params in asked.requests():
+        core.submit(replace(prompt, stats=low), params, 0, outputs[key].append)
+    core.step()
+    live = Prompt(list(range(10, 460)))
+    core.submit(live, SamplingParams(max_tokens=2), 0, lambda _: None)
+    while core.has_work():
+        core.step()
+    assert core.scheduler.num_preemptions > 0
+    logprobs = {key: output.token_logprobs for key, (output,) in outputs.items()}
+    assert_close(asked.averages(logprobs), expected)
 
 
 def test_short_decisions_do_not_change_what_later_texts_reserve(tiny):
