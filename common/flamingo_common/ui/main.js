@@ -14,10 +14,12 @@ import { EmbeddingView } from "./panels/embedding_view.js";
 import { startFleetView } from "./panels/fleet_view.js";
 import { RecipesView } from "./panels/recipes_view.js";
 import { ServerView } from "./panels/server_view.js";
-import { fetchExample, TOO_LONG } from "./server/api.js";
+import { fetchExample } from "./server/api.js";
+import { TOO_LONG } from "./server/http.js";
 import { $, showError } from "./shared/dom.js";
 import { formatSize, spellDuration } from "./shared/format.js";
 import { setRemedy } from "./shared/remedies.js";
+import { TagsView } from "./tags/tags_view.js";
 
 /** @type {Clip | null} */
 let currentClip = null;
@@ -39,6 +41,7 @@ const views = [
   new CaptionView(clip, (heard, prompt, text) => history.add(heard, "caption", prompt, text)),
   new ChatView(clip, (heard, question, text) => history.add(heard, "question", question, text)),
   recipes,
+  new TagsView(clip),
   new EmbeddingView(clip, player),
   compare,
 ];

@@ -9,7 +9,7 @@
  * @typedef {{data: Batch[], has_more: boolean}} BatchPage
  */
 
-import { fetchJson, send } from "../server/api.js";
+import { fetchJson, send } from "../server/http.js";
 import { jsonBody } from "../server/bodies.js";
 
 /** The states of a batch on which there is work left. */

@@ -1,6 +1,6 @@
 /** The batches panel: what the service keeps for this API key, and the upload of another file. */
 
-import { ApiError } from "../server/api.js";
+import { ApiError } from "../server/http.js";
 import { BatchRow } from "./batch_row.js";
 import { faultCount, requestUrl, statusText } from "./batch_texts.js";
 import { createBatch, fetchBatch, fetchBatches } from "./batches_api.js";

@@ -1,6 +1,6 @@
 /** A request that waits and tries again while the server is busy, as it asks for. */
 
-import { ApiError } from "../server/api.js";
+import { ApiError } from "../server/http.js";
 
 const MAX_TRIES = 6;
 const BUSY = [429, 503];

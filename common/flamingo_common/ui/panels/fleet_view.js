@@ -1,6 +1,7 @@
 /** The fleet panel: the pods behind this router and their load, polled while the page is visible. */
 
-import { ApiError, fetchFleet } from "../server/api.js";
+import { fetchFleet } from "../server/api.js";
+import { ApiError } from "../server/http.js";
 import { connectionEvents } from "../server/connection.js";
 import { $, createElement, showError } from "../shared/dom.js";
 import { formatCount, formatDuration } from "../shared/format.js";

@@ -1,7 +1,7 @@
 /** The last request of a panel: its timings, and the same request as a command or a program. */
 
-import { ROOT } from "../server/api.js";
 import { apiKey } from "../server/credentials.js";
+import { ROOT } from "../server/http.js";
 import { copyOnClick, createElement } from "../shared/dom.js";
 import { formatCount } from "../shared/format.js";
 import { curlCommand, javascriptProgram, pythonProgram } from "./snippets.js";

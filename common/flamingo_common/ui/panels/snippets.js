@@ -43,8 +43,9 @@ export function pythonProgram(root, call) {
 }
 
 /** @param {Call} call */
-function pythonCall({ path, fields, clip }) {
-  const { messages, audio: _, ...others } = fields;
+function pythonCall({ path, fields, clip, taxonomies }) {
+  const { messages, audio: _, input: __, ...others } = fields;
+  if (taxonomies) delete others.questions; // the client has those of a taxonomy by its name
   const audio = pythonLiteral(clip.file ? clip.name : clip.url);
   const options = Object.entries(others)
     .filter(([name]) => !OF_THIS_PAGE.has(name))
@@ -53,6 +54,10 @@ function pythonCall({ path, fields, clip }) {
   if (path.endsWith("captions")) return `print(client.caption(${audio}${options}).caption)`;
   if (path.endsWith("embeddings")) return `print(client.embed(${audio}${options}).embedding.shape)`;
   if (path.endsWith("analyze")) return `print(client.analyze(${audio}${options}).answers)`;
+  if (taxonomies) {
+    const names = taxonomies.map((name) => `, ${pythonLiteral(name)}`).join("");
+    return `print(client.tag(${audio}${names}${options}).tags)`;
+  }
   const said = messages.map(withoutAudio);
   if (said.length === 1) {
     return `print(client.ask(${audio}, ${pythonLiteral(said[0].content)}${options}).text)`;
@@ -104,6 +109,7 @@ function resultOf(path) {
   const answer = "(await response.json())";
   if (path.endsWith("captions")) return `${answer}.caption`;
   if (path.endsWith("embeddings")) return `${answer}.data[0].shape`;
+  if (path.endsWith("analyze") || path.endsWith("decisions")) return `JSON.stringify(${answer}.answers, null, 2)`;
   return `${answer}.choices[0].message.content`;
 }
 

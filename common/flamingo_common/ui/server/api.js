@@ -1,5 +1,5 @@
 /**
- * The parts of the server's HTTP API that this page uses. Does not touch the document.
+ * The routes of the server's API that this page uses. Does not touch the document.
  *
  * @typedef {{prompt_tokens: number, completion_tokens: number, audio_seconds: number,
  *   audio_missing_seconds?: number}} Usage
@@ -13,6 +13,7 @@
  * @typedef {{fleet: boolean, batches: boolean, example: string | null}} Features
  * @typedef {{embedding: string | number[][], shape: [number, number], layer: string,
  *   missingS: number}} Embedding
+ * @typedef {{answers: import("../tags/tags.js").DecisionAnswer[], model: string, usage: Usage}} Decision
  * @typedef {{address: string, ready: boolean, reason: string, backlog_s: number,
  *            queued_s: number, num_open: number, speed: number, num_clips: number}} Endpoint
  * @typedef {{endpoints: Endpoint[], cold: boolean, holding_s: number,
@@ -21,33 +22,12 @@
  */
 
 import { formBody, jsonBody } from "./bodies.js";
-import { reportReachable, reportUnreachable } from "./connection.js";
-import { apiKey, requestNewKey } from "./credentials.js";
+import { ApiError, fetchJson, send, toApiError, TOO_LONG } from "./http.js";
 import { readPayloads } from "./sse.js";
 
 /** @typedef {import("./request_record.js").RequestRecord} RequestRecord */
 
-export const TOO_LONG = "audio_too_long";
 const NOT_HELD = "clip_not_held";
-
-/** The API's base URL: one level above the page, whatever path prefix a proxy adds. */
-export const ROOT = new URL("../../", import.meta.url);
-
-/** An error that the server returned, or a failure to reach it. */
-export class ApiError extends Error {
-  /**
-   * @param {string} message
-   * @param {{code?: string | null, requestId?: string | null, status?: number,
-   *          retryAfter?: string | null}} [details]
-   */
-  constructor(message, details = {}) {
-    super(message);
-    this.code = details.code ?? null;
-    this.requestId = details.requestId ?? null;
-    this.status = details.status ?? 0;
-    this.retryAfter = details.retryAfter ?? null;
-  }
-}
 
 /** @returns {Promise<Features>} what this server has beside a model. */
 export const fetchFeatures = () => fetchJson("ui/features.json");
@@ -112,10 +92,28 @@ function toChunk({ delta, finish_reason, choices, usage, answer }) {
  * @returns {Promise<Embedding>}
  */
 export async function fetchEmbedding(record, signal) {
+  const { data, usage } = await fetchAnswer(record, signal);
+  return { ...data[0], missingS: usage.audio_missing_seconds ?? 0 };
+}
+
+/**
+ * Answer questions about a clip with probabilities.
+ * @param {RequestRecord} record it is completed
+ * @param {AbortSignal} signal
+ * @returns {Promise<Decision>}
+ */
+export const fetchDecision = (record, signal) => fetchAnswer(record, signal);
+
+/**
+ * @param {RequestRecord} record of a request that does not stream; it is completed
+ * @param {AbortSignal} signal
+ * @returns {Promise<any>}
+ */
+async function fetchAnswer(record, signal) {
   const answer = await (await sendCall(record, signal)).json();
   Object.assign(record, { usage: answer.usage, metrics: answer.metrics ?? null });
   record.endedMs = performance.now();
-  return { ...answer.data[0], missingS: answer.usage.audio_missing_seconds ?? 0 };
+  return answer;
 }
 
 /**
@@ -139,58 +137,4 @@ async function sendCall(record, signal) {
     clip.id = "";
     return sendCall(record, signal);
   }
-}
-
-/**
- * @param {string} path
- * @param {RequestInit} [options]
- */
-export const fetchJson = async (path, options) => (await send(path, options)).json();
-
-/**
- * @param {string} path
- * @param {RequestInit} [options]
- * @returns {Promise<Response>} the response; any status but 2xx is thrown as an ApiError.
- */
-export async function send(path, options) {
-  const key = apiKey();
-  const headers = { ...options?.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
-  const response = await fetch(new URL(path, ROOT), { ...options, headers }).catch(throwUnreachable);
-  reportReachable();
-  if (response.ok) return response;
-  if (response.status === 401) {
-    if (await requestNewKey(key)) return send(path, options);
-    throw toApiError({ code: "invalid_api_key", message: key ? KEY_REJECTED : KEY_REQUIRED }, response);
-  }
-  const body = await response.json().catch(() => null);
-  throw toApiError(body?.error ?? {}, response);
-}
-
-/** The server's own words are about a parameter, for which the page has a button. */
-const TOO_LONG_TEXT = "This clip is longer than what the model hears.";
-const KEY_REQUIRED = "This server requires an API key.";
-const KEY_REJECTED = "The server rejected this API key.";
-
-/**
- * @param {unknown} error thrown by `fetch`: a TypeError whose text depends on the browser, or an abort
- * @returns {never}
- */
-function throwUnreachable(error) {
-  if (!(error instanceof TypeError)) throw error;
-  reportUnreachable(() => send("health/live"));
-  throw new ApiError("Cannot reach the server.");
-}
-
-/**
- * @param {{message?: string, code?: string | null}} error OpenAI's error object
- * @param {Response} response
- */
-function toApiError(error, response) {
-  const message = error.code === TOO_LONG ? TOO_LONG_TEXT : error.message;
-  return new ApiError(message ?? `The server responded with HTTP ${response.status}.`, {
-    code: error.code,
-    requestId: response.headers.get("x-request-id"),
-    status: response.status,
-    retryAfter: response.headers.get("retry-after"),
-  });
 }

@@ -3,8 +3,10 @@
  *
  * @typedef {{role: "user" | "assistant", content: string}} Message
  * @typedef {{style?: string, prompt?: string, maxTokens?: number}} CaptionOptions
- * @typedef {{path: string, fields: Record<string, any>, clip: import("../clip/clip.js").Clip}} Call
- *   `fields` are the whole request, except for the file of the clip
+ * @typedef {{path: string, fields: Record<string, any>, clip: import("../clip/clip.js").Clip,
+ *   taxonomies?: string[]}} Call
+ *   `fields` are the whole request, except for the file of the clip; `taxonomies` are the names of
+ *   those whose questions it asks
  */
 
 /** @typedef {import("../clip/clip.js").Clip} Clip */
@@ -48,6 +50,20 @@ export function recipeCall(clip, name) {
 }
 
 /**
+ * Ask how likely the labels of taxonomies are.
+ * @param {Clip} clip
+ * @param {import("../tags/tags.js").Taxonomy[]} taxonomies
+ * @returns {Call}
+ */
+export function tagsCall(clip, taxonomies) {
+  const { audio, ...options } = clipFields(clip);
+  const input = audio ? { input: [{ role: "user", content: [linkPart(audio.url)] }] } : {};
+  const questions = taxonomies.flatMap((taxonomy) => taxonomy.questions);
+  const names = taxonomies.map(({ name }) => name);
+  return { path: "v1/decisions", fields: { questions, ...input, ...options }, clip, taxonomies: names };
+}
+
+/**
  * @param {Clip} clip
  * @param {string} layer
  * @returns {Call}
@@ -72,9 +88,9 @@ function clipFields({ truncate, isTooLong, durationS, url }) {
  */
 function withLink(messages, url) {
   const [first, ...others] = messages;
-  const content = [
-    { type: "audio_url", audio_url: { url } },
-    { type: "text", text: first.content },
-  ];
+  const content = [linkPart(url), { type: "text", text: first.content }];
   return [{ role: first.role, content }, ...others];
 }
+
+/** @param {string} url */
+const linkPart = (url) => ({ type: "audio_url", audio_url: { url } });

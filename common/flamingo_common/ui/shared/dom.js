@@ -3,7 +3,7 @@
  * page's content security policy blocks it.
  */
 
-import { ApiError } from "../server/api.js";
+import { ApiError } from "../server/http.js";
 import { remedyFor } from "./remedies.js";
 
 /**
