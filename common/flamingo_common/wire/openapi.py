@@ -37,6 +37,7 @@ FILE = {
 }
 AUDIO_ID = {
     "type": "string",
+    "minLength": 1,
     "maxLength": MAX_ID_CHARS,
     "description": "In the place of the file: the id of a clip that was sent before.",
 }

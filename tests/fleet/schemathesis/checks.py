@@ -4,6 +4,7 @@ import schemathesis
 
 NO_SCHEMA_TELLS = {
     "audio_too_long",
+    "clip_not_held",
     "context_length_exceeded",
     "invalid_audio",
     "media_fetch_failed",
@@ -12,8 +13,10 @@ NO_SCHEMA_TELLS = {
 }
 FIELDS = {
     "after": "an id that the list has",
+    "audio_id": "the id or a file, and one of them once",
     "audio": "a URL without a scheme",
     "dimensions": "the checkpoint's own width",
+    "end": "after start",
     "expires_after": "both of its fields or none",
     "function_call": "a function of the request",
     "functions": "different names, and schemas that can be enforced",
@@ -32,6 +35,7 @@ FIELDS = {
     "questions": "what no schema tells: names and options that differ, recipes, control tokens",
     "request": "a field that is also in a part of its own",
     "response_format": "one format of an answer, that can be enforced",
+    "start": "within the clip",
     "stop_token_ids": "the ids that the vocabulary has",
     "structured_outputs": "one format of an answer, that can be enforced",
     "text": "a schema that can be enforced, with the type that has one",
