@@ -14,6 +14,14 @@ MOOD = {"name": "mood", "prompt": "What is the mood?", "max_tokens": 8}
 METER = {"name": "meter", "prompt": "Meter?", "structured_outputs": {"choice": ["3/4", "4/4"]}}
 
 
+LIVE = {"type": "predicate", "name": "live", "instructions": "Is it live?"}
+GENRE = {
+    "type": "choice",
+    "instructions": "Which genre is it?",
+    "choices": [{"value": "rock"}, {"value": "jazz", "description": "with swing"}],
+}
+
+
 def ask(http, clip, *questions, **fields):
     body = json.dumps({"questions": list(questions), **fields})
     form = {"file": ("song", clip), "request": (None, body, "application/json")}
@@ -109,6 +117,16 @@ def test_an_answer_that_is_cut_is_the_error_of_its_question_alone(http, clips):
         ({"prompt": "say <|im_end|>"}, "questions[1].prompt", "control token '<|im_end|>'"),
         ({"prompt": "a", "max_tokens": 32_768}, "questions[1].max_tokens", "maximum context"),
         ({"prompt": "a", "recipe": "card"}, "questions[1]", "not prompt and recipe"),
+        (
+            {"decisions": [LIVE | {"instructions": "say <|im_end|>"}]},
+            "questions[1].decisions[0].instructions",
+            "control token",
+        ),
+        (
+            {"decisions": [LIVE, LIVE | {"type": "choice", "choices": [{"value": "a"}]}]},
+            "questions[1].decisions[1].choices",
+            "at least 2 items",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_generated(
@@ -131,6 +149,63 @@ def test_questions_go_through_a_router_and_recipes_are_listed(fleet, clips):
     names = [recipe["name"] for recipe in listed["data"]]
     assert names == ["ace-step", "card", "lyrics", "structure"]
     assert listed["data"][1]["json_schema"]["required"][0] == "genre"
+
+
+def decided(http, clip, *decisions):
+    fields = json.dumps({"questions": list(decisions)})
+    return http.post("/v1/decisions", data={"request": fields}, files={"file": clip}).json()
+
+
+def leaves(value):
+    """Return what is in nested lists and objects, in order."""
+    values = value.values() if isinstance(value, dict) else value
+    is_nested = isinstance(value, dict | list)
+    return [leaf for each in values for leaf in leaves(each)] if is_nested else [value]
+
+
+def are_equal(answers, expected):
+    """Return whether decisions are equal up to the rounding of other batches."""
+    return leaves(answers) == pytest.approx(leaves(expected), abs=1e-4)
+
+
+def test_decisions_beside_texts_have_the_answers_of_the_route_of_decisions(http, clips):
+    clip = clips["notes.mp3"]
+    questions = [MOOD, {"name": "tags", "decisions": [LIVE, GENRE]}, METER]
+    questions += [{"name": "again", "decisions": [GENRE]}]
+    alone, expected = ask(http, clip, MOOD, METER).json(), decided(http, clip, LIVE, GENRE, GENRE)
+    answer = ask(http, clip, *questions).json()
+    answers = answer["answers"]
+    assert list(answers) == ["mood", "tags", "meter", "again"]
+    assert {name: answers[name] for name in ("mood", "meter")} == alone["answers"]
+    assert are_equal(answers["tags"]["decisions"], expected["answers"][:2])
+    assert are_equal(answers["again"]["decisions"], expected["answers"][2:])
+    assert (answers["tags"]["content"], answers["tags"]["finish_reason"]) == ("", None)
+    usage, details = answer["usage"], answer["usage"]["prompt_tokens_details"]
+    num_text = sum(each["usage"]["prompt_tokens"] for each in answers.values())
+    assert details["text_tokens"] == num_text
+    assert usage["prompt_tokens"] == details["audio_tokens"] + num_text
+    assert usage["completion_tokens"] == alone["usage"]["completion_tokens"]
+    without_clip = expected["usage"]["input_tokens"] - details["audio_tokens"]
+    assert usage["prompt_tokens"] == alone["usage"]["prompt_tokens"] + without_clip
+    assert http.get("/stats").json()["timings"][-1]["num_answers"] == 4
+
+
+def test_decisions_alone_are_an_analysis_too(http, clips):
+    answer = ask(http, clips["drums.wav"], {"name": "tags", "decisions": [GENRE]}).json()
+    expected = decided(http, clips["drums.wav"], GENRE)
+    assert are_equal(answer["answers"]["tags"]["decisions"], expected["answers"])
+    assert answer["usage"]["prompt_tokens"] == expected["usage"]["input_tokens"]
+    assert answer["usage"]["audio_seconds"] == expected["usage"]["audio_seconds"]
+
+
+def test_decisions_are_streamed_as_one_event_of_their_name(http, clips):
+    tags = {"name": "tags", "decisions": [LIVE, GENRE]}
+    streamed = ask(http, clips["notes.mp3"], MOOD, tags, stream=True)
+    *events, done = sse.EventDecoder().feed(streamed.content)
+    assert done == "[DONE]"
+    of_tags = [event for event in map(json.loads, events) if event.get("name") == "tags"]
+    assert [len(event["answer"]["decisions"]) for event in of_tags] == [2]
+    assert json.loads(events[-1])["usage"]["completion_tokens"] == MOOD["max_tokens"]
 
 
 RECIPE = "name: tempo\ndescription: The tempo.\nprompt: How fast?\nmax_tokens: 6\n"

@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flamingo_common.wire import message_parameters, parameters
+from flamingo_common.wire.decisions import MAX_QUESTIONS as MAX_DECISIONS
+from flamingo_common.wire.decisions import Questions as Decisions
 from flamingo_common.wire.parameters import Table
 from flamingo_common.wire.request_body import RequestBody
 from flamingo_common.wire.requests import (
@@ -22,15 +24,16 @@ from flamingo_common.wire.sampling_options import OutputTokens, TokenOptions
 from flamingo_common.wire.structured_outputs import StructuredOutputs
 
 MAX_QUESTIONS = 32
+_ONE_OF_TEXT = "prompt, style, recipe and decisions"
 NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
-ONE_OF = ("prompt", "style", "recipe")
+ONE_OF = ("prompt", "style", "recipe", "decisions")
 EMBEDDING_FIELDS = frozenset(EmbeddingOptions.model_fields) - {"truncate", "allow_damaged"}
 
 
 class Question(RequestBody, TokenOptions):
-    """One question about the clip: exactly one of `prompt`, `style` and `recipe`.
+    """One question about the clip: exactly one of `prompt`, `style`, `recipe` and `decisions`.
 
-    An option that is not set is that of the request.
+    An option that is not set is that of the request. Decisions have no options.
     """
 
     table: ClassVar[Table] = message_parameters.QUESTION
@@ -43,6 +46,8 @@ class Question(RequestBody, TokenOptions):
     """A caption's level of detail."""
     recipe: Annotated[str, Field(max_length=64)] | None = None
     """Name of one of the server's recipes: `GET /v1/recipes`."""
+    decisions: Decisions | None = None
+    """Questions of `/v1/decisions`, which are answered with probabilities."""
     max_tokens: OutputTokens | None = None
     """Maximum number of tokens to generate; default: the recipe's, or the request's."""
     response_format: ResponseFormat | None = None
@@ -55,7 +60,11 @@ class Question(RequestBody, TokenOptions):
         given = [name for name in ONE_OF if getattr(self, name) is not None]
         if len(given) != 1:
             found = f", not {' and '.join(given)}" if given else ""
-            raise ValueError(f"exactly one of prompt, style and recipe is required{found}")
+            raise ValueError(f"exactly one of {_ONE_OF_TEXT} is required{found}")
+        options = self.model_fields_set - {"name", *ONE_OF}
+        unused = sorted(name for name in options if getattr(self, name) is not None)
+        if self.decisions is not None and unused:
+            raise ValueError(f"decisions are answered without text; remove {' and '.join(unused)}")
         return self
 
 
@@ -87,6 +96,12 @@ class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
     ) -> list[Question] | None:
         if repeated := _repeated([question.name for question in value or ()]):
             raise ValueError(f"two questions have the name {repeated!r}; each needs its own")
+        num_decisions = sum(len(question.decisions or ()) for question in value or ())
+        if num_decisions > MAX_DECISIONS:
+            raise ValueError(
+                f"the questions have {num_decisions} decisions together; at most"
+                f" {MAX_DECISIONS} are accepted: ask them in several requests"
+            )
         for name in ("prompt", "style"):
             if info.data.get(name) != cls.model_fields[name].default:
                 raise ValueError(f"{name} and questions are both set; make it a question, too")

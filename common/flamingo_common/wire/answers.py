@@ -9,6 +9,7 @@ from pydantic import Field
 
 from flamingo_common.timed_text import content
 from flamingo_common.timed_text.content import TimedText
+from flamingo_common.wire.decisions import Answer as DecisionAnswer
 from flamingo_common.wire.responses import (
     AudioReference,
     CaptionChunk,
@@ -63,7 +64,7 @@ class Answer(ResponseBody):
     content: str
     """The text of the answer."""
     finish_reason: FinishReason | None
-    """Null if the question failed."""
+    """Null if the question failed, and of decisions, which have no text."""
     recipe: str | None = Field(default=None, exclude_if=is_none)
     """The recipe that the question names."""
     parsed: Any = Field(default=None, exclude_if=is_none)
@@ -72,6 +73,8 @@ class Answer(ResponseBody):
     """What the content says about sections, of a recipe that is parsed so."""
     faults: list[str] | None = Field(default=None, exclude_if=is_none)
     """Times that contradict each other or the clip; beside `sections`."""
+    decisions: list[DecisionAnswer] | None = Field(default=None, exclude_if=is_none)
+    """The answers of a question with decisions, in their order, as of `/v1/decisions`."""
     error: AnswerError | None = Field(default=None, exclude_if=is_none)
     usage: AnswerUsage
 

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -19,14 +21,18 @@ from flamingo_pod.api import (
     clip_intake,
     embedding_format,
     generation,
+    question_decisions,
     questions,
     request_stats,
     request_timings,
     stream,
 )
 from flamingo_pod.api.clip_intake import PreparedClip
+from flamingo_pod.api.decide import Decided
 from flamingo_pod.api.generation import Generation
-from flamingo_pod.api.questions import AskedGeneration
+from flamingo_pod.api.question_decisions import AskedDecisions
+from flamingo_pod.api.questions import Asked, AskedGeneration
+from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
@@ -36,13 +42,13 @@ async def handle_analysis(pod: Pod, request: web.Request) -> web.StreamResponse:
     with pod.admit(caller.from_request(request)) as served:
         options, received = await captions.parse_request(pod, served, request, AnalyzeRequest)
         asked = questions.resolve(options, pod.recipes)
-        pod.check_choices(max(len(asked), 1))
+        pod.check_choices(len(options.questions or ()) or 1)
         clip = await captions.read_clip(pod, served, request, received, options)
-        if asked:
+        if options.questions is not None:
             stats = request[request_stats.REQUEST_STATS]
-            prepared = await questions.prepare(served, asked, clip, stats)
-            request[http.LOG_FIELDS] |= generation.log_fields(prepared[0].result.request)
-            events = _answer_events(pod, served, prepared)
+            work = await _prepared(served, options, asked, clip, stats)
+            request[http.LOG_FIELDS] |= work.log_fields()
+            events = _answer_events(pod, served, work)
         else:
             result = await captions.prepare(served, request, options, clip)
             events = _caption_events(pod, served, result)
@@ -74,14 +80,71 @@ async def _caption_events(pod: Pod, served: ServedModel, result: Generation) -> 
     )
 
 
-async def _answer_events(
-    pod: Pod, served: ServedModel, prepared: Sequence[AskedGeneration]
-) -> Events:
-    """Yield the events of all answers; the last one has the usage."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """All questions of a request, validated and tokenized, but not started."""
+
+    clip: PreparedClip
+    stats: RequestStats
+    generations: Sequence[AskedGeneration]
+    decisions: AskedDecisions | None
+
+    def log_fields(self) -> dict[str, object]:
+        """Return the access log's fields about the request."""
+        if self.generations:
+            return generation.log_fields(self.generations[0].result.request)
+        return {"audio_s": round(self.clip.seconds, 3)}
+
+
+async def _prepared(
+    served: ServedModel,
+    options: AnalyzeRequest,
+    asked: Sequence[Asked],
+    clip: PreparedClip,
+    stats: RequestStats,
+) -> _Work:
+    generations = await questions.prepare(served, asked, clip, stats)
+    decisions = await question_decisions.prepare(served, options, clip, stats)
+    stats.num_choices = len(options.questions or ())
+    return _Work(clip, stats, generations, decisions)
+
+
+async def _answer_events(pod: Pod, served: ServedModel, work: _Work) -> Events:
+    """Yield the events of all answers; the last one has the usage.
+
+    Decisions come first: they take one prefill, and what follows uses the KV of their clip.
+    """
     common = served.response_fields("ana")
-    texts: dict[str, list[str]] = defaultdict(list)
+    decided: Decided | FlamingoError | None = None
+    if work.decisions is not None:
+        is_all = not work.generations
+        decided = await question_decisions.answer(served, work.decisions, is_all=is_all)
+        for name, whole in question_decisions.answers(work.decisions, decided):
+            yield AnalysisChunk(**common, name=name, delta="", answer=whole)
     reasons: list[FinishReason] = []
-    async with contextlib.aclosing(questions.answer(pod, served, prepared)) as outcomes:
+    if work.generations:
+        is_all = not isinstance(decided, Decided)
+        texts = _text_events(pod, served, work, common, is_all=is_all)
+        async with contextlib.aclosing(texts) as events:
+            async for event in events:
+                reasons += [event.finish_reason] if event.finish_reason else []
+                yield event
+    decision_usage = decided.usage if isinstance(decided, Decided) else None
+    usage = answers.usage(work.clip, work.generations, decision_usage)
+    work.stats.num_prompt_tokens = usage.prompt_tokens
+    generation.count(pod.metrics, work.stats, usage, reasons)
+    metrics = request_timings.of_request(work.stats, usage.completion_tokens, len(work.generations))
+    audio = clip_intake.reference_of(work.clip)
+    yield AnalysisChunk(**common, delta="", usage=usage, audio=audio, metrics=metrics)
+
+
+async def _text_events(
+    pod: Pod, served: ServedModel, work: _Work, common: Mapping[str, Any], *, is_all: bool
+) -> Events:
+    """Yield the events of the answers with text, with the fields that all events have."""
+    outcomes = questions.answer(pod, served, work.generations, is_all=is_all)
+    texts: dict[str, list[str]] = defaultdict(list)
+    async with contextlib.aclosing(outcomes):
         async for question, outcome in outcomes:
             name = question.asked.name
             error = outcome if isinstance(outcome, FlamingoError) else None
@@ -92,15 +155,9 @@ async def _answer_events(
                 continue
             # In a thread: an answer of thousands of lines takes a fifth of a second to read.
             whole = await asyncio.to_thread(answers.answer, question, "".join(texts[name]), error)
-            reasons += [whole.finish_reason] if whole.finish_reason else []
             yield AnalysisChunk(
                 **common, name=name, delta=delta, finish_reason=whole.finish_reason, answer=whole
             )
-    stats, usage = prepared[0].result.request.stats, answers.usage(prepared)
-    generation.count(pod.metrics, stats, usage, reasons)
-    metrics = request_timings.of_request(stats, usage.completion_tokens, len(prepared))
-    audio = clip_intake.reference_of(prepared[0].result.request.clip)
-    yield AnalysisChunk(**common, delta="", usage=usage, audio=audio, metrics=metrics)
 
 
 async def _encoded(

@@ -1,12 +1,13 @@
 """The answers to questions, as the response has them: read as JSON or as sections, with errors."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from flamingo_common.errors import FlamingoError
 from flamingo_common.timed_text.parse import parse
 from flamingo_common.wire.answers import Answer, AnswerError, AnswerUsage, to_sections
+from flamingo_common.wire.decisions import DecisionUsage
 from flamingo_common.wire.responses import PromptTokensDetails, Usage
 from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
 from flamingo_pod.api.questions import AskedGeneration
@@ -40,19 +41,26 @@ def answer(question: AskedGeneration, text: str, error: FlamingoError | None) ->
     )
 
 
-def usage(questions: Iterable[AskedGeneration]) -> Usage:
-    """Return the usage of all questions together, in which the clip counts once."""
-    every = list(questions)
-    clip = _clip(every[0])
-    prompts = [len(each.result.request.token_ids) - clip.num_tokens for each in every]
-    num_output = sum(each.result.num_tokens for each in every)
-    num_cached = min(each.result.choices[0].num_cached for each in every)
+def usage(
+    clip: PreparedClip, questions: Sequence[AskedGeneration], decided: DecisionUsage | None
+) -> Usage:
+    """Return the usage of all questions together, in which the clip counts once.
+
+    Cached are the tokens that were before the request: decisions, which come first, cache the clip.
+    """
+    num_text = sum(len(each.result.request.token_ids) - clip.num_tokens for each in questions)
+    num_output = sum(each.result.num_tokens for each in questions)
+    if decided is None:
+        num_cached = min((each.result.choices[0].num_cached for each in questions), default=0)
+    else:
+        num_text += decided.input_tokens - clip.num_tokens
+        num_cached = decided.input_tokens_details.cached_tokens
     return Usage(
-        prompt_tokens=clip.num_tokens + sum(prompts),
+        prompt_tokens=clip.num_tokens + num_text,
         completion_tokens=num_output,
-        total_tokens=clip.num_tokens + sum(prompts) + num_output,
+        total_tokens=clip.num_tokens + num_text + num_output,
         prompt_tokens_details=PromptTokensDetails(
-            audio_tokens=clip.num_tokens, text_tokens=sum(prompts), cached_tokens=num_cached
+            audio_tokens=clip.num_tokens, text_tokens=num_text, cached_tokens=num_cached
         ),
         **audio_usage([clip.length]),
     )

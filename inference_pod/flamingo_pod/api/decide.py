@@ -56,6 +56,18 @@ class Decided:
 
     answers: Sequence[decisions.Answer]
     usage: decisions.DecisionUsage
+    num_tokens: Sequence[int]
+    """Of each question in all its orders, without what all of them share."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDecisions:
+    """Questions that are validated and tokenized, but not started."""
+
+    given: DecisionInput
+    questions: Mapping[str, Question]
+    prompts: Prompts
+    temperature: float
 
 
 async def decide(
@@ -74,23 +86,50 @@ async def decide(
         DeadlineExceeded: the request's deadline passed.
         InternalError: the engine failed.
     """
+    decided = await answer(served, await prepare(served, given, questions, options))
+    _count(pod, given, decided.usage)
+    return decided
+
+
+async def prepare(
+    served: ServedModel,
+    given: DecisionInput,
+    questions: Mapping[str, Question],
+    options: DecisionOptions,
+) -> PreparedDecisions:
+    """Return the questions, given by their places in the request, with their prompts.
+
+    Raises:
+        BadRequest: a text contains a control token, two options read the same, or too much is
+            asked.
+        ContextTooLong: a question does not fit into the model's context.
+    """
     clip = given.clip
     prompts = await asyncio.to_thread(
         decision_prompts.create,
         *(served.checkpoint, given.turns, clip.num_tokens if clip else 0),
         *(questions, options.orders),
     )
+    return PreparedDecisions(given, questions, prompts, options.temperature)
+
+
+async def answer(served: ServedModel, prepared: PreparedDecisions) -> Decided:
+    """Return the answers to questions. Nothing is counted in the metrics.
+
+    Raises:
+        DeadlineExceeded: the request's deadline passed.
+        InternalError: the engine failed.
+    """
+    given, prompts = prepared.given, prepared.prompts
     computation = _Computation(served, given, prompts)
     _set_expected_work(given, prompts)
     with served.engine.load.in_flight(given.stats):
         await computation.compute()
     answers = [
-        decision_answers.answer(question, scored, options.temperature)
-        for question, scored in zip(questions.values(), computation.scored(), strict=True)
+        decision_answers.answer(question, scored, prepared.temperature)
+        for question, scored in zip(prepared.questions.values(), computation.scored(), strict=True)
     ]
-    usage = computation.usage()
-    _count(pod, given, usage)
-    return Decided(answers, usage)
+    return Decided(answers, computation.usage(), prompts.num_question_tokens)
 
 
 def _set_expected_work(given: DecisionInput, prompts: Prompts) -> None:

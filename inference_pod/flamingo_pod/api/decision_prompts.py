@@ -1,5 +1,6 @@
 """The prompts of a request's questions: tokens, trees of options, and how much may be asked."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,14 @@ class Prompts:
     def num_tokens(self) -> int:
         """Tokens of the head, and of all that follow it."""
         return len(self.head) + sum(len(each.tail) for each in self.asked)
+
+    @property
+    def num_question_tokens(self) -> Sequence[int]:
+        """Tokens of each question in all its orders, without the head."""
+        counts = Counter[int]()
+        for each in self.asked:
+            counts[each.number] += len(each.tail)
+        return [counts[number] for number in sorted(counts)]
 
     @property
     def num_branches(self) -> int:

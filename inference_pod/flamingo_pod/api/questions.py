@@ -26,7 +26,7 @@ from flamingo_pod.text import caption_styles
 from flamingo_pod.text.prompt import Turn
 
 FORMATS = ("response_format", *GuidedOptions.model_fields)
-NOT_OPTIONS = frozenset({"name", "prompt", "style", "recipe"})
+NOT_OPTIONS = frozenset({"name", "prompt", "style", "recipe", "decisions"})
 MAX_LISTED_RECIPES = 16
 
 
@@ -64,13 +64,15 @@ class AskedGeneration:
 
 
 def resolve(request: AnalyzeRequest, recipes: Mapping[str, Recipe]) -> list[Asked]:
-    """Return what each question of a request asks.
+    """Return what each question of a request asks that is answered with text.
 
     Raises:
         BadRequest: a recipe is unknown, or two fields set the format of an answer.
     """
     found = []
     for number, question in enumerate(request.questions or ()):
+        if question.decisions is not None:
+            continue
         asked = _resolve(question, f"questions[{number}]", request, recipes)
         with naming(asked):
             output_format.forced_call(asked.options)
@@ -151,7 +153,6 @@ async def prepare(
             result = await generation.prepare(served, [turn], clip, asked.options, stats)
         prepared.append(AskedGeneration(asked, _limited(served, asked, result)))
     requests = [each.result.request for each in prepared]
-    stats.num_choices = len(requests)
     num_own = sum(len(each.token_ids) - clip.num_tokens for each in requests)
     stats.num_prompt_tokens = stats.num_prompt_tokens_left = clip.num_tokens + num_own
     stats.num_output_tokens_left = sum(each.params.max_tokens for each in requests)
@@ -169,15 +170,17 @@ def _limited(served: ServedModel, asked: Asked, result: Generation) -> Generatio
 
 
 async def answer(
-    pod: Pod, served: ServedModel, questions: Sequence[AskedGeneration]
+    pod: Pod, served: ServedModel, questions: Sequence[AskedGeneration], *, is_all: bool
 ) -> AsyncGenerator[tuple[AskedGeneration, Outcome], None]:
     """Answer all questions together; yield the text of each as it comes, or its error.
+
+    `is_all`: no other question of the request has an answer.
 
     Closing the generator stops the engine. An error ends its question alone.
 
     Raises:
         DeadlineExceeded: the deadline passed.
-        FlamingoError: of the first question, if none has an answer.
+        FlamingoError: of the first question, if no question of the request has an answer.
     """
     stats = questions[0].result.request.stats
     timer = generation.TokenTimer(pod.metrics, length_classes.clip_length(stats.audio_s))
@@ -191,7 +194,8 @@ async def answer(
             question = questions[number]
             if isinstance(output, FlamingoError):
                 errors.append(output)
-                if isinstance(output, DeadlineExceeded) or len(errors) == len(questions):
+                is_last = is_all and len(errors) == len(questions)
+                if isinstance(output, DeadlineExceeded) or is_last:
                     raise errors[0]
                 yield question, output
                 continue

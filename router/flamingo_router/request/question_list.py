@@ -12,6 +12,7 @@ MAX_QUESTIONS = 32
 MAX_BYTES = 65_536
 """A longer list is not read: it would take the event loop a millisecond."""
 MAX_TOKENS = 32_768
+MAX_DECISIONS = 400
 _KEY = b"questions"
 _BEGIN = re.compile(rb"""questions"(?:\s*:\s*|[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n\s*)(?=\[)""")
 """In JSON, or as a part of a form, which can have headers."""
@@ -26,7 +27,7 @@ class QuestionList:
     end: int
     num_questions: int
     limits: tuple[int | None, ...]
-    """The `max_tokens` of each question; None where it has none."""
+    """The `max_tokens` of each question, or its decisions; None where it has neither."""
 
     def max_tokens(self, default: int | None) -> int | None:
         """Return the maximum tokens of all answers; `default` is the request's own, for each."""
@@ -53,6 +54,9 @@ def find(head: bytes | bytearray) -> QuestionList | None:
 
 
 def _limit(question: Any) -> int | None:
+    decisions: Any = question.get("decisions") if isinstance(question, dict) else None
+    if isinstance(decisions, list) and decisions:
+        return min(len(decisions), MAX_DECISIONS)  # each is a step of the model, as a token is
     limit: Any = question.get("max_tokens") if isinstance(question, dict) else None
     is_number = isinstance(limit, int) and not isinstance(limit, bool)
     return limit if is_number and 0 < limit <= MAX_TOKENS else None

@@ -7,6 +7,8 @@ from flamingo_common.wire import parse
 from flamingo_common.wire.analysis import AnalyzeRequest
 
 KEY = {"name": "key", "prompt": "What key?"}
+PREDICATE = {"type": "predicate", "instructions": "It is live."}
+LIVE = {"name": "live", "decisions": [PREDICATE]}
 
 
 def request(*questions, **fields):
@@ -25,9 +27,26 @@ def request(*questions, **fields):
         (
             [KEY, {"name": "a", "prompt": "a", "recipe": "card"}],
             "questions[1]",
-            "exactly one of prompt, style and recipe is required, not prompt and recipe",
+            "exactly one of prompt, style, recipe and decisions is required, not prompt and recipe",
         ),
-        ([{"name": "a"}], "questions[0]", "exactly one of prompt, style and recipe is required"),
+        ([{"name": "a"}], "questions[0]", "exactly one of prompt, style, recipe and decisions"),
+        ([LIVE | {"style": "brief"}], "questions[0]", "not style and decisions"),
+        (
+            [LIVE | {"max_tokens": 4}],
+            "questions[0]",
+            "are answered without text; remove max_tokens",
+        ),
+        (
+            [KEY, LIVE | {"decisions": [PREDICATE | {"type": "guess"}]}],
+            "questions[1].decisions[0]",
+            "'predicate'",
+        ),
+        ([LIVE | {"decisions": []}], "questions[0].decisions", "must have at least 1 item"),
+        (
+            [LIVE | {"name": name, "decisions": [PREDICATE] * 201} for name in "ab"],
+            "questions",
+            "the questions have 402 decisions together; at most 400 are accepted",
+        ),
         ([KEY | {"style": "terse"}], "questions[0].style", "must be 'detailed'"),
         ([KEY | {"max_tokens": 0}], "questions[0].max_tokens", "must be a"),
         ([KEY | {"promt": "a"}], "questions[0].promt", "did you mean 'prompt'?"),

@@ -31,6 +31,12 @@ def test_a_question_has_the_options_of_the_request_unless_it_sets_its_own():
     assert (second.options.max_tokens, second.options.temperature) == (8, 0.0)
 
 
+def test_decisions_are_left_to_others_and_keep_the_places_of_the_rest():
+    live = {"type": "predicate", "instructions": "It is live."}
+    (found,) = asked({"name": "a", "decisions": [live]}, {"name": "b", "prompt": "b"})
+    assert (found.place, found.name) == ("questions[1]", "b")
+
+
 def test_a_recipe_brings_its_prompt_and_schema():
     (card,) = asked({"name": "a", "recipe": "card"})
     assert card.options.prompt == RECIPES["card"].prompt

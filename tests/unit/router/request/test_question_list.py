@@ -31,6 +31,15 @@ def test_questions_are_counted_and_their_limits_added_up(head):
     assert hints.parse_body(head) == hints.BodyHints(60, is_stream=True, num_answers=2)
 
 
+def test_decisions_are_one_answer_with_a_step_for_each():
+    decisions = [{"type": "predicate", "instructions": "It is live."}] * 3
+    listed = [{"name": "a", "decisions": decisions}, {"name": "b", "prompt": "b"}]
+    head = json.dumps({"questions": listed, "max_tokens": 50, "audio": 1}).encode()
+    assert question_list.find(head).limits == (3, None)
+    found = hints.parse_body(head)
+    assert (found.max_tokens, found.num_answers) == (53, 2)
+
+
 def test_a_question_without_a_limit_has_none():
     head = b'{"questions": ' + LIST + b', "audio": 1'
     assert hints.parse_body(head) == hints.BodyHints(None, num_answers=2)
