@@ -6,8 +6,13 @@ from flamingo_pod.engine.recent_costs import RecentCosts
 
 
 def learned(encode_s, prefill_s=None, token_s=None):
-    """Return the costs after one window, or none, of prefill, and one decoded token, or none."""
-    profile = EngineProfile(encode_s=encode_s, num_windows=1)
+    """Return the costs after one window was encoded and prefilled, and one token decoded.
+
+    None: that has not been measured yet.
+    """
+    profile = EngineProfile()
+    if encode_s is not None:
+        profile.encode_s, profile.num_windows = encode_s, 1
     if prefill_s is not None:
         profile.add_forward(prefill_s, num_prefilled=TOKENS_PER_WINDOW, num_decoded=0)
     if token_s is not None:

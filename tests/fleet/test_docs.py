@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from documents import pages, shape
 from documents.selections import FLEET_PYTHON, FLEET_REFUSED, FLEET_SHELL, LOCAL, TERMINAL
+from fakes.patience import PATIENCE_S
 
 from flamingo_common.service import page
 from flamingo_common.wire import routes
@@ -39,8 +40,9 @@ def run_example(command, text, fleet, songs):
             "FLAMINGO_URL": router.address,
             "HOME": str(songs),
         },
+        stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     ).stdout.decode()
 

@@ -29,14 +29,15 @@ UNLIMITED_WIDTH = 1000
 def print_stream(stream: TextStream, *, clip: str, on_text: Callable[[str], object] = str) -> None:
     """Print `stream` as it arrives, and a newline; warn if it, or the clip `clip`, is incomplete.
 
-    A spinner is shown until the first text arrives. `on_text` is called with what was printed.
+    A spinner is shown until the first text arrives. `on_text` is called with what is printed, just before:
+    a Ctrl-C after it was shown must not lose it.
     """
     with stream:
         with spinner(f"processing {clip}"):
             first = next(stream, "")
         for text in itertools.chain([first], stream):
-            print(printable.escape_text(text), end="", flush=True)
             on_text(text)
+            print(printable.escape_text(text), end="", flush=True)
     print(flush=True)  # before the warning, where both go to one file
     warn_if_incomplete(stream.finish_reason, stream.usage, clip=clip)
 

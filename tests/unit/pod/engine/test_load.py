@@ -23,7 +23,7 @@ def test_the_backlog_is_the_remaining_work_of_the_requests_in_flight():
 
 
 def test_prompts_that_follow_a_first_one_count_too():
-    load = EngineLoad(prefill_s=1.0)
+    load = EngineLoad(recent=learned(None, 1.0))
     stats = RequestStats(num_prompt_tokens_left=750, num_later_prompt_tokens_left=1500)
     with load.in_flight(stats):
         assert load.queued_s == pytest.approx(3.0)
