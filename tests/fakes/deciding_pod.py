@@ -15,14 +15,18 @@ class DecidingPod(pods.FakePod):
             return super()._body(path)
         sent = self.received[-1].body.decode(errors="replace")
         self.asked, _ = json.JSONDecoder().raw_decode(sent[sent.index('{"questions"') :])
-        answers = [answer(number, each) for number, each in enumerate(self.asked["questions"])]
-        usage = decisions.DecisionUsage(
-            input_tokens=9,
-            input_tokens_details={"cached_tokens": 0, "cache_write_tokens": 9},
-            total_tokens=9,
-            audio_seconds=1.5,
-        )
-        return decisions.Decision(answers=answers, model=self.model, usage=usage)
+        return decision(self.model, self.asked["questions"])
+
+
+def decision(model, questions):
+    answers = [answer(number, each) for number, each in enumerate(questions)]
+    usage = decisions.DecisionUsage(
+        input_tokens=9,
+        input_tokens_details={"cached_tokens": 0, "cache_write_tokens": 9},
+        total_tokens=9,
+        audio_seconds=1.5,
+    )
+    return decisions.Decision(answers=answers, model=model, usage=usage)
 
 
 def answer(number, question):

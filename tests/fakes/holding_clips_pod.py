@@ -18,6 +18,8 @@ class HoldingClipsPod(pods.FakePod):
     held: dict[str, bytes] = field(default_factory=dict)
     sent: list[str | bytes] = field(default_factory=list)
     """The id or the clip of each request."""
+    asked: list[dict] = field(default_factory=list)
+    """The fields of each request."""
     holds_nothing: bool = False
     is_late: bool = False
     """Whether a stream has begun before the error, as after a wait in a router."""
@@ -26,7 +28,8 @@ class HoldingClipsPod(pods.FakePod):
         parts = {}
         async for part in await request.multipart():
             parts[part.name] = bytes(await part.read())
-        is_stream = json.loads(parts["request"]).get("stream", False)
+        self.asked.append(json.loads(parts["request"]))
+        is_stream = self.asked[-1].get("stream", False)
         if "file" in parts:
             self.sent.append(parts["file"])
             clip_id = f"{clip_ids.PREFIX}{len(self.held):040x}"

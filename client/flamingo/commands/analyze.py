@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import AnalysisOptions
 from flamingo.client.results import Analysis
-from flamingo.commands import answer_texts, clips, many_clips, options, output
+from flamingo.commands import clips, many_clips, options, output, result_tables
 from flamingo_common.timed_text import render
 from flamingo_common.wire.answers import Answer, to_timed_text
 
@@ -135,7 +134,8 @@ def _print(clip: str, result: Analysis, chosen: AnalyzeOptions) -> None:
         usage = result.usage.model_dump(mode="json")
         output.print_json_value({"file": clips.json_name(clip), "answers": answers, "usage": usage})
     elif chosen.format == "table":
-        output.print_table(_table(result, chosen))
+        asked = [(chosen.questions.get(name, name), one) for name, one in result.answers.items()]
+        output.print_table(result_tables.of_answers(asked))
     else:
         _print_timed(result, chosen)
     output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))
@@ -160,13 +160,3 @@ def _print_timed(result: Analysis, chosen: AnalyzeOptions) -> None:
 def _no_sections(answers: Mapping[str, Answer]) -> str:
     errors = [answer.error.message for answer in answers.values() if answer.error is not None]
     return errors[0] if errors else "no answer has sections; use --recipe lyrics or structure"
-
-
-def _table(result: Analysis, chosen: AnalyzeOptions) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, answer in result.answers.items():
-        table.add_row(output.cell(chosen.questions.get(name, name), "bold"))
-        for label, text in answer_texts.lines(answer):
-            style = "red" if label in {"error", "fault"} else "dim"
-            table.add_row(output.cell(f"  {label}", style), output.cell(text))
-    return table

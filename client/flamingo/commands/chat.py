@@ -5,7 +5,8 @@ import importlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +14,8 @@ from typing import Annotated
 import typer
 
 from flamingo.client import FlamingoClient, address
-from flamingo.client.fields import SamplingOptions
-from flamingo.commands import clips, conversation, many_clips, options, output
+from flamingo.client.fields import ClipOptions, SamplingOptions
+from flamingo.commands import clips, conversation, many_clips, options, output, result_tables
 from flamingo.commands.conversation import (
     COMMANDS,
     ChatCommand,
@@ -52,6 +53,30 @@ class Chat:
             print(flush=True)  # the answer until now stays, and the next line begins at its start
         self.turns.keep(question, "".join(shown))
 
+    def tag(self, *names: str) -> None:
+        """Print how likely the labels of some taxonomies are: of genre without any."""
+        with self._working():
+            result = self.client.tag(self.clip, *names, **self._clip_options)
+        output.print_table(result_tables.of_tags(result.tags, result_tables.LIKELY))
+        output.warn_if_incomplete(None, result.usage, clip=clips.display_name(self.clip))
+
+    def print_lyrics(self) -> None:
+        """Print the lyrics."""
+        with self._working():
+            result = self.client.analyze(self.clip, recipes=["lyrics"], **self.sampling)
+        output.print_table(result_tables.of_answers(result.answers.items()))
+        output.warn_if_incomplete(None, result.usage, clip=clips.display_name(self.clip))
+
+    def _working(self) -> AbstractContextManager[None]:
+        return output.spinner(f"processing {clips.display_name(self.clip)}")
+
+    @property
+    def _clip_options(self) -> ClipOptions:
+        return {
+            "truncate": self.sampling.get("truncate"),
+            "allow_damaged": self.sampling.get("allow_damaged"),
+        }
+
 
 def chat(  # noqa: PLR0913 - a command's parameters are its options
     file: Annotated[str, typer.Argument(metavar="CLIP", help="Audio file or http(s) URL.")],
@@ -66,6 +91,7 @@ def chat(  # noqa: PLR0913 - a command's parameters are its options
 ) -> None:
     """Talk about an audio clip: a question on each line, with the answers before it.
 
+    The clip is sent once, and again only if the fleet does not hold it any more.
     Ctrl-C ends an answer, Ctrl-D the conversation, and /help lists commands.
     Questions can come from a pipe, too; the first that fails then ends it.
     """
@@ -91,22 +117,28 @@ def _take(talk: Chat, line: str, *, is_terminal: bool) -> bool:
     """Do what a line says; return whether the conversation goes on."""
     match conversation.parse(line):
         case Question(text):
-            _ask(talk, text, is_terminal=is_terminal)
+            _answer(lambda: talk.ask(text), is_terminal=is_terminal)
+        case ChatCommand("/tag", names):
+            _answer(lambda: talk.tag(*names), is_terminal=is_terminal)
+        case ChatCommand("/lyrics"):
+            _answer(talk.print_lyrics, is_terminal=is_terminal)
         case ChatCommand("/quit"):
             return False
         case ChatCommand("/new"):
             talk.turns.forget()
         case ChatCommand():
-            print("\n".join(f"{name:<6} {meaning}" for name, meaning in COMMANDS.items()))
+            print("\n".join(f"{name:<8} {meaning}" for name, meaning in COMMANDS.items()))
         case UnknownCommand(message):
             output.print_failure(message)
     return True
 
 
-def _ask(talk: Chat, question: str, *, is_terminal: bool) -> None:
-    """Ask; at a terminal, an error is printed and the conversation goes on."""
+def _answer(answer: Callable[[], None], *, is_terminal: bool) -> None:
+    """Call `answer`; at a terminal, an error is printed and the conversation goes on."""
     try:
-        talk.ask(question)
+        answer()
+    except KeyboardInterrupt:
+        print(flush=True)
     except FlamingoError as error:
         if not is_terminal:
             raise

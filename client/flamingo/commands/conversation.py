@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 COMMANDS = {
+    "/tag": "how likely each genre is; /tag mood voice asks about others",
+    "/lyrics": "the lyrics, as the recipe asks for them",
     "/help": "list these commands",
     "/new": "forget the conversation, and keep the clip",
     "/quit": "end, as Ctrl-D does",
 }
+WITH_WORDS = {"/tag"}
 EXIT = "/exit"
 """Another name of /quit, for the fingers."""
 
@@ -28,6 +31,8 @@ class ChatCommand:
     """A line that is one of `COMMANDS`."""
 
     name: str
+    words: tuple[str, ...] = ()
+    """What follows the name."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,9 @@ def parse(line: str) -> Question | ChatCommand | UnknownCommand | None:
         return Question(text)
     if text == EXIT:
         return ChatCommand("/quit")
-    if text in COMMANDS:
-        return ChatCommand(text)
+    name, *words = text.split()
+    if text in COMMANDS or name in WITH_WORDS:
+        return ChatCommand(name, tuple(words))
     close = difflib.get_close_matches(text, COMMANDS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
     return UnknownCommand(f"{text}: no such command; {hint}")

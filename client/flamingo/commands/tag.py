@@ -6,19 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from flamingo.client import CannotConnect, FlamingoClient, address, taxonomies
 from flamingo.client.failures import ConnectionClosed
 from flamingo.client.fields import ClipOptions
-from flamingo.client.taxonomies import Tag, Tags, Taxonomy
-from flamingo.commands import clips, many_clips, options, output
+from flamingo.client.taxonomies import Tags, Taxonomy
+from flamingo.commands import clips, many_clips, options, output, result_tables
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire.decisions import MAX_ORDERS
-
-BAR_CHARS = 20
-MIN_SHOWN = 3
-"""Of a taxonomy's tags, however improbable they are."""
 
 TaxonomyOption = Annotated[
     list[str] | None,
@@ -71,7 +66,7 @@ def tag(  # noqa: PLR0913 - a command's parameters are its options
     *,
     taxonomy: TaxonomyOption = None,
     orders: Orders = None,
-    at_least: AtLeast = 0.5,
+    at_least: AtLeast = result_tables.LIKELY,
     calibration: Calibration = None,
     truncate: options.Truncate = False,
     allow_damaged: options.AllowDamaged = None,
@@ -120,7 +115,7 @@ def _tag_clip(client: FlamingoClient, clip: str, wanted: TagOptions) -> None:
     if wanted.as_json:
         output.print_json_value({"file": clips.json_name(clip), **_document(result)})
     else:
-        output.print_table(_table(result.tags, wanted.at_least))
+        output.print_table(result_tables.of_tags(result.tags, wanted.at_least))
     output.warn_if_incomplete(None, result.usage, clip=name)
 
 
@@ -130,24 +125,3 @@ def _document(result: Tags) -> dict[str, Any]:
         "tags": {name: [asdict(each) for each in found] for name, found in result.tags.items()},
         "usage": result.usage.model_dump(mode="json"),
     }
-
-
-def _table(tags: Mapping[str, Sequence[Tag]], at_least: float) -> Table:
-    table = Table("taxonomy", "tag", "", "probability", box=None, pad_edge=False)
-    for name, found in tags.items():
-        for number, each in enumerate(_shown(found, at_least)):
-            bar = "█" * round(BAR_CHARS * each.probability)
-            table.add_row(
-                output.cell(name if number == 0 else ""),
-                output.cell(each.label),
-                bar,
-                f"{each.probability:.3f}",
-            )
-    return table
-
-
-def _shown(found: Sequence[Tag], at_least: float) -> list[Tag]:
-    """Return the likely tags, and as many more as make a few."""
-    ordered = sorted(found, key=lambda each: -each.probability)
-    num_likely = sum(each.probability >= at_least for each in ordered)
-    return ordered[: max(num_likely, MIN_SHOWN)]

@@ -4,13 +4,33 @@ import asyncio
 import json
 
 import pytest
-from fakes import pods, pseudo_terminal
+from fakes import deciding_pod, pods, pseudo_terminal
 from fakes.command_line import FLAMINGO
+from fakes.holding_clips_pod import HoldingClipsPod
 from fakes.pseudo_terminal import CTRL_C, CTRL_D
 
 from flamingo.commands import conversation
 from flamingo.commands.conversation import ChatCommand, Conversation, Question, UnknownCommand
 from flamingo_common import errors
+from flamingo_common.wire import answers
+
+
+class SongPod(HoldingClipsPod):
+    """Answers decisions, and knows the lyrics of its songs."""
+
+    def _body(self, path):
+        if path == "/v1/decisions":
+            return deciding_pod.decision(self.model, self.asked[-1]["questions"])
+        if path != "/v1/audio/analyze":
+            return super()._body(path)
+        section = answers.TimedSection(name="[Verse]", lines=[answers.TimedLine(text="by the sea")])
+        usage = answers.AnswerUsage(prompt_tokens=3, completion_tokens=5)
+        lyrics = answers.Answer(
+            content="by the sea", finish_reason="stop", sections=[section], usage=usage
+        )
+        return answers.Analysis(
+            id="x-1", created=0, model=self.model, answers={"lyrics": lyrics}, usage=pods.USAGE
+        )
 
 
 def messages(received):
@@ -41,7 +61,9 @@ def test_questions_from_a_pipe_are_answered_with_the_turns_before_them(flamingo,
 def test_help_lists_the_commands_and_a_misspelt_one_is_corrected(flamingo, song):
     result = flamingo("chat", song, stdin=b"/help\n/hlep\n//slash?\n")
 
-    assert [line.split()[0] for line in result.stdout.splitlines()[:3]] == [
+    assert [line.split()[0] for line in result.stdout.splitlines()[:5]] == [
+        "/tag",
+        "/lyrics",
         "/help",
         "/new",
         "/quit",
@@ -111,6 +133,40 @@ def test_at_a_terminal_an_error_does_not_end_the_conversation(song):
     assert messages(asked(pod)[1]) == [("user", "And now?")]
 
 
+def test_tags_and_lyrics_use_the_clip_that_was_sent_and_it_is_sent_again_when_it_is_gone(song):
+    async def scenario():
+        pod = SongPod()
+        async with pods.running(pod) as address:
+            command = [*FLAMINGO, "chat", song, "--url", address]
+            async with pseudo_terminal.running(*command) as terminal:
+                await terminal.shows("> ")
+                terminal.type("What is it?\n")
+                await terminal.shows("a quiet song")
+                terminal.type("/tag mood voice\n")
+                await terminal.shows("probability")
+                await terminal.shows("mood")
+                await terminal.shows("voice")
+                terminal.type("/tag moood\n")
+                await terminal.shows("ready ones are")
+                pod.held.clear()
+                terminal.type("/lyrics\n")
+                await terminal.shows("[Verse]")
+                await terminal.shows("by the sea")
+                terminal.type("And now?\n")
+                await terminal.shows("a quiet song")
+                terminal.type("/quit\n")
+                return pod, await terminal.ends()
+
+    pod, (status, _) = asyncio.run(scenario())
+    assert status == 0
+    assert [isinstance(each, bytes) for each in pod.sent] == [True, False, False, True, False]
+    first, tags, refused, lyrics, last = pod.asked
+    assert {each["name"] for each in tags["questions"]} == {"mood", "voice"}
+    assert refused == lyrics
+    assert lyrics["questions"] == [{"name": "lyrics", "recipe": "lyrics"}]
+    assert len(last["messages"]) == len(first["messages"]) + 2
+
+
 @pytest.mark.parametrize(
     ("line", "parsed"),
     [
@@ -119,6 +175,9 @@ def test_at_a_terminal_an_error_does_not_end_the_conversation(song):
         ("//x\n", Question("/x")),
         ("/exit\n", ChatCommand("/quit")),
         ("/new\n", ChatCommand("/new")),
+        ("/tag\n", ChatCommand("/tag")),
+        ("/tag mood  voice\n", ChatCommand("/tag", ("mood", "voice"))),
+        ("/lyrics\n", ChatCommand("/lyrics")),
     ],
 )
 def test_a_line_is_a_question_or_a_command(line, parsed):
@@ -127,7 +186,7 @@ def test_a_line_is_a_question_or_a_command(line, parsed):
 
 def test_an_unlike_command_is_answered_with_those_that_there_are():
     assert conversation.parse("/zzz") == UnknownCommand(
-        "/zzz: no such command; there are /help, /new, /quit"
+        "/zzz: no such command; there are /tag, /lyrics, /help, /new, /quit"
     )
 
 
