@@ -1,6 +1,5 @@
 """The picture of a clip: spectrogram, zoom, the part that is used, and what follows playback."""
 
-import io
 import json
 import math
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser.accessibility import findings
+from fakes.holding_clips_pod import HoldingClipsPod
 from fakes.pods import FakePod
 
 RATE_HZ, SONG_S = 16_000, 20
@@ -53,50 +53,116 @@ def drag(site, start, end):
     site.page.mouse.up()
 
 
-def sent_file(pod):
-    """Return the name and the samples of the file that the pod received last."""
-    found = re.search(
-        rb'name="file"; filename="([^"]*)"\r\n.*?\r\n\r\n(.*)\r\n--',
-        pod.received[-1].body,
-        re.DOTALL,
-    )
-    with wave.open(io.BytesIO(found[2])) as clip:
-        samples = np.frombuffer(clip.readframes(clip.getnframes()), "<i2").astype(float)
-        return found[1].decode(), clip.getframerate(), samples
+def sent(pod):
+    """Return the fields of the form that the pod received last."""
+    form = re.search(rb'name="request"\r\n\r\n(.*?)\r\n--', pod.received[-1].body, re.DOTALL)
+    return json.loads(form[1])
 
 
-def pitch_hz(samples):
-    return np.argmax(np.abs(np.fft.rfft(samples))) * RATE_HZ / len(samples)
+def write_part(site, start, end):
+    """Write the times of a part, as a person who leaves each field with the Tab key."""
+    for field, text in (("#part-start", start), ("#part-end", end)):
+        site.page.fill(field, text)
+        site.page.press(field, "Tab")
 
 
-def test_a_part_is_selected_and_only_it_is_sent(visit, tones):
+def test_a_part_is_selected_and_its_times_are_sent(visit, tones):
     site = opened(visit, tones)
     drag(site, 0.55, 0.75)
     site.shows("#part")
     site.page.click("#generate")
     site.has("#caption", "a quiet song")
-    name, rate_hz, samples = sent_file(site.pod)
-    assert rate_hz == RATE_HZ
-    assert re.fullmatch(r"two tones 1[01]\.\ds-1[45]\.\ds\.wav", name)
-    assert abs(len(samples) / RATE_HZ - 4) < 0.2
-    assert abs(pitch_hz(samples) - 3520) < 5
+    fields = sent(site.pod)
+    assert fields["start"] == pytest.approx(11, abs=0.1)
+    assert fields["end"] == pytest.approx(15, abs=0.1)
+    assert Path(tones).read_bytes() in site.pod.received[-1].body
     site.page.click("#part-clear")
     site.shows("#part-hint")
     site.page.click("#generate")
     site.until(lambda: len(site.pod.received) == 2)
-    assert Path(tones).read_bytes() in site.pod.received[-1].body
+    assert not {"start", "end"} & set(sent(site.pod))
     assert site.console_errors == []
 
 
-def test_the_saved_part_is_the_file_of_the_copied_command(visit, tones):
-    site = opened(visit, tones, permissions=["clipboard-read", "clipboard-write"])
-    drag(site, 0.1, 0.3)
+def test_the_times_of_a_part_can_be_written(visit, tones):
+    site = opened(visit, tones)
+    write_part(site, "2.5", "0:07")
+    site.has("#part-text", "0:02.5\N{EN DASH}0:07.0")
     site.page.click("#generate")
     site.has("#caption", "a quiet song")
-    with site.page.expect_download() as download:
-        site.page.click("#part-save")
-    assert download.value.suggested_filename in site.copied("#caption-curl")
-    assert Path(download.value.path()).read_bytes() in site.pod.received[-1].body
+    assert (sent(site.pod)["start"], sent(site.pod)["end"]) == (2.5, 7)
+    write_part(site, "5", "1:00")  # behind the clip: up to its end
+    site.has("#part-text", "0:05.0\N{EN DASH}0:20.0")
+    site.page.click("#generate")
+    site.until(lambda: len(site.pod.received) == 2)
+    assert sent(site.pod)["start"] == 5
+    assert "end" not in sent(site.pod)
+    write_part(site, "", "")
+    site.shows("#part-hint")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        ("soon", "", "Write a time as seconds, or as minutes:seconds, such as 1:05.2."),
+        ("7", "0:05", "The part has to end after it begins."),
+        ("25", "", "The clip is only 0:20.0 long."),
+    ],
+)
+def test_times_that_are_no_part_are_refused_at_the_fields(visit, tones, start, end, message):
+    site = opened(visit, tones)
+    write_part(site, start, end)
+    site.has("#part-error", message)
+    assert site.page.get_attribute("#part-start", "aria-invalid") == "true"
+    write_part(site, "1", "")
+    site.has("#part-text", "0:01.0\N{EN DASH}0:20.0")
+    site.shows("#part-error", visible=False)
+
+
+def test_a_part_of_a_link_is_selected_by_its_times(visit):
+    site = visit(FakePod())
+    site.has("#model", "fake")
+    site.page.fill("#link", "https://example.com/mix.mp3")
+    site.page.press("#link", "Enter")
+    site.shows("#part-start")
+    write_part(site, "1:02:03", "")
+    site.has("#part-text", "62:03.0\N{EN DASH}end")
+    site.shows("#part-play", visible=False)
+    site.page.click("#generate")
+    site.has("#caption", "a quiet song")
+    fields = json.loads(site.pod.received[-1].body)
+    assert fields["start"] == 3723
+    assert "end" not in fields
+    assert fields["audio"] == {"url": "https://example.com/mix.mp3"}
+    assert site.console_errors == []
+
+
+def test_a_clip_that_was_sent_is_not_sent_again_for_its_parts(visit, tones):
+    site = visit(HoldingClipsPod())
+    site.has("#model", "fake")
+    site.choose(tones)
+    site.shows("#clip-tools")
+    for number, end in enumerate(("6", "9", ""), 1):
+        write_part(site, "", end)
+        site.shows("#part", visible=bool(end))
+        site.page.click("#generate")
+        site.until(lambda number=number: len(site.pod.sent) == number)
+        site.has("#caption[aria-busy=false]", "a quiet song")
+    clip_id = next(iter(site.pod.held))
+    assert site.pod.sent == [Path(tones).read_bytes(), clip_id, clip_id]
+
+
+def test_the_copied_commands_have_the_times_and_the_name_of_the_whole_file(visit, tones):
+    site = opened(visit, tones, permissions=["clipboard-read", "clipboard-write"])
+    write_part(site, "2", "6")
+    site.page.click("#generate")
+    site.has("#caption", "a quiet song")
+    python = site.copied("#caption-python")
+    assert 'client.caption("two tones.wav", style="detailed", start=2, end=6)' in python
+    curl = site.copied("#caption-curl")
+    assert 'file=@"two tones.wav"' in curl
+    assert '"start":2,"end":6' in curl
+    assert '"start":2,"end":6' in site.copied("#caption-javascript")
 
 
 def test_a_part_is_selected_with_the_keyboard(visit, tones):
@@ -135,10 +201,9 @@ def test_another_part_begins_another_conversation(visit, tones):
     drag(site, 0.1, 0.3)
     site.shows("#part")
     site.ask("And here?")
-    site.has("#log .separator", "A new conversation, about two tones 2.0s-6.0s.wav")
+    site.has("#log .separator", "A new conversation, about two tones 2.0-6.0 s.wav")
     site.has("#log .exchange:last-child .generated[aria-busy=false]", "a quiet song")
-    form = re.search(rb'name="request"\r\n\r\n(.*?)\r\n--', site.pod.received[-1].body, re.DOTALL)
-    assert [message["content"] for message in json.loads(form[1])["messages"]] == ["And here?"]
+    assert [message["content"] for message in sent(site.pod)["messages"]] == ["And here?"]
 
 
 def brightest_row(site, column):

@@ -1,6 +1,6 @@
-/** A clip decoded in the browser, to draw it and to cut parts from it. */
+/** A clip decoded in the browser, to draw it. */
 
-const RATE_HZ = 16000; // the model's own: a part that is cut from it loses nothing
+const RATE_HZ = 16000; // the model's own
 const MAX_FILE_BYTES = 100 * 10 ** 6;
 const MAX_DURATION_S = 4000; // two channels of an hour are 460 MB
 const BLOCK = 160; // samples whose peak is kept: 10 ms

@@ -1,8 +1,7 @@
-/** The part of the clip that is used, and what can be done with it. */
+/** The part of the clip that is used: its times, which can be written, and what can be done with it. */
 
-import { $, download } from "../shared/dom.js";
-import { cutPart } from "./part.js";
-import { formatSpan } from "./span.js";
+import { $, showError } from "../shared/dom.js";
+import { formatSpan, formatTenths, parseSpan } from "./span.js";
 
 /** @typedef {import("./span.js").Span} Span */
 
@@ -11,8 +10,10 @@ export class PartControls {
   part = null;
   /** @type {Span | null} */
   span = null;
-  /** @type {{clip: import("./clip.js").Clip, audio: import("./decoded_audio.js").DecodedAudio} | null} */
-  #source = null;
+  /** @type {import("./clip.js").Clip | null} */
+  #clip = null;
+  #start = /** @type {HTMLInputElement} */ ($("part-start"));
+  #end = /** @type {HTMLInputElement} */ ($("part-end"));
 
   /**
    * @param {import("./time_line.js").TimeLine} timeLine
@@ -23,19 +24,17 @@ export class PartControls {
     this.listener = listener;
     $("part-play").addEventListener("click", () => this.span && listener.onPlay(this.span));
     $("part-clear").addEventListener("click", () => this.select(null));
-    $("part-save").addEventListener("click", () => {
-      if (this.part?.file) download(this.part.file, this.part.name);
-    });
+    for (const input of [this.#start, this.#end]) {
+      input.addEventListener("change", () => this.#selectWritten());
+    }
   }
 
   /**
    * Use the whole of another clip.
    * @param {import("./clip.js").Clip} clip
-   * @param {import("./decoded_audio.js").DecodedAudio | null} audio null: nothing can be cut from it
    */
-  load(clip, audio) {
-    this.#source = audio && { clip, audio };
-    $("clip-tools").hidden = audio === null;
+  load(clip) {
+    this.#clip = clip;
     this.#show(null);
   }
 
@@ -45,13 +44,32 @@ export class PartControls {
     this.listener.onPart();
   }
 
+  #selectWritten() {
+    try {
+      this.select(parseSpan(this.#start.value, this.#end.value, this.#clip?.durationS || Infinity));
+    } catch (error) {
+      this.#setFault(true);
+      showError($("part-error"), error);
+    }
+  }
+
   /** @param {Span | null} span */
   #show(span) {
-    this.span = this.#source && span;
-    this.part = this.#source && span ? cutPart(this.#source.clip, this.#source.audio, span) : null;
-    this.timeLine.setPart(this.span);
-    $("part-hint").hidden = this.part !== null;
-    $("part").hidden = this.part === null;
-    $("part-text").textContent = this.span ? formatSpan(this.span) : "";
+    this.span = span;
+    this.part = this.#clip && span ? this.#clip.part(span) : null;
+    this.timeLine.setPart(span);
+    this.#start.value = span?.startS ? formatTenths(span.startS) : "";
+    this.#end.value = span && Number.isFinite(span.endS) ? formatTenths(span.endS) : "";
+    this.#setFault(false);
+    $("part-hint").hidden = span !== null;
+    $("part").hidden = span === null;
+    $("part-play").hidden = !this.#clip?.file;
+    $("part-text").textContent = span ? formatSpan(span) : "";
+  }
+
+  /** @param {boolean} isFault whether the written times name a part that cannot be used */
+  #setFault(isFault) {
+    for (const input of [this.#start, this.#end]) input.setAttribute("aria-invalid", String(isFault));
+    $("part-error").hidden = !isFault;
   }
 }

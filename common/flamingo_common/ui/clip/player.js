@@ -77,7 +77,8 @@ export class Player {
     $("transport").hidden = !clip.file;
     $("link-note").hidden = clip.file !== null;
     this.#timeLine.load(null, 0);
-    this.#parts.load(clip, null);
+    this.#parts.load(clip);
+    $("clip-tools").hidden = true;
     if (!clip.file) return this.#unload();
     this.#audio.src = URL.createObjectURL(clip.file);
     this.#button.disabled = false;
@@ -119,7 +120,7 @@ export class Player {
   #onDecoded(clip, decoded) {
     this.#decoded = decoded;
     $("waveform-note").hidden = decoded !== null;
-    this.#parts.load(clip, decoded);
+    $("clip-tools").hidden = decoded === null;
     if (decoded) {
       this.listener.onLength(decoded.durationS);
       this.#timeLine.load(decoded, decoded.durationS);

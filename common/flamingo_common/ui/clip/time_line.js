@@ -42,7 +42,6 @@ export class TimeLine {
   load(audio, lengthS) {
     this.#audio = audio;
     this.#lengthS = lengthS;
-    this.#part = null;
     this.#setView({ startS: 0, endS: lengthS });
   }
 

@@ -5,7 +5,7 @@ import { embeddingCall } from "../server/calls.js";
 import { RequestRecord } from "../server/request_record.js";
 import { $, checkedValue, download, showError } from "../shared/dom.js";
 import { decodeMatrix, drawHeatmap, drawSimilarity, encodeNpy } from "./embedding_matrix.js";
-import { formatCount, missingNote } from "../shared/format.js";
+import { baseName, formatCount, missingNote } from "../shared/format.js";
 import { RequestButton } from "../shared/streaming.js";
 import { RequestDetails } from "./request_details.js";
 import { selfSimilarity } from "./self_similarity.js";
@@ -84,7 +84,7 @@ export class EmbeddingView {
   /** @param {number} timeS the playback position, which the pictures show */
   #follow(timeS) {
     if (!this.#matrix || !this.#shown) return;
-    const share = (timeS - this.#shown.offsetS) / (this.#matrix.rows * FRAME_S);
+    const share = (timeS - this.#shown.startS) / (this.#matrix.rows * FRAME_S);
     const place = `${100 * Math.min(Math.max(share, 0), 1)}%`;
     for (const mark of document.querySelectorAll(".playhead")) {
       /** @type {HTMLElement} */ (mark).style.insetInlineStart = place;
@@ -96,7 +96,7 @@ export class EmbeddingView {
     const canvas = /** @type {HTMLElement} */ (event.currentTarget);
     if (!this.#matrix || !this.#shown) return;
     const share = event.offsetX / canvas.clientWidth;
-    this.player.seek(this.#shown.offsetS + share * this.#matrix.rows * FRAME_S);
+    this.player.seek(this.#shown.startS + share * this.#matrix.rows * FRAME_S);
   }
 
   /** @param {unknown} error */
@@ -105,7 +105,7 @@ export class EmbeddingView {
   }
 
   #download() {
-    const name = (this.#shown ?? this.clip()).name.replace(/\.[^.]*$/, "");
-    if (this.#matrix) download(encodeNpy(this.#matrix), `${name}.npy`);
+    const { name } = this.#shown ?? this.clip();
+    if (this.#matrix) download(encodeNpy(this.#matrix), `${baseName(name)}.npy`);
   }
 }

@@ -13,7 +13,6 @@ import { spansOf } from "./section_spans.js";
 export class SectionsView {
   /** What is marked while its time plays. @type {{element: HTMLElement, span: Span}[]} */
   #timed = [];
-  #offsetS = 0;
 
   /**
    * @param {HTMLElement} element
@@ -37,14 +36,14 @@ export class SectionsView {
    */
   show(sections, faults, clip) {
     this.reset();
-    this.#offsetS = clip.offsetS;
-    const spans = spansOf(sections, clip.durationS);
-    const lengthS = clip.durationS || Math.max(0, ...spans.map((span) => span?.endS ?? 0));
+    const spans = spansOf(sections, clip.stopS);
+    const stopS = clip.stopS || Math.max(0, ...spans.map((span) => span?.endS ?? 0));
+    const whole = { startS: clip.startS, endS: stopS };
     const strip = createElement("div", "section-strip");
     const list = createElement("ol", "section-list");
     sections.forEach((section, index) => {
       const span = spans[index];
-      if (span) strip.append(this.#bar(section, span, lengthS));
+      if (span) strip.append(this.#bar(section, span, whole));
       list.append(this.#entry(section, span, clip));
     });
     this.element.replaceChildren(...(strip.childElementCount ? [strip] : []), list);
@@ -54,12 +53,13 @@ export class SectionsView {
   /**
    * @param {Section} section
    * @param {Span} span
-   * @param {number} lengthS
+   * @param {Span} whole what the strip shows
    */
-  #bar(section, span, lengthS) {
+  #bar(section, span, whole) {
+    const widthS = whole.endS - whole.startS;
     const bar = this.#seekButton("section-bar", section.name ?? "Lyrics", span);
-    bar.style.insetInlineStart = `${(100 * span.startS) / lengthS}%`;
-    bar.style.inlineSize = `${(100 * (span.endS - span.startS)) / lengthS}%`;
+    bar.style.insetInlineStart = `${(100 * (span.startS - whole.startS)) / widthS}%`;
+    bar.style.inlineSize = `${(100 * (span.endS - span.startS)) / widthS}%`;
     bar.title = `${section.name ?? "Lyrics"} ${formatClock(span.startS)}–${formatClock(span.endS)}`;
     return bar;
   }
@@ -73,7 +73,7 @@ export class SectionsView {
     const entry = createElement("li");
     if (section.name) entry.append(this.#text("h3", section.name, span));
     if (section.description) entry.append(createElement("p", "note", section.description));
-    const spans = spansOf(section.lines, span?.endS ?? clip.durationS);
+    const spans = spansOf(section.lines, span?.endS ?? clip.stopS);
     section.lines.forEach((line, index) => entry.append(this.#text("p", line.text, spans[index])));
     return entry;
   }
@@ -97,16 +97,15 @@ export class SectionsView {
   #seekButton(className, text, span) {
     const button = /** @type {HTMLButtonElement} */ (createElement("button", className, text));
     button.type = "button";
-    button.addEventListener("click", () => this.player.seek(this.#offsetS + span.startS));
+    button.addEventListener("click", () => this.player.seek(span.startS));
     this.#timed.push({ element: button, span });
     return button;
   }
 
   /** @param {number} timeS the playback position */
   #follow(timeS) {
-    const now = timeS - this.#offsetS;
     for (const { element, span } of this.#timed) {
-      const isNow = now >= span.startS && now < span.endS;
+      const isNow = timeS >= span.startS && timeS < span.endS;
       if (isNow) element.setAttribute("aria-current", "true");
       else element.removeAttribute("aria-current");
     }

@@ -18,7 +18,7 @@ export function curlCommand(root, { path, fields, clip }, hasKey) {
   // --form-string: -F would read a value that begins with @ or < as a file name.
   const form = [
     `  --form-string ${shellQuote(`request=${json}`)}`,
-    `  -F ${shellQuote(`file=@"${clip.name.replace(/[\\"]/g, "\\$&")}"`)}`,
+    `  -F ${shellQuote(`file=@"${fileName(clip).replace(/[\\"]/g, "\\$&")}"`)}`,
   ];
   const body = ["  -H 'Content-Type: application/json'", `  --data-raw ${shellQuote(json)}`];
   return [
@@ -46,7 +46,7 @@ export function pythonProgram(root, call) {
 function pythonCall({ path, fields, clip, taxonomies }) {
   const { messages, audio: _, input: __, ...others } = fields;
   if (taxonomies) delete others.questions; // the client has those of a taxonomy by its name
-  const audio = pythonLiteral(clip.file ? clip.name : clip.url);
+  const audio = pythonLiteral(clip.file ? fileName(clip) : clip.url);
   const options = Object.entries(others)
     .filter(([name]) => !OF_THIS_PAGE.has(name))
     .map(([name, value]) => `, ${name}=${pythonLiteral(value)}`)
@@ -83,13 +83,14 @@ export function javascriptProgram(root, { path, fields, clip }, hasKey) {
     ...(hasKey ? ["authorization: `Bearer ${process.env.FLAMINGO_API_KEY}`"] : []),
     ...(clip.file ? [] : ['"content-type": "application/json"']),
   ];
+  const name = JSON.stringify(fileName(clip));
   const json = `JSON.stringify(${JSON.stringify(request)})`;
   const form = [
     'import { readFile } from "node:fs/promises";',
     "",
     "const body = new FormData();",
     `body.append("request", ${json});`,
-    `body.append("file", new Blob([await readFile(${JSON.stringify(clip.name)})]), ${JSON.stringify(clip.name)});`,
+    `body.append("file", new Blob([await readFile(${name})]), ${name});`,
   ];
   return [
     ...(clip.file ? form : [`const body = ${json};`]),
@@ -103,6 +104,9 @@ export function javascriptProgram(root, { path, fields, clip }, hasKey) {
     "",
   ].join("\n");
 }
+
+/** @param {import("../clip/clip.js").Clip} clip perhaps a part, whose name is not that of its file */
+const fileName = ({ file, name }) => file?.name ?? name;
 
 /** @param {string} path */
 function resultOf(path) {

@@ -59,8 +59,8 @@ export async function* streamText(record, signal) {
   if (!response.body) throw new ApiError("The server sent an empty response.");
   for await (const payload of readPayloads(response.body)) {
     const event = JSON.parse(payload);
-    if (event.error?.code === NOT_HELD && record.call.clip.id) {
-      record.call.clip.id = "";
+    if (event.error?.code === NOT_HELD && record.call.clip.held.id) {
+      record.call.clip.held.id = "";
       yield* streamText(record, signal);
       return;
     }
@@ -125,16 +125,16 @@ async function fetchAnswer(record, signal) {
 async function sendCall(record, signal) {
   const { path, fields, clip } = record.call;
   if (clip.refusal) throw new ApiError(clip.refusal, { code: TOO_LONG });
-  const body = clip.file ? formBody(fields, clip.id || clip.file) : jsonBody(fields);
+  const body = clip.file ? formBody(fields, clip.held.id || clip.file) : jsonBody(fields);
   const headers = { "x-flamingo-metrics": "true" };
   try {
     const response = await send(path, { method: "POST", body, signal, headers });
-    clip.id = clip.file ? response.headers.get("x-flamingo-audio-id") ?? "" : "";
+    clip.held.id = clip.file ? response.headers.get("x-flamingo-audio-id") ?? "" : "";
     record.requestId = response.headers.get("x-request-id") ?? "";
     return response;
   } catch (error) {
-    if (!(error instanceof ApiError) || error.code !== NOT_HELD || !clip.id) throw error;
-    clip.id = "";
+    if (!(error instanceof ApiError) || error.code !== NOT_HELD || !clip.held.id) throw error;
+    clip.held.id = "";
     return sendCall(record, signal);
   }
 }

@@ -75,12 +75,21 @@ export function embeddingCall(clip, layer) {
 
 /**
  * @param {Clip} clip
- * @returns {{truncate?: true, audio?: {url: string}}} what every request about the clip has.
+ * @returns {{start?: number, end?: number, truncate?: true, audio?: {url: string}}} what every
+ *   request about the clip has.
  */
-function clipFields({ truncate, isTooLong, durationS, url }) {
+function clipFields({ startS, endS, truncate, isTooLong, durationS, url }) {
   const isCut = truncate && (isTooLong || !durationS);
-  return { ...(isCut ? { truncate: true } : {}), ...(url ? { audio: { url } } : {}) };
+  return {
+    ...(startS > 0 ? { start: roundToMs(startS) } : {}),
+    ...(Number.isFinite(endS) ? { end: roundToMs(endS) } : {}),
+    ...(isCut ? { truncate: true } : {}),
+    ...(url ? { audio: { url } } : {}),
+  };
 }
+
+/** @param {number} seconds rounded, since frames of the model take 40 ms */
+const roundToMs = (seconds) => Math.round(seconds * 1000) / 1000;
 
 /**
  * @param {Message[]} messages

@@ -1,4 +1,4 @@
-/** Numbers in readable form. Pure. */
+/** Numbers and names in readable form. Pure. */
 
 /** @param {number} seconds for example 83.4, which is formatted as 1:23 */
 export function formatClock(seconds) {
@@ -31,6 +31,9 @@ export const formatCount = (number) => number.toLocaleString("en");
 
 /** @param {number} number with one decimal below ten, and none above */
 const formatShort = (number) => String(number < 10 ? Math.round(number * 10) / 10 : Math.round(number));
+
+/** @param {string} name of a file, without its ending */
+export const baseName = (name) => name.replace(/\.[^.\s]+$/, "");
 
 /** @param {number} seconds of audio that a damaged file has lost; empty if there are none */
 export function missingNote(seconds) {

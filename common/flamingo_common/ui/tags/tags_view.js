@@ -5,7 +5,7 @@ import { fetchDecision } from "../server/api.js";
 import { tagsCall } from "../server/calls.js";
 import { RequestRecord } from "../server/request_record.js";
 import { $, createElement, download, showError } from "../shared/dom.js";
-import { missingNote } from "../shared/format.js";
+import { baseName, missingNote } from "../shared/format.js";
 import { RequestButton } from "../shared/streaming.js";
 import { formatProbability, ranked, tagsOf } from "./tags.js";
 import { TAXONOMIES } from "./taxonomies.js";
@@ -79,8 +79,8 @@ export class TagsView {
 
   #download() {
     if (!this.#shown) return;
-    const base = this.#shown.file.replace(/\.[^.]*$/, "");
-    download(new Blob([JSON.stringify(this.#shown, null, 2)], { type: "application/json" }), `${base} tags.json`);
+    const json = new Blob([JSON.stringify(this.#shown, null, 2)], { type: "application/json" });
+    download(json, `${baseName(this.#shown.file)} tags.json`);
   }
 }
 
