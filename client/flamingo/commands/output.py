@@ -29,8 +29,8 @@ UNLIMITED_WIDTH = 1000
 def print_stream(stream: TextStream, *, clip: str, on_text: Callable[[str], object] = str) -> None:
     """Print `stream` as it arrives, and a newline; warn if it, or the clip `clip`, is incomplete.
 
-    A spinner is shown until the first text arrives. `on_text` is called with what is printed, just before:
-    a Ctrl-C after it was shown must not lose it.
+    A spinner is shown until the first text arrives. `on_text` is called with what is printed, just
+    before: a Ctrl-C after it was shown must not lose it.
     """
     with stream:
         with spinner(f"processing {clip}"):
