@@ -111,3 +111,22 @@ def test_a_part_that_the_clip_does_not_have_is_refused(http, song, route, fields
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (400, param), error
     assert message in error["message"]
+
+
+@pytest.mark.parametrize("name", ["start", "end"])
+@pytest.mark.parametrize(
+    ("route", "fields"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Key?"}]}),
+        ("/v1/responses", {"input": "Key?"}),
+        (
+            "/v1/decisions",
+            {"input": "A", "questions": [{"type": "predicate", "instructions": "?"}]},
+        ),
+    ],
+)
+def test_a_part_of_no_clip_is_refused(http, route, fields, name):
+    response = http.post(route, json=fields | {name: 1})
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, name)
+    assert error["message"] == f"{name}: the request has no clip of which to use a part"

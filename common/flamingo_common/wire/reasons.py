@@ -73,7 +73,18 @@ def type_of(value: object) -> str:
 def _unlike_number(value: object, *, is_form: bool) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return ""
-    return ", not text" if is_form and isinstance(value, str) else f", not {type_of(value)}"
+    if is_form and isinstance(value, str):
+        return "" if _is_numeral(value) else ", not text"
+    return f", not {type_of(value)}"
+
+
+def _is_numeral(text: str) -> bool:
+    """Return whether the text of a form's field is a number, if not one that is allowed."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _tags(context: Context) -> str:

@@ -70,6 +70,7 @@ async def _parse_request(
     served.check_model(options.model)
     output_format.forced_call(options)  # its errors need no audio
     turns, sources = conversation(options.messages, body.attached_audio(received))
+    clip_sources.check_part(options, sources)
     if "prompt" in received.fields:
         turns = [replace(turn, field="prompt") for turn in turns]
     # From here on only `sources` has the base64, so that a clip that is sent twice can be freed.

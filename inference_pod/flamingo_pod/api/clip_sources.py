@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flamingo_common.errors import BadRequest, Overloaded
 from flamingo_common.wire import clip_ids
+from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.requests import AudioInput
 from flamingo_pod.audio import media
 from flamingo_pod.audio.fetch import Fetcher
@@ -45,6 +46,19 @@ class ClipSource:
     def is_fetched(self) -> bool:
         """Whether it is at an `http(s)` URL."""
         return not isinstance(self.audio, MemoryFile) and media.is_fetched(self.audio)
+
+
+def check_part(options: ClipOptions, sources: Sequence[ClipSource]) -> None:
+    """Check that a request for a part of a clip has a clip.
+
+    Raises:
+        BadRequest: it has none, so that `start` or `end` would be without effect.
+    """
+    if sources:
+        return
+    for name in PART_FIELDS:
+        if getattr(options, name) is not None:
+            raise BadRequest(f"{name}: the request has no clip of which to use a part", param=name)
 
 
 @contextlib.contextmanager

@@ -49,6 +49,7 @@ async def _parse_request(
     )
     served.check_model(options.model)
     turns, sources = _conversation(options, body.attached_audio(received))
+    clip_sources.check_part(options, sources)
     # From here on only `sources` has the base64, so that a clip that is sent twice can be freed.
     options = options.model_copy(update={INPUT: ""})
     received.fields.clear()

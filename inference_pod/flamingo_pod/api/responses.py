@@ -83,6 +83,7 @@ async def _prepare(
         asked = asked.model_copy(update={"input": ""})
         received.fields.clear()
         sources = [ClipSource(clip.audio, clip.place) for clip in conversation.clips]
+        clip_sources.check_part(options, sources)
         turns = conversation.turns
         del conversation
         async with served.caller.enforce_deadline():

@@ -96,7 +96,7 @@ def decode_clip(
         if not limits.is_part:
             _check_length(num_samples)
         if clip_s is not None:
-            missing.at_end_s, missing.unread_s = clip.rest()
+            missing.add_rest(clip.rest(), clip_s, end_s=limits.end_s)
         part_s = num_samples / windows.SAMPLE_RATE_HZ
         if reason := missing.refusal(part_s, allow_damaged=limits.allow_damaged):
             raise AudioDamaged(reason)

@@ -61,6 +61,18 @@ class MissingAudio:
             self.first_at_s = at_s
         self.inside_s += seconds
 
+    def add_rest(self, rest: Rest, at_s: float, *, end_s: float | None) -> None:
+        """Set what is stated after the last sample, which is at `at_s`.
+
+        Of a part that was requested up to `end_s` as much as that has of it; None: all of it.
+        """
+        self.at_end_s, self.unread_s = rest
+        if end_s is not None:
+            begin_s = max(at_s, self.start_s)
+            self.at_end_s, self.unread_s = (
+                max(min(at_s + seconds, end_s) - begin_s, 0.0) for seconds in rest
+            )
+
     def refusal(self, clip_s: float, *, allow_damaged: bool | None) -> str | None:
         """Return why the clip is refused, by the request's `allow_damaged`; None if it is not."""
         if allow_damaged or not self.total_s:

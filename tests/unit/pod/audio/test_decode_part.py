@@ -49,3 +49,17 @@ def test_only_what_is_missing_in_the_part_counts():
         assert damage.decoded(damaged, start_s=start_s, end_s=end_s)[0].missing_s == 0
     with pytest.raises(AudioDamaged):
         damage.decoded(damaged, start_s=10.0, end_s=16.0)
+
+
+def test_of_a_file_that_ends_early_a_part_lacks_what_it_asked_for():
+    data = damage.made("wav", SECONDS)
+    cut = data[: len(data) // 5]
+    whole, _ = damage.decoded(cut)
+    assert whole.missing_s == pytest.approx(20, abs=0.1)
+    result, part = damage.decoded(cut, start_s=3.0, end_s=8.0)
+    assert len(part) / 16_000 == pytest.approx(2, abs=0.1)
+    assert result.missing_s == pytest.approx(3, abs=0.1)
+    assert damage.decoded(cut, start_s=3.0)[0].missing_s == whole.missing_s
+    assert damage.decoded(cut, start_s=1.0, end_s=3.0, allow_damaged=False)[0].missing_s == 0
+    with pytest.raises(AudioDamaged, match=r"3\.\d\d s of 5\.\d\d s are missing"):
+        damage.decoded(cut, start_s=3.0, end_s=8.0, allow_damaged=False)
