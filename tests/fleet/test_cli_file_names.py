@@ -181,6 +181,15 @@ def test_full_disk_is_one_line(command):
     assert done.err == b"flamingo: cannot write to standard output: no space left on device\n"
 
 
+def test_full_disk_while_clips_are_in_flight_is_one_line(folder):
+    pod = pods.FakePod(words=("word " * 20_000,))
+    with Path("/dev/full").open("wb") as full:
+        done = flamingo("caption", "-j", "2", "--", *NAMES[:3], cwd=folder, pod=pod, stdout=full)
+
+    assert done.status == 1
+    assert done.err == b"flamingo: cannot write to standard output: no space left on device\n"
+
+
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_are_no_failure(folder, redirection):
     done = flamingo("caption", "--", NAMES[0], cwd=folder, redirection=redirection)

@@ -77,7 +77,8 @@ class DecisionMethods(ABC):
             The tags with their probabilities, by the name of the taxonomy.
 
         Raises:
-            BadRequest: there is no such taxonomy, the file is not one, or two have one name.
+            BadRequest: there is no such taxonomy, the file is not one, two have one name, or a
+                temperature is not above 0.
 
         Example:
             client.tag("song.mp3", "mood").likely("mood")
@@ -87,6 +88,7 @@ class DecisionMethods(ABC):
             for each in taxonomy or ("genre",)
         ]
         taxonomies.check_names(chosen)
+        taxonomies.check_temperatures(temperatures or {})
         questions = [question for each in chosen for question in each.questions()]
         decision = await self.decisions(audio, questions, orders=orders, **options)
         return taxonomies.tags_of(chosen, decision, temperatures or {})

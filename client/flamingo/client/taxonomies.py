@@ -5,6 +5,7 @@ clip may have several; one of the kind `one` asks which of its labels is right. 
 the folder `taxonomies` of the package; files of users have the same format.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,6 +199,19 @@ def load_temperatures(path: Path) -> dict[str, float]:
                 f"{path}: {name}: must be a number above 0, up to {most}", param="calibration"
             )
     return {str(name): float(value) for name, value in document.items()}
+
+
+def check_temperatures(temperatures: Mapping[str, float]) -> None:
+    """Check that every temperature is a number above 0.
+
+    Raises:
+        BadRequest: one is not; the message has the name of its taxonomy.
+    """
+    for name, value in temperatures.items():
+        if not 0 < value < math.inf:
+            raise BadRequest(
+                f"temperatures[{name!r}]: must be a number above 0", param="temperatures"
+            )
 
 
 def tags_of(

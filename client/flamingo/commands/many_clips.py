@@ -4,7 +4,7 @@ Results come in the order of the arguments, so that two runs print the same.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ MAX_OUTAGE_S = 30.0
 RUN_OPTIONS: dict[str, Any] = {"priority": "normal", "max_outage_s": MAX_OUTAGE_S}
 """Of the client's methods for batches: someone waits for these clips."""
 T = TypeVar("T")
-Results = Iterator[tuple[str, T | FlamingoError]]
+Results = Generator[tuple[str, T | FlamingoError]]
 Hide = Callable[[], contextlib.AbstractContextManager[None]]
 
 
@@ -85,12 +85,14 @@ def results(
 def handle(results: Results[T], take: Callable[[str, T], None], *, as_json: bool) -> int:
     """Pass on what succeeded, and print what failed; return the number of clips that failed."""
     num_failed = 0
-    for clip, result in results:
-        if isinstance(result, FlamingoError):
-            print_failure(clip, result, as_json=as_json)
-            num_failed += 1
-        else:
-            take(clip, result)
+    # If printing fails (`| head`), the batch has to be closed before the client is.
+    with contextlib.closing(results):
+        for clip, result in results:
+            if isinstance(result, FlamingoError):
+                print_failure(clip, result, as_json=as_json)
+                num_failed += 1
+            else:
+                take(clip, result)
     return num_failed
 
 

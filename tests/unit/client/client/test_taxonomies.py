@@ -130,6 +130,12 @@ def test_a_temperature_of_a_taxonomy_makes_its_tags_less_sure():
     assert tags.tags["mood"][3].probability == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_not_above_0_is_refused(value):
+    with pytest.raises(BadRequest, match=r"temperatures\['mood'\]: must be a number above 0"):
+        call("tag", b"RIFF", "mood", temperatures={"mood": value})
+
+
 def test_two_taxonomies_with_one_name_are_refused():
     with pytest.raises(BadRequest, match="two taxonomies have the name 'mood'"):
         call("tag", b"RIFF", "mood", "mood")
