@@ -3,7 +3,7 @@
     python -m browser.pictures    from the folder tests; needs Playwright and Chromium
 
 It starts a router and two pods with the tiny model, opens the page in a browser of light mode, has
-the example clip captioned, asks a question about it, computes its embedding, and writes
+the example clip captioned, asks a question about it, tags it, and writes
 docs/images/page.png. So what the page shows is real, and the text of the model has no meaning.
 """
 
@@ -15,6 +15,7 @@ from browser import conftest
 from fakes import processes
 
 IMAGE = Path(__file__).parents[2] / "docs" / "images" / "page.png"
+MARGIN = 20
 VIEWPORT = {"width": 1100, "height": 900}
 QUESTION = "What are its key and tempo?"
 MAX_TOKENS = 60
@@ -31,11 +32,14 @@ def main() -> None:
         page.set_default_timeout(conftest.TIMEOUT_MS)
         page.goto(f"{router.address}/ui/")
         _use(page)
-        page.screenshot(path=IMAGE, full_page=True)
+        tags = page.locator("#tags").bounding_box()
+        height = tags["y"] + tags["height"] + MARGIN
+        clip = {"x": 0, "y": 0, "width": VIEWPORT["width"], "height": height}
+        page.screenshot(path=IMAGE, full_page=True, clip=clip)
 
 
 def _use(page: "conftest.sync_api.Page") -> None:
-    """Caption the example clip, ask about it, and compute its embedding."""
+    """Caption the example clip, ask about it, and tag it."""
     page.click("#example")
     page.click("text=Brief")
     page.click("text=Options")
@@ -46,8 +50,8 @@ def _use(page: "conftest.sync_api.Page") -> None:
     page.click(f"text={QUESTION}")
     page.wait_for_selector("#chat-request:visible")
     page.wait_for_selector("#ask:has-text('Ask')")
-    page.click("#embed")
-    page.wait_for_selector("#similarity-figure:visible")
+    page.click("#tag")
+    page.wait_for_selector("#tags-json:visible")
     page.wait_for_selector("#clip-tools:visible")
     page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
 
