@@ -119,8 +119,12 @@ def test_bad_files_of_a_batch_are_one_line_each_and_the_rest_goes_on(folder):
 
     done = flamingo("caption", "--json", "--", NAMES[0], *bad, NAMES[1], cwd=folder)
 
-    assert done.status == 1
-    assert len(done.lines) == 2
+    assert done.status == 14
+    assert ["error" in json.loads(line) for line in done.lines] == [
+        False,
+        *[True] * len(bad),
+        False,
+    ]
     assert len(done.errors) == len(bad)
     for line, (name, reason) in zip(done.errors, bad.items(), strict=True):
         assert reason in line
