@@ -71,12 +71,25 @@ def json_body(fields: RequestFields) -> payload.Payload:
     """Return a JSON body.
 
     Raises:
-        BadRequest: a text in it is not Unicode, such as an argument in Latin-1.
+        BadRequest: a text in it is not Unicode, such as an argument in Latin-1, or a number is
+            NaN or infinite.
     """
-    document = json.dumps(fields)
+    try:
+        document = json.dumps(fields, allow_nan=False)
+    except ValueError:
+        _check_finite(fields)
+        raise
     if _SURROGATE.search(document):
         _check_unicode(fields)
     return payload.BytesPayload(document.encode(), content_type="application/json")
+
+
+def _check_finite(fields: RequestFields) -> None:
+    for name, value in fields.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise BadRequest(f"{name} must be finite, not NaN or infinite", param=name) from None
 
 
 def _check_unicode(fields: RequestFields) -> None:

@@ -9,6 +9,7 @@ Pure.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from flamingo_common.errors import BadRequest
 from flamingo_common.wire.requests import Layer, Pooling
 
 RequestFields = Mapping[str, Any]
@@ -94,15 +95,43 @@ def all_questions(
     """Return the questions of a request, recipes last; None if there are none.
 
     A recipe's answer has the recipe's name.
+
+    Raises:
+        BadRequest: they are empty, or one is neither a prompt with a name nor a mapping.
     """
-    asked = [dict(each) for each in questions or ()] if not isinstance(questions, Mapping) else []
+    if questions is None and recipes is None:
+        return None
     if isinstance(questions, Mapping):
-        asked = [{"name": name, **_question(each)} for name, each in questions.items()]
-    return [*asked, *({"name": name, "recipe": name} for name in recipes or ())] or None
+        asked = [{"name": name, **_question(each, name)} for name, each in questions.items()]
+    else:
+        asked = [_named(each, number) for number, each in enumerate(questions or ())]
+    asked += ({"name": name, "recipe": name} for name in recipes or ())
+    if not asked:
+        raise BadRequest(
+            "there are no questions; leave questions out to caption", param="questions"
+        )
+    return asked
 
 
-def _question(question: Question) -> Mapping[str, Any]:
-    return {"prompt": question} if isinstance(question, str) else question
+def _question(question: Question, name: str) -> Mapping[str, Any]:
+    if isinstance(question, str):
+        return {"prompt": question}
+    if not isinstance(question, Mapping):
+        raise BadRequest(
+            f"the question {name!r} must be a prompt or a mapping, not {type(question).__name__}",
+            param="questions",
+        )
+    return question
+
+
+def _named(question: Mapping[str, Any], number: int) -> dict[str, Any]:
+    if not isinstance(question, Mapping):
+        raise BadRequest(
+            f"a question in a list must be a mapping with a name, not {type(question).__name__};"
+            ' give prompts by name: {"mood": "What is the mood?"}',
+            param=f"questions[{number}]",
+        )
+    return dict(question)
 
 
 def question_messages(question: str, *, system: str | None) -> list[dict[str, str]]:

@@ -1,6 +1,9 @@
 """`flamingo fleet --watch`: redrawn in a terminal; in a pipe, a line for each change."""
 
 import datetime as dt
+import errno
+import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -53,10 +56,25 @@ def _redraw(looks: Iterator[FleetReport | FlamingoError]) -> None:
             live.update(shown, refresh=True)
 
 
+def _check_reader() -> None:
+    """Notice that nothing reads the pipe any more: there may be nothing to write for hours.
+
+    Raises:
+        BrokenPipeError: as a write would.
+    """
+    if not hasattr(select, "poll"):  # Windows
+        return
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if any(events & select.POLLERR for _, events in poll.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def _print_changes(looks: Iterator[FleetReport | FlamingoError], *, as_json: bool) -> None:
     before: FleetReport | None = None
     problem = ""
     for found in looks:
+        _check_reader()
         if isinstance(found, FlamingoError):
             if found.message != problem:
                 output.print_error(found)

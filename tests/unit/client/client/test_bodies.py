@@ -95,3 +95,10 @@ def test_text_that_is_not_unicode_is_refused_with_its_field(text):
 
     assert caught.value.message.isprintable()
     bodies.json_body({"prompt": "🎵 \\ud800"})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"deep": [float("-inf")]}])
+def test_a_number_that_json_cannot_express_is_refused_with_its_field(value):
+    with pytest.raises(errors.BadRequest, match="start must be finite") as refused:
+        bodies.json_body({"max_tokens": 5, "start": value})
+    assert refused.value.param == "start"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 from dataclasses import dataclass, field
@@ -169,6 +170,23 @@ def test_watch_prints_reports_as_json_when_they_change():
 
     router = ChangingRouter(fleet_of(a=""), fleet_of(a=""), fleet_of(a="draining"))
     assert asyncio.run(watching(router, "--json", run=run)) == [[True], [False]]
+
+
+def test_watch_ends_when_nothing_reads_it_though_nothing_changes():
+    async def run(command):
+        reader, writer = os.pipe()
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=writer, stderr=asyncio.subprocess.PIPE
+        )
+        os.close(writer)
+        await asyncio.to_thread(os.read, reader, 1)
+        os.close(reader)
+        _, errors = await process.communicate()
+        return process.returncode, errors
+
+    status, errors = asyncio.run(watching(ChangingRouter(fleet_of(a="")), run=run))
+    assert status != 0
+    assert errors.count(b"\n") <= 1
 
 
 def test_watch_redraws_a_terminal_until_ctrl_c():
