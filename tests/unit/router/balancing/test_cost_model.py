@@ -7,7 +7,7 @@ import pytest
 from flamingo_common.wire.report import MAX_TIMINGS, LoadReport, RequestTiming
 from flamingo_router.balancing import cost
 from flamingo_router.balancing.cost import Rates, Work
-from flamingo_router.balancing.cost_model import CostModel
+from flamingo_router.balancing.cost_model import MAX_CLASSES, CostModel
 
 CAPTIONS = "/v1/audio/captions"
 PRIOR = Rates(0.01, 0.03, 0.005)
@@ -111,7 +111,7 @@ def test_any_number_of_routes_and_models_fills_no_memory():
         some = [timing(number), timing(number, route=f"/v1/{number}")]
         costs.observe("a", load(some, model=f"m{number}"))
 
-    assert len(costs._routes) < 500
+    assert len(costs._routes) == MAX_CLASSES * len(cost.ROUTE_PROFILES)
 
 
 def test_a_removed_pod_is_forgotten():
