@@ -274,7 +274,7 @@ class Router:
             ROUTE,
             job.estimated_s,
             job.clip,
-            job.tenant,
+            tenant=job.tenant,
             priority=job.priority,
             deadline_s=deadline_s,
         )

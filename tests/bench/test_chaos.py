@@ -66,5 +66,5 @@ def test_a_short_run_finds_nothing_wrong_stuck_or_lost():
     )
     assert "result: 0 wrong, 0 stuck, 0 lost" in done.stdout, done.stdout + done.stderr
     assert "faults: none" in done.stdout, done.stdout
-    assert "0 disturbances" not in done.stdout
+    assert "\n0 disturbances" not in done.stdout
     assert done.returncode == 0

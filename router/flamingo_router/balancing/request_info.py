@@ -3,7 +3,7 @@
 Pure.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from flamingo_common.wire.priority import Priority
 from flamingo_router.balancing.ledger import Owner
@@ -17,9 +17,7 @@ class RequestInfo:
     audio_s: float = 0.0
     clip: str | None = None
     """The clip's name; None if it is unknown."""
-    held: str | None = None
-    """The name under which pods report that they hold its clip, if it has no more of it than the
-    id: then it is sent to one of them."""
+    _: KW_ONLY
     whole_s: float = 0.0
     """The length of the whole clip, of which `audio_s` can be a part."""
     whole_clip: str | None = None
@@ -37,6 +35,9 @@ class RequestInfo:
     """Choices, or questions of an analysis."""
     num_questions: int = 0
     """How many questions it asks to be decided, in all orders; 0 where that is unknown."""
+    held: str | None = None
+    """The name under which pods report that they hold its clip, if it has no more of it than the
+    id: then it is sent to one of them."""
 
     @property
     def owner(self) -> Owner:
