@@ -100,8 +100,6 @@ def test_ctrl_c_ends_the_answer_and_ctrl_d_the_conversation(song):
                 await terminal.shows("a quiet")
                 terminal.type(CTRL_C)
                 await terminal.shows("> ")
-                terminal.type(CTRL_C)  # at the prompt: an empty line
-                await terminal.shows("> ")
                 pod.release.set()
                 terminal.type("And now?\n")
                 await terminal.shows("a quiet song")
