@@ -124,6 +124,44 @@ def test_the_id_of_another_keys_clip_is_as_unknown_as_one_that_was_never_sent(ke
     assert bobs != alices, "an id does not show that two keys have sent the same clip"
 
 
+NEVER_SENT = "clip-" + "2" * 40
+PART = {"type": "input_audio", "input_audio": {"id": NEVER_SENT}}
+ITEM = {"type": "input_file", "file_id": NEVER_SENT}
+SAID = {"type": "text", "text": "Hello"}
+MESSAGES = [{"role": "user", "content": "Hello"}, {"role": "user", "content": [SAID, PART]}]
+INPUT = [{"role": "user", "content": [{"type": "input_text", "text": "Hello"}, ITEM]}]
+ASKED = {"questions": [{"type": "predicate", "instructions": "Is there a voice?"}]}
+FIELDS = {
+    "chat": (CHAT, {"json": {"messages": MESSAGES}}, "messages[1].content[1]"),
+    "chat form": (CHAT, form(prompt="Why?", audio_id=NEVER_SENT), "audio_id"),
+    "captions": (CAPTIONS, {"json": {"audio": {"id": NEVER_SENT}}}, "audio"),
+    "captions form": (CAPTIONS, form(audio_id=NEVER_SENT), "audio_id"),
+    "in request": (CAPTIONS, form(request=json.dumps({"audio_id": NEVER_SENT})), "audio_id"),
+    "analysis": ("/v1/audio/analyze", {"json": {"audio": {"id": NEVER_SENT}}}, "audio"),
+    "embeddings": ("/v1/embeddings", {"json": {"input": NEVER_SENT}}, "input"),
+    "several": ("/v1/embeddings", {"json": {"input": [NEVER_SENT] * 2}}, "input[0]"),
+    "messages": (
+        "/v1/embeddings",
+        {"json": {"messages": [{"role": "user", "content": [PART]}]}},
+        "messages[0].content[0]",
+    ),
+    "embeddings form": ("/v1/embeddings", form(audio_id=NEVER_SENT), "audio_id"),
+    "responses": ("/v1/responses", {"json": {"input": INPUT}}, "input[0].content[1]"),
+    "decisions": ("/v1/decisions", {"json": {"input": NEVER_SENT} | ASKED}, "input"),
+    "decided": ("/v1/decisions", {"json": {"input": MESSAGES} | ASKED}, "input[1].content[1]"),
+    "transcriptions": ("/v1/audio/transcriptions", form(audio_id=NEVER_SENT), "audio_id"),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "field"), FIELDS.values(), ids=FIELDS)
+def test_router_and_pod_name_the_field_of_an_id_that_is_not_held(keyed, path, body, field):
+    router, [pod, _] = keyed
+    answers = [post(service, path, **body) for service in (router, pod)]
+    for answer in answers:
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (404, "clip_not_held", field)
+
+
 def test_the_clips_of_openais_clients_are_used_again(keyed, clips):
     router, _ = keyed
     data = base64.b64encode(clips["notes.mp3"]).decode()

@@ -125,6 +125,7 @@ def test_a_clip_that_crashed_two_pods_is_not_sent_to_a_third():
             assert (await router.answer(CAPTIONS, caption_of(30)))[0] == 502
             status, answer, headers = await router.answer(CAPTIONS, caption_of(30))
             assert (status, answer["error"]["code"]) == (422, "clip_quarantined")
+            assert answer["error"]["param"] == "audio"
             assert headers["x-should-retry"] == "false"
             assert sum(len(fake.received) for fake in fakes) == 2
 

@@ -55,3 +55,22 @@ def test_what_the_only_pod_held_when_it_died_is_held_until_it_is_back(tmp_path, 
 def test_a_request_that_only_breaks_its_connection_is_not_held(tmp_path):
     with one_pod(tmp_path, aborts_unanswered=True) as (router, *_):
         assert run(lambda client: ask(client, router))[0] == 502
+
+
+def test_an_id_is_refused_at_once_with_its_field_when_no_pod_is_left(tmp_path):
+    part = {"type": "file", "file": {"file_id": "clip-" + "0" * 40}}
+    content = [{"type": "text", "text": "What key is this in?"}, part]
+    body = {"messages": [{"role": "user", "content": content}]}
+    with one_pod(tmp_path) as (router, pod, _):
+
+        async def scenario(client):
+            pod.process.kill()
+            pod.process.wait()
+            await until(client, router, lambda seen: not seen[0]["ready"])
+            return await ask(client, router, body)
+
+        status, answer = run(scenario)
+    assert (status, answer["error"]["code"]) == (404, "clip_not_held")
+    assert answer["error"]["param"] == "messages[0].content[1]"
+    [line] = [line for line in lines_of(router.log) if line.get("path") == CHAT]
+    assert "attempts" not in line

@@ -12,10 +12,10 @@ from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.requests import EmbeddingOptions, EmbeddingRequest
 from flamingo_pod import caller
 from flamingo_pod.api import body, clip_intake, clip_sources, embedding_format, request_stats
+from flamingo_pod.api.body import ReceivedBody
 from flamingo_pod.api.clip_intake import ClipLength, PreparedClip
 from flamingo_pod.api.clip_sources import ClipSource
 from flamingo_pod.api.embedding_format import Rows
-from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
@@ -47,7 +47,7 @@ async def handle_openai_embeddings(pod: Pod, request: web.Request) -> web.Stream
         )
         served.check_model(options.model)
         _check_width(served, options)
-        sources = _sources(options, received.file)
+        sources = _sources(options, received)
         stats = request[request_stats.REQUEST_STATS]
         lengths: list[ClipLength] = []
         data: list[responses.OpenAIEmbedding] = []
@@ -70,9 +70,9 @@ async def handle_openai_embeddings(pod: Pod, request: web.Request) -> web.Stream
         )
 
 
-def _sources(options: OpenAIEmbeddingRequest, file: MemoryFile | None) -> list[ClipSource]:
-    if file is not None:
-        return [ClipSource(file, "file")]
+def _sources(options: OpenAIEmbeddingRequest, received: ReceivedBody) -> list[ClipSource]:
+    if (attached := body.attached_audio(received)) is not None:
+        return [ClipSource(attached, body.place_of(attached))]
     clips = options.clips
     return [ClipSource(audio, place, len(clips) > 1) for place, audio in clips.items()]
 

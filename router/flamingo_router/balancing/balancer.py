@@ -206,14 +206,12 @@ class Balancer:
         return not self.fleet.summary(now_s=now_s).num_ready
 
     def holders(self, info: RequestInfo, *, now_s: float) -> list[Endpoint]:
-        """Return the endpoints for a request that has no more of its clip than the id; or none."""
-        addresses = self.held.holders(info.held) if info.held is not None else []
-        return self._usable(info, addresses, now_s)
+        """Return the ready endpoints, busy or not, that hold a clip given by its id; or none."""
+        return self._ready_of(info, self.held.holders(info.held) if info.held else [], now_s)
 
-    def _usable(self, info: RequestInfo, among: Collection[str], now_s: float) -> list[Endpoint]:
-        views = _seen_by(info, self.fleet.endpoints(now_s=now_s, among=among)) if among else []
-        max_backlog_s = self.limits.max_backlog_s
-        return [each for each in views if each.is_ready and each.backlog_s <= max_backlog_s]
+    def _ready_of(self, info: RequestInfo, among: Collection[str], now_s: float) -> list[Endpoint]:
+        known = self.fleet.endpoints(now_s=now_s, among=among)
+        return _seen_by(info, [each for each in known if each.is_ready])
 
     def _is_any_open(
         self, seen: Mapping[bool, Sequence[Endpoint]], now_s: float, owner: Owner
@@ -263,7 +261,8 @@ class Balancer:
         if info.clip is None or not self.policy.uses_cache:
             return []
         addresses = self.affinity.pods_with(info.clip) - {each.address for each in known}
-        return self._usable(info, addresses, now_s)
+        max_s, found = self.limits.max_backlog_s, self._ready_of(info, addresses, now_s)
+        return [each for each in found if each.backlog_s <= max_s]
 
     def _offers(self, info: RequestInfo, endpoints: Sequence[Endpoint]) -> list[Offer]:
         """Return the request's offer of each of these endpoints."""

@@ -46,6 +46,7 @@ class _EndpointState:
     """What this router had lost when the report arrived."""
     stale_since_s: float = float("-inf")
     """When the endpoint last failed or was busy; a report that is requested later supersedes it."""
+    has_been_polled: bool = False
     is_key_refused: bool = False
     """Whether the last poll was refused for the router's key."""
     is_removed: bool = False
@@ -117,6 +118,11 @@ class Fleet:
         self._addresses = list(self._states)
         return self.forget_removed()
 
+    @property
+    def is_awaiting_reports(self) -> bool:
+        """Whether there is an endpoint that was not polled yet, so that nothing is known of it."""
+        return any(not each.has_been_polled for each in self._states.values())
+
     def endpoints(self, *, now_s: float, among: Iterable[str] | None = None) -> list[Endpoint]:
         """Return the views of the endpoints in `among`; None: of all."""
         ejected = self.summary(now_s=now_s).ejected
@@ -154,6 +160,7 @@ class Fleet:
         state = self._states.get(address)
         if state is None:
             return False
+        state.has_been_polled = True
         known = state.load
         if known and known.epoch == load.epoch and known.sequence > load.sequence:
             return False  # a later report arrived first
@@ -168,8 +175,8 @@ class Fleet:
 
     def mark_unreported(self, address: str, *, is_key_refused: bool) -> None:
         """Record that a poll of an endpoint brought no report, and whether the key is why."""
-        if address in self._states:
-            self._states[address].is_key_refused = is_key_refused
+        if (state := self._states.get(address)) is not None:
+            state.has_been_polled, state.is_key_refused = True, is_key_refused
 
     def mark_stale(self, address: str, *, now_s: float) -> None:
         """Send no requests to an endpoint that failed or is busy until a later report is ready."""

@@ -38,6 +38,8 @@ class RequestInfo:
     held: str | None = None
     """The name under which pods report that they hold its clip, if it has no more of it than the
     id: then it is sent to one of them."""
+    clip_field: str = ""
+    """Where its clip is in the request, for errors."""
 
     @property
     def owner(self) -> Owner:

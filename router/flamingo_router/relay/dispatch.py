@@ -201,6 +201,7 @@ class Dispatcher:
             ClipQuarantined: its clip has crashed pods.
         """
         scan = await _scan_body(body, request.headers, request.path)
+        info = dataclasses.replace(info, clip_field=scan.field)
         if scan.is_by_id:
             now_s, balancer = time.monotonic(), self.queue.balancer
             info, audio = held_requests.with_clip(balancer, info, str(scan.clip_id), now_s=now_s)
@@ -218,7 +219,7 @@ class Dispatcher:
         self.metrics.audio_seconds.labels(audio.source).inc(audio_s)
         request[http.LOG_FIELDS].update(audio_s=round(audio_s, 2), audio_source=audio.source)
         if clip is not None:
-            self._reject_quarantined(clip)
+            self._reject_quarantined(clip, scan.field)
         return dataclasses.replace(
             info,
             audio_s=audio_s,
@@ -236,13 +237,13 @@ class Dispatcher:
         clip = await self.urls.probe(scan.url)
         return AudioLength(clip.seconds, clip.source) if clip else None
 
-    def _reject_quarantined(self, clip: str) -> None:
+    def _reject_quarantined(self, clip: str, field: str) -> None:
         blocked_s = self.quarantine.blocked_for_s(clip, now_s=time.monotonic())
         if blocked_s > 0:
             raise errors.ClipQuarantined(
                 "two pods failed while they processed this clip, and had no other one in common;"
                 f" it is not processed for {blocked_s:.0f} s",
-                param="audio",
+                param=field,
             )
 
     @contextlib.contextmanager
@@ -312,7 +313,7 @@ class Dispatcher:
             return self._reassign(info, attempts)
         except errors.NoEndpointReady:
             if info.held is not None:
-                raise held_requests.not_held() from None
+                raise held_requests.not_held(info) from None
             is_busy = attempts.last.reason is FailureReason.BUSY
             return None if is_busy else await self._hold(relayed, info, attempts)
         except errors.Unavailable:

@@ -18,13 +18,17 @@ def with_clip(
 ) -> tuple[RequestInfo, AudioLength]:
     """Return the request with what is known of its clip, and the clip's length.
 
+    Without any ready pod this does not wait for one: a pod that starts holds no clip, so the
+    client has to send the clip in any case, and that request waits. Only a pod that this router
+    has not asked yet can turn out to hold it.
+
     Raises:
         ClipNotHeld: no pod that is ready holds the clip for this tenant.
     """
     name = _name(clip_id, info)
     info = dataclasses.replace(info, held=name, clip=name)
-    if not balancer.is_cold(now_s=now_s) and not balancer.holders(info, now_s=now_s):
-        raise not_held()
+    if not balancer.holders(info, now_s=now_s) and not balancer.fleet.is_awaiting_reports:
+        raise not_held(info)
     found = balancer.held.find(name)
     if found is None:  # where pods do not say what they hold
         return info, audio_length.ASSUMED
@@ -45,9 +49,9 @@ def record(
         balancer.held.record(address, name, held, now_s=now_s)
 
 
-def not_held() -> ClipNotHeld:
-    """Return the error for a clip that no pod holds."""
-    return ClipNotHeld(clip_ids.NOT_HELD, param="audio")
+def not_held(info: RequestInfo) -> ClipNotHeld:
+    """Return the error for a clip that no pod holds which can take requests."""
+    return ClipNotHeld(clip_ids.NOT_HELD, param=info.clip_field)
 
 
 def _name(clip_id: str, info: RequestInfo) -> str:

@@ -59,7 +59,8 @@ class FormScan(HeadScan):
             return False
         if self._field is not None and self.clip_id is None:
             name, start = self._field
-            self.clip_id = _clip_id_in(name, bytes(self._body[start : found - len(b"\r\n")]))
+            contents = bytes(self._body[start : found - len(b"\r\n")])
+            self.clip_id, self.field = _clip_id_in(name, contents)
         self._at = self._searched = found + len(self._delimiter)
         self._is_in_headers = True
         self._num_parts += 1
@@ -89,7 +90,7 @@ class FormScan(HeadScan):
             return False
         stop = end if is_short else start + SAMPLE_BYTES
         size = end - start if is_short else self._file_bytes(start)
-        self.sample = Sample(bytes(self._body[start:stop]), size)
+        self.sample, self.field = Sample(bytes(self._body[start:stop]), size), "file"
         self.is_done = True
         return True
 
@@ -106,11 +107,11 @@ class FormScan(HeadScan):
         return found
 
 
-def _clip_id_in(name: bytes, contents: bytes) -> str | None:
-    """Return the id of a clip in a part of this name."""
+def _clip_id_in(name: bytes, contents: bytes) -> tuple[str | None, str]:
+    """Return the id of a clip in a part of this name, and its field; None without an id."""
     if name == b"audio_id":
         text = contents.decode("latin-1")
-        return text if clip_ids.is_clip_id(text) else None
+        return (text, name.decode()) if clip_ids.is_clip_id(text) else (None, "")
     scan = JsonScan(len(contents))
     scan.feed(contents)
-    return scan.clip_id if scan.is_by_id else None
+    return (scan.clip_id, scan.field) if scan.is_by_id else (None, "")

@@ -7,7 +7,7 @@ send `model` and `stream` after it.
 Accepted: base64, or a data URL, in `input_audio.data` and `audio.data`; a data URL in
 `audio.url` and `audio_url.url`, and in `audio_url`, `audio` or `input` themselves; and the
 `file_data` or `file_url` of a file. An id of a clip is found in `input_audio.id`, `audio.id`,
-`file_id`, `uuid` and `input`; the search for audio goes on behind it.
+`file_id`, `audio_id`, `uuid` and `input`; the search for audio goes on behind it.
 
 It reads no byte twice, so a body sent byte by byte costs no more than one in a single chunk
 (ijson is quadratic there: 98 s for 105 MB).
@@ -36,7 +36,7 @@ BARE_KEYS = frozenset({b"audio_url", b"audio", b"input", b"file_data", b"file_ur
 """Keys whose value is itself a URL, not an object with one."""
 BASE64_KEYS = frozenset({b"data", b"file_data"})
 """Keys whose value can be base64 without a URL."""
-BARE_ID_KEYS = frozenset({b"uuid", b"file_id"})
+BARE_ID_KEYS = frozenset({b"uuid", b"file_id", b"audio_id"})
 """Keys whose value can be the id of a clip, beside `id` in an object with a clip."""
 _MARK = re.compile(rb'["{}\[\]:,]')
 _REST_OF_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
@@ -49,6 +49,8 @@ class _Level:
     is_object: bool
     awaits_key: bool
     key: bytes = b""
+    index: int = 0
+    """In an array: the number of the open item."""
 
 
 class JsonScan(HeadScan):
@@ -95,6 +97,7 @@ class JsonScan(HeadScan):
         else:
             level = self._levels[-1]
             level.awaits_key = level.is_object and mark == b","
+            level.index += mark == b","
 
     def _step_string(self, start: int) -> bool:
         rest = _REST_OF_STRING.match(self._body, self._at)
@@ -104,6 +107,8 @@ class JsonScan(HeadScan):
             if not is_closed and self._at - start < audio_text.PREFIX_BYTES:
                 return False
             self._audio, self._is_judged = self._audio_in(start), True
+            if self._audio is not None or self.has_url:
+                self.field = self._field_of_part()
         if self.has_url:
             return self._step_url(start, is_closed=is_closed)
         audio = self._audio
@@ -125,6 +130,8 @@ class JsonScan(HeadScan):
         level = self._levels[-1] if self._levels else None
         if level and not level.awaits_key and self.clip_id is None:
             self.clip_id = self._clip_id_in(start)
+            if self.clip_id is not None:
+                self.field = self._field_of_part()
         if level and level.awaits_key:
             level.key = bytes(self._body[start : min(self._at, start + MAX_KEY_BYTES)])
         self._string_at = None
@@ -160,6 +167,18 @@ class JsonScan(HeadScan):
         if not self._levels[-1].is_object:  # ["data:…"] under `input`
             return (above.key if above else b""), b""
         return self._levels[-1].key, (above.key if above else b"")
+
+    def _field_of_part(self) -> str:
+        """Return the path of the audio part around the open string, or of the body's field.
+
+        `messages[0].content[1].input_audio.data` is in the part `messages[0].content[1]`.
+        """
+        steps = [
+            f".{level.key.decode('utf-8', 'replace')}" if level.is_object else f"[{level.index}]"
+            for level in self._levels
+        ]
+        arrays = [number for number, level in enumerate(self._levels) if not level.is_object]
+        return "".join(steps[: arrays[-1] + 1 if arrays else 1]).removeprefix(".")
 
     def _sample_of(self, audio: AudioText) -> Sample:
         """Return the audio whose text has arrived up to `_at`.

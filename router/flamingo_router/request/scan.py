@@ -50,6 +50,10 @@ class Scan(Protocol):
         """Whether the id is all that the body has of its audio."""
 
     @property
+    def field(self) -> str:
+        """Where the audio or the id is in the request, as a pod names it in errors."""
+
+    @property
     def head(self) -> bytes | bytearray:
         """The body's first bytes."""
 
@@ -67,6 +71,7 @@ class HeadScan(ABC):
         self.clip_id: str | None = None
         self.sample: Sample | None = None
         self.url: str | None = None
+        self.field = ""
         self._total_bytes = total_bytes
         self._body = bytearray()
         self._at = 0
@@ -102,6 +107,7 @@ class NoScan:
     sample = None
     url = None
     clip_id = None
+    field = ""
     is_by_id = False
     has_url = False
     head = b""

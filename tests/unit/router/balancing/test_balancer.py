@@ -465,6 +465,15 @@ def test_a_request_with_only_the_id_of_a_clip_goes_where_that_is_held_however_bu
         assert sent(balancer, HELD, now_s=0.1).address == B
 
 
+def test_a_holder_at_capacity_is_a_reason_to_wait_and_not_one_to_send_the_clip_again():
+    balancer = holding(B, max_backlog_s=60)
+    report = load(100.0, sequence=3, held_clips={"held song": 600.0})
+    balancer.observe(B, report, requested_s=0.2, now_s=0.2)
+    assert [each.address for each in balancer.holders(HELD, now_s=0.2)] == [B]
+    with pytest.raises(Overloaded):
+        balancer.admit(HELD, now_s=0.2)
+
+
 def test_such_a_request_that_had_to_wait_goes_there_too():
     balancer = holding(B)
     sent(balancer, SONG, now_s=0.1)
