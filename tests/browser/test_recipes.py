@@ -33,6 +33,7 @@ SECTIONS = [
     TimedSection(name="Outro", start_s=9, end_s=12),
 ]
 CARD = {"genre": ["rock", SCRIPT], "bpm": 120, "language": None}
+CONFIDENCE = {"/genre/0": 0.814, "/genre/1": 0.2, "/bpm": 0.333}
 
 
 class RecipePod(FakePod):
@@ -57,7 +58,7 @@ class RecipePod(FakePod):
     def answer(self, name):
         common = {"content": "Half a text", "finish_reason": "stop", "usage": USAGE}
         if name == "card":
-            return Answer(parsed=CARD, **common)
+            return Answer(parsed=CARD, confidence=CONFIDENCE, **common)
         return Answer(sections=SECTIONS, faults=["section 3 (Outro): starts too late"], **common)
 
 
@@ -86,13 +87,18 @@ def test_a_card_is_a_table(asked):
     site = asked("card")
     site.has("#recipe-card", "120")
     assert site.page.locator("#recipe-card dt").all_inner_texts() == ["genre", "bpm", "language"]
-    assert site.page.locator("#recipe-card dd").first.inner_text() == f"rock, {SCRIPT}"
+    assert site.page.locator("#recipe-card dd").all_inner_texts() == [
+        f"rock 81 %, {SCRIPT} 20 %",
+        "120 33 %",
+        "\N{EN DASH}",
+    ]
     assert site.page.title() != "owned"
     assert site.page.locator("#recipe-text").inner_text() == ""
     sent = site.pod.received[-1]
     assert sent.path == "/v1/audio/analyze"
     assert json.loads(sent.body.split(b"\r\n\r\n")[1].split(b"\r\n")[0]) == {
         "questions": [{"name": "card", "recipe": "card"}],
+        "confidence": True,
         "stream": True,
     }
 
@@ -105,7 +111,10 @@ def test_a_question_can_be_copied_as_a_program(visit, song):
     site.page.get_by_role("button", name="card", exact=True).click()
     site.has("#recipe-card", "120")
     program = site.copied("#answer-python")
-    assert 'client.analyze("song.wav", questions=[{"name": "card", "recipe": "card"}])' in program
+    assert (
+        'client.analyze("song.wav", questions=[{"name": "card", "recipe": "card"}], confid'
+        in program
+    )
 
 
 def test_sections_are_drawn_along_the_time_line_and_can_be_clicked(asked):

@@ -1,6 +1,8 @@
 """Several questions about one clip, answered by a real fleet and by a real pod."""
 
+import base64
 import json
+import math
 
 import httpx2
 import pytest
@@ -229,3 +231,71 @@ def test_a_pod_does_not_start_with_a_schema_that_cannot_be_enforced(tmp_path):
     with processes.service("flamingo_pod", *flags, log=log, ends_with=status) as running:
         assert running.process.wait(PATIENCE_S) == status
     assert "recipe tempo: schema: " in log.read_text()
+
+
+CARD_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "tempo": {"enum": ["slow", "medium", "fast"]},
+        "bpm": {"type": "integer", "minimum": 20, "maximum": 300},
+        "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "maxItems": 2},
+    },
+    "required": ["tempo", "bpm", "tags"],
+    "additionalProperties": False,
+}
+CARD = {
+    "name": "card",
+    "prompt": "Describe it.",
+    "max_tokens": 400,
+    "structured_outputs": {"json": CARD_SCHEMA},
+}
+
+
+def test_confidence_is_that_of_each_value_of_answers_in_a_format(http, clips):
+    found = ask(http, clips["notes.mp3"], CARD, METER, MOOD, confidence=True).json()["answers"]
+    assert list(found["card"]["confidence"]) == ["/tempo", "/bpm", "/tags/0", "/tags/1"]
+    assert list(found["meter"]["confidence"]) == [""]
+    assert "confidence" not in found["mood"]
+    for one in found["card"]["confidence"].values():
+        assert 0 < one < 1
+
+
+def test_confidence_is_the_product_of_the_probabilities_that_a_chat_returns(http, clips):
+    answer = ask(http, clips["notes.mp3"], METER, confidence=True).json()["answers"]["meter"]
+    clip = base64.b64encode(clips["notes.mp3"]).decode()
+    audio = {"type": "input_audio", "input_audio": {"data": clip, "format": "mp3"}}
+    content = [audio, {"type": "text", "text": METER["prompt"]}]
+    chat = {
+        "messages": [{"role": "user", "content": content}],
+        "structured_outputs": METER["structured_outputs"],
+        "logprobs": True,
+    }
+    choice = http.post("/v1/chat/completions", json=chat).json()["choices"][0]
+    assert choice["message"]["content"] == answer["content"]
+    expected = math.exp(sum(token["logprob"] for token in choice["logprobs"]["content"]))
+    assert answer["confidence"][""] == pytest.approx(expected, rel=1e-3)
+
+
+def test_confidence_changes_no_answer_and_is_streamed_with_it(http, clips):
+    plain = ask(http, clips["notes.mp3"], CARD).json()["answers"]["card"]
+    streamed = ask(http, clips["notes.mp3"], CARD, confidence=True, stream=True)
+    *events, _ = sse.EventDecoder().feed(streamed.content)
+    answer = next(event["answer"] for event in map(json.loads, events) if "answer" in event)
+    assert set(answer.pop("confidence")) == {"/tempo", "/bpm", "/tags/0", "/tags/1"}
+    assert answer == plain
+
+
+def test_an_answer_that_is_cut_has_no_confidence(http, clips):
+    cut = CARD | {"max_tokens": 2}
+    answer = ask(http, clips["notes.mp3"], cut, METER, confidence=True).json()["answers"]["card"]
+    assert answer["error"]["code"] == "answer_incomplete"
+    assert "confidence" not in answer
+
+
+def test_confidence_without_questions_is_refused(http, clips):
+    answer = http.post(
+        "/v1/audio/analyze", files={"file": clips["notes.mp3"]}, data={"confidence": "true"}
+    )
+    assert answer.status_code == 400
+    assert error(answer)["param"] == "confidence"
+    assert "there are none" in error(answer)["message"]

@@ -76,6 +76,7 @@ class BatchAnalysisOptions(BatchSamplingOptions, total=False):
 
     style: Style
     prompt: str | None
+    confidence: bool | None
 
 
 class AsyncBatch(Generic[T]):

@@ -76,6 +76,8 @@ class AnalysisOptions(SamplingOptions, total=False):
     """As for `embed`."""
     pooling: Pooling | None
     """As for `embed`."""
+    confidence: bool | None
+    """Whether answers in a format have the model's confidence in each of their values."""
 
 
 def without_unset(**fields: Any) -> dict[str, Any]:

@@ -27,6 +27,12 @@ QuestionTexts = Annotated[
     list[str] | None,
     typer.Option("--question", "-q", help="Question of your own. Can be repeated."),
 ]
+Confidence = Annotated[
+    bool,
+    typer.Option(
+        "--confidence", help="Show how sure the model is of each value of answers that are JSON."
+    ),
+]
 FormatOption = Annotated[
     Format,
     typer.Option(
@@ -50,6 +56,7 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
     *,
     recipe: RecipeNames = None,
     question: QuestionTexts = None,
+    confidence: Confidence = False,
     output_format: FormatOption = "table",
     concurrency: options.Concurrency = None,
     max_tokens: options.MaxTokens = None,
@@ -73,6 +80,7 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
         "end": end,
         "truncate": truncate or None,
         "allow_damaged": allow_damaged,
+        "confidence": confidence or None,
     }
     questions = {f"question-{at}": text for at, text in enumerate(question or (), 1)}
     chosen = AnalyzeOptions(

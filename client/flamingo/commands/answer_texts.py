@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flamingo_common import json_pointer
 from flamingo_common.timed_text.times import clock
 from flamingo_common.wire.answers import Answer, TimedSection
 
@@ -18,7 +19,9 @@ def lines(answer: Answer) -> Iterator[tuple[str, str]]:
             yield from _section_lines(section)
         yield from (("fault", fault) for fault in answer.faults or ())
     elif isinstance(answer.parsed, Mapping):
-        yield from ((str(name), _value(value)) for name, value in answer.parsed.items())
+        confidence = answer.confidence or {}
+        for name, value in answer.parsed.items():
+            yield str(name), _value(value, _below(json_pointer.child("", str(name)), confidence))
     elif answer.content:
         yield from (("", line) for line in answer.content.strip().splitlines())
     if answer.error is not None:
@@ -36,9 +39,26 @@ def _section_lines(section: TimedSection) -> Iterator[tuple[str, str]]:
         yield ("" if line.start_s is None else clock(line.start_s)), line.text
 
 
-def _value(value: Any) -> str:
+def _below(pointer: str, confidence: Mapping[str, float]) -> dict[str, float]:
+    """Return the confidence in the values at a JSON Pointer, by their pointers from there."""
+    return {
+        name.removeprefix(pointer): each
+        for name, each in confidence.items()
+        if name == pointer or name.startswith(f"{pointer}/")
+    }
+
+
+def _value(value: Any, confidence: Mapping[str, float]) -> str:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ", ".join(value)
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return ", ".join(
+            one + _percent(confidence.get(f"/{index}")) for index, one in enumerate(value)
+        )
+    if isinstance(value, str):
+        text = value
+    else:
+        text = "-" if value is None else json.dumps(value, ensure_ascii=False)
+    return text + _percent(min(confidence.values(), default=None))
+
+
+def _percent(confidence: float | None) -> str:
+    return "" if confidence is None else f" ({confidence:.0%})"

@@ -83,6 +83,8 @@ class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
         None
     )
     """Questions about the clip, which are answered together."""
+    confidence: bool = False
+    """Whether answers in a format have the model's confidence in each of their values."""
 
     @property
     def has_embedding(self) -> bool:
@@ -105,6 +107,13 @@ class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
         for name in ("prompt", "style"):
             if info.data.get(name) != cls.model_fields[name].default:
                 raise ValueError(f"{name} and questions are both set; make it a question, too")
+        return value
+
+    @field_validator("confidence")
+    @classmethod
+    def _has_questions(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and "questions" in info.data and info.data["questions"] is None:
+            raise ValueError("confidence is about answers to questions, and there are none")
         return value
 
 

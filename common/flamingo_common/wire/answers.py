@@ -69,6 +69,8 @@ class Answer(ResponseBody):
     """The recipe that the question names."""
     parsed: Any = Field(default=None, exclude_if=is_none)
     """The content as a value, if it is constrained to JSON."""
+    confidence: dict[str, float] | None = Field(default=None, exclude_if=is_none)
+    """Of an answer in a format: the confidence, from 0 to 1, in each value, by its JSON Pointer."""
     sections: list[TimedSection] | None = Field(default=None, exclude_if=is_none)
     """What the content says about sections, of a recipe that is parsed so."""
     faults: list[str] | None = Field(default=None, exclude_if=is_none)

@@ -243,7 +243,7 @@ CAPTION: Table = {
 }
 ANALYSIS: Table = {
     **CAPTION,
-    **implemented("Flamingo", "layer pooling encoding_format questions"),
+    **implemented("Flamingo", "layer pooling encoding_format questions confidence"),
 }
 
 _EMBEDDINGS: Table = {

@@ -29,6 +29,7 @@ from flamingo_pod.api import (
 )
 from flamingo_pod.api.clip_intake import PreparedClip
 from flamingo_pod.api.decide import Decided
+from flamingo_pod.api.generated_choice import ChoiceDelta
 from flamingo_pod.api.generation import Generation
 from flamingo_pod.api.question_decisions import AskedDecisions
 from flamingo_pod.api.questions import Asked, AskedGeneration
@@ -143,18 +144,19 @@ async def _text_events(
 ) -> Events:
     """Yield the events of the answers with text, with the fields that all events have."""
     outcomes = questions.answer(pod, served, work.generations, is_all=is_all)
-    texts: dict[str, list[str]] = defaultdict(list)
+    written: dict[str, list[ChoiceDelta]] = defaultdict(list)
     async with contextlib.aclosing(outcomes):
         async for question, outcome in outcomes:
             name = question.asked.name
             error = outcome if isinstance(outcome, FlamingoError) else None
             delta = "" if isinstance(outcome, FlamingoError) else outcome.text
-            texts[name].append(delta)
-            if not isinstance(outcome, FlamingoError) and outcome.finish_reason is None:
-                yield AnalysisChunk(**common, name=name, delta=delta)
-                continue
+            if not isinstance(outcome, FlamingoError):
+                written[name].append(outcome)
+                if outcome.finish_reason is None:
+                    yield AnalysisChunk(**common, name=name, delta=delta)
+                    continue
             # In a thread: an answer of thousands of lines takes a fifth of a second to read.
-            whole = await asyncio.to_thread(answers.answer, question, "".join(texts[name]), error)
+            whole = await asyncio.to_thread(answers.answer, served, question, written[name], error)
             yield AnalysisChunk(
                 **common, name=name, delta=delta, finish_reason=whole.finish_reason, answer=whole
             )

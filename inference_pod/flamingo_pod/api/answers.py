@@ -10,14 +10,24 @@ from flamingo_common.wire.answers import Answer, AnswerError, AnswerUsage, to_se
 from flamingo_common.wire.decisions import DecisionUsage
 from flamingo_common.wire.responses import PromptTokensDetails, Usage
 from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
+from flamingo_pod.api.generated_choice import ChoiceDelta
 from flamingo_pod.api.questions import AskedGeneration
+from flamingo_pod.served_model import ServedModel
+from flamingo_pod.text import confidence
+from flamingo_pod.text.byte_level import token_bytes
 
 CUT = "the answer is not complete: it has max_tokens ({}) tokens, the maximum; raise max_tokens"
 
 
-def answer(question: AskedGeneration, text: str, error: FlamingoError | None) -> Answer:
+def answer(
+    served: ServedModel,
+    question: AskedGeneration,
+    deltas: Sequence[ChoiceDelta],
+    error: FlamingoError | None,
+) -> Answer:
     """Return the answer to one question. Takes milliseconds for a long text."""
     asked, result = question.asked, question.result
+    text = "".join(delta.text for delta in deltas)
     num_prompt = len(result.request.token_ids) - _clip(question).num_tokens
     usage = AnswerUsage(prompt_tokens=num_prompt, completion_tokens=result.num_tokens)
     reason = None if error else result.finish_reason
@@ -29,6 +39,8 @@ def answer(question: AskedGeneration, text: str, error: FlamingoError | None) ->
         fields["error"] = AnswerError(code="answer_incomplete", message=message)
     elif asked.is_json:
         fields["parsed"] = json.loads(text)
+    if "error" not in fields:
+        fields["confidence"] = _confidence(served, question, text, deltas)
     if "error" not in fields and asked.recipe is not None and asked.recipe.parser is not None:
         found = parse(text, _clip(question).seconds)
         fields |= {"sections": to_sections(found), "faults": list(found.faults)}
@@ -39,6 +51,22 @@ def answer(question: AskedGeneration, text: str, error: FlamingoError | None) ->
         usage=usage,
         **fields,
     )
+
+
+def _confidence(
+    served: ServedModel, question: AskedGeneration, text: str, deltas: Sequence[ChoiceDelta]
+) -> dict[str, float] | None:
+    if question.result.request.params.num_logprobs is None:
+        return None
+    tokenizer = served.checkpoint.processor.tokenizer
+    tokens = [
+        (token_bytes(tokenizer, output.token_id) or b"", output.logprob)
+        for delta in deltas
+        for output in delta.outputs
+        if output.token_id is not None and output.logprob is not None
+    ]
+    of_values = confidence.of_json if question.asked.is_json else confidence.of_text
+    return of_values(text, tokens)
 
 
 def usage(

@@ -151,7 +151,9 @@ async def prepare(
         turn = Turn("user", asked.options.prompt, has_audio=True, field="prompt")
         with naming(asked):
             result = await generation.prepare(served, [turn], clip, asked.options, stats)
-        prepared.append(AskedGeneration(asked, _limited(served, asked, result)))
+        prepared.append(
+            AskedGeneration(asked, _with_logprobs(asked, _limited(served, asked, result)))
+        )
     requests = [each.result.request for each in prepared]
     num_own = sum(len(each.token_ids) - clip.num_tokens for each in requests)
     stats.num_prompt_tokens = stats.num_prompt_tokens_left = clip.num_tokens + num_own
@@ -166,6 +168,14 @@ def _limited(served: ServedModel, asked: Asked, result: Generation) -> Generatio
         return result
     room = served.checkpoint.limits.context_tokens - len(result.request.token_ids)
     params = replace(result.request.params, max_tokens=min(limit, room))
+    return replace(result, request=replace(result.request, params=params))
+
+
+def _with_logprobs(asked: Asked, result: Generation) -> Generation:
+    """Return the generation with the log-probabilities of its tokens, if confidence is asked."""
+    if not (asked.options.confidence and asked.is_constrained):
+        return result
+    params = replace(result.request.params, num_logprobs=0)
     return replace(result, request=replace(result.request, params=params))
 
 

@@ -95,10 +95,10 @@ export class RecipesView {
    * @param {Answer} answer
    * @param {Clip} clip
    */
-  #show({ parsed, sections, faults, error }, clip) {
+  #show({ parsed, confidence, sections, faults, error }, clip) {
     if (error) return showError($("recipe-error"), new Error(error.message));
     if (sections) this.#sections.show(sections, faults ?? [], clip);
-    else if (isObject(parsed)) $("recipe-card").replaceChildren(...rows(parsed));
+    else if (isObject(parsed)) $("recipe-card").replaceChildren(...rows(parsed, confidence ?? {}));
     else return;
     $("recipe-text").replaceChildren(); // the text itself is in what is shown instead
   }
@@ -107,15 +107,45 @@ export class RecipesView {
 /** @param {unknown} value */
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** @param {Record<string, unknown>} card */
-function rows(card) {
-  return Object.entries(card).flatMap(([name, value]) =>
-    [createElement("dt", "", name), createElement("dd", "", valueText(value))]);
+/**
+ * @param {Record<string, unknown>} card
+ * @param {Record<string, number>} confidence  By the JSON Pointers of values
+ */
+function rows(card, confidence) {
+  return Object.entries(card).flatMap(([name, value]) => {
+    const pointer = `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+    const cell = createElement("dd");
+    cell.append(...valueParts(value, pointer, confidence));
+    return [createElement("dt", "", name), cell];
+  });
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} pointer
+ * @param {Record<string, number>} confidence
+ * @returns {(string | HTMLElement)[]}
+ */
+function valueParts(value, pointer, confidence) {
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) {
+    return value.flatMap((one, index) =>
+      [index ? ", " : "", one, ...percent(confidence[`${pointer}/${index}`])]);
+  }
+  const below = Object.keys(confidence).filter((one) => one === pointer || one.startsWith(`${pointer}/`));
+  const lowest = below.length ? Math.min(...below.map((one) => confidence[one])) : undefined;
+  return [valueText(value), ...percent(lowest)];
+}
+
+/** @param {number | undefined} confidence */
+function percent(confidence) {
+  if (confidence === undefined) return [];
+  const shown = createElement("small", "confidence", ` ${Math.round(confidence * 100)} %`);
+  shown.title = "How sure the model is of this value; not calibrated";
+  return [shown];
 }
 
 /** @param {unknown} value */
 function valueText(value) {
-  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value.join(", ");
   if (value === null) return "–";
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -4,7 +4,7 @@
  * @typedef {{prompt_tokens: number, completion_tokens: number, audio_seconds: number,
  *   audio_missing_seconds?: number}} Usage
  * @typedef {import("../panels/section_spans.js").Section} Section
- * @typedef {{content: string, parsed?: any, sections?: Section[], faults?: string[],
+ * @typedef {{content: string, parsed?: any, confidence?: Record<string, number>, sections?: Section[], faults?: string[],
  *   error?: {code: string, message: string}}} Answer to a question
  * @typedef {{delta: string, finish: string | null, usage: Usage | null, answer?: Answer}} Chunk
  * @typedef {{name: string, description: string}} Recipe

@@ -45,8 +45,8 @@ export function chatCall(clip, messages) {
  * @returns {Call}
  */
 export function recipeCall(clip, name) {
-  const questions = [{ name, recipe: name }];
-  return { path: "v1/audio/analyze", fields: { questions, stream: true, ...clipFields(clip) }, clip };
+  const fields = { questions: [{ name, recipe: name }], confidence: true, stream: true };
+  return { path: "v1/audio/analyze", fields: { ...fields, ...clipFields(clip) }, clip };
 }
 
 /**

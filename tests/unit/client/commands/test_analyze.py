@@ -1,6 +1,7 @@
 """`flamingo analyze` as a process, with a fake pod."""
 
 import json
+from typing import ClassVar
 
 import pytest
 from fakes import pods
@@ -17,11 +18,12 @@ class AnsweringPod(pods.FakePod):
     """Answers a card, lyrics with times, and a question."""
 
     lines = LINES
+    card: ClassVar = {"parsed": {"bpm": 120}}
 
     def _body(self, path):
         verse = TimedSection(name="Verse 1", lines=self.lines)
         found = {
-            "card": {"content": '{"bpm": 120}', "parsed": {"bpm": 120}, "recipe": "card"},
+            "card": {"content": "{}", "recipe": "card"} | self.card,
             "lyrics": {"content": "", "sections": [verse], "faults": ["line 1: early"]},
             "question-1": {"content": "calm"},
         }
@@ -53,6 +55,30 @@ def test_answers_are_a_table(song):
     assert shown[-2:] == ["Mood?", "calm"]
     sent = pod.received[0].body
     assert b'{"name": "question-1", "prompt": "Mood?"}, {"name": "card", "recipe": "card"}' in sent
+
+
+def test_confidence_is_shown_beside_each_value(song):
+    pod = AnsweringPod()
+    pod.card = {
+        "parsed": {"genre": ["rock", "pop"], "bpm": 120, "a/b": {"c": [1, 2]}, "key": None},
+        "confidence": {
+            "/genre/0": 0.81,
+            "/genre/1": 0.2,
+            "/bpm": 0.3333,
+            "/a~1b/c/0": 0.5,
+            "/a~1b/c/1": 0.04,
+        },
+    }
+    done = flamingo("analyze", song, "-r", "card", "--confidence", pod=pod)
+    assert (done.status, done.errors) == (0, [])
+    shown = [" ".join(line.split()) for line in done.lines]
+    assert shown[1:5] == [
+        "genre rock (81%), pop (20%)",
+        "bpm 120 (33%)",
+        'a/b {"c": [1, 2]} (4%)',
+        "key -",
+    ]
+    assert b'"confidence": true' in pod.received[0].body
 
 
 def test_answers_are_json(song):
