@@ -11,6 +11,9 @@ from flamingo_common import json_pointer
 from flamingo_common.timed_text.times import clock
 from flamingo_common.wire.answers import Answer, TimedSection
 
+MIN_SHOWN = 0.01
+"""A lower confidence is shown as lower than this."""
+
 
 def lines(answer: Answer) -> Iterator[tuple[str, str]]:
     """Yield a label and a text for each row of one answer; most labels are empty."""
@@ -61,4 +64,6 @@ def _value(value: Any, confidence: Mapping[str, float]) -> str:
 
 
 def _percent(confidence: float | None) -> str:
-    return "" if confidence is None else f" ({confidence:.0%})"
+    if confidence is None:
+        return ""
+    return f" ({confidence:.0%})" if confidence >= MIN_SHOWN else f" (<{MIN_SHOWN:.0%})"

@@ -139,7 +139,8 @@ function valueParts(value, pointer, confidence) {
 /** @param {number | undefined} confidence */
 function percent(confidence) {
   if (confidence === undefined) return [];
-  const shown = createElement("small", "confidence", ` ${Math.round(confidence * 100)} %`);
+  const text = confidence < 0.01 ? "< 1 %" : `${Math.round(confidence * 100)} %`;
+  const shown = createElement("small", "confidence", ` ${text}`);
   shown.title = "How sure the model is of this value; not calibrated";
   return [shown];
 }

@@ -66,7 +66,7 @@ def test_confidence_is_shown_beside_each_value(song):
             "/genre/1": 0.2,
             "/bpm": 0.3333,
             "/a~1b/c/0": 0.5,
-            "/a~1b/c/1": 0.04,
+            "/a~1b/c/1": 0.004,
         },
     }
     done = flamingo("analyze", song, "-r", "card", "--confidence", pod=pod)
@@ -75,7 +75,7 @@ def test_confidence_is_shown_beside_each_value(song):
     assert shown[1:5] == [
         "genre rock (81%), pop (20%)",
         "bpm 120 (33%)",
-        'a/b {"c": [1, 2]} (4%)',
+        'a/b {"c": [1, 2]} (<1%)',
         "key -",
     ]
     assert b'"confidence": true' in pod.received[0].body
