@@ -1,4 +1,4 @@
-"""OpenAI's transcription API, by the `openai` package and as Open WebUI calls it."""
+"""OpenAI's transcription API, by the `openai` package."""
 
 import httpx2
 import openai
@@ -23,19 +23,6 @@ def transcribe(client, clips):
         return client.audio.transcriptions.create(model="flamingo-tiny", file=file, **options)
 
     return create
-
-
-def test_open_webui_gets_the_text(fleet, clips):
-    """Its backend posts the file and the name of the model, and reads `text`."""
-    answer = httpx2.post(
-        f"{fleet[0].address}/v1/audio/transcriptions",
-        headers={"Authorization": "Bearer none"},
-        files={"file": ("6f1c.mp3", clips["notes.mp3"])},
-        data={"model": "flamingo-tiny", "language": "en"},
-        timeout=60,
-    )
-    assert answer.status_code == 200, answer.text
-    assert len(answer.json()["text"]) > 20
 
 
 def test_the_text_is_the_same_in_json_in_plain_text_and_in_a_stream(transcribe):

@@ -214,7 +214,7 @@ def _find(offered: Sequence[Offered], name: str, field: str) -> Offered:
 
 def _undecided(field: str, values: str) -> UnsupportedParameter:
     return UnsupportedParameter(
-        f"the model cannot decide whether to call a function; set {field} {values}, or use"
-        " response_format for an answer in JSON",
+        f"the model cannot decide whether to call a function; send no tools, set {field} {values},"
+        " or use response_format for an answer in JSON",
         param=field,
     )
