@@ -44,6 +44,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from flamingo_common import numerals
+
 __all__ = [
     "BY_CODE",
     "MAX_RETRY_AFTER_S",
@@ -378,7 +380,5 @@ def _class_of_status(status: int) -> type[FlamingoError]:
 
 
 def _parse_seconds(retry_after: str | None) -> float | None:
-    try:
-        return float(retry_after) if retry_after else None
-    except ValueError:  # an HTTP date, which no server of the fleet sends
-        return None
+    seconds = numerals.number(retry_after or "")  # not an HTTP date, which no fleet sends
+    return None if seconds is None or seconds < 0 else float(seconds)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from flamingo_common import numerals
 from flamingo_common.service import key_text
 from flamingo_common.service.comma_list import split_commas
 from flamingo_common.service.sent_key import parse_sent_key
@@ -171,10 +172,11 @@ def parse_host_port(text: str) -> tuple[str, int]:
     Raises:
         ValueError: `text` has another form.
     """
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) <= 65_535:  # noqa: PLR2004 - TCP's
+    host, _, digits = text.rpartition(":")
+    port = numerals.whole(digits)
+    if not host or port is None or not 0 < port <= 65_535:  # noqa: PLR2004 - TCP's
         raise ValueError(f"{text!r} is not a valid address; expected NAME:PORT")
-    return host.strip("[]"), int(port)
+    return host.strip("[]"), port
 
 
 def check_service(text: str) -> str:

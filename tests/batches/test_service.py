@@ -240,6 +240,8 @@ def test_an_upload_is_refused_by_its_purpose_size_and_fields(client):
     assert raised.value.status_code == 413
     with pytest.raises(openai.BadRequestError, match="limit: must be a whole number"):
         client.files.list(limit=0)
+    with pytest.raises(openai.BadRequestError, match=r"limit: must be a whole number .*, not text"):
+        client.files.list(extra_query={"limit": "1_0"})
     assert list(client.files.list()) == []
     clip = client.files.create(file=b"x", purpose="user_data")
     with pytest.raises(openai.BadRequestError, match="the file has the purpose 'user_data'"):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from flamingo_common import numerals
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import printable, urls
 from flamingo_common.service.comma_list import split_commas
@@ -142,9 +143,10 @@ def _matches(entry: str, scheme: str, host: str, port: int | None) -> bool:
 def _split_port(entry: str) -> tuple[str, int | None]:
     start, separator, end = entry.rpartition(":")
     is_address = ":" in start and not start.endswith("]")  # an IPv6 address without brackets
-    if not separator or is_address or not end.isdecimal():
+    port = numerals.whole(end)
+    if not separator or is_address or port is None:
         return entry.strip("[]"), None
-    return start.strip("[]"), int(end)
+    return start.strip("[]"), port
 
 
 def _contains(pattern: str, ip: IpAddress) -> bool:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from flamingo.client import certificates, failures
 from flamingo.client.proxies import Route
 from flamingo.client.sessions import CONNECT_TIMEOUT_S
-from flamingo_common import errors
+from flamingo_common import errors, numerals
 from flamingo_common.service import fetch_errors
 from flamingo_common.wire import REQUEST_ID_HEADER
 
@@ -150,7 +150,7 @@ def connect_reason(error: aiohttp.ClientError | TimeoutError) -> str:
 
 def _retry_after(response: aiohttp.ClientResponse) -> str | None:
     """Return the server's `Retry-After` in seconds; `retry-after-ms`, which is exact, wins."""
-    exact_ms = response.headers.get("retry-after-ms", "")
-    if exact_ms.isdecimal():
-        return str(int(exact_ms) / 1000)
+    exact_ms = numerals.whole(response.headers.get("retry-after-ms", ""))
+    if exact_ms is not None:
+        return str(exact_ms / 1000)
     return response.headers.get("Retry-After")

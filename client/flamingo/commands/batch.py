@@ -40,6 +40,7 @@ from flamingo.commands.batch_options import TaskName
 from flamingo.commands.batch_run import Finished, OnProgress, StartBatch
 from flamingo.commands.batch_texts import End
 from flamingo.commands.caption import Prompt, StyleOption
+from flamingo_common import numerals
 from flamingo_common.errors import BadRequest, FlamingoError, NotFound
 from flamingo_common.service.exit_status import ExitStatus
 
@@ -263,13 +264,13 @@ def _shard(shard: str | None, num_shards: int | None) -> Shard:
         return parse_shard(shard)
     if num_shards is None:
         return Shard()
-    index = os.environ.get(batch_options.INDEX_VARIABLE, "")
-    if not index.isdecimal():
+    index = numerals.whole(os.environ.get(batch_options.INDEX_VARIABLE, ""))
+    if index is None:
         raise BadRequest(
             f"--num-shards {num_shards}: {batch_options.INDEX_VARIABLE} does not say which one;"
             " use --shard I/N"
         )
-    return check_shard(Shard(int(index), num_shards))
+    return check_shard(Shard(index, num_shards))
 
 
 def _finished_keys(

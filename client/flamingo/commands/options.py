@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flamingo.client import address, environment
+from flamingo_common import numerals
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import printable
 
@@ -108,11 +109,8 @@ Temperature = Annotated[
 def _parse_time(text: str) -> float:
     """Return the seconds in `90`, `90.5`, `1:30` or `1:02:30`."""
     parts = text.split(":")
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        numbers = []
-    is_valid = 0 < len(numbers) <= MAX_TIME_PARTS and all(
+    numbers = [one for one in map(numerals.number, parts) if one is not None]
+    is_valid = len(parts) == len(numbers) <= MAX_TIME_PARTS and all(
         0 <= number < (math.inf if at == 0 else 60) for at, number in enumerate(numbers)
     )
     if not is_valid:

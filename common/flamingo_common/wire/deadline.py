@@ -3,14 +3,13 @@
 Pure.
 """
 
-import re
 from collections.abc import Mapping
 
+from flamingo_common import numerals
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import DEADLINE_HEADER
 
 MAX_DEADLINE_MS = 86_400_000
-_MILLISECONDS = re.compile(r"[0-9]{1,8}")
 
 
 def deadline_s(headers: Mapping[str, str], *, now_s: float) -> float | None:
@@ -22,9 +21,10 @@ def deadline_s(headers: Mapping[str, str], *, now_s: float) -> float | None:
     text = headers.get(DEADLINE_HEADER)
     if text is None:
         return None
-    if not _MILLISECONDS.fullmatch(text) or not 1 <= int(text) <= MAX_DEADLINE_MS:
+    milliseconds = numerals.whole(text)
+    if milliseconds is None or not 1 <= milliseconds <= MAX_DEADLINE_MS:
         raise BadRequest(
             f"{DEADLINE_HEADER} must be a number of milliseconds from 1 to {MAX_DEADLINE_MS}",
             param=DEADLINE_HEADER,
         )
-    return now_s + int(text) / 1000
+    return now_s + milliseconds / 1000

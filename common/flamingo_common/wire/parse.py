@@ -3,16 +3,14 @@
 Pure.
 """
 
-import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from flamingo_common.errors import BadRequest, UnknownParameter, UnsupportedParameter
-from flamingo_common.wire import json_faults
+from flamingo_common.wire import form_text, json_faults
 from flamingo_common.wire.reasons import reason_of, type_of
 from flamingo_common.wire.unknown_parameters import MAX_LISTED, Checking, Rejected, shortened
 
@@ -67,7 +65,7 @@ def parse_json_value(body: bytes, *, what: str) -> Any:
 
 
 def validate_request(kind: type[T], fields: dict[str, object], *, is_form: bool = False) -> T:
-    """Return `fields` as a `kind`; the fields of a form are text, where `"8"` is a number.
+    """Return `fields` as a `kind`; those of a form or query are text, where `"8"` is a number.
 
     Raises:
         UnknownParameter: a field is not in the table of parameters.
@@ -76,10 +74,9 @@ def validate_request(kind: type[T], fields: dict[str, object], *, is_form: bool 
             kind first, and `param` is the path of the first.
     """
     checking = Checking(is_form)
-    if is_form:
-        fields = _with_lists(kind, fields)
     try:
-        return kind.model_validate(fields, strict=False if is_form else None, context=checking)
+        values = form_text.converted(kind, fields) if is_form else fields
+        return kind.model_validate(values, context=checking)
     except ValidationError as error:
         details = error.errors(include_url=False)
     details.sort(key=lambda detail: len(detail["loc"]))
@@ -90,41 +87,6 @@ def validate_request(kind: type[T], fields: dict[str, object], *, is_form: bool 
     messages += [f"and {num_more} more"] if num_more else []
     first = problems[0]
     raise ERRORS[first.rank]("; ".join(messages), param=first.path)
-
-
-def _with_lists(kind: type[BaseModel], fields: Mapping[str, object]) -> dict[str, object]:
-    """Return a form's fields; a value that was sent once, for a list, is a list of one."""
-    return {
-        name: [value] if isinstance(value, str) and name in _lists(kind) else value
-        for name, value in fields.items()
-    }
-
-
-@functools.cache
-def _lists(kind: type[BaseModel]) -> frozenset[str]:
-    """Return the fields that are lists of texts or numbers, which a form's parts can be."""
-    return frozenset(
-        field.alias or name
-        for name, field in kind.model_fields.items()
-        if any(_is_plain_list(one) for one in _options(field.annotation))
-    )
-
-
-def _options(annotation: Any) -> Iterator[Any]:
-    """Yield the types of a union, without their constraints."""
-    if get_origin(annotation) is Annotated:
-        yield from _options(get_args(annotation)[0])
-    elif get_origin(annotation) in (Union, UnionType):
-        for option in get_args(annotation):
-            yield from _options(option)
-    else:
-        yield annotation
-
-
-def _is_plain_list(annotation: Any) -> bool:
-    items = get_args(annotation) if get_origin(annotation) is list else ()
-    options = (option for item in items for option in _options(item))
-    return any(option in (str, int, float) or get_origin(option) is Literal for option in options)
 
 
 ERRORS = (UnknownParameter, UnsupportedParameter, BadRequest)

@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from flamingo_common import numerals
+
 IN_REQUEST_PART = "; in a form it belongs in the part request, as JSON"
 Context = Mapping[str, Any]
 
@@ -74,17 +76,8 @@ def _unlike_number(value: object, *, is_form: bool) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return ""
     if is_form and isinstance(value, str):
-        return "" if _is_numeral(value) else ", not text"
+        return "" if numerals.is_number(value) else ", not text"
     return f", not {type_of(value)}"
-
-
-def _is_numeral(text: str) -> bool:
-    """Return whether the text of a form's field is a number, if not one that is allowed."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _tags(context: Context) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from flamingo_common import numerals
 from flamingo_common.service import http, traces
 from flamingo_common.wire.priority import priority_of
 from flamingo_common.wire.report import CLIP_HEADER
@@ -19,7 +20,6 @@ from flamingo_pod.pod import Pod
 
 REQUEST_STATS = web.RequestKey("stats", RequestStats)
 Handler = Callable[[Pod, web.Request], Awaitable[web.StreamResponse]]
-TRUE_VALUES = frozenset({"1", "true", "yes"})
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OPERATIONS = {"/v1/audio/embeddings": "embeddings", "/v1/embeddings": "embeddings"}
 """OpenTelemetry's GenAI operation names by route; all others are `chat`."""
@@ -32,7 +32,7 @@ def with_request_stats(pod: Pod, handle: Handler) -> http.Handler:
         stats = request[REQUEST_STATS] = RequestStats(
             route=request.path,
             clip_name=_clip_name(request),
-            wants_metrics=request.headers.get(METRICS_HEADER) in TRUE_VALUES,
+            wants_metrics=numerals.boolean(request.headers.get(METRICS_HEADER, "")) is True,
         )
         span, log_fields = traces.current_span(), request[http.LOG_FIELDS]
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from flamingo_common import numerals
 from flamingo_common.service.checks import Check, failed, ok, warning
 from flamingo_pod.doctor import sizing_table
 from flamingo_pod.doctor.model import FoundModel
@@ -155,7 +156,7 @@ def _free_bytes() -> int:
 def _cgroup_bytes(name: str) -> int | None:
     path = Path("/sys/fs/cgroup") / name
     text = path.read_text("utf-8").strip() if path.is_file() else ""
-    return int(text) if text.isdigit() else None
+    return numerals.whole(text)
 
 
 def _gib(num_bytes: int) -> str:

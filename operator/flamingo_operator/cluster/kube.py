@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio import client, config
 
+from flamingo_common import numerals
 from flamingo_operator.api import names
 from flamingo_operator.cluster.kinds import Kind
 from flamingo_operator.cluster.observed import ObjectRef
@@ -257,5 +258,5 @@ def _error_of(response: aiohttp.ClientResponse, text: bytes) -> ApiError:
         message = json.loads(text).get("message", "")
     except (ValueError, AttributeError):
         message = text.decode(errors="replace")[:500]
-    retry_after_s = float(retry_after) if retry_after.isdigit() else None
+    retry_after_s = numerals.whole(retry_after)
     return ApiError(response.status, message or str(response.reason), retry_after_s)

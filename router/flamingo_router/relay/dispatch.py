@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import hdrs, web
 
-from flamingo_common import errors
+from flamingo_common import errors, numerals
 from flamingo_common.service import abort, auth, http, traces
 from flamingo_common.wire import AUDIO_HEADER
 from flamingo_router.balancing import cost, policy, quarantine
@@ -83,8 +83,8 @@ class AudioCharge:
         if not _has_succeeded(request, response):
             self.refund()
             return
-        with contextlib.suppress(KeyError, ValueError):
-            audio_s = float(response.headers[AUDIO_HEADER])
+        audio_s = numerals.number(response.headers.get(AUDIO_HEADER, ""))
+        if audio_s is not None:
             self.quotas.charge_audio(self.info.tenant, audio_s - self.info.audio_s)
 
 

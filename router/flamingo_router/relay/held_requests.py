@@ -1,9 +1,9 @@
 """Requests that have no more of a clip than its id: where it is held, and how long it is."""
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping
 
+from flamingo_common import numerals
 from flamingo_common.errors import ClipNotHeld
 from flamingo_common.wire import AUDIO_HEADER, AUDIO_ID_HEADER, clip_ids
 from flamingo_router.balancing.balancer import Balancer
@@ -43,8 +43,8 @@ def record(
     if not clip_ids.is_clip_id(clip_id):  # none, or several
         return
     name, is_part = _name(clip_id, info), info.audio_s != info.whole_s
-    with contextlib.suppress(KeyError, ValueError):
-        seconds = info.whole_s if is_part else float(headers[AUDIO_HEADER])
+    seconds = info.whole_s if is_part else numerals.number(headers.get(AUDIO_HEADER, ""))
+    if seconds is not None:
         held = HeldClip(seconds, info.whole_clip or name)
         balancer.held.record(address, name, held, now_s=now_s)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
+from flamingo_common import numerals
 from flamingo_common.audio import probe, tail_probe
 from flamingo_common.audio.clip_info import ClipInfo
 from flamingo_common.service import addresses, content_coding, public_http
@@ -114,8 +115,9 @@ async def _fetch_range(
             raise ValueError("the server does not support ranges")
         if content_coding.coding_of(response.headers):
             raise ValueError("the file is packed")
-        total_bytes = int(response.headers.get("Content-Range", "").rpartition("/")[2])
-        if total_bytes > MAX_BYTES:
+        total = response.headers.get("Content-Range", "").rpartition("/")[2]
+        total_bytes = numerals.whole(total)
+        if total_bytes is None or total_bytes > MAX_BYTES:
             raise ValueError("the file's size is not plausible")
         data = bytearray()
         while len(data) < probe.HEAD_BYTES:

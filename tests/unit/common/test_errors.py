@@ -63,3 +63,8 @@ def test_all_lists_every_public_name():
     public = {cls.__name__ for _, cls in ALL} | {"FlamingoError", "BY_CODE", "MAX_RETRY_AFTER_S"}
     public |= {"from_response", "response_headers", "to_body"}
     assert set(errors.__all__) == public
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1_0", " 1", "1e999", "\uff11", "soon", ""])
+def test_a_retry_after_that_is_no_time_is_ignored(text):
+    assert errors.from_response(429, b"", text).retry_after_s is None

@@ -8,6 +8,7 @@ from flamingo.batch.items import Entry, Item
 from flamingo.batch.source import ClipAudio, Source
 from flamingo.batch.sources.url_keys import key_of_url
 from flamingo.batch.storage import location
+from flamingo_common import numerals
 from flamingo_common.errors import BadRequest
 
 MAX_SHARDS = 100_000
@@ -28,10 +29,11 @@ def parse_shard(text: str) -> Shard:
     Raises:
         BadRequest: it is not one.
     """
-    index, slash, num_shards = text.partition("/")
-    if not slash or not index.isdecimal() or not num_shards.isdecimal():
+    first, _, second = text.partition("/")
+    index, num_shards = numerals.whole(first), numerals.whole(second)
+    if index is None or num_shards is None:
         raise BadRequest(f"{text!r} is not a valid shard; expected a form like 0/8")
-    return check_shard(Shard(int(index), int(num_shards)))
+    return check_shard(Shard(index, num_shards))
 
 
 def check_shard(shard: Shard) -> Shard:

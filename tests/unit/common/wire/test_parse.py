@@ -34,13 +34,45 @@ def test_an_error_never_repeats_the_input():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"temperature": "1"}, {"stream": "true"}, {"max_tokens": "8"}, {"logprobs": 1}],
+    [{"temperature": "1"}, {"stream": "true"}, {"max_tokens": "8"}, {"logprobs": "1"}],
     ids=str,
 )
 def test_text_is_converted_to_a_number_only_in_a_form(fields):
     parse.validate_request(requests.ChatRequest, chat(**fields), is_form=True)
     with pytest.raises(BadRequest):
         parse.validate_request(requests.ChatRequest, chat(**fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        *(({"max_tokens": text}, "a whole number") for text in ("1_0", " 8", "8 ", "\uff18", "+8")),
+        *(({"temperature": text}, "a number") for text in ("inf", "nan", "1e999", "0,5", "1_0.5")),
+        *(({"stream": text}, "true or false") for text in ("yes", "on", "t", " true", "2")),
+        ({"stop_token_ids": ["5", "1_0"]}, "stop_token_ids[1]: must be a whole number"),
+        ({"seed": "1" * 5000}, "a whole number"),
+    ],
+    ids=ascii,
+)
+def test_what_only_python_takes_for_a_number_or_boolean_is_refused_in_a_form(fields, expected):
+    with pytest.raises(BadRequest) as caught:
+        parse.validate_request(requests.ChatRequest, chat(**fields), is_form=True)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("max_tokens", "8.0", 8),
+        ("temperature", ".5", 0.5),
+        ("stream", "True", True),
+        ("seed", "-5", -5),
+    ],
+)
+def test_the_text_of_a_form_is_converted_to_the_type_of_its_field(name, text, value):
+    fields = chat(**{name: text})
+    found = getattr(parse.validate_request(requests.ChatRequest, fields, is_form=True), name)
+    assert (found, type(found)) == (value, type(value))
 
 
 @pytest.mark.parametrize(
