@@ -81,6 +81,19 @@ def test_one_upload_serves_several_parts(http, song):
     assert np.array_equal(rows(ask(http, EMBEDDINGS, audio_id=clip_id, start=30)), whole[750:])
 
 
+@pytest.mark.parametrize("end", [99_999, 1e300])
+def test_an_end_behind_the_clip_is_that_of_the_clip_however_far_it_is(http, song, end):
+    whole = rows(ask(http, EMBEDDINGS, song))
+    assert np.array_equal(rows(ask(http, EMBEDDINGS, song, end=end)), whole)
+    clip_id = ask(http, CAPTIONS, song).headers["x-flamingo-audio-id"]
+    assert np.array_equal(
+        rows(ask(http, EMBEDDINGS, audio_id=clip_id, start=60, end=end)), whole[1500:]
+    )
+    fields = {"model": "flamingo-tiny", "prompt": "Key?"}
+    usage = ask(http, "/v1/chat/completions", audio_id=clip_id, start=60, end=end, **fields)
+    assert usage.json()["usage"]["audio_seconds"] == 20.0
+
+
 def test_the_limit_applies_to_the_part(http, mix):
     assert ask(http, EMBEDDINGS, mix).json()["error"]["code"] == "audio_too_long"
     assert len(rows(ask(http, EMBEDDINGS, mix, start=1700, end=1730))) == 750
@@ -102,6 +115,8 @@ def test_the_limit_applies_to_the_part(http, mix):
         ({"start": "1:30"}, ("start", "number")),
         ({"start": 80}, ("start", "beyond the end of the clip, which is 80.00 s long")),
         ({"start": 3600, "end": 3700}, ("start", "beyond the end of the clip, which is 80.00 s")),
+        ({"start": 99_999}, ("start", "beyond the end of the clip, which is 80.00 s")),
+        ({"start": "1_0"}, ("start", "must be a number")),
     ],
 )
 @pytest.mark.parametrize("route", [CAPTIONS, "/v1/chat/completions", "/v1/embeddings"])

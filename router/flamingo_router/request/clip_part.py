@@ -3,7 +3,11 @@
 Pure.
 """
 
+import math
 from dataclasses import dataclass
+
+MAX_PART_S = 1200.0
+"""The longest part that a model takes; one that ends later reaches to the end of its clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +19,14 @@ class ClipPart:
     """None: the end of the clip."""
 
     def seconds_of(self, clip_s: float, *, is_assumed: bool) -> float:
-        """Return the length of the part of a clip of `clip_s`, which can be an assumption."""
-        end_s = clip_s if self.end_s is None else self.end_s
-        if not is_assumed:
-            end_s = min(end_s, clip_s)
-        return max(end_s - self.start_s, 0.0)
+        """Return the length of the part of a clip of `clip_s`, which can be an assumption.
+
+        Then an end is believed, if it is near enough to be that of the part and not of any clip.
+        """
+        part_s = (math.inf if self.end_s is None else self.end_s) - self.start_s
+        if is_assumed:
+            return clip_s if part_s > MAX_PART_S else max(part_s, 0.0)
+        return max(min(part_s, clip_s - self.start_s), 0.0)
 
     def name_in(self, clip: str) -> str:
         """Return the name of the part of a clip: what is cached for it is another's."""

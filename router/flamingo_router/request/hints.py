@@ -20,17 +20,19 @@ OWN_HEADERS = frozenset({PRIORITY_HEADER, CLIP_HEADER, DEADLINE_HEADER})
 MAX_CHOICES = 8
 MAX_QUESTIONS, MAX_ORDERS = 400, 16
 
+_SECONDS = rb"((?:\d{1,9}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][+-]?\d{1,3})?)"
+"""As `numerals` reads them, and JSON."""
 _JSON = {
-    "start": re.compile(rb'(?<!\\)"start"\s*:\s*(\d{1,5}(?:\.\d{1,9})?)'),
-    "end": re.compile(rb'(?<!\\)"end"\s*:\s*(\d{1,5}(?:\.\d{1,9})?)'),
+    "start": re.compile(rb'(?<!\\)"start"\s*:\s*%s' % _SECONDS),
+    "end": re.compile(rb'(?<!\\)"end"\s*:\s*%s' % _SECONDS),
     "max_tokens": re.compile(rb'(?<!\\)"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,7})'),
     "n": re.compile(rb'(?<!\\)"n"\s*:\s*(\d{1,3})'),
     "orders": re.compile(rb'(?<!\\)"orders"\s*:\s*(\d{1,2})'),
     "stream": re.compile(rb'(?<!\\)"stream"\s*:\s*(true)'),
 }
 _FORM = {
-    "start": re.compile(rb'name="start"[^\r\n]*\r\n\r\n(\d{1,5}(?:\.\d{1,9})?)'),
-    "end": re.compile(rb'name="end"[^\r\n]*\r\n\r\n(\d{1,5}(?:\.\d{1,9})?)'),
+    "start": re.compile(rb'name="start"[^\r\n]*\r\n\r\n%s' % _SECONDS),
+    "end": re.compile(rb'name="end"[^\r\n]*\r\n\r\n%s' % _SECONDS),
     "max_tokens": re.compile(rb'name="max_(?:completion_)?tokens"[^\r\n]*\r\n\r\n(\d{1,7})'),
     "n": re.compile(rb'name="n"[^\r\n]*\r\n\r\n(\d{1,3})'),
     "orders": re.compile(rb'name="orders"[^\r\n]*\r\n\r\n(\d{1,2})'),

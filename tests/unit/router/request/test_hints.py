@@ -1,5 +1,7 @@
 """The options of a request that matter to the router."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,10 @@ def test_headers_carry_priority_and_deadline():
         (b'--x\r\nname="start"\r\n\r\n12.25\r\n--x', ClipPart(12.25, None)),
         (rb'{"prompt": "say \"start\": 9"}', None),
         (b'{"start": null}', None),
+        (b'{"end": 99999}', ClipPart(0.0, 99999.0)),
+        (b'{"start": 0.30000000000000004, "end": 1e+22}', ClipPart(0.30000000000000004, 1e22)),
+        (b'{"end": 9e999}', ClipPart(0.0, math.inf)),
+        (b'--x\r\nname="start"\r\n\r\n.5\r\n--x', ClipPart(0.5, None)),
     ],
 )
 def test_the_part_of_a_clip_is_found(body, part):
