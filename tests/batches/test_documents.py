@@ -8,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import openai
 import pytest
 from documents.selections import BATCHES, LOCAL
+from fakes import batch_service
 from fakes.patience import PATIENCE_S
 
 from flamingo import FlamingoClient
 
 FLAMINGO = str(Path(sys.executable).with_name("flamingo"))
+ANALYZE = "/v1/audio/analyze"
 SMALL = ("--pods", "1", "--port", "0")
 
 
@@ -116,3 +119,32 @@ def check_commands(commands, address, folder):
         assert done.returncode == 0, done
         batch_id = batch_id or re.search(r"batch_\w+", done.stdout)[0]
     assert len((folder / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_lines_with_questions_are_answered_by_a_real_pod(examples, start, clips):
+    address = start(examples[0])
+    client = openai.OpenAI(base_url=f"{address}/v1", api_key="none")
+    clip = client.files.create(file=("notes.mp3", clips["notes.mp3"]), purpose="user_data")
+    questions = [
+        {"name": "lyrics", "recipe": "lyrics", "max_tokens": 4},
+        {"name": "cut", "recipe": "card", "max_tokens": 1},
+        {"name": "live", "decisions": [{"type": "predicate", "instructions": "It is live."}]},
+    ]
+    body = {"audio": {"file_id": clip.id}, "questions": questions}
+    unknown = {**body, "questions": [{"name": "a", "recipe": "unknown"}]}
+    lines = [
+        {"custom_id": str(at), "method": "POST", "url": ANALYZE, "body": each}
+        for at, each in enumerate([body, unknown])
+    ]
+
+    batch = batch_service.wait(client, batch_service.create(client, lines, ANALYZE).id)
+
+    counts = batch.request_counts
+    assert (batch.status, counts.completed, counts.failed) == ("completed", 1, 1)
+    (output,) = batch_service.lines_of(client, batch.output_file_id)
+    answers = output["response"]["body"]["answers"]
+    assert "sections" in answers["lyrics"]
+    assert answers["cut"]["error"]["code"] == "answer_incomplete"
+    assert 0 <= answers["live"]["decisions"][0]["probability"] <= 1
+    (error,) = batch_service.lines_of(client, batch.error_file_id)
+    assert error["response"]["body"]["error"]["param"] == "questions[0].recipe"

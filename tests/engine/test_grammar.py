@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flamingo_common.errors import BadRequest
+from flamingo_common.recipes import folder
 from flamingo_pod.engine import grammar_trial
 from flamingo_pod.engine.grammar import Grammar, GrammarCompiler
 from flamingo_pod.engine.grammar_source import MAX_BYTES, FunctionSpec, GrammarSpec
@@ -216,6 +217,18 @@ def test_nothing_is_accepted_after_the_end(compiler, tokenizer):
     grammar.accept(2)
     with pytest.raises(ValueError, match="not allowed"):
         say(grammar, tokenizer, "x")
+
+
+def test_a_long_song_is_within_the_limits_of_the_built_in_recipe(compiler, tokenizer):
+    schema = folder.load(None)["ace-step"].schema_
+    lyrics = "[Verse 1]\n" + "Grey is the harbour, slow the morning rises\n" * 120
+    song = {"caption": "A calm waltz with a piano. " * 50, "bpm": 90, "keyscale": "C major"}
+    song |= {"timesignature": "3", "language": "en", "lyrics": lyrics}
+    grammar = compiler.compile(spec(schema))
+    for token_id in tokenizer.encode(json.dumps(song)):
+        grammar.mask()  # as the engine does: it raises an error beyond the limits
+        grammar.accept(token_id)
+    assert grammar.is_done
 
 
 def test_a_fork_is_independent(compiler, tokenizer):

@@ -43,11 +43,15 @@ def run(*args, cwd, pod=None, environ=None):
     return asyncio.run(scenario())
 
 
-def killed_and_continued(*args, cwd, signals, environ=None, num_answered=NUM_SONGS // 2):
-    """Run a batch, end it with signals while requests are in flight, and run it again."""
+def killed_and_continued(*args, cwd, signals, environ=None, pod=HoldingPod):
+    """Run a batch, end it with signals while requests are in flight, and run it again.
+
+    `pod` is the class of the pod, which answers half of the songs at first.
+    """
+    new_pod = pod
 
     async def scenario():
-        pod = HoldingPod(num_answered=num_answered)
+        pod = new_pod(num_answered=NUM_SONGS // 2)
         async with pods.running(pod):
             process = await start(*args, "-j", "4", pod=pod, cwd=cwd, environ=environ)
             await asyncio.wait_for(pod.is_holding.wait(), PATIENCE_S)

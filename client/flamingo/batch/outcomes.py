@@ -1,4 +1,4 @@
-"""What became of one item: a result or an error.
+"""What became of one item: a result, an error, or a result that lacks some answers.
 
 Pure.
 """
@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flamingo_common.wire.answers import Answer
+
 MALFORMED = "malformed_line"
 """The error code of a line that is not a valid item."""
+ANSWERS_FAILED = "answers_failed"
+"""The error code of an item of which some questions have no answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +25,8 @@ class ItemResult:
     caption: str | None = None
     answer: str | None = None
     """The reply to a question."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """The answers to several questions by their names, also those that failed."""
     embedding: NDArray[np.float32] | None = None
     """Shape (frames, dimensions); a single row when pooled."""
     frame_timestamps: NDArray[np.float64] | None = None
@@ -41,7 +47,7 @@ class ItemError:
     """Why an item has no result."""
 
     code: str
-    """The code of a `FlamingoError`, or `malformed_line`."""
+    """The code of a `FlamingoError`, `malformed_line` or `answers_failed`."""
     message: str
     can_retry: bool
     """Whether the same request can succeed later. Such an item is not finished: the next run tries
@@ -60,7 +66,7 @@ class RecordedItem:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item: exactly one of `result` and `error` is set."""
+    """What became of one item: a `result` or an `error`; both, if some answers failed."""
 
     key: str
     location: str = ""
@@ -74,3 +80,13 @@ class Outcome:
     def is_finished(self) -> bool:
         """Whether it is final; otherwise the next run tries the item again."""
         return self.error is None or not self.error.can_retry
+
+
+def answers_error(answers: Mapping[str, Answer]) -> ItemError | None:
+    """Return the error of an item whose questions have some failed; None if all have answers."""
+    failed = {name: one.error for name, one in answers.items() if one.error is not None}
+    if not failed:
+        return None
+    listed = "; ".join(f"{name}: {error.message}" for name, error in failed.items())
+    message = f"{len(failed)} of {len(answers)} questions failed: {listed}"
+    return ItemError(ANSWERS_FAILED, message, can_retry=False)

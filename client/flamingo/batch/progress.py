@@ -15,7 +15,7 @@ class Progress:
     num_done: int = 0
     """Items with a result."""
     num_failed: int = 0
-    """Items with a final error, among them malformed lines."""
+    """Items with a final error, among them malformed lines and those with a failed question."""
     num_unfinished: int = 0
     """Items that could not be processed now; the next run tries them again."""
     num_skipped: int = 0
@@ -36,18 +36,14 @@ class Progress:
 
     def after(self, outcome: Outcome, *, elapsed_s: float) -> "Progress":
         """Return the progress after one more outcome."""
-        if (result := outcome.result) is not None:
-            return replace(
-                self,
-                num_done=self.num_done + 1,
-                audio_s=self.audio_s + result.audio_s,
-                missing_s=self.missing_s + result.missing_s,
-                elapsed_s=elapsed_s,
-            )
-        is_final = outcome.is_finished
+        result, is_final = outcome.result, outcome.is_finished
+        has_failed = outcome.error is not None
         return replace(
             self,
-            num_failed=self.num_failed + is_final,
+            num_done=self.num_done + (not has_failed),
+            num_failed=self.num_failed + (has_failed and is_final),
             num_unfinished=self.num_unfinished + (not is_final),
+            audio_s=self.audio_s + (result.audio_s if result else 0.0),
+            missing_s=self.missing_s + (result.missing_s if result else 0.0),
             elapsed_s=elapsed_s,
         )

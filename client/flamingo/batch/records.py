@@ -6,15 +6,20 @@ is kept as `input_NAME`, so a file that a batch wrote can be the manifest of the
 Pure.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from flamingo.batch.outcomes import ItemError, ItemResult, Outcome, RecordedItem
+from flamingo_common.wire.answers import Answer
 
 FIELDS = frozenset(
     {
         "key",
         "caption",
         "answer",
+        "answers",
+        "answer_errors",
+        "cut_answers",
         "finish_reason",
         "embedding_file",
         "embedding_shape",
@@ -32,7 +37,7 @@ FIELDS = frozenset(
 def record(outcome: Outcome, *, embedding_file: str | None = None) -> dict[str, Any]:
     """Return `outcome` as a JSON object, without the numbers of its embedding.
 
-    `error` is null if there is a result; otherwise it has `code`, `message` and `request_id`.
+    `error` is null if all was answered; otherwise it has `code`, `message` and `request_id`.
     """
     fields: dict[str, Any] = {"key": outcome.key}
     for name, value in outcome.columns.items():
@@ -64,6 +69,7 @@ def _result_fields(result: ItemResult, embedding_file: str | None) -> dict[str, 
     fields = {
         "caption": result.caption,
         "answer": result.answer,
+        **_answers_fields(result.answers),
         "finish_reason": result.finish_reason,
         "embedding_file": embedding_file,
         "embedding_shape": None if embedding is None else list(embedding.shape),
@@ -75,6 +81,33 @@ def _result_fields(result: ItemResult, embedding_file: str | None) -> dict[str, 
         "audio_seconds": result.audio_s,
         "audio_missing_seconds": result.missing_s,
     }
+
+
+def answer_value(answer: Answer) -> Any:
+    """Return an answer as a JSON value in the form that it has; None if it failed.
+
+    Sections are an object with the `text` that they were read from, and decisions a list.
+    """
+    if answer.error is not None:
+        return None
+    if answer.sections is not None:
+        sections = [one.model_dump(mode="json") for one in answer.sections]
+        return {"text": answer.content, "sections": sections, "faults": answer.faults or []}
+    if answer.decisions is not None:
+        return [one.model_dump(mode="json") for one in answer.decisions]
+    return answer.content if answer.parsed is None else answer.parsed
+
+
+def _answers_fields(answers: Mapping[str, Answer]) -> dict[str, Any]:
+    """Return the answers by name, the errors of those that failed, and the names of cut texts."""
+    errors = [
+        {"name": name, **one.error.model_dump(), "content": one.content}
+        for name, one in answers.items()
+        if one.error is not None
+    ]
+    cut = [name for name, one in answers.items() if one.finish_reason == "length" and not one.error]
+    values = {name: answer_value(one) for name, one in answers.items()}
+    return {"answers": values or None, "answer_errors": errors or None, "cut_answers": cut or None}
 
 
 def _error_fields(error: ItemError | None) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from flamingo.batch.gate import Clock, Gate, Sleep
 from flamingo.batch.identity import Identity
 from flamingo.batch.items import Item, Malformed
 from flamingo.batch.outcome_buffer import OutcomeBuffer
-from flamingo.batch.outcomes import MALFORMED, ItemError, Outcome, RecordedItem
+from flamingo.batch.outcomes import MALFORMED, ItemError, Outcome, RecordedItem, answers_error
 from flamingo.batch.progress import Progress
 from flamingo.batch.recorder import Recorder, Recording
 from flamingo.batch.source import Source
@@ -305,6 +305,7 @@ class BatchRun(Generic[T]):
         value, error, result = attempt.value, None, None
         if attempt.verdict is None:
             result = self._task.to_result(cast("T", value))
+            error = answers_error(result.answers)
         else:
             error = item_error(cast("FlamingoError", value), attempt.verdict)
         outcome = Outcome(item.key, item.location, item.columns, result, error, num_attempts)

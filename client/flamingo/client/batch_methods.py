@@ -199,7 +199,8 @@ class BatchMethods:
         if asked is None:
             options.setdefault("style", "detailed")
             embedding = {"layer": layer or "encoder", "pooling": pooling or "none"}
-        return self._batch(batch_tasks.ANALYZE, clips, {"questions": asked, **embedding, **options})
+        kind = batch_tasks.ANALYZE if asked is None else batch_tasks.ANALYZE_QUESTIONS
+        return self._batch(kind, clips, {"questions": asked, **embedding, **options})
 
     def batch_ask(
         self,

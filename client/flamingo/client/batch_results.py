@@ -3,13 +3,10 @@
 Pure.
 """
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from flamingo.batch.outcomes import ItemResult
 from flamingo.client.results import Analysis, Embedding, Reply
-from flamingo_common.wire.answers import Answer
 from flamingo_common.wire.responses import AudioUsage, Caption
 
 
@@ -47,27 +44,13 @@ def of_analysis(analysis: Analysis) -> ItemResult:
     """Return the result of `batch_analyze`."""
     return ItemResult(
         caption=analysis.caption,
-        answer=_answers(analysis.answers),
+        answers=analysis.answers,
         finish_reason=analysis.finish_reason,
         embedding=analysis.embedding,
         frame_timestamps=analysis.frame_timestamps,
         model=analysis.model,
         **_usage(analysis.usage),
     )
-
-
-def _answers(answers: Mapping[str, Answer]) -> str | None:
-    """Return the answers by name as JSON, each in the form that it has; None without questions."""
-    values = {name: _value(answer) for name, answer in answers.items()}
-    return json.dumps(values, ensure_ascii=False) if values else None
-
-
-def _value(answer: Answer) -> Any:
-    if answer.error is not None:
-        return {"error": answer.error.model_dump(), "content": answer.content}
-    if answer.sections is not None:
-        return {"sections": [section.model_dump() for section in answer.sections]}
-    return answer.content if answer.parsed is None else answer.parsed
 
 
 def _usage(usage: AudioUsage) -> dict[str, Any]:

@@ -61,6 +61,10 @@ EMBED: TaskKind[Embedding] = TaskKind(
 ANALYZE: TaskKind[Analysis] = TaskKind(
     "analyze", calls.analysis, batch_results.of_analysis, _TEXT_FIELDS
 )
+ANALYZE_QUESTIONS: TaskKind[Analysis] = TaskKind(
+    "analyze", calls.analysis, batch_results.of_analysis, frozenset({"max_tokens"})
+)
+"""A line's `prompt` or `style` would be beside the questions, which is refused."""
 ASK: TaskKind[Reply] = TaskKind(
     "ask", _ask, batch_results.of_reply, frozenset({"question", "max_tokens"})
 )

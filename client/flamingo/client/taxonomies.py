@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from flamingo.client import yaml_files
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import decisions
 from flamingo_common.wire.decision_temperature import tempered
@@ -23,7 +23,6 @@ from flamingo_common.wire.reasons import reason_of
 FOLDER = Path(__file__).parents[1] / "taxonomies"
 SUFFIX = ".yaml"
 PLACE = "{label}"
-MAX_FILE_BYTES = 2**20
 Text = Annotated[str, Field(min_length=1, max_length=decisions.MAX_DESCRIPTION_CHARS)]
 
 
@@ -130,7 +129,14 @@ def load(name_or_path: str | Path) -> Taxonomy:
     """
     is_ready = isinstance(name_or_path, str) and name_or_path in ready_names()
     path = FOLDER / f"{name_or_path}{SUFFIX}" if is_ready else Path(name_or_path)
-    return parse(read_yaml(path, what="taxonomy"), name=str(path))
+    try:
+        document = yaml_files.read(path, what="taxonomy")
+    except BadRequest as error:
+        if path.exists():
+            raise
+        ready = ", ".join(ready_names())
+        raise BadRequest(f"{error}; ready ones are {ready}", param="taxonomy") from None
+    return parse(document, name=str(path))
 
 
 def parse(document: object, *, name: str) -> Taxonomy:
@@ -144,30 +150,6 @@ def parse(document: object, *, name: str) -> Taxonomy:
     except ValidationError as error:
         found = list(_faults(error))
         raise BadRequest(f"{name}: {'; '.join(found)}", param="taxonomy") from None
-
-
-def read_yaml(path: Path, *, what: str) -> object:
-    """Return what is in a YAML file.
-
-    Raises:
-        BadRequest: it cannot be read, or is not YAML.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise BadRequest(f"{path} is larger than {MAX_FILE_BYTES} bytes", param=what)
-        document: object = yaml.safe_load(content)
-    except OSError as error:
-        ready = f"; ready ones are {', '.join(ready_names())}" if what == "taxonomy" else ""
-        raise BadRequest(
-            f"cannot read the {what} {path}: {error.strerror}{ready}", param=what
-        ) from None
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise BadRequest(
-            f"{path} is not YAML: {' '.join(str(error).split())}", param=what
-        ) from None
-    return document
 
 
 def check_names(taxonomies: Sequence[Taxonomy]) -> None:
@@ -188,7 +170,7 @@ def load_temperatures(path: Path) -> dict[str, float]:
     Raises:
         BadRequest: it cannot be read, or is not a mapping of names to temperatures.
     """
-    document = read_yaml(path, what="calibration")
+    document = yaml_files.read(path, what="calibration")
     if not isinstance(document, dict):
         raise BadRequest(f"{path} must be a mapping of names to temperatures", param="calibration")
     for name, value in document.items():

@@ -10,23 +10,16 @@ import typer
 from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import AnalysisOptions
 from flamingo.client.results import Analysis
-from flamingo.commands import clips, many_clips, options, output, result_tables
+from flamingo.commands import asked, clips, many_clips, options, output, result_tables
+from flamingo.commands.asked import Questions
+from flamingo_common.errors import BadRequest
+from flamingo_common.service import printable
 from flamingo_common.timed_text import render
 from flamingo_common.wire.answers import Answer, to_timed_text
 
 Format = Literal["table", "json", "lrc", "srt", "vtt"]
 RENDERERS = {"lrc": render.lrc, "srt": render.srt, "vtt": render.vtt}
 
-RecipeNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--recipe", "-r", help="Recipe to ask; flamingo recipes lists them. Can be repeated."
-    ),
-]
-QuestionTexts = Annotated[
-    list[str] | None,
-    typer.Option("--question", "-q", help="Question of your own. Can be repeated."),
-]
 Confidence = Annotated[
     bool,
     typer.Option(
@@ -45,8 +38,7 @@ FormatOption = Annotated[
 class AnalyzeOptions:
     """What to ask about each clip, and how to print it."""
 
-    questions: dict[str, str]
-    recipes: list[str]
+    questions: Questions
     sampling: AnalysisOptions
     format: Format
 
@@ -54,8 +46,9 @@ class AnalyzeOptions:
 def analyze(  # noqa: PLR0913 - a command's parameters are its options
     files: options.ClipList,
     *,
-    recipe: RecipeNames = None,
-    question: QuestionTexts = None,
+    recipe: asked.RecipeNames = None,
+    question: asked.QuestionTexts = None,
+    questions: asked.QuestionsFile = None,
     confidence: Confidence = False,
     output_format: FormatOption = "table",
     concurrency: options.Concurrency = None,
@@ -82,13 +75,11 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
         "allow_damaged": allow_damaged,
         "confidence": confidence or None,
     }
-    questions = {f"question-{at}": text for at, text in enumerate(question or (), 1)}
-    chosen = AnalyzeOptions(
-        questions,
-        list(dict.fromkeys(recipe or ())),
-        sampling,
-        "json" if as_json else output_format,
-    )
+    try:
+        wanted = asked.questions(recipe, question, questions)
+    except BadRequest as error:
+        raise typer.BadParameter(printable.escape_line(error.message)) from None
+    chosen = AnalyzeOptions(wanted, sampling, "json" if as_json else output_format)
     _check(files, chosen)
     num_at_once = many_clips.concurrency_of(files, concurrency)
     with FlamingoClient(url, api_key=api_key) as client:
@@ -99,8 +90,8 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
 
 
 def _check(files: list[str], chosen: AnalyzeOptions) -> None:
-    if not (chosen.questions or chosen.recipes):
-        raise typer.BadParameter("name what to ask, with --recipe or --question")
+    if not chosen.questions:
+        raise typer.BadParameter("name what to ask, with --recipe, --question or --questions")
     if chosen.format in RENDERERS and len(files) > 1:
         raise typer.BadParameter(f"{chosen.format} is for one clip", param_hint="--format")
 
@@ -108,9 +99,7 @@ def _check(files: list[str], chosen: AnalyzeOptions) -> None:
 def _analyze(client: FlamingoClient, clip: str, chosen: AnalyzeOptions) -> Analysis:
     audio = clips.open_argument(clip)
     with output.spinner(f"processing {clips.display_name(clip)}"):
-        return client.analyze(
-            audio, questions=chosen.questions, recipes=chosen.recipes, **chosen.sampling
-        )
+        return client.analyze(audio, questions=chosen.questions, **chosen.sampling)
 
 
 def _analyze_all(
@@ -120,7 +109,6 @@ def _analyze_all(
     batch = client.batch_analyze(
         many_clips.Arguments(files),
         questions=chosen.questions,
-        recipes=chosen.recipes,
         concurrency=concurrency,
         **many_clips.RUN_OPTIONS,
         **chosen.sampling,
@@ -142,8 +130,9 @@ def _print(clip: str, result: Analysis, chosen: AnalyzeOptions) -> None:
         usage = result.usage.model_dump(mode="json")
         output.print_json_value({"file": clips.json_name(clip), "answers": answers, "usage": usage})
     elif chosen.format == "table":
-        asked = [(chosen.questions.get(name, name), one) for name, one in result.answers.items()]
-        output.print_table(result_tables.of_answers(asked))
+        headings = asked.headings(chosen.questions)
+        found = [(headings.get(name, name), one) for name, one in result.answers.items()]
+        output.print_table(result_tables.of_answers(found))
     else:
         _print_timed(result, chosen)
     output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))

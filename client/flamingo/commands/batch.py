@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,71 +32,37 @@ from flamingo.batch.sources.open_source import SourceOptions, open_source
 from flamingo.batch.sources.shards import Shard, ShardSource, check_shard, parse_shard
 from flamingo.batch.storage.storage import StorageFailed
 from flamingo.batch.survey import survey
-from flamingo.client import AsyncBatch, AsyncFlamingoClient, FlamingoClient, address
+from flamingo.client import AsyncFlamingoClient, CannotConnect, FlamingoClient, address
 from flamingo.client.fields import without_unset
-from flamingo.commands import batch_options, batch_run, batch_texts, options, output
+from flamingo.commands import (
+    asked,
+    batch_options,
+    batch_plan,
+    batch_questions,
+    batch_run,
+    batch_texts,
+    options,
+    output,
+)
 from flamingo.commands.batch_display import BatchDisplay
 from flamingo.commands.batch_options import TaskName
-from flamingo.commands.batch_run import Finished, OnProgress, StartBatch
+from flamingo.commands.batch_plan import BatchPlan, Wanted
+from flamingo.commands.batch_questions import DEFAULT_TOKENS
+from flamingo.commands.batch_run import Finished
 from flamingo.commands.batch_texts import End
 from flamingo.commands.caption import Prompt, StyleOption
 from flamingo_common import numerals
-from flamingo_common.errors import BadRequest, FlamingoError, NotFound
+from flamingo_common.errors import (
+    BadRequest,
+    FlamingoError,
+    NotFound,
+    Unavailable,
+    UnknownParameter,
+)
 from flamingo_common.service.exit_status import ExitStatus
+from flamingo_common.wire.answers import RecipeCard
 
 EXIT_INTERRUPTED = 130
-DEFAULT_TOKENS = 200
-"""Of a caption, for the estimate of a dry run."""
-RESULTS = {
-    "caption": ("caption",),
-    "embed": ("embedding",),
-    "analyze": ("caption", "embedding"),
-    "ask": ("answer",),
-}
-"""What each task computes."""
-APPLY_TO = {
-    "question": {TaskName.ASK},
-    "style": {TaskName.CAPTION, TaskName.ANALYZE},
-    "prompt": {TaskName.CAPTION, TaskName.ANALYZE},
-    "max_tokens": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
-    "temperature": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
-    "layer": {TaskName.EMBED, TaskName.ANALYZE},
-    "pooling": {TaskName.EMBED, TaskName.ANALYZE},
-}
-"""The tasks that have each field."""
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """A batch as the command line describes it."""
-
-    task: TaskName
-    fields: dict[str, Any]
-    """The arguments of the client's method."""
-    source: Source
-    concurrency: int
-    url: str
-    api_key: str | None
-
-    def start(self, recording: Recording) -> StartBatch:
-        """Return what starts the batch with a client."""
-
-        def start(client: AsyncFlamingoClient, on_progress: OnProgress) -> AsyncBatch[Any]:
-            methods: dict[TaskName, Callable[..., AsyncBatch[Any]]] = {
-                TaskName.CAPTION: client.batch_caption,
-                TaskName.EMBED: client.batch_embed,
-                TaskName.ANALYZE: client.batch_analyze,
-                TaskName.ASK: client.batch_ask,
-            }
-            return methods[self.task](
-                self.source,
-                recording=recording,
-                concurrency=self.concurrency,
-                on_progress=on_progress,
-                **self.fields,
-            )
-
-        return start
 
 
 def batch(  # noqa: PLR0913 - a command's parameters are its options
@@ -105,7 +71,9 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     out: batch_options.Out = "",
     *,
     task: batch_options.TaskOption = TaskName.CAPTION,
+    recipe: asked.RecipeNames = None,
     question: batch_options.Question = None,
+    questions: asked.QuestionsFile = None,
     style: StyleOption = "detailed",
     prompt: Prompt = None,
     max_tokens: options.MaxTokens = None,
@@ -133,23 +101,17 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     lets the requests in flight finish. At the end, a summary names what failed,
     and the command to try it again.
     """
-    _check_options(ctx, task)
-    every_field = {
-        "question": question,
-        "style": style,
-        "prompt": prompt,
-        "layer": layer,
-        "pooling": pooling,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-    }
-    fields = {name: value for name, value in every_field.items() if task in APPLY_TO[name]}
-    fields |= {"truncate": truncate or None, "allow_damaged": allow_damaged}
+    given: dict[str, Any] = {"style": style, "prompt": prompt, "layer": layer, "pooling": pooling}
+    given |= {"max_tokens": max_tokens, "temperature": temperature}
+    given |= {"truncate": truncate or None, "allow_damaged": allow_damaged}
+    wanted = Wanted(recipe, question, questions)
+    fields = batch_plan.fields_of(ctx, task, given, wanted)
     with _reported_errors(), tempfile.TemporaryDirectory(prefix="flamingo-batch-") as scratch:
         share = _shard(shard, num_shards)
-        opened = open_source(*sources, options=SourceOptions(source_format, column))
-        source = ShardSource(opened, share) if share.num_shards > 1 else opened
+        source = _source(sources, SourceOptions(source_format, column), share)
         plan = BatchPlan(task, without_unset(**fields), source, concurrency, url, api_key)
+        if task is TaskName.ANALYZE:
+            plan = _with_questions(plan, wanted)
         flags = _OutputFlags(output_format, label, share, Path(scratch))
         if dry_run:
             _print_survey(plan, _finished_keys(out, plan, flags, retry_failed=retry_failed))
@@ -167,18 +129,46 @@ class _OutputFlags:
     scratch: Path
 
 
+def _source(places: Sequence[str], options: SourceOptions, share: Shard) -> Source:
+    opened = open_source(*places, options=options)
+    return ShardSource(opened, share) if share.num_shards > 1 else opened
+
+
 def _open(out: str, plan: BatchPlan, flags: _OutputFlags) -> OpenedOutput:
     if not out:
         raise BadRequest("name the output with -o: FILE.jsonl, FILE.parquet, a folder or a bucket")
     chosen = OutputOptions(
-        RESULTS[plan.task],
+        plan.results,
         lambda location: _clip_path(plan.source, location),
         flags.kind,
         (flags.shard.index, flags.shard.num_shards),
         flags.label,
+        plan.forms,
         flags.scratch,
     )
     return open_output(out, chosen)
+
+
+def _with_questions(plan: BatchPlan, wanted: Wanted) -> BatchPlan:
+    """Return a plan with its questions, if it has some, after a look at the fleet's recipes.
+
+    Raises:
+        BadRequest: a question is not valid, or the fleet does not have a recipe.
+        FlamingoError: the fleet's recipes cannot be read.
+    """
+    if not wanted.has_any:
+        return plan
+    questions = asked.questions(wanted.recipes, wanted.questions, wanted.file)
+    cards: list[RecipeCard] = []
+    if any("recipe" in one for one in questions):
+        with FlamingoClient(plan.url, api_key=plan.api_key) as client:
+            cards = client.recipes()
+    return replace(
+        plan,
+        fields={**plan.fields, "questions": questions},
+        forms=batch_questions.forms(questions, cards),
+        num_tokens=batch_questions.num_tokens(questions, cards, plan.fields.get("max_tokens")),
+    )
 
 
 def _clip_path(source: Source, location: str) -> Path | None:
@@ -227,7 +217,9 @@ def _exit_status(finished: Finished) -> int:
 def _opening_status(error: FlamingoError) -> ExitStatus:
     if isinstance(error, MissingExtra):
         return ExitStatus.MISSING_DEPENDENCY
-    is_usage = type(error) is BadRequest
+    if isinstance(error, CannotConnect | Unavailable):
+        return ExitStatus.BATCH_INCOMPLETE
+    is_usage = type(error) in {BadRequest, UnknownParameter}
     return ExitStatus.INVALID_CONFIGURATION if is_usage else ExitStatus.INTERNAL_ERROR
 
 
@@ -241,15 +233,6 @@ def _reported_errors() -> Iterator[None]:
         raise typer.Exit(_opening_status(error)) from None
     except asyncio.CancelledError:  # the second ctrl-C
         raise typer.Exit(EXIT_INTERRUPTED) from None
-
-
-def _check_options(ctx: typer.Context, task: TaskName) -> None:
-    """Refuse an option that the task ignores."""
-    for name, tasks in APPLY_TO.items():
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and task not in tasks:
-            flag = "--" + name.replace("_", "-")
-            raise typer.BadParameter(f"--task {task} has no {flag}", param_hint=flag)
 
 
 def _shard(shard: str | None, num_shards: int | None) -> Shard:
@@ -292,6 +275,8 @@ def _print_survey(plan: BatchPlan, finished: KeyTable | None) -> None:
             time_s, problem = None, f"the fleet's state cannot be read: {error}"
     for line in batch_texts.survey_lines(found, time_s, problem):
         print(line)
+    if plan.forms:
+        print(batch_texts.questions_line(len(plan.forms), plan.num_tokens))
 
 
 def _estimated_s(plan: BatchPlan, found: Survey) -> float | None:
@@ -308,6 +293,7 @@ def _estimated_s(plan: BatchPlan, found: Survey) -> float | None:
     except NotFound:  # a single pod
         return None
     loads = [one.load for one in report.endpoints if one.ready and one.load is not None]
-    num_tokens = found.num_items * (plan.fields.get("max_tokens") or DEFAULT_TOKENS)
-    work = BatchWork(found.audio_s, 0 if plan.task is TaskName.EMBED else num_tokens)
+    num_tokens = plan.num_tokens or plan.fields.get("max_tokens") or DEFAULT_TOKENS
+    is_embedding = plan.task is TaskName.EMBED
+    work = BatchWork(found.audio_s, 0 if is_embedding else found.num_items * num_tokens)
     return estimate.time_s(work, [estimate.PodSpeed(one.window_s, one.token_s) for one in loads])

@@ -43,11 +43,20 @@ Out = Annotated[
 ]
 TaskOption = Annotated[
     TaskName,
-    typer.Option("--task", "-t", help="caption, embed, analyze (both) or ask."),
+    typer.Option(
+        "--task",
+        "-t",
+        help="caption, embed, ask, or analyze: recipes and questions, or else caption and embed.",
+    ),
 ]
 Question = Annotated[
-    str | None,
-    typer.Option("--question", "-q", help="Question for --task ask.", show_default=False),
+    list[str] | None,
+    typer.Option(
+        "--question",
+        "-q",
+        help="Question for --task ask; for --task analyze it can be repeated.",
+        show_default=False,
+    ),
 ]
 LayerOption = Annotated[
     Layer, typer.Option("--layer", help="Which embedding: encoder or projector.")

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from flamingo.batch.outcomes import answers_error
 from flamingo.batch.progress import Progress
 from flamingo.batch.source import Source
-from flamingo.client import AsyncBatch, AsyncFlamingoClient
+from flamingo.client import Analysis, AsyncBatch, AsyncFlamingoClient
 from flamingo.commands.batch_display import BatchDisplay
 from flamingo.commands.batch_texts import MAX_FAILURES_SHOWN, Failure
 from flamingo_common.errors import FlamingoError
@@ -50,14 +51,22 @@ async def run_batch(
         stack.enter_context(_stopping(batch, display, finished))
         try:
             async for key, result in batch:
-                if isinstance(result, FlamingoError):
-                    _keep(finished.failures, Failure(key, result.message))
+                if (problem := _problem(result)) is not None:
+                    _keep(finished.failures, Failure(key, problem))
         except FlamingoError as error:
             finished.error = error
     finished.progress = batch.progress
     before = batch.failed_before
     finished.failures_before = [Failure(one.key, one.failure or "") for one in before]
     return finished
+
+
+def _problem(result: object) -> str | None:
+    """Return why an item failed, or which of its questions did; None if none."""
+    if isinstance(result, FlamingoError):
+        return result.message
+    error = answers_error(result.answers) if isinstance(result, Analysis) else None
+    return None if error is None else error.message
 
 
 def _keep(failures: list[Failure], failure: Failure) -> None:

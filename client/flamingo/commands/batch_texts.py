@@ -201,6 +201,13 @@ def survey_lines(found: Survey, time_s: float | None, problem: str = "") -> Iter
             yield f"  {printable.escape_line(one.key)}: {_one_line(one.message)}"
 
 
+def questions_line(num_questions: int, num_tokens: int) -> str:
+    """Return what a dry run counts for the answers about one clip."""
+    return (
+        f"answers: {plural(num_questions, 'question')}, up to {num_tokens:,} tokens for each clip"
+    )
+
+
 def _done_before(found: Survey) -> str:
     verb = "was" if found.num_done_before == 1 else "were"
     line_ = f"{found.num_done_before:,} {verb} processed before"

@@ -39,8 +39,8 @@ class AudioFolderOutput:
 
     def append(self, outcomes: Sequence[Outcome]) -> None:
         """Link the clips of results, and record all outcomes; see `Output`."""
-        results = [one for one in outcomes if one.result is not None]
-        errors = [one for one in outcomes if one.result is None]
+        results = [one for one in outcomes if one.error is None]
+        errors = [one for one in outcomes if one.error is not None]
         for one in results:
             self._link(one)
         if results:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from flamingo.batch.answer_forms import AnswerForm, Shape
 from flamingo.batch.output import Output
+from flamingo.batch.outputs import answer_files
 from flamingo.batch.outputs.audio_folder import AudioFolderOutput
 from flamingo.batch.outputs.jsonl import JsonlOutput
 from flamingo.batch.outputs.jsonl_parts import JsonlParts
@@ -47,7 +49,7 @@ class OutputOptions:
     """What the caller says about an output, and what it has to know about the batch."""
 
     results: Sequence[str]
-    """Names of what the task computes: `caption`, `answer`, `embedding`."""
+    """Names of what the task computes: `caption`, `answer`, `answers`, `embedding`."""
     clip_path: Callable[[str], Path | None]
     """Returns the path of the clip at a location, if it is a file of this machine."""
     kind: OutputKind | None = None
@@ -56,8 +58,15 @@ class OutputOptions:
     """Which one, from 0, and of how many."""
     label: str = "answer"
     """What an answer is, in the names of sidecars."""
+    forms: Sequence[AnswerForm] = ()
+    """Of the answers to several questions."""
     scratch: Path = Path()
     """A folder of this machine for the state of an output in a bucket."""
+
+    @property
+    def answers(self) -> Shape:
+        """The shape of all answers together."""
+        return {form.name: form.shape for form in self.forms} or "json"
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,8 @@ def open_output(place: str, options: OutputOptions) -> OpenedOutput:
         MissingExtra: it needs a package that is not installed.
         StorageFailed: the bucket cannot be used.
     """
+    if options.kind is OutputKind.SIDECARS:
+        answer_files.check(options.forms)
     if location.is_bucket(place):
         _check_label(options.label)
         return _open_in_bucket(place, options)
@@ -123,7 +134,7 @@ def _open_file(path: Path, kind: OutputKind, options: OutputOptions) -> OpenedOu
     path = path.with_name(shard_name(path.name, options.shard))
     state_path = path.with_name(f"{path.name}.state")
     if kind is OutputKind.PARQUET:
-        output: Output = ParquetFileOutput(path, options.results)
+        output: Output = ParquetFileOutput(path, options.results, options.answers)
     else:
         output = JsonlOutput(path)
     return OpenedOutput(output, state_path, str(path))
@@ -174,7 +185,7 @@ def _open_in_bucket(place: str, options: OutputOptions) -> OpenedOutput:
 
 def _parts(storage: Storage, kind: OutputKind, options: OutputOptions) -> PartsOutput:
     formats: dict[OutputKind, Callable[[], PartFormat]] = {
-        OutputKind.PARQUET: lambda: ParquetParts(options.results),
+        OutputKind.PARQUET: lambda: ParquetParts(options.results, options.answers),
         OutputKind.SAFETENSORS: SafetensorsParts,
     }
     format_ = formats.get(kind, JsonlParts)()

@@ -1,21 +1,26 @@
 """The columns of a Parquet output, which are the same in all of its parts.
 
-Ours have fixed types. A column of the input has the type of its values in the first part; a value
-that does not fit later, and a column that comes later, go to the column `more`, as JSON.
+Ours have fixed types: `answers` is a struct with a field for each question, and an answer in JSON
+has a column for each field of its schema. A column of the input has the type of its values in the
+first part; a value that does not fit later, and a column that comes later, go to the column `more`,
+as JSON.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from flamingo.batch import extras, records
+from flamingo.batch import answer_forms, extras, records
+from flamingo.batch.answer_forms import Shape
 from flamingo.batch.outputs import not_utf8
 from flamingo.batch.outputs.journal_lines import OutputRow
+from flamingo_common.errors import BadRequest
 
 MORE = "more"
+ANSWERS = "answers"
 EMBEDDING = "embedding"
 TIMES = "frame_timestamps"
 _TO = "to write Parquet"
@@ -24,15 +29,32 @@ _TO = "to write Parquet"
 class ParquetColumns:
     """Makes Arrow tables of rows, all with one schema."""
 
-    def __init__(self, results: Sequence[str], schema: Any = None) -> None:
-        """Take the names of the results that the task computes, and the schema if it is known.
+    def __init__(self, results: Sequence[str], answers: Shape = "json") -> None:
+        """Take the names of the results that the task computes, and the shape of its answers.
 
         Raises:
             MissingExtra: pyarrow is not installed.
         """
         self._arrow = extras.load("pyarrow", to=_TO)
         self._results = results
-        self.schema = schema
+        self._answers = answers
+        self.schema: Any = None
+        """That of the first part, once there is one."""
+
+    def continue_with(self, schema: Any) -> None:
+        """Use the schema of the parts that an earlier run has written.
+
+        Raises:
+            BadRequest: the answers of this run have other columns.
+        """
+        if ANSWERS in self._results and ANSWERS in schema.names:
+            before, now = schema.field(ANSWERS).type, self._arrow_type(self._answers)
+            if before != now:
+                raise BadRequest(
+                    "the recipes of the fleet have changed: the output has answers of the type"
+                    f" {before}, and this run would write {now}. Write to another output"
+                )
+        self.schema = self.schema or schema
 
     def table(self, rows: Sequence[OutputRow]) -> Any:
         """Return an Arrow table; the first one decides the schema."""
@@ -74,6 +96,7 @@ class ParquetColumns:
             "key": text,
             **{name: text for name in texts if name in self._results},
             **({"finish_reason": text} if set(texts) & set(self._results) else {}),
+            **(self._answers_types() if ANSWERS in self._results else {}),
             "model": text,
             "usage": arrow.struct([(name, count) for name in tokens]),
             "audio_seconds": seconds,
@@ -81,6 +104,24 @@ class ParquetColumns:
             "attempts": arrow.int32(),
             "error": arrow.struct([(name, text) for name in ("code", "message", "request_id")]),
         }
+
+    def _answers_types(self) -> dict[str, Any]:
+        error = {"name": "text", "code": "text", "message": "text", "content": "text"}
+        return {
+            ANSWERS: self._arrow_type(self._answers),
+            "answer_errors": self._arrow_type([error]),
+            "cut_answers": self._arrow_type(["text"]),
+        }
+
+    def _arrow_type(self, shape: Shape) -> Any:
+        arrow = self._arrow
+        if isinstance(shape, Mapping):
+            fields = [(name, self._arrow_type(each)) for name, each in shape.items()]
+            return arrow.struct(fields)
+        if isinstance(shape, str):
+            types = {"integer": arrow.int64(), "number": arrow.float64(), "flag": arrow.bool_()}
+            return types.get(shape, arrow.string())
+        return arrow.list_(self._arrow_type(shape[0]))
 
     def _embedding_types(self, rows: Sequence[OutputRow]) -> dict[str, Any]:
         if EMBEDDING not in self._results:
@@ -108,9 +149,19 @@ class ParquetColumns:
         if field.name == TIMES:
             return self._arrow.array([row.frame_timestamps for row in rows], field.type)
         values = [row.fields.get(field.name) for row in rows]
+        if field.name == ANSWERS:
+            values = [self._fitted(one, rest) for one, rest in zip(values, more, strict=True)]
         if field.name in records.FIELDS:
             return self._arrow.array(values, field.type)
         return self._input_array(field, values, more)
+
+    def _fitted(self, answers: Any, more: dict[str, Any]) -> Any:
+        """Return answers as the column has them; those that do not fit go to `more` as a whole."""
+        try:
+            return answer_forms.fitted(answers, self._answers)
+        except ValueError:
+            more[ANSWERS] = answers
+            return None
 
     def _input_array(self, field: Any, values: list[Any], more: list[dict[str, Any]]) -> Any:
         if self._arrow.types.is_string(field.type):

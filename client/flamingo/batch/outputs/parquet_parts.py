@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flamingo.batch import extras, records
+from flamingo.batch.answer_forms import Shape
 from flamingo.batch.outcomes import Outcome, RecordedItem
 from flamingo.batch.outputs import not_utf8
 from flamingo.batch.outputs.journal_lines import OutputRow
@@ -29,15 +30,15 @@ class ParquetParts:
 
     suffix = ".parquet"
 
-    def __init__(self, results: Sequence[str]) -> None:
-        """Take the names of the results that the task computes.
+    def __init__(self, results: Sequence[str], answers: Shape = "json") -> None:
+        """Take the names of the results that the task computes, and the shape of its answers.
 
         Raises:
             MissingExtra: pyarrow is not installed.
         """
         self._arrow = extras.load("pyarrow", to="to write Parquet")
         self._parquet = extras.load("pyarrow.parquet", to="to write Parquet")
-        self.columns = ParquetColumns(results)
+        self.columns = ParquetColumns(results, answers)
 
     def files(self, part: Part, rows: Sequence[OutputRow]) -> Iterator[tuple[str, bytes]]:
         """Yield the file of a part; see `PartFormat`."""
@@ -47,7 +48,7 @@ class ParquetParts:
         """Yield the items in a part; see `PartFormat`."""
         with storage.open(name) as file:
             parquet = self._open(file, storages.join(storage.location, name))
-            self.columns.schema = self.columns.schema or parquet.schema_arrow
+            self.columns.continue_with(parquet.schema_arrow)
             for batch in parquet.iter_batches(columns=["key", "error"]):
                 for row in batch.to_pylist():
                     row["key"] = not_utf8.unescape(row["key"])
@@ -78,7 +79,7 @@ class ParquetParts:
 class ParquetFileOutput:
     """One Parquet file, which is complete after each run; until then it has parts beside it."""
 
-    def __init__(self, path: Path, results: Sequence[str]) -> None:
+    def __init__(self, path: Path, results: Sequence[str], answers: Shape = "json") -> None:
         """Write to `path`; parts are in the folder `NAME.parquet.parts`.
 
         Raises:
@@ -87,7 +88,7 @@ class ParquetFileOutput:
         self._path = path
         self._folder = FolderStorage(path.parent)
         self.parts_path = path.with_name(f"{path.name}.parts")
-        self._format = ParquetParts(results)
+        self._format = ParquetParts(results, answers)
         self._parquet = extras.load("pyarrow.parquet", to="to write Parquet")
         self._parts = FolderStorage(self.parts_path)
         self._output = PartsOutput(self._parts, self._format, Part(0, 0))

@@ -2,7 +2,7 @@
 
 `NAME.caption.txt` has the caption. An answer that is a JSON object becomes `NAME.json`, as ACE-Step
 reads `bpm`, `keyscale`, `timesignature` and `language`; any other is `NAME.LABEL.txt`, such as
-`NAME.lyrics.txt`.
+`NAME.lyrics.txt`. Answers to several questions have files of their names (`answer_files.py`).
 """
 
 import json
@@ -13,6 +13,7 @@ from flamingo.batch.keys import SEEN, KeyTable
 from flamingo.batch.notices import Notify
 from flamingo.batch.outcomes import Outcome, RecordedItem
 from flamingo.batch.output import Output
+from flamingo.batch.outputs import answer_files
 from flamingo.batch.outputs.file_names import clip_name
 from flamingo.batch.storage import names
 from flamingo.batch.storage.storage import Storage
@@ -50,7 +51,7 @@ class Sidecars:
             if outcome.result is not None:
                 name = self._name(outcome.key)
                 for suffix, text in sidecars(outcome, self._label):
-                    self._storage.write(name + suffix, text.encode())
+                    self._storage.write(name + suffix, text.encode("utf-8", "backslashreplace"))
         self._output.append(outcomes)
 
     def close(self) -> None:
@@ -81,6 +82,7 @@ def sidecars(outcome: Outcome, label: str) -> Iterator[tuple[str, str]]:
     if result.answer is not None:
         is_object = _is_object(result.answer)
         yield (".json" if is_object else f".{label}.txt"), result.answer + "\n"
+    yield from answer_files.files(result.answers, result.audio_s)
 
 
 def _stem(name: str) -> str:

@@ -7,7 +7,7 @@ from fakes import pods
 from fakes.deciding_pod import DecidingPod
 
 from flamingo import AsyncFlamingoClient, Taxonomy
-from flamingo.client import taxonomies
+from flamingo.client import taxonomies, yaml_files
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import parse
 from flamingo_common.wire.decisions import DecisionRequest
@@ -86,7 +86,7 @@ def test_a_fault_is_named_with_its_place(change, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file.*ready ones are era, genre"), (b"a: [", "not YAML"), (b"- 1", "object")],
+    [(None, "no such file.*ready ones are era, genre"), (b"a: [", "not YAML"), (b"- 1", "object")],
 )
 def test_a_file_that_is_no_taxonomy_is_refused(tmp_path, content, message):
     path = tmp_path / "a.yaml"
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_taxonomy_is_refused(tmp_path, content, message):
 
 def test_a_file_larger_than_the_limit_is_not_parsed(tmp_path):
     path = tmp_path / "a.yaml"
-    path.write_bytes(b"#" * (taxonomies.MAX_FILE_BYTES + 1))
+    path.write_bytes(b"#" * (yaml_files.MAX_FILE_BYTES + 1))
     with pytest.raises(BadRequest, match="larger than"):
         taxonomies.load(path)
 

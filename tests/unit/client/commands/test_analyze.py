@@ -106,7 +106,7 @@ def test_lyrics_without_times_are_an_error(song):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "name what to ask, with --recipe or --question"),
+        ([], "name what to ask, with --recipe"),
         (["-r", "lyrics", "--format", "lrc", "other.wav"], "lrc is for one clip"),
     ],
 )
