@@ -61,13 +61,21 @@ class InputText(RequestBody):
     text: Text
 
 
+def _data_tag(data: object) -> str:
+    """Return the union branch of `data`, so that an error is reported once."""
+    return "objects" if isinstance(data, list) else "object"
+
+
 class InputJson(RequestBody):
     """JSON, which the model reads as text."""
 
     table: ClassVar[Table] = decision_parameters.INPUT_JSON
 
     type: Literal["input_json"]
-    data: dict[str, Any] | list[dict[str, Any]]
+    data: Annotated[
+        Annotated[dict[str, Any], Tag("object")] | Annotated[list[dict[str, Any]], Tag("objects")],
+        Discriminator(_data_tag),
+    ]
 
 
 def _not_all_blank(parts: list[InputText | InputJson]) -> list[InputText | InputJson]:

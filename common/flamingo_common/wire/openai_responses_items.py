@@ -190,7 +190,7 @@ Item = Annotated[
     Discriminator(
         _item_tag,
         custom_error_type="item_type",
-        custom_error_message=f"must have one of the types {', '.join(map(repr, ITEM_TAGS))}",
+        custom_error_message=f"the type must be one of {', '.join(map(repr, ITEM_TAGS))}",
     ),
     hinted(ITEM_HINTS, "an item"),
 ]

@@ -3,39 +3,17 @@
 Pure.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from flamingo_common.errors import BadRequest, UnknownParameter, UnsupportedParameter
-from flamingo_common.wire import form_text, json_faults
-from flamingo_common.wire.reasons import reason_of, type_of
+from flamingo_common.wire import form_text, json_faults, reasons, schema_paths
 from flamingo_common.wire.unknown_parameters import MAX_LISTED, Checking, Rejected, shortened
 
 T = TypeVar("T", bound=BaseModel)
-UNION_TAGS: Mapping[str, Collection[str]] = {
-    "content": frozenset({"text", "parts"}),
-    "input": frozenset({"text", "items", "parts"}),
-    "output": frozenset({"text", "parts"}),
-    "instructions": frozenset({"text", "parts"}),
-    "value": frozenset({"text", "flag"}),
-    "tool_choice": frozenset({"word", "named", "allowed"}),
-    "function_call": frozenset({"word", "named"}),
-    "json": frozenset({"text", "object"}),
-    "guided_json": frozenset({"text", "object"}),
-}
-"""By field; pydantic puts the tag of a union's branch into the path of an error."""
-PART_TAGS = frozenset(
-    {
-        *("text", "input_audio", "audio_url", "audio", "file"),
-        *("input_text", "output_text", "input_file"),
-        *("message item", "call item", "result item", "reasoning item"),
-        *("input_json", "predicate", "choice", "score"),
-    }
-)
-"""Of a list's items."""
 
 
 def parse_json_object(body: bytes, *, what: str = "the request body") -> dict[str, object]:
@@ -47,7 +25,7 @@ def parse_json_object(body: bytes, *, what: str = "the request body") -> dict[st
     """
     value = parse_json_value(body, what=what)
     if not isinstance(value, dict):
-        raise BadRequest(f"{what} must be a JSON object, not {type_of(value)}")
+        raise BadRequest(f"{what} must be a JSON object, not {reasons.type_of(value)}")
     return value
 
 
@@ -102,8 +80,8 @@ class _Problem(NamedTuple):
 def _problem(detail: ErrorDetails, kind: type[BaseModel], *, is_form: bool) -> _Problem:
     rejected = detail["input"]
     if detail["type"] != "extra_forbidden" or not isinstance(rejected, Rejected):
-        path = _path(detail["loc"]) or "body"
-        return _Problem(2, path, f"{path}: {reason_of(detail, kind, is_form=is_form)}")
+        path = _path(reasons.field_of(detail)) or "body"
+        return _Problem(2, path, f"{path}: {reasons.reason_of(detail, kind, is_form=is_form)}")
     inside, name = _path(detail["loc"][:-1]), shortened(rejected.name)
     path = f"{inside}.{name}" if inside else name
     return _Problem(int(rejected.row is not None), path, f"parameter {path!r} {rejected.reason}")
@@ -111,16 +89,10 @@ def _problem(detail: ErrorDetails, kind: type[BaseModel], *, is_form: bool) -> _
 
 def _path(loc: Sequence[int | str]) -> str:
     """Return the path of the invalid field, for example `messages[0].content[1].text`."""
-    path, before = "", None
-    for step in loc:
+    path = ""
+    for step in schema_paths.without_tags(loc):
         if isinstance(step, int):
             path += f"[{step}]"
-        elif not _is_union_tag(step, before):
+        else:
             path += f".{shortened(step)}" if path else shortened(step)
-        before = step
     return path
-
-
-def _is_union_tag(step: str, before: int | str | None) -> bool:
-    """Return whether `step` is the tag of a union's branch, which pydantic puts into the path."""
-    return step in (PART_TAGS if isinstance(before, int) else UNION_TAGS.get(before or "", ()))

@@ -5,7 +5,7 @@ Values are never repeated, as they may be secret, or as long as a body.
 Pure.
 """
 
-import functools
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +13,12 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from flamingo_common import numerals
+from flamingo_common.wire import schema_paths
+from flamingo_common.wire.schema_paths import Schema
 
 IN_REQUEST_PART = "; in a form it belongs in the part request, as JSON"
+MAX_COMPARED_CHARS = 64
+SIMILARITY = 0.75
 Context = Mapping[str, Any]
 
 
@@ -22,19 +26,28 @@ def reason_of(detail: ErrorDetails, kind: type[BaseModel], *, is_form: bool = Fa
     """Return what is wrong with a field of a request of the type `kind`, without its path."""
     context: Context = detail.get("ctx", {})
     name, value = detail["type"], detail["input"]
+    allowed = schema_paths.alternatives(kind, schema_paths.without_tags(field_of(detail)))
     if name in NUMBERS:
-        noun = WHOLE if _is_integer(detail, kind) else "a number"
-        return f"must be {noun}{_range(detail, kind)}{_unlike_number(value, is_form=is_form)}"
+        noun = WHOLE if _is_integer(detail, allowed) else "a number"
+        return f"must be {noun}{_range(detail, allowed)}{_unlike_number(value, is_form=is_form)}"
     if name in EXPECTED:
         hint = IN_REQUEST_PART if is_form and isinstance(value, str) and name in NESTED else ""
-        return f"must be {EXPECTED[name]}, not {type_of(value)}{hint}"
-    if name == "union_tag_not_found":
-        return f"needs a type: {_types(detail['loc'])}"
+        return f"must be {_expected(allowed) or EXPECTED[name]}, not {type_of(value)}{hint}"
+    if name in UNTAGGED:
+        return f"{UNTAGGED[name]} {_expected(allowed)}"
+    if name == "literal_error":
+        return _no_literal(value, allowed, context)
     if name in TEXTS:
         return TEXTS[name](context)
     return detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 
+def field_of(detail: ErrorDetails) -> tuple[int | str, ...]:
+    """Return the place of what is wrong: of an object without a known type, its type."""
+    return (*detail["loc"], "type") if detail["type"] in UNTAGGED else detail["loc"]
+
+
+UNTAGGED = {"union_tag_not_found": "is required:", "union_tag_invalid": "must be"}
 WHOLE = "a whole number"
 INTEGERS = frozenset({"int_type", "int_parsing", "int_from_float", "int_parsing_size"})
 NUMBERS = INTEGERS | {
@@ -80,21 +93,36 @@ def _unlike_number(value: object, *, is_form: bool) -> str:
     return f", not {type_of(value)}"
 
 
-def _tags(context: Context) -> str:
-    return f"must have one of the types {context['expected_tags']}"
-
-
-PART_TYPES = "'text', 'input_audio', 'audio_url', 'audio' or 'file'"
-UNION_TYPES = {
-    "questions": "'predicate', 'choice' or 'score'",
-    "instructions": "'input_text' or 'input_json'",
+NOUNS = {
+    "string": "a string",
+    "boolean": "true or false",
+    "integer": WHOLE,
+    "number": "a number",
+    "array": "an array",
+    "object": "an object",
 }
-"""The types of objects by the innermost of these fields that they are in; else it is a part."""
+"""By the type in a JSON schema."""
 
 
-def _types(loc: Sequence[int | str]) -> str:
-    field = next((step for step in reversed(loc) if step in UNION_TYPES), None)
-    return UNION_TYPES.get(str(field), PART_TYPES)
+def _expected(allowed: Sequence[Schema]) -> str:
+    """Return the values and types that are allowed: `'none', 'auto' or an object`."""
+    values = [repr(value) for value in schema_paths.values(allowed)]
+    types = [str(each.get("type")) for each in allowed if not each.keys() & {"enum", "const"}]
+    nouns = [NOUNS[each] for each in dict.fromkeys(types) if each in NOUNS]
+    if len(values) + len(nouns) > 1:
+        nouns = ["a boolean" if each == NOUNS["boolean"] else each for each in nouns]
+    *others, last = [*values, *nouns] or [""]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _no_literal(value: object, allowed: Sequence[Schema], context: Context) -> str:
+    """Return what a value should have been that is none of those allowed."""
+    expected = _expected(allowed) or context["expected"]
+    if not isinstance(value, str):
+        return f"must be {expected}, not {type_of(value)}"
+    known = schema_paths.values(allowed)
+    close = difflib.get_close_matches(value[:MAX_COMPARED_CHARS], known, 1, SIMILARITY)
+    return f"must be {expected}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
 def _items(context: Context, word: str, limit: str) -> str:
@@ -109,8 +137,6 @@ def _characters(word: str, number: int) -> str:
 
 TEXTS: Mapping[str, Callable[[Context], str]] = {
     "missing": lambda _: "is required",
-    "literal_error": lambda context: f"must be {context['expected']}",
-    "union_tag_invalid": _tags,
     "too_short": lambda context: _items(context, "at least", "min_length"),
     "too_long": lambda context: _items(context, "at most", "max_length"),
     "string_too_short": lambda context: _characters("at least", context["min_length"]),
@@ -119,26 +145,17 @@ TEXTS: Mapping[str, Callable[[Context], str]] = {
 }
 
 
-@functools.cache
-def _schemas(kind: type[BaseModel]) -> Mapping[str, Any]:
-    return dict(kind.model_json_schema()["properties"])
+def _number_schema(allowed: Sequence[Schema]) -> Schema:
+    return next((one for one in allowed if one.get("type") in {"integer", "number"}), {})
 
 
-def _schema(detail: ErrorDetails, kind: type[BaseModel]) -> Mapping[str, Any]:
-    """Return the JSON schema of a number's field; empty for one of a nested object."""
-    name, *deeper = detail["loc"] or ("",)
-    field = _schemas(kind).get(str(name), {}) if not deeper else {}
-    options = [field, *field.get("anyOf", ())]
-    return next((one for one in options if one.get("type") in {"integer", "number"}), {})
+def _is_integer(detail: ErrorDetails, allowed: Sequence[Schema]) -> bool:
+    return detail["type"] in INTEGERS or _number_schema(allowed).get("type") == "integer"
 
 
-def _is_integer(detail: ErrorDetails, kind: type[BaseModel]) -> bool:
-    return detail["type"] in INTEGERS or _schema(detail, kind).get("type") == "integer"
-
-
-def _range(detail: ErrorDetails, kind: type[BaseModel]) -> str:
+def _range(detail: ErrorDetails, allowed: Sequence[Schema]) -> str:
     """Return the limits of a number's field, or at least that which the value exceeds."""
-    schema, context = _schema(detail, kind), detail.get("ctx", {})
+    schema, context = _number_schema(allowed), detail.get("ctx", {})
     least = schema.get("minimum", context.get("ge"))
     above = schema.get("exclusiveMinimum", context.get("gt"))
     most = schema.get("maximum", context.get("le"))

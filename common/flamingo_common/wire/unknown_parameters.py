@@ -119,6 +119,8 @@ class Rejected:
         if self.row is not None:
             return f"is not supported: {self.row.reason}"
         advice = _advice(self.name, self.known, self.table)
+        if not advice and len(self.known) <= MAX_LISTED:
+            advice = f"allowed: {', '.join(map(repr, sorted(self.known)))}"
         return f"is unknown{'; ' if advice else ''}{advice}"
 
 

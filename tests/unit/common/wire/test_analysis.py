@@ -38,7 +38,7 @@ def request(*questions, **fields):
         ),
         (
             [KEY, LIVE | {"decisions": [PREDICATE | {"type": "guess"}]}],
-            "questions[1].decisions[0]",
+            "questions[1].decisions[0].type",
             "'predicate'",
         ),
         ([LIVE | {"decisions": []}], "questions[0].decisions", "must have at least 1 item"),

@@ -50,10 +50,14 @@ REFUSED = [
     ({"questions": [score("a")]}, "questions[0].levels", "at least 2 items"),
     (
         {"questions": [PREDICATE | {"type": "box"}]},
-        "questions[0]",
-        "'predicate', 'choice', 'score'",
+        "questions[0].type",
+        "'predicate', 'choice' or 'score'",
     ),
-    ({"questions": [{"instructions": "a"}]}, "questions[0]", "'predicate', 'choice' or 'score'"),
+    (
+        {"questions": [{"instructions": "a"}]},
+        "questions[0].type",
+        "'predicate', 'choice' or 'score'",
+    ),
     ({"questions": [PREDICATE | {"instructions": " "}]}, "questions[0].instructions", "blank"),
     (
         {"questions": [PREDICATE | {"instructions": [MARKED | {"text": " "}]}]},
@@ -70,8 +74,8 @@ REFUSED = [
     ({"input": [{"role": "tool", "content": "a"}]}, "input[0].role", "must be 'user'"),
     (
         {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
-        "input[0].content[0]",
-        "must have one of the types",
+        "input[0].content[0].type",
+        "must be 'input_text', 'output_text'",
     ),
     (
         {"input": [{"role": "user", "content": "a", "arguments": "{}"}]},

@@ -55,7 +55,7 @@ WORDS = {"type": "text", "text": "a sad song"}
         ({"input": [1, 2, 3]}, "input", "embeds audio, not text"),
         ({"input": []}, "input", "at least 1"),
         ({"input": [SONG] * 33}, "input", "at most 32"),
-        ({"input": WORDS}, "input[0]", "input_audio"),
+        ({"input": WORDS}, "input[0].type", "input_audio"),
         ({"input": {"type": "audio", "audio": {}}}, "input[0].audio", "exactly one of data"),
         ({"messages": [{"role": "user", "content": "sad"}]}, "messages", "no text"),
         ({"messages": [{"role": "user", "content": PARTS}]}, "messages", "one audio part"),

@@ -26,7 +26,7 @@ def chat(**fields):
         ),
         pytest.param(
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-            "messages[0].content[0]",
+            "messages[0].content[0].type",
             "input_audio",
             id="unknown part",
         ),
