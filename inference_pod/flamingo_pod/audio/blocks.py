@@ -44,6 +44,8 @@ class Block(NamedTuple):
     """Its size as float32 before downmixing."""
     gap_s: float = 0.0
     """Duration of the gap whose silence begins with this block; 0 for any other block."""
+    frame: Any = None
+    """The decoded frame that it was mixed from, whose first samples it may lack; None: silence."""
 
 
 def check_shape(rate_hz: int, num_channels: int) -> None:
@@ -250,7 +252,7 @@ def _block(frame: Any, configured_names: tuple[str, ...]) -> Block:
     if set(names) == {UNNAMED} and len(configured_names) == num_channels:
         names = configured_names
     samples = downmix.to_mono(planes.of(frame), names)
-    return Block(rate_hz, samples, samples.nbytes * num_channels)
+    return Block(rate_hz, samples, samples.nbytes * num_channels, frame=frame)
 
 
 def _configured_names(stream: Any) -> tuple[str, ...]:

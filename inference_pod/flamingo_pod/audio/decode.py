@@ -8,7 +8,7 @@ Runs in a worker process: it imports no torch, and a crash costs one request.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,14 +72,22 @@ class DecodeResult:
     """The length of the whole clip, if it was decoded to its end."""
 
 
+def _ignore(_: Block) -> None:
+    """Do nothing with a block."""
+
+
 def decode_clip(
-    source: MemoryFileAddress, target: MemoryFileAddress, limits: DecodeLimits
+    source: MemoryFileAddress,
+    target: MemoryFileAddress,
+    limits: DecodeLimits,
+    watch: Callable[[Block], None] = _ignore,
 ) -> DecodeResult:
     """Write the clip, or a part of it, to `target` as mono float32 at 16 kHz.
 
     A part is decoded from the beginning of the file, so its samples are those of the whole clip;
     what comes before it is not kept, and what comes after it is not decoded. One that begins
-    behind the end of the clip has no samples.
+    behind the end of the clip has no samples. `watch` is called with each block of the clip, up to
+    where decoding ends or a little further.
 
     Raises:
         InvalidAudio: unsupported container, damaged, empty, or not finite.
@@ -90,7 +98,7 @@ def decode_clip(
     with source.open("rb") as file, target.open("wb") as sink, reader.open_clip(file) as clip:
         _check_header(clip, limits)
         missing = MissingAudio(limits.last_s, limits.start_s)
-        groups = _grouped(_size_limited(clip.blocks()))
+        groups = _grouped(_size_limited(clip.blocks(), watch))
         chunks = _resampled(_joined(groups, missing, is_lossy=clip.is_lossy))
         num_samples, is_truncated, clip_s = _write_samples(sink, chunks, clip, limits)
         if not limits.is_part:
@@ -163,7 +171,9 @@ def _check_header(clip: OpenClip, limits: DecodeLimits) -> None:
         )
 
 
-def _size_limited(blocks: Iterable[Block]) -> Iterator[Block]:
+def _size_limited(
+    blocks: Iterable[Block], watch: Callable[[Block], None] = _ignore
+) -> Iterator[Block]:
     """Yield the blocks, counting what the decoder produces, whatever the header states."""
     num_pcm_bytes = 0
     for block in blocks:
@@ -172,6 +182,7 @@ def _size_limited(blocks: Iterable[Block]) -> Iterator[Block]:
             raise InvalidAudio(
                 f"the decoded audio, all channels together, exceeds {MAX_PCM_BYTES} bytes"
             )
+        watch(block)
         yield block
 
 

@@ -5,22 +5,17 @@ that allocates too much fails at its memory limit. A crash fails only the reques
 """
 
 import asyncio
-import ctypes
-import math
 import multiprocessing
-import resource
 import signal
-import time
 from concurrent.futures import TimeoutError as DecodeTimedOut
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
 from flamingo_common.errors import InvalidAudio
-from flamingo_pod.audio import decode
+from flamingo_pod.audio import decode, worker_limits
 from flamingo_pod.audio.decode import DecodeLimits, DecodeResult
 from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileAddress
 
@@ -29,8 +24,6 @@ MAX_CLIP_BYTES = 128 * 2**20
 since neither body nor samples are in the worker's memory (docs/benchmarks.md)."""
 MAX_CPU_S = 30.0
 """Twenty minutes of Opus, the slowest format, take 3 s."""
-PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +124,10 @@ def _decode_within_cpu_limit(
     source: MemoryFileAddress, target: MemoryFileAddress, limits: DecodeLimits, max_cpu_s: float
 ) -> DecodeResult:
     """Decode one clip in this process, within a limit of CPU time."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    spent_s = time.process_time()
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(spent_s + max_cpu_s), hard))
+    worker_limits.limit_cpu_time(max_cpu_s)
     return decode.decode_clip(source, target, limits)
 
 
 def _prepare_worker() -> None:
-    # Relative to what is mapped now: the libraries' size differs by machine.
-    limit = _mapped_bytes() + MAX_CLIP_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    # The kernel kills a worker whose pod was killed: pebble's workers share their pipe, so none
-    # of them would ever read end-of-file.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _mapped_bytes() -> int:
-    num_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    return num_pages * resource.getpagesize()
+    worker_limits.limit_memory(MAX_CLIP_BYTES)
+    worker_limits.end_with_parent()

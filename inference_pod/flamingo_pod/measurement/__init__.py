@@ -1,0 +1,1 @@
+"""Measures music: tempo and beats, key and loudness, in processes of their own."""
