@@ -69,7 +69,7 @@ export class ChatView {
     const { exchange, answer, note } = this.#addExchange(question);
     this.#details.begin(record);
     try {
-      await renderStream(streamText(record, signal), answer, note);
+      await renderStream(showReasoning(streamText(record, signal), answer), answer, note);
       this.onText(record.call.clip, question, answer.textContent ?? "");
     } catch (error) {
       const isKept = isAbort(error) && answer.textContent; // a stopped answer stays
@@ -125,4 +125,27 @@ export class ChatView {
   #showError(error) {
     showError($("chat-error"), error, () => this.request.start());
   }
+}
+
+/**
+ * Show what the model thinks before it answers, above its answer, and pass the chunks on.
+ * @param {AsyncIterable<import("../server/api.js").Chunk>} chunks
+ * @param {HTMLElement} answer
+ */
+async function* showReasoning(chunks, answer) {
+  const text = document.createTextNode("");
+  for await (const chunk of chunks) {
+    if (chunk.reasoning && !text.data) answer.before(reasoningDetails(text));
+    text.appendData(chunk.reasoning);
+    yield chunk;
+  }
+}
+
+/** @param {Text} text */
+function reasoningDetails(text) {
+  const details = createElement("details", "reasoning");
+  const shown = createElement("p", "generated");
+  shown.append(text);
+  details.append(createElement("summary", "", "Reasoning"), shown);
+  return details;
 }

@@ -6,7 +6,7 @@
  * @typedef {import("../panels/section_spans.js").Section} Section
  * @typedef {{content: string, parsed?: any, confidence?: Record<string, number>, sections?: Section[], faults?: string[],
  *   error?: {code: string, message: string}}} Answer to a question
- * @typedef {{delta: string, finish: string | null, usage: Usage | null, answer?: Answer}} Chunk
+ * @typedef {{delta: string, reasoning: string, finish: string | null, usage: Usage | null, answer?: Answer}} Chunk
  * @typedef {{name: string, description: string}} Recipe
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
  *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
@@ -66,7 +66,7 @@ export async function* streamText(record, signal) {
     }
     if (event.error) throw toApiError(event.error, response);
     const chunk = toChunk(event);
-    if (chunk.delta) record.firstMs ||= performance.now();
+    if (chunk.delta || chunk.reasoning) record.firstMs ||= performance.now();
     record.usage = chunk.usage ?? record.usage;
     record.metrics = event.metrics ?? record.metrics;
     yield chunk;
@@ -79,6 +79,7 @@ function toChunk({ delta, finish_reason, choices, usage, answer }) {
   const choice = choices ? choices[0] : { delta: { content: delta }, finish_reason };
   return {
     delta: choice?.delta?.content ?? "",
+    reasoning: choice?.delta?.reasoning_content ?? "",
     finish: choice?.finish_reason ?? null,
     usage: usage ?? null,
     answer,

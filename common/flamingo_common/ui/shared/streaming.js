@@ -58,14 +58,17 @@ export class RequestButton {
  */
 export async function renderStream(chunks, output, note) {
   const text = document.createTextNode("");
-  const stats = { startedMs: performance.now(), firstMs: 0, finish: "", tokens: 0, audioS: 0, missingS: 0 };
+  const stats = {
+    startedMs: performance.now(), firstMs: 0, hasText: false, finish: "", tokens: 0, audioS: 0, missingS: 0,
+  };
   const timer = setInterval(() => (note.textContent = progressNote(stats)), 250);
   output.replaceChildren(text);
   output.setAttribute("aria-busy", "true");
   note.textContent = progressNote(stats);
   try {
     for await (const chunk of chunks) {
-      if (chunk.delta) stats.firstMs ||= performance.now();
+      if (chunk.delta || chunk.reasoning) stats.firstMs ||= performance.now();
+      stats.hasText ||= Boolean(chunk.delta);
       text.appendData(chunk.delta);
       stats.finish = chunk.finish ?? stats.finish;
       stats.tokens = chunk.usage?.completion_tokens ?? stats.tokens;
@@ -82,9 +85,9 @@ export async function renderStream(chunks, output, note) {
   }
 }
 
-/** @param {{startedMs: number, firstMs: number}} stats */
-function progressNote({ startedMs, firstMs }) {
-  if (firstMs) return "Generating…";
+/** @param {{startedMs: number, firstMs: number, hasText: boolean}} stats */
+function progressNote({ startedMs, firstMs, hasText }) {
+  if (firstMs) return hasText ? "Generating…" : "Reasoning…";
   const elapsedS = Math.floor((performance.now() - startedMs) / 1000);
   return elapsedS ? `Processing audio… ${elapsedS} s` : "Processing audio…";
 }
