@@ -146,9 +146,8 @@ class Quotas:
         """
         caller = self._usage(key, now_s)
         limit = key.max_concurrent and max(1, math.floor(key.max_concurrent * self.share))
-        num_elsewhere = self.peers.num_in_flight(key.name)
         if limit and caller.num_in_flight >= caller.max_in_flight(
-            limit, num_elsewhere, self.peers.num_sharing
+            limit, self.peers.num_in_flight(key.name), self.peers.num_sharing
         ):
             raise RateLimited(
                 f"the key {key.name!r} has reached its limit of {limit} concurrent requests;"
@@ -185,7 +184,13 @@ class Quotas:
 
     def _usage(self, key: KeyLimits, now_s: float) -> _CallerUsage:
         caller = self._callers.setdefault(key.name, _CallerUsage())
-        left = self.peers.left(key.name)
+        limits = (key.requests_per_minute, key.audio_seconds_per_minute)
+        known = (caller.requests, caller.audio)
+        is_new = any(
+            limit is not None and bucket is None
+            for limit, bucket in zip(limits, known, strict=True)
+        )  # asked once, since it is a search through the reports of all routers
+        left = self.peers.left(key.name) if is_new else CallerQuota()
         caller.requests = self._refilled(
             caller.requests, key.requests_per_minute, left.requests_left, now_s
         )

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import pytest
+from fakes import steps
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flamingo_common.errors import RateLimited
+from flamingo_common.wire.report import CallerQuota, QuotaReport
 from flamingo_router.balancing.quota import Quotas
 
 
@@ -271,3 +273,24 @@ def test_a_router_that_restarted_takes_nothing_away_and_gives_nothing_back():
     routers[1].set_members(["router-0", "router-1"], now_s=0.0)
     exchange(routers, 0.0)
     assert routers[0].headers("alice") == before
+
+
+def test_a_request_of_a_known_key_costs_the_same_with_any_number_of_routers():
+    def num_steps_with(num_peers):
+        quotas, key = Quotas(share=1.0), Limits(requests_per_minute=30)
+        report = QuotaReport(epoch="1", callers={"alice": CallerQuota(requests_left=20.0)})
+        for number in range(num_peers):
+            quotas.observe(f"http://{number}", report, now_s=0)
+        quotas.admit(key, now_s=0)
+        return steps.num_steps(lambda: quotas.admit(key, now_s=0))
+
+    assert num_steps_with(1) == num_steps_with(50)
+
+
+def test_a_limit_that_is_added_to_a_known_key_begins_with_what_others_report():
+    quotas = Quotas(share=1.0)
+    report = QuotaReport(epoch="1", callers={"alice": CallerQuota(audio_left_s=0.0)})
+    quotas.observe("http://a", report, now_s=0)
+    quotas.admit(Limits(requests_per_minute=30), now_s=0)
+    both = Limits(requests_per_minute=30, audio_seconds_per_minute=60)
+    assert "seconds of audio per minute" in refusal(quotas, both, now_s=0).message
