@@ -17,6 +17,7 @@ from flamingo_pod.api import (
     chat_choices,
     clip_intake,
     clip_sources,
+    conversation_clip,
     generation,
     output_format,
     request_stats,
@@ -27,7 +28,6 @@ from flamingo_pod.api.body import ReceivedBody
 from flamingo_pod.api.clip_intake import PreparedClip
 from flamingo_pod.api.clip_sources import ClipSource
 from flamingo_pod.api.generation import Generation
-from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
@@ -73,17 +73,10 @@ async def _parse_request(
     clip_sources.check_part(options, sources)
     if "prompt" in received.fields:
         turns = [replace(turn, field="prompt") for turn in turns]
-    # From here on only `sources` has the base64, so that a clip that is sent twice can be freed.
+    # From here on only `sources` has the base64: see `conversation_clip`.
     options = options.model_copy(update={"messages": []})
     received.fields.clear()
-    async with served.caller.enforce_deadline():
-        source = await clip_sources.only_clip(
-            sources, pod.fetcher, request[RESERVATION], served.caller.salt
-        )
-    clip = None
-    if source is not None:
-        with clip_sources.naming(source):
-            clip = await clip_intake.read_clip(pod, served, request, source.audio, options)
+    clip = await conversation_clip.read_clip(pod, served, request, sources, options)
     return options, turns, clip
 
 

@@ -10,9 +10,8 @@ from flamingo_common.wire import clip_ids, data_url, parse, requests
 from flamingo_common.wire import decisions as wire
 from flamingo_common.wire.decisions import DecisionRequest, InputMessage
 from flamingo_pod import caller
-from flamingo_pod.api import body, chat, clip_intake, clip_sources, decide, request_stats
+from flamingo_pod.api import body, chat, clip_sources, conversation_clip, decide, request_stats
 from flamingo_pod.api.clip_sources import ClipSource
-from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
@@ -50,17 +49,10 @@ async def _parse_request(
     served.check_model(options.model)
     turns, sources = _conversation(options, body.attached_audio(received))
     clip_sources.check_part(options, sources)
-    # From here on only `sources` has the base64, so that a clip that is sent twice can be freed.
+    # From here on only `sources` has the base64: see `conversation_clip`.
     options = options.model_copy(update={INPUT: ""})
     received.fields.clear()
-    async with served.caller.enforce_deadline():
-        source = await clip_sources.only_clip(
-            sources, pod.fetcher, request[RESERVATION], served.caller.salt
-        )
-    clip = None
-    if source is not None:
-        with clip_sources.naming(source):
-            clip = await clip_intake.read_clip(pod, served, request, source.audio, options)
+    clip = await conversation_clip.read_clip(pod, served, request, sources, options)
     return options, decide.DecisionInput(turns, clip, request[request_stats.REQUEST_STATS])
 
 

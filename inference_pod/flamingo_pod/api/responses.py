@@ -18,6 +18,7 @@ from flamingo_pod.api import (
     chat_choices,
     clip_intake,
     clip_sources,
+    conversation_clip,
     generation,
     output_format,
     request_stats,
@@ -28,7 +29,6 @@ from flamingo_pod.api import (
 from flamingo_pod.api.clip_sources import ClipSource
 from flamingo_pod.api.generation import Generation
 from flamingo_pod.api.responses_output import EventWriter
-from flamingo_pod.audio.memory_budget import RESERVATION
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 
@@ -79,21 +79,14 @@ async def _prepare(
         options = responses_input.chat_options(asked)
         output_format.forced_call(options)  # its errors need no audio
         conversation = responses_input.conversation(asked)
-        # From here on only `sources` has the base64, so that a clip sent twice can be freed.
+        # From here on only `sources` has the base64: see `conversation_clip`.
         asked = asked.model_copy(update={"input": ""})
         received.fields.clear()
         sources = [ClipSource(clip.audio, clip.place) for clip in conversation.clips]
         clip_sources.check_part(options, sources)
         turns = conversation.turns
         del conversation
-        async with served.caller.enforce_deadline():
-            source = await clip_sources.only_clip(
-                sources, pod.fetcher, request[RESERVATION], served.caller.salt
-            )
-        clip = None
-        if source is not None:
-            with clip_sources.naming(source):
-                clip = await clip_intake.read_clip(pod, served, request, source.audio, options)
+        clip = await conversation_clip.read_clip(pod, served, request, sources, options)
         stats = request[request_stats.REQUEST_STATS]
         return asked, await generation.prepare(served, turns, clip, options, stats)
 
