@@ -15,7 +15,7 @@ from flamingo_common.recipes.recipe import Recipe, RecipeInvalid
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire.report import BackendReport, LoadReport, LowLoadReport, ReadyReport
-from flamingo_pod import exit_causes, lifecycle, recipe_schemas, served_model
+from flamingo_pod import exit_causes, lifecycle, recipe_checks, served_model
 from flamingo_pod.admission import Admission
 from flamingo_pod.admission_policy import AdmissionLimits
 from flamingo_pod.audio.decoder_pool import DecoderPool
@@ -208,7 +208,7 @@ class Pod:
             self._served = await asyncio.to_thread(served_model.start_engine, loaded, self.settings)
             await warm_up.warm_up(self._served.engine, loaded)
             if self.settings.recipes_dir is not None:
-                await recipe_schemas.check(self._served.engine, self.recipes.values())
+                await recipe_checks.check(loaded, self._served.engine, self.recipes.values())
         except EXPECTED_ERRORS as error:
             logs.get().error("model.load_failed", error=str(error))
             self._fail_loading(error, str(error))

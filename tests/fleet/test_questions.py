@@ -223,14 +223,25 @@ def test_recipes_of_a_folder_are_answered(tmp_path, clips):
     assert isinstance(answer["answers"]["t"]["parsed"], int)
 
 
-def test_a_pod_does_not_start_with_a_schema_that_cannot_be_enforced(tmp_path):
-    (tmp_path / "tempo.yaml").write_text(RECIPE + "schema: {type: wrong}\n")
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (RECIPE + "schema: {type: wrong}\n", "recipe tempo: schema: "),
+        (
+            RECIPE.replace("How", "<sound> How"),
+            "recipe tempo: prompt: the text contains the control",
+        ),
+    ],
+    ids=["schema", "control token"],
+)
+def test_a_pod_does_not_start_with_a_recipe_that_cannot_be_answered(tmp_path, recipe, message):
+    (tmp_path / "tempo.yaml").write_text(recipe)
     flags = ("--model", "flamingo-tiny", "--recipes-dir", str(tmp_path))
     log = tmp_path / "log"
     status = ExitStatus.INVALID_CONFIGURATION
     with processes.service("flamingo_pod", *flags, log=log, ends_with=status) as running:
         assert running.process.wait(PATIENCE_S) == status
-    assert "recipe tempo: schema: " in log.read_text()
+    assert message in log.read_text()
 
 
 CARD_SCHEMA = {

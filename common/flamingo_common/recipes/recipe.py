@@ -17,6 +17,8 @@ from flamingo_common.wire.requests import Text
 from flamingo_common.wire.sampling_options import OutputTokens
 
 MAX_RECIPE_BYTES = 65_536
+MAX_VALUES = 20_000
+"""More than a file of this size has without aliases, but for lists of single digits."""
 Parser = Literal["sections"]
 
 
@@ -64,12 +66,34 @@ def parse_recipe(content: bytes, file: str) -> Recipe:
     try:
         fields = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" (line {mark.line + 1})" if mark else ""
-        raise RecipeInvalid(f"{file}: is not valid YAML{place}") from None
+        raise RecipeInvalid(f"{file}: is not valid YAML{_place(error)}") from None
+    if not _is_small(fields):
+        raise RecipeInvalid(
+            f"{file}: has more than {MAX_VALUES} values, the maximum; each alias counts as what it"
+            " repeats"
+        )
     if not isinstance(fields, dict):
         raise RecipeInvalid(f"{file}: must have the fields of a recipe: name, description, prompt")
     try:
         return parse.validate_request(Recipe, {str(name): value for name, value in fields.items()})
     except BadRequest as error:
         raise RecipeInvalid(f"{file}: {error}") from None
+
+
+def _place(error: Exception) -> str:
+    """Return where a file is not YAML, and why, as far as that is known."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    known = (f"line {mark.line + 1}" if mark else "", problem or getattr(error, "reason", None))
+    text = ": ".join(filter(None, known))
+    return f" ({text})" if text else ""
+
+
+def _is_small(fields: Any) -> bool:
+    """Whether it has at most `MAX_VALUES` values: aliases make many, or endless, of few bytes."""
+    rest, num_values = [fields], 0
+    while rest and num_values <= MAX_VALUES:
+        value = rest.pop()
+        num_values += 1
+        if isinstance(value, dict | list):
+            rest += value.values() if isinstance(value, dict) else value
+    return num_values <= MAX_VALUES

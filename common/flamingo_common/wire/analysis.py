@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flamingo_common.wire import message_parameters, parameters
+from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.decisions import MAX_QUESTIONS as MAX_DECISIONS
 from flamingo_common.wire.decisions import Questions as Decisions
 from flamingo_common.wire.parameters import Table
@@ -27,7 +28,7 @@ MAX_QUESTIONS = 32
 _ONE_OF_TEXT = "prompt, style, recipe and decisions"
 NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
 ONE_OF = ("prompt", "style", "recipe", "decisions")
-EMBEDDING_FIELDS = frozenset(EmbeddingOptions.model_fields) - {"truncate", "allow_damaged"}
+EMBEDDING_FIELDS = {*EmbeddingOptions.model_fields} - {*ClipOptions.model_fields}
 
 
 class Question(RequestBody, TokenOptions):

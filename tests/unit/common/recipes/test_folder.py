@@ -5,6 +5,15 @@ import pytest
 from flamingo_common.recipes import folder
 from flamingo_common.recipes.recipe import MAX_RECIPE_BYTES, RecipeInvalid, parse_recipe
 
+ALIASES = (
+    "[&a [x, x, x, x, x, x, x, x, x, x]"
+    + "".join(
+        f", &{name} [{', '.join([f'*{before}'] * 10)}]"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    + "]"
+)
+"""A billion values in 400 bytes."""
 VALID = "name: tempo\ndescription: The tempo.\nprompt: How fast is it?\n"
 
 
@@ -44,6 +53,7 @@ def test_a_mounted_config_map_is_read_through_its_links(tmp_path):
     ("content", "message"),
     [
         ("name: [", r"tempo.yaml: is not valid YAML \(line"),
+        (VALID + "name: !!set [a]\n", r"is not valid YAML \(line 4: expected a mapping node"),
         ("- a", "tempo.yaml: must have the fields of a recipe: name, description, prompt"),
         ("name: tempo\nprompt: a\n", "tempo.yaml: description: is required"),
         (VALID + "max_token: 3\n", "parameter 'max_token' is unknown; did you mean 'max_tokens'"),
@@ -58,6 +68,18 @@ def test_a_mounted_config_map_is_read_through_its_links(tmp_path):
 def test_a_wrong_recipe_is_refused_with_its_file_and_field(recipes, content, message):
     with pytest.raises(RecipeInvalid, match=message):
         folder.load(recipes(tempo=content))
+
+
+@pytest.mark.parametrize("aliases", ["&a [*a]", ALIASES], ids=["endless", "many"])
+def test_aliases_that_repeat_without_bounds_are_refused(recipes, aliases):
+    with pytest.raises(RecipeInvalid, match=r"tempo\.yaml: has more than 20000 values"):
+        folder.load(recipes(tempo=f"{VALID}schema:\n  enum: {aliases}\n"))
+
+
+def test_a_file_in_another_encoding_says_so(tmp_path):
+    (tmp_path / "tempo.yaml").write_bytes(VALID.replace("fast", "pr\xeato").encode("latin-1"))
+    with pytest.raises(RecipeInvalid, match=r"is not valid YAML \(invalid continuation byte"):
+        folder.load(tmp_path)
 
 
 def test_all_wrong_recipes_are_listed(recipes):

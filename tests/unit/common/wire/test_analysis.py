@@ -75,6 +75,7 @@ def test_a_prompt_of_the_request_is_not_dropped(fields):
 
 def test_an_embedding_is_returned_if_one_of_its_fields_is_set():
     assert not request(KEY).has_embedding
-    assert not request(KEY, truncate=True, max_tokens=8).has_embedding
+    assert not request(KEY, truncate=True, start=1, end=2, max_tokens=8).has_embedding
+    assert not request(KEY, pooling=None).has_embedding
     assert request(KEY, pooling="mean").has_embedding
     assert parse.validate_request(AnalyzeRequest, {"audio": {"data": ""}}).has_embedding
