@@ -10,6 +10,7 @@
     │   ├── UnsupportedParameter     unsupported_parameter     400   no
     │   ├── InvalidApiKey            invalid_api_key           401   no
     │   ├── PermissionDenied         permission_denied         403   no
+    │   ├── HostNotAllowed           host_not_allowed          403   no
     │   ├── NotFound                 not_found                 404   no
     │   │   ├── ModelNotFound        model_not_found           404   no
     │   │   └── ClipNotHeld          clip_not_held             404   no
@@ -49,6 +50,7 @@ from flamingo_common import numerals
 __all__ = [
     "BY_CODE",
     "MAX_RETRY_AFTER_S",
+    "MISCONFIGURED",
     "AnswerWithoutTimes",
     "AudioDamaged",
     "AudioTooLong",
@@ -60,6 +62,7 @@ __all__ = [
     "DeadlineExceeded",
     "Draining",
     "FlamingoError",
+    "HostNotAllowed",
     "InternalError",
     "InvalidApiKey",
     "InvalidAudio",
@@ -163,6 +166,13 @@ class PermissionDenied(BadRequest):
     """The API key is valid but lacks the permission for this route."""
 
     code = "permission_denied"
+    status = 403
+
+
+class HostNotAllowed(BadRequest):
+    """The server has no API keys and may not be called by this name."""
+
+    code = "host_not_allowed"
     status = 403
 
 
@@ -318,6 +328,8 @@ def _with_subclasses(cls: type[FlamingoError]) -> Iterator[type[FlamingoError]]:
         yield from _with_subclasses(subclass)
 
 
+MISCONFIGURED = (InvalidApiKey, PermissionDenied, HostNotAllowed, QuotaExceeded)
+"""What no request changes: the key or the address of a client, or a server's settings for them."""
 BY_CODE: Mapping[str, type[FlamingoError]] = {
     cls.code: cls for cls in _with_subclasses(FlamingoError) if cls is not FlamingoError
 }

@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 
 import aiohttp
@@ -20,7 +21,7 @@ from flamingo_common.wire.batch_routes import FILES_AND_BATCHES
 from flamingo_router.balancing import cost
 from flamingo_router.balancing.admission_limits import AdmissionLimits
 from flamingo_router.balancing.balancer import Balancer
-from flamingo_router.balancing.fleet import KEY_REFUSED, Fleet
+from flamingo_router.balancing.fleet import Fleet
 from flamingo_router.balancing.fleet_report import fleet_report
 from flamingo_router.balancing.open_uploads import OpenUploads
 from flamingo_router.balancing.policy import POLICIES
@@ -30,7 +31,7 @@ from flamingo_router.pods import discovery, kube, quota_exchange
 from flamingo_router.pods.discovery import Membership
 from flamingo_router.pods.endpoint_slices import Service
 from flamingo_router.pods.lag_task import keep_measuring
-from flamingo_router.pods.load_polling import KEY_REFUSED_HINT, LoadPoller, PollOptions
+from flamingo_router.pods.load_polling import REFUSAL_HINTS, LoadPoller, PollOptions
 from flamingo_router.pods.quota_exchange import QuotaExchange
 from flamingo_router.pods.sockets import PodConnector
 from flamingo_router.relay.admission import AdmissionQueue
@@ -276,11 +277,10 @@ async def _handle_ready(request: web.Request) -> web.Response:
     num_ready = sum(endpoint.is_ready for endpoint in endpoints)
     is_draining = request.app[DRAIN_GATE].is_closed
     status = "draining" if is_draining else "ready" if num_ready else "no_endpoint_ready"
-    num_refused = sum(endpoint.reason == KEY_REFUSED for endpoint in endpoints)
-    why = {KEY_REFUSED: num_refused, "hint": KEY_REFUSED_HINT}
+    refused = [each.reason for each in endpoints if each.reason in REFUSAL_HINTS]
+    why = {"hint": REFUSAL_HINTS[refused[0]]} | Counter(refused) if refused else {}
     return http.json_response(
-        {"status": status, "ready": num_ready, "endpoints": len(endpoints)}
-        | (why if num_refused else {}),
+        {"status": status, "ready": num_ready, "endpoints": len(endpoints)} | why,
         status=200 if status == "ready" else errors.Unavailable.status,
     )
 

@@ -73,7 +73,6 @@ class LineResult:
 
 
 REFUSALS = (errors.Unavailable, errors.RateLimited, errors.BodyTimeout)
-MISCONFIGURED = (errors.InvalidApiKey, errors.PermissionDenied, errors.QuotaExceeded)
 FAILURES = (errors.UpstreamLost, errors.InternalError, errors.DeadlineExceeded)
 
 
@@ -100,7 +99,7 @@ def _after_error(error: errors.FlamingoError, wait_s: float, *, is_last: bool) -
         asked_s = error.retry_after_s
         wait_s = wait_s if asked_s is None else asked_s
         return Again(error.code, wait_s, is_refusal=True, retry_after_s=asked_s)
-    if isinstance(error, MISCONFIGURED) or type(error) is errors.NotFound:
+    if isinstance(error, errors.MISCONFIGURED) or type(error) is errors.NotFound:
         return Again(error.code, MAX_WAIT_S, is_refusal=True, is_misconfigured=True)
     if isinstance(error, FAILURES) and not is_last:
         return Again(error.code, wait_s, counts=True)

@@ -23,7 +23,7 @@ VERDICTS: tuple[tuple[tuple[type[FlamingoError], ...], Verdict], ...] = (
     ((ConnectionClosed, TimedOut, UnreadableFile), Verdict.BROKEN),
     ((errors.UpstreamLost, errors.BodyTimeout, errors.DeadlineExceeded), Verdict.BROKEN),
     ((ProxyError, TlsFailed, UnexpectedResponse), Verdict.FATAL),
-    ((errors.InvalidApiKey, errors.PermissionDenied, errors.QuotaExceeded), Verdict.FATAL),
+    (errors.MISCONFIGURED, Verdict.FATAL),
     ((errors.NotFound, errors.MethodNotAllowed), Verdict.FATAL),
     ((errors.UnknownParameter, errors.UnsupportedParameter), Verdict.FATAL),
     ((CannotConnect, errors.Unavailable, errors.RateLimited), Verdict.REFUSED),

@@ -8,7 +8,7 @@ from rich.text import Text
 from flamingo.commands import output
 from flamingo_common.wire.report import EndpointReport, FleetReport
 
-UNHEALTHY_REASONS = frozenset({"unreachable", "failed", "key_refused"})
+UNHEALTHY_REASONS = frozenset({"unreachable", "failed", "key_refused", "name_refused"})
 """Reasons that, like ejection, need attention; others are part of normal operation."""
 
 
@@ -25,6 +25,9 @@ def summary(report: FleetReport) -> Iterator[str]:
     if num_refused := sum(each.reason == "key_refused" for each in report.endpoints):
         pods = "pod refuses" if num_refused == 1 else "pods refuse"
         yield f"{num_refused} {pods} the router's key; see --pod-key-file of flamingo router"
+    if num_refused := sum(each.reason == "name_refused" for each in report.endpoints):
+        pods = "pod may" if num_refused == 1 else "pods may"
+        yield f"{num_refused} {pods} not be called by name; see --allowed-hosts of flamingo serve"
     if report.queue.num:
         yield _queue_line(report)
     for recent in report.arrivals[:1]:

@@ -31,9 +31,9 @@ def add_to(app: web.Application, allowed: Collection[str]) -> None:
         host = request.headers.get(hdrs.HOST, "")
         if not is_allowed(host, names) and _is_on_loopback(request):
             shown = printable.escape_line(host[:MAX_SHOWN_CHARACTERS])
-            raise errors.PermissionDenied(
-                f"this server has no API keys and may not be called by the name {shown!r}:"
-                f" call it by localhost or by its address, or set --allowed-hosts"
+            raise errors.HostNotAllowed(
+                f"this server has no API keys and may not be called by the name {shown!r};"
+                " call it by localhost or by its address, or add the name to --allowed-hosts"
             )
         return await handler(request)
 

@@ -160,8 +160,8 @@ class EndpointReport(Report):
     ejected: bool = False
     """Whether the pod gets no requests for a while, because it failed or is far too slow."""
     reason: str = ""
-    """Why it gets no requests: its own state, `unreachable`, `key_refused`, `stale`, `removed` or
-    `ejected`."""
+    """Why it gets no requests: its own state, `unreachable`, `key_refused`, `name_refused`,
+    `stale`, `removed` or `ejected`."""
     num_clips: int = 0
     """Number of clips whose states the pod has cached."""
     load: LoadReport | None

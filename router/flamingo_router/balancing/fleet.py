@@ -32,7 +32,7 @@ from flamingo_router.balancing.loop_lag import LoopLag
 
 SUMMARY_TTL_S = 0.1
 UNREACHABLE, STALE, REMOVED = "unreachable", "stale", "removed"
-EJECTED, KEY_REFUSED = "ejected", "key_refused"
+EJECTED, KEY_REFUSED, NAME_REFUSED = "ejected", "key_refused", "name_refused"
 """Why an endpoint gets no requests, where its own state is not the reason."""
 
 
@@ -47,8 +47,8 @@ class _EndpointState:
     stale_since_s: float = float("-inf")
     """When the endpoint last failed or was busy; a report that is requested later supersedes it."""
     has_been_polled: bool = False
-    is_key_refused: bool = False
-    """Whether the last poll was refused for the router's key."""
+    refusal: str = ""
+    """Why the last poll was refused: `KEY_REFUSED`, `NAME_REFUSED`, or empty if it was not."""
     is_removed: bool = False
     ledger: Ledger = field(default_factory=Ledger)
     health: EndpointHealth = field(default_factory=EndpointHealth)
@@ -169,14 +169,14 @@ class Fleet:
         if known is None or known.state != load.state or state.stale_since_s >= state.requested_s:
             self._invalidate_summary()
         state.load, state.requested_s, state.lost_s = load, requested_s, self.lag.lost_s
-        state.is_key_refused = False
+        state.refusal = ""
         state.ledger.mark_reported(requested_s=requested_s)
         return True
 
-    def mark_unreported(self, address: str, *, is_key_refused: bool) -> None:
-        """Record that a poll of an endpoint brought no report, and whether the key is why."""
+    def mark_unreported(self, address: str, refusal: str = "") -> None:
+        """Record that a poll of an endpoint brought no report, and why if it was refused."""
         if (state := self._states.get(address)) is not None:
-            state.has_been_polled, state.is_key_refused = True, is_key_refused
+            state.has_been_polled, state.refusal = True, refusal
 
     def mark_stale(self, address: str, *, now_s: float) -> None:
         """Send no requests to an endpoint that failed or is busy until a later report is ready."""
@@ -345,7 +345,7 @@ class Fleet:
         if state.is_removed:
             return REMOVED
         if state.load is None or self._silent_s(state, now_s) > self._unreachable_after_s:
-            return KEY_REFUSED if state.is_key_refused else UNREACHABLE
+            return state.refusal or UNREACHABLE
         if state.load.state != "ready":
             return state.load.state
         if state.stale_since_s >= state.requested_s:

@@ -3,17 +3,19 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
 
+from flamingo_common import errors
+from flamingo_common.errors import FlamingoError, HostNotAllowed, InvalidApiKey, PermissionDenied
 from flamingo_common.service import logs
 from flamingo_common.service.sent_key import SentKey
 from flamingo_common.wire.report import LoadReport
 from flamingo_router.balancing.endpoint import Endpoint
-from flamingo_router.balancing.fleet import KEY_REFUSED, UNREACHABLE
+from flamingo_router.balancing.fleet import KEY_REFUSED, NAME_REFUSED, UNREACHABLE
 from flamingo_router.relay.admission import AdmissionQueue
 
 JITTER = 0.2
@@ -23,12 +25,22 @@ IDLE_FACTOR = 4
 """How much less often a pod without any work is polled: else polls are most of a router's load."""
 MAX_IN_FLIGHT = 128
 """Polls at the same time."""
-KEY_REFUSED_STATUSES = frozenset({401, 403})
-"""An unknown key, or none; a key that may not observe."""
-KEY_REFUSED_HINT = (
-    "the pod refuses the router's key: set --pod-key-file to a key of the pod's key file"
-    " that may observe"
-)
+REFUSALS: Mapping[type[FlamingoError], str] = {
+    InvalidApiKey: KEY_REFUSED,
+    PermissionDenied: KEY_REFUSED,
+    HostNotAllowed: NAME_REFUSED,
+}
+"""By error: an unknown key, or none; a key that may not observe; a name in the pod's address."""
+REFUSAL_HINTS: Mapping[str, str] = {
+    KEY_REFUSED: (
+        "the pod refuses the router's key: set --pod-key-file to a key of the pod's key file"
+        " that may observe"
+    ),
+    NAME_REFUSED: (
+        "the pod may not be called by the name in its address: give its IP address to the router,"
+        " or add the name to --allowed-hosts of the pod"
+    ),
+}
 FIRST_POLLS_S = 0.002
 """The first polls of a fleet are spread over this time for each pod."""
 
@@ -101,8 +113,8 @@ class LoadPoller:
     def _on_reason(self, address: str, reason: str) -> None:
         if reason == UNREACHABLE:
             self._on_unreachable(address)
-        elif reason == KEY_REFUSED:
-            logs.get().warning("endpoint.key_refused", endpoint=address, hint=KEY_REFUSED_HINT)
+        elif (hint := REFUSAL_HINTS.get(reason)) is not None:
+            logs.get().warning(f"endpoint.{reason}", endpoint=address, hint=hint)
 
     async def _poll(self, address: str, stats: URL) -> None:
         requested_s = time.monotonic()
@@ -112,16 +124,23 @@ class LoadPoller:
         headers = {"Accept-Encoding": "identity"} | dict(self._options.key.headers)
         try:
             async with self._session.get(stats, timeout=timeout, headers=headers) as response:
-                response.raise_for_status()
-                load = LoadReport.model_validate_json(await response.read())
+                status, body = response.status, await response.read()
+            if status >= errors.BadRequest.status:
+                fleet.mark_unreported(address, refusal_in(status, body))
+                return
+            load = LoadReport.model_validate_json(body)
         except aiohttp.ClientConnectorError:  # nothing listens there
             fleet.mark_stale(address, now_s=time.monotonic())
-            fleet.mark_unreported(address, is_key_refused=False)
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # the last report becomes stale
-            status = getattr(error, "status", None)  # of a ClientResponseError
-            fleet.mark_unreported(address, is_key_refused=status in KEY_REFUSED_STATUSES)
+            fleet.mark_unreported(address)
+        except (aiohttp.ClientError, OSError, ValueError):  # the last report becomes stale
+            fleet.mark_unreported(address)
         else:
             self._queue.observe(address, load, requested_s=requested_s)
+
+
+def refusal_in(status: int, body: bytes) -> str:
+    """Return why a pod has refused to report; empty for other errors."""
+    return REFUSALS.get(type(errors.from_response(status, body)), "")
 
 
 def _is_idle(endpoint: Endpoint) -> bool:

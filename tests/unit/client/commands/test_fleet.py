@@ -7,6 +7,7 @@ import re
 import signal
 from dataclasses import dataclass, field
 
+import pytest
 from fakes import pods, pseudo_terminal
 from fakes.command_line import FLAMINGO
 
@@ -77,15 +78,19 @@ def test_fleet_shows_the_queue_and_the_arrivals(flamingo):
     assert cold.stdout.splitlines()[1] == f"4 requests held until a pod is ready: {amounts} 12.0 s"
 
 
-def test_pods_that_refuse_the_key_of_the_router_are_counted(flamingo):
-    refused = [{**POD, "ready": False, "load": None, "reason": "key_refused"}] * 2
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("key_refused", "2 pods refuse the router's key; see --pod-key-file of flamingo router"),
+        ("name_refused", "2 pods may not be called by name; see --allowed-hosts of flamingo serve"),
+    ],
+)
+def test_pods_that_refuse_the_router_are_counted(flamingo, reason, line):
+    refused = [{**POD, "ready": False, "load": None, "reason": reason}] * 2
 
     result = flamingo("fleet", pod=Router(more={"endpoints": refused}))
 
-    assert result.stdout.splitlines()[:2] == [
-        "0 of 2 pods ready",
-        "2 pods refuse the router's key; see --pod-key-file of flamingo router",
-    ]
+    assert result.stdout.splitlines()[:2] == ["0 of 2 pods ready", line]
 
 
 def test_one_pod_is_singular(flamingo):

@@ -59,6 +59,7 @@ def test_a_request_by_a_public_name_is_refused_with_what_helps():
     assert status == 403
     assert "'evil.example:8000'" in text
     assert "--allowed-hosts" in text
+    assert json.loads(text)["error"]["code"] == "host_not_allowed"
 
 
 def test_an_allowed_name_may_be_in_any_spelling():

@@ -43,15 +43,15 @@ def reason(fleet, now_s):
 
 
 def test_a_pod_that_refuses_the_key_is_told_from_one_that_is_unreachable(fleet):
-    fleet.mark_unreported(A, is_key_refused=True)
+    fleet.mark_unreported(A, "key_refused")
     assert reason(fleet, 0) == "key_refused"
 
     fleet.observe(A, load_report(), requested_s=1)
-    fleet.mark_unreported(A, is_key_refused=True)
+    fleet.mark_unreported(A, "key_refused")
     assert reason(fleet, 2) == "", "its last report holds for a while"
     assert reason(fleet, 12) == "key_refused"
 
-    fleet.mark_unreported(A, is_key_refused=False)
+    fleet.mark_unreported(A)
     assert reason(fleet, 12) == "unreachable"
 
 

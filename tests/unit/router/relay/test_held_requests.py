@@ -52,7 +52,7 @@ def test_a_pod_that_was_not_polled_yet_can_hold_it():
 
 def test_a_pod_that_cannot_be_polled_holds_nothing():
     balancer = balancer_of(A)
-    balancer.fleet.mark_unreported(A, is_key_refused=False)
+    balancer.fleet.mark_unreported(A)
     assert is_refused(balancer)
 
 
