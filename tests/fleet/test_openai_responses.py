@@ -98,6 +98,23 @@ def test_an_object_is_parsed_streamed_or_not(client, no_spaces):
         assert isinstance(stream.get_final_response().output_parsed, Key)
 
 
+def test_a_cut_answer_ends_with_the_event_that_openais_accumulator_does_not_take(client):
+    """As docs/clients.md says: when this fails, a release of the client has mended it."""
+    options = {"model": "flamingo-tiny", "input": QUESTION, "max_output_tokens": 16}
+    with client.responses.stream(**options) as stream:
+        last = [*stream][-1]
+        assert last.type == "response.incomplete"
+        assert last.response.incomplete_details.reason == "max_output_tokens"
+        assert last.response.output_text
+        with pytest.raises(RuntimeError, match=r"response\.completed"):
+            stream.get_final_response()
+    with (
+        client.responses.stream(**options, text_format=Key) as stream,
+        pytest.raises(pydantic.ValidationError),
+    ):
+        stream.until_done()
+
+
 def test_a_call_and_its_result_are_part_of_the_next_turn(client, no_spaces):
     bias = {"logit_bias": no_spaces}
     options = {"tools": [TOOL], "extra_body": bias, "max_output_tokens": 100}
