@@ -98,6 +98,17 @@ def test_a_clip_is_used_again_at_the_pod_that_holds_it_in_every_form_of_its_id(k
     assert answers[4].json()["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
 
 
+def test_an_id_and_a_new_clip_are_used_at_the_pod_that_holds_the_first(keyed, clips):
+    router, _ = keyed
+    sent = send(router, clips["notes.mp3"])
+    other = f"data:audio/flac;base64,{base64.b64encode(clips['notes.flac']).decode()}"
+    for start in range(4):  # other parts of the clip: each would otherwise go to any pod
+        body = {"input": [sent.headers[AUDIO_ID_HEADER], other], "start": start / 4}
+        answer = post(router, "/v1/embeddings", json=body)
+        assert answer.status_code == 200, answer.text
+        assert endpoint_of(answer) == endpoint_of(sent)
+
+
 def test_what_an_id_gives_equals_what_the_clip_gives_bit_for_bit(keyed, clips):
     router, _ = keyed
     sent = send(router, clips["notes.flac"], encoding_format="npy")

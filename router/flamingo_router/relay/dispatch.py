@@ -202,10 +202,11 @@ class Dispatcher:
         """
         scan = await _scan_body(body, request.headers, request.path)
         info = dataclasses.replace(info, clip_field=scan.field)
+        now_s, balancer = time.monotonic(), self.queue.balancer
         if scan.is_by_id:
-            now_s, balancer = time.monotonic(), self.queue.balancer
             info, audio = held_requests.with_clip(balancer, info, str(scan.clip_id), now_s=now_s)
         else:
+            info = held_requests.with_holders(balancer, info, scan.clip_id, now_s=now_s)
             audio = await self._length_at_url(scan) or audio_length.measure(
                 scan, unread_bytes=body.unread_bytes
             )

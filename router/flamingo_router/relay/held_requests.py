@@ -1,4 +1,4 @@
-"""Requests that have no more of a clip than its id: where it is held, and how long it is."""
+"""Requests with the id of a clip: where it is held, and how long it is."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -33,6 +33,19 @@ def with_clip(
     if found is None:  # where pods do not say what they hold
         return info, audio_length.ASSUMED
     return dataclasses.replace(info, clip=found.clip), AudioLength(found.seconds, "held")
+
+
+def with_holders(
+    balancer: Balancer, info: RequestInfo, clip_id: str | None, *, now_s: float
+) -> RequestInfo:
+    """Return a request that has a clip and the id of another, to be sent where that one is held.
+
+    An id that no pod is known to hold leaves the choice to the clip; the pod says what is true.
+    """
+    if clip_id is None:
+        return info
+    asked = dataclasses.replace(info, held=_name(clip_id, info))
+    return asked if balancer.holders(asked, now_s=now_s) else info
 
 
 def record(

@@ -77,3 +77,18 @@ def test_beside_a_pod_that_was_not_polled_the_others_are_asked(holds):
     clips = {NAME: 60.0} if holds else {}
     balancer.observe(A, load_report(held_clips=clips), requested_s=0.0, now_s=0.0)
     assert with_clip(balancer)[0].held == NAME, "the pod that gets it says what is true"
+
+
+def test_an_id_beside_a_clip_is_sent_to_the_pod_that_holds_it():
+    balancer = balancer_of(A, B)
+    balancer.observe(A, load_report(held_clips={}), requested_s=0.0, now_s=0.0)
+    balancer.observe(B, load_report(held_clips={NAME: 60.0}), requested_s=0.0, now_s=0.0)
+    sent = held_requests.with_holders(balancer, ASKED, CLIP_ID, now_s=0.0)
+    assert [each.address for each in balancer.holders(sent, now_s=0.0)] == [B]
+
+
+def test_an_unknown_id_beside_a_clip_leaves_the_choice_to_the_clip():
+    balancer = balancer_of(A)
+    balancer.observe(A, load_report(held_clips={}), requested_s=0.0, now_s=0.0)
+    assert held_requests.with_holders(balancer, ASKED, CLIP_ID, now_s=0.0) is ASKED
+    assert held_requests.with_holders(balancer, ASKED, None, now_s=0.0) is ASKED
