@@ -7,6 +7,7 @@ import pytest
 from fakes import answering_pod, batch_processes
 from fakes.answering_pod import AnsweringHoldingPod, AnsweringPod
 from fakes.batch_processes import NUM_SONGS
+from fakes.deciding_pod import DecidingPod
 from pyarrow import parquet
 
 from flamingo_common.service.exit_status import ExitStatus
@@ -118,4 +119,22 @@ def test_a_changed_recipe_of_the_fleet_does_not_mix_columns(songs, tmp_path):
     )
     status, _, err = batch_processes.run(*args, cwd=tmp_path, pod=changed)
     assert status == ExitStatus.INVALID_CONFIGURATION
-    assert "the recipes of the fleet have changed" in err
+    assert "the questions or recipes have changed" in err
+
+
+def test_the_probabilities_of_all_labels_are_columns(songs, tmp_path):
+    moods = "name: moods\nkind: many\nquestion: It is {label}.\nlabels: [calm, loud]\n"
+    (tmp_path / "moods.yaml").write_text(moods)
+    args = ["songs", "-o", "o.parquet", "--task", "tag", "--taxonomy", "moods.yaml"]
+    pod = DecidingPod()
+    others = ["--taxonomy", "voice", "--orders", "2"]
+
+    status, out, err = batch_processes.run(*args, *others, cwd=tmp_path, pod=pod)
+
+    assert (status, pod.asked["orders"]) == (0, 2), out + err
+    rows = parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert rows[0]["tag_probabilities"]["moods"] == {"calm": 0.0, "loud": pytest.approx(0.1)}
+    assert sum(rows[0]["tag_probabilities"]["voice"].values()) == pytest.approx(1)
+    status, _, err = batch_processes.run(*args, cwd=tmp_path, pod=DecidingPod())
+    assert status == ExitStatus.INVALID_CONFIGURATION
+    assert "the questions or recipes have changed" in err, "other taxonomies are another batch"

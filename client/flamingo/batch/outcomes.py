@@ -27,6 +27,8 @@ class ItemResult:
     """The reply to a question."""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     """The answers to several questions by their names, also those that failed."""
+    tags: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The probabilities of labels, by the name of the taxonomy."""
     embedding: NDArray[np.float32] | None = None
     """Shape (frames, dimensions); a single row when pooled."""
     frame_timestamps: NDArray[np.float64] | None = None

@@ -9,6 +9,7 @@ from flamingo.batch.failures import BatchUnfinished, FleetUnavailable, OutputFai
 from flamingo.batch.sources.open_source import SourceOptions, open_source
 from flamingo.client.async_client import AsyncFlamingoClient
 from flamingo.client.batch_methods import AsyncBatch
+from flamingo.client.calibrations import Calibration
 from flamingo.client.failures import (
     CannotConnect,
     ProxyError,
@@ -30,6 +31,7 @@ __all__ = [
     "AsyncTextStream",
     "Batch",
     "BatchUnfinished",
+    "Calibration",
     "CannotConnect",
     "ClipId",
     "Embedding",

@@ -1,7 +1,7 @@
 """The methods of `AsyncFlamingoClient` that process many clips."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack
@@ -15,11 +15,13 @@ from flamingo.batch.run import BatchRun, RunOptions
 from flamingo.batch.source import ClipAudio, Source
 from flamingo.batch.sources.path_list import PathList
 from flamingo.batch.task import Task
-from flamingo.client import batch_tasks, fields, sources
+from flamingo.client import batch_tasks, calibrations, fields, sources
 from flamingo.client.batch_tasks import TaskKind
 from flamingo.client.batch_verdicts import judge
+from flamingo.client.calibrations import Calibration
 from flamingo.client.fields import ClipOptions, Questions, SamplingOptions
 from flamingo.client.results import Analysis, Embedding, Reply
+from flamingo.client.taxonomies import Tags, Taxonomy
 from flamingo.client.transport import ApiRequest, Transport
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire import PRIORITY_HEADER
@@ -202,6 +204,31 @@ class BatchMethods:
         kind = batch_tasks.ANALYZE if asked is None else batch_tasks.ANALYZE_QUESTIONS
         return self._batch(kind, clips, {"questions": asked, **embedding, **options})
 
+    def batch_tag(
+        self,
+        clips: Clips,
+        *taxonomy: str | Path | Taxonomy,
+        orders: int | None = None,
+        temperatures: Mapping[str, float] | None = None,
+        calibration: str | Path | Calibration | None = None,
+        **options: Unpack[BatchClipOptions],
+    ) -> AsyncBatch[Tags]:
+        """Tag many clips; takes the arguments of `tag` and `batch_caption`.
+
+        Raises:
+            BadRequest: at once: as `tag`. While iterating: the calibration is of another model.
+        """
+        found = None if calibration is None else calibrations.opened(calibration)
+        asked = calibrations.tag_questions(taxonomy, orders, temperatures, found)
+        identity = {
+            "taxonomies": [each.model_dump() for each in asked.taxonomies],
+            "orders": asked.orders,
+            "temperatures": dict(asked.temperatures),
+        }
+        if found is not None:
+            options.setdefault("model", found.model)
+        return self._batch(batch_tasks.tag(asked), clips, dict(options), identity)
+
     def batch_ask(
         self,
         clips: Clips,
@@ -218,7 +245,14 @@ class BatchMethods:
             batch_tasks.ASK, clips, {"question": question, "system": system, **options}
         )
 
-    def _batch(self, kind: TaskKind[T], clips: Clips, options: dict[str, Any]) -> AsyncBatch[T]:
+    def _batch(
+        self,
+        kind: TaskKind[T],
+        clips: Clips,
+        options: dict[str, Any],
+        identity: dict[str, Any] | None = None,
+    ) -> AsyncBatch[T]:
+        """Return a batch; `identity` is what its results depend on beside the options."""
         how = {name: options.pop(name) for name in _BATCH_OPTIONS & options.keys()}
         shared = fields.without_unset(**options)
         headers = {PRIORITY_HEADER: how.pop("priority", "low")}
@@ -231,7 +265,8 @@ class BatchMethods:
                 return await self._transport.fetch(request, call.parse)
 
         source = clips if isinstance(clips, Source) else PathList(clips)
-        task = Task(kind.name, shared, send, kind.to_result, judge)
+        named = {**shared, **fields.without_unset(**(identity or {}))}
+        task = Task(kind.name, named, send, kind.to_result, judge)
         return AsyncBatch(BatchRun(source, task, recording=recording, options=RunOptions(**how)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from flamingo.batch.outcomes import ItemResult
 from flamingo.client.results import Analysis, Embedding, Reply
+from flamingo.client.taxonomies import Tags
 from flamingo_common.wire.responses import AudioUsage, Caption
 
 
@@ -38,6 +39,12 @@ def of_embedding(embedding: Embedding) -> ItemResult:
         model=embedding.model,
         **_usage(embedding.usage),
     )
+
+
+def of_tags(tags: Tags) -> ItemResult:
+    """Return the result of `batch_tag`."""
+    found = {name: {tag.label: tag.probability for tag in some} for name, some in tags.tags.items()}
+    return ItemResult(tags=found, model=tags.model, **_usage(tags.usage))
 
 
 def of_analysis(analysis: Analysis) -> ItemResult:

@@ -15,6 +15,7 @@ from flamingo.batch.outcomes import ItemResult
 from flamingo.client import batch_results, calls, fields
 from flamingo.client.calls import Call
 from flamingo.client.results import Analysis, Embedding, Reply
+from flamingo.client.taxonomies import TagQuestions, Tags
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import responses
 
@@ -41,6 +42,16 @@ class TaskKind(Generic[T]):
         """
         own = {name: item.options[name] for name in self.line_fields & item.options.keys()}
         return self.new_call(**{**shared, **own})
+
+
+def tag(asked: TagQuestions) -> TaskKind[Tags]:
+    """Return the task of tagging clips by some taxonomies."""
+
+    def new_call(**options: Any) -> Call[Tags]:
+        call = calls.decisions(asked.questions(), orders=asked.orders, **options)
+        return Call(call.path, call.fields, lambda body: asked.tags(call.parse(body)))
+
+    return TaskKind("tag", new_call, batch_results.of_tags, frozenset())
 
 
 def _ask(*, question: str | None = None, system: str | None = None, **options: Any) -> Call[Reply]:

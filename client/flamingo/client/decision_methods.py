@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
-from flamingo.client import calls, taxonomies
+from flamingo.client import calibrations, calls
+from flamingo.client.calibrations import Calibration
 from flamingo.client.calls import Call
 from flamingo.client.fields import ClipOptions
 from flamingo.client.sources import Audio
 from flamingo.client.taxonomies import Tags, Taxonomy
 from flamingo_common.wire.decisions import Decision
+from flamingo_common.wire.responses import ModelCard
 
 T = TypeVar("T")
 
@@ -21,6 +23,10 @@ class DecisionMethods(ABC):
     @abstractmethod
     async def _post(self, call: Call[T], audio: Audio | None) -> T:
         """Send a request, and return its parsed response."""
+
+    @abstractmethod
+    async def models(self) -> list[ModelCard]:
+        """Return the models that are served."""
 
     async def decisions(
         self,
@@ -60,6 +66,7 @@ class DecisionMethods(ABC):
         *taxonomy: str | Path | Taxonomy,
         orders: int | None = None,
         temperatures: Mapping[str, float] | None = None,
+        calibration: str | Path | Calibration | None = None,
         **options: Unpack[ClipOptions],
     ) -> Tags:
         """Return how likely each label of some taxonomies is for `audio`, in one request.
@@ -71,24 +78,22 @@ class DecisionMethods(ABC):
             orders: as for `decisions`.
             temperatures: by the name of the taxonomy: the logarithms of its probabilities are
                 divided by it.
+            calibration: the file with the temperatures, as `flamingo bench quiz` writes it.
             options: `model`, `truncate` and `allow_damaged`; see `ClipOptions`.
 
         Returns:
             The tags with their probabilities, by the name of the taxonomy.
 
         Raises:
-            BadRequest: there is no such taxonomy, the file is not one, two have one name, or a
-                temperature is not above 0.
+            BadRequest: there is no such taxonomy, the file is not one, two have one name, a
+                temperature is not above 0, or the calibration is not valid or of another model.
 
         Example:
             client.tag("song.mp3", "mood").likely("mood")
         """
-        chosen = [
-            each if isinstance(each, Taxonomy) else taxonomies.load(each)
-            for each in taxonomy or ("genre",)
-        ]
-        taxonomies.check_names(chosen)
-        taxonomies.check_temperatures(temperatures or {})
-        questions = [question for each in chosen for question in each.questions()]
-        decision = await self.decisions(audio, questions, orders=orders, **options)
-        return taxonomies.tags_of(chosen, decision, temperatures or {})
+        found = None if calibration is None else calibrations.opened(calibration)
+        asked = calibrations.tag_questions(taxonomy, orders, temperatures, found)
+        if found is not None:
+            found.check_model(await self.models())
+        decision = await self.decisions(audio, asked.questions(), orders=asked.orders, **options)
+        return asked.tags(decision)

@@ -189,6 +189,7 @@ class FlamingoClient:
     batch_caption = _blocking_batch(AsyncFlamingoClient.batch_caption)
     batch_embed = _blocking_batch(AsyncFlamingoClient.batch_embed)
     batch_analyze = _blocking_batch(AsyncFlamingoClient.batch_analyze)
+    batch_tag = _blocking_batch(AsyncFlamingoClient.batch_tag)
     batch_ask = _blocking_batch(AsyncFlamingoClient.batch_ask)
     models = _blocking(AsyncFlamingoClient.models)
     recipes = _blocking(AsyncFlamingoClient.recipes)

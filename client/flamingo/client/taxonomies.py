@@ -5,9 +5,8 @@ clip may have several; one of the kind `one` asks which of its labels is right. 
 the folder `taxonomies` of the package; files of users have the same format.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -95,6 +94,24 @@ class Taxonomy(BaseModel):
 
 
 @dataclass(frozen=True)
+class TagQuestions:
+    """What is asked for the tags of some taxonomies, and how the answers are read."""
+
+    taxonomies: Sequence[Taxonomy]
+    orders: int | None = None
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    """By the name of the taxonomy; 1 for others."""
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Return the questions of a request for decisions."""
+        return [question for each in self.taxonomies for question in each.questions()]
+
+    def tags(self, decision: Decision) -> "Tags":
+        """Return the tags from the answers to `questions`."""
+        return tags_of(self.taxonomies, decision, self.temperatures)
+
+
+@dataclass(frozen=True)
 class Tag:
     """A label, and the probability that it is right."""
 
@@ -148,7 +165,7 @@ def parse(document: object, *, name: str) -> Taxonomy:
     try:
         return Taxonomy.model_validate(document)
     except ValidationError as error:
-        found = list(_faults(error))
+        found = list(faults(error, Taxonomy))
         raise BadRequest(f"{name}: {'; '.join(found)}", param="taxonomy") from None
 
 
@@ -164,35 +181,18 @@ def check_names(taxonomies: Sequence[Taxonomy]) -> None:
             raise BadRequest(f"two taxonomies have the name {name!r}", param="taxonomy")
 
 
-def load_temperatures(path: Path) -> dict[str, float]:
-    """Return the temperatures of a calibration file by the name of the taxonomy.
-
-    Raises:
-        BadRequest: it cannot be read, or is not a mapping of names to temperatures.
-    """
-    document = yaml_files.read(path, what="calibration")
-    if not isinstance(document, dict):
-        raise BadRequest(f"{path} must be a mapping of names to temperatures", param="calibration")
-    for name, value in document.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not 0 < value <= decisions.MAX_TEMPERATURE:
-            most = f"{decisions.MAX_TEMPERATURE:g}"
-            raise BadRequest(
-                f"{path}: {name}: must be a number above 0, up to {most}", param="calibration"
-            )
-    return {str(name): float(value) for name, value in document.items()}
-
-
 def check_temperatures(temperatures: Mapping[str, float]) -> None:
-    """Check that every temperature is a number above 0.
+    """Check that every temperature is a number above 0, and not above 100.
 
     Raises:
         BadRequest: one is not; the message has the name of its taxonomy.
     """
     for name, value in temperatures.items():
-        if not 0 < value < math.inf:
+        if not 0 < value <= decisions.MAX_TEMPERATURE:
+            most = f"{decisions.MAX_TEMPERATURE:g}"
             raise BadRequest(
-                f"temperatures[{name!r}]: must be a number above 0", param="temperatures"
+                f"temperatures[{name!r}]: must be a number above 0, up to {most}",
+                param="temperatures",
             )
 
 
@@ -223,12 +223,11 @@ def _tags(taxonomy: Taxonomy, answers: Iterator[decisions.Answer], temperature: 
     return [Tag(*each) for each in zip(labels, found, strict=True)]
 
 
-def _faults(error: ValidationError) -> Iterator[str]:
+def faults(error: ValidationError, kind: type[BaseModel]) -> Iterator[str]:
+    """Yield each fault of a file that should be a `kind`, with its place."""
     for detail in error.errors(include_url=False):
         place = "".join(
             f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"]
         ).lstrip(".")
-        reason = (
-            "is unknown" if detail["type"] == "extra_forbidden" else reason_of(detail, Taxonomy)
-        )
+        reason = "is unknown" if detail["type"] == "extra_forbidden" else reason_of(detail, kind)
         yield f"{place}: {reason}" if place else reason

@@ -32,7 +32,13 @@ from flamingo.batch.sources.open_source import SourceOptions, open_source
 from flamingo.batch.sources.shards import Shard, ShardSource, check_shard, parse_shard
 from flamingo.batch.storage.storage import StorageFailed
 from flamingo.batch.survey import survey
-from flamingo.client import AsyncFlamingoClient, CannotConnect, FlamingoClient, address
+from flamingo.client import (
+    AsyncFlamingoClient,
+    CannotConnect,
+    FlamingoClient,
+    address,
+    calibrations,
+)
 from flamingo.client.fields import without_unset
 from flamingo.commands import (
     asked,
@@ -51,6 +57,7 @@ from flamingo.commands.batch_questions import DEFAULT_TOKENS
 from flamingo.commands.batch_run import Finished
 from flamingo.commands.batch_texts import End
 from flamingo.commands.caption import Prompt, StyleOption
+from flamingo.commands.tag import CalibrationFile, Orders
 from flamingo_common import numerals
 from flamingo_common.errors import (
     BadRequest,
@@ -74,6 +81,9 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     recipe: asked.RecipeNames = None,
     question: batch_options.Question = None,
     questions: asked.QuestionsFile = None,
+    taxonomy: batch_options.TaxonomyOption = None,
+    orders: Orders = None,
+    calibration: CalibrationFile = None,
     style: StyleOption = "detailed",
     prompt: Prompt = None,
     max_tokens: options.MaxTokens = None,
@@ -102,16 +112,15 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     and the command to try it again.
     """
     given: dict[str, Any] = {"style": style, "prompt": prompt, "layer": layer, "pooling": pooling}
-    given |= {"max_tokens": max_tokens, "temperature": temperature}
+    given |= {"max_tokens": max_tokens, "temperature": temperature, "orders": orders}
     given |= {"truncate": truncate or None, "allow_damaged": allow_damaged}
-    wanted = Wanted(recipe, question, questions)
+    wanted = Wanted(recipe, question, questions, taxonomy, calibration)
     fields = batch_plan.fields_of(ctx, task, given, wanted)
     with _reported_errors(), tempfile.TemporaryDirectory(prefix="flamingo-batch-") as scratch:
         share = _shard(shard, num_shards)
         source = _source(sources, SourceOptions(source_format, column), share)
         plan = BatchPlan(task, without_unset(**fields), source, concurrency, url, api_key)
-        if task is TaskName.ANALYZE:
-            plan = _with_questions(plan, wanted)
+        plan = _with_questions(plan, wanted)
         flags = _OutputFlags(output_format, label, share, Path(scratch))
         if dry_run:
             _print_survey(plan, _finished_keys(out, plan, flags, retry_failed=retry_failed))
@@ -145,18 +154,22 @@ def _open(out: str, plan: BatchPlan, flags: _OutputFlags) -> OpenedOutput:
         flags.label,
         plan.forms,
         flags.scratch,
+        {one.name: [label.label for label in one.labels] for one in plan.taxonomies},
     )
     return open_output(out, chosen)
 
 
 def _with_questions(plan: BatchPlan, wanted: Wanted) -> BatchPlan:
-    """Return a plan with its questions, if it has some, after a look at the fleet's recipes.
+    """Return a plan with its questions or tags, after a look at the fleet's recipes and models.
 
     Raises:
-        BadRequest: a question is not valid, or the fleet does not have a recipe.
-        FlamingoError: the fleet's recipes cannot be read.
+        BadRequest: a question is not valid, the fleet does not have a recipe, or a calibration is
+            of another model.
+        FlamingoError: the fleet cannot be asked.
     """
-    if not wanted.has_any:
+    if plan.task is TaskName.TAG:
+        return _with_tags(plan, wanted)
+    if plan.task is not TaskName.ANALYZE or not wanted.has_any:
         return plan
     questions = asked.questions(wanted.recipes, wanted.questions, wanted.file)
     cards: list[RecipeCard] = []
@@ -168,6 +181,22 @@ def _with_questions(plan: BatchPlan, wanted: Wanted) -> BatchPlan:
         fields={**plan.fields, "questions": questions},
         forms=batch_questions.forms(questions, cards),
         num_tokens=batch_questions.num_tokens(questions, cards, plan.fields.get("max_tokens")),
+    )
+
+
+def _with_tags(plan: BatchPlan, wanted: Wanted) -> BatchPlan:
+    found = None if wanted.calibration is None else calibrations.load(wanted.calibration)
+    tags = calibrations.tag_questions(
+        wanted.taxonomies or (), plan.fields.get("orders"), None, found
+    )
+    if found is not None:
+        with FlamingoClient(plan.url, api_key=plan.api_key) as client:
+            found.check_model(client.models())
+    return replace(
+        plan,
+        fields={**plan.fields, "calibration": found},
+        taxonomies=tags.taxonomies,
+        num_tokens=len(tags.questions()) * (tags.orders or 1),
     )
 
 

@@ -21,6 +21,7 @@ class TaskName(StrEnum):
     EMBED = "embed"
     ANALYZE = "analyze"
     ASK = "ask"
+    TAG = "tag"
 
 
 Sources = Annotated[
@@ -46,7 +47,8 @@ TaskOption = Annotated[
     typer.Option(
         "--task",
         "-t",
-        help="caption, embed, ask, or analyze: recipes and questions, or else caption and embed.",
+        help="caption, embed, ask, tag, or analyze: recipes and questions, or else caption and"
+        " embed.",
     ),
 ]
 Question = Annotated[
@@ -55,6 +57,14 @@ Question = Annotated[
         "--question",
         "-q",
         help="Question for --task ask; for --task analyze it can be repeated.",
+        show_default=False,
+    ),
+]
+TaxonomyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--taxonomy",
+        help="Taxonomy for --task tag, as of flamingo tag; can be repeated.",
         show_default=False,
     ),
 ]

@@ -11,6 +11,7 @@ from flamingo.batch.answer_forms import AnswerForm
 from flamingo.batch.recorder import Recording
 from flamingo.batch.source import Source
 from flamingo.client import AsyncBatch, AsyncFlamingoClient
+from flamingo.client.taxonomies import Taxonomy
 from flamingo.commands.batch_options import TaskName
 from flamingo.commands.batch_run import OnProgress, StartBatch
 
@@ -19,6 +20,7 @@ RESULTS = {
     TaskName.EMBED: ("embedding",),
     TaskName.ANALYZE: ("caption", "embedding"),
     TaskName.ASK: ("answer",),
+    TaskName.TAG: ("tag_probabilities",),
 }
 """What each task computes, without questions."""
 APPLY_TO = {
@@ -29,6 +31,9 @@ APPLY_TO = {
     "prompt": {TaskName.CAPTION, TaskName.ANALYZE},
     "max_tokens": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
     "temperature": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
+    "taxonomy": {TaskName.TAG},
+    "orders": {TaskName.TAG},
+    "calibration": {TaskName.TAG},
     "layer": {TaskName.EMBED, TaskName.ANALYZE},
     "pooling": {TaskName.EMBED, TaskName.ANALYZE},
 }
@@ -50,6 +55,8 @@ class BatchPlan:
     api_key: str | None
     forms: Sequence[AnswerForm] = ()
     """Of the answers to questions."""
+    taxonomies: Sequence[Taxonomy] = ()
+    """Of tags."""
     num_tokens: int = 0
     """How many are generated for each clip, at most."""
 
@@ -70,9 +77,11 @@ class BatchPlan:
                 TaskName.EMBED: client.batch_embed,
                 TaskName.ANALYZE: client.batch_analyze,
                 TaskName.ASK: client.batch_ask,
+                TaskName.TAG: client.batch_tag,
             }
             return methods[self.task](
                 self.source,
+                *self.taxonomies,
                 recording=recording,
                 concurrency=self.concurrency,
                 on_progress=on_progress,
@@ -84,11 +93,13 @@ class BatchPlan:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The questions that the command line names."""
+    """The questions and taxonomies that the command line names."""
 
     recipes: Sequence[str] | None
     questions: Sequence[str] | None
     file: Path | None
+    taxonomies: Sequence[str] | None
+    calibration: Path | None
 
     @property
     def has_any(self) -> bool:

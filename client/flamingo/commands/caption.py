@@ -2,17 +2,16 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flamingo.client import CannotConnect, FlamingoClient, address
-from flamingo.client.failures import ConnectionClosed
+from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import SamplingOptions
 from flamingo.client.sync_client import Batch
 from flamingo.commands import clips, many_clips, options, output, saved_results
-from flamingo_common.errors import FlamingoError
 from flamingo_common.wire.requests import Style
 from flamingo_common.wire.responses import Caption
 
@@ -86,26 +85,11 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
             _caption_clip(client, files[0], chosen)
             return
         elif num_at_once == 1:
-            num_failed = _caption_in_turn(client, files, chosen)
+            one = partial(_caption_clip, client, chosen=chosen)
+            num_failed = many_clips.in_turn(files, one, as_json=as_json)
         else:
             num_failed = _caption_at_once(client, files, chosen, num_at_once)
     many_clips.exit_if_failed(num_failed)
-
-
-def _caption_in_turn(client: FlamingoClient, files: list[str], chosen: CaptionOptions) -> int:
-    """Caption one clip after the other; return the number of clips that failed."""
-    num_failed = 0
-    for number, clip in enumerate(files):
-        if not chosen.as_json:
-            output.print_heading(clip, is_first=number == 0)
-        try:
-            _caption_clip(client, clip, chosen)
-        except FlamingoError as error:
-            if isinstance(error, CannotConnect) and not isinstance(error, ConnectionClosed):
-                raise  # the remaining clips would fail in the same way
-            many_clips.print_failure(clip, error, as_json=chosen.as_json)
-            num_failed += 1
-    return num_failed
 
 
 def _caption_at_once(
@@ -132,13 +116,10 @@ def _save_captions(
     def save(clip: str, result: Caption) -> None:
         saved_results.save_caption(clip, result, targets[clip], as_json=chosen.as_json)
 
-    num_failed = 0
-    if missing := saved_results.missing(targets):
-        batch = _batch(client, missing, chosen, concurrency)
-        results = many_clips.results(batch, missing, title="caption", in_order=False)
-        num_failed = many_clips.handle(results, save, as_json=chosen.as_json)
-    saved_results.print_summary(targets, num_missing=len(missing), num_failed=num_failed)
-    return num_failed
+    def start(missing: list[str]) -> Batch[Caption]:
+        return _batch(client, missing, chosen, concurrency)
+
+    return many_clips.save_missing(targets, start, save, title="caption", as_json=chosen.as_json)
 
 
 def _batch(

@@ -146,13 +146,10 @@ def _save_embeddings(
         embedding_files.save(clip, result, targets[clip])
         output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))
 
-    num_failed = 0
-    if missing := saved_results.missing(targets):
-        batch = _batch(client, missing, chosen, concurrency)
-        results = many_clips.results(batch, missing, title="embed", in_order=False)
-        num_failed = many_clips.handle(results, save, as_json=chosen.as_json)
-    saved_results.print_summary(targets, num_missing=len(missing), num_failed=num_failed)
-    return num_failed
+    def start(missing: list[str]) -> Batch[Embedding]:
+        return _batch(client, missing, chosen, concurrency)
+
+    return many_clips.save_missing(targets, start, save, title="embed", as_json=chosen.as_json)
 
 
 def _batch(

@@ -4,8 +4,9 @@ Results come in the order of the arguments, so that two runs print the same.
 """
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -13,9 +14,10 @@ from rich.console import Console
 from rich.live import Live
 
 from flamingo.batch.items import Item
-from flamingo.client import FlamingoClient
+from flamingo.client import CannotConnect, FlamingoClient
+from flamingo.client.failures import ConnectionClosed
 from flamingo.client.sync_client import Batch
-from flamingo.commands import clips, error_texts, output
+from flamingo.commands import clips, error_texts, output, saved_results
 from flamingo.commands.batch_display import REFRESHES_PER_S, BatchDisplay
 from flamingo.commands.in_order import InOrder
 from flamingo_common.errors import FlamingoError, Unavailable
@@ -69,6 +71,22 @@ def concurrency_of(clips: Sequence[str], requested: int | None) -> int:
     return 1
 
 
+def in_turn(clips: Sequence[str], process: Callable[[str], None], *, as_json: bool) -> int:
+    """Process one clip after the other; return the number of clips that failed."""
+    num_failed = 0
+    for number, clip in enumerate(clips):
+        if not as_json:
+            output.print_heading(clip, is_first=number == 0)
+        try:
+            process(clip)
+        except FlamingoError as error:
+            if isinstance(error, CannotConnect) and not isinstance(error, ConnectionClosed):
+                raise  # the remaining clips would fail in the same way
+            print_failure(clip, error, as_json=as_json)
+            num_failed += 1
+    return num_failed
+
+
 def results(
     batch: Batch[T], arguments: Sequence[str], *, title: str, in_order: bool = True
 ) -> Results[T]:
@@ -80,6 +98,27 @@ def results(
             for index, ready in turns.add(number, result) if in_order else [(number, result)]:
                 with hidden():
                     yield arguments[index], ready
+
+
+def save_missing(
+    targets: Mapping[str, Path],
+    start: Callable[[list[str]], Batch[T]],
+    save: Callable[[str, T], None],
+    *,
+    title: str,
+    as_json: bool,
+) -> int:
+    """Save the results of clips whose file is not there; return the number of clips that failed.
+
+    `start` returns the batch of some clips as `Arguments`.
+    """
+    num_failed = 0
+    if missing := saved_results.missing(targets):
+        batch = start(missing)
+        found = results(batch, missing, title=title, in_order=False)
+        num_failed = handle(found, save, as_json=as_json)
+    saved_results.print_summary(targets, num_missing=len(missing), num_failed=num_failed)
+    return num_failed
 
 
 def handle(results: Results[T], take: Callable[[str, T], None], *, as_json: bool) -> int:

@@ -1,23 +1,30 @@
 """`flamingo bench quiz`: accuracy and calibration on multiple-choice questions about clips."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rich.table import Table
 
-from flamingo.client import FlamingoClient, address
-from flamingo.commands import many_clips, options, output, quiz_metrics
+from flamingo.client import Calibration, FlamingoClient, address, calibrations
+from flamingo.commands import (
+    files,
+    many_clips,
+    options,
+    output,
+    quiz_lines,
+    quiz_metrics,
+    temperature_fit,
+)
 from flamingo.commands.command import Command
+from flamingo.commands.quiz_lines import QuizItem
 from flamingo.commands.quiz_metrics import Accuracy, Answered
-from flamingo_common.errors import BadRequest, FlamingoError
+from flamingo.commands.temperature_fit import Fit
+from flamingo_common.errors import FlamingoError
 from flamingo_common.wire import decisions
-from flamingo_common.wire.decisions import ChoiceAnswer
-from flamingo_common.wire.reasons import reason_of
+from flamingo_common.wire.responses import ModelCard
 
 QuizFile = Annotated[
     Path,
@@ -34,38 +41,22 @@ Orders = Annotated[
 ]
 
 
-class Line(BaseModel):
-    """One question of a quiz."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    audio: Annotated[str, Field(min_length=1)]
-    """A path, relative to the file, or a URL."""
-    question: Annotated[str, Field(min_length=1)]
-    choices: Annotated[
-        list[str], Field(min_length=decisions.MIN_OPTIONS, max_length=decisions.MAX_OPTIONS)
-    ]
-    answer: str | int
-    """The right choice, or its number from 0 on."""
-    category: str = ""
-
-    @model_validator(mode="after")
-    def _has_right_choice(self) -> "Line":
-        if isinstance(self.answer, str) and self.choices.count(self.answer) != 1:
-            raise ValueError("answer must be one of the choices, and only once")
-        if isinstance(self.answer, int) and not 0 <= self.answer < len(self.choices):
-            raise ValueError("answer must be the number of a choice, from 0 on")
-        return self
-
-    @property
-    def right(self) -> int:
-        """The number of the right choice."""
-        return self.answer if isinstance(self.answer, int) else self.choices.index(self.answer)
-
-    def asked(self) -> dict[str, Any]:
-        """Return the question of a request for decisions."""
-        choices = [{"value": each} for each in self.choices]
-        return {"type": "choice", "instructions": self.question, "choices": choices}
+FitTemperature = Annotated[
+    bool,
+    typer.Option(
+        "--fit-temperature", help="Find the temperature at which the probabilities come true."
+    ),
+]
+CalibrationOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="OUT.yaml",
+        help="Fit the temperature, and save it for flamingo tag.",
+        dir_okay=False,
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -74,6 +65,8 @@ class Report:
 
     answers: list[Answered]
     num_failed: int
+    model: str
+    fit: Fit | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures."""
@@ -87,6 +80,7 @@ class Report:
             "brier_score": quiz_metrics.brier_score(self.answers),
             "reliability": [asdict(each) for each in quiz_metrics.reliability(self.answers)],
             "num_failed": self.num_failed,
+            **({} if self.fit is None else {"temperature_fit": asdict(self.fit)}),
         }
 
 
@@ -94,10 +88,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command("quiz", cls=Command)
-def quiz(
+def quiz(  # noqa: PLR0913 - a command's parameters are its options
     file: QuizFile,
     *,
     orders: Orders = 1,
+    fit_temperature: FitTemperature = False,
+    calibration: CalibrationOut = None,
     url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
@@ -105,14 +101,24 @@ def quiz(
     """Ask multiple-choice questions about clips, and compare with the right answers.
 
     Each line of FILE has audio, question, choices, answer (a choice, or its
-    number from 0 on) and perhaps a category. Printed are the accuracy with
-    its 95 % interval, and how well the probabilities are calibrated.
+    number from 0 on) and perhaps a category; or a taxonomy, and as the answer
+    the label or the list of labels that are right. Printed are the accuracy
+    with its 95 % interval, and how well the probabilities are calibrated.
+
+    --fit-temperature finds the temperature at which they come true most, for
+    all questions and for each category with at least 100 answers, and judges
+    it by cross-validation. --calibration saves it for flamingo tag.
     """
-    lines = list(_lines(file))
-    if not lines:
-        raise BadRequest(f"{file} has no questions", param="file")
+    items = quiz_lines.read(file)
+    if calibration is not None:
+        files.check_directory(calibration, flag="--calibration")
     with FlamingoClient(url, api_key=api_key) as client:
-        report = _ask_all(client, file.parent, lines, orders)
+        answered = _ask_all(client, items, orders)
+        is_fitted = (fit_temperature or calibration is not None) and answered.answers
+        fit = temperature_fit.fit(answered.answers) if is_fitted else None
+        report = replace(answered, fit=fit)
+        if calibration is not None and fit is not None:
+            _save(calibration, _calibration(fit, client.models(), answered.model, orders))
     if report.answers:
         if as_json:
             output.print_json_value(report.to_json())
@@ -122,43 +128,43 @@ def quiz(
     many_clips.exit_if_failed(report.num_failed)
 
 
-def _lines(file: Path) -> Iterator[Line]:
-    with file.open(encoding="utf-8") as source:
-        for number, text in enumerate(source, 1):
-            if text.strip():
-                yield _line(text, f"{file}:{number}")
-
-
-def _line(text: str, place: str) -> Line:
-    try:
-        return Line.model_validate(json.loads(text))
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        field = ".".join(map(str, detail["loc"]))
-        reason = f"{field}: {reason_of(detail, Line)}" if field else reason_of(detail, Line)
-    except ValueError:
-        reason = "is not JSON"
-    raise BadRequest(f"{place}: {reason}", param="file")
-
-
-def _ask_all(client: FlamingoClient, folder: Path, lines: list[Line], orders: int) -> Report:
+def _ask_all(client: FlamingoClient, items: list[QuizItem], orders: int) -> Report:
     answers: list[Answered] = []
-    num_failed = 0
+    num_failed, model = 0, ""
     many_clips.check_fleet(client)
-    for number, line in enumerate(lines, 1):
-        audio = line.audio if "://" in line.audio else str(folder / line.audio)
+    for number, item in enumerate(items, 1):
         try:
-            with output.spinner(f"question {number} of {len(lines)}"):
-                decision = client.decisions(audio, [line.asked()], orders=orders)
+            with output.spinner(f"question {number} of {len(items)}"):
+                decision = client.decisions(item.clip, item.questions(), orders=orders)
         except FlamingoError as error:
-            many_clips.print_failure(line.audio, error, as_json=False)
+            many_clips.print_failure(item.clip, error, as_json=False)
             num_failed += 1
             continue
-        answer = decision.answers[0]
-        assert isinstance(answer, ChoiceAnswer)  # as it was asked
-        found = [each.probability for each in answer.probabilities]
-        answers.append(Answered(found, line.right, line.category))
-    return Report(answers, num_failed)
+        model = decision.model
+        answers += item.answered(decision.answers)
+    return Report(answers, num_failed, model)
+
+
+def _calibration(fit: Fit, cards: list[ModelCard], model: str, orders: int) -> Calibration:
+    commits = {card.id: card.commit for card in cards}
+    return Calibration(
+        version=1,
+        model=model,
+        commit=commits.get(model),
+        orders=orders,
+        num_examples=fit.num_examples,
+        num_clips=fit.num_clips,
+        temperature=round(fit.temperature, 4),
+        temperatures={name: round(one, 4) for name, one in fit.temperatures.items()},
+        before={name: round(one, 4) for name, one in asdict(fit.before).items()},
+        after={name: round(one, 4) for name, one in asdict(fit.after).items()},
+    )
+
+
+def _save(path: Path, calibration: Calibration) -> None:
+    with files.saving(path) as file:
+        file.write(calibrations.to_yaml(calibration).encode())
+    output.print_failure(f"calibration saved in {path}")
 
 
 def _figures(accuracy: Accuracy) -> dict[str, Any]:
@@ -185,3 +191,17 @@ def _tables(report: Report) -> Iterator[Table]:
     table.add_row("expected calibration error", f"{error:.3f}")
     table.add_row("Brier score", f"{quiz_metrics.brier_score(report.answers):.3f}")
     yield table
+    if report.fit is not None:
+        yield _fit_table(report.fit)
+
+
+def _fit_table(fit: Fit) -> Table:
+    columns = ("temperature", "", "negative log-likelihood", "calibration error")
+    table = Table(*columns, box=None, pad_edge=False)
+    rows = {"1": (1.0, fit.before), "fitted, by cross-validation": (fit.temperature, fit.after)}
+    for name, (temperature, quality) in rows.items():
+        figures = (quality.negative_log_likelihood, quality.expected_calibration_error)
+        table.add_row(f"{temperature:.3f}", name, *(f"{one:.3f}" for one in figures))
+    for name, temperature in fit.temperatures.items():
+        table.add_row(f"{temperature:.3f}", output.cell(f"of {name}"), "", "")
+    return table

@@ -19,6 +19,8 @@ class Answered:
     probabilities: Sequence[float]
     right: int
     category: str = ""
+    clip: str = ""
+    """Which clip it is about."""
 
     @property
     def chosen(self) -> int:

@@ -31,12 +31,16 @@ def targets(arguments: Sequence[str], folder: Path, suffix: str) -> dict[str, Pa
     return {clip: folder / name for clip, name in chosen.items()}
 
 
+def save_text(text: str, target: Path) -> None:
+    """Write a file with one text, and a line end."""
+    with files.saving(target) as file:
+        file.write(f"{text}\n".encode("utf-8", "backslashreplace"))
+
+
 def save_caption(clip: str, caption: Caption, target: Path, *, as_json: bool) -> None:
     """Write one caption, or the whole response; warn if it is incomplete."""
     document = {"file": clips.json_name(clip), **caption.model_dump(mode="json")}
-    text = json.dumps(document, ensure_ascii=False) if as_json else caption.caption
-    with files.saving(target) as file:
-        file.write(f"{text}\n".encode("utf-8", "backslashreplace"))
+    save_text(json.dumps(document, ensure_ascii=False) if as_json else caption.caption, target)
     name = clips.display_name(clip)
     output.warn_if_incomplete(caption.finish_reason, caption.usage, clip=name)
 

@@ -1,7 +1,7 @@
 """Find out what an OUTPUT of the command line is, and open it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class OutputOptions:
     """What the caller says about an output, and what it has to know about the batch."""
 
     results: Sequence[str]
-    """Names of what the task computes: `caption`, `answer`, `answers`, `embedding`."""
+    """Names of what the task computes, as records have them: `caption`, `embedding`."""
     clip_path: Callable[[str], Path | None]
     """Returns the path of the clip at a location, if it is a file of this machine."""
     kind: OutputKind | None = None
@@ -63,10 +63,15 @@ class OutputOptions:
     scratch: Path = Path()
     """A folder of this machine for the state of an output in a bucket."""
 
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of the tags, by the name of the taxonomy."""
+
     @property
-    def answers(self) -> Shape:
-        """The shape of all answers together."""
-        return {form.name: form.shape for form in self.forms} or "json"
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shapes of all answers together, and of all tags."""
+        answers = {form.name: form.shape for form in self.forms}
+        tags = {name: dict.fromkeys(some, "number") for name, some in self.labels.items()}
+        return {"answers": answers or "json", "tag_probabilities": tags or "json"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def _open_file(path: Path, kind: OutputKind, options: OutputOptions) -> OpenedOu
     path = path.with_name(shard_name(path.name, options.shard))
     state_path = path.with_name(f"{path.name}.state")
     if kind is OutputKind.PARQUET:
-        output: Output = ParquetFileOutput(path, options.results, options.answers)
+        output: Output = ParquetFileOutput(path, options.results, options.shapes)
     else:
         output = JsonlOutput(path)
     return OpenedOutput(output, state_path, str(path))
@@ -185,7 +190,7 @@ def _open_in_bucket(place: str, options: OutputOptions) -> OpenedOutput:
 
 def _parts(storage: Storage, kind: OutputKind, options: OutputOptions) -> PartsOutput:
     formats: dict[OutputKind, Callable[[], PartFormat]] = {
-        OutputKind.PARQUET: lambda: ParquetParts(options.results, options.answers),
+        OutputKind.PARQUET: lambda: ParquetParts(options.results, options.shapes),
         OutputKind.SAFETENSORS: SafetensorsParts,
     }
     format_ = formats.get(kind, JsonlParts)()

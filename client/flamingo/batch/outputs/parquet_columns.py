@@ -1,9 +1,9 @@
 """The columns of a Parquet output, which are the same in all of its parts.
 
 Ours have fixed types: `answers` is a struct with a field for each question, and an answer in JSON
-has a column for each field of its schema. A column of the input has the type of its values in the
-first part; a value that does not fit later, and a column that comes later, go to the column `more`,
-as JSON.
+has a column for each field of its schema; `tag_probabilities` has one for each label. A column of
+the input has the type of its values in the first part; a value that does not fit later, and a
+column that comes later, go to the column `more`, as JSON.
 """
 
 import json
@@ -20,7 +20,9 @@ from flamingo.batch.outputs.journal_lines import OutputRow
 from flamingo_common.errors import BadRequest
 
 MORE = "more"
-ANSWERS = "answers"
+ANSWERS, TAGS = "answers", "tag_probabilities"
+JSON_SHAPES: Mapping[str, Shape] = {ANSWERS: "json", TAGS: "json"}
+"""Where the questions or labels are not known."""
 EMBEDDING = "embedding"
 TIMES = "frame_timestamps"
 _TO = "to write Parquet"
@@ -29,15 +31,15 @@ _TO = "to write Parquet"
 class ParquetColumns:
     """Makes Arrow tables of rows, all with one schema."""
 
-    def __init__(self, results: Sequence[str], answers: Shape = "json") -> None:
-        """Take the names of the results that the task computes, and the shape of its answers.
+    def __init__(self, results: Sequence[str], shapes: Mapping[str, Shape] = JSON_SHAPES) -> None:
+        """Take the names of the results that the task computes, and of some of them the shapes.
 
         Raises:
             MissingExtra: pyarrow is not installed.
         """
         self._arrow = extras.load("pyarrow", to=_TO)
         self._results = results
-        self._answers = answers
+        self._shapes = {name: one for name, one in shapes.items() if name in results}
         self.schema: Any = None
         """That of the first part, once there is one."""
 
@@ -47,11 +49,11 @@ class ParquetColumns:
         Raises:
             BadRequest: the answers of this run have other columns.
         """
-        if ANSWERS in self._results and ANSWERS in schema.names:
-            before, now = schema.field(ANSWERS).type, self._arrow_type(self._answers)
+        for name in self._shapes.keys() & {*schema.names}:
+            before, now = schema.field(name).type, self._arrow_type(self._shapes[name])
             if before != now:
                 raise BadRequest(
-                    "the recipes of the fleet have changed: the output has answers of the type"
+                    f"the questions or recipes have changed: the output has {name} of the type"
                     f" {before}, and this run would write {now}. Write to another output"
                 )
         self.schema = self.schema or schema
@@ -96,7 +98,8 @@ class ParquetColumns:
             "key": text,
             **{name: text for name in texts if name in self._results},
             **({"finish_reason": text} if set(texts) & set(self._results) else {}),
-            **(self._answers_types() if ANSWERS in self._results else {}),
+            **{name: self._arrow_type(shape) for name, shape in self._shapes.items()},
+            **(self._error_types() if ANSWERS in self._shapes else {}),
             "model": text,
             "usage": arrow.struct([(name, count) for name in tokens]),
             "audio_seconds": seconds,
@@ -105,13 +108,10 @@ class ParquetColumns:
             "error": arrow.struct([(name, text) for name in ("code", "message", "request_id")]),
         }
 
-    def _answers_types(self) -> dict[str, Any]:
+    def _error_types(self) -> dict[str, Any]:
         error = {"name": "text", "code": "text", "message": "text", "content": "text"}
-        return {
-            ANSWERS: self._arrow_type(self._answers),
-            "answer_errors": self._arrow_type([error]),
-            "cut_answers": self._arrow_type(["text"]),
-        }
+        errors, cut = self._arrow_type([error]), self._arrow_type(["text"])
+        return {"answer_errors": errors, "cut_answers": cut}
 
     def _arrow_type(self, shape: Shape) -> Any:
         arrow = self._arrow
@@ -149,18 +149,19 @@ class ParquetColumns:
         if field.name == TIMES:
             return self._arrow.array([row.frame_timestamps for row in rows], field.type)
         values = [row.fields.get(field.name) for row in rows]
-        if field.name == ANSWERS:
-            values = [self._fitted(one, rest) for one, rest in zip(values, more, strict=True)]
+        if field.name in self._shapes:
+            pairs = zip(values, more, strict=True)
+            values = [self._fitted(field.name, one, rest) for one, rest in pairs]
         if field.name in records.FIELDS:
             return self._arrow.array(values, field.type)
         return self._input_array(field, values, more)
 
-    def _fitted(self, answers: Any, more: dict[str, Any]) -> Any:
-        """Return answers as the column has them; those that do not fit go to `more` as a whole."""
+    def _fitted(self, name: str, value: Any, more: dict[str, Any]) -> Any:
+        """Return a value as its column has it; one that does not fit goes to `more` as a whole."""
         try:
-            return answer_forms.fitted(answers, self._answers)
+            return answer_forms.fitted(value, self._shapes[name])
         except ValueError:
-            more[ANSWERS] = answers
+            more[name] = value
             return None
 
     def _input_array(self, field: Any, values: list[Any], more: list[dict[str, Any]]) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from flamingo.batch.answer_forms import Shape
 from flamingo.batch.outcomes import Outcome, RecordedItem
 from flamingo.batch.outputs import not_utf8
 from flamingo.batch.outputs.journal_lines import OutputRow
-from flamingo.batch.outputs.parquet_columns import ParquetColumns
+from flamingo.batch.outputs.parquet_columns import JSON_SHAPES, ParquetColumns
 from flamingo.batch.outputs.part_names import Part
 from flamingo.batch.outputs.parts import PartsOutput
 from flamingo.batch.storage import storage as storages
@@ -30,15 +30,15 @@ class ParquetParts:
 
     suffix = ".parquet"
 
-    def __init__(self, results: Sequence[str], answers: Shape = "json") -> None:
-        """Take the names of the results that the task computes, and the shape of its answers.
+    def __init__(self, results: Sequence[str], shapes: Mapping[str, Shape] = JSON_SHAPES) -> None:
+        """Take the names of the results that the task computes, and of some of them the shapes.
 
         Raises:
             MissingExtra: pyarrow is not installed.
         """
         self._arrow = extras.load("pyarrow", to="to write Parquet")
         self._parquet = extras.load("pyarrow.parquet", to="to write Parquet")
-        self.columns = ParquetColumns(results, answers)
+        self.columns = ParquetColumns(results, shapes)
 
     def files(self, part: Part, rows: Sequence[OutputRow]) -> Iterator[tuple[str, bytes]]:
         """Yield the file of a part; see `PartFormat`."""
@@ -79,7 +79,9 @@ class ParquetParts:
 class ParquetFileOutput:
     """One Parquet file, which is complete after each run; until then it has parts beside it."""
 
-    def __init__(self, path: Path, results: Sequence[str], answers: Shape = "json") -> None:
+    def __init__(
+        self, path: Path, results: Sequence[str], shapes: Mapping[str, Shape] = JSON_SHAPES
+    ) -> None:
         """Write to `path`; parts are in the folder `NAME.parquet.parts`.
 
         Raises:
@@ -88,7 +90,7 @@ class ParquetFileOutput:
         self._path = path
         self._folder = FolderStorage(path.parent)
         self.parts_path = path.with_name(f"{path.name}.parts")
-        self._format = ParquetParts(results, answers)
+        self._format = ParquetParts(results, shapes)
         self._parquet = extras.load("pyarrow.parquet", to="to write Parquet")
         self._parts = FolderStorage(self.parts_path)
         self._output = PartsOutput(self._parts, self._format, Part(0, 0))

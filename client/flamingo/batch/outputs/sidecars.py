@@ -2,7 +2,8 @@
 
 `NAME.caption.txt` has the caption. An answer that is a JSON object becomes `NAME.json`, as ACE-Step
 reads `bpm`, `keyscale`, `timesignature` and `language`; any other is `NAME.LABEL.txt`, such as
-`NAME.lyrics.txt`. Answers to several questions have files of their names (`answer_files.py`).
+`NAME.lyrics.txt`. Tags are `NAME.tags.json`. Answers to several questions have files of their names
+(`answer_files.py`).
 """
 
 import json
@@ -82,6 +83,9 @@ def sidecars(outcome: Outcome, label: str) -> Iterator[tuple[str, str]]:
     if result.answer is not None:
         is_object = _is_object(result.answer)
         yield (".json" if is_object else f".{label}.txt"), result.answer + "\n"
+    if result.tags:
+        tags = {name: dict(one) for name, one in result.tags.items()}
+        yield ".tags.json", json.dumps(tags, ensure_ascii=False) + "\n"
     yield from answer_files.files(result.answers, result.audio_s)
 
 

@@ -125,7 +125,7 @@ def test_several_taxonomies_are_one_request():
 
 def test_a_temperature_of_a_taxonomy_makes_its_tags_less_sure():
     voices = Taxonomy(name="who", kind="one", question="Who?", labels=["a", "b"])
-    tags, _ = call("tag", b"RIFF", voices, "mood", temperatures={"who": 1000.0, "mood": 1000.0})
+    tags, _ = call("tag", b"RIFF", voices, "mood", temperatures={"who": 100.0, "mood": 100.0})
     assert [each.probability for each in tags.tags["who"]] == pytest.approx([0.5, 0.5], abs=0.01)
     assert tags.tags["mood"][3].probability == pytest.approx(0.5, abs=0.01)
 
@@ -139,14 +139,3 @@ def test_a_temperature_that_is_not_above_0_is_refused(value):
 def test_two_taxonomies_with_one_name_are_refused():
     with pytest.raises(BadRequest, match="two taxonomies have the name 'mood'"):
         call("tag", b"RIFF", "mood", "mood")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [("- 1", "a mapping"), ("genre: 0", "genre: must be a number"), ("genre: true", "genre:")],
-)
-def test_a_calibration_file_with_a_fault_is_refused(tmp_path, content, message):
-    path = tmp_path / "c.yaml"
-    path.write_text(content)
-    with pytest.raises(BadRequest, match=message):
-        taxonomies.load_temperatures(path)

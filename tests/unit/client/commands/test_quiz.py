@@ -1,10 +1,12 @@
 """What `flamingo bench quiz` reads and prints; the fake pod finds the last choice likeliest."""
 
 import json
+import math
 
 import pytest
 from fakes.deciding_pod import DecidingPod
 
+from flamingo.client import calibrations
 from flamingo_common.service.exit_status import ExitStatus
 
 LINE = {"audio": "song.mp3", "question": "Which?", "choices": ["a", "b", "c"], "answer": "c"}
@@ -68,7 +70,13 @@ BAD = [
     (LINE | {"answer": "d"}, "answer must be one of the choices"),
     (LINE | {"answer": 3}, "answer must be the number of a choice"),
     (LINE | {"choices": ["a"]}, "choices: must have at least 2 items"),
-    (LINE | {"question": None}, "question: must be a string"),
+    (LINE | {"question": None}, "needs question and choices, or else a taxonomy"),
+    (LINE | {"question": 3}, "question: must be a string"),
+    (LINE | {"taxonomy": "mood"}, "needs question and choices, or else a taxonomy"),
+    ({"audio": "a", "taxonomy": "moods", "answer": []}, "cannot read the taxonomy moods"),
+    ({"audio": "a", "taxonomy": "mood", "answer": "calm"}, "answer must be a list of labels"),
+    ({"audio": "a", "taxonomy": "mood", "answer": ["loud"]}, "answer must be a list of labels"),
+    ({"audio": "a", "taxonomy": "genre", "answer": ["Rock"]}, "answer must be one of"),
     ({}, "audio: is required"),
 ]
 
@@ -84,3 +92,74 @@ def test_a_line_with_a_fault_is_named_before_any_request(flamingo, quiz, line, m
 def test_a_file_without_questions_is_refused(flamingo, quiz):
     result = flamingo("bench", "quiz", quiz(""), pod=DecidingPod())
     assert "has no questions" in str(result.exception)
+
+
+def test_a_taxonomy_is_asked_as_flamingo_tag_asks_it(flamingo, quiz, tmp_path):
+    (tmp_path / "t.yaml").write_text(
+        "name: t\nkind: many\nquestion: It is {label}.\nlabels: [a, b]\n"
+    )
+    line = {"audio": "song.mp3", "taxonomy": str(tmp_path / "t.yaml"), "answer": ["b"]}
+    pod = DecidingPod()
+    result = flamingo("bench", "quiz", quiz(line), "--json", pod=pod)
+    assert [one["instructions"] for one in pod.asked["questions"]] == ["It is a.", "It is b."]
+    report = json.loads(result.stdout)
+    assert report["accuracy"]["num"] == 2
+    assert report["brier_score"] == pytest.approx((0 + 2 * 0.9**2) / 2)
+
+
+@pytest.fixture
+def sure(quiz, tmp_path):
+    """Write a quiz whose likeliest choice has the probability 2/3; returns the file."""
+
+    def write(num_right):
+        lines = []
+        for number in range(120):
+            (tmp_path / f"{number // 4}.mp3").write_bytes(b"ID3, let us say")
+            line = {"audio": f"{number // 4}.mp3", "question": "Which?", "choices": ["a", "b"]}
+            answer = int(number % 10 < num_right)
+            lines.append(line | {"answer": answer, "category": "meter"})
+        return quiz(*lines)
+
+    return write
+
+
+def test_a_fitted_temperature_is_saved_and_used_by_tags(flamingo, sure, tmp_path):
+    out = tmp_path / "calibration.yaml"
+
+    args = ("bench", "quiz", sure(6), "--calibration", str(out), "--json")
+    result = flamingo(*args, pod=DecidingPod())
+
+    fit = json.loads(result.stdout)["temperature_fit"]
+    assert fit["temperature"] == pytest.approx(math.log(2) / math.log(1.5), rel=1e-3)
+    assert fit["temperatures"]["meter"] == fit["temperature"]
+    before, after = (fit[name]["negative_log_likelihood"] for name in ("before", "after"))
+    assert after == pytest.approx(before, abs=0.02), "120 answers cannot show more"
+    assert fit["after"]["expected_calibration_error"] < 0.1
+    saved = calibrations.load(out)
+    assert (saved.model, saved.commit, saved.orders) == ("fake", None, 1)
+    assert (saved.num_examples, saved.num_clips) == (120, 30)
+    song, taxonomy = str(tmp_path / "0.mp3"), str(tmp_path / "t.yaml")
+    (tmp_path / "t.yaml").write_text("name: meter\nkind: one\nquestion: Which?\nlabels: [a, b]\n")
+    tags = flamingo(
+        "tag", song, "-t", taxonomy, "--calibration", str(out), "--json", pod=DecidingPod()
+    )
+    found = json.loads(tags.stdout)["tags"]["meter"]
+    assert [one["probability"] for one in found] == pytest.approx([0.4, 0.6], abs=1e-3)
+
+
+def test_answers_that_decide_no_temperature_are_not_saved(flamingo, sure, tmp_path):
+    out = tmp_path / "calibration.yaml"
+    result = flamingo("bench", "quiz", sure(5), "--calibration", str(out), pod=DecidingPod())
+    assert "no temperature from 0.05 to 20 is best" in str(result.exception)
+    assert not out.exists()
+
+
+def test_too_few_answers_are_not_fitted(flamingo, quiz):
+    result = flamingo("bench", "quiz", quiz(LINE), "--fit-temperature", pod=DecidingPod())
+    assert "needs at least 100 answers about 10 clips; there are 1 about 1" in str(result.exception)
+
+
+def test_a_folder_that_is_not_there_is_refused_before_the_first_question(flamingo, quiz, tmp_path):
+    pod, out = DecidingPod(), tmp_path / "gone" / "c.yaml"
+    result = flamingo("bench", "quiz", quiz(LINE), "--calibration", str(out), pod=pod)
+    assert (result.exit_code, pod.received) == (2, [])
