@@ -4,6 +4,8 @@ import hashlib
 import re
 import uuid
 
+MAX_SHOWN_CHARS = 64
+"""Of an id in an error."""
 _ID = re.compile(r"(file-|batch_)[0-9a-f]{32}")
 
 
@@ -54,3 +56,9 @@ def chunk_path(batch_id: str, chunk_id: str, kind: str) -> str:
 
 def _hash(*parts: str) -> str:
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]
+
+
+def missing(noun: str, identifier: str) -> str:
+    """Return the message about a file or batch that the caller does not have, as OpenAI says it."""
+    shown = identifier[:MAX_SHOWN_CHARS]
+    return f"the {noun} {shown!r} does not exist or you do not have access to it"

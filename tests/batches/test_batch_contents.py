@@ -70,6 +70,9 @@ def test_a_clip_that_is_missing_or_not_allowed_is_an_error_of_its_line(service):
     for url in ("s3://songs/public/none", "s3://songs/public/../private/a.wav"):
         batch = wait(client, create(client, [line(url)], CAPTIONS).id)
         (error,) = lines_of(client, batch.error_file_id)
-        assert error["error"] == {"code": "clip_not_found", "message": f"there is no clip {url}"}
+        assert error["error"] == {
+            "code": "clip_not_found",
+            "message": f"the clip {url} does not exist",
+        }
     batch = wait(client, create(client, [line("s3://songs/private/a.wav")], CAPTIONS).id)
     assert [each.code for each in batch.errors.data] == ["clip_not_allowed"]

@@ -129,13 +129,17 @@ def test_as_many_as_are_wanted_are_listed_the_newest_first(flamingo, client):
 @pytest.mark.parametrize(
     ("args", "status", "message"),
     [
-        (("get", "batch_1"), 1, "there is no batch 'batch_1' of this API key"),
+        (
+            ("get", "batch_1"),
+            1,
+            "the batch 'batch_1' does not exist or you do not have access to it",
+        ),
         (("create", "gone.jsonl"), 2, "gone.jsonl' does not exist"),
         (("create", "lines.jsonl", "--metadata", "x"), 2, "is not NAME=VALUE"),
         (("create", "lines.jsonl", "--endpoint", "/v1/x"), 1, "endpoint: "),
         (("create", "text.jsonl"), 2, "line 1: not a request"),
         (("create", "empty.jsonl"), 2, "empty.jsonl is empty"),
-        (("output", "batch_1", "-o", "gone/o.jsonl"), 1, "there is no batch"),
+        (("output", "batch_1", "-o", "gone/o.jsonl"), 1, "does not exist or you do not"),
     ],
 )
 @on_sqlite

@@ -39,7 +39,7 @@ def test_a_batch_and_its_files_pass_through_the_router(shared, client, router):
     created = create(through, lines)
     assert_exact(through, wait(through, created.id), lines)
     assert through.files.delete(clip.id).deleted
-    with pytest.raises(openai.NotFoundError, match="there is no file"):
+    with pytest.raises(openai.NotFoundError, match="does not exist or you do not have"):
         through.files.retrieve(clip.id)
     with pytest.raises(openai.AuthenticationError):
         through.with_options(api_key="none").files.list()

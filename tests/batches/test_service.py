@@ -43,7 +43,7 @@ def test_files_are_kept_listed_and_deleted(client):
     assert client.files.content(clips[0].id).read() == CLIP
     assert client.files.delete(clips[0].id).deleted
     for gone in (client.files.retrieve, client.files.content, client.files.delete):
-        with pytest.raises(openai.NotFoundError, match="there is no file"):
+        with pytest.raises(openai.NotFoundError, match="does not exist or you do not have"):
             gone(clips[0].id)
 
 
@@ -184,7 +184,7 @@ def test_a_key_has_files_and_batches_of_its_own(fleet, replica, tmp_path):
         with pytest.raises(openai.NotFoundError):
             refused()
     assert (list(bob.files.list()), list(bob.batches.list())) == ([], [])
-    with pytest.raises(openai.BadRequestError, match="there is no file"):
+    with pytest.raises(openai.BadRequestError, match="does not exist or you do not have"):
         bob.batches.create(
             input_file_id=created.input_file_id, endpoint=CHAT, completion_window="24h"
         )

@@ -274,9 +274,9 @@ def test_an_error_is_shown_and_the_next_refresh_recovers(visit):
     service.replace(scripted_batch("batch_1", output_file_id="file-1"))
     site.page.click("#batches-refresh")
     site.shows(OUTPUT)
-    service.fails_with = errors.NotFound("there is no file 'file-1' of this API key")
+    service.fails_with = errors.NotFound("the file 'file-1' was deleted")
     site.page.click(OUTPUT)
-    site.has(".batch .error", "There is no file 'file-1' of this API key.")
+    site.has(".batch .error", "The file 'file-1' was deleted.")
 
 
 def test_a_key_without_access_shows_no_batches(visit, lines):

@@ -67,7 +67,9 @@ class ScriptedBatches:
         for one in self.batches:
             if one.id == request.match_info["id"]:
                 return one
-        raise errors.NotFound("there is no such batch of this API key", param="id")
+        raise errors.NotFound(
+            "the batch does not exist or you do not have access to it", param="id"
+        )
 
     async def _get(self, request):
         self._note(request)

@@ -24,7 +24,7 @@ def test_too_long_a_clip_is_refused_by_its_header_with_the_flag_that_helps(pod, 
     taken = flamingo("caption", long_clip, "--max-tokens", "2", "--truncate", url=pod.address)
 
     [line] = refused.errors
-    assert "(100 s according to its header); --truncate processes its beginning" in line
+    assert "(100 s according to its header); use --truncate to process only its beginning" in line
     assert (refused.status, taken.status) == (1, 0)
 
 
@@ -37,7 +37,7 @@ def test_a_damaged_clip_is_refused_with_the_flag_that_helps(pod, tmp_path):
         for flags in ([], ["--no-allow-damaged"])
     )
 
-    assert "; --allow-damaged processes it anyway" in by_default.errors[0]
+    assert "; use --allow-damaged to process it anyway" in by_default.errors[0]
     assert ", and --no-allow-damaged is set" in strictly.errors[0]
 
 

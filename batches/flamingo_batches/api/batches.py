@@ -61,7 +61,7 @@ async def cancel(request: web.Request) -> web.Response:
 def _check_input(file: StoredFile | None, asked: BatchRequest) -> None:
     if file is None:
         raise BadRequest(
-            f"input_file_id: there is no file {asked.input_file_id!r} of this API key",
+            f"input_file_id: {ids.missing('file', asked.input_file_id)}",
             param="input_file_id",
         )
     if file.purpose != "batch":

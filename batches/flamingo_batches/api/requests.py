@@ -72,4 +72,4 @@ def id_of(request: web.Request, noun: str) -> str:
 
 def missing(noun: str, wanted: str) -> NotFound:
     """Return the error for a file or batch that the caller does not have."""
-    return NotFound(f"there is no {noun} {wanted[:64]!r} of this API key", param="id")
+    return NotFound(ids.missing(noun, wanted), param="id")

@@ -6,6 +6,7 @@ Pure.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flamingo_batches import ids
 from flamingo_batches.checks import line_check
 from flamingo_batches.checks.clips import ClipReference
 from flamingo_batches.checks.line_check import CheckedLine
@@ -72,7 +73,7 @@ class CheckedInput:
         for number, reference in self.references:
             file, place = owned.get(reference.file_id), f"body.{reference.place}"
             if file is None:
-                message = f"{place}: there is no file {reference.file_id[:64]!r} of this API key"
+                message = f"{place}: {ids.missing('file', reference.file_id)}"
                 self._refuse("clip_not_found", number, message, place)
             elif file.purpose != "user_data":
                 message = f"{place}: {file.id} has the purpose {file.purpose!r}, not 'user_data'"

@@ -36,7 +36,7 @@ def read(
         known = select(serial).where(table.c.id == page.after, *conditions)
         last = connection.execute(known).scalar_one_or_none()
         if last is None:
-            raise BadRequest(f"after: there is no {page.after[:64]!r} in this list", param="after")
+            raise BadRequest(f"after: {page.after[:64]!r} is not in this list", param="after")
         query = query.where(serial > last if page.is_ascending else serial < last)
     query = query.order_by(serial if page.is_ascending else serial.desc()).limit(page.limit + 1)
     rows = list(connection.execute(query))

@@ -61,7 +61,7 @@ class LineSender:
             try:
                 found.append(await self._clips.find(each))
             except (FileNotFoundError, ValueError):  # a path with `..` is invalid
-                return Failure("clip_not_found", f"there is no clip {name}", is_final=True)
+                return Failure("clip_not_found", f"the clip {name} does not exist", is_final=True)
             except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
                 message = f"the clip {name} could not be read: {_first_line(error)}"
                 return Failure("clip_unavailable", message)

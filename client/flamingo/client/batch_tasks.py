@@ -57,7 +57,7 @@ def tag(asked: TagQuestions) -> TaskKind[Tags]:
 def _ask(*, question: str | None = None, system: str | None = None, **options: Any) -> Call[Reply]:
     if question is None:
         raise BadRequest(
-            "there is no question: name one for all clips (--question) or on each line"
+            "the question is missing: set one for all clips (--question) or on each line"
         )
     return calls.chat(fields.question_messages(question, system=system), **options)
 

@@ -11,7 +11,9 @@ import http
 from flamingo.client.proxies import Proxy, Route
 from flamingo_common.errors import FlamingoError, InvalidAudio
 
-CHECK_URL = "check its URL (--url, base_url or FLAMINGO_URL) and its TLS settings"
+URL_SETTINGS = "--url, base_url or FLAMINGO_URL"
+"""What names the fleet: in the command line, in a program, and for both."""
+CHECK_URL = f"check its URL ({URL_SETTINGS}) and its TLS settings"
 
 
 class CannotConnect(FlamingoError):
@@ -65,7 +67,7 @@ def connection_failed(route: Route, reason: str) -> CannotConnect:
     """Return the error for a server that cannot be reached."""
     return CannotConnect(
         f"cannot connect to {route} ({reason}); start a fleet with `flamingo up`, "
-        "or set its URL (--url, base_url or FLAMINGO_URL)"
+        f"or set its URL ({URL_SETTINGS})"
     )
 
 

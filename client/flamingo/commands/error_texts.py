@@ -9,19 +9,10 @@ Pure.
 import re
 from typing import Any
 
+from flamingo.client.failures import URL_SETTINGS
 from flamingo_common import errors
 from flamingo_common.errors import FlamingoError
 
-PHRASES = {
-    "set truncate to true to process only its beginning": "--truncate processes its beginning",
-    "set allow_damaged to true to process it anyway": "--allow-damaged processes it anyway",
-    "and allow_damaged is false": "and --no-allow-damaged is set",
-    "in the header Authorization: Bearer KEY": "with --api-key or FLAMINGO_API_KEY",
-    "start a fleet with `flamingo up`, or set its URL (--url, base_url or FLAMINGO_URL)": (
-        "start a fleet with `flamingo up`, or name its URL with --url or FLAMINGO_URL"
-    ),
-    "check its URL (--url, base_url or FLAMINGO_URL)": "check its URL (--url or FLAMINGO_URL)",
-}
 FLAGS = {
     "allow_damaged": "--allow-damaged",
     "max_tokens": "--max-tokens",
@@ -29,14 +20,24 @@ FLAGS = {
     "timeout_s": "the time limit",
 }
 """Parameters whose names are not plain words."""
+SWITCHES = {"allow_damaged": "--allow-damaged", "truncate": "--truncate"}
+"""Parameters that are true or false, as a message sets them: `set truncate to true`."""
 _FLAG = re.compile(rf"(?<![\w-])({'|'.join(FLAGS)})(?![\w-])")
+_SET = re.compile(rf"\bset ({'|'.join(SWITCHES)}) to true\b")
+_IS_FALSE = re.compile(r"\ballow_damaged is false\b")
+_KEY_HEADER = re.compile(r"\bin the header Authorization(?:: Bearer \w+)?")
 
 
 def in_flags(message: str) -> str:
-    """Return a message of a server or of the client on one line, with flags for parameters."""
-    line = " ".join(message.split())
-    for phrase, words in PHRASES.items():
-        line = line.replace(phrase, words)
+    """Return a message of a server or of the client on one line, with flags for parameters.
+
+    It goes by the names of what the API has, in whatever sentence: another wording of a server
+    leaves at worst the API's name.
+    """
+    line = " ".join(message.split()).replace(URL_SETTINGS, "--url or FLAMINGO_URL")
+    line = _KEY_HEADER.sub("with --api-key or FLAMINGO_API_KEY", line)
+    line = _SET.sub(lambda found: f"use {SWITCHES[found[1]]}", line)
+    line = _IS_FALSE.sub("--no-allow-damaged is set", line)
     return _FLAG.sub(lambda found: FLAGS[found[1]], line)
 
 

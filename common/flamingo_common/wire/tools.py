@@ -209,7 +209,7 @@ def _find(offered: Sequence[Offered], name: str, field: str) -> Offered:
         if each.function.name == name:
             return each
     names = ", ".join(each.function.name for each in offered[:8]) or "none"
-    raise BadRequest(f"there is no function {name}; the request has {names}", param=field)
+    raise BadRequest(f"the function {name} is not offered; offered: {names}", param=field)
 
 
 def _undecided(field: str, values: str) -> UnsupportedParameter:

@@ -46,7 +46,9 @@ def check_shard(shard: Shard) -> Shard:
         raise BadRequest(f"{shard.num_shards} shards; expected 1 to {MAX_SHARDS}")
     if not 0 <= shard.index < shard.num_shards:
         last = shard.num_shards - 1
-        raise BadRequest(f"there is no shard {shard.index}; they are numbered from 0 to {last}")
+        raise BadRequest(
+            f"shard {shard.index} does not exist; shards are numbered from 0 to {last}"
+        )
     return shard
 
 

@@ -121,7 +121,7 @@ def test_a_line_without_a_question_is_an_error_of_that_line(paths, tmp_path):
     manifest.write_text(json.dumps({"audio": paths[0], "max_tokens": 3}) + "\n")
     results, _ = done("batch_ask", open_source(str(manifest)))
 
-    assert "there is no question" in results["songs.jsonl:1"].message
+    assert "the question is missing" in results["songs.jsonl:1"].message
 
 
 def test_a_folder_and_a_recording_exclude_each_other(paths, tmp_path):

@@ -127,6 +127,6 @@ def test_what_does_not_fit_is_rejected_with_its_path(fields, param):
 
 
 def test_a_function_call_of_a_missing_function_is_rejected():
-    with pytest.raises(BadRequest, match="there is no function b; the request has a") as caught:
+    with pytest.raises(BadRequest, match="the function b is not offered; offered: a") as caught:
         forced_legacy(functions=[{"name": "a"}], function_call={"name": "b"})
     assert caught.value.param == "function_call.name"
