@@ -146,7 +146,7 @@ def test_a_lost_connection_makes_the_clip_a_suspect():
 def test_a_deadline_ends_an_attempt_without_a_response():
     async def scenario():
         async with setup(pods.FakePod(release=asyncio.Event())) as there:
-            info = RequestInfo(ROUTE, 5.0, "clip", deadline_s=time.monotonic() + 0.05)
+            info = RequestInfo(ROUTE, 5.0, "clip", deadline_s=time.monotonic())
             with pytest.raises(errors.DeadlineExceeded, match="before a pod started responding"):
                 await there.attempt(info)
 
