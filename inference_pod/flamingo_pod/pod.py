@@ -29,6 +29,7 @@ from flamingo_pod.engine.load import EngineLoad
 from flamingo_pod.engine.profile import EngineProfile
 from flamingo_pod.engine.sizing import InsufficientMemory
 from flamingo_pod.lifecycle import LifecycleEvent, PodState
+from flamingo_pod.measurement.measuring_pool import MeasuringPool
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.placement import UnsupportedDevice
 from flamingo_pod.served_model import ServedModel
@@ -56,6 +57,7 @@ class Pod:
 
     settings: Settings
     decoders: DecoderPool
+    measurers: MeasuringPool
     fetcher: Fetcher
     memory_budget: MemoryBudget
     admission: Admission
@@ -278,10 +280,11 @@ class Pod:
             self._is_in_shutdown_delay = False
 
     def stop(self) -> None:
-        """End the engine's thread, unless it is stalled, and the decode workers."""
+        """End the engine's thread, unless it is stalled, and the workers."""
         if self._served is not None and self.exit_status is not ExitStatus.ENGINE_STALLED:
             self._served.engine.stop()
         self.decoders.stop()
+        self.measurers.stop()
         while self.memory_budget.held.evict():
             pass
 
@@ -301,6 +304,7 @@ def create(settings: Settings, load_checkpoint: CheckpointLoader = checkpoint.lo
         settings=settings,
         load_checkpoint=load_checkpoint,
         decoders=DecoderPool(settings.audio_decode_workers, settings.audio_decode_timeout_s),
+        measurers=MeasuringPool(settings.measure_workers, settings.measure_timeout_s),
         memory_budget=MemoryBudget(
             settings.max_request_memory_bytes,
             held=HeldClips(settings.max_held_clip_bytes, settings.held_clip_ttl_s),

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from clips import music as songs
 
-from flamingo_common.measured.keys import Key, key_relation
+from flamingo_common.measured.keys import MusicKey, key_relation
 from flamingo_pod.measurement import music
 from flamingo_pod.measurement.key_profiles import KRUMHANSL_KESSLER, fit_key
 
@@ -53,7 +53,7 @@ def main(num_rounds: int) -> None:
         chroma = music.mean_chroma(samples)
         for name, profiles in PROFILES.items():
             found = fit_key(chroma, profiles)
-            counts[name][key_relation(found.key, Key(tonic, mode))] += 1
+            counts[name][key_relation(found.key, MusicKey(tonic, mode))] += 1
     print("| profiles | MIREX |", " | ".join(WEIGHTS), "|")
     print("| --- | ---: |", "---: | " * len(WEIGHTS))
     for name, count in counts.items():

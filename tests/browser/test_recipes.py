@@ -17,7 +17,9 @@ from flamingo_common.wire.answers import (
     TimedLine,
     TimedSection,
 )
+from flamingo_common.wire.measured import Comparison, Measured
 
+PICTURE = "document.querySelector('#waveform').toDataURL()"
 SCRIPT = """<img src=x onerror="document.title='owned'">"""
 USAGE = AnswerUsage(prompt_tokens=1, completion_tokens=1)
 RECIPES = tuple(
@@ -39,6 +41,8 @@ CONFIDENCE = {"/genre/0": 0.814, "/genre/1": 0.002, "/bpm": 0.333}
 class RecipePod(FakePod):
     """Streams a card, lyrics, or an error."""
 
+    measured = None
+
     async def _stream(self, request):
         body = self.received[-1].body
         name = "card" if b'"recipe":"card"' in body else "lyrics"
@@ -49,7 +53,9 @@ class RecipePod(FakePod):
         for event in (
             AnalysisChunk(delta="Half a text", **common),
             AnalysisChunk(delta="", answer=answer, finish_reason=answer.finish_reason, **common),
-            AnalysisChunk(delta="", usage=pods.USAGE, **{**common, "name": None}),
+            AnalysisChunk(
+                delta="", usage=pods.USAGE, measured=self.measured, **{**common, "name": None}
+            ),
         ):
             await response.write(sse.encode_event(event.model_dump_json()))
         await response.write(sse.DONE)
@@ -60,6 +66,22 @@ class RecipePod(FakePod):
         if name == "card":
             return Answer(parsed=CARD, confidence=CONFIDENCE, **common)
         return Answer(sections=SECTIONS, faults=["section 3 (Outro): starts too late"], **common)
+
+
+class MeasuringPod(RecipePod):
+    """Answers a card, and what was measured."""
+
+    measured = Measured(
+        tempo_bpm=60.12,
+        beats_s=[0.25, 1.25],
+        loudness_lufs=-13.96,
+        true_peak_dbtp=-0.8,
+        reasons={"key": SCRIPT, "loudness_range_lu": "the clip is shorter than 3 s"},
+    )
+
+    def answer(self, name):
+        found = Comparison(field="bpm", answer=120, measured=60.12, agrees=False, relation="double")
+        return super().answer(name).model_copy(update={"comparisons": [found]})
 
 
 class CutPod(RecipePod):
@@ -101,6 +123,33 @@ def test_a_card_is_a_table(asked):
         "confidence": True,
         "stream": True,
     }
+
+
+def test_what_was_measured_is_beside_the_card_and_its_beats_on_the_time_line(visit, song):
+    site = visit(MeasuringPod(recipes=RECIPES))
+    site.drop(song)
+    site.has("#recipe-buttons", "card")
+    assert not site.page.locator("#recipe-measured").is_visible()
+    before = site.page.evaluate(PICTURE)
+    site.page.get_by_label("Measure tempo, key and loudness").check()
+    site.page.get_by_role("button", name="card", exact=True).click()
+    site.has("#recipe-measured", "60.1 BPM")
+    bpm = site.page.locator("#recipe-card dd").nth(1)
+    assert bpm.inner_text() == "120 33 % \N{NOT EQUAL TO} measured: 60.1 (double)"
+    assert bpm.locator(".disagrees").count() == 1
+    assert site.page.locator("#recipe-measured dd").all_inner_texts() == [
+        "60.1 BPM",
+        "2",
+        f"\N{EN DASH} ({SCRIPT})",
+        "-14.0 LUFS",
+        "\N{EN DASH} (the clip is shorter than 3 s)",
+        "-0.8 dBTP",
+    ]
+    assert site.page.evaluate(PICTURE) != before
+    assert b'"measure":true' in site.pod.received[-1].body
+    assert site.page.title() != "owned"
+    site.drop(song)
+    site.page.locator("#recipe-measured").wait_for(state="hidden")
 
 
 def test_a_question_can_be_copied_as_a_program(visit, song):

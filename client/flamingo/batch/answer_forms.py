@@ -24,6 +24,35 @@ _SECTION: Shape = {
     "description": "text",
     "lines": [_LINE],
 }
+_KEY: Shape = {
+    "tonic": "text",
+    "mode": "text",
+    "name": "text",
+    "correlation": "number",
+    "runner_up": "text",
+    "runner_up_correlation": "number",
+}
+MEASURED: Shape = {
+    "tempo_bpm": "number",
+    "beats_s": ["number"],
+    "beat_strength": "number",
+    "key": _KEY,
+    "loudness_lufs": "number",
+    "loudness_range_lu": "number",
+    "true_peak_dbtp": "number",
+    "reasons": "json",
+}
+"""What is measured of a clip."""
+COMPARISONS: Shape = [
+    {
+        "question": "text",
+        "field": "text",
+        "answer": "json",
+        "measured": "json",
+        "agrees": "flag",
+        "relation": "text",
+    }
+]
 SECTIONS: Shape = {"text": "text", "sections": [_SECTION], "faults": ["text"]}
 
 

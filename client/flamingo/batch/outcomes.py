@@ -29,6 +29,8 @@ class ItemResult:
     """The answers to several questions by their names, also those that failed."""
     tags: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The probabilities of labels, by the name of the taxonomy."""
+    measured: Mapping[str, Any] | None = None
+    """Tempo, beats, key and loudness, as the HTTP API has them."""
     embedding: NDArray[np.float32] | None = None
     """Shape (frames, dimensions); a single row when pooled."""
     frame_timestamps: NDArray[np.float64] | None = None

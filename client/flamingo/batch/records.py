@@ -21,6 +21,8 @@ FIELDS = frozenset(
         "answer_errors",
         "cut_answers",
         "tag_probabilities",
+        "measured",
+        "comparisons",
         "finish_reason",
         "embedding_file",
         "embedding_shape",
@@ -72,6 +74,8 @@ def _result_fields(result: ItemResult, embedding_file: str | None) -> dict[str, 
         "answer": result.answer,
         **_answers_fields(result.answers),
         "tag_probabilities": {name: dict(one) for name, one in result.tags.items()} or None,
+        "measured": result.measured,
+        "comparisons": _comparisons(result.answers) or None,
         "finish_reason": result.finish_reason,
         "embedding_file": embedding_file,
         "embedding_shape": None if embedding is None else list(embedding.shape),
@@ -110,6 +114,15 @@ def _answers_fields(answers: Mapping[str, Answer]) -> dict[str, Any]:
     cut = [name for name, one in answers.items() if one.finish_reason == "length" and not one.error]
     values = {name: answer_value(one) for name, one in answers.items()}
     return {"answers": values or None, "answer_errors": errors or None, "cut_answers": cut or None}
+
+
+def _comparisons(answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
+    """Return the fields of all answers beside what was measured, each with its question."""
+    return [
+        {"question": name, **each.model_dump(mode="json")}
+        for name, one in answers.items()
+        for each in one.comparisons or ()
+    ]
 
 
 def _error_fields(error: ItemError | None) -> dict[str, Any] | None:

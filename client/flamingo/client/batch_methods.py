@@ -79,6 +79,7 @@ class BatchAnalysisOptions(BatchSamplingOptions, total=False):
     style: Style
     prompt: str | None
     confidence: bool | None
+    measure: bool | None
 
 
 class AsyncBatch(Generic[T]):

@@ -52,6 +52,7 @@ def of_analysis(analysis: Analysis) -> ItemResult:
     return ItemResult(
         caption=analysis.caption,
         answers=analysis.answers,
+        measured=None if analysis.measured is None else analysis.measured.model_dump(mode="json"),
         finish_reason=analysis.finish_reason,
         embedding=analysis.embedding,
         frame_timestamps=analysis.frame_timestamps,

@@ -78,6 +78,8 @@ class AnalysisOptions(SamplingOptions, total=False):
     """As for `embed`."""
     confidence: bool | None
     """Whether answers in a format have the model's confidence in each of their values."""
+    measure: bool | None
+    """Whether tempo, beats, key and loudness are measured, too, and compared with answers."""
 
 
 def without_unset(**fields: Any) -> dict[str, Any]:

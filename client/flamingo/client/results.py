@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flamingo.client.failures import UnexpectedResponse
 from flamingo_common.wire import answers, responses
 from flamingo_common.wire.answers import Answer
+from flamingo_common.wire.measured import Measured
 from flamingo_common.wire.requests import Layer, Pooling
 
 
@@ -66,6 +67,8 @@ class Analysis:
     """By the names of the questions, in their order."""
     audio: responses.AudioReference | None = None
     """The clip, by whose id it can be used again while the fleet holds it."""
+    measured: Measured | None = None
+    """Tempo, beats, key and loudness, if `measure` was set."""
 
 
 def parse_embedding(body: bytes) -> Embedding:
@@ -108,6 +111,7 @@ def parse_analysis(body: bytes) -> Analysis:
         usage=response.usage,
         answers=response.answers or {},
         audio=response.audio,
+        measured=response.measured,
     )
 
 

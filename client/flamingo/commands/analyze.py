@@ -50,6 +50,7 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
     question: asked.QuestionTexts = None,
     questions: asked.QuestionsFile = None,
     confidence: Confidence = False,
+    measure: options.Measure = False,
     output_format: FormatOption = "table",
     concurrency: options.Concurrency = None,
     max_tokens: options.MaxTokens = None,
@@ -74,6 +75,7 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
         "truncate": truncate or None,
         "allow_damaged": allow_damaged,
         "confidence": confidence or None,
+        "measure": measure or None,
     }
     try:
         wanted = asked.questions(recipe, question, questions)
@@ -128,11 +130,14 @@ def _print(clip: str, result: Analysis, chosen: AnalyzeOptions) -> None:
     if chosen.format == "json":
         answers = {name: one.model_dump(mode="json") for name, one in result.answers.items()}
         usage = result.usage.model_dump(mode="json")
-        output.print_json_value({"file": clips.json_name(clip), "answers": answers, "usage": usage})
+        measured = result.measured and {"measured": result.measured.model_dump(mode="json")}
+        output.print_json_value(
+            {"file": clips.json_name(clip), "answers": answers, **(measured or {}), "usage": usage}
+        )
     elif chosen.format == "table":
         headings = asked.headings(chosen.questions)
         found = [(headings.get(name, name), one) for name, one in result.answers.items()]
-        output.print_table(result_tables.of_answers(found))
+        output.print_table(result_tables.of_answers(found, result.measured))
     else:
         _print_timed(result, chosen)
     output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))

@@ -27,6 +27,7 @@ APPLY_TO = {
     "question": {TaskName.ASK, TaskName.ANALYZE},
     "questions": {TaskName.ANALYZE},
     "recipe": {TaskName.ANALYZE},
+    "measure": {TaskName.ANALYZE},
     "style": {TaskName.CAPTION, TaskName.ANALYZE},
     "prompt": {TaskName.CAPTION, TaskName.ANALYZE},
     "max_tokens": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
@@ -63,10 +64,11 @@ class BatchPlan:
     @property
     def results(self) -> Sequence[str]:
         """The names of what is computed."""
+        measured = ("measured", "comparisons") if self.fields.get("measure") else ()
         if not self.forms:
-            return RESULTS[self.task]
+            return (*RESULTS[self.task], *measured)
         has_embedding = not self.fields.keys().isdisjoint(EMBEDDING)
-        return ("answers", "embedding") if has_embedding else ("answers",)
+        return ("answers", *(("embedding",) if has_embedding else ()), *measured)
 
     def start(self, recording: Recording) -> StartBatch:
         """Return what starts the batch with a client."""

@@ -151,6 +151,12 @@ Truncate = Annotated[
         rich_help_panel=GENERATION,
     ),
 ]
+Measure = Annotated[
+    bool,
+    typer.Option(
+        "--measure", help="Measure tempo, beats, key and loudness, beside what the model says."
+    ),
+]
 AllowDamaged = Annotated[
     bool | None,
     typer.Option(

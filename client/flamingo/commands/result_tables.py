@@ -7,6 +7,7 @@ from rich.table import Table
 from flamingo.client.taxonomies import Tag
 from flamingo.commands import answer_texts, output
 from flamingo_common.wire.answers import Answer
+from flamingo_common.wire.measured import Measured
 
 BAR_CHARS = 20
 LIKELY = 0.5
@@ -29,14 +30,21 @@ def of_tags(tags: Mapping[str, Sequence[Tag]], at_least: float) -> Table:
     return table
 
 
-def of_answers(answers: Iterable[tuple[str, Answer]]) -> Table:
-    """Return the answers, each under its heading."""
+def of_answers(answers: Iterable[tuple[str, Answer]], measured: Measured | None = None) -> Table:
+    """Return the answers, each under its heading, and what was measured, if it was."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for heading, answer in answers:
         table.add_row(output.cell(heading, "bold"))
         for label, text in answer_texts.lines(answer):
             style = "red" if label in {"error", "fault"} else "dim"
-            table.add_row(output.cell(f"  {label}", style), output.cell(text))
+            is_odd = answer_texts.DISAGREES in text
+            table.add_row(
+                output.cell(f"  {label}", style), output.cell(text, "yellow" if is_odd else "")
+            )
+    if measured is not None:
+        table.add_row(output.cell("measured", "bold"))
+        for label, text in answer_texts.measured_lines(measured):
+            table.add_row(output.cell(f"  {label}", "dim"), output.cell(text))
     return table
 
 

@@ -36,7 +36,7 @@ RELATIVE_MINOR = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class MusicKey:
     """A major or minor key. Keys that sound the same are equal, however they are spelled."""
 
     tonic: int
@@ -54,7 +54,7 @@ class Key:
         return f"{self.tonic_name} {self.mode}"
 
 
-def parse_key(text: str) -> Key | None:
+def parse_key(text: str) -> MusicKey | None:
     """Return the key that a text names, such as `F# minor`, `Gb min`, `F♯m`; None if it is none.
 
     A note alone is a major key, as in chord symbols.
@@ -70,10 +70,10 @@ def parse_key(text: str) -> Key | None:
     if mode is None:
         return None
     tonic = NATURAL[found["tonic"].upper()] + ACCIDENTALS[found["accidental"] or ""]
-    return Key(tonic % 12, mode)
+    return MusicKey(tonic % 12, mode)
 
 
-def key_relation(one: Key, other: Key) -> KeyRelation:
+def key_relation(one: MusicKey, other: MusicKey) -> KeyRelation:
     """Return how two keys relate; the order does not matter."""
     distance = (one.tonic - other.tonic) % 12
     if one.mode == other.mode:

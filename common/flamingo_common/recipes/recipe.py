@@ -7,9 +7,10 @@ import json
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from flamingo_common.errors import BadRequest
+from flamingo_common.measured.comparisons import Counterpart
 from flamingo_common.wire import parse
 from flamingo_common.wire.parameters import Table, implemented
 from flamingo_common.wire.request_body import RequestBody
@@ -30,7 +31,7 @@ class Recipe(RequestBody):
     """A named question, and the form of its answer."""
 
     table: ClassVar[Table] = implemented(
-        "Flamingo", "name description prompt schema parser max_tokens"
+        "Flamingo", "name description prompt schema parser measured max_tokens"
     )
 
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -42,6 +43,8 @@ class Recipe(RequestBody):
     """JSON schema that the answer conforms to."""
     parser: Parser | None = None
     """`sections`: the answer is read as sections and lines with times."""
+    measured: dict[str, Counterpart] | None = None
+    """Which fields of the answer can be measured, and as what: `tempo_bpm` or `key`."""
     max_tokens: OutputTokens | None = None
     """Maximum number of tokens of the answer, unless the question sets its own."""
 
@@ -52,6 +55,18 @@ class Recipe(RequestBody):
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError):
             raise ValueError("must have only what JSON has: dates need quotes") from None
+        return value
+
+    @field_validator("measured")
+    @classmethod
+    def _are_fields_of_the_schema(
+        cls, value: dict[str, Counterpart] | None, info: ValidationInfo
+    ) -> dict[str, Counterpart] | None:
+        schema = info.data.get("schema_") or {}
+        fields = schema.get("properties") if isinstance(schema, dict) else None
+        missing = sorted(set(value or ()) - set(fields if isinstance(fields, dict) else ()))
+        if missing and "schema_" in info.data:
+            raise ValueError(f"{missing[0]!r} is not a property of the schema")
         return value
 
 

@@ -86,6 +86,13 @@ class AnalyzeRequest(CaptionRequest, EmbeddingOptions):
     """Questions about the clip, which are answered together."""
     confidence: bool = False
     """Whether answers in a format have the model's confidence in each of their values."""
+    measure: bool = False
+    """Whether tempo, beats, key and loudness are measured, too, and compared with answers."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the file is needed after it was decoded."""
+        return self.measure
 
     @property
     def has_embedding(self) -> bool:

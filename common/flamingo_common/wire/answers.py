@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from flamingo_common.measured.comparisons import Counterpart
 from flamingo_common.timed_text import content
 from flamingo_common.timed_text.content import TimedText
 from flamingo_common.wire.decisions import Answer as DecisionAnswer
+from flamingo_common.wire.measured import Comparison, Measured
 from flamingo_common.wire.responses import (
     AudioReference,
     CaptionChunk,
@@ -71,6 +73,8 @@ class Answer(ResponseBody):
     """The content as a value, if it is constrained to JSON."""
     confidence: dict[str, float] | None = Field(default=None, exclude_if=is_none)
     """Of an answer in a format: the confidence, from 0 to 1, in each value, by its JSON Pointer."""
+    comparisons: list[Comparison] | None = Field(default=None, exclude_if=is_none)
+    """With `measure`: the fields of the recipe that can be measured, with both values."""
     sections: list[TimedSection] | None = Field(default=None, exclude_if=is_none)
     """What the content says about sections, of a recipe that is parsed so."""
     faults: list[str] | None = Field(default=None, exclude_if=is_none)
@@ -96,6 +100,8 @@ class Analysis(ResponseBody):
     """By the names of the questions."""
     embedding: EmbeddingData | None = Field(default=None, exclude_if=is_none)
     """Without questions, or if the request sets a field of embeddings."""
+    measured: Measured | None = Field(default=None, exclude_if=is_none)
+    """If the request sets `measure`."""
     usage: Usage
     audio: AudioReference | None = Field(default=None, exclude_if=is_none)
     """The clip, if it is held."""
@@ -113,6 +119,8 @@ class AnalysisChunk(CaptionChunk):
     answer: Answer | None = Field(default=None, exclude_if=is_none)
     """The whole answer, in the last event of its question."""
     embedding: EmbeddingData | None = Field(default=None, exclude_if=is_none)
+    measured: Measured | None = Field(default=None, exclude_if=is_none)
+    """In the last event, if the request sets `measure`."""
 
 
 class RecipeCard(ResponseBody):
@@ -126,6 +134,8 @@ class RecipeCard(ResponseBody):
     """The schema of its answer."""
     parser: str | None = Field(default=None, exclude_if=is_none)
     """`sections`: the answer is read as sections and lines with times."""
+    measured: dict[str, Counterpart] | None = Field(default=None, exclude_if=is_none)
+    """Which fields of its answer can be measured, and as what."""
     max_tokens: int | None = None
     """Maximum number of tokens of its answer; null: that of the server."""
 

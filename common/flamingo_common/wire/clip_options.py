@@ -35,6 +35,11 @@ class ClipOptions(RequestBody):
     """Whether a clip with missing audio is processed: `true`: always. `false`: never. Unset: if
     at most a twentieth is missing inside it."""
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the file is needed after it was decoded."""
+        return False
+
     @field_validator("end")
     @classmethod
     def _is_after_start(cls, value: float | None, info: ValidationInfo) -> float | None:

@@ -243,7 +243,7 @@ CAPTION: Table = {
 }
 ANALYSIS: Table = {
     **CAPTION,
-    **implemented("Flamingo", "layer pooling encoding_format questions confidence"),
+    **implemented("Flamingo", "layer pooling encoding_format questions confidence measure"),
 }
 
 _EMBEDDINGS: Table = {

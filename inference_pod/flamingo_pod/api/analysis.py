@@ -21,6 +21,7 @@ from flamingo_pod.api import (
     clip_intake,
     embedding_format,
     generation,
+    measuring,
     question_decisions,
     questions,
     request_stats,
@@ -31,6 +32,7 @@ from flamingo_pod.api.clip_intake import PreparedClip
 from flamingo_pod.api.decide import Decided
 from flamingo_pod.api.generated_choice import ChoiceDelta
 from flamingo_pod.api.generation import Generation
+from flamingo_pod.api.measuring import Measuring
 from flamingo_pod.api.question_decisions import AskedDecisions
 from flamingo_pod.api.questions import Asked, AskedGeneration
 from flamingo_pod.engine.request_stats import RequestStats
@@ -42,29 +44,33 @@ async def handle_analysis(pod: Pod, request: web.Request) -> web.StreamResponse:
     """Handle `POST /v1/audio/analyze`."""
     with pod.admit(caller.from_request(request)) as served:
         options, received = await captions.parse_request(pod, served, request, AnalyzeRequest)
+        measuring.check(measure=options.measure)
         asked = questions.resolve(options, pod.recipes)
         pod.check_choices(len(options.questions or ()) or 1)
         clip = await captions.read_clip(pod, served, request, received, options)
-        if options.questions is not None:
-            stats = request[request_stats.REQUEST_STATS]
-            work = await _prepared(served, options, asked, clip, stats)
-            request[http.LOG_FIELDS] |= work.log_fields()
-            events = _answer_events(pod, served, work)
-        else:
-            result = await captions.prepare(served, request, options, clip)
-            events = _caption_events(pod, served, result)
-        if options.stream:
-            encoded = _encoded(served, events, clip, options)
-            return await stream.respond(
-                request, encoded, heartbeat_interval_s=pod.settings.heartbeat_interval_s
-            )
-        return await _whole(served, events, clip, options)
+        async with measuring.started(pod, served.caller, clip) as measured:
+            if options.questions is not None:
+                stats = request[request_stats.REQUEST_STATS]
+                work = await _prepared(served, options, asked, clip, stats)
+                request[http.LOG_FIELDS] |= work.log_fields()
+                events = _answer_events(pod, served, work, measured)
+            else:
+                result = await captions.prepare(served, request, options, clip)
+                events = _caption_events(pod, served, result, measured)
+            if options.stream:
+                encoded = _encoded(served, events, clip, options)
+                return await stream.respond(
+                    request, encoded, heartbeat_interval_s=pod.settings.heartbeat_interval_s
+                )
+            return await _whole(served, events, clip, options)
 
 
 Events = AsyncGenerator[AnalysisChunk, None]
 
 
-async def _caption_events(pod: Pod, served: ServedModel, result: Generation) -> Events:
+async def _caption_events(
+    pod: Pod, served: ServedModel, result: Generation, measured: Measuring
+) -> Events:
     """Yield the events of a caption; the last one has the usage."""
     common = served.response_fields("ana")
     async with contextlib.aclosing(generation.generate(pod, served, result)) as deltas:
@@ -76,6 +82,7 @@ async def _caption_events(pod: Pod, served: ServedModel, result: Generation) -> 
         delta="",
         finish_reason=result.finish_reason,
         usage=result.usage,
+        measured=await measured.result(),
         audio=clip_intake.reference_of(result.request.clip),
         metrics=generation.request_metrics(result),
     )
@@ -110,7 +117,7 @@ async def _prepared(
     return _Work(clip, stats, generations, decisions)
 
 
-async def _answer_events(pod: Pod, served: ServedModel, work: _Work) -> Events:
+async def _answer_events(pod: Pod, served: ServedModel, work: _Work, measured: Measuring) -> Events:
     """Yield the events of all answers; the last one has the usage.
 
     Decisions come first: they take one prefill, and what follows uses the KV of their clip.
@@ -126,7 +133,8 @@ async def _answer_events(pod: Pod, served: ServedModel, work: _Work) -> Events:
     if work.generations:
         is_all = not isinstance(decided, Decided)
         texts = _text_events(pod, served, work, common, is_all=is_all)
-        async with contextlib.aclosing(texts) as events:
+        compared = _compared(texts, work.generations, measured)
+        async with contextlib.aclosing(texts), contextlib.aclosing(compared) as events:
             async for event in events:
                 reasons += [event.finish_reason] if event.finish_reason else []
                 yield event
@@ -135,8 +143,14 @@ async def _answer_events(pod: Pod, served: ServedModel, work: _Work) -> Events:
     work.stats.num_prompt_tokens = usage.prompt_tokens
     generation.count(pod.metrics, work.stats, usage, reasons)
     metrics = request_timings.of_request(work.stats, usage.completion_tokens, len(work.generations))
-    audio = clip_intake.reference_of(work.clip)
-    yield AnalysisChunk(**common, delta="", usage=usage, audio=audio, metrics=metrics)
+    yield AnalysisChunk(
+        **common,
+        delta="",
+        usage=usage,
+        measured=await measured.result(),
+        audio=clip_intake.reference_of(work.clip),
+        metrics=metrics,
+    )
 
 
 async def _text_events(
@@ -160,6 +174,32 @@ async def _text_events(
             yield AnalysisChunk(
                 **common, name=name, delta=delta, finish_reason=whole.finish_reason, answer=whole
             )
+
+
+async def _compared(
+    events: Events, generations: Sequence[AskedGeneration], measured: Measuring
+) -> Events:
+    """Yield the events, with comparisons in answers that have fields which can be measured.
+
+    Whole answers that wait for the measurement come after all others, which do not.
+    """
+    recipes = {each.asked.name: each.asked.recipe for each in generations}
+    waiting: list[AnalysisChunk] = []
+    async for event in events:
+        recipe = recipes.get(event.name or "")
+        if event.answer is None or recipe is None or not recipe.measured:
+            yield event
+        elif measured.is_awaited:
+            waiting.append(event)
+        else:
+            answer = await measured.compared(recipe.measured, event.answer)
+            yield event.model_copy(update={"answer": answer})
+    for event in waiting:
+        recipe = recipes[event.name or ""]
+        assert recipe is not None  # only those with one wait
+        assert event.answer is not None
+        answer = await measured.compared(recipe.measured, event.answer)
+        yield event.model_copy(update={"answer": answer})
 
 
 async def _encoded(
@@ -190,6 +230,7 @@ async def _whole(
         created=last.created,
         model=last.model,
         usage=last.usage,
+        measured=last.measured,
         audio=last.audio,
         metrics=last.metrics,
     )

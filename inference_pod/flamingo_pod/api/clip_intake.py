@@ -6,7 +6,7 @@ With its id it is not sent again; if it is sent again, it is not decoded again.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,10 +20,11 @@ from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.requests import AudioInput
 from flamingo_common.wire.responses import AudioReference
 from flamingo_pod.api import clip_reuse
+from flamingo_pod.api.clip_reuse import OpenedClip
 from flamingo_pod.api.request_stats import REQUEST_STATS
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.decoder_pool import DecodedClip
-from flamingo_pod.audio.memory_budget import RESERVATION
+from flamingo_pod.audio.memory_budget import RESERVATION, Reservation
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.engine.audio import ClipAudio, Samples
 from flamingo_pod.pod import Pod
@@ -51,6 +52,17 @@ class ClipLength:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginalClip:
+    """The file that a clip was decoded from, open until the request ends."""
+
+    file: MemoryFile
+    limits: DecodeLimits
+    opened: OpenedClip
+    how: Hashable
+    """By which what was made of it is held."""
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedClip:
     """A decoded clip, split into windows."""
 
@@ -62,6 +74,8 @@ class PreparedClip:
     """Of which its parts can be made."""
     id: str | None = None
     """By which it can be used again; None: it is not held."""
+    original: OriginalClip | None = None
+    """What it was decoded from, if the request needs that."""
 
     @property
     def is_affected_by_options(self) -> bool:
@@ -148,19 +162,32 @@ async def read_clip(
         elif made_before is None:
             decoded = await _decode(pod, request, opened.reserve_file(reservation), limits)
             clip_reuse.hold(pod, caller, reservation, opened, _whole_s(decoded))
+    file = _kept_file(reservation, opened) if options.is_measured else None
     num_bytes = decoded.samples.nbytes if made_before is None else made_before.num_bytes
     reservation.replace_file(opened.file, opened.num_reserved, num_bytes)
     if made_before is None:
         _check_part(decoded, limits)
         clip = await _prepare(decoded, caller.salt, limits)
-        is_specific = clip.is_affected_by_options or limits.is_part
-        how = limits if is_specific else clip_reuse.ANY_OPTIONS
-        clip_reuse.hold_decoded(pod, opened, how, clip, num_bytes)
+        clip_reuse.hold_decoded(pod, opened, _how(clip, limits), clip, num_bytes)
     else:
         clip = made_before.for_another_request()
-    clip = replace(clip, id=opened.held_id)
+    original = None if file is None else OriginalClip(file, limits, opened, _how(clip, limits))
+    clip = replace(clip, id=opened.held_id, original=original)
     _record(pod, request, clip)
     return clip
+
+
+def _how(clip: PreparedClip, limits: DecodeLimits) -> Hashable:
+    """Return by which options a clip is held; most clips are the same with any."""
+    is_specific = clip.is_affected_by_options or limits.is_part
+    return limits if is_specific else clip_reuse.ANY_OPTIONS
+
+
+def _kept_file(reservation: Reservation, opened: OpenedClip) -> MemoryFile:
+    """Return the file, which the request keeps; it counts as the request's memory, too."""
+    # Even if it is held: it may be freed there before the request ends.
+    reservation.add_unchecked(opened.file.size)
+    return reservation.adopt(opened.file.duplicate())
 
 
 async def _decode(

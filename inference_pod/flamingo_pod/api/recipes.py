@@ -17,5 +17,6 @@ def _card(recipe: Recipe) -> RecipeCard:
         prompt=recipe.prompt,
         json_schema=recipe.schema_,
         parser=recipe.parser,
+        measured=recipe.measured,
         max_tokens=recipe.max_tokens,
     )

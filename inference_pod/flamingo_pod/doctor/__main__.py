@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from flamingo_common.service import logs
 from flamingo_common.service.checks import Check
-from flamingo_pod.doctor import device, kernels, model, software, sound
+from flamingo_pod.doctor import device, kernels, measuring, model, software, sound
 from flamingo_pod.model.dimensions import PUBLISHED
 from flamingo_pod.model.gpu import find_gpu
 from flamingo_pod.model.placement import (
@@ -37,6 +37,7 @@ def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     """Yield each check once it is done."""
     yield from software.checks()
     yield from sound.checks()
+    yield measuring.check()
     gpu = find_gpu()
     placement = choose_placement(arguments.device, arguments.dtype, gpu)
     yield from device.checks(placement, gpu)

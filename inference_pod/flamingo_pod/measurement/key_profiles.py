@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flamingo_common.measured.keys import Key, Mode
+from flamingo_common.measured.keys import Mode, MusicKey
 from flamingo_pod.measurement.results import KeyEstimate
 
 Profiles = Mapping[Mode, Sequence[float]]
@@ -35,6 +35,6 @@ def fit_key(chroma: ArrayLike, profiles: Profiles = KRUMHANSL_KESSLER) -> KeyEst
         deviations /= np.linalg.norm(deviations)
         for tonic in range(12):
             correlation = float(around @ np.roll(deviations, tonic)) / norm
-            found.append((correlation, Key(tonic, mode)))
+            found.append((correlation, MusicKey(tonic, mode)))
     (best, key), (second, runner_up) = sorted(found, key=lambda each: -each[0])[:2]
     return KeyEstimate(key, max(best, 0.0), runner_up, max(second, 0.0))

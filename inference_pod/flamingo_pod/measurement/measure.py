@@ -15,7 +15,7 @@ from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileAddress
 from flamingo_pod.measurement import key_profiles, music, tempo
 from flamingo_pod.measurement.loudness import LoudnessMeter
 from flamingo_pod.measurement.music import Samples
-from flamingo_pod.measurement.results import KEY, TEMPO, Beats, KeyEstimate, Measurements
+from flamingo_pod.measurement.results import KEY, TEMPO, Beats, ClipMeasurements, KeyEstimate
 
 MIN_BEATS_S = 4.0
 MIN_KEY_S = 2.0
@@ -33,7 +33,7 @@ SILENT = "the clip is silent"
 NO_KEY = "no key fits the notes: the clip has few, or those of no key"
 
 
-def measure_clip(source: MemoryFileAddress, limits: DecodeLimits) -> Measurements:
+def measure_clip(source: MemoryFileAddress, limits: DecodeLimits) -> ClipMeasurements:
     """Return what can be measured of the clip, or of a part of it.
 
     Times of beats are on the clip's clock.
@@ -57,7 +57,7 @@ def measure_clip(source: MemoryFileAddress, limits: DecodeLimits) -> Measurement
         beats, reasons[TEMPO] = measure_beats(samples, start_s)
         key, reasons[KEY] = measure_key(samples)
     stated = {name: reason for name, reason in reasons.items() if reason}
-    return Measurements(beats, key, loudness, stated)
+    return ClipMeasurements(beats, key, loudness, stated)
 
 
 def warm_up() -> None:

@@ -21,7 +21,7 @@ from flamingo_common.service import logs
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileAddress, MemoryFileClosed
 from flamingo_pod.measurement import compiled_code, worker
-from flamingo_pod.measurement.results import Measurements
+from flamingo_pod.measurement.results import ClipMeasurements
 
 MAX_CPU_S = 120.0
 """Of one clip: an hour, the longest clip, takes 25 s, and 20 minutes take 9 s."""
@@ -46,11 +46,11 @@ class MeasuringPool:
     """Of compiled code."""
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def measure(self, clip: MemoryFile, limits: DecodeLimits) -> Measurements:
+    async def measure(self, clip: MemoryFile, limits: DecodeLimits) -> ClipMeasurements:
         """Return what can be measured; cancelling it stops the worker, too.
 
         Raises:
-            MeasuringFailed: nothing can, which is no fault of the request.
+            MeasuringFailed: nothing can; the request is not the cause.
         """
         address = clip.address
         try:
@@ -75,13 +75,13 @@ class MeasuringPool:
 
     async def _run(
         self, pool: ProcessPool, address: MemoryFileAddress, limits: DecodeLimits
-    ) -> Measurements:
+    ) -> ClipMeasurements:
         job = pool.schedule(
             worker.measure_within_limits,
             args=[address, limits, self.max_cpu_s],
             timeout=self.timeout_s + MAX_START_S,
         )
-        done: Measurements = await asyncio.wrap_future(job)
+        done: ClipMeasurements = await asyncio.wrap_future(job)
         return done
 
     def _exit_message(self, ended: ProcessExpired) -> str:

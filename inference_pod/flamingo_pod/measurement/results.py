@@ -6,7 +6,7 @@ Pure.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flamingo_common.measured.keys import Key
+from flamingo_common.measured.keys import MusicKey
 
 TEMPO, KEY, LOUDNESS = "tempo_bpm", "key", "loudness_lufs"
 RANGE, PEAK = "loudness_range_lu", "true_peak_dbtp"
@@ -27,16 +27,16 @@ class Beats:
 class KeyEstimate:
     """The key that a clip's notes fit best."""
 
-    key: Key
+    key: MusicKey
     correlation: float
     """Of the clip's notes with those of the key, 0 to 1."""
-    runner_up: Key
+    runner_up: MusicKey
     runner_up_correlation: float
 
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
-    """The loudness by EBU R 128; what cannot be told is None."""
+    """The loudness by EBU R 128; what cannot be measured is None."""
 
     integrated_lufs: float | None = None
     range_lu: float | None = None
@@ -44,7 +44,7 @@ class Loudness:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurements:
+class ClipMeasurements:
     """All that is measured of a clip, or of a part of one."""
 
     beats: Beats | None = None
@@ -54,6 +54,6 @@ class Measurements:
     """Why a field of the response is null, by its name."""
 
 
-def nothing(reason: str) -> Measurements:
+def nothing(reason: str) -> ClipMeasurements:
     """Return measurements of which there is none, for one reason."""
-    return Measurements(reasons=dict.fromkeys((TEMPO, KEY, LOUDNESS, RANGE, PEAK), reason))
+    return ClipMeasurements(reasons=dict.fromkeys((TEMPO, KEY, LOUDNESS, RANGE, PEAK), reason))

@@ -1,7 +1,7 @@
 """The tempo of tracked beats, and whether the music has a beat at all.
 
 A tracker finds beats in any sound, since it searches for the most regular ones. Whether there are
-any is told by the autocorrelation of the onsets' strength: music with a steady beat resembles
+any is shown by the autocorrelation of the onsets' strength: music with a steady beat resembles
 itself a beat or two later.
 
 Pure.

@@ -8,7 +8,7 @@ from flamingo_pod.audio import worker_limits
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.memory_file import MemoryFileAddress
 from flamingo_pod.measurement import compiled_code, measure
-from flamingo_pod.measurement.results import Measurements
+from flamingo_pod.measurement.results import ClipMeasurements
 
 MAX_CLIP_BYTES = 768 * 2**20
 """Address space for one clip, beyond that of the process with its libraries; an hour, the longest
@@ -35,7 +35,7 @@ def _start() -> None:
 
 def measure_within_limits(
     source: MemoryFileAddress, limits: DecodeLimits, max_cpu_s: float
-) -> Measurements:
+) -> ClipMeasurements:
     """Measure one clip in this process, within a limit of CPU time.
 
     Raises:

@@ -139,6 +139,19 @@ class Metrics:
         self.audio_decode = _durations(
             "flamingo_audio_decode_seconds", "Time to decode a clip.", registry
         )
+        self.audio_measure = _durations(
+            "flamingo_audio_measure_seconds",
+            "Time to measure tempo, key and loudness of a clip, with the wait for a worker.",
+            registry,
+        )
+        self.audio_measurements = Counter(
+            "flamingo_audio_measurements",
+            "Clips to measure, by outcome: `measured`, `held` (measured before) or `failed`.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in ("measured", "held", "failed"):
+            self.audio_measurements.labels(outcome)
         self.encode = _durations(
             "flamingo_request_encode_time_seconds",
             "Time the audio encoder spent on a request.",

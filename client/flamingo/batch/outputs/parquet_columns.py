@@ -23,6 +23,7 @@ MORE = "more"
 ANSWERS, TAGS = "answers", "tag_probabilities"
 JSON_SHAPES: Mapping[str, Shape] = {ANSWERS: "json", TAGS: "json"}
 """Where the questions or labels are not known."""
+MEASURED_SHAPES = {"measured": answer_forms.MEASURED, "comparisons": answer_forms.COMPARISONS}
 EMBEDDING = "embedding"
 TIMES = "frame_timestamps"
 _TO = "to write Parquet"
@@ -39,7 +40,9 @@ class ParquetColumns:
         """
         self._arrow = extras.load("pyarrow", to=_TO)
         self._results = results
-        self._shapes = {name: one for name, one in shapes.items() if name in results}
+        self._shapes = {
+            name: one for name, one in {**shapes, **MEASURED_SHAPES}.items() if name in results
+        }
         self.schema: Any = None
         """That of the first part, once there is one."""
 

@@ -91,6 +91,11 @@ export class Player {
     if (this.#clip === clip) this.#onDecoded(clip, decoded);
   }
 
+  /** @param {number[]} timesS where to draw a tick for each beat; none: remove them */
+  setBeats(timesS) {
+    this.#timeLine.setBeats(timesS);
+  }
+
   /** @param {number} timeS */
   seek(timeS) {
     this.#stopAtS = Infinity;

@@ -5,6 +5,7 @@ import { recipeCall } from "../server/calls.js";
 import { RequestRecord } from "../server/request_record.js";
 import { $, createElement, showError } from "../shared/dom.js";
 import { renderStream, RequestButton } from "../shared/streaming.js";
+import { comparisonParts, measuredRows } from "./measured_view.js";
 import { RequestDetails } from "./request_details.js";
 import { SectionsView } from "./sections_view.js";
 
@@ -25,6 +26,7 @@ export class RecipesView {
    */
   constructor(clip, player) {
     this.clip = clip;
+    this.player = player;
     this.#sections = new SectionsView($("recipe-sections"), player);
   }
 
@@ -48,6 +50,8 @@ export class RecipesView {
     $("recipe-card").replaceChildren();
     $("recipe-note").textContent = "";
     $("recipe-error").hidden = true;
+    $("recipe-measured").hidden = true;
+    this.player.setBeats([]);
     this.#sections.reset();
   }
 
@@ -73,32 +77,44 @@ export class RecipesView {
    */
   async #ask(name, signal) {
     this.#clear();
-    const record = new RequestRecord(recipeCall(this.clip(), name));
+    const measures = /** @type {HTMLInputElement} */ ($("recipe-measure")).checked;
+    const record = new RequestRecord(recipeCall(this.clip(), name, measures));
     this.#details.begin(record);
     /** @type {Answer | null} */
     let answer = null;
+    /** @type {import("./measured_view.js").Measured | null} */
+    let measured = null;
     const chunks = async function* () {
       for await (const chunk of streamText(record, signal)) {
         answer = chunk.answer ?? answer;
+        measured = chunk.measured ?? measured;
         yield chunk;
       }
     };
     try {
       await renderStream(chunks(), $("recipe-text"), $("recipe-note"));
       if (answer && !signal.aborted) this.#show(answer, record.call.clip);
+      if (measured && !signal.aborted) this.#showMeasured(measured);
     } finally {
       this.#details.end(record);
     }
+  }
+
+  /** @param {import("./measured_view.js").Measured} measured */
+  #showMeasured(measured) {
+    $("recipe-measured").querySelector("dl")?.replaceChildren(...measuredRows(measured));
+    $("recipe-measured").hidden = false;
+    this.player.setBeats(measured.beats_s ?? []);
   }
 
   /**
    * @param {Answer} answer
    * @param {Clip} clip
    */
-  #show({ parsed, confidence, sections, faults, error }, clip) {
+  #show({ parsed, confidence, comparisons, sections, faults, error }, clip) {
     if (error) return showError($("recipe-error"), new Error(error.message));
     if (sections) this.#sections.show(sections, faults ?? [], clip);
-    else if (isObject(parsed)) $("recipe-card").replaceChildren(...rows(parsed, confidence ?? {}));
+    else if (isObject(parsed)) $("recipe-card").replaceChildren(...rows(parsed, confidence ?? {}, comparisons ?? []));
     else return;
     $("recipe-text").replaceChildren(); // the text itself is in what is shown instead
   }
@@ -110,12 +126,14 @@ const isObject = (value) => typeof value === "object" && value !== null && !Arra
 /**
  * @param {Record<string, unknown>} card
  * @param {Record<string, number>} confidence  By the JSON Pointers of values
+ * @param {import("./measured_view.js").Comparison[]} comparisons
  */
-function rows(card, confidence) {
+function rows(card, confidence, comparisons) {
   return Object.entries(card).flatMap(([name, value]) => {
     const pointer = `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
     const cell = createElement("dd");
-    cell.append(...valueParts(value, pointer, confidence));
+    const found = comparisons.find(({ field }) => field === name);
+    cell.append(...valueParts(value, pointer, confidence), ...comparisonParts(found));
     return [createElement("dt", "", name), cell];
   });
 }

@@ -5,8 +5,10 @@
  *   audio_missing_seconds?: number}} Usage
  * @typedef {import("../panels/section_spans.js").Section} Section
  * @typedef {{content: string, parsed?: any, confidence?: Record<string, number>, sections?: Section[], faults?: string[],
+ *   comparisons?: import("../panels/measured_view.js").Comparison[],
  *   error?: {code: string, message: string}}} Answer to a question
- * @typedef {{delta: string, reasoning: string, finish: string | null, usage: Usage | null, answer?: Answer}} Chunk
+ * @typedef {import("../panels/measured_view.js").Measured} Measured
+ * @typedef {{delta: string, reasoning: string, finish: string | null, usage: Usage | null, answer?: Answer, measured?: Measured}} Chunk
  * @typedef {{name: string, description: string}} Recipe
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
  *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
@@ -75,7 +77,7 @@ export async function* streamText(record, signal) {
 }
 
 /** @param {any} event of a caption or an answer, or of a chat, whose event with the usage has no choices */
-function toChunk({ delta, finish_reason, choices, usage, answer }) {
+function toChunk({ delta, finish_reason, choices, usage, answer, measured }) {
   const choice = choices ? choices[0] : { delta: { content: delta }, finish_reason };
   return {
     delta: choice?.delta?.content ?? "",
@@ -83,6 +85,7 @@ function toChunk({ delta, finish_reason, choices, usage, answer }) {
     finish: choice?.finish_reason ?? null,
     usage: usage ?? null,
     answer,
+    measured,
   };
 }
 

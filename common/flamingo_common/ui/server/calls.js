@@ -42,10 +42,12 @@ export function chatCall(clip, messages) {
 /**
  * @param {Clip} clip
  * @param {string} name of a recipe
+ * @param {boolean} measures tempo, key and loudness, too
  * @returns {Call}
  */
-export function recipeCall(clip, name) {
-  const fields = { questions: [{ name, recipe: name }], confidence: true, stream: true };
+export function recipeCall(clip, name, measures) {
+  const measure = measures ? { measure: true } : {};
+  const fields = { questions: [{ name, recipe: name }], confidence: true, ...measure, stream: true };
   return { path: "v1/audio/analyze", fields: { ...fields, ...clipFields(clip) }, clip };
 }
 

@@ -4,6 +4,8 @@ import numpy as np
 
 from flamingo.batch.outcomes import ItemError, ItemResult, Outcome
 from flamingo.batch.records import record
+from flamingo_common.wire.answers import Answer, AnswerUsage
+from flamingo_common.wire.measured import Comparison
 
 COLUMNS = {"audio": "a.flac", "genre": "waltz"}
 
@@ -59,3 +61,22 @@ def test_what_a_batch_wrote_can_be_the_manifest_of_the_next():
     assert second["input_caption"] == "slow"
     assert second["genre"] == "waltz"
     assert json.loads(json.dumps(second)) == second
+
+
+def test_what_was_measured_is_beside_the_answers():
+    found = Comparison(field="bpm", answer=120, measured=60.1, agrees=False, relation="double")
+    usage = AnswerUsage(prompt_tokens=1, completion_tokens=1)
+    answer = Answer(content="{}", finish_reason="stop", usage=usage, comparisons=[found])
+    result = ItemResult(answers={"card": answer}, measured={"tempo_bpm": 60.1})
+    line = record(Outcome("7", result=result))
+    assert line["measured"] == {"tempo_bpm": 60.1}
+    assert line["comparisons"] == [
+        {
+            "question": "card",
+            "field": "bpm",
+            "answer": 120,
+            "measured": 60.1,
+            "agrees": False,
+            "relation": "double",
+        }
+    ]

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamingo_common.measured.keys import NAMES, Key, key_relation, parse_key
+from flamingo_common.measured.keys import NAMES, MusicKey, key_relation, parse_key
 
-KEYS = st.builds(Key, st.integers(0, 11), st.sampled_from(["major", "minor"]))
+KEYS = st.builds(MusicKey, st.integers(0, 11), st.sampled_from(["major", "minor"]))
 SPELLINGS = {
     "F# minor": ["F# minor", "Gb min", "F♯m", "f sharp minor", "F#m", "F#:min", "F-sharp minor",
                  "f#-Moll", "Gb minor", "G♭ Minor", "F# min.", "F# minor scale", "  F#   minor "],
@@ -71,7 +71,7 @@ def test_keys_relate_as_in_mirex(one, other, relation):
 @given(KEYS, KEYS, st.integers(0, 11))
 def test_a_relation_is_mutual_and_the_same_in_all_transpositions(one, other, semitones):
     def moved(key):
-        return Key((key.tonic + semitones) % 12, key.mode)
+        return MusicKey((key.tonic + semitones) % 12, key.mode)
 
     relation = key_relation(one, other)
     assert key_relation(other, one) == relation

@@ -7,7 +7,7 @@ import pytest
 from clips import music, synthesise
 from fakes.measuring import needs_measure
 
-from flamingo_common.measured.keys import Key, key_relation
+from flamingo_common.measured.keys import MusicKey, key_relation
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.measurement import measure
@@ -48,7 +48,7 @@ def test_songs_have_their_key_in_all_24_or_one_that_is_related():
         if reason:
             assert "equally well" in reason
         else:
-            relations.append(key_relation(found.key, Key(tonic, mode)))
+            relations.append(key_relation(found.key, MusicKey(tonic, mode)))
     assert relations.count("same") >= 20
     assert relations.count("other") <= 1
 
@@ -66,7 +66,7 @@ def test_a_part_has_its_own_loudness_and_key():
     quiet, loud = 0.05 * music.song(0, "major", seed=1), music.song(6, "minor", seed=2)
     samples = np.concatenate([quiet, loud])
     first, last = of_file(samples, end_s=16.0), of_file(samples, start_s=len(quiet) / RATE_HZ)
-    assert (first.key.key, last.key.key) == (Key(0, "major"), Key(6, "minor"))
+    assert (first.key.key, last.key.key) == (MusicKey(0, "major"), MusicKey(6, "minor"))
     assert last.loudness.integrated_lufs - first.loudness.integrated_lufs > 20
 
 

@@ -7,9 +7,12 @@ from fakes import batch_outcomes
 from fakes.batch_outcomes import recorded_keys
 from pyarrow import parquet
 
+from flamingo.batch.outcomes import ItemResult, Outcome
 from flamingo.batch.outputs import parts
 from flamingo.batch.outputs.parquet_parts import ParquetFileOutput
 from flamingo_common.errors import BadRequest
+from flamingo_common.wire.answers import Answer, AnswerUsage
+from flamingo_common.wire.measured import Comparison, Measured
 
 RESULTS = ["caption", "embedding"]
 
@@ -152,3 +155,32 @@ def test_a_name_that_is_not_utf8_is_written_and_found_again(tmp_path):
     assert (row["key"], row["file_name"]) == ("caf\\udce9.mp3", "caf\\udce9.mp3")
     assert row["tags"] == {"dir": "\\udce9"}
     assert run(path, []) == {key}
+
+
+def test_what_was_measured_has_typed_columns(tmp_path):
+    found = [
+        Comparison(field="bpm", answer=120, measured=60.1, agrees=False, relation="double"),
+        Comparison(field="key", answer="Am", measured=None, agrees=None, relation=None),
+    ]
+    usage = AnswerUsage(prompt_tokens=1, completion_tokens=1)
+    answer = Answer(content="{}", finish_reason="stop", usage=usage, comparisons=found)
+    measured = Measured(tempo_bpm=60.1, beats_s=[0.5, 1.5], reasons={"key": "the clip is silent"})
+    result = ItemResult(answers={"card": answer}, measured=measured.model_dump(mode="json"))
+    path = tmp_path / "songs.parquet"
+    run(
+        path,
+        [Outcome("a", result=result), Outcome("b", result=ItemResult())],
+        ["measured", "comparisons"],
+    )
+    table = parquet.read_table(path)
+    assert str(table.schema.field("measured").type.field("beats_s").type).startswith("list<")
+    first, second = table.to_pylist()
+    assert first["measured"]["tempo_bpm"] == 60.1
+    assert first["measured"]["beats_s"] == [0.5, 1.5]
+    assert first["measured"]["key"] is None
+    assert first["measured"]["reasons"] == '{"key": "the clip is silent"}'
+    assert first["comparisons"][0] == {
+        "question": "card", "field": "bpm", "answer": "120", "measured": "60.1",
+        "agrees": False, "relation": "double",
+    }  # fmt: skip
+    assert second["measured"] is None
