@@ -15,10 +15,13 @@ from flamingo_pod.engine import device_memory, memory_profile
 from flamingo_pod.engine.batch_size import default_max_num_seqs
 from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.options import EngineOptions
+from flamingo_pod.engine.reasoning_tokens import ReasoningTokens
 from flamingo_pod.model import checkpoint, placement
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.gpu import find_gpu
 from flamingo_pod.settings import Settings
+from flamingo_pod.text import reasoning_format
+from flamingo_pod.weights.errors import ModelLoadFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class ServedModel:
     engine: Engine
     card: ModelCard
     decode_limits: DecodeLimits
+    reasoning: ReasoningTokens | None = None
+    """The tables of a model that thinks before it answers."""
     caller: Caller = ANONYMOUS
     """The caller of the request that it is used for."""
 
@@ -79,8 +84,9 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
 
     Raises:
         InsufficientMemory: the model does not fit on the device.
+        ModelLoadFailed: it is to think, and its tokenizer cannot write the marks.
     """
-    limits = loaded.limits
+    limits, reasoning = loaded.limits, _reasoning(loaded, settings)
     max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
     engine = Engine(loaded, _sized_options(loaded, settings))
     engine.start()
@@ -95,7 +101,25 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
         random_weights=loaded.random_weights,
         commit=loaded.commit,
     )
-    return ServedModel(loaded, engine, card, DecodeLimits(max_seconds=max_audio_s))
+    return ServedModel(loaded, engine, card, DecodeLimits(max_seconds=max_audio_s), reasoning)
+
+
+def _reasoning(loaded: checkpoint.Checkpoint, settings: Settings) -> ReasoningTokens | None:
+    thinks = reasoning_format.thinks(loaded.processor, loaded.id, settings.reasoning_parser)
+    tokens = None
+    if thinks.answer:
+        size = loaded.model.config.text_config.vocab_size
+        try:
+            tokens = reasoning_format.reasoning_tokens(
+                loaded.processor, size, loaded.limits.eos_token_ids
+            )
+        except ValueError as error:
+            raise ModelLoadFailed(
+                f"model {loaded.id!r}: its reasoning cannot be found in its text, since {error};"
+                " set --reasoning-parser none"
+            ) from None
+    logs.get().info("model.reasoning", thinks=thinks.answer, reason=thinks.reason)
+    return tokens
 
 
 def _sized_options(loaded: checkpoint.Checkpoint, settings: Settings) -> EngineOptions:

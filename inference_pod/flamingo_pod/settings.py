@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from flamingo_common.recipes import folder
 from flamingo_common.recipes.recipe import RecipeInvalid
 from flamingo_common.service.settings import CommaList, ServiceSettings
+from flamingo_pod.model.limits import ReasoningParser
 
 
 class Settings(ServiceSettings):
@@ -40,6 +41,10 @@ class Settings(ServiceSettings):
     quantization: Literal["fp8"] | None = None
     """Quantize the language model's linear layers while loading: fp8 halves their memory and needs
     a GPU of compute capability 8.9 or newer. A checkpoint published in FP8 needs no setting."""
+    reasoning_parser: ReasoningParser = "auto"
+    """Whether the model thinks before it answers, between <think> and </think>: think, none, or
+    auto, which looks for the marks in its chat template and tokenizer, and for the word in its
+    name."""
     max_audio_s: float | None = Field(default=None, gt=0, le=7200)
     """Maximum clip length in seconds; default and upper limit: the model's own maximum."""
     max_concurrent_answers: int = Field(default=256, ge=1, le=100_000)

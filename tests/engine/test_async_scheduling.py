@@ -9,11 +9,13 @@ from engine.options import engine_options
 from engine.workloads import Workload, streamed
 from fakes.effort import examples
 
+from flamingo_pod.engine.constraint import ReasoningRules
 from flamingo_pod.engine.core import EngineCore, Prompt
 from flamingo_pod.engine.grammar import GrammarCompiler
 from flamingo_pod.engine.runner import ModelRunner
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.engine.step_faults import SequenceFailed
+from flamingo_pod.text import reasoning_format
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,21 @@ def test_what_depends_on_unread_tokens_is_not_launched_ahead(tiny, params):
     submit(core, **params)
     drain(core)
     assert rows == []
+
+
+def test_steps_are_launched_ahead_unless_a_budget_of_reasoning_may_end_with_them(tiny):
+    size = tiny.model.config.text_config.vocab_size
+    made = reasoning_format.reasoning_tokens(tiny.processor, size, tiny.limits.eos_token_ids)
+    tables = replace(made, is_open=True)
+    assert len(tables.endings[0]) == 9
+    core = core_of(tiny, is_asynchronous=True)
+    rows = count_launches_ahead(core)
+    params = SamplingParams(max_tokens=20, ignore_eos=True)
+    prompt = Prompt([11, 12, 13], reasoning=ReasoningRules(tables, 6))
+    core.submit(prompt, params, 3, lambda output: None)
+    drain(core)
+    # Tokens 3 to 6, and from the one behind the first of the answer.
+    assert len(rows) == 4 + 4
 
 
 def test_a_prompt_that_arrives_is_not_delayed_by_more_than_a_step(tiny):

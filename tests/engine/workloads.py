@@ -3,6 +3,7 @@
 import random
 
 from flamingo_common.wire.priority import Priority
+from flamingo_pod.engine.constraint import ReasoningRules
 from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.grammar_source import GrammarSpec
 from flamingo_pod.engine.request_stats import RequestStats
@@ -24,8 +25,9 @@ KINDS = [
 class Workload:
     """Requests that come and are cancelled at random steps, the same for each seed."""
 
-    def __init__(self, seed, compiler=None, *, has_low=False):
-        rng = random.Random(seed)
+    def __init__(self, seed, compiler=None, *, has_low=False, tables=()):
+        """`tables` are those of reasoning, of which a request has any."""
+        rng, thoughts = random.Random(seed), random.Random(seed)
         priorities = random.Random(seed)
         self.requests = []
         for number in range(rng.randint(2, 7)):
@@ -35,7 +37,10 @@ class Workload:
             grammar = compiler.compile(GrammarSpec("json_object")) if is_constrained else None
             is_low = has_low and priorities.random() < 0.5
             stats = RequestStats(priority=Priority.LOW if is_low else Priority.NORMAL)
-            prompt = Prompt(ids, grammar=grammar, stats=stats)
+            rules = tables and ReasoningRules(
+                thoughts.choice(tables), thoughts.choice([None, 0, 1, 3, 9])
+            )
+            prompt = Prompt(ids, grammar=grammar, reasoning=rules or None, stats=stats)
             # With a number of its own outputs, since a step means something else in each engine.
             cancel_after = rng.randint(1, 20) if rng.random() < 0.3 else None
             self.requests.append((rng.randint(0, 25), number, prompt, params, cancel_after))

@@ -67,6 +67,9 @@ class SamplingOptions(ClipOptions, total=False):
     """Token ids before which the text ends."""
     min_tokens: int | None
     """Do not stop before this many tokens."""
+    thinking_token_budget: int | None
+    """Of a model that thinks before it answers: it is made to answer after so many tokens of
+    reasoning; 0 means none, -1 without a maximum."""
 
 
 class AnalysisOptions(SamplingOptions, total=False):

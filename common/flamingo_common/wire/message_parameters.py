@@ -151,7 +151,7 @@ QUESTION: Table = {
     **implemented(
         "vLLM",
         "top_k min_p repetition_penalty stop_token_ids include_stop_str_in_output min_tokens"
-        " ignore_eos structured_outputs",
+        " ignore_eos thinking_token_budget structured_outputs",
     ),
     **refused(
         "OpenAI",

@@ -6,7 +6,15 @@ hosts, are refused by name.
 Pure.
 """
 
-from flamingo_common.wire.parameters import GENERATION, Table, ignored, implemented, refused
+from flamingo_common.wire.parameters import (
+    GENERATION,
+    NO_LEVELS,
+    Table,
+    ignored,
+    implemented,
+    refused,
+    refused_levels,
+)
 
 _NOT_STORED = "nothing is stored; send the earlier items in input"
 _CACHE = "prompts and clips are cached without it"
@@ -46,7 +54,6 @@ RESPONSES: Table = {
             "conversation": (_NOT_STORED, ()),
             "background": ("the answer is in the response; use /v1/batches for later", (False,)),
             "prompt": ("prompt templates are not stored; send the text in instructions", ()),
-            "reasoning": ("the model does not reason before it answers", ({}, {"effort": "none"})),
             "truncation": ("conversations are not shortened; send fewer items", ("disabled",)),
             "context_management": ("conversations are not shortened; send fewer items", ([],)),
             "access_programs": ("there are no access programs", ({}, {"cyber": "standard"})),
@@ -62,9 +69,10 @@ RESPONSES: Table = {
             "n": ("the response has one answer; use /v1/chat/completions", (1,)),
             "logprobs": ("use top_logprobs, or include: message.output_text.logprobs", (False,)),
             "verbosity": ("use text.verbosity", ()),
-            "reasoning_effort": ("the model does not reason before it answers", ("none",)),
         },
     ),
+    **refused_levels("OpenAI", {"reasoning": (NO_LEVELS, ({}, {"effort": "none"}))}),
+    **refused_levels("other", {"reasoning_effort": (NO_LEVELS, ("none",))}),
 }
 
 MESSAGE_ITEM: Table = {

@@ -14,7 +14,7 @@ Pure.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Api = Literal["OpenAI", "vLLM", "Flamingo", "other"]
@@ -32,6 +32,9 @@ class Parameter:
     """Why it is ignored; or why it is refused, and what to use instead."""
     harmless: tuple[object, ...] = ()
     """Values of a refused parameter that are accepted, besides null."""
+    is_of_reasoning: bool = False
+    """Whether its harmless values ask for an answer without reasoning, unless they are empty: they
+    are the same as a `thinking_token_budget` of 0."""
 
     def is_harmless(self, value: object) -> bool:
         """Return whether ignoring the parameter with this value changes nothing."""
@@ -63,13 +66,19 @@ def refused(api: Api, rows: Mapping[str, tuple[str, tuple[object, ...]]]) -> Tab
     }
 
 
+def refused_levels(api: Api, rows: Mapping[str, tuple[str, tuple[object, ...]]]) -> Table:
+    """Return the rows of parameters whose harmless values ask for no reasoning."""
+    return {name: replace(row, is_of_reasoning=True) for name, row in refused(api, rows).items()}
+
+
 _USE_LOGIT_BIAS = "use logit_bias to exclude tokens"
 _NO_TEMPLATE = "the chat template of the checkpoint is used, and it has no options"
 _CACHES = "the caches of API keys are separate: use a key of its own"
 _HEADER = "set the request header x-flamingo-priority instead"
 _MEDIA = "audio is always decoded to 16 kHz mono as the checkpoint needs it"
 _ROUTING = "where a request is computed is decided by the router"
-_NO_REASONING = "the model does not reason before it answers"
+NO_LEVELS = "reasoning has no levels; use thinking_token_budget, of which this can be 0"
+_APART = "reasoning is in a field of its own, beside the answer"
 _NO_TOOLS = "only /v1/chat/completions calls tools; for JSON of a schema use response_format"
 _USE_PENALTIES = "use repetition_penalty, frequency_penalty or presence_penalty"
 _USE_FILTERS = "use top_p, top_k or min_p"
@@ -86,8 +95,8 @@ GENERATION: Table = {
     **implemented(
         "vLLM",
         "top_k min_p repetition_penalty stop_token_ids include_stop_str_in_output min_tokens"
-        " ignore_eos structured_outputs guided_json guided_regex guided_choice guided_grammar"
-        " guided_json_object",
+        " ignore_eos thinking_token_budget structured_outputs guided_json guided_regex"
+        " guided_choice guided_grammar guided_json_object",
     ),
     **CLIP,
     **ignored(
@@ -110,7 +119,6 @@ GENERATION: Table = {
             "modalities": ("the answer is text", ([], ["text"])),
             "moderation": ("answers are not moderated", ()),
             "prediction": ("the whole answer is generated; predictions do not make it faster", ()),
-            "reasoning_effort": (_NO_REASONING, ("none",)),
             "service_tier": ("there is one tier; " + _HEADER, ("auto", "default")),
             "store": ("answers are not stored", (False,)),
             "web_search_options": ("the server does not search the web", ()),
@@ -120,6 +128,7 @@ GENERATION: Table = {
             "function_call": (_NO_TOOLS, ("none", "auto")),
         },
     ),
+    **refused_levels("OpenAI", {"reasoning_effort": (NO_LEVELS, ("none",))}),
     **ignored(
         "vLLM",
         {
@@ -128,7 +137,7 @@ GENERATION: Table = {
             "length_penalty": "applies to beam search only",
             "early_stopping": "applies to beam search only",
             "spaces_between_special_tokens": "special tokens are not part of the text",
-            "include_reasoning": "reasoning is in a field of its own, beside the answer",
+            "include_reasoning": _APART,
             "truncation_side": "prompts are not truncated",
             "stream_interval": "a chunk of a stream has the tokens that are ready",
             "return_mm_kwargs": "applies to vLLM's render routes only",
@@ -139,7 +148,6 @@ GENERATION: Table = {
         "vLLM",
         {
             "use_beam_search": ("there is no beam search; use n for several choices", (False,)),
-            "thinking_token_budget": ("reasoning has no budget of its own; use max_tokens", ()),
             "best_of": ("choices are not ranked; use n, and rank them by logprobs", (1,)),
             "bad_words": (_USE_LOGIT_BIAS, ([],)),
             "allowed_token_ids": ("use structured_outputs, or logit_bias", ()),
@@ -161,7 +169,6 @@ GENERATION: Table = {
             "add_special_tokens": ("the chat template adds the special tokens", (False,)),
             "documents": ("the chat template has no documents; add them to a message", ([],)),
             "chat_template": (_NO_TEMPLATE, ()),
-            "chat_template_kwargs": (_NO_TEMPLATE, ({}, {"enable_thinking": False})),
             "media_io_kwargs": (_MEDIA, ({},)),
             "mm_processor_kwargs": (_MEDIA, ({},)),
             "structural_tag": ("use tools with tool_choice, or structured_outputs.grammar", ()),
@@ -175,26 +182,34 @@ GENERATION: Table = {
             "watermarking": ("answers are not marked", (False,)),
         },
     ),
+    **refused_levels(
+        "vLLM", {"chat_template_kwargs": (_NO_TEMPLATE, ({}, {"enable_thinking": False}))}
+    ),
     **ignored(
         "other",
         {
             "keep_alive": "the model stays loaded",
             "cache_prompt": "prompts and clips are always cached",
-            "separate_reasoning": _NO_REASONING,
-            "stream_reasoning": _NO_REASONING,
+            "separate_reasoning": _APART,
+            "stream_reasoning": _APART,
             "mirostat_tau": "applies to mirostat only",
             "mirostat_eta": "applies to mirostat only",
             "rid": "a label of the request; the header x-request-id is in logs and answers",
             "usage": "the usage is in every answer, and in streams with stream_options",
         },
     ),
+    **refused_levels(
+        "other",
+        {
+            "enable_thinking": (NO_LEVELS, (False,)),
+            "think": (NO_LEVELS, (False,)),
+            "thinking": (NO_LEVELS, (False, {"type": "disabled"})),
+            "reasoning": (NO_LEVELS, ({"effort": "none"}, {"enabled": False})),
+        },
+    ),
     **refused(
         "other",
         {
-            "enable_thinking": (_NO_REASONING, (False,)),
-            "think": (_NO_REASONING, (False,)),
-            "thinking": (_NO_REASONING, (False, {"type": "disabled"})),
-            "reasoning": (_NO_REASONING, ({"effort": "none"}, {"enabled": False})),
             "options": ("send what it contains as fields of the request", ({},)),
             "do_sample": ("set temperature to 0 for greedy decoding", (True,)),
             "num_beams": ("there is no beam search; use n for several choices", (1,)),

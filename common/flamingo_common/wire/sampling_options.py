@@ -87,6 +87,11 @@ class TokenOptions(BaseModel):
     """End the text with the string or token that stopped it, rather than before it."""
     min_tokens: Annotated[int, Field(ge=0, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None = None
     """Minimum number of tokens to generate, before which nothing of the above ends the text."""
+    thinking_token_budget: (
+        Annotated[int, Field(ge=-1, le=MAX_OUTPUT_TOKENS), WHOLE_NUMBER] | None
+    ) = None
+    """Maximum number of tokens of reasoning, of a model that thinks before it answers: then it is
+    made to answer. 0: none; -1: no maximum."""
     ignore_eos: bool | None = None
     """Continue after the model has ended the text, up to `max_tokens`."""
 

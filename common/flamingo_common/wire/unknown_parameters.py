@@ -10,6 +10,7 @@ counted, and an object is never searched further than to the names that are list
 Pure.
 """
 
+import contextlib
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -32,6 +33,9 @@ MAX_NAME_CHARS = 64
 """Of a name in an error, and of a name for which a similar one is searched."""
 MAX_TEXT_CHARS = 64
 """Of a form's text that is compared with harmless values."""
+BUDGET = "thinking_token_budget"
+NOTHING: tuple[object, ...] = (None, {})
+"""Values with which a parameter of reasoning asks for nothing."""
 SIMILARITY = 0.75
 """`modle` and `model` have 0.8, `size` and `seed` 0.5."""
 ROUTES: Mapping[str, Table] = {
@@ -134,6 +138,8 @@ def check(
 ) -> Mapping[str, object]:
     """Return `fields` without harmless parameters, and with a `Rejected` for each bad one.
 
+    Harmless ones that ask for no reasoning set its budget to 0, which is within any other.
+
     `known` are the names of the fields that are validated, and `table` has the others.
     """
     if fields.keys() <= known:
@@ -141,8 +147,11 @@ def check(
     kept = {name: fields[name] for name in known if name in fields}
     listed = [name for name in table if name in fields and name not in known]
     for name in listed:
-        if not _is_harmless(table[name], fields[name], is_form=checking.is_form):
-            kept[name] = Rejected(name, known, table, table[name])
+        row, values = table[name], _readings(fields[name], is_form=checking.is_form)
+        if not any(map(row.is_harmless, values)):
+            kept[name] = Rejected(name, known, table, row)
+        elif row.is_of_reasoning and all(value not in NOTHING for value in values):
+            kept[BUDGET] = 0
     num_unknown = len(fields) - sum(name in fields for name in known) - len(listed)
     room = max(0, min(num_unknown, MAX_LISTED - checking.num_listed))
     unknown = (name for name in fields if name not in known and name not in table)
@@ -152,15 +161,13 @@ def check(
     return kept
 
 
-def _is_harmless(row: Parameter, value: object, *, is_form: bool) -> bool:
-    if row.is_harmless(value):
-        return True
+def _readings(value: object, *, is_form: bool) -> list[object]:
+    """Return a value, and what a form's text is as JSON."""
     if not is_form or not isinstance(value, str) or len(value) > MAX_TEXT_CHARS:
-        return False
-    try:
-        return row.is_harmless(from_json(value.lower()))
-    except ValueError:
-        return False
+        return [value]
+    with contextlib.suppress(ValueError):
+        return [value, from_json(value.lower())]
+    return [value]
 
 
 def _advice(name: str, known: Collection[str], table: Table) -> str:

@@ -3,10 +3,11 @@
 Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flamingo_common.wire.responses import FinishReason
+from flamingo_pod.engine.reasoning_scan import ReasoningScan
 from flamingo_pod.engine.sequence import TokenOutput
 from flamingo_pod.text.detokenize import Detokenizer
 from flamingo_pod.text.reasoning import ReasoningSplitter
@@ -33,17 +34,34 @@ class GeneratedChoice:
 
     index: int
     detokenizer: Detokenizer
+    token_bytes: Mapping[int, bytes]
+    """What each token adds to a text."""
+    splitter: ReasoningSplitter = field(default_factory=ReasoningSplitter)
+    scan: ReasoningScan = field(default_factory=ReasoningScan)
     num_tokens: int = 0
     num_reasoning_tokens: int = 0
-    """Those up to the end of the reasoning."""
+    """Those before the answer: the reasoning, its marks, and blanks around them."""
     num_cached: int = 0
     """Prompt tokens taken from the KV cache."""
     finish_reason: FinishReason = "length"
     stop_reason: int | str | None = None
     """The stop token or stop string that ended it."""
-    splitter: ReasoningSplitter = field(default_factory=ReasoningSplitter)
     _pending: list[TokenOutput] = field(default_factory=list)
     """Outputs whose text is not returned yet."""
+
+    @classmethod
+    def create(
+        cls,
+        index: int,
+        detokenizer: Detokenizer,
+        token_bytes: Mapping[int, bytes],
+        *,
+        is_reasoning: bool,
+    ) -> "GeneratedChoice":
+        """Return a choice without tokens; `is_reasoning` is whether reasoning has begun."""
+        splitter = ReasoningSplitter(is_open=is_reasoning)
+        scan = ReasoningScan(is_open=is_reasoning)
+        return cls(index, detokenizer, token_bytes, splitter, scan)
 
     def add(self, output: TokenOutput) -> ChoiceDelta | None:
         """Add the next output; return the text that it completes, if any."""
@@ -55,12 +73,8 @@ class GeneratedChoice:
         pieces = self.splitter.push(text)
         if reason is not None:
             pieces += self.splitter.finish()
-        if pieces.reasoning or self.splitter.is_reasoning:
-            self.num_reasoning_tokens = self.num_tokens
         self.finish_reason = reason or self.finish_reason
         self.stop_reason = self.detokenizer.stop_string or output.stop_token_id
-        if self.splitter.is_reasoning or pieces.reasoning:
-            self._pending.clear()  # log-probabilities are those of the answer
         if not (pieces.answer or pieces.reasoning or reason):
             return None
         outputs, self._pending = self._pending, []
@@ -71,4 +85,12 @@ class GeneratedChoice:
         if output.token_id is not None:
             self.num_tokens += 1
             text = self.detokenizer.push(output.token_id)
+            self._follow(output.token_id)
         return text if output.finish_reason is None else text + self.detokenizer.finish()
+
+    def _follow(self, token_id: int) -> None:
+        """Count a token that precedes the answer. Its text may still be held back."""
+        self.scan.push(self.token_bytes[token_id])
+        if self.scan.has_reasoning:
+            self.num_reasoning_tokens = self.num_tokens
+            self._pending.clear()  # log-probabilities are those of the answer

@@ -21,10 +21,11 @@ from flamingo_common.wire.responses import (
     Usage,
 )
 from flamingo_common.wire.tools import ForcedCall
-from flamingo_pod.api import answer_grammar, output_format, request_timings, tool_calls
+from flamingo_pod.api import answer_grammar, output_format, request_timings, thinking, tool_calls
 from flamingo_pod.api.clip_intake import PreparedClip, audio_usage
 from flamingo_pod.api.generated_choice import ChoiceDelta, GeneratedChoice
 from flamingo_pod.caller import ANONYMOUS, Caller
+from flamingo_pod.engine.constraint import ReasoningRules
 from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.request_stats import RequestStats
@@ -33,7 +34,7 @@ from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 from flamingo_pod.telemetry.metrics import Metrics
-from flamingo_pod.text import prompt
+from flamingo_pod.text import byte_level, prompt
 from flamingo_pod.text.detokenize import Detokenizer
 
 PROMPT = "prompt"
@@ -57,6 +58,7 @@ class GenerationRequest:
     grammar: Grammar | None = None
     stats: RequestStats = field(default_factory=RequestStats)
     caller: Caller = ANONYMOUS
+    reasoning: ReasoningRules | None = None
 
     def engine_requests(self) -> list[tuple[Prompt, SamplingParams]]:
         """Return the engine's requests, one per choice; they differ in seed and grammar state."""
@@ -69,6 +71,7 @@ class GenerationRequest:
                     self.caller.salt,
                     deadline_s=self.caller.deadline_s,
                     grammar=self.grammar and self.grammar.fork(),
+                    reasoning=self.reasoning,
                     stats=self.stats,
                 ),
                 replace(self.params, seed=None if seed is None else seed + number),
@@ -137,12 +140,14 @@ async def prepare(
 
     Raises:
         BadRequest: a control token in the text, an unknown token in `logit_bias` or
-            `stop_token_ids`, a minimum above the maximum of tokens, or an invalid response format.
+            `stop_token_ids`, a minimum above the maximum of tokens, an invalid response format, or
+            a budget of reasoning for a model that has none.
         ContextTooLong: prompt and generated tokens exceed the model's context.
         Unavailable: the response format could not be compiled now.
     """
     loaded = served.checkpoint
     call = output_format.forced_call(options)
+    reasoning = thinking.rules(served.reasoning, options, call)
     ids = await _token_ids(served, turns, clip.num_tokens if clip else 0, call)
     requested, field_name = _requested_tokens(options)
     max_tokens = prompt.resolve_max_tokens(
@@ -158,26 +163,29 @@ async def prepare(
     num_choices = (options.n or 1) if isinstance(options, requests.ChatRequest) else 1
     grammar = await answer_grammar.compiled(served, options, call)
     _set_expected_work(stats, ids, clip, num_choices, max_tokens)
+    stops = options.stop or ()
     request = GenerationRequest(
-        ids, clip, params, options.stop or (), num_choices, grammar, stats, served.caller
+        *(ids, clip, params, stops, num_choices, grammar, stats, served.caller, reasoning)
     )
-    tokenizer = loaded.processor.tokenizer
-    return Generation(
-        request,
-        [
-            GeneratedChoice(
-                number,
-                Detokenizer(
-                    tokenizer,
-                    request.stop_strings,
-                    min_tokens=params.min_tokens,
-                    is_stop_kept=params.is_stop_token_kept,
-                ),
-            )
-            for number in range(num_choices)
-        ],
-        call,
-    )
+    return Generation(request, _choices(served, request), call)
+
+
+def _choices(served: ServedModel, request: GenerationRequest) -> list[GeneratedChoice]:
+    tokenizer, params = served.checkpoint.processor.tokenizer, request.params
+    return [
+        GeneratedChoice.create(
+            number,
+            Detokenizer(
+                tokenizer,
+                request.stop_strings,
+                min_tokens=params.min_tokens,
+                is_stop_kept=params.is_stop_token_kept,
+            ),
+            byte_level.text_bytes(tokenizer),
+            is_reasoning=request.reasoning is not None and request.reasoning.tokens.is_open,
+        )
+        for number in range(request.num_choices)
+    ]
 
 
 async def _token_ids(

@@ -4,7 +4,7 @@ How it works: `submit` makes a sequence of a prompt and hands it to the schedule
 gets a plan from the scheduler, has the model runner compute it, adds its time to the stats of the
 requests in it, commits the sampled tokens to the scheduler, and emits each as a `TokenOutput` to
 the callback that came with its prompt. A grammar is advanced with each token and may finish its
-sequence.
+sequence, and a budget of its reasoning may force the next tokens (`constraint.py`).
 
 A step that raises fails only the sequences that cause it (`step_faults.py`), and a prefix they
 shared is invalidated. Logits that are not finite fail only the sequence they belong to.
@@ -30,6 +30,7 @@ from flamingo_pod.engine import step_stats
 from flamingo_pod.engine.audio import AudioWindow, ClipAudio
 from flamingo_pod.engine.backends import BackendChoice
 from flamingo_pod.engine.clips import ClipIndex
+from flamingo_pod.engine.constraint import Reasoning, ReasoningRules, constraint_of
 from flamingo_pod.engine.create_runner import choose_backend, create_runner
 from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.load import EngineLoad
@@ -62,7 +63,9 @@ class Prompt:
     deadline_s: float = math.inf
     """Of the request, on the monotonic clock; a sequence near it has priority."""
     grammar: Grammar | None = None
-    """Constrains the output; at its start, and used by no other sequence."""
+    """Constrains the answer; at its start, and used by no other sequence."""
+    reasoning: ReasoningRules | None = None
+    """How the reasoning before the answer ends; None: the output is an answer from its start."""
     stats: RequestStats = field(default_factory=RequestStats)
     """Its request's, which the engine updates."""
 
@@ -194,7 +197,9 @@ class EngineCore:
             vocabulary_size=config.text_config.vocab_size,
         )
         sampling = SamplingInput(state, sequence.output_ids)
-        self._inputs[sequence] = SequenceInputs(prompt.audio, sampling, prompt.grammar)
+        constraint = constraint_of(prompt.reasoning, prompt.grammar)
+        sequence.num_free = constraint.num_free if isinstance(constraint, Reasoning) else math.inf
+        self._inputs[sequence] = SequenceInputs(prompt.audio, sampling, constraint)
         self._emits[sequence] = emit
         self.scheduler.submit(sequence)
         return sequence
@@ -291,13 +296,15 @@ class EngineCore:
     def _advance(self, sequence: Sequence, token: SampledToken, *, is_finished: bool) -> None:
         """Emit a committed token; a grammar may finish the sequence or fail it."""
         reason: FinishReason | None = "length" if is_finished else None
-        if (grammar := self._inputs[sequence].grammar) is not None:
+        if (constraint := self._inputs[sequence].constraint) is not None:
             try:
-                grammar.accept(token.token_id)
+                constraint.accept(token.token_id)
             except (BadRequest, ValueError) as error:
                 self._fail(sequence, error)
                 return
-            if grammar.is_done:
+            if isinstance(constraint, Reasoning):
+                sequence.num_free = constraint.num_free
+            if constraint.is_done:
                 self.scheduler.finish(sequence, now_s=time.monotonic(), is_kept=True)
                 reason = "stop"
         self._emit(sequence, token, reason)

@@ -3,8 +3,8 @@
 How it works: a GPU would wait while the host reads a step's tokens and plans the next one. Most
 steps only repeat the one before: the same sequences decode one more token each. Such a step is
 known before any token is, but for the tokens themselves, which are already on the device. All other
-steps, with prompts, grammars, penalties, or tails that have to grow, are planned when everything
-is known, so the scheduler never sees a step that has not been read.
+steps, with prompts, grammars, penalties, forced tokens, or tails that have to grow, are planned
+when everything is known, so the scheduler never sees a step that has not been read.
 
 Pure.
 """
@@ -38,5 +38,5 @@ def _can_be_ahead(sequence: Sequence) -> bool:
     """Whether all that the next step needs of a sequence is known, but for its last token."""
     params = sequence.params
     is_masked = len(sequence.output_ids) + 1 < params.min_tokens
-    needs_tokens = sequence.has_grammar or has_penalties(params)
+    needs_tokens = sequence.has_grammar or has_penalties(params) or sequence.num_free <= 1
     return not (is_masked or needs_tokens) and sequence.num_tokens < sequence.num_slots

@@ -17,10 +17,10 @@ from flamingo_pod.engine import batch as batches
 from flamingo_pod.engine import transfer
 from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.engine.batch import AudioRows, Batch
+from flamingo_pod.engine.constraint import Constraint
 from flamingo_pod.engine.device_batch import DeviceBatch, to_device
 from flamingo_pod.engine.encoder import AudioEncoder
 from flamingo_pod.engine.forward import Forward
-from flamingo_pod.engine.grammar import Grammar
 from flamingo_pod.engine.graphs import Decoded, DecodeGraphs
 from flamingo_pod.engine.kv import KvPool
 from flamingo_pod.engine.profile import EngineProfile
@@ -43,8 +43,9 @@ class SequenceInputs:
 
     audio: ClipAudio | None
     sampling: SamplingInput
-    grammar: Grammar | None = None
-    """The state of its grammar; the core advances it with each committed token."""
+    constraint: Constraint | None = None
+    """The state of its grammar and its reasoning; the core advances it with each committed
+    token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,7 @@ def _sampling_input(chunk: Chunk, inputs: SequenceInputs) -> SamplingInput:
         BadRequest: the grammar has exceeded its limits.
     """
     row = inputs.sampling
-    row.allowed = inputs.grammar.mask() if inputs.grammar else None
+    row.allowed = inputs.constraint.mask() if inputs.constraint else None
     # Nothing is masked any more where a token is unread.
     row.num_unread, row.masked_ids = (1, ()) if chunk.is_unread else (0, chunk.sequence.masked_ids)
     return row

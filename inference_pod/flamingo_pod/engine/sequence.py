@@ -3,6 +3,7 @@
 Pure.
 """
 
+import math
 from collections import abc
 from dataclasses import dataclass, field
 from enum import Enum
@@ -135,6 +136,8 @@ class Sequence:
     eos_ids: abc.Set[int] = frozenset()
     """The model's end-of-sequence tokens."""
     has_grammar: bool = False
+    num_free: float = math.inf
+    """How many of its next tokens can certainly not be forced by a budget of its reasoning."""
     is_low: bool = False
     """Whether its request has low priority, and gives way to all that are live."""
     output_ids: list[int] = field(default_factory=list)

@@ -5,8 +5,13 @@ Pure.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from flamingo_common.wire.requests import Layer
+
+ReasoningParser = Literal["auto", "think", "none"]
+"""Whether a checkpoint thinks. `--reasoning-parser` is vLLM's name, `think` several of its
+parsers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class ByteLevelDecoder:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        self._bytes = _text_bytes(tokenizer)
+        self._bytes = text_bytes(tokenizer)
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token_id: int) -> str:
@@ -68,7 +68,8 @@ class _TextBytes(dict[int, bytes]):
 
 
 @functools.lru_cache(TABLES_KEPT)
-def _text_bytes(tokenizer: Any) -> _TextBytes:
+def text_bytes(tokenizer: Any) -> Mapping[int, bytes]:
+    """Return the bytes that each token adds to a text, by id: none for a special one."""
     return _TextBytes(tokenizer)
 
 

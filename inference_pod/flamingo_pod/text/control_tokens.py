@@ -39,7 +39,7 @@ class ControlTokens:
 def control_tokens(processor: Any) -> ControlTokens:
     """Return the control tokens of a processor and its tokenizer."""
     tokenizer = processor.tokenizer
-    template = "\0".join(_templates(processor, tokenizer))
+    template = "\0".join(chat_templates(processor))
     texts = {*tokenizer.all_special_tokens, *_named_tokens(processor)}
     for token in tokenizer.added_tokens_decoder.values():
         # Templates contain whitespace as ordinary text; some tokenizers have tokens for it.
@@ -51,9 +51,9 @@ def control_tokens(processor: Any) -> ControlTokens:
     return ControlTokens(tuple(sorted(texts)), found)
 
 
-def _templates(*owners: Any) -> Iterator[str]:
-    """Yield the chat templates of a processor or tokenizer: none, one, or several by name."""
-    for owner in owners:
+def chat_templates(processor: Any) -> Iterator[str]:
+    """Yield the chat templates of a processor and its tokenizer: none, one, or several by name."""
+    for owner in (processor, processor.tokenizer):
         template = getattr(owner, "chat_template", None) or {}
         yield from template.values() if isinstance(template, dict) else [template]
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flamingo_common.errors import BadRequest, ContextTooLong
+from flamingo_pod.engine.reasoning_scan import END, OPEN
 from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.text import tool_text
 from flamingo_pod.text.control_tokens import ControlTokens, control_tokens
@@ -89,7 +90,7 @@ def token_ids(
 ) -> TokenIds:
     """Return the prompt's token ids, including the generation prompt.
 
-    `beginning` is how the answer begins, which the model continues.
+    `beginning` is how the answer begins, which the model continues without reasoning.
 
     Raises:
         BadRequest: a turn's text contains a control token.
@@ -171,8 +172,22 @@ def _default_system_text(processor: Processor) -> str:
     return default[len(before) : len(default) - len(after)] if is_alike else ""
 
 
+@functools.lru_cache(SHAPES_KEPT)
+def opens_reasoning(processor: Processor) -> bool:
+    """Return whether the chat template begins an answer with its reasoning."""
+    return rendered(processor, [Turn("user", "x")]).rstrip().endswith(OPEN.decode())
+
+
+def beginning_of(processor: Processor, text: str) -> str:
+    """Return how an answer that begins with `text` begins behind the generation prompt.
+
+    If that has opened the reasoning, it is ended: nothing is reasoned before a given beginning.
+    """
+    return END + text if text and opens_reasoning(processor) else text
+
+
 def _tokenize(processor: Processor, turns: Sequence[Turn], beginning: str) -> list[int]:
-    text = rendered(processor, turns) + beginning
+    text = rendered(processor, turns) + beginning_of(processor, beginning)
     ids: list[int] = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from flamingo_common.errors import BadRequest
+from flamingo_pod.engine.reasoning_scan import END
 from flamingo_pod.text import prompt
 from flamingo_pod.text.control_tokens import control_tokens
 from flamingo_pod.text.prompt import Processor, TokenIds, Turn
@@ -39,7 +40,7 @@ class QuestionPrompt:
     before: str
     """The text between that and the question."""
     after: str
-    """What the chat template puts behind the question."""
+    """What comes between the question and the answer."""
 
     @classmethod
     def of(
@@ -53,6 +54,7 @@ class QuestionPrompt:
         asked = [*turns[:-1], _asking(turns[-1])]
         prompt.token_ids(processor, asked, num_audio_tokens)  # checks the text of the turns
         text, _, after = prompt.rendered(processor, asked).rpartition(MARK)
+        after += END if prompt.opens_reasoning(processor) else ""  # decisions are not reasoned
         at = _end_of_control(processor, text)
         head, before = _tokenized(processor, [text[:at]])[0], text[at:]
         parts = _tokenized(processor, [before, f"x{after}", f"{before}x{after}"])

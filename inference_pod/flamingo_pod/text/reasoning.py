@@ -1,7 +1,7 @@
 """Separates the reasoning that precedes an answer, as checkpoints write it that think first.
 
-An answer that begins with `<think>` is reasoning up to `</think>`. Any other one is returned as it
-arrives, except that a beginning that may become the mark is held back.
+An answer that begins with `<think>`, or whose prompt ends so, is reasoning up to `</think>`. Any
+other one is returned as it arrives, except that a beginning that may become the mark is held back.
 
 Pure.
 """
@@ -9,7 +9,11 @@ Pure.
 from dataclasses import dataclass
 from enum import Enum
 
-OPEN, CLOSE = "<think>", "</think>"
+from flamingo_pod.engine import reasoning_scan
+
+OPEN, CLOSE, BLANKS = (
+    each.decode() for each in (reasoning_scan.OPEN, reasoning_scan.CLOSE, reasoning_scan.BLANKS)
+)
 
 
 class _State(Enum):
@@ -33,8 +37,9 @@ class Pieces:
 class ReasoningSplitter:
     """Splits the text of one choice, as it arrives."""
 
-    def __init__(self) -> None:
-        self._state = _State.START
+    def __init__(self, *, is_open: bool = False) -> None:
+        """`is_open` is whether the prompt ends with the opening mark."""
+        self._state = _State.REASONING if is_open else _State.START
         self._has_reasoning = False
         self._held = ""
         """Text that may be a mark, or blanks before something."""
@@ -65,7 +70,7 @@ class ReasoningSplitter:
                 return Pieces()
 
     def _begin(self) -> Pieces:
-        text = self._held.lstrip()
+        text = self._held.lstrip(BLANKS)
         if text.startswith(OPEN):
             self._state, self._held = _State.REASONING, text.removeprefix(OPEN)
             return self._reason()
@@ -75,18 +80,18 @@ class ReasoningSplitter:
 
     def _reason(self) -> Pieces:
         if not self._has_reasoning:
-            self._held = self._held.lstrip()
+            self._held = self._held.lstrip(BLANKS)
         reasoning, mark, rest = self._held.partition(CLOSE)
         if mark:
             self._state, self._held = _State.BETWEEN, rest
-            return Pieces(reasoning.rstrip()) + self._answer()
+            return Pieces(reasoning.rstrip(BLANKS)) + self._answer()
         num_held = _num_held(self._held)
         reasoning, self._held = self._held[:num_held], self._held[num_held:]
         self._has_reasoning = self._has_reasoning or bool(reasoning)
         return Pieces(reasoning)
 
     def _answer(self) -> Pieces:
-        text = self._held.lstrip()
+        text = self._held.lstrip(BLANKS)
         return self._start_answer(text) if text else Pieces()
 
     def _start_answer(self, text: str) -> Pieces:
@@ -98,4 +103,4 @@ def _num_held(text: str) -> int:
     """Return how much of `text` cannot be a part of the closing mark, or blanks before it."""
     sizes = range(min(len(CLOSE) - 1, len(text)), 0, -1)
     at = next((len(text) - size for size in sizes if CLOSE.startswith(text[-size:])), len(text))
-    return len(text[:at].rstrip())
+    return len(text[:at].rstrip(BLANKS))

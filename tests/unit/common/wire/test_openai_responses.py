@@ -185,7 +185,7 @@ def test_an_error_names_the_field_of_this_api(fields, param, words):
         ("background", True, "/v1/batches"),
         ("prompt", {"id": "p"}, "instructions"),
         ("truncation", "auto", "not shortened"),
-        ("reasoning", {"effort": "high"}, "does not reason"),
+        ("reasoning", {"effort": "high"}, "thinking_token_budget"),
         ("messages", [], "input"),
         ("max_tokens", 5, "max_output_tokens"),
         ("response_format", {"type": "json_object"}, "text.format"),

@@ -207,3 +207,48 @@ def test_a_field_of_another_part_is_answered_with_its_type():
     with pytest.raises(UnsupportedParameter, match="type input_audio") as raised:
         parse.validate_request(requests.ChatRequest, fields)
     assert raised.value.param == "messages[0].content[0].input_audio"
+
+
+def budget(kind=requests.CaptionRequest, *, is_form=False, **fields):
+    fields = {"audio": {"data": ""}} | fields
+    return parse.validate_request(kind, fields, is_form=is_form).thinking_token_budget
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning_effort": "none"},
+        {"reasoning": {"enabled": False}},
+        {"think": False},
+        {"thinking": {"type": "disabled"}},
+        {"chat_template_kwargs": {"enable_thinking": False}},
+        {"enable_thinking": False, "thinking_token_budget": 9},
+    ],
+    ids=str,
+)
+def test_what_asks_for_no_reasoning_is_a_budget_of_none(fields):
+    assert budget(**fields) == 0
+
+
+@pytest.mark.parametrize("fields", [{"reasoning_effort": "none"}, {"think": "False"}], ids=str)
+def test_a_form_can_ask_for_no_reasoning(fields):
+    assert budget(is_form=True, **fields) == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"reasoning_effort": None, "chat_template_kwargs": {}, "think": None}, None),
+        ({"chat_template_kwargs": {}, "thinking_token_budget": 9}, 9),
+        ({"use_beam_search": False}, None),
+    ],
+    ids=str,
+)
+def test_what_asks_for_nothing_is_no_budget(fields, expected):
+    assert budget(**fields) == expected
+
+
+@pytest.mark.parametrize("fields", [{"reasoning_effort": "low"}, {"think": True}], ids=str)
+def test_a_level_of_reasoning_is_refused_with_what_to_use(fields):
+    with pytest.raises(UnsupportedParameter, match="thinking_token_budget"):
+        budget(**fields)

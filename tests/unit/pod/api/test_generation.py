@@ -1,11 +1,14 @@
 """What the choices of a generation yield, and what it is counted as."""
 
+import pytest
+
 from flamingo_pod.api import generation
 from flamingo_pod.api.generated_choice import GeneratedChoice
 from flamingo_pod.api.generation import Generation, GenerationRequest
 from flamingo_pod.engine.request_stats import RequestStats
 from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
 from flamingo_pod.model.builtin import tokenizer
+from flamingo_pod.text.byte_level import text_bytes
 from flamingo_pod.text.detokenize import Detokenizer
 
 TOKENIZER = tokenizer.build()
@@ -18,7 +21,7 @@ def request(num_choices=1, seed=None):
 def choice(text, *stops, ends="length", **known):
     """Return a choice to which the tokens of `text` were added, and its deltas."""
     ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
-    generated = GeneratedChoice(0, Detokenizer(TOKENIZER, stops))
+    generated = GeneratedChoice(0, Detokenizer(TOKENIZER, stops), text_bytes(TOKENIZER))
     outputs = [TokenOutput(token_id, logprob=-1.0, **known) for token_id in ids]
     outputs[-1] = TokenOutput(ids[-1], ends, -1.0, **known)
     deltas = []
@@ -73,3 +76,32 @@ def test_the_expected_work_is_the_prompt_once_and_every_choice():
         3,
         40,
     )
+
+
+THOUGHT = "<think>\nHow? It is\n</think>\n\n"
+
+
+@pytest.mark.parametrize("stops", [(), ("never",), ("\n\n\n\n\n",)])
+def test_the_tokens_before_the_answer_are_counted_as_reasoning(stops):
+    generated, deltas = choice(THOUGHT + "C major", *stops)
+    assert generated.num_reasoning_tokens == len(TOKENIZER(THOUGHT)["input_ids"])
+    assert "".join(delta.reasoning for delta in deltas) == "How? It is"
+    outputs = [output for delta in deltas for output in delta.outputs]
+    assert TOKENIZER.decode([output.token_id for output in outputs]) == "C major"
+
+
+def test_all_tokens_are_reasoning_where_there_is_no_answer():
+    generated, _ = choice("<think>How")
+    assert generated.num_reasoning_tokens == generated.num_tokens
+    generated, _ = choice("<thin")
+    assert generated.num_reasoning_tokens == 0
+
+
+def test_an_answer_whose_prompt_opens_the_reasoning_begins_with_it():
+    generated = GeneratedChoice.create(
+        0, Detokenizer(TOKENIZER), text_bytes(TOKENIZER), is_reasoning=True
+    )
+    deltas = [generated.add(TokenOutput(each)) for each in TOKENIZER("How?</think>C")["input_ids"]]
+    deltas = [delta for delta in deltas if delta]
+    assert "".join(delta.reasoning for delta in deltas) == "How?"
+    assert "".join(delta.text for delta in deltas) == "C"
