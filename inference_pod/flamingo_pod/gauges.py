@@ -9,10 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from flamingo_common.wire.report import LoadReport, LowLoadReport
-from flamingo_pod.pod import Pod
+from flamingo_pod.pod import CACHES, HELD, Pod
 
-CACHES = ("states", "embeddings", "kv")
-HELD = "held"
 EXTENT_STATES = ("free", "prefix", "running_tail", "cached_tail")
 
 
@@ -88,9 +86,7 @@ class PodCollector(Collector):
         for name, (documentation, value) in counts.items():
             yield CounterMetricFamily(name, documentation, value=value)
         sizes = engine.cache_sizes_bytes() if engine else dict.fromkeys(CACHES[:2], 0)
-        lookups = engine.cache_lookups() if engine else dict.fromkeys(CACHES, (0, 0))
-        held = self._pod.memory_budget.held
-        lookups = {**lookups, HELD: (held.num_queries, held.num_hits)}
+        lookups, held = self._pod.cache_lookups(), self._pod.memory_budget.held
         for place, (name, verb) in enumerate((("queries", "Lookups in"), ("hits", "Hits in"))):
             yield _labelled(
                 CounterMetricFamily,

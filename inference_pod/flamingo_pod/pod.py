@@ -14,7 +14,13 @@ from flamingo_common.recipes import folder
 from flamingo_common.recipes.recipe import Recipe, RecipeInvalid
 from flamingo_common.service import logs
 from flamingo_common.service.exit_status import ExitStatus
-from flamingo_common.wire.report import BackendReport, LoadReport, LowLoadReport, ReadyReport
+from flamingo_common.wire.report import (
+    BackendReport,
+    CacheReport,
+    LoadReport,
+    LowLoadReport,
+    ReadyReport,
+)
 from flamingo_pod import exit_causes, lifecycle, recipe_checks, served_model
 from flamingo_pod.admission import Admission
 from flamingo_pod.admission_policy import AdmissionLimits
@@ -40,6 +46,9 @@ from flamingo_pod.weights.errors import ModelLoadFailed
 from flamingo_pod.weights.progress import LoadingProgress
 
 LOADING_RETRY_S = 5.0
+CACHES = ("states", "embeddings", "kv")
+HELD = "held"
+"""Beside the engine's caches, the clips that are used again by their id."""
 EXPECTED_ERRORS = (
     ModelLoadFailed,
     UnsupportedDevice,
@@ -127,6 +136,12 @@ class Pod:
         """The served model's name, known before the model is loaded."""
         return self.settings.served_model_name or self.settings.model
 
+    def cache_lookups(self) -> dict[str, tuple[int, int]]:
+        """Return the number of lookups and of hits by cache, of those of the engine and `held`."""
+        engine, held = self.engine, self.memory_budget.held
+        lookups = engine.cache_lookups() if engine else dict.fromkeys(CACHES, (0, 0))
+        return {**lookups, HELD: (held.num_queries, held.num_hits)}
+
     def load_report(self) -> LoadReport:
         """Return the next load report."""
         self._sequence += 1
@@ -159,6 +174,10 @@ class Pod:
             clips=engine.cached_clips() if engine else [],
             held_clips=self.memory_budget.held.report(now_s=time.monotonic()),
             timings=self.timings.last(),
+            caches={
+                name: CacheReport(queries=num_queries, hits=num_hits)
+                for name, (num_queries, num_hits) in self.cache_lookups().items()
+            },
             start=self.progress.start,
             backend=_backend_report(engine) if engine else None,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiohttp import web
+from fakes.balancing import load_report
 from fakes.patience import PATIENCE_S
 from fakes.pods import FakePod
 
@@ -385,6 +386,17 @@ def visit_router(visit, **fields):
         return http.json_response(report.FleetReport(**fields))
 
     return visit(FakePod(), routes=[web.get("/fleet", fleet)])
+
+
+def test_a_router_that_has_just_started_shows_what_it_has_counted(visit):
+    load = load_report(caches={"embeddings": report.CacheReport(queries=8, hits=6)})
+    pods = [endpoint(number, ready=True, load=load) for number in (1, 2)]
+    recent = report.ArrivalReport(window_s=60, covered_s=5, num=2.4, audio_s=30, work_s=1)
+    site = visit_router(visit, endpoints=pods, arrivals=[recent])
+    site.has(
+        "#fleet-summary",
+        "2 of 2 pods ready · 12 requests and 2.5 min of audio in 5 s · 75% of windows cached",
+    )
 
 
 def test_a_router_shows_its_fleet(visit):

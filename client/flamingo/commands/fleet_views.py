@@ -31,10 +31,27 @@ def summary(report: FleetReport) -> Iterator[str]:
     if report.queue.num:
         yield _queue_line(report)
     for recent in report.arrivals[:1]:
+        covered_s = recent.window_s if recent.covered_s is None else recent.covered_s
         yield (
             f"arrivals per second: {recent.num:.1f} requests, {recent.audio_s:,.1f} s of audio,"
-            f" {recent.work_s:.1f} s of work (last {recent.window_s:g} s)"
+            f" {recent.work_s:.1f} s of work (last {covered_s:.0f} s)"
         )
+    yield from _caches_line(report)
+
+
+CACHED = {"embeddings": "of windows", "kv": "of prompt tokens", "held": "of clips by id"}
+
+
+def _caches_line(report: FleetReport) -> Iterator[str]:
+    """Yield how much was cached of what all pods were asked for since their start."""
+    caches = [each.load.caches for each in report.endpoints if each.load is not None]
+    shares = []
+    for name, noun in CACHED.items():
+        found = [one[name] for one in caches if name in one]
+        if num_queries := sum(one.queries for one in found):
+            shares.append(f"{sum(one.hits for one in found) / num_queries:.0%} {noun}")
+    if shares:
+        yield f"cached: {', '.join(shares)}"
 
 
 def _queue_line(report: FleetReport) -> str:

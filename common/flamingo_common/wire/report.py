@@ -73,6 +73,13 @@ class LowLoadReport(Report):
     """Sequences that wait in the engine's queue."""
 
 
+class CacheReport(Report):
+    """What one of a pod's caches was asked for since its start, and what it had."""
+
+    queries: int = Field(ge=0)
+    hits: int = Field(ge=0)
+
+
 class LoadReport(Report):
     """The current load of one pod."""
 
@@ -108,6 +115,9 @@ class LoadReport(Report):
     that hold none."""
     timings: list[RequestTiming] = Field(default=[], max_length=MAX_TIMINGS)
     """Timings of the last finished requests, oldest first."""
+    caches: dict[str, CacheReport] = {}
+    """By cache: windows in `states` and `embeddings`, prompt tokens in `kv`, clips by their id in
+    `held`; empty from pods that do not report them."""
     start: StartReport | None = None
     """Start-up times; null until the pod is ready."""
     backend: BackendReport | None = None
@@ -185,7 +195,9 @@ class ArrivalReport(Report):
     """Request arrivals per second, including rejected requests."""
 
     window_s: float
-    """Seconds that the averages cover."""
+    """Seconds that the averages cover, or less after the router's start."""
+    covered_s: float | None = None
+    """Seconds that they cover now; null from routers that do not report it."""
     num: float
     """Requests per second."""
     audio_s: float

@@ -56,6 +56,10 @@ class Arrivals:
         else:
             self.record(0.0, work_s, now_s=now_s)
 
+    def covered_s(self, window_s: float, *, now_s: float) -> float:
+        """Return how much of the last `window_s` has been counted."""
+        return min(max(now_s - self.since_s, 0.0), window_s)
+
     def rate(self, window_s: float, *, now_s: float) -> ArrivalRate:
         """Return the rate over the last `window_s`, or since the start if that is shorter."""
         first = int((now_s - window_s) // SLOT_S) + 1

@@ -56,4 +56,10 @@ def _queue_report(balancer: Balancer, now_s: float) -> QueueReport:
 
 def _arrival_report(balancer: Balancer, window_s: float, now_s: float) -> ArrivalReport:
     rate = balancer.arrivals.rate(window_s, now_s=now_s)
-    return ArrivalReport(window_s=window_s, num=rate.num, audio_s=rate.audio_s, work_s=rate.work_s)
+    return ArrivalReport(
+        window_s=window_s,
+        covered_s=balancer.arrivals.covered_s(window_s, now_s=now_s),
+        num=rate.num,
+        audio_s=rate.audio_s,
+        work_s=rate.work_s,
+    )

@@ -58,7 +58,12 @@ function showUnknown() {
 function render(fleet) {
   const { endpoints } = fleet;
   const numReady = endpoints.filter((endpoint) => endpoint.ready).length;
-  const summary = [podSummary(numReady, endpoints.length), queueSummary(fleet), arrivalSummary(fleet)];
+  const summary = [
+    podSummary(numReady, endpoints.length),
+    queueSummary(fleet),
+    arrivalSummary(fleet),
+    cacheSummary(fleet),
+  ];
   $("fleet-summary").textContent = summary.filter(Boolean).join(" · ");
   const scale = Math.max(MIN_SCALE_S, ...endpoints.map((endpoint) => endpoint.backlog_s));
   const sorted = endpoints.toSorted((one, other) => one.address.localeCompare(other.address));
@@ -85,8 +90,23 @@ function queueSummary({ queue, cold, holding_s }) {
 /** @param {import("../server/api.js").Fleet} fleet */
 function arrivalSummary({ arrivals: [recent] }) {
   if (!recent?.num) return "";
-  const requests = formatCount(Math.ceil(60 * recent.num));
-  return `${requests} requests and ${formatDuration(60 * recent.audio_s)} of audio per minute`;
+  // A router that has just started does not know a minute's arrivals yet.
+  const seconds = Math.min(recent.covered_s ?? 60, 60);
+  const requests = formatCount(Math.ceil(seconds * recent.num));
+  const span = seconds < 60 ? `in ${formatDuration(seconds)}` : "per minute";
+  return `${requests} requests and ${formatDuration(seconds * recent.audio_s)} of audio ${span}`;
+}
+
+/**
+ * Returns how many windows all pods had cached of those they were asked for.
+ * @param {import("../server/api.js").Fleet} fleet
+ */
+function cacheSummary({ endpoints }) {
+  const caches = endpoints.flatMap(({ load }) => load?.caches?.embeddings ?? []);
+  const queries = caches.reduce((sum, cache) => sum + cache.queries, 0);
+  if (!queries) return "";
+  const hits = caches.reduce((sum, cache) => sum + cache.hits, 0);
+  return `${Math.round((100 * hits) / queries)}% of windows cached`;
 }
 
 /**

@@ -17,10 +17,11 @@
  *   missingS: number}} Embedding
  * @typedef {{answers: import("../tags/tags.js").DecisionAnswer[], model: string, usage: Usage}} Decision
  * @typedef {{address: string, ready: boolean, reason: string, backlog_s: number,
- *            queued_s: number, num_open: number, speed: number, num_clips: number}} Endpoint
+ *            queued_s: number, num_open: number, speed: number, num_clips: number,
+ *            load?: {caches?: Record<string, {queries: number, hits: number}>} | null}} Endpoint
  * @typedef {{endpoints: Endpoint[], cold: boolean, holding_s: number,
  *            queue: {num: number, audio_s: number, oldest_s: number},
- *            arrivals: {num: number, audio_s: number}[]}} Fleet
+ *            arrivals: {num: number, audio_s: number, covered_s?: number | null}[]}} Fleet
  */
 
 import { formBody, jsonBody } from "./bodies.js";

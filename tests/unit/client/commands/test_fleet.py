@@ -93,6 +93,23 @@ def test_pods_that_refuse_the_router_are_counted(flamingo, reason, line):
     assert result.stdout.splitlines()[:2] == ["0 of 2 pods ready", line]
 
 
+def test_fleet_shows_what_was_cached_and_how_long_arrivals_were_counted(flamingo):
+    caches = {
+        "embeddings": {"queries": 8, "hits": 6},
+        "kv": {"queries": 0, "hits": 0},
+        "held": {"queries": 1, "hits": 1},
+    }
+    pod = {**ENDPOINTS[0], "load": {**READY.model_dump(mode="json"), "caches": caches}}
+    recent = {"window_s": 60, "covered_s": 12.3, "num": 2.4, "audio_s": 30, "work_s": 0.8}
+
+    result = flamingo("fleet", pod=Router(more={"endpoints": [pod, pod], "arrivals": [recent]}))
+
+    assert result.stdout.splitlines()[1:3] == [
+        "arrivals per second: 2.4 requests, 30.0 s of audio, 0.8 s of work (last 12 s)",
+        "cached: 75% of windows, 100% of clips by id",
+    ]
+
+
 def test_one_pod_is_singular(flamingo):
     result = flamingo("fleet", pod=Router(more={"endpoints": ENDPOINTS[:1], "queue": {"num": 1}}))
 

@@ -39,3 +39,11 @@ def test_a_router_that_just_started_reports_the_rate_since_then():
     for tenth in range(100):
         arrivals.record(5.0, 0.5, now_s=1000 + tenth / 10)
     assert arrivals.rate(300, now_s=1010).audio_s == pytest.approx(50, rel=0.1)
+
+
+def test_how_much_of_a_window_was_counted_is_known():
+    arrivals = Arrivals(since_s=1000.0)
+    assert [arrivals.covered_s(60, now_s=now_s) for now_s in (1000, 1010, 1060, 5000)] == [
+        *(0, 10),
+        *(60, 60),
+    ]
