@@ -57,7 +57,7 @@ class Asked:
         self.turns = [Turn("user", text, has_audio=samples is not None)]
         num_audio = self.audio.num_tokens if self.audio else 0
         self.prompts = decision_prompts.create(
-            checkpoint, self.turns, num_audio, QUESTIONS, num_orders
+            *(checkpoint, self.turns, num_audio, QUESTIONS, dict.fromkeys(QUESTIONS, num_orders))
         )
         self.num_orders = num_orders
 

@@ -153,8 +153,8 @@ def test_questions_go_through_a_router_and_recipes_are_listed(fleet, clips):
     assert listed["data"][1]["json_schema"]["required"][0] == "genre"
 
 
-def decided(http, clip, *decisions):
-    fields = json.dumps({"questions": list(decisions)})
+def decided(http, clip, *decisions, **options):
+    fields = json.dumps({"questions": list(decisions), **options})
     return http.post("/v1/decisions", data={"request": fields}, files={"file": clip}).json()
 
 
@@ -190,6 +190,20 @@ def test_decisions_beside_texts_have_the_answers_of_the_route_of_decisions(http,
     without_clip = expected["usage"]["input_tokens"] - details["audio_tokens"]
     assert usage["prompt_tokens"] == alone["usage"]["prompt_tokens"] + without_clip
     assert http.get("/stats").json()["timings"][-1]["num_answers"] == 4
+
+
+def test_decisions_have_orders_and_temperatures_as_on_their_route(http, clips):
+    clip = clips["notes.mp3"]
+    tags = {"name": "tags", "decisions": [LIVE, GENRE], "orders": 3, "temperature": 4.0}
+    again = {"name": "again", "decisions": [GENRE]}
+
+    answers = ask(http, clip, tags, MOOD, again).json()["answers"]
+
+    expected = decided(http, clip, LIVE, GENRE, orders=3, temperature=4.0)
+    assert are_equal(answers["tags"]["decisions"], expected["answers"])
+    plain = decided(http, clip, GENRE)
+    assert are_equal(answers["again"]["decisions"], plain["answers"])
+    assert not are_equal(answers["again"]["decisions"], answers["tags"]["decisions"][1:])
 
 
 def test_decisions_alone_are_an_analysis_too(http, clips):

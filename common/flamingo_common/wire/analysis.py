@@ -10,10 +10,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flamingo_common.wire import message_parameters, parameters
 from flamingo_common.wire.clip_options import ClipOptions
+from flamingo_common.wire.decisions import MAX_ORDERS, DecisionOptions
 from flamingo_common.wire.decisions import MAX_QUESTIONS as MAX_DECISIONS
+from flamingo_common.wire.decisions import MAX_TEMPERATURE as MAX_DECISION_TEMPERATURE
 from flamingo_common.wire.decisions import Questions as Decisions
 from flamingo_common.wire.parameters import Table
-from flamingo_common.wire.request_body import RequestBody
+from flamingo_common.wire.request_body import WHOLE_NUMBER, RequestBody
 from flamingo_common.wire.requests import (
     CaptionRequest,
     EmbeddingOptions,
@@ -21,7 +23,7 @@ from flamingo_common.wire.requests import (
     Style,
     Text,
 )
-from flamingo_common.wire.sampling_options import OutputTokens, TokenOptions
+from flamingo_common.wire.sampling_options import MAX_TEMPERATURE, OutputTokens, TokenOptions
 from flamingo_common.wire.structured_outputs import StructuredOutputs
 
 MAX_QUESTIONS = 32
@@ -34,7 +36,7 @@ EMBEDDING_FIELDS = {*EmbeddingOptions.model_fields} - {*ClipOptions.model_fields
 class Question(RequestBody, TokenOptions):
     """One question about the clip: exactly one of `prompt`, `style`, `recipe` and `decisions`.
 
-    An option that is not set is that of the request. Decisions have no options.
+    An option that is not set is that of the request. Decisions have `orders` and `temperature`.
     """
 
     table: ClassVar[Table] = message_parameters.QUESTION
@@ -49,6 +51,11 @@ class Question(RequestBody, TokenOptions):
     """Name of one of the server's recipes: `GET /v1/recipes`."""
     decisions: Decisions | None = None
     """Questions of `/v1/decisions`, which are answered with probabilities."""
+    orders: Annotated[int, Field(ge=1, le=MAX_ORDERS), WHOLE_NUMBER] | None = None
+    """Of decisions: ask each with its options in so many orders (1), and average."""
+    temperature: Annotated[float, Field(ge=0, le=MAX_DECISION_TEMPERATURE)] | None = None
+    """Sampling temperature, up to 2; 0 is greedy decoding. Of decisions: divide the
+    log-probabilities of the options by it (1)."""
     max_tokens: OutputTokens | None = None
     """Maximum number of tokens to generate; default: the recipe's, or the request's."""
     response_format: ResponseFormat | None = None
@@ -62,11 +69,23 @@ class Question(RequestBody, TokenOptions):
         if len(given) != 1:
             found = f", not {' and '.join(given)}" if given else ""
             raise ValueError(f"exactly one of {_ONE_OF_TEXT} is required{found}")
-        options = self.model_fields_set - {"name", *ONE_OF}
-        unused = sorted(name for name in options if getattr(self, name) is not None)
-        if self.decisions is not None and unused:
-            raise ValueError(f"decisions are answered without text; remove {' and '.join(unused)}")
+        if self.decisions is not None:
+            self._check_decision_options()
+        elif self.orders is not None:
+            raise ValueError("orders is for decisions; remove it")
+        elif self.temperature is not None and self.temperature > MAX_TEMPERATURE:
+            raise ValueError(
+                f"temperature: must be from 0 to {MAX_TEMPERATURE}, except of decisions"
+            )
         return self
+
+    def _check_decision_options(self) -> None:
+        options = self.model_fields_set - {"name", *ONE_OF, *DecisionOptions.model_fields}
+        unused = sorted(name for name in options if getattr(self, name) is not None)
+        if unused:
+            raise ValueError(f"decisions are answered without text; remove {' and '.join(unused)}")
+        if self.temperature == 0:
+            raise ValueError("temperature: must be above 0 for decisions")
 
 
 class AnalyzeRequest(CaptionRequest, EmbeddingOptions):

@@ -14,6 +14,7 @@ MAX_STOPS = 4
 MAX_STOP_TOKENS = 128
 MAX_OUTPUT_TOKENS = 32_768
 MAX_BIASES = 300
+MAX_TEMPERATURE = 2
 MAX_TOKEN_ID_DIGITS = 9
 
 StopSequence = Annotated[str, Field(min_length=1, max_length=256)]
@@ -48,7 +49,7 @@ class TokenOptions(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)] | None = None
     """Sampling temperature; 0 is greedy decoding."""
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     """Sample from the most likely tokens whose probabilities add up to `top_p`; 0 is greedy."""

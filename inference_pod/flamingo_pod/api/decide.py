@@ -67,7 +67,8 @@ class PreparedDecisions:
     given: DecisionInput
     questions: Mapping[str, Question]
     prompts: Prompts
-    temperature: float
+    temperatures: Sequence[float]
+    """Of the questions."""
 
 
 async def decide(
@@ -86,7 +87,8 @@ async def decide(
         DeadlineExceeded: the request's deadline passed.
         InternalError: the engine failed.
     """
-    decided = await answer(served, await prepare(served, given, questions, options))
+    all_options = dict.fromkeys(questions, options)
+    decided = await answer(served, await prepare(served, given, questions, all_options))
     _count(pod, given, decided.usage)
     return decided
 
@@ -95,9 +97,9 @@ async def prepare(
     served: ServedModel,
     given: DecisionInput,
     questions: Mapping[str, Question],
-    options: DecisionOptions,
+    options: Mapping[str, DecisionOptions],
 ) -> PreparedDecisions:
-    """Return the questions, given by their places in the request, with their prompts.
+    """Return the questions with their prompts; they and their options are given by their places.
 
     Raises:
         BadRequest: a text contains a control token, two options read the same, or too much is
@@ -108,9 +110,10 @@ async def prepare(
     prompts = await asyncio.to_thread(
         decision_prompts.create,
         *(served.checkpoint, given.turns, clip.num_tokens if clip else 0),
-        *(questions, options.orders),
+        *(questions, {place: one.orders for place, one in options.items()}),
     )
-    return PreparedDecisions(given, questions, prompts, options.temperature)
+    temperatures = [options[place].temperature for place in questions]
+    return PreparedDecisions(given, questions, prompts, temperatures)
 
 
 async def answer(served: ServedModel, prepared: PreparedDecisions) -> Decided:
@@ -125,9 +128,10 @@ async def answer(served: ServedModel, prepared: PreparedDecisions) -> Decided:
     _set_expected_work(given, prompts)
     with served.engine.load.in_flight(given.stats):
         await computation.compute()
+    asked = zip(prepared.questions.values(), computation.scored(), strict=True)
     answers = [
-        decision_answers.answer(question, scored, prepared.temperature)
-        for question, scored in zip(prepared.questions.values(), computation.scored(), strict=True)
+        decision_answers.answer(question, scored, temperature)
+        for (question, scored), temperature in zip(asked, prepared.temperatures, strict=True)
     ]
     return Decided(answers, computation.usage(), prompts.num_question_tokens)
 

@@ -66,16 +66,16 @@ def create(
     turns: Sequence[Turn],
     num_audio_tokens: int,
     questions: Mapping[str, Question],
-    num_orders: int,
+    num_orders: Mapping[str, int],
 ) -> Prompts:
-    """Return the prompts of questions, which are given by their places in the request.
+    """Return the prompts of questions, which are given by their places, as are their orders.
 
     Raises:
         BadRequest: a text contains a control token, two options read the same, or too much is
             asked.
         ContextTooLong: a question does not fit into the model's context.
     """
-    texts = {place: question_text(each, num_orders) for place, each in questions.items()}
+    texts = {place: question_text(each, num_orders[place]) for place, each in questions.items()}
     _check_chars(texts)
     _check_control(checkpoint, questions)
     prompt = QuestionPrompt.of(checkpoint.processor, turns, num_audio_tokens)

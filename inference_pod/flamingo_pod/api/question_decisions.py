@@ -40,9 +40,19 @@ async def prepare(
         for at, question in asked.items()
         for number, decision in enumerate(question.decisions or ())
     }
+    options = {
+        f"questions[{at}].decisions[{number}]": _options(question)
+        for at, question in asked.items()
+        for number in range(len(question.decisions or ()))
+    }
     given = DecisionInput([Turn("user", "", has_audio=True)], clip, stats)
-    prepared = await decide.prepare(served, given, places, DecisionOptions())
+    prepared = await decide.prepare(served, given, places, options)
     return AskedDecisions(list(asked.values()), prepared, clip)
+
+
+def _options(question: Question) -> DecisionOptions:
+    """Return the options of a question's decisions, which are its own and not the request's."""
+    return DecisionOptions(orders=question.orders or 1, temperature=question.temperature or 1.0)
 
 
 async def answer(

@@ -13,6 +13,7 @@ MAX_BYTES = 65_536
 """A longer list is not read: it would take the event loop a millisecond."""
 MAX_TOKENS = 32_768
 MAX_DECISIONS = 400
+MAX_ORDERS = 16
 _KEY = b"questions"
 _BEGIN = re.compile(rb"""questions"(?:\s*:\s*|[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n\s*)(?=\[)""")
 """In JSON, or as a part of a form, which can have headers."""
@@ -27,7 +28,7 @@ class QuestionList:
     end: int
     num_questions: int
     limits: tuple[int | None, ...]
-    """The `max_tokens` of each question, or its decisions; None where it has neither."""
+    """The `max_tokens` of each question, or its decisions in all orders; None without both."""
 
     def max_tokens(self, default: int | None) -> int | None:
         """Return the maximum tokens of all answers; `default` is the request's own, for each."""
@@ -56,7 +57,12 @@ def find(head: bytes | bytearray) -> QuestionList | None:
 def _limit(question: Any) -> int | None:
     decisions: Any = question.get("decisions") if isinstance(question, dict) else None
     if isinstance(decisions, list) and decisions:
-        return min(len(decisions), MAX_DECISIONS)  # each is a step of the model, as a token is
-    limit: Any = question.get("max_tokens") if isinstance(question, dict) else None
-    is_number = isinstance(limit, int) and not isinstance(limit, bool)
-    return limit if is_number and 0 < limit <= MAX_TOKENS else None
+        orders = _number(question.get("orders"), MAX_ORDERS) or 1
+        return min(len(decisions), MAX_DECISIONS) * orders  # each is a step, as a token is
+    return _number(question.get("max_tokens"), MAX_TOKENS) if isinstance(question, dict) else None
+
+
+def _number(value: Any, maximum: int) -> int | None:
+    """Return a whole number from 1 to `maximum`; None for anything else."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 < value <= maximum else None

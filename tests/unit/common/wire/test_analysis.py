@@ -41,6 +41,17 @@ def request(*questions, **fields):
             "questions[1].decisions[0].type",
             "'predicate'",
         ),
+        ([LIVE | {"temperature": 0}], "questions[0]", "temperature: must be above 0 for decisions"),
+        (
+            [LIVE | {"temperature": 101}],
+            "questions[0].temperature",
+            "must be a number from 0 to 100",
+        ),
+        ([LIVE | {"orders": 17}], "questions[0].orders", "from 1 to 16"),
+        ([LIVE | {"orders": 0}], "questions[0].orders", "from 1 to 16"),
+        ([LIVE | {"orders": 1.5}], "questions[0].orders", "must be a whole number"),
+        ([KEY | {"orders": 2}], "questions[0]", "orders is for decisions; remove it"),
+        ([KEY | {"temperature": 2.1}], "questions[0]", "temperature: must be from 0 to 2"),
         ([LIVE | {"decisions": []}], "questions[0].decisions", "must have at least 1 item"),
         (
             [LIVE | {"name": name, "decisions": [PREDICATE] * 201} for name in "ab"],
@@ -79,3 +90,10 @@ def test_an_embedding_is_returned_if_one_of_its_fields_is_set():
     assert not request(KEY, pooling=None).has_embedding
     assert request(KEY, pooling="mean").has_embedding
     assert parse.validate_request(AnalyzeRequest, {"audio": {"data": ""}}).has_embedding
+
+
+def test_decisions_have_orders_and_a_temperature_of_their_own():
+    (live, key) = request(
+        LIVE | {"orders": 4, "temperature": 30}, KEY | {"temperature": 2}
+    ).questions
+    assert (live.orders, live.temperature, key.temperature) == (4, 30.0, 2.0)

@@ -31,6 +31,14 @@ def test_questions_are_counted_and_their_limits_added_up(head):
     assert hints.parse_body(head) == hints.BodyHints(60, is_stream=True, num_answers=2)
 
 
+@pytest.mark.parametrize(("orders", "steps"), [(4, 12), (99, 3), (0, 3), ("a", 3), (True, 3)])
+def test_decisions_are_asked_in_all_orders(orders, steps):
+    decisions = [{"type": "predicate", "instructions": "It is live."}] * 3
+    listed = [{"name": "a", "decisions": decisions, "orders": orders}]
+    found = question_list.find(b'{"questions": ' + json.dumps(listed).encode())
+    assert found.limits == (steps,)
+
+
 def test_decisions_are_one_answer_with_a_step_for_each():
     decisions = [{"type": "predicate", "instructions": "It is live."}] * 3
     listed = [{"name": "a", "decisions": decisions}, {"name": "b", "prompt": "b"}]
