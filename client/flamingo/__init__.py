@@ -18,6 +18,9 @@ from flamingo_common.errors import FlamingoError
 if TYPE_CHECKING:
     from flamingo.client import (
         Analysis,
+        AnswerDelta,
+        AnswerStream,
+        AsyncAnswerStream,
         AsyncBatch,
         AsyncFlamingoClient,
         AsyncTextStream,
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Analysis",
+    "AnswerDelta",
+    "AnswerStream",
+    "AsyncAnswerStream",
     "AsyncBatch",
     "AsyncFlamingoClient",
     "AsyncTextStream",

@@ -83,6 +83,32 @@ class AnsweringPod(pods.FakePod):
         common = {"id": "x", "created": 0, "model": self.model, "usage": pods.USAGE}
         return answers.Analysis(answers=found, **common)
 
+    async def _stream(self, request):
+        if request.path != "/v1/audio/analyze":
+            return await super()._stream(request)
+        found = {one["name"]: answer(one) for one in asked(self.received[-1].body)}
+        return await self._send_events(request, events(found, self.model))
+
+
+def events(found, model):
+    """Return the events of a stream of answers: first a part of each, and the whole ones."""
+    common = {"id": "x", "created": 0, "model": model}
+    parts = [
+        answers.AnalysisChunk(delta=one.content[at:end], name=name, **common)
+        for at, end in ((0, 2), (2, None))
+        for name, one in found.items()
+    ]
+    whole = [
+        answers.AnalysisChunk(
+            delta="", finish_reason=one.finish_reason, name=name, answer=one, **common
+        )
+        for name, one in found.items()
+    ]
+    embedding = answers.AnalysisChunk(
+        delta="", usage=pods.USAGE, embedding=pods.EMBEDDING, **common
+    )
+    return [*parts, *whole, embedding]
+
 
 class AnsweringHoldingPod(AnsweringPod, HoldingPod):
     """Answers some requests, and holds the others until it may answer."""

@@ -45,12 +45,15 @@ class HoldingClipsPod(pods.FakePod):
                 return await self._events(request, [json.dumps(errors.to_body(error))], {})
         headers = {AUDIO_ID_HEADER: clip_id} if clip_id in self.held else {}
         if is_stream:
-            chunks = [self._chunk(request.path, word) for word in self.words]
-            events = [json.dumps(each) for each in (*chunks, self._last_chunk(request.path))]
+            events = [json.dumps(each) for each in self._chunks(request.path)]
             return await self._events(request, [*events, "[DONE]"], headers)
         answer = http.json_response(self._body(request.path))
         answer.headers.update(headers)
         return answer
+
+    def _chunks(self, path: str) -> list[dict[str, object]]:
+        """Return the events of a stream."""
+        return [*(self._chunk(path, word) for word in self.words), self._last_chunk(path)]
 
     async def _events(
         self, request: web.Request, events: list[str], headers: dict[str, str]

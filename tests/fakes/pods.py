@@ -265,6 +265,18 @@ class FakePod:
             request.transport.close()
         return response
 
+    async def _send_events(
+        self, request: web.Request, events: list[responses.ResponseBody]
+    ) -> web.StreamResponse:
+        """Send a stream of these events."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for event in events:
+            text = json.dumps(responses.to_json_dict(event))
+            await response.write(sse.encode_event(text))
+        await response.write(sse.DONE)
+        return response
+
     def _chunk(self, path: str, word: str) -> dict[str, object]:
         common = {"id": "x-1", "created": 0, "model": self.model}
         if path == "/v1/chat/completions":

@@ -20,12 +20,15 @@ from flamingo.client.failures import (
 from flamingo.client.manifests import process_manifest
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.sources import ClipId
-from flamingo.client.streams import AsyncTextStream
-from flamingo.client.sync_client import Batch, FlamingoClient, TextStream
+from flamingo.client.streams import AnswerDelta, AsyncAnswerStream, AsyncTextStream
+from flamingo.client.sync_client import AnswerStream, Batch, FlamingoClient, TextStream
 from flamingo.client.taxonomies import Tag, Tags, Taxonomy
 
 __all__ = [
     "Analysis",
+    "AnswerDelta",
+    "AnswerStream",
+    "AsyncAnswerStream",
     "AsyncBatch",
     "AsyncFlamingoClient",
     "AsyncTextStream",

@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import functools
 import weakref
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from flamingo.client import calls, environment, fields, sources, streams
+from flamingo.client import calls, environment, fields, sources
 from flamingo.client.batch_methods import BatchMethods
 from flamingo.client.batches import AsyncBatches
 from flamingo.client.calls import Call
@@ -23,12 +23,12 @@ from flamingo.client.fields import (
     ClipOptions,
     Messages,
     Questions,
-    RequestFields,
     SamplingOptions,
 )
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.sources import Audio, ClipId
-from flamingo.client.streams import AsyncTextStream, TextChunk
+from flamingo.client.stream_methods import StreamMethods
+from flamingo.client.streams import AsyncChunkStream
 from flamingo.client.transport import ApiRequest, RetryOptions, Sleep, Transport
 from flamingo_common.wire import answers, report, responses
 from flamingo_common.wire.requests import Layer, Pooling, Style
@@ -36,7 +36,7 @@ from flamingo_common.wire.requests import Layer, Pooling, Style
 STREAMING = {
     calls.CHAT: "use stream_chat()",
     calls.CAPTIONS: "use stream_caption()",
-    calls.ANALYZE: "an analysis is not streamed; use embed() and stream_caption()",
+    calls.ANALYZE: "use stream_analyze()",
     calls.EMBEDDINGS: "an embedding is not streamed",
     calls.DECISIONS: "decisions are not streamed",
 }
@@ -59,7 +59,7 @@ class ClientOptions(RareOptions, total=False):
     max_retries: int
 
 
-class AsyncFlamingoClient(BatchMethods, DecisionMethods):
+class AsyncFlamingoClient(BatchMethods, DecisionMethods, StreamMethods):
     """An asyncio client for a fleet (a router) or a single pod.
 
     An instance opens connections for each event loop and each process that uses it. Every
@@ -101,7 +101,7 @@ class AsyncFlamingoClient(BatchMethods, DecisionMethods):
             BadRequest: the URL is not a valid http or https URL, or no header can carry the key.
         """
         url = environment.base_url(base_url)
-        self._streams: weakref.WeakSet[AsyncTextStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[AsyncChunkStream[Any, Any]] = weakref.WeakSet()
         sleep = options.get("sleep", asyncio.sleep)
         headers = _default_headers(environment.authorization(api_key, url))
         self._transport = Transport(url.root, headers, RetryOptions(timeout_s, max_retries, sleep))
@@ -145,22 +145,6 @@ class AsyncFlamingoClient(BatchMethods, DecisionMethods):
             client.caption("song.mp3", style="brief", max_tokens=200)
         """
         return await self._post(calls.caption(style=style, prompt=prompt, **sampling), audio)
-
-    def stream_caption(
-        self,
-        audio: Audio,
-        *,
-        style: Style = "detailed",
-        prompt: str | None = None,
-        **sampling: Unpack[SamplingOptions],
-    ) -> AsyncTextStream:
-        """Describe `audio` in words, as a stream of text deltas.
-
-        Takes the arguments of `caption`. The request is sent, and errors are raised, when
-        the stream is first read.
-        """
-        body = fields.without_unset(style=style, prompt=prompt, stream=True, **sampling)
-        return self._open_stream(calls.CAPTIONS, body, audio, streams.parse_caption_chunk)
 
     async def embed(
         self,
@@ -245,26 +229,6 @@ class AsyncFlamingoClient(BatchMethods, DecisionMethods):
         """
         return await self._post(calls.chat(messages, **sampling), audio)
 
-    def stream_chat(
-        self,
-        messages: Messages,
-        *,
-        audio: Audio | None = None,
-        **sampling: Unpack[SamplingOptions],
-    ) -> AsyncTextStream:
-        """Return the model's reply to a conversation, as a stream of text deltas.
-
-        Takes the arguments of `chat`. The request is sent, and errors are raised, when the
-        stream is first read.
-        """
-        body = fields.without_unset(
-            messages=list(messages),
-            stream=True,
-            stream_options={"include_usage": True},
-            **sampling,
-        )
-        return self._open_stream(calls.CHAT, body, audio, streams.parse_chat_chunk)
-
     async def ask(
         self,
         audio: Audio,
@@ -321,31 +285,6 @@ class AsyncFlamingoClient(BatchMethods, DecisionMethods):
             raise TypeError(f"stream=True is not for this method: {STREAMING[call.path]}")
         async with self._open_clip(audio) as clip:
             return await self._clips.fetch(ApiRequest(call.path, call.fields, clip), call.parse)
-
-    def _open_stream(
-        self,
-        path: str,
-        body: RequestFields,
-        audio: Audio | None,
-        parse: Callable[[dict[str, Any]], TextChunk],
-    ) -> AsyncTextStream:
-        stream = AsyncTextStream(self._stream(path, body, audio, parse))
-        self._streams.add(stream)
-        return stream
-
-    async def _stream(
-        self,
-        path: str,
-        body: RequestFields,
-        audio: Audio | None,
-        parse: Callable[[dict[str, Any]], TextChunk],
-    ) -> AsyncGenerator[TextChunk, None]:
-        async with (
-            self._open_clip(audio) as clip,
-            contextlib.aclosing(self._clips.events(ApiRequest(path, body, clip))) as events,
-        ):
-            async for event in events:
-                yield parse(event)
 
     def _open_clip(
         self, audio: Audio | None

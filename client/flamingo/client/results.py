@@ -83,7 +83,7 @@ def parse_embedding(body: bytes) -> Embedding:
         raise UnexpectedResponse(f"expected one embedding, got {len(response.data)}")
     data = response.data[0]
     return Embedding(
-        embedding=_decode_matrix(data),
+        embedding=decode_matrix(data),
         frame_timestamps=_decode_timestamps(data),
         layer=data.layer,
         pooling=data.pooling,
@@ -105,7 +105,7 @@ def parse_analysis(body: bytes) -> Analysis:
     return Analysis(
         caption=response.caption,
         finish_reason=response.finish_reason,
-        embedding=None if data is None else _decode_matrix(data),
+        embedding=None if data is None else decode_matrix(data),
         frame_timestamps=None if data is None else _decode_timestamps(data),
         model=response.model,
         usage=response.usage,
@@ -115,7 +115,12 @@ def parse_analysis(body: bytes) -> Analysis:
     )
 
 
-def _decode_matrix(data: responses.EmbeddingData) -> NDArray[np.float32]:
+def decode_matrix(data: responses.EmbeddingData) -> NDArray[np.float32]:
+    """Return the numbers of an embedding, in the shape that it states.
+
+    Raises:
+        UnexpectedResponse: they do not match the shape.
+    """
     try:
         if isinstance(data.embedding, str):
             flat = np.frombuffer(base64.b64decode(data.embedding, validate=True), dtype="<f4")

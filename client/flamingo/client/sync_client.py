@@ -8,63 +8,109 @@ and docstrings for editors and mypy.
 import asyncio
 import functools
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flamingo.batch.progress import Progress
 from flamingo.client import forks
 from flamingo.client.async_client import AsyncFlamingoClient, ClientOptions
 from flamingo.client.batch_methods import AsyncBatch
 from flamingo.client.loop_thread import LoopThread
-from flamingo.client.streams import AsyncTextStream
+from flamingo.client.streams import (
+    AnswerDelta,
+    AsyncAnswerStream,
+    AsyncChunkStream,
+    AsyncTextStream,
+)
 from flamingo.client.sync_batches import Batches
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire import responses
+from flamingo_common.wire.answers import Answer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class TextStream:
-    """The text of one response, as deltas: `for text in stream: …`.
+class ChunkStream(Generic[T]):
+    """A streamed response: `for … in stream: …`.
 
     The iterator may be abandoned at any point: `with` (or `close`) cancels the request, and
     the fleet stops generating.
     """
 
-    def __init__(self, stream: AsyncTextStream, thread: LoopThread) -> None:
-        self._stream = stream
+    def __init__(self, stream: AsyncChunkStream[Any, T], thread: LoopThread) -> None:
+        self._chunks = stream
         self._thread = thread
-
-    @property
-    def finish_reason(self) -> responses.ChatFinishReason | None:
-        """`stop`, or `length` when `max_tokens` was reached; None before the end."""
-        return self._stream.finish_reason
 
     @property
     def usage(self) -> responses.Usage | None:
         """Tokens and seconds of audio; None before the end."""
-        return self._stream.usage
+        return self._chunks.usage
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> str:
-        text = self._thread.run(functools.partial(_next_text, self._stream))
-        if text is None:
+    def __next__(self) -> T:
+        taken = self._thread.run(functools.partial(_next_chunk, self._chunks))
+        if taken is None:
             raise StopIteration
-        return text
+        return taken
 
     def close(self) -> None:
         """Cancel the request; after a fork, only the process that opened it can."""
         if not self._thread.is_parents:
-            self._thread.run(self._stream.aclose)
+            self._thread.run(self._chunks.aclose)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class TextStream(ChunkStream[str]):
+    """The text of one response, as deltas: `for text in stream: …`.
+
+    `with` (or `close`) cancels the request.
+    """
+
+    def __init__(self, stream: AsyncTextStream, thread: LoopThread) -> None:
+        super().__init__(stream, thread)
+        self._stream = stream
+
+    @property
+    def finish_reason(self) -> responses.ChatFinishReason | None:
+        """`stop`, or `length` when `max_tokens` was reached; None before the end."""
+        return self._stream.finish_reason
+
+
+class AnswerStream(ChunkStream[AnswerDelta]):
+    """Answers to several questions, as deltas: `for delta in stream: …`.
+
+    Those of all questions come as they are generated. `with` (or `close`) cancels the request.
+    """
+
+    def __init__(self, stream: AsyncAnswerStream, thread: LoopThread) -> None:
+        super().__init__(stream, thread)
+        self._stream = stream
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """The answers that are complete, by name."""
+        return self._stream.answers
+
+    @property
+    def finish_reason(self) -> responses.FinishReason | None:
+        """Of the caption of an analysis without questions."""
+        return self._stream.finish_reason
+
+    @property
+    def embedding(self) -> NDArray[np.float32] | None:
+        """At the end, if it was requested; shape (frames, dimensions)."""
+        return self._stream.embedding
 
 
 class Batch(Generic[T]):
@@ -131,6 +177,16 @@ def _blocking_stream(
     return stream
 
 
+def _blocking_answers(
+    method: Callable[Concatenate[AsyncFlamingoClient, P], AsyncAnswerStream],
+) -> Callable[Concatenate["FlamingoClient", P], AnswerStream]:
+    @functools.wraps(method, assigned=("__name__", "__doc__"))
+    def stream(self: "FlamingoClient", /, *args: P.args, **kwargs: P.kwargs) -> AnswerStream:
+        return AnswerStream(method(self._client, *args, **kwargs), self._thread)
+
+    return stream
+
+
 def _blocking_batch(
     method: Callable[Concatenate[AsyncFlamingoClient, P], AsyncBatch[T]],
 ) -> Callable[Concatenate["FlamingoClient", P], Batch[T]]:
@@ -181,9 +237,11 @@ class FlamingoClient:
     stream_caption = _blocking_stream(AsyncFlamingoClient.stream_caption)
     embed = _blocking(AsyncFlamingoClient.embed)
     analyze = _blocking(AsyncFlamingoClient.analyze)
+    stream_analyze = _blocking_answers(AsyncFlamingoClient.stream_analyze)
     chat = _blocking(AsyncFlamingoClient.chat)
     stream_chat = _blocking_stream(AsyncFlamingoClient.stream_chat)
     ask = _blocking(AsyncFlamingoClient.ask)
+    stream_ask = _blocking_stream(AsyncFlamingoClient.stream_ask)
     decisions = _blocking(AsyncFlamingoClient.decisions)
     tag = _blocking(AsyncFlamingoClient.tag)
     batch_caption = _blocking_batch(AsyncFlamingoClient.batch_caption)
@@ -216,7 +274,7 @@ class FlamingoClient:
         return functools.partial(type(self), **options), (base_url,)
 
 
-async def _next_text(stream: AsyncTextStream) -> str | None:
+async def _next_chunk(stream: AsyncChunkStream[Any, T]) -> T | None:
     """Return the next delta; None at the end, as a future cannot raise StopIteration."""
     return await anext(stream, None)
 

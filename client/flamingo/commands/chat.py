@@ -61,11 +61,9 @@ class Chat:
         output.warn_if_incomplete(None, result.usage, clip=clips.display_name(self.clip))
 
     def print_lyrics(self) -> None:
-        """Print the lyrics."""
-        with self._working():
-            result = self.client.analyze(self.clip, recipes=["lyrics"], **self.sampling)
-        output.print_table(result_tables.of_answers(result.answers.items()))
-        output.warn_if_incomplete(None, result.usage, clip=clips.display_name(self.clip))
+        """Print the lyrics as they are generated."""
+        stream = self.client.stream_analyze(self.clip, recipes=["lyrics"], **self.sampling)
+        output.print_answer(stream, clip=clips.display_name(self.clip))
 
     def _working(self) -> AbstractContextManager[None]:
         return output.spinner(f"processing {clips.display_name(self.clip)}")

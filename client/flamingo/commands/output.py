@@ -17,7 +17,7 @@ from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
-from flamingo.client import TextStream
+from flamingo.client import AnswerStream, TextStream
 from flamingo.commands import error_texts
 from flamingo_common.errors import FlamingoError
 from flamingo_common.service import printable
@@ -33,13 +33,31 @@ def print_stream(stream: TextStream, *, clip: str, on_text: Callable[[str], obje
     before: a Ctrl-C after it was shown must not lose it.
     """
     with stream:
-        with spinner(f"processing {clip}"):
-            first = next(stream, "")
-        for text in itertools.chain([first], stream):
-            on_text(text)
-            print(printable.escape_text(text), end="", flush=True)
-    print(flush=True)  # before the warning, where both go to one file
+        _print_deltas(stream, clip, on_text)
     warn_if_incomplete(stream.finish_reason, stream.usage, clip=clip)
+
+
+def print_answer(stream: AnswerStream, *, clip: str) -> None:
+    """Print the only answer of an analysis as it arrives; warn if something of it is wrong."""
+    with stream:
+        _print_deltas((delta.text for delta in stream), clip, str)
+    reason = None
+    for answer in stream.answers.values():
+        reason = answer.finish_reason
+        for problem in answer.faults or ():
+            print_failure(problem)
+        if answer.error is not None:
+            print_failure(answer.error.message)
+    warn_if_incomplete(reason, stream.usage, clip=clip)
+
+
+def _print_deltas(texts: Iterator[str], clip: str, on_text: Callable[[str], object]) -> None:
+    with spinner(f"processing {clip}"):
+        first = next(texts, "")
+    for text in itertools.chain([first], texts):
+        on_text(text)
+        print(printable.escape_text(text), end="", flush=True)
+    print(flush=True)  # before a warning, where both go to one file
 
 
 def print_text(text: str, finish_reason: str | None, usage: AudioUsage, *, clip: str) -> None:
@@ -51,12 +69,12 @@ def print_text(text: str, finish_reason: str | None, usage: AudioUsage, *, clip:
 def warn_if_incomplete(finish_reason: str | None, usage: AudioUsage | None, *, clip: str) -> None:
     """Warn on standard error about a token limit, and truncated or missing audio."""
     if finish_reason == "length":
-        print("flamingo: output cut off at the token limit; see --max-tokens", file=sys.stderr)
+        print_failure(f"{clip}: output cut off at the token limit; see --max-tokens")
     if usage is not None and usage.audio_truncated:
         rest_s = usage.truncated_seconds
         rest = "the rest was" if rest_s is None else f"{rest_s:,.0f} s were"
         processed = f"audio truncated: the first {usage.audio_seconds:,.0f} s were processed"
-        print(f"flamingo: {processed}, {rest} skipped", file=sys.stderr)
+        print_failure(f"{clip}: {processed}, {rest} skipped")
     if usage is not None and usage.audio_missing_seconds:
         missing = f"{usage.audio_missing_seconds:,.2f} s of the audio are missing or damaged"
         print_failure(f"{clip}: {missing} (gaps are filled with silence)")

@@ -212,7 +212,7 @@ def test_fleet_report_of_a_router_is_parsed():
     ("method", "advice"),
     [
         ("caption", r"stream_caption\(\)"),
-        ("analyze", r"stream_caption\(\)"),
+        ("analyze", r"stream_analyze\(\)"),
         ("chat", r"stream_chat\(\)"),
         ("embed", "not streamed"),
     ],

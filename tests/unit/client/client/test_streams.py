@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 from fakes import pods
+from fakes.answering_pod import CARD, SHEET, AnsweringPod
 
-from flamingo import AsyncFlamingoClient
+from flamingo import AsyncFlamingoClient, FlamingoClient
 from flamingo_common import errors
 
 AUDIO = b"RIFF....WAVE, let us say"
@@ -122,3 +123,50 @@ def test_closing_a_stream_cancels_the_request_and_the_generation():
             return first, [text async for text in stream]
 
     assert asyncio.run(scenario()) == ("word ", [])
+
+
+QUESTIONS = {"mood": "What is the mood?", "late": "fail"}
+
+
+def test_answers_to_questions_come_together_and_are_whole_at_the_end():
+    async def scenario():
+        async with (
+            pods.running(AnsweringPod()) as address,
+            AsyncFlamingoClient(address) as client,
+            client.stream_analyze(
+                AUDIO, questions=QUESTIONS, recipes=["card"], pooling="none", temperature=0
+            ) as stream,
+        ):
+            return [delta async for delta in stream], stream
+
+    deltas, stream = asyncio.run(scenario())
+
+    texts = dict.fromkeys(("mood", "late", "card"), "")
+    for delta in deltas:
+        texts[delta.name] += delta.text
+    assert [delta.name for delta in deltas[:3]] == ["mood", "late", "card"], (
+        "none waits for another"
+    )
+    assert texts == {name: one.content for name, one in stream.answers.items()} | {"late": "ca"}
+    assert [delta.answer for delta in deltas[-3:]] == [*stream.answers.values()]
+    assert stream.answers["card"].parsed == CARD
+    assert stream.answers["late"].error.code == "answer_incomplete"
+    assert (stream.usage, stream.embedding.shape) == (pods.USAGE, (2, 2))
+
+
+def test_a_question_and_an_analysis_are_streamed_to_synchronous_code_too():
+    with pods.served(AnsweringPod()) as address, FlamingoClient(address) as client:
+        assert list(client.stream_ask(AUDIO, "Which key?")) == ["a ", "quiet ", "song"]
+        with client.stream_analyze(AUDIO, recipes=["lyrics"]) as stream:
+            assert "".join(delta.text for delta in stream) == SHEET
+            assert stream.answers["lyrics"].sections[1].name == "Chorus"
+            assert (stream.usage, stream.finish_reason) == (pods.USAGE, None)
+        with client.stream_analyze(AUDIO, recipes=["lyrics"]) as stream:
+            assert next(stream).text == "[V"
+        assert client.ask(AUDIO, "Which key?").text == "a quiet song", "a closed stream blocks none"
+
+
+def test_questions_that_are_none_are_refused_when_the_stream_is_made():
+    client = FlamingoClient("http://127.0.0.1:1")
+    with client, pytest.raises(errors.BadRequest, match="there are no questions"):
+        client.stream_analyze(AUDIO, questions={})

@@ -92,7 +92,8 @@ def test_output_cut_off_at_the_token_limit_is_reported(flamingo, song):
     result = flamingo("caption", song, pod=LimitedPod())
 
     assert result.stdout == "a quiet song\n"
-    assert result.stderr == "flamingo: output cut off at the token limit; see --max-tokens\n"
+    warning = "output cut off at the token limit; see --max-tokens"
+    assert result.stderr == f"flamingo: song.mp3: {warning}\n"
 
 
 def test_truncation_needs_a_flag_and_is_reported(flamingo, song):
@@ -105,7 +106,7 @@ def test_truncation_needs_a_flag_and_is_reported(flamingo, song):
 
     assert truncated.stdout == "a quiet song\n"
     warning = "audio truncated: the first 1,200 s were processed, 360 s were skipped"
-    assert truncated.stderr == f"flamingo: {warning}\n"
+    assert truncated.stderr == f"flamingo: song.mp3: {warning}\n"
     assert plain.exit_code == truncated.exit_code == 0
     assert [b'"truncate": true' in each.body for each in pod.received] == [False, True]
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from fakes import deciding_pod, pods, pseudo_terminal
+from fakes import answering_pod, deciding_pod, pods, pseudo_terminal
 from fakes.command_line import FLAMINGO
 from fakes.holding_clips_pod import HoldingClipsPod
 from fakes.pseudo_terminal import CTRL_C, CTRL_D
@@ -12,7 +12,7 @@ from fakes.pseudo_terminal import CTRL_C, CTRL_D
 from flamingo.commands import conversation
 from flamingo.commands.conversation import ChatCommand, Conversation, Question, UnknownCommand
 from flamingo_common import errors
-from flamingo_common.wire import answers
+from flamingo_common.wire import answers, responses
 
 
 class SongPod(HoldingClipsPod):
@@ -23,14 +23,19 @@ class SongPod(HoldingClipsPod):
             return deciding_pod.decision(self.model, self.asked[-1]["questions"])
         if path != "/v1/audio/analyze":
             return super()._body(path)
-        section = answers.TimedSection(name="[Verse]", lines=[answers.TimedLine(text="by the sea")])
+        raise AssertionError("lyrics are streamed")
+
+    def _chunks(self, path):
+        if path != "/v1/audio/analyze":
+            return super()._chunks(path)
         usage = answers.AnswerUsage(prompt_tokens=3, completion_tokens=5)
         lyrics = answers.Answer(
-            content="by the sea", finish_reason="stop", sections=[section], usage=usage
+            content="[Verse]\nby the sea", finish_reason="length", faults=["line 1"], usage=usage
         )
-        return answers.Analysis(
-            id="x-1", created=0, model=self.model, answers={"lyrics": lyrics}, usage=pods.USAGE
-        )
+        return [
+            responses.to_json_dict(one)
+            for one in answering_pod.events({"lyrics": lyrics}, self.model)
+        ]
 
 
 def messages(received):
@@ -150,6 +155,8 @@ def test_tags_and_lyrics_use_the_clip_that_was_sent_and_it_is_sent_again_when_it
                 terminal.type("/lyrics\n")
                 await terminal.shows("[Verse]")
                 await terminal.shows("by the sea")
+                await terminal.shows("flamingo: line 1")
+                await terminal.shows("song.mp3: output cut off at the token limit")
                 terminal.type("And now?\n")
                 await terminal.shows("a quiet song")
                 terminal.type("/quit\n")
