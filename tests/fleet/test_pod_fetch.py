@@ -24,12 +24,14 @@ def fetch(handler, path="/clip.mp3", *, networks=LOOPBACK, **changes):
     return asyncio.run(scenario())
 
 
-async def fetched(url, *, budget_bytes=10**6, **changes):
+async def fetched(url, *, budget_bytes=10**6, etag="", **changes):
     fields = {"is_enabled": True, "networks": [], "timeout_s": 5.0, "hosts": (), "max_bytes": 1000}
     fetcher = Fetcher(**(fields | {"slots": asyncio.Semaphore(4)} | changes))
     with MemoryBudget(budget_bytes).reservation() as reservation:
-        file = await fetcher.fetch(url, reservation)
-        with file.address.open("rb") as opened:
+        found = await fetcher.fetch_if_changed(url, etag, reservation)
+        if found is None:
+            return None
+        with found.file.address.open("rb") as opened:
             return opened.read()
 
 
@@ -151,3 +153,25 @@ def test_a_url_that_is_not_http_is_rejected(url):
 def test_fetching_can_be_disabled():
     with pytest.raises(BadRequest, match="does not fetch audio from URLs"):
         asyncio.run(fetched("https://example.org/a.mp3", is_enabled=False))
+
+
+def test_what_is_not_modified_is_not_loaded_and_what_was_not_asked_for_is_an_error():
+    async def handler(_):
+        return web.Response(status=304, headers={"ETag": '"a"'})
+
+    async def scenario(etag):
+        async with site(handler) as address:
+            return await fetched(f"{address}/clip.mp3", networks=LOOPBACK, etag=etag)
+
+    assert asyncio.run(scenario('"a"')) is None
+    with pytest.raises(MediaFetchFailed, match="status 304"):
+        asyncio.run(scenario(""))
+
+
+def test_an_etag_does_not_open_an_address_that_is_not_allowed():
+    async def scenario():
+        async with site(clip) as address:
+            return await fetched(f"{address}/clip.mp3", etag='"a"')
+
+    with pytest.raises(MediaFetchFailed, match="its address is not allowed"):
+        asyncio.run(scenario())

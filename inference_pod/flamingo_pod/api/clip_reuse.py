@@ -29,6 +29,9 @@ class OpenedClip:
     id: str = ""
     """Empty: clips are not held."""
     held: HeldClip[Any] | None = None
+    url: str = ""
+    """Where it was fetched, if its server has stated an ETag for it."""
+    etag: str = ""
 
     def find_decoded(self, how: Hashable, *, is_part: bool = False) -> Any:
         """Return what was made of the clip before, with any options or with these; or None.
@@ -68,6 +71,8 @@ async def open_clip(
         if found is None:
             raise ClipNotHeld(clip_ids.NOT_HELD)
         return OpenedClip(reservation.adopt(found.file.duplicate()), 0, found.id, found)
+    if held.is_enabled and isinstance(audio, AudioInput) and media.is_fetched(audio):
+        return await _open_url(pod, caller, reservation, str(audio.url))
     file = await media.load_clip_file(audio, pod.fetcher, reservation)
     num_reserved = media.reserved_bytes(audio, file)
     if not held.is_enabled:
@@ -77,6 +82,34 @@ async def open_clip(
     return OpenedClip(file, num_reserved, identifier, found)
 
 
+async def _open_url(pod: Pod, caller: Caller, reservation: Reservation, url: str) -> OpenedClip:
+    """Return the clip at a URL, which is not loaded again while its server says it is the same.
+
+    The server is asked each time, under the same checks as for the first fetch.
+    """
+    held: HeldClips[Any] = pod.memory_budget.held
+    known = held.find_url(caller.salt, url, now_s=time.monotonic())
+    # Before the server is asked: the clip may not be held any more when it has answered.
+    copy = None if known is None else reservation.adopt(known.file.duplicate())
+    etag = "" if known is None else known.etag
+    fetched = await pod.fetcher.fetch_if_changed(url, etag, reservation)
+    if fetched is None:
+        assert known is not None
+        assert copy is not None
+        return OpenedClip(copy, 0, known.id, known)
+    file = media.check_not_empty(fetched.file)
+    identifier = clip_ids.clip_id(await file.digest(), caller.salt)
+    found = held.find(caller.salt, identifier, now_s=time.monotonic())
+    opened = OpenedClip(file, file.size, identifier, found, url, fetched.etag)
+    _record_url(pod, caller, opened)
+    return opened
+
+
+def _record_url(pod: Pod, caller: Caller, opened: OpenedClip) -> None:
+    if opened.held is not None and opened.etag:
+        pod.memory_budget.held.set_url(caller.salt, opened.held, opened.url, opened.etag)
+
+
 def hold(
     pod: Pod, caller: Caller, reservation: Reservation, opened: OpenedClip, seconds: float
 ) -> None:
@@ -84,6 +117,7 @@ def hold(
     budget, now_s = pod.memory_budget, time.monotonic()
     opened.held = budget.held.find(caller.salt, opened.id, now_s=now_s)
     if opened.held is not None or not opened.id:
+        _record_url(pod, caller, opened)
         return
     clip: HeldClip[Any] = held_clips.new_clip(
         caller.salt, opened.id, opened.file, seconds, now_s=now_s
@@ -91,6 +125,7 @@ def hold(
     if budget.held.put(caller.salt, clip, now_s=now_s, is_low=caller.priority.is_low):
         reservation.disown(opened.file)
         opened.held = clip
+        _record_url(pod, caller, opened)
 
 
 def hold_decoded(pod: Pod, opened: OpenedClip, how: Hashable, made: Any, num_bytes: int) -> None:

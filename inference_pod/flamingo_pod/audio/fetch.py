@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
@@ -24,6 +25,18 @@ CHUNK_BYTES = 2**18
 HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
 )
+
+
+STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,256}"')
+"""A weak one (`W/"…"`) is also that of other bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """The content of a URL, and the ETag by which its server knows these bytes; or empty."""
+
+    file: MemoryFile
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,15 @@ class Fetcher:
     """Resolves host names; None is the system's resolver."""
 
     async def fetch(self, url: str, reservation: Reservation) -> MemoryFile:
-        """Return the content of `url`.
+        """Return the content of `url`; raises as `fetch_if_changed`."""
+        fetched = await self.fetch_if_changed(url, "", reservation)
+        assert fetched is not None  # no ETag was sent
+        return fetched.file
+
+    async def fetch_if_changed(
+        self, url: str, etag: str, reservation: Reservation
+    ) -> FetchedFile | None:
+        """Return the content of `url`; None if its server says that it still has this `etag`.
 
         Raises:
             BadRequest: not an http(s) URL, not an allowed host, or fetching is disabled.
@@ -54,7 +75,7 @@ class Fetcher:
         target = self._checked(url)
         try:
             async with asyncio.timeout(self.timeout_s), self.slots:
-                return await self._get(target, reservation)
+                return await self._get(target, etag, reservation)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             is_over = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
             reason = f"it took longer than {self.timeout_s:g} s"
@@ -73,13 +94,17 @@ class Fetcher:
             raise BadRequest(f"the audio's url {problem}", param="url")
         return target
 
-    async def _get(self, url: URL, reservation: Reservation) -> MemoryFile:
+    async def _get(self, url: URL, etag: str, reservation: Reservation) -> FetchedFile | None:
+        headers = {hdrs.IF_NONE_MATCH: etag} if etag else {}
         async with public_http.create_session(self.networks, resolver=self.resolver) as session:
             visited = {url}
             while True:
-                async with session.get(url, allow_redirects=False) as response:
+                async with session.get(url, allow_redirects=False, headers=headers) as response:
+                    if etag and response.status == HTTPStatus.NOT_MODIFIED:
+                        return None
                     if response.status not in REDIRECTS:
-                        return await self._read(response, reservation)
+                        file = await self._read(response, reservation)
+                        return FetchedFile(file, _strong_etag(response))
                     url = self._redirected(url, response.headers.get("Location"))
                 if url in visited:
                     raise _fetch_failed("it redirects in a circle")
@@ -119,6 +144,11 @@ class Fetcher:
             reservation.add(len(chunk))
             file.write(chunk)
         return file
+
+
+def _strong_etag(response: aiohttp.ClientResponse) -> str:
+    stated = response.headers.get(hdrs.ETAG, "")
+    return stated if STRONG_ETAG.fullmatch(stated) else ""
 
 
 def _status(number: int) -> str:

@@ -11,6 +11,7 @@ A clip belongs to the caller who sent it: to all others it does not exist.
 Time is an argument. Only the event loop's thread uses it.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ class HeldClip(Generic[V]):
     """The length of the whole clip, as far as it is known."""
     used_s: float
     is_held: bool = False
+    url: bytes = b""
+    """A digest of the URL that it was fetched from last, if its server has stated an ETag."""
+    etag: str = ""
     decoded: OrderedDict[Hashable, _Decoded[V]] = field(default_factory=OrderedDict)
     """What was made of it, by how; the least recently used first."""
 
@@ -66,6 +70,8 @@ class HeldClips(Generic[V]):
         self._max_bytes, self._ttl_s, self._max_clips = max_bytes, ttl_s, max_clips
         self._clips: OrderedDict[_Key, HeldClip[V]] = OrderedDict()
         """By owner and id, the least recently used first."""
+        self._ids: dict[tuple[bytes, bytes], str] = {}
+        """By owner and the digest of a URL."""
         self.num_bytes = 0
         """The memory that all of them take."""
         self.num_queries = 0
@@ -94,6 +100,18 @@ class HeldClips(Generic[V]):
             found.used_s = now_s
             self._clips.move_to_end((owner, identifier))
         return found
+
+    def find_url(self, owner: bytes, url: str, *, now_s: float) -> HeldClip[V] | None:
+        """Return the clip that was at a URL when the owner used it last, with the ETag there."""
+        identifier = self._ids.get((owner, _digest(url)))
+        return None if identifier is None else self.find(owner, identifier, now_s=now_s)
+
+    def set_url(self, owner: bytes, clip: HeldClip[V], url: str, etag: str) -> None:
+        """Record where a clip that is held was fetched from, and its ETag there."""
+        if clip.is_held:
+            self._forget_url(owner, clip)
+            clip.url, clip.etag = _digest(url), etag
+            self._ids[owner, clip.url] = clip.id
 
     def put(self, owner: bytes, clip: HeldClip[V], *, now_s: float, is_low: bool = False) -> bool:
         """Hold a clip and own its file from now on; return False, and do not own it, if it cannot.
@@ -157,6 +175,16 @@ class HeldClips(Generic[V]):
         self.num_bytes -= clip.num_bytes
         clip.is_held = False
         clip.file.close()
+        self._forget_url(key[0], clip)
+
+    def _forget_url(self, owner: bytes, clip: HeldClip[V]) -> None:
+        if self._ids.get((owner, clip.url)) == clip.id:  # and not of another clip by now
+            del self._ids[owner, clip.url]
+
+
+def _digest(url: str) -> bytes:
+    """Return a digest, since a URL can contain a secret."""
+    return hashlib.blake2b(url.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def new_clip(

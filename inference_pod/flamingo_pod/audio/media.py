@@ -35,6 +35,11 @@ async def load_clip_file(
     file = audio
     if not isinstance(file, MemoryFile):
         file = await _file_of_input(file, fetcher, reservation)
+    return check_not_empty(file)
+
+
+def check_not_empty(file: MemoryFile) -> MemoryFile:
+    """Return the file; raises `InvalidAudio` if it is empty."""
     if not file.size:
         raise InvalidAudio("the audio is empty", param="audio")
     return file

@@ -212,7 +212,7 @@ class Dispatcher:
             )
         body_hints = hints.parse_body(scan.head)
         heartbeat.is_streaming = body_hints.is_stream
-        whole = info.clip or clip_name.clip_name(scan.sample, audio.seconds, tenant=info.tenant)
+        whole = info.clip or clip_name.scanned(scan, audio.seconds, tenant=info.tenant)
         audio_s, clip, part = audio.seconds, whole, body_hints.part
         if part is not None:
             audio_s = part.seconds_of(audio_s, is_assumed=audio.source == "assumed")

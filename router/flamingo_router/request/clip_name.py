@@ -14,12 +14,19 @@ Pure.
 import hashlib
 import math
 
-from flamingo_router.request.scan import SAMPLE_BYTES, Sample
+from flamingo_router.request.scan import SAMPLE_BYTES, Sample, Scan
 
 HEAD_BYTES = SAMPLE_BYTES // 3 * 3
 """The number of bytes that a base64 text and a form both yield."""
 DIGEST_BYTES = 12
 STEPS_PER_OCTAVE = 8
+
+
+def scanned(scan: Scan, seconds: float, *, tenant: str) -> str | None:
+    """Return the name of the clip that a scan has found; None without one."""
+    if scan.url is not None:
+        return url_name(scan.url, tenant=tenant)
+    return clip_name(scan.sample, seconds, tenant=tenant)
 
 
 def clip_name(sample: Sample | None, seconds: float, *, tenant: str) -> str | None:
@@ -31,4 +38,11 @@ def clip_name(sample: Sample | None, seconds: float, *, tenant: str) -> str | No
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES, key=tenant.encode()[:64])
     digest.update(f"{length}\n".encode())
     digest.update(memoryview(sample.head)[:HEAD_BYTES])
+    return digest.hexdigest()
+
+
+def url_name(url: str, *, tenant: str) -> str:
+    """Return the name of the clip at a URL, whose contents the router does not see."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES, key=tenant.encode()[:64])
+    digest.update(f"url\n{url}".encode("utf-8", "replace"))
     return digest.hexdigest()

@@ -168,3 +168,22 @@ class HeldMachine(RuleBasedStateMachine):
 
 TestHeldMachine = HeldMachine.TestCase
 TestHeldMachine.settings = settings(max_examples=examples(100), deadline=None)
+
+
+def test_a_clip_is_found_by_the_url_that_its_owner_used_last():
+    held, url = HeldClips(100, 60), "https://a.example/clip.mp3?secret=1"
+    old, new = hold(held, "old"), hold(held, "new")
+    held.set_url(ALICE, old, url, '"1"')
+    assert held.find_url(ALICE, url, now_s=1) is old
+    assert held.find_url(BOB, url, now_s=1) is None
+    assert held.find_url(ALICE, url + "2", now_s=1) is None
+    assert url.encode() not in repr(held._ids).encode(), "a URL can contain a secret"
+
+    held.set_url(ALICE, new, url, '"2"')
+    assert held.find_url(ALICE, url, now_s=1) is new
+    held.evict()
+    assert (names(held), held.find_url(ALICE, url, now_s=1)) == (["new"], new)
+    held.evict()
+    assert (held.find_url(ALICE, url, now_s=1), held._ids) == (None, {})
+    held.set_url(ALICE, new, url, '"2"')
+    assert held._ids == {}, "it is not held any more"

@@ -1,6 +1,6 @@
 """Clip names: one for each clip, however it is sent."""
 
-from flamingo_router.request.clip_name import clip_name
+from flamingo_router.request.clip_name import clip_name, url_name
 from flamingo_router.request.scan import SAMPLE_BYTES, Sample
 
 SONG = bytes(range(256)) * 256
@@ -21,3 +21,13 @@ def test_a_clip_has_one_name_whatever_the_request():
 def test_short_clips_are_distinguished_by_all_their_bytes():
     one, other = (clip_name(Sample(b"x" * n, n), 0.5, tenant="") for n in (1000, 1001))
     assert one != other
+
+
+def test_a_clip_at_a_url_has_a_name_for_each_tenant():
+    names = {
+        url_name(url, tenant=tenant)
+        for url in ("https://a.example/b", "https://a.example/c")
+        for tenant in ("alice", "bob")
+    }
+    assert len(names) == 4
+    assert url_name("https://a.example/b", tenant="alice") in names
