@@ -110,12 +110,12 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "1 of 2: installing $(TORCH): about 200 MB to download for CPUs; several GB with CUDA, pip's default on Linux"
 	@$(PIP) install "$(TORCH)"
-	@echo "2 of 2: installing the packages of pods, router and client: about 200 MB to download"
-	@$(PIP) install --constraint constraints.txt --editable ".[pod,router]"
+	@echo "2 of 2: installing the packages of pods, router and client: about 300 MB to download"
+	@$(PIP) install --constraint constraints.txt --editable ".[pod,router,measure]"
 	@echo "installed in $(VENV): $$(du -sh $(VENV) | cut -f1); activate it with: . $(BIN)/activate"
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/.installed
 	@echo "installing what development needs, linters, types and test servers: about 400 MB to download"
-	@$(PIP) install --constraint constraints.txt --editable ".[pod,batch,router,operator,batches,otel,dev]"
+	@$(PIP) install --constraint constraints.txt --editable ".[pod,batch,router,operator,batches,measure,otel,dev]"
 	@touch $@

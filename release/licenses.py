@@ -51,8 +51,11 @@ CLASSIFIERS = {
 STATED_ELSEWHERE = {
     "jinja2": "BSD-3-Clause",
     "mpmath": "BSD-3-Clause",
+    "numba": "BSD-2-Clause",
     "pebble": "LGPL-3.0-or-later",
     "protobuf": "BSD-3-Clause",
+    "scipy": "BSD-3-Clause",
+    "soundfile": "BSD-3-Clause",
     "sympy": "BSD-3-Clause",
     "transformers": "Apache-2.0",
 }

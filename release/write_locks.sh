@@ -27,6 +27,6 @@ lock release/build-requirements.txt "$scratch/build.in"
 lock router/requirements.txt pyproject.toml --extra router --extra otel
 lock operator/requirements.txt pyproject.toml --extra operator
 lock batches/requirements.txt pyproject.toml --extra batches --extra otel
-lock inference_pod/requirements.txt pyproject.toml --extra pod --extra otel
+lock inference_pod/requirements.txt pyproject.toml --extra pod --extra measure --extra otel
 without_torch inference_pod/requirements.txt
 lock inference_pod/torch-requirements.txt "$scratch/torch.in"

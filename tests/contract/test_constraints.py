@@ -9,7 +9,7 @@ from fakes.distributions import needed
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("pod", "batch", "router", "operator", "batches", "otel", "dev")
+EXTRAS = ("pod", "batch", "router", "operator", "batches", "measure", "otel", "dev")
 CHOSEN_BY_THE_MACHINE = re.compile(r"(torch|triton|setuptools|nvidia-.*|cuda-.*)$")
 
 

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = {
-    "inference_pod/requirements.txt": ("pod", "otel"),
+    "inference_pod/requirements.txt": ("pod", "measure", "otel"),
     "router/requirements.txt": ("router", "otel"),
     "operator/requirements.txt": ("operator",),
     "batches/requirements.txt": ("batches", "otel"),

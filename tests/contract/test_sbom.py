@@ -23,7 +23,9 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "release" / "sbom.py"
 NVIDIAS = "LicenseRef-NVIDIA-Proprietary"
-IN_AN_IMAGE = needed(("pod", "router", "operator", "batches", "otel")) | {"flamingo-fleet"}
+IN_AN_IMAGE = needed(("pod", "router", "operator", "batches", "measure", "otel")) | {
+    "flamingo-fleet"
+}
 
 
 @pytest.fixture(scope="module")

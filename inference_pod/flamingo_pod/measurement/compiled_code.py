@@ -28,7 +28,7 @@ def create_folder() -> "tempfile.TemporaryDirectory[str] | None":
     Raises:
         OSError: no folder for temporary files can be written to.
     """
-    if FOLDER_VARIABLE in os.environ or (not IN_IMAGE.is_dir() and _is_beside_librosa()):
+    if os.environ.get(FOLDER_VARIABLE) or (not IN_IMAGE.is_dir() and _is_beside_librosa()):
         return None
     return private_folder()
 
