@@ -58,7 +58,8 @@ def _faults(line: dict[str, Any], number: int, endpoint: str) -> Iterator[BatchF
         message = f"url: must be {endpoint!r}, the endpoint of the batch"
         yield _fault("mismatched_url", number, message, "url")
     for name in sorted(set(line) - KNOWN):
-        yield _fault("unknown_parameter", number, f"{name[:64]}: is unknown", name[:64])
+        message = f"{name[:64]}: is unknown; allowed: {', '.join(sorted(KNOWN))}"
+        yield _fault("unknown_parameter", number, message, name[:64])
     if not isinstance(body, dict):
         yield _fault("invalid_body", number, "body: must be an object", "body")
     elif faults := _reference_faults(body):

@@ -24,6 +24,11 @@ Context = Mapping[str, Any]
 
 def reason_of(detail: ErrorDetails, kind: type[BaseModel], *, is_form: bool = False) -> str:
     """Return what is wrong with a field of a request of the type `kind`, without its path."""
+    reason = _reason_of(detail, kind, is_form=is_form)
+    return f"its name {reason}" if detail["loc"][-1:] == (schema_paths.KEY,) else reason
+
+
+def _reason_of(detail: ErrorDetails, kind: type[BaseModel], *, is_form: bool) -> str:
     context: Context = detail.get("ctx", {})
     name, value = detail["type"], detail["input"]
     allowed = schema_paths.alternatives(kind, schema_paths.without_tags(field_of(detail)))

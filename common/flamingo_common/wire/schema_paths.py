@@ -36,6 +36,8 @@ PART_TAGS = frozenset(
     }
 )
 """Of a list's items."""
+KEY = "[key]"
+"""The last step of an error about a name in an object, which is the step before."""
 
 
 def without_tags(loc: Path) -> tuple[int | str, ...]:
@@ -47,6 +49,8 @@ def without_tags(loc: Path) -> tuple[int | str, ...]:
 def _is_tag(step: int | str, before: int | str | None) -> bool:
     if isinstance(step, int):
         return False
+    if step == KEY:
+        return True
     return step in (PART_TAGS if isinstance(before, int) else UNION_TAGS.get(before or "", ()))
 
 

@@ -5,6 +5,7 @@ import pytest
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import (
     analysis,
+    batches,
     decisions,
     files,
     openai_embeddings,
@@ -148,6 +149,7 @@ def message_of(kind, fields):
 
 QUESTION = {"type": "choice", "instructions": "a", "choices": [{"value": "b"}, {"value": "c"}]}
 JSON = [{"type": "input_json", "data": 1}]
+CHAT = "/v1/chat/completions"
 CLOSE_FORMAT = (
     "text.format.type: must be 'text', 'json_object' or 'json_schema'; did you mean 'json_schema'?"
 )
@@ -204,6 +206,12 @@ def asked(**fields):
             files.FileUpload,
             {"purpose": "batch", "expires_after": {"anchor": "created_at", "seconds": 1}},
             "expires_after.seconds: must be a whole number from 3600 to 2592000",
+        ),
+        (
+            batches.BatchRequest,
+            {"input_file_id": "a", "endpoint": CHAT, "completion_window": "24h"}
+            | {"metadata": {"b" * 65: "c"}},
+            f"metadata.{'b' * 64}…: its name must have at most 64 characters",
         ),
         (files.FileUpload, {"purpose": 1}, "purpose: must be 'batch' or 'user_data', not a number"),
         (
