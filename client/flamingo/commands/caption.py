@@ -3,7 +3,6 @@
 import itertools
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import SamplingOptions
 from flamingo.client.sync_client import Batch
 from flamingo.commands import clips, many_clips, options, output, saved_results
+from flamingo.commands.saved_results import Targets
 from flamingo_common.wire.requests import Style
 from flamingo_common.wire.responses import Caption
 
@@ -109,12 +109,12 @@ def _caption_at_once(
 
 
 def _save_captions(
-    client: FlamingoClient, targets: dict[str, Path], chosen: CaptionOptions, concurrency: int
+    client: FlamingoClient, targets: Targets, chosen: CaptionOptions, concurrency: int
 ) -> int:
     """Save the captions that are not there yet; return the number of clips that failed."""
 
     def save(clip: str, result: Caption) -> None:
-        saved_results.save_caption(clip, result, targets[clip], as_json=chosen.as_json)
+        saved_results.save_caption(clip, result, targets.files[clip], as_json=chosen.as_json)
 
     def start(missing: list[str]) -> Batch[Caption]:
         return _batch(client, missing, chosen, concurrency)

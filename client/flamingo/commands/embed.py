@@ -10,6 +10,7 @@ from flamingo.client import Embedding, FlamingoClient, address
 from flamingo.client.fields import ClipOptions
 from flamingo.client.sync_client import Batch
 from flamingo.commands import clips, embedding_files, many_clips, options, output, saved_results
+from flamingo.commands.saved_results import Targets
 from flamingo_common.wire.requests import Layer, Pooling
 
 Out = Annotated[
@@ -138,12 +139,12 @@ def _embed_at_once(
 
 
 def _save_embeddings(
-    client: FlamingoClient, targets: dict[str, Path], chosen: EmbedOptions, concurrency: int
+    client: FlamingoClient, targets: Targets, chosen: EmbedOptions, concurrency: int
 ) -> int:
     """Save the embeddings that are not there yet; return the number of clips that failed."""
 
     def save(clip: str, result: Embedding) -> None:
-        embedding_files.save(clip, result, targets[clip])
+        embedding_files.save(clip, result, targets.files[clip])
         output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))
 
     def start(missing: list[str]) -> Batch[Embedding]:

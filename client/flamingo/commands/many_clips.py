@@ -4,9 +4,8 @@ Results come in the order of the arguments, so that two runs print the same.
 """
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
@@ -20,6 +19,7 @@ from flamingo.client.sync_client import Batch
 from flamingo.commands import clips, error_texts, output, saved_results
 from flamingo.commands.batch_display import REFRESHES_PER_S, BatchDisplay
 from flamingo.commands.in_order import InOrder
+from flamingo.commands.saved_results import Targets
 from flamingo_common.errors import FlamingoError, Unavailable
 from flamingo_common.service.exit_status import ExitStatus
 
@@ -101,7 +101,7 @@ def results(
 
 
 def save_missing(
-    targets: Mapping[str, Path],
+    targets: Targets,
     start: Callable[[list[str]], Batch[T]],
     save: Callable[[str, T], None],
     *,
@@ -113,7 +113,7 @@ def save_missing(
     `start` returns the batch of some clips as `Arguments`.
     """
     num_failed = 0
-    if missing := saved_results.missing(targets):
+    if missing := targets.missing():
         batch = start(missing)
         found = results(batch, missing, title=title, in_order=False)
         num_failed = handle(found, save, as_json=as_json)

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from flamingo.client.sources import clip_name
 from flamingo.commands import clips, files, out_dir, output
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import printable
@@ -15,8 +15,21 @@ from flamingo_common.wire.responses import Caption
 FLAG = "--out-dir"
 
 
-def targets(arguments: Sequence[str], folder: Path, suffix: str) -> dict[str, Path]:
-    """Return the file of each clip, in the order of the arguments; make the folder.
+@dataclass(frozen=True)
+class Targets:
+    """The file of each clip, and the folder that all are in."""
+
+    folder: Path
+    files: Mapping[str, Path]
+    """In the order of the arguments."""
+
+    def missing(self) -> list[str]:
+        """Return the clips whose file is not there."""
+        return [clip for clip, target in self.files.items() if not target.exists()]
+
+
+def targets(arguments: Sequence[str], folder: Path, suffix: str) -> Targets:
+    """Return the files of clips, and make their folders.
 
     Raises:
         typer.BadParameter: two clips would be one file, or nothing can be written there.
@@ -24,11 +37,13 @@ def targets(arguments: Sequence[str], folder: Path, suffix: str) -> dict[str, Pa
     if "-" in arguments:
         raise typer.BadParameter("standard input has no name to save by", param_hint=FLAG)
     try:
-        chosen = out_dir.file_names({clip: clip_name(clip) for clip in arguments}, suffix)
+        chosen = out_dir.file_names(arguments, suffix, str(Path.cwd()))
     except BadRequest as error:
         raise typer.BadParameter(printable.escape_line(error.message), param_hint=FLAG) from None
-    files.make_directory(folder, flag=FLAG)
-    return {clip: folder / name for clip, name in chosen.items()}
+    found = {clip: folder / name for clip, name in chosen.items()}
+    for parent in dict.fromkeys((folder, *(target.parent for target in found.values()))):
+        files.make_directory(parent, flag=FLAG)
+    return Targets(folder, found)
 
 
 def save_text(text: str, target: Path) -> None:
@@ -45,14 +60,8 @@ def save_caption(clip: str, caption: Caption, target: Path, *, as_json: bool) ->
     output.warn_if_incomplete(caption.finish_reason, caption.usage, clip=name)
 
 
-def missing(targets: Mapping[str, Path]) -> list[str]:
-    """Return the clips whose file is not there."""
-    return [clip for clip, target in targets.items() if not target.exists()]
-
-
-def print_summary(targets: Mapping[str, Path], *, num_missing: int, num_failed: int) -> None:
+def print_summary(targets: Targets, *, num_missing: int, num_failed: int) -> None:
     """Print on standard error what was saved, and what was there before."""
-    folder = next(iter(targets.values())).parent
-    num_before = len(targets) - num_missing
+    num_before = len(targets.files) - num_missing
     before = f"; {num_before:,} were there" if num_before else ""
-    output.print_failure(f"{num_missing - num_failed:,} saved in {folder}{before}")
+    output.print_failure(f"{num_missing - num_failed:,} saved in {targets.folder}{before}")

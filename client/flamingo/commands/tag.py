@@ -15,6 +15,7 @@ from flamingo.client.fields import ClipOptions
 from flamingo.client.sync_client import Batch
 from flamingo.client.taxonomies import Tags, Taxonomy
 from flamingo.commands import clips, many_clips, options, output, result_tables, saved_results
+from flamingo.commands.saved_results import Targets
 from flamingo_common.wire.decisions import MAX_ORDERS
 
 TaxonomyOption = Annotated[
@@ -146,13 +147,13 @@ def _tag_at_once(
 
 
 def _save_tags(
-    client: FlamingoClient, targets: dict[str, Path], wanted: TagOptions, concurrency: int
+    client: FlamingoClient, targets: Targets, wanted: TagOptions, concurrency: int
 ) -> int:
     """Save the tags that are not there yet; return the number of clips that failed."""
 
     def save(clip: str, result: Tags) -> None:
         text = json.dumps(_document(clip, result), ensure_ascii=False)
-        saved_results.save_text(text, targets[clip])
+        saved_results.save_text(text, targets.files[clip])
         output.warn_if_incomplete(None, result.usage, clip=clips.display_name(clip))
 
     def start(missing: list[str]) -> Batch[Tags]:

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
-from fakes import pods
+from fakes import answering_pod, deciding_pod, pods
 from fakes.holding_clips_pod import HoldingClipsPod
 
-from flamingo import AsyncFlamingoClient, ClipId, errors
+from flamingo import AsyncFlamingoClient, ClipId, FlamingoClient, errors
+from flamingo_common.wire import responses
 
 SONG, OTHER, LONGER = b"RIFF....a song", b"RIFF....a noon", b"RIFF....longer than that"
 ID = ClipId("clip-" + "0" * 40)
@@ -91,3 +92,82 @@ def test_a_clip_can_be_given_by_its_id_and_then_is_not_sent_again():
             await client.ask(ID, "Who sings?")
 
     assert run(scenario) == [ID, ID]
+
+
+class EveryRoutePod(HoldingClipsPod):
+    """Answers decisions and streamed questions, too."""
+
+    def _body(self, path):
+        if path == "/v1/decisions":
+            return deciding_pod.decision(self.model, self.asked[-1]["questions"])
+        return super()._body(path)
+
+    def _chunks(self, path):
+        if path != "/v1/audio/analyze":
+            return super()._chunks(path)
+        answer = {"card": answering_pod.answer({"recipe": "card"})}
+        return [responses.to_json_dict(one) for one in answering_pod.events(answer, self.model)]
+
+
+LIVE = [{"type": "predicate", "instructions": "It is live."}]
+TURN = [{"role": "user", "content": "Who sings?"}]
+METHODS = {
+    "caption": lambda client: client.caption(SONG),
+    "ask": lambda client: client.ask(SONG, "Who sings?"),
+    "chat": lambda client: client.chat(TURN, audio=SONG),
+    "embed": lambda client: client.embed(SONG),
+    "analyze": lambda client: client.analyze(SONG),
+    "questions": lambda client: client.analyze(SONG, recipes=["card"]),
+    "decisions": lambda client: client.decisions(SONG, LIVE),
+    "tag": lambda client: client.tag(SONG, "voice"),
+    "stream_caption": lambda client: client.stream_caption(SONG),
+    "stream_ask": lambda client: client.stream_ask(SONG, "Who sings?"),
+    "stream_chat": lambda client: client.stream_chat(TURN, audio=SONG),
+    "stream_analyze": lambda client: client.stream_analyze(SONG, recipes=["card"]),
+}
+WITHOUT_A_CLIP = {"models", "recipes", "fleet", "aclose", "close"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_sends_a_clip_again_that_is_gone(name):
+    async def scenario(client, pod):
+        for is_held in (True, True, False):
+            if not is_held:
+                pod.held.clear()
+            result = METHODS[name](client)
+            if name.startswith("stream_"):
+                assert [each async for each in result]
+            else:
+                assert await result
+
+    assert run(scenario, EveryRoutePod()) == [SONG, ID, ID, SONG]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_synchronous_method_does_so_too(name):
+    pod = EveryRoutePod()
+    with pods.served(pod) as address, FlamingoClient(address, max_retries=0) as client:
+        for is_held in (True, False):
+            if not is_held:
+                pod.held.clear()
+            result = METHODS[name](client)
+            assert list(result) if name.startswith("stream_") else result
+    assert pod.sent == [SONG, ID, SONG]
+
+
+def test_no_method_that_takes_a_clip_is_left_out():
+    public = {name for name in vars(FlamingoClient) if not name.startswith(("_", "batch"))}
+    named = {name for name in METHODS if name != "questions"}
+    assert public - named - WITHOUT_A_CLIP - {"base_url"} == set()
+
+
+def test_a_batch_sends_each_clip_and_never_an_id(tmp_path):
+    path = tmp_path / "song.wav"
+    path.write_bytes(SONG)
+
+    async def scenario(client, pod):
+        await client.caption(path)
+        for batch in (client.batch_caption([path]), client.batch_tag([path], "voice")):
+            assert [result async for _, result in batch if not isinstance(result, Exception)]
+
+    assert run(scenario, EveryRoutePod()) == [SONG, SONG, SONG]

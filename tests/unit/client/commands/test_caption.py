@@ -233,8 +233,9 @@ def test_json_of_one_clip_that_failed_names_it(flamingo):
 
 
 def test_captions_are_saved_in_a_directory_and_those_that_are_there_are_left_alone(
-    flamingo, tmp_path
+    flamingo, tmp_path, monkeypatch
 ):
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "new" / "captions"
     first, second = songs_in(tmp_path, 2)
     pod = pods.FakePod()
@@ -250,7 +251,25 @@ def test_captions_are_saved_in_a_directory_and_those_that_are_there_are_left_alo
     assert len([one for one in pod.received if "captions" in one.path]) == 2
 
 
-def test_whole_responses_are_saved_with_json(flamingo, song, tmp_path):
+def test_clips_of_one_name_in_two_folders_are_two_files_of_two_commands(
+    flamingo, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "song.mp3").write_bytes(b"ID3")
+    pod = pods.FakePod()
+
+    for folder in "ab":
+        result = flamingo("caption", f"{folder}/song.mp3", "--out-dir", "out", pod=pod)
+        assert result.stderr == "flamingo: 1 saved in out\n"
+
+    saved = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt"))
+    assert saved == ["out/a/song.caption.txt", "out/b/song.caption.txt"]
+
+
+def test_whole_responses_are_saved_with_json(flamingo, song, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     flamingo("caption", song, "--json", "--out-dir", str(tmp_path))
 
     saved = json.loads((tmp_path / "song.caption.json").read_text())
@@ -260,7 +279,7 @@ def test_whole_responses_are_saved_with_json(flamingo, song, tmp_path):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["a/x.mp3", "b/x.mp3", "--out-dir", "out"], "would be one file"),
+        (["a/x.mp3", "./a/x.mp3", "--out-dir", "out"], "a/x.mp3 and ./a/x.mp3 would be one file"),
         (["-", "--out-dir", "out"], "standard input has no name"),
         (["x.mp3", "--out-dir", "x.mp3/out"], "cannot make directory"),
     ],

@@ -86,7 +86,8 @@ def test_several_clips_have_a_line_each(flamingo, song):
     assert result.exit_code == ExitStatus.ITEMS_FAILED
 
 
-def test_several_clips_are_saved_in_a_directory(flamingo, song, tmp_path):
+def test_several_clips_are_saved_in_a_directory(flamingo, song, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):
         result = flamingo("embed", song, "--out-dir", str(tmp_path / "new"))
 

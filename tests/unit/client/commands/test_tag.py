@@ -97,8 +97,9 @@ def test_several_clips_are_tagged_at_once_and_printed_in_their_order(flamingo, t
 
 
 def test_a_folder_gets_a_file_for_each_clip_and_only_those_that_are_missing(
-    flamingo, song, tmp_path, moods
+    flamingo, song, tmp_path, moods, monkeypatch
 ):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "b.mp3").write_bytes(b"ID3")
     args = ("tag", song, str(tmp_path / "b.mp3"), "-t", moods, "--out-dir", str(tmp_path / "out"))
     assert flamingo(*args, pod=DecidingPod()).exit_code == 0
