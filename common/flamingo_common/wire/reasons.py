@@ -140,13 +140,23 @@ def _characters(word: str, number: int) -> str:
     return f"must have {word} {number} character{'' if number == 1 else 's'}"
 
 
+PATTERNS: Mapping[str, str] = {
+    "^[a-zA-Z0-9_-]{1,64}$": "must be 1 to 64 characters of a-z, A-Z, 0-9, _ and -",
+    "^[a-zA-Z0-9_.-]{1,64}$": "must be 1 to 64 characters of a-z, A-Z, 0-9, _, . and -",
+    "^[a-z0-9][a-z0-9-]{0,63}$": "must be 1 to 64 characters of a-z, 0-9 and -, the first no -",
+    "^[A-Za-z]{2,3}(-[A-Za-z]{2,4})?$": "must be the code of a language, such as en or pt-BR",
+    "^(data:|https?://|clip-)": "must be a data: or http(s) URL, or the id of a clip",
+}
+"""What the patterns of fields mean."""
 TEXTS: Mapping[str, Callable[[Context], str]] = {
     "missing": lambda _: "is required",
     "too_short": lambda context: _items(context, "at least", "min_length"),
     "too_long": lambda context: _items(context, "at most", "max_length"),
     "string_too_short": lambda context: _characters("at least", context["min_length"]),
     "string_too_long": lambda context: _characters("at most", context["max_length"]),
-    "string_pattern_mismatch": lambda context: f"must match the pattern {context['pattern']}",
+    "string_pattern_mismatch": lambda context: PATTERNS.get(
+        context["pattern"], f"must match the pattern {context['pattern']}"
+    ),
 }
 
 

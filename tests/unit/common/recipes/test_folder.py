@@ -61,7 +61,7 @@ def test_a_mounted_config_map_is_read_through_its_links(tmp_path):
         (VALID + "parser: lyrics\n", "parser: must be 'sections'"),
         (VALID + "schema: 3\n", "schema: must be an object, not a number"),
         (VALID + "schema: {default: 2026-01-01}\n", "schema: must have only what JSON has"),
-        (VALID.replace("name: tempo", "name: My Tempo"), "name: must match the pattern"),
+        (VALID.replace("name: tempo", "name: My Tempo"), "name: must be 1 to 64 characters of"),
         ("\xff\xfe: \x00", "tempo.yaml: is not valid YAML"),
     ],
 )

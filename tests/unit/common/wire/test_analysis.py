@@ -23,7 +23,7 @@ def request(*questions, **fields):
         ([], "questions", "must have at least 1 item"),
         ([KEY | {"name": f"k{at}"} for at in range(33)], "questions", "must have at most 32 items"),
         ([{"prompt": "a"}], "questions[0].name", "is required"),
-        ([KEY | {"name": "my key"}], "questions[0].name", "must match the pattern"),
+        ([KEY | {"name": "my key"}], "questions[0].name", "must be 1 to 64 characters of"),
         (
             [KEY, {"name": "a", "prompt": "a", "recipe": "card"}],
             "questions[1]",

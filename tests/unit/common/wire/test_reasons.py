@@ -1,8 +1,12 @@
 """An invalid field is described in plain words, with its limits."""
 
+import json
+import re
+
 import pytest
 
 from flamingo_common.errors import BadRequest
+from flamingo_common.recipes.recipe import Recipe
 from flamingo_common.wire import (
     analysis,
     batches,
@@ -11,7 +15,9 @@ from flamingo_common.wire import (
     openai_embeddings,
     openai_responses,
     parse,
+    reasons,
     requests,
+    transcriptions,
 )
 
 NO_URL = "must be an http(s) or data: URL (base64: data:…;base64,…)"
@@ -213,6 +219,11 @@ def asked(**fields):
             | {"metadata": {"b" * 65: "c"}},
             f"metadata.{'b' * 64}…: its name must have at most 64 characters",
         ),
+        (
+            transcriptions.TranscriptionRequest,
+            {"audio": {"data": ""}, "language": "English"},
+            "language: must be the code of a language, such as en or pt-BR",
+        ),
         (files.FileUpload, {"purpose": 1}, "purpose: must be 'batch' or 'user_data', not a number"),
         (
             requests.CaptionRequest,
@@ -234,3 +245,17 @@ def test_a_value_is_suggested_only_where_it_is_close(given, meant):
     message = said({"input": "a", "include": [given]}, kind)
     assert message.startswith("include[0]: must be 'message.output_text.logprobs', 'reasoning.")
     assert ("did you mean 'message.output_text.logprobs'?" in message) is meant
+
+
+def test_each_pattern_of_a_field_is_said_in_words():
+    kinds = (
+        analysis.AnalyzeRequest,
+        openai_embeddings.OpenAIEmbeddingRequest,
+        requests.ChatRequest,
+        openai_responses.ResponsesRequest,
+        transcriptions.TranscriptionRequest,
+    )
+    schemas = json.dumps([kind.model_json_schema() for kind in (*kinds, Recipe)])
+    token_id = "^[0-9]{1,9}$"  # has a message of its own
+    used = {json.loads(each) for each in re.findall(r'"pattern": ("[^"]*")', schemas)}
+    assert used - {token_id} == set(reasons.PATTERNS)

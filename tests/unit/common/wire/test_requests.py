@@ -90,7 +90,7 @@ def chat(**fields):
                 }
             ),
             "response_format.json_schema.name",
-            "pattern",
+            "1 to 64 characters",
             id="a name with a space",
         ),
     ],

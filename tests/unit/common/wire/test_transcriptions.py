@@ -34,7 +34,7 @@ def test_what_openais_clients_send_in_a_form_is_accepted():
         ({"response_format": "srt", "stream": True}, "response_format", "with stream: true"),
         ({"timestamp_granularities": ["word"]}, "timestamp_granularities[0]", "'segment'"),
         ({"timestamp_granularities": ["segment"]}, "timestamp_granularities", "verbose_json"),
-        ({"language": "german"}, "language", "pattern"),
+        ({"language": "german"}, "language", "such as en"),
         ({"include": ["logprobs"]}, "include", "/v1/chat/completions"),
         ({"keywords": ["Blue"]}, "keywords", "prompt"),
         ({"known_speaker_names": ["Joni"]}, "known_speaker_names", "voices"),
