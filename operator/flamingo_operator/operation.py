@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from flamingo_common.service import logs
 from flamingo_operator.cluster import kopf_events, service_account
-from flamingo_operator.cluster.kube import KubeClient, load_configuration
+from flamingo_operator.cluster.kube import ConfigurationError, KubeClient, load_configuration
 from flamingo_operator.cluster.store import Store
 from flamingo_operator.cluster.warning_events import WarningEvents
 from flamingo_operator.leader import Leader
@@ -119,7 +120,12 @@ async def operate(state: OperatorState) -> None:
     settings = state.settings
     identity = settings.identity or f"{socket.gethostname()}-{os.getpid()}"
     metrics = Metrics(state.registry)
-    configuration = await load_configuration(settings.kubeconfig)
+    try:
+        configuration = await load_configuration(settings.kubeconfig)
+    except ConfigurationError as error:
+        logs.get().error("operator.failed", error=str(error))
+        state.has_failed = True
+        return
     namespace = settings.operator_namespace or service_account.default_namespace(
         is_in_cluster=not settings.kubeconfig
     )

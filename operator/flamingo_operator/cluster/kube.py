@@ -31,6 +31,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 """Keeps the list items that a patch does not name. Only for Kubernetes' own kinds."""
 NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
+NO_KUBECONFIG = "set --kubeconfig: this process is not a pod with a service account"
 _OK_STATUSES = range(400)
 _MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
@@ -75,8 +76,24 @@ class _Timeouts:
     read_s: float = REQUEST_TIMEOUT_S
 
 
+class ConfigurationError(Exception):
+    """Nothing says where the API server is, or what is there cannot be used."""
+
+
 async def load_configuration(kubeconfig: str | None) -> client.Configuration:
-    """Return the address and credentials, from a kubeconfig file or the pod's service account."""
+    """Return the address and credentials, from a kubeconfig file or the pod's service account.
+
+    Raises:
+        ConfigurationError: there is none; the message says what to do.
+    """
+    try:
+        return await _load_configuration(kubeconfig)
+    except config.ConfigException as error:
+        what = f"the kubeconfig {kubeconfig} cannot be used" if kubeconfig else NO_KUBECONFIG
+        raise ConfigurationError(f"{what}: {error}") from None
+
+
+async def _load_configuration(kubeconfig: str | None) -> client.Configuration:
     found = client.Configuration()
     if kubeconfig:
         await config.load_kube_config(  # type: ignore[no-untyped-call]

@@ -111,3 +111,22 @@ def test_a_replica_that_cannot_read_the_lease_is_not_ready_and_says_why(flags):
         status, body, _ = get(f"{base}/health/ready")
         assert status == 503
         assert json.loads(body)["problems"][0].startswith("Lease flamingo-system/flamingo-operator")
+
+
+def test_without_a_kubeconfig_outside_of_a_cluster_the_flag_is_named():
+    with running("-m", "flamingo_operator", "--port=0") as process:
+        log = process.stdout.read()
+        assert process.wait(PATIENCE_S) == 1
+    assert "set --kubeconfig: this process is not a pod with a service account" in log
+    assert "Traceback" not in log
+
+
+def test_a_kubeconfig_that_cannot_be_used_says_why(tmp_path):
+    (tmp_path / "kubeconfig").write_text("clusters: []\ncurrent-context: a\ncontexts: []\n")
+    with running(
+        "-m", "flamingo_operator", "--port=0", f"--kubeconfig={tmp_path}/kubeconfig"
+    ) as one:
+        log = one.stdout.read()
+        assert one.wait(PATIENCE_S) == 1
+    assert "kubeconfig cannot be used: " in log
+    assert "Traceback" not in log
