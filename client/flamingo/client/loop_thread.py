@@ -39,8 +39,12 @@ class _Job(Generic[T]):
     _ended: "queue.SimpleQueue[asyncio.Task[T]]" = field(default_factory=queue.SimpleQueue)
 
     def start(self) -> None:
-        self.task = asyncio.get_running_loop().create_task(self.function())
+        self.task = asyncio.get_running_loop().create_task(self._run())
         self.task.add_done_callback(self._ended.put)
+
+    async def _run(self) -> T:
+        # Here, the error of a call with wrong arguments is the task's, and raised in the caller.
+        return await self.function()
 
     def cancel(self) -> None:
         if self.task is not None:

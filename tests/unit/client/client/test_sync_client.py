@@ -97,6 +97,15 @@ def test_pickled_client_is_made_anew_from_its_arguments():
     assert pod.header_values("authorization") == ["Bearer sk-1"]
 
 
+@pytest.mark.parametrize("method", ["caption", "decisions", "models"])
+def test_a_call_with_wrong_arguments_raises_and_does_not_hang(method):
+    with FlamingoClient("http://127.0.0.1:9") as client:
+        with pytest.raises(TypeError, match="argument"):
+            getattr(client, method)(max_token=4)
+        with pytest.raises(TypeError, match="argument"):
+            client.batches.create(max_token=4)
+
+
 def test_closed_client_leaves_no_thread_and_raises():
     client = FlamingoClient("http://127.0.0.1:1")
 
