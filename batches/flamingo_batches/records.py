@@ -67,12 +67,14 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
         )
 
 
@@ -131,5 +133,6 @@ def _usage_object(usage: Usage) -> batches.BatchUsage:
         input_tokens=usage.input_tokens,
         input_tokens_details=batches.InputTokenDetails(cached_tokens=usage.cached_tokens),
         output_tokens=usage.output_tokens,
+        output_tokens_details=batches.OutputTokenDetails(reasoning_tokens=usage.reasoning_tokens),
         total_tokens=usage.input_tokens + usage.output_tokens,
     )

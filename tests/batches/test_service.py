@@ -62,6 +62,7 @@ def test_a_batch_has_the_states_counts_and_files_of_openai(client, behind):
     usage = batch.usage
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (27, 18, 45)
     assert usage.input_tokens_details.cached_tokens == 9
+    assert usage.output_tokens_details.reasoning_tokens == 9
     output = lines_of(client, batch.output_file_id)
     assert {each["response"]["status_code"] for each in output} == {200}
     assert {each["response"]["request_id"] for each in output} <= set(behind.arrived)

@@ -13,7 +13,12 @@ from flamingo_common import errors
 from flamingo_common.service import http
 from flamingo_common.wire import REQUEST_ID_HEADER
 
-USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}
+USAGE = {
+    "prompt_tokens": 3,
+    "completion_tokens": 2,
+    "prompt_tokens_details": {"cached_tokens": 1},
+    "completion_tokens_details": {"reasoning_tokens": 1},
+}
 
 
 @dataclass

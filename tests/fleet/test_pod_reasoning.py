@@ -1,10 +1,12 @@
 """A real pod whose model writes what it thinks before it answers, as a grammar makes it do."""
 
+import contextlib
 import json
 
 import httpx2
 import pytest
 from fakes import processes, thinking_checkpoint
+from fakes.batch_service import BatchService, create, lines_of, question, wait
 
 from flamingo_pod.model.builtin import tokenizer
 
@@ -250,6 +252,43 @@ def test_captions_and_questions_have_a_budget(thinking, clips):
     assert all(is_key(answer["content"]) for answer in answers.values())
     short, same = (answers[name]["usage"] for name in ("short", "same"))
     assert short["completion_tokens"] > same["completion_tokens"]
+
+
+def test_lines_of_a_batch_have_a_budget(thinking, tmp_path):
+    stores = ("--database-url", f"sqlite:///{tmp_path}/batches.db")
+    flags = ("--server-url", thinking.address, *stores, "--contents-url", str(tmp_path / "files"))
+    service = BatchService(tmp_path, flags)
+    options = {"temperature": 0, "max_tokens": 60, "thinking_token_budget": 3, **KEY}
+    with contextlib.ExitStack() as stack:
+        stack.callback(service.stop)
+        client = service.start()
+        lines = [question(number, **options) for number in range(3)]
+        batch = wait(client, create(client, lines).id)
+        results = lines_of(client, batch.output_file_id)
+    answers = [each["response"]["body"]["choices"][0]["message"] for each in results]
+    assert len(answers) == 3
+    assert all(is_key(answer["content"]) for answer in answers)
+    num_reasoning = batch.usage.output_tokens_details.reasoning_tokens
+    assert num_reasoning == 3 * (3 + NUM_MARK)
+
+
+def test_the_confidence_in_an_answer_is_about_the_answer_alone(thinking, clips):
+    question = {"name": "key", "prompt": "Which key?", **KEY}
+    body = {"questions": [question], "confidence": True, "temperature": 0}
+
+    def answer(budget):
+        found = httpx2.post(
+            f"{thinking.address}/v1/audio/analyze",
+            files={"file": clips["notes.mp3"]},
+            data={"request": json.dumps(body | {"thinking_token_budget": budget})},
+            timeout=60,
+        )
+        assert found.status_code == 200, found.text
+        return found.json()["answers"]["key"]
+
+    for budget in (0, 5):
+        (value,) = answer(budget)["confidence"].values()
+        assert 0 < value < 1
 
 
 def test_a_demanded_call_and_a_decision_are_not_reasoned(ask):

@@ -166,13 +166,16 @@ def _usage(parsed: Any) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     of_input, of_output = ("prompt", "completion") if "prompt_tokens" in usage else OF_RESPONSES
-    details = usage.get(f"{of_input}_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
     return Usage(
         _count(usage.get(f"{of_input}_tokens")),
         _count(usage.get(f"{of_output}_tokens")),
-        _count(cached),
+        _detail(usage.get(f"{of_input}_tokens_details"), "cached_tokens"),
+        _detail(usage.get(f"{of_output}_tokens_details"), "reasoning_tokens"),
     )
+
+
+def _detail(details: Any, name: str) -> int:
+    return _count(details.get(name)) if isinstance(details, dict) else 0
 
 
 def _count(value: Any) -> int:

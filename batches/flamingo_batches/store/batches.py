@@ -105,7 +105,7 @@ def to_batch(row: Row[Any]) -> StoredBatch:
         total=row.total,
         completed=row.completed,
         failed=row.failed,
-        usage=Usage(row.input_tokens, row.output_tokens, row.cached_tokens),
+        usage=Usage(row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens),
         metadata=row._mapping["metadata"],  # noqa: SLF001 - how SQLAlchemy names it
         faults=row.faults,
         output_file_id=row.output_file_id,
@@ -130,6 +130,7 @@ def _columns(batch: StoredBatch) -> dict[str, Any]:
         "input_tokens": batch.usage.input_tokens,
         "output_tokens": batch.usage.output_tokens,
         "cached_tokens": batch.usage.cached_tokens,
+        "reasoning_tokens": batch.usage.reasoning_tokens,
         "metadata": batch.metadata,
         "output_expires_after_s": batch.output_expires_after_s,
     }

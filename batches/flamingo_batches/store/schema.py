@@ -54,6 +54,7 @@ BATCHES = Table(
     Column("output_expires_after_s", Integer, nullable=False),
     Column("lease_holder", String(64)),
     Column("lease_until_s", Double),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
 )
 LINES = Table(
     "lines",

@@ -209,6 +209,7 @@ def record(connection: Connection, lease: Lease, chunk: Chunk, progress: Progres
         input_tokens=BATCHES.c.input_tokens + progress.usage.input_tokens,
         output_tokens=BATCHES.c.output_tokens + progress.usage.output_tokens,
         cached_tokens=BATCHES.c.cached_tokens + progress.usage.cached_tokens,
+        reasoning_tokens=BATCHES.c.reasoning_tokens + progress.usage.reasoning_tokens,
     )
     return held(connection, lease)
 

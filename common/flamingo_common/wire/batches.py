@@ -88,7 +88,7 @@ class InputTokenDetails(ResponseBody):
 
 
 class OutputTokenDetails(ResponseBody):
-    """Output tokens by kind; this model does no reasoning."""
+    """Output tokens by kind."""
 
     reasoning_tokens: int = 0
 

@@ -72,8 +72,9 @@ def test_a_result_has_the_response_byte_for_byte():
 
 def test_the_usage_of_a_response_has_names_of_its_own():
     usage = {"input_tokens": 3, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 1}}
+    usage |= {"output_tokens_details": {"reasoning_tokens": 1}}
     body = json.dumps({"usage": usage}).encode()
-    assert outcomes.result("id-1", "a", Answer(200, body, "")).usage == Usage(3, 2, 1)
+    assert outcomes.result("id-1", "a", Answer(200, body, "")).usage == Usage(3, 2, 1, 1)
 
 
 def test_a_response_with_line_breaks_becomes_one_line():

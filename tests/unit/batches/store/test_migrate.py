@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from flamingo_batches.store.migrate import NewerSchema, upgrade
-from flamingo_batches.store.schema import METADATA
+from flamingo_batches.store.schema import BATCHES, METADATA
 
 
 @pytest.fixture
@@ -22,6 +22,14 @@ def test_the_migrations_make_the_tables_of_the_schema(connection):
     assert before is None
     assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     assert upgrade(connection) == (after, after)
+
+
+def test_a_batch_of_the_release_before_has_no_tokens_of_reasoning(connection):
+    upgrade(connection)
+    row = dict.fromkeys((column.name for column in BATCHES.columns if not column.nullable), 0)
+    del row["reasoning_tokens"]
+    connection.execute(BATCHES.insert().values(row | {"times": {}, "metadata": None}))
+    assert connection.execute(sqlalchemy.select(BATCHES.c.reasoning_tokens)).scalar_one() == 0
 
 
 def test_a_database_of_a_later_release_is_refused(connection):
