@@ -23,6 +23,7 @@ FIELDS = frozenset(
         "tag_probabilities",
         "measured",
         "comparisons",
+        "answer_confidences",
         "finish_reason",
         "embedding_file",
         "embedding_shape",
@@ -76,6 +77,7 @@ def _result_fields(result: ItemResult, embedding_file: str | None) -> dict[str, 
         "tag_probabilities": {name: dict(one) for name, one in result.tags.items()} or None,
         "measured": result.measured,
         "comparisons": _comparisons(result.answers) or None,
+        "answer_confidences": _confidences(result.answers) or None,
         "finish_reason": result.finish_reason,
         "embedding_file": embedding_file,
         "embedding_shape": None if embedding is None else list(embedding.shape),
@@ -123,6 +125,11 @@ def _comparisons(answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
         for name, one in answers.items()
         for each in one.comparisons or ()
     ]
+
+
+def _confidences(answers: Mapping[str, Answer]) -> dict[str, dict[str, float]]:
+    """Return how sure the model is of each value, by question and JSON Pointer."""
+    return {name: one.confidence for name, one in answers.items() if one.confidence is not None}
 
 
 def _error_fields(error: ItemError | None) -> dict[str, Any] | None:

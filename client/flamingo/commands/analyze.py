@@ -20,12 +20,6 @@ from flamingo_common.wire.answers import Answer, to_timed_text
 Format = Literal["table", "json", "lrc", "srt", "vtt"]
 RENDERERS = {"lrc": render.lrc, "srt": render.srt, "vtt": render.vtt}
 
-Confidence = Annotated[
-    bool,
-    typer.Option(
-        "--confidence", help="Show how sure the model is of each value of answers that are JSON."
-    ),
-]
 FormatOption = Annotated[
     Format,
     typer.Option(
@@ -49,7 +43,7 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
     recipe: asked.RecipeNames = None,
     question: asked.QuestionTexts = None,
     questions: asked.QuestionsFile = None,
-    confidence: Confidence = False,
+    confidence: asked.Confidence = False,
     measure: options.Measure = False,
     output_format: FormatOption = "table",
     concurrency: options.Concurrency = None,

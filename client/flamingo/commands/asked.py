@@ -44,6 +44,12 @@ QuestionsFile = Annotated[
         show_default=False,
     ),
 ]
+Confidence = Annotated[
+    bool,
+    typer.Option(
+        "--confidence", help="Show how sure the model is of each value of answers that are JSON."
+    ),
+]
 Questions = Sequence[Mapping[str, Any]]
 """As a request has them."""
 

@@ -85,6 +85,7 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     orders: Orders = None,
     calibration: CalibrationFile = None,
     measure: options.Measure = False,
+    confidence: asked.Confidence = False,
     style: StyleOption = "detailed",
     prompt: Prompt = None,
     max_tokens: options.MaxTokens = None,
@@ -115,7 +116,7 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     given: dict[str, Any] = {"style": style, "prompt": prompt, "layer": layer, "pooling": pooling}
     given |= {"max_tokens": max_tokens, "temperature": temperature, "orders": orders}
     given |= {"truncate": truncate or None, "allow_damaged": allow_damaged}
-    given |= {"measure": measure or None}
+    given |= {"measure": measure or None, "confidence": confidence or None}
     wanted = Wanted(recipe, question, questions, taxonomy, calibration)
     fields = batch_plan.fields_of(ctx, task, given, wanted)
     with _reported_errors(), tempfile.TemporaryDirectory(prefix="flamingo-batch-") as scratch:

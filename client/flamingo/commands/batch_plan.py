@@ -28,6 +28,7 @@ APPLY_TO = {
     "questions": {TaskName.ANALYZE},
     "recipe": {TaskName.ANALYZE},
     "measure": {TaskName.ANALYZE},
+    "confidence": {TaskName.ANALYZE},
     "style": {TaskName.CAPTION, TaskName.ANALYZE},
     "prompt": {TaskName.CAPTION, TaskName.ANALYZE},
     "max_tokens": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
@@ -68,7 +69,9 @@ class BatchPlan:
         if not self.forms:
             return (*RESULTS[self.task], *measured)
         has_embedding = not self.fields.keys().isdisjoint(EMBEDDING)
-        return ("answers", *(("embedding",) if has_embedding else ()), *measured)
+        embedding = ("embedding",) if has_embedding else ()
+        confidences = ("answer_confidences",) if self.fields.get("confidence") else ()
+        return ("answers", *embedding, *measured, *confidences)
 
     def start(self, recording: Recording) -> StartBatch:
         """Return what starts the batch with a client."""

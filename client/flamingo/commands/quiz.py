@@ -22,7 +22,7 @@ from flamingo.commands.command import Command
 from flamingo.commands.quiz_lines import QuizItem
 from flamingo.commands.quiz_metrics import Accuracy, Answered
 from flamingo.commands.temperature_fit import Fit
-from flamingo_common.errors import FlamingoError
+from flamingo_common.errors import BadRequest, FlamingoError
 from flamingo_common.wire import decisions
 from flamingo_common.wire.responses import ModelCard
 
@@ -113,19 +113,28 @@ def quiz(  # noqa: PLR0913 - a command's parameters are its options
     if calibration is not None:
         files.check_directory(calibration, flag="--calibration")
     with FlamingoClient(url, api_key=api_key) as client:
-        answered = _ask_all(client, items, orders)
-        is_fitted = (fit_temperature or calibration is not None) and answered.answers
-        fit = temperature_fit.fit(answered.answers) if is_fitted else None
-        report = replace(answered, fit=fit)
-        if calibration is not None and fit is not None:
-            _save(calibration, _calibration(fit, client.models(), answered.model, orders))
-    if report.answers:
-        if as_json:
-            output.print_json_value(report.to_json())
-        else:
-            for table in _tables(report):
-                output.print_table(table)
+        report = _ask_all(client, items, orders)
+        problem = None
+        if (fit_temperature or calibration is not None) and report.answers:
+            try:
+                report = replace(report, fit=temperature_fit.fit(report.answers))
+            except BadRequest as error:
+                problem = error  # what the answers show is printed first
+        if report.answers:
+            _print(report, as_json=as_json)
+        if problem is not None:
+            raise problem
+        if calibration is not None and report.fit is not None:
+            _save(calibration, _calibration(report.fit, client.models(), report.model, orders))
     many_clips.exit_if_failed(report.num_failed)
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json_value(report.to_json())
+        return
+    for table in _tables(report):
+        output.print_table(table)
 
 
 def _ask_all(client: FlamingoClient, items: list[QuizItem], orders: int) -> Report:

@@ -23,7 +23,11 @@ MORE = "more"
 ANSWERS, TAGS = "answers", "tag_probabilities"
 JSON_SHAPES: Mapping[str, Shape] = {ANSWERS: "json", TAGS: "json"}
 """Where the questions or labels are not known."""
-MEASURED_SHAPES = {"measured": answer_forms.MEASURED, "comparisons": answer_forms.COMPARISONS}
+OTHER_SHAPES: Mapping[str, Shape] = {
+    "measured": answer_forms.MEASURED,
+    "comparisons": answer_forms.COMPARISONS,
+    "answer_confidences": "json",
+}
 EMBEDDING = "embedding"
 TIMES = "frame_timestamps"
 _TO = "to write Parquet"
@@ -41,7 +45,7 @@ class ParquetColumns:
         self._arrow = extras.load("pyarrow", to=_TO)
         self._results = results
         self._shapes = {
-            name: one for name, one in {**shapes, **MEASURED_SHAPES}.items() if name in results
+            name: one for name, one in {**shapes, **OTHER_SHAPES}.items() if name in results
         }
         self.schema: Any = None
         """That of the first part, once there is one."""

@@ -14,5 +14,13 @@ def test_each_outcome_is_counted_once():
     assert progress.real_time_factor == 15.0
 
 
+def test_an_item_with_a_failed_question_has_failed_and_its_audio_counts():
+    error = ItemError("answers_failed", "", can_retry=False)
+    outcome = Outcome("a", result=ItemResult(audio_s=30.0), error=error)
+    assert Progress().after(outcome, elapsed_s=1.0) == Progress(
+        num_failed=1, audio_s=30.0, elapsed_s=1.0
+    )
+
+
 def test_before_the_first_outcome_the_real_time_factor_is_zero():
     assert Progress().real_time_factor == 0.0

@@ -1,7 +1,9 @@
 import json
 
 import numpy as np
+from fakes import answering_pod
 
+from flamingo.batch import outcomes
 from flamingo.batch.outcomes import ItemError, ItemResult, Outcome
 from flamingo.batch.records import record
 from flamingo_common.wire.answers import Answer, AnswerUsage
@@ -80,3 +82,20 @@ def test_what_was_measured_is_beside_the_answers():
             "relation": "double",
         }
     ]
+
+
+def test_answers_to_several_questions_are_an_object_beside_their_errors():
+    asked = {"mood": {"prompt": "cut"}, "late": {"prompt": "fail"}, "card": {"recipe": "card"}}
+    answers = {name: answering_pod.answer(one) for name, one in asked.items()}
+    answers["card"] = answers["card"].model_copy(update={"confidence": {"/bpm": 0.5}})
+    line = record(Outcome("7", result=ItemResult(answers=answers)))
+
+    assert line["answers"] == {"mood": "calm", "late": None, "card": answering_pod.CARD}
+    message = "the answer is not complete"
+    error = {"code": "answer_incomplete", "message": message, "content": "ca"}
+    assert line["answer_errors"] == [{"name": "late", **error}]
+    assert line["cut_answers"] == ["mood"]
+    assert line["answer_confidences"] == {"card": {"/bpm": 0.5}}
+    found = outcomes.answers_error(answers)
+    assert (found.code, found.can_retry) == ("answers_failed", False)
+    assert found.message == f"1 of 3 questions failed: late: {message}"

@@ -151,6 +151,7 @@ def test_answers_that_decide_no_temperature_are_not_saved(flamingo, sure, tmp_pa
     out = tmp_path / "calibration.yaml"
     result = flamingo("bench", "quiz", sure(5), "--calibration", str(out), pod=DecidingPod())
     assert "no temperature from 0.05 to 20 is best" in str(result.exception)
+    assert "expected calibration error" in result.stdout, "what was asked for is not lost"
     assert not out.exists()
 
 
