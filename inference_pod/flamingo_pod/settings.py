@@ -83,7 +83,7 @@ class Settings(ServiceSettings):
     measure_workers: int = Field(default=1, ge=1, le=64)
     """Number of processes that measure tempo, key and loudness, for requests with measure: true.
     Each takes 0.4 GB of memory once it has measured a clip, and waits for all other work."""
-    measure_timeout_s: float = Field(default=60.0, gt=0, le=600)
+    measure_timeout_s: float = Field(default=120.0, gt=0, le=600)
     """Maximum seconds to measure one clip, after which its worker is killed; the answers of the
     model are returned without its measurements."""
     recipes_dir: Path | None = None

@@ -3,6 +3,9 @@
 import concurrent.futures
 import json
 import os
+import re
+import subprocess
+import sys
 
 import httpx2
 import numpy as np
@@ -11,7 +14,9 @@ from clips import music, synthesise
 from fakes import processes
 from fakes.measuring import needs_measure
 from fakes.patience import PATIENCE_S
+from pyarrow import parquet
 
+from flamingo import FlamingoClient
 from flamingo_common.wire import sse
 
 FIELDS = {"tempo_bpm", "beats_s", "beat_strength", "key", "loudness_lufs", "loudness_range_lu",
@@ -196,6 +201,48 @@ def test_a_caller_who_leaves_stops_the_measurement(http, measuring):
         ask(impatient, data, MOOD)
     answer = ask(http, clip(bpm=111), MOOD).json()
     assert answer["measured"]["tempo_bpm"] == pytest.approx(111, rel=0.02)
+
+
+def run(measuring, *args):
+    """Return what a command printed."""
+    command = [sys.executable, "-m", "flamingo", *args, "--url", measuring.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode in {0, 14}, done.stderr
+    return done.stdout
+
+
+def test_the_client_returns_and_streams_it(measuring):
+    with FlamingoClient(measuring.address) as client:
+        options = {"questions": {"mood": "What is the mood?"}, "measure": True, "max_tokens": 4}
+        result = client.analyze(clip(bpm=95), **options)
+        with client.stream_analyze(clip(bpm=95), **options) as stream:
+            assert list(stream)
+    assert result.measured.tempo_bpm == pytest.approx(95, rel=0.01)
+    assert stream.measured == result.measured
+
+
+def test_the_command_shows_it_beside_the_answers(measuring, tmp_path):
+    song = tmp_path / "song.flac"
+    song.write_bytes(clip())
+    asked = ("analyze", str(song), "-q", "Mood?", "--max-tokens", "4", "--measure")
+    table = run(measuring, *asked)
+    assert re.search(r"tempo +120\.\d BPM", table)
+    assert re.search(r"key +F# minor", table)
+    found = json.loads(run(measuring, *asked, "--json"))
+    assert found["measured"]["key"]["name"] == "F# minor"
+
+
+def test_a_batch_records_it_in_columns(measuring, tmp_path):
+    for bpm in (90, 120):
+        (tmp_path / f"{bpm}.flac").write_bytes(clip(bpm=bpm))
+    out = tmp_path / "out.parquet"
+    flags = ("--task", "analyze", "-r", "facts", "--measure")
+    run(measuring, "batch", str(tmp_path), "-o", str(out), *flags)
+    rows = {row["key"]: row for row in parquet.read_table(out).to_pylist()}
+    for bpm in (90, 120):
+        measured = rows[f"{bpm}.flac"]["measured"]
+        assert measured["tempo_bpm"] == pytest.approx(bpm, rel=0.01)
+        assert len(measured["beats_s"]) > 20
 
 
 def test_recipes_say_what_can_be_measured(http):

@@ -12,6 +12,7 @@ from fakes.measuring import needs_measure
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.audio.memory_file import MemoryFile
 from flamingo_pod.measurement import compiled_code
+from flamingo_pod.measurement import worker as worker_process
 from flamingo_pod.measurement.measuring_pool import MeasuringFailed, MeasuringPool
 
 pytestmark = needs_measure
@@ -58,7 +59,7 @@ def test_a_worker_measures_one_clip_after_the_other_at_low_priority():
     found, priority = asyncio.run(using(scenario))
     assert len({each.beats.tempo_bpm for each in found}) == 1
     assert found[0].beats.tempo_bpm == pytest.approx(120, rel=0.01)
-    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + worker_process.NICENESS
 
 
 def test_a_clip_that_takes_too_much_cpu_time_fails_and_the_next_one_does_not():

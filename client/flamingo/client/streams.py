@@ -21,6 +21,7 @@ from flamingo.client.failures import UnexpectedResponse
 from flamingo_common import errors
 from flamingo_common.wire import responses, sse
 from flamingo_common.wire.answers import AnalysisChunk, Answer
+from flamingo_common.wire.measured import Measured
 
 CONTENT_TYPE = "text/event-stream"
 END_TIMEOUT_S = 1.0
@@ -121,9 +122,12 @@ class AsyncAnswerStream(AsyncChunkStream[AnalysisChunk, AnswerDelta]):
         """Of the caption of an analysis without questions."""
         self.embedding: NDArray[np.float32] | None = None
         """At the end, if it was requested; shape (frames, dimensions)."""
+        self.measured: Measured | None = None
+        """At the end, if `measure` was set: tempo, beats, key and loudness."""
 
     def _take(self, chunk: AnalysisChunk) -> AnswerDelta | None:
         self.usage = chunk.usage or self.usage
+        self.measured = chunk.measured or self.measured
         if chunk.embedding is not None:
             self.embedding = results.decode_matrix(chunk.embedding)
         if chunk.name is None:

@@ -29,6 +29,7 @@ from flamingo.client.sync_batches import Batches
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire import responses
 from flamingo_common.wire.answers import Answer
+from flamingo_common.wire.measured import Measured
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -111,6 +112,11 @@ class AnswerStream(ChunkStream[AnswerDelta]):
     def embedding(self) -> NDArray[np.float32] | None:
         """At the end, if it was requested; shape (frames, dimensions)."""
         return self._stream.embedding
+
+    @property
+    def measured(self) -> Measured | None:
+        """At the end, if `measure` was set: tempo, beats, key and loudness."""
+        return self._stream.measured
 
 
 class Batch(Generic[T]):

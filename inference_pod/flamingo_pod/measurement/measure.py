@@ -19,7 +19,7 @@ from flamingo_pod.measurement.results import KEY, TEMPO, Beats, ClipMeasurements
 
 MIN_BEATS_S = 4.0
 MIN_KEY_S = 2.0
-MAX_MUSIC_S = 3600.0
+MAX_MUSIC_S = 1800.0
 """Of a longer clip, only the loudness is measured: the memory that beats take grows with it."""
 WARM_UP_S = 6.0
 SILENT_RMS = 10 ** (-70 / 20)

@@ -23,8 +23,8 @@ from flamingo_pod.audio.memory_file import MemoryFile, MemoryFileAddress, Memory
 from flamingo_pod.measurement import compiled_code, worker
 from flamingo_pod.measurement.results import ClipMeasurements
 
-MAX_CPU_S = 120.0
-"""Of one clip: an hour, the longest clip, takes 25 s, and 20 minutes take 9 s."""
+MAX_CPU_S = 60.0
+"""Of one clip: 20 minutes take 11 s."""
 MAX_START_S = 120.0
 """The first clip of a worker also waits for librosa, which may have to be compiled: 25 s of CPU."""
 FAILED = "the clip could not be measured; the server's log has the reason"

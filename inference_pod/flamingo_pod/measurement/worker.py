@@ -10,11 +10,12 @@ from flamingo_pod.audio.memory_file import MemoryFileAddress
 from flamingo_pod.measurement import compiled_code, measure
 from flamingo_pod.measurement.results import ClipMeasurements
 
-MAX_CLIP_BYTES = 768 * 2**20
-"""Address space for one clip, beyond that of the process with its libraries; an hour, the longest
-clip, takes 500 MB."""
-NICENESS = 10
-"""The event loop, the engine and the decode workers go first where they want the same core."""
+MAX_CLIP_BYTES = 512 * 2**20
+"""Address space for one clip, beyond that of the process with its libraries; 20 minutes take
+160 MB."""
+NICENESS = 5
+"""The event loop, the engine and the decode workers go first where they want the same core, and a
+worker still gets a quarter of it: with 10 it would get a tenth, and exceed its timeout."""
 
 
 def prepare(folder: str | None) -> None:
