@@ -1,6 +1,7 @@
 """Parts of a clip at a real pod: every route, every error, and a clip longer than the limit."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -71,6 +72,24 @@ def test_times_are_those_of_the_whole_clip(http, song):
     response = ask(http, EMBEDDINGS, song, start=60, end=61, encoding_format="base64")
     times = response.json()["data"][0]["frame_timestamps"]
     assert (times[0], times[-1], len(times)) == (60.0, 60.96, 25)
+
+
+SUNG = {"structured_outputs": {"regex": r"\[00:4[1-3]\.50\] [a-z]{3,8}"}}
+"""Stands for a model that knows when a line is sung."""
+
+
+def test_lyrics_of_a_part_have_the_times_of_the_whole_clip(http, song):
+    options = {"response_format": "srt", "start": 40, "end": 45, "max_tokens": 60}
+    form = {"file": ("a", song), "request": (None, json.dumps(options | SUNG))}
+    subtitles = http.post("/v1/audio/transcriptions", files=form)
+    assert subtitles.status_code == 200, subtitles.text
+    assert subtitles.text.startswith("1\n00:00:4")
+    questions = json.dumps([{"name": "lyrics", "recipe": "lyrics", "max_tokens": 60, **SUNG}])
+    files = {"file": ("a", song), "questions": (None, questions, "application/json")}
+    answer = http.post(ANALYZE, files=files, data={"start": "40", "end": "45"}).json()
+    lyrics = answer["answers"]["lyrics"]
+    assert 41 < lyrics["sections"][0]["lines"][0]["start_s"] < 44
+    assert lyrics["faults"] == []
 
 
 def test_one_upload_serves_several_parts(http, song):

@@ -143,8 +143,9 @@ def _print_timed(result: Analysis, chosen: AnalyzeOptions) -> None:
     if not found:
         output.print_failure(_no_sections(result.answers))
         raise typer.Exit(1)
+    start_s, end_s = result.usage.audio_start_seconds, result.usage.audio_end_seconds
     try:
-        text = RENDERERS[chosen.format](to_timed_text(found[0]), result.usage.audio_seconds)
+        text = RENDERERS[chosen.format](to_timed_text(found[0]), end_s, start_s=start_s)
     except render.NoTimes as error:
         output.print_failure(f"{error}; --format json has the answer")
         raise typer.Exit(1) from None

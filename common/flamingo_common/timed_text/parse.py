@@ -12,15 +12,17 @@ from flamingo_common.timed_text.content import TimedText
 MAX_FAULTS = 32
 
 
-def parse(answer: str, clip_s: float) -> TimedText:
+def parse(answer: str, clip_s: float, *, start_s: float = 0.0) -> TimedText:
     """Return what `answer` states about a clip of `clip_s` seconds. Nothing is added to it.
+
+    Of a part of a clip, `start_s` and `clip_s` are where it begins and ends.
 
     Times that contradict each other or the clip stay, and are listed in `faults`. An answer
     without headings is one section without a name.
     """
     read = json_reader.read if json_reader.is_json(answer) else text_reader.read
     found = read(answer)
-    faults = [*found.faults, *checks.faults(found.sections, clip_s)]
+    faults = [*found.faults, *checks.faults(found.sections, clip_s, start_s=start_s)]
     num_more = len(faults) - MAX_FAULTS
     if num_more > 0:
         faults[MAX_FAULTS:] = [f"and {num_more} more"]

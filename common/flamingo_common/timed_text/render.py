@@ -1,5 +1,7 @@
 """Renders timed text as LRC, SRT and WebVTT.
 
+Of a part of a clip, `start_s` and `clip_s` are where it begins and ends: its times are the clip's.
+
 Pure.
 """
 
@@ -16,24 +18,24 @@ class NoTimes(ValueError):
     """The content has no time from which a format could be made."""
 
 
-def lrc(content: TimedText, clip_s: float) -> str:
+def lrc(content: TimedText, clip_s: float, *, start_s: float = 0.0) -> str:
     """Return LRC; lines without a time are in it without a tag, where the answer has them.
 
     Raises:
         NoTimes: nothing has a time.
     """
-    found = cues.entries(content, clip_s)
+    found = cues.entries(content, clip_s, start_s=start_s)
     _require_times(found, "LRC")
     return "".join(f"{line}\n" for line in _lrc_lines(found))
 
 
-def srt(content: TimedText, clip_s: float) -> str:
+def srt(content: TimedText, clip_s: float, *, start_s: float = 0.0) -> str:
     """Return SRT (SubRip); lines without a time are left out, as the format has none.
 
     Raises:
         NoTimes: nothing has a time.
     """
-    found = cues.cues(content, clip_s)
+    found = cues.cues(content, clip_s, start_s=start_s)
     _require_times(found, "SRT")
     blocks = (
         f"{number}\n{_stamp(cue.start_s, ',')} --> {_stamp(cue.end_s, ',')}\n{cue.text}\n"
@@ -42,19 +44,21 @@ def srt(content: TimedText, clip_s: float) -> str:
     return "\n".join(blocks)
 
 
-def vtt(content: TimedText, clip_s: float) -> str:
+def vtt(content: TimedText, clip_s: float, *, start_s: float = 0.0) -> str:
     """Return WebVTT; lines without a time are in it as a comment.
 
     Raises:
         NoTimes: nothing has a time.
     """
-    found = cues.cues(content, clip_s)
+    found = cues.cues(content, clip_s, start_s=start_s)
     _require_times(found, "WebVTT")
     blocks = [
         f"{_stamp(cue.start_s, '.')} --> {_stamp(cue.end_s, '.')}\n{_escaped(cue.text)}\n"
         for cue in found
     ]
-    untimed = [one.text for one in cues.entries(content, clip_s) if one.start_s is None]
+    untimed = [
+        one.text for one in cues.entries(content, clip_s, start_s=start_s) if one.start_s is None
+    ]
     if untimed:
         blocks.append("NOTE without a time:\n" + _escaped("\n".join(untimed)) + "\n")
     return "\n".join(["WEBVTT\n", *blocks])

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 
 SECONDS_PER_MINUTE = 60
+ROUNDING_S = 1.0
+"""Answers have whole seconds: the end of a clip of 29.4 s is 0:30."""
 DASHES = "-\u2013\u2014"
 """Hyphen, en dash and em dash."""
 _CLOCK = r"(?:\d{1,2}:)?\d{1,3}:\d{2}(?:[.,]\d{1,3})?"
@@ -76,6 +78,11 @@ def seconds_of(text: str) -> float | None:
     )
     minutes = whole[-1] + SECONDS_PER_MINUTE * (whole[0] if len(whole) > 1 else 0)
     return round(SECONDS_PER_MINUTE * minutes + float(seconds), 3) if is_valid else None
+
+
+def is_before(start_s: float | None, part_s: float) -> bool:
+    """Whether a time is before a part of a clip that begins at `part_s`."""
+    return start_s is not None and start_s < part_s - ROUNDING_S
 
 
 def clock(seconds: float) -> str:

@@ -77,6 +77,11 @@ class AudioUsage(ResponseBody):
     audio_missing_seconds: float = Field(default=0.0, exclude_if=is_zero)
     """Seconds of audio that the file has lost: inside the clip there is silence instead."""
 
+    @property
+    def audio_end_seconds(self) -> float:
+        """Where the part that was processed ends in the clip."""
+        return self.audio_start_seconds + self.audio_seconds
+
 
 class Usage(AudioUsage):
     """Tokens and audio that a request used."""

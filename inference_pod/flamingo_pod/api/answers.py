@@ -42,7 +42,8 @@ def answer(
     if "error" not in fields:
         fields["confidence"] = _confidence(served, question, text, deltas)
     if "error" not in fields and asked.recipe is not None and asked.recipe.parser is not None:
-        found = parse(text, _clip(question).seconds)
+        length = _clip(question).length
+        found = parse(text, length.start_s + length.seconds, start_s=length.start_s)
         fields |= {"sections": to_sections(found), "faults": list(found.faults)}
     return Answer(
         content=text,

@@ -100,8 +100,9 @@ def plain(answer: Answer) -> Transcription:
 def verbose(request: TranscriptionRequest, answer: Answer) -> VerboseTranscription:
     """Return the response with a segment for each line that has a time."""
     usage = answer.usage
-    content = parse.parse(answer.text, usage.audio_seconds)
-    found = cues.cues(content, usage.audio_seconds)
+    start_s, clip_s = usage.audio_start_seconds, usage.audio_end_seconds
+    content = parse.parse(answer.text, clip_s, start_s=start_s)
+    found = cues.cues(content, clip_s, start_s=start_s)
     return VerboseTranscription(
         language=request.language or UNKNOWN_LANGUAGE,
         duration=usage.audio_seconds,
@@ -131,9 +132,10 @@ def as_text(request: TranscriptionRequest, answer: Answer) -> str:
     rendered = RENDERED.get(request.response_format)
     if rendered is None:
         return answer.text
-    clip_s = answer.usage.audio_seconds
+    start_s, clip_s = answer.usage.audio_start_seconds, answer.usage.audio_end_seconds
+    content = parse.parse(answer.text, clip_s, start_s=start_s)
     try:
-        return rendered(parse.parse(answer.text, clip_s), clip_s)
+        return rendered(content, clip_s, start_s=start_s)
     except render.NoTimes as error:
         raise AnswerWithoutTimes(
             f"{error}; request json, or ask for times in prompt", param="response_format"

@@ -17,13 +17,14 @@ def request(**fields):
     return parse.validate_request(TranscriptionRequest, {"audio": {"data": ""}} | fields)
 
 
-def answer(text, reason="stop"):
+def answer(text, reason="stop", start_s=0.0):
     usage = Usage(
         prompt_tokens=10,
         completion_tokens=2,
         total_tokens=12,
         prompt_tokens_details=PromptTokensDetails(audio_tokens=7, text_tokens=3),
         audio_seconds=5.0,
+        audio_start_seconds=start_s,
     )
     return Answer(text, reason, usage, temperature=0.5)
 
@@ -90,3 +91,26 @@ def test_subtitles_of_an_answer_without_times_are_refused_rather_than_invented(k
     with pytest.raises(AnswerWithoutTimes, match="no times") as caught:
         transcription_format.as_text(request(response_format=kind), answer(PLAIN))
     assert caught.value.param == "response_format"
+
+
+IN_PART = "[01:01.50] Hello\n[01:03.00] World\n"
+
+
+def test_the_times_of_a_part_are_those_of_the_whole_clip():
+    made = transcription_format.verbose(request(), answer(IN_PART, start_s=60.0))
+    assert [(one.start, one.end) for one in made.segments] == [(61.5, 63.0), (63.0, 65.0)]
+    assert (made.faults, made.duration) == ([], 5.0)
+    subtitles = transcription_format.as_text(
+        request(response_format="srt"), answer(IN_PART, start_s=60.0)
+    )
+    assert subtitles.startswith("1\n00:01:01,500 --> 00:01:03,000\nHello\n")
+
+
+def test_a_time_before_the_part_is_a_fault_and_no_segment():
+    made = transcription_format.verbose(request(), answer("[00:01.50] Hello", start_s=60.0))
+    assert made.segments == []
+    assert made.faults == ["line 1: starts at 0:01.5, before the part at 1:00.0"]
+    with pytest.raises(AnswerWithoutTimes):
+        transcription_format.as_text(
+            request(response_format="vtt"), answer("[00:01.50] Hello", start_s=60.0)
+        )
