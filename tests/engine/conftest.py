@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
+from flamingo_pod.text import reasoning_format
 
 # Two threads on two busy cores wait for each other, ten times longer than one works.
 torch.set_num_threads(1)
@@ -29,6 +31,14 @@ def source_of():
 @pytest.fixture(scope="session")
 def tiny(model_cache):
     return checkpoint.load(source())
+
+
+@pytest.fixture(scope="session")
+def tables(tiny):
+    """The tables of reasoning of the tiny model, as if its chat template opened it."""
+    size = tiny.model.config.text_config.vocab_size
+    found = reasoning_format.reasoning_tokens(tiny.processor, size, tiny.limits.eos_token_ids)
+    return dataclasses.replace(found, is_open=True)
 
 
 @pytest.fixture(scope="session")

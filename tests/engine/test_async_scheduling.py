@@ -15,7 +15,6 @@ from flamingo_pod.engine.grammar import GrammarCompiler
 from flamingo_pod.engine.runner import ModelRunner
 from flamingo_pod.engine.sequence import SamplingParams
 from flamingo_pod.engine.step_faults import SequenceFailed
-from flamingo_pod.text import reasoning_format
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +139,7 @@ def test_what_depends_on_unread_tokens_is_not_launched_ahead(tiny, params):
     assert rows == []
 
 
-def test_steps_are_launched_ahead_unless_a_budget_of_reasoning_may_end_with_them(tiny):
-    size = tiny.model.config.text_config.vocab_size
-    made = reasoning_format.reasoning_tokens(tiny.processor, size, tiny.limits.eos_token_ids)
-    tables = replace(made, is_open=True)
+def test_steps_are_launched_ahead_unless_a_budget_of_reasoning_may_end_with_them(tiny, tables):
     assert len(tables.endings[0]) == 9
     core = core_of(tiny, is_asynchronous=True)
     rows = count_launches_ahead(core)

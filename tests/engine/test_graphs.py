@@ -93,6 +93,16 @@ def test_recorded_steps_sample_as_others_whatever_is_requested(
     assert recorder.num_replays > 0
 
 
+@pytest.mark.parametrize("is_asynchronous", [False, True])
+@pytest.mark.parametrize("seed", range(examples(6)))
+def test_recorded_steps_force_the_tokens_that_others_force(tiny, tables, seed, is_asynchronous):
+    recorder = Recorder()
+    core = core_with(tiny, recorder, async_scheduling=is_asynchronous)
+    found = Workload(seed, tables=[tables]).outputs(core)
+    assert found == Workload(seed, tables=[tables]).outputs(core_with(tiny, None))
+    assert recorder.num_replays > 0
+
+
 def test_a_row_of_nan_fails_alone(tiny):
     core, numbers = core_with(tiny, Recorder()), iter(range(10**6))
     decode = core.runner.graphs._body

@@ -16,7 +16,6 @@ from flamingo_pod.engine.grammar import GrammarCompiler
 from flamingo_pod.engine.grammar_source import GrammarSpec
 from flamingo_pod.engine.reasoning_scan import END, OPEN
 from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.text import reasoning_format
 
 PROMPT = [11, 12, 13, 80, 81]
 
@@ -31,14 +30,6 @@ def is_asynchronous(request):
 @pytest.fixture(params=["fused", "transformers"])
 def model_impl(request):
     return request.param
-
-
-@pytest.fixture(scope="module")
-def tables(tiny):
-    """The tables of the tiny model, as if its chat template opened the reasoning."""
-    size = tiny.model.config.text_config.vocab_size
-    found = reasoning_format.reasoning_tokens(tiny.processor, size, tiny.limits.eos_token_ids)
-    return dataclasses.replace(found, is_open=True)
 
 
 @pytest.fixture(scope="module")
