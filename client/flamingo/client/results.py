@@ -28,6 +28,11 @@ class Reply(responses.ChatCompletion):
         return self.choices[0].message.content or ""
 
     @property
+    def reasoning(self) -> str:
+        """What the model thought before it answered; empty if it did not."""
+        return self.choices[0].message.reasoning_content or ""
+
+    @property
     def finish_reason(self) -> responses.ChatFinishReason:
         """Why the first choice ended: `stop`, or `length` when `max_tokens` was reached."""
         return self.choices[0].finish_reason

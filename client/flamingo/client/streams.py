@@ -37,6 +37,7 @@ class TextChunk:
     text: str
     finish_reason: responses.ChatFinishReason | None
     usage: responses.Usage | None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,11 @@ class AsyncTextStream(AsyncChunkStream[TextChunk, str]):
         super().__init__(chunks)
         self.finish_reason: responses.ChatFinishReason | None = None
         """`stop`, or `length` when `max_tokens` was reached; None before the end."""
+        self.reasoning = ""
+        """What the model has thought so far, which is before the first text; of chats only."""
 
     def _take(self, chunk: TextChunk) -> str | None:
+        self.reasoning += chunk.reasoning
         self.finish_reason = chunk.finish_reason or self.finish_reason
         self.usage = chunk.usage or self.usage
         return chunk.text or None
@@ -178,7 +182,9 @@ def parse_chat_chunk(event: dict[str, Any]) -> TextChunk:
     if not chunk.choices:
         return TextChunk("", None, chunk.usage)
     choice = chunk.choices[0]
-    return TextChunk(choice.delta.content or "", choice.finish_reason, chunk.usage)
+    delta = choice.delta
+    reasoning = delta.reasoning_content or ""
+    return TextChunk(delta.content or "", choice.finish_reason, chunk.usage, reasoning)
 
 
 async def _read_to_end(response: aiohttp.ClientResponse) -> None:

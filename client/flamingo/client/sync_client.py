@@ -87,6 +87,11 @@ class TextStream(ChunkStream[str]):
         """`stop`, or `length` when `max_tokens` was reached; None before the end."""
         return self._stream.finish_reason
 
+    @property
+    def reasoning(self) -> str:
+        """What the model has thought so far, which is before the first text; of chats only."""
+        return self._stream.reasoning
+
 
 class AnswerStream(ChunkStream[AnswerDelta]):
     """Answers to several questions, as deltas: `for delta in stream: …`.

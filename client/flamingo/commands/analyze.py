@@ -49,6 +49,7 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
     concurrency: options.Concurrency = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    thinking_token_budget: options.ThinkingTokenBudget = None,
     start: options.Start = None,
     end: options.End = None,
     truncate: options.Truncate = False,
@@ -64,6 +65,7 @@ def analyze(  # noqa: PLR0913 - a command's parameters are its options
     sampling: AnalysisOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "thinking_token_budget": thinking_token_budget,
         "start": start,
         "end": end,
         "truncate": truncate or None,

@@ -20,6 +20,8 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
     *,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    thinking_token_budget: options.ThinkingTokenBudget = None,
+    show_reasoning: options.ShowReasoning = False,
     start: options.Start = None,
     end: options.End = None,
     truncate: options.Truncate = False,
@@ -37,6 +39,7 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
     sampling: SamplingOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "thinking_token_budget": thinking_token_budget,
         "start": start,
         "end": end,
         "truncate": truncate or None,
@@ -52,11 +55,12 @@ def ask(  # noqa: PLR0913 - a command's parameters are its options
             if not (as_json or no_stream):
                 messages = fields.question_messages(question, system=None)
                 stream = client.stream_chat(messages, audio=audio, **sampling)
-                output.print_stream(stream, clip=name)
+                output.print_stream(stream, clip=name, has_reasoning=show_reasoning)
                 continue
             with output.spinner(f"processing {name}"):
                 reply = client.ask(audio, question, **sampling)
             if as_json:
                 output.print_json(reply, file=clips.json_name(file), question=question)
             else:
+                output.print_reasoning(reply.reasoning if show_reasoning else "")
                 output.print_text(reply.text, reply.finish_reason, reply.usage, clip=name)

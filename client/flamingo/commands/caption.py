@@ -49,6 +49,7 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     out_dir: options.OutDir = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    thinking_token_budget: options.ThinkingTokenBudget = None,
     start: options.Start = None,
     end: options.End = None,
     truncate: options.Truncate = False,
@@ -69,6 +70,7 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
     sampling: SamplingOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "thinking_token_budget": thinking_token_budget,
         "start": start,
         "end": end,
         "truncate": truncate or None,

@@ -42,13 +42,19 @@ class Chat:
     clip: str
     turns: Conversation
     sampling: SamplingOptions
+    has_reasoning: bool = False
 
     def ask(self, question: str) -> None:
         """Print the answer as it is generated, and keep the turn; Ctrl-C ends the answer."""
         messages, shown = self.turns.with_question(question), list[str]()
         stream = self.client.stream_chat(messages, audio=self.clip, **self.sampling)
         try:
-            output.print_stream(stream, clip=clips.display_name(self.clip), on_text=shown.append)
+            output.print_stream(
+                stream,
+                clip=clips.display_name(self.clip),
+                has_reasoning=self.has_reasoning,
+                on_text=shown.append,
+            )
         except KeyboardInterrupt:
             print(flush=True)  # the answer until now stays, and the next line begins at its start
         self.turns.keep(question, "".join(shown))
@@ -82,6 +88,8 @@ def chat(  # noqa: PLR0913 - a command's parameters are its options
     system: System = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    thinking_token_budget: options.ThinkingTokenBudget = None,
+    show_reasoning: options.ShowReasoning = False,
     truncate: options.Truncate = False,
     allow_damaged: options.AllowDamaged = None,
     url: options.Url = address.DEFAULT_URL,
@@ -96,6 +104,7 @@ def chat(  # noqa: PLR0913 - a command's parameters are its options
     sampling: SamplingOptions = {
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "thinking_token_budget": thinking_token_budget,
         "truncate": truncate or None,
         "allow_damaged": allow_damaged,
     }
@@ -103,7 +112,7 @@ def chat(  # noqa: PLR0913 - a command's parameters are its options
     is_terminal = sys.stdin is not None and sys.stdin.isatty()
     with FlamingoClient(url, api_key=api_key) as client, _interruptible():
         many_clips.check_fleet(client)
-        talk = Chat(client, file, Conversation(system), sampling)
+        talk = Chat(client, file, Conversation(system), sampling, show_reasoning)
         if is_terminal:
             output.print_failure(f"{clips.display_name(file)}: ask; /help lists commands")
         for line in _lines(is_terminal=is_terminal):

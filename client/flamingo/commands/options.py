@@ -94,6 +94,24 @@ MaxTokens = Annotated[
         rich_help_panel=GENERATION,
     ),
 ]
+ThinkingTokenBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--thinking-token-budget",
+        min=-1,
+        help="Maximum number of tokens of reasoning, of a model that thinks before it answers: 0"
+        " for none, -1 for any number.",
+        rich_help_panel=GENERATION,
+    ),
+]
+ShowReasoning = Annotated[
+    bool,
+    typer.Option(
+        "--show-reasoning",
+        help="Print what the model thinks before it answers, to standard error.",
+        rich_help_panel=GENERATION,
+    ),
+]
 Temperature = Annotated[
     float | None,
     typer.Option(

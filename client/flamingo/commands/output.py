@@ -26,14 +26,26 @@ from flamingo_common.wire.responses import AudioUsage
 UNLIMITED_WIDTH = 1000
 
 
-def print_stream(stream: TextStream, *, clip: str, on_text: Callable[[str], object] = str) -> None:
+def print_stream(
+    stream: TextStream,
+    *,
+    clip: str,
+    has_reasoning: bool = False,
+    on_text: Callable[[str], object] = str,
+) -> None:
     """Print `stream` as it arrives, and a newline; warn if it, or the clip `clip`, is incomplete.
 
-    A spinner is shown until the first text arrives. `on_text` is called with what is printed, just
-    before: a Ctrl-C after it was shown must not lose it.
+    A spinner is shown until the first text arrives; before that comes the reasoning, if it
+    `has_reasoning`. `on_text` is called with what is printed, just before: a Ctrl-C after it was
+    shown must not lose it.
     """
     with stream:
-        _print_deltas(stream, clip, on_text)
+        _print_deltas(
+            stream,
+            clip,
+            on_text,
+            before=lambda: print_reasoning(stream.reasoning if has_reasoning else ""),
+        )
     warn_if_incomplete(stream.finish_reason, stream.usage, clip=clip)
 
 
@@ -51,13 +63,27 @@ def print_answer(stream: AnswerStream, *, clip: str) -> None:
     warn_if_incomplete(reason, stream.usage, clip=clip)
 
 
-def _print_deltas(texts: Iterator[str], clip: str, on_text: Callable[[str], object]) -> None:
+def _print_deltas(
+    texts: Iterator[str],
+    clip: str,
+    on_text: Callable[[str], object],
+    *,
+    before: Callable[[], None] = lambda: None,
+) -> None:
+    """Print texts as they arrive; `before` is called when the first one has, before it."""
     with spinner(f"processing {clip}"):
         first = next(texts, "")
+    before()
     for text in itertools.chain([first], texts):
         on_text(text)
         print(printable.escape_text(text), end="", flush=True)
     print(flush=True)  # before a warning, where both go to one file
+
+
+def print_reasoning(text: str) -> None:
+    """Print on standard error what a model thought before its answer, if it did."""
+    if text:
+        Console(stderr=True, soft_wrap=True).print(Text(printable.escape_text(text), "dim"))
 
 
 def print_text(text: str, finish_reason: str | None, usage: AudioUsage, *, clip: str) -> None:

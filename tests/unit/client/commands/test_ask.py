@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fakes import pods
 from fakes.holding_clips_pod import HoldingClipsPod
+from fakes.thinking_pod import ThinkingPod
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-stream"]], ids=["streamed", "complete"])
@@ -16,6 +17,23 @@ def test_ask_prints_the_answer(flamingo, song, flags):
 
     assert result.stdout == "a quiet song\n"
     assert b"Which key?" in pod.received[0].body
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-stream"]], ids=["streamed", "complete"])
+def test_reasoning_is_printed_to_standard_error_if_it_is_requested(flamingo, song, flags):
+    shown = flamingo("ask", song, "Which key?", "--show-reasoning", *flags, pod=ThinkingPod())
+    assert (shown.stdout, shown.stderr) == ("a quiet song\n", "The drums are fast.\n")
+    hidden = flamingo("ask", song, "Which key?", *flags, pod=ThinkingPod())
+    assert (hidden.stdout, hidden.stderr) == ("a quiet song\n", "")
+
+
+def test_a_budget_of_reasoning_is_sent(flamingo, song):
+    pod = pods.FakePod()
+    flamingo("ask", song, "Which key?", "--thinking-token-budget", "64", pod=pod)
+    assert b'"thinking_token_budget": 64' in pod.received[0].body
+    refused = flamingo("ask", song, "Which key?", "--thinking-token-budget", "-2", pod=pod)
+    assert refused.exit_code == 2
+    assert "--thinking-token-budget" in refused.output
 
 
 def test_json_is_a_chat_completion(flamingo, song):
