@@ -1,7 +1,8 @@
 """The methods of `AsyncFlamingoClient` that process many clips."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack
@@ -26,7 +27,7 @@ from flamingo.client.transport import ApiRequest, Transport
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire import PRIORITY_HEADER
 from flamingo_common.wire.requests import Layer, Pooling, Style
-from flamingo_common.wire.responses import Caption
+from flamingo_common.wire.responses import Caption, ModelCard
 
 RESULTS_FILE = "results.jsonl"
 T = TypeVar("T")
@@ -126,10 +127,14 @@ class AsyncBatch(Generic[T]):
         await self.aclose()
 
 
-class BatchMethods:
+class BatchMethods(ABC):
     """What a client does with many clips."""
 
     _transport: Transport
+
+    @abstractmethod
+    async def models(self) -> list[ModelCard]:
+        """Return the models that are served."""
 
     def batch_caption(
         self,
@@ -226,9 +231,14 @@ class BatchMethods:
             "orders": asked.orders,
             "temperatures": dict(asked.temperatures),
         }
-        if found is not None:
-            options.setdefault("model", found.model)
-        return self._batch(batch_tasks.tag(asked), clips, dict(options), identity)
+        kind = batch_tasks.tag(asked)
+        if found is None:
+            return self._batch(kind, clips, dict(options), identity)
+
+        async def check() -> None:
+            found.check_model(await self.models())
+
+        return self._batch(kind, clips, dict(options), identity, check)
 
     def batch_ask(
         self,
@@ -252,14 +262,23 @@ class BatchMethods:
         clips: Clips,
         options: dict[str, Any],
         identity: dict[str, Any] | None = None,
+        check: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncBatch[T]:
-        """Return a batch; `identity` is what its results depend on beside the options."""
+        """Return a batch; `identity` is what its results depend on beside the options.
+
+        `check` is awaited until it has raised no error, before items are sent.
+        """
         how = {name: options.pop(name) for name in _BATCH_OPTIONS & options.keys()}
         shared = fields.without_unset(**options)
         headers = {PRIORITY_HEADER: how.pop("priority", "low")}
         recording = _recording(how)
 
+        checks = [] if check is None else [check]
+
         async def send(item: Item, audio: ClipAudio) -> T:
+            for each in tuple(checks):
+                await each()
+                checks.clear()
             call = kind.call(shared, item)
             async with sources.open_clip(audio, self._transport.download) as clip:
                 request = ApiRequest(call.path, call.fields, clip, headers, max_retries=0)

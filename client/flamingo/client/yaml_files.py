@@ -1,5 +1,6 @@
 """Reads the YAML files of users: taxonomies, calibrations, recipes and questions."""
 
+import math
 from pathlib import Path
 
 import yaml
@@ -8,6 +9,8 @@ from flamingo_common.errors import BadRequest
 from flamingo_common.service import printable
 
 MAX_FILE_BYTES = 2**20
+MAX_VALUES = 1_000_000
+"""In one file, whose aliases could stand for any number of them."""
 
 
 def read_bytes(path: Path, *, what: str) -> bytes:
@@ -41,4 +44,21 @@ def read(path: Path, *, what: str) -> object:
         reason = printable.escape_line(" ".join(str(error).split()))
         shown = printable.escape_line(str(path))
         raise BadRequest(f"{shown} is not YAML: {reason}", param=what) from None
+    if _num_values(document, {}) > MAX_VALUES:
+        shown = printable.escape_line(str(path))
+        raise BadRequest(
+            f"{shown}: its aliases stand for more than {MAX_VALUES:,} values, or for themselves",
+            param=what,
+        )
     return document
+
+
+def _num_values(value: object, known: dict[int, float]) -> float:
+    """Return how many values there are if aliases are written out; infinite if they never end."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf  # until it is counted: only itself can be met before that
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_num_values(each, known) for each in parts)
+    return known[id(value)]

@@ -71,7 +71,14 @@ def test_a_batch_has_them_too(write, tmp_path):
     (tags,) = found.values()
     assert [tag.probability for tag in tags.tags["who"]] == pytest.approx([1 / 3, 2 / 3])
     assert pod.asked["orders"] == 2
-    assert b'"model": "fake"' in pod.received[-1].body, "another model refuses the request"
+
+
+def test_a_batch_with_one_of_another_model_ends_before_the_first_clip(write, tmp_path):
+    song, pod = tmp_path / "a.mp3", DecidingPod()
+    song.write_bytes(b"ID3")
+    with pytest.raises(BadRequest, match=r"is for the model fake \(a1b2\), and fake is served"):
+        call("batch_tag", [str(song)], VOICES, calibration=str(write(commit="a1b2")), pod=pod)
+    assert pod.received == []
 
 
 @pytest.mark.parametrize(
