@@ -6,7 +6,7 @@ import tempfile
 from importlib import metadata
 
 from flamingo_common.service import extras
-from flamingo_common.service.checks import Check, failed, ok
+from flamingo_common.service.checks import Check, ok, warning
 from flamingo_pod.measurement import availability, compiled_code
 
 NAME = "measure"
@@ -25,7 +25,7 @@ def check() -> Check:
             importlib.import_module(name)
     except BROKEN as error:
         message = " ".join(str(error).split())[:120]
-        return failed(NAME, f"librosa cannot be used: {message}", _advice(error))
+        return warning(NAME, f"librosa cannot be used: {message}", _advice(error))
     finally:
         if folder is not None:
             folder.cleanup()
