@@ -21,6 +21,7 @@ from flamingo_pod.model.builtin import build
 from flamingo_pod.model.gpu import find_gpu
 from flamingo_pod.settings import Settings
 from flamingo_pod.text import reasoning_format
+from flamingo_pod.text.reasoning_format import Vocabulary
 from flamingo_pod.weights.errors import ModelLoadFailed
 
 
@@ -105,19 +106,15 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
 
 
 def _reasoning(loaded: checkpoint.Checkpoint, settings: Settings) -> ReasoningTokens | None:
-    thinks = reasoning_format.thinks(loaded.processor, loaded.id, settings.reasoning_parser)
-    tokens = None
-    if thinks.answer:
-        size = loaded.model.config.text_config.vocab_size
-        try:
-            tokens = reasoning_format.reasoning_tokens(
-                loaded.processor, size, loaded.limits.eos_token_ids
-            )
-        except ValueError as error:
-            raise ModelLoadFailed(
-                f"model {loaded.id!r}: its reasoning cannot be found in its text, since {error};"
-                " set --reasoning-parser none"
-            ) from None
+    vocabulary = Vocabulary(loaded.model.config.text_config.vocab_size, loaded.limits.eos_token_ids)
+    try:
+        thinks, tokens = reasoning_format.found(
+            loaded.processor, loaded.id, settings.reasoning_parser, vocabulary
+        )
+    except ValueError as error:
+        raise ModelLoadFailed(
+            f"model {loaded.id!r}: --reasoning-parser think is not possible, since {error}"
+        ) from None
     logs.get().info("model.reasoning", thinks=thinks.answer, reason=thinks.reason)
     return tokens
 

@@ -7,6 +7,7 @@ import torch
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
 from flamingo_pod.text import reasoning_format
+from flamingo_pod.text.reasoning_format import Vocabulary
 
 # Two threads on two busy cores wait for each other, ten times longer than one works.
 torch.set_num_threads(1)
@@ -37,7 +38,8 @@ def tiny(model_cache):
 def tables(tiny):
     """The tables of reasoning of the tiny model, as if its chat template opened it."""
     size = tiny.model.config.text_config.vocab_size
-    found = reasoning_format.reasoning_tokens(tiny.processor, size, tiny.limits.eos_token_ids)
+    vocabulary = Vocabulary(size, tiny.limits.eos_token_ids)
+    found = reasoning_format.reasoning_tokens(tiny.processor, vocabulary)
     return dataclasses.replace(found, is_open=True)
 
 

@@ -20,6 +20,15 @@ THINKING_NAME = re.compile(r"(?<![a-z])think(ing)?(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """A model's tokens."""
+
+    size: int
+    """With padding behind those of the tokenizer, if there is any."""
+    eos_ids: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Thinks:
     """Whether a checkpoint thinks, and how that is known."""
 
@@ -41,9 +50,26 @@ def thinks(processor: Any, model_id: str, parser: ReasoningParser) -> Thinks:
     return Thinks(False, "neither its chat template nor its tokenizer or name say so")
 
 
-def reasoning_tokens(
-    processor: Any, vocabulary_size: int, eos_ids: Collection[int]
-) -> ReasoningTokens:
+def found(
+    processor: Any, model_id: str, parser: ReasoningParser, vocabulary: Vocabulary
+) -> tuple[Thinks, ReasoningTokens | None]:
+    """Return whether a checkpoint thinks, and its tables if it does.
+
+    Raises:
+        ValueError: it is said to think by the setting, and its tokenizer cannot write the marks.
+    """
+    answer = thinks(processor, model_id, parser)
+    if not answer.answer:
+        return answer, None
+    try:
+        return answer, reasoning_tokens(processor, vocabulary)
+    except ValueError as error:
+        if parser == "think":
+            raise
+        return Thinks(False, f"{answer.reason}, but {error}"), None
+
+
+def reasoning_tokens(processor: Any, vocabulary: Vocabulary) -> ReasoningTokens:
     """Return the tables of a checkpoint that thinks, in a second for 151,672 tokens.
 
     Raises:
@@ -56,8 +82,8 @@ def reasoning_tokens(
     mark = MARKS[1]
     texts = [END, *(mark[at:] + END.partition(mark)[2] for at in range(1, len(mark)))]
     return ReasoningTokens.create(
-        [table[each] for each in range(vocabulary_size)],
+        [table[each] for each in range(vocabulary.size)],
         tokenizer(texts, add_special_tokens=False)["input_ids"],
-        eos_ids,
+        vocabulary.eos_ids,
         is_open=opens_reasoning(processor),
     )

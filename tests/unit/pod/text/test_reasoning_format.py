@@ -7,7 +7,7 @@ from flamingo_pod.engine.reasoning_scan import END, Phase, ReasoningScan
 from flamingo_pod.engine.reasoning_tokens import has
 from flamingo_pod.model.builtin import tokenizer
 from flamingo_pod.text import prompt, reasoning_format
-from flamingo_pod.text.reasoning_format import thinks
+from flamingo_pod.text.reasoning_format import Vocabulary, found, thinks
 
 SIZE = 1024
 EOS = tokenizer.build().eos_token_id
@@ -42,9 +42,9 @@ class Processor:
     ],
 )
 def test_a_checkpoint_thinks_if_its_files_or_its_name_say_so(processor, name, expected, reason):
-    found = thinks(processor, name, "auto")
-    assert found.answer is expected
-    assert reason in found.reason
+    answer = thinks(processor, name, "auto")
+    assert answer.answer is expected
+    assert reason in answer.reason
 
 
 def test_the_setting_overrides_what_the_files_say():
@@ -55,7 +55,7 @@ def test_the_setting_overrides_what_the_files_say():
 @pytest.mark.parametrize("added", [(), ("<think>", "</think>")])
 def test_the_endings_complete_the_mark_wherever_it_is(added):
     processor = Processor(added=added)
-    made = reasoning_format.reasoning_tokens(processor, len(processor.tokenizer), [EOS])
+    made = reasoning_format.reasoning_tokens(processor, Vocabulary(len(processor.tokenizer), [EOS]))
     for num_written, ids in enumerate(made.endings):
         scan = ReasoningScan(is_open=True)
         scan.push(b"</think>"[:num_written])
@@ -68,14 +68,14 @@ def test_the_endings_complete_the_mark_wherever_it_is(added):
 
 
 def test_a_vocabulary_may_be_padded():
-    made = reasoning_format.reasoning_tokens(Processor(), SIZE + 200, [EOS])
+    made = reasoning_format.reasoning_tokens(Processor(), Vocabulary(SIZE + 200, [EOS]))
     assert (len(made.texts), made.texts[-1]) == (SIZE + 200, b"")
 
 
 @pytest.mark.parametrize("behind", ["<think>", "<think>\n"])
 def test_a_template_that_opens_the_reasoning_does_so_for_every_answer(behind):
     assert prompt.opens_reasoning(Processor(behind))
-    assert reasoning_format.reasoning_tokens(Processor(behind), SIZE, [EOS]).is_open
+    assert reasoning_format.reasoning_tokens(Processor(behind), Vocabulary(SIZE, [EOS])).is_open
     assert not prompt.opens_reasoning(Processor("<think>\n\n</think>\n\n"))
 
 
@@ -85,9 +85,19 @@ def test_an_answer_with_a_beginning_is_not_reasoned():
     assert prompt.beginning_of(Processor(), "<tool_call>") == "<tool_call>"
 
 
-def test_marks_that_are_no_text_are_an_error():
+def test_marks_that_are_no_text_are_an_error_if_the_setting_says_that_it_thinks():
     processor = Processor()
     special = [AddedToken(text, special=True) for text in ("<think>", "</think>")]
     processor.tokenizer.add_tokens(special, special_tokens=True)
+    vocabulary = Vocabulary(len(processor.tokenizer), [EOS])
     with pytest.raises(ValueError, match="closing mark"):
-        reasoning_format.reasoning_tokens(processor, len(processor.tokenizer), [EOS])
+        found(processor, "flamingo", "think", vocabulary)
+    answer, tables = found(processor, "flamingo", "auto", vocabulary)
+    assert (answer.answer, tables) == (False, None)
+    assert "its tokenizer has the marks, but" in answer.reason
+
+
+def test_a_checkpoint_that_thinks_has_tables():
+    vocabulary = Vocabulary(SIZE, [EOS])
+    assert found(Processor(), "flamingo-think", "auto", vocabulary)[1] is not None
+    assert found(Processor(), "flamingo", "auto", vocabulary)[1] is None
