@@ -18,6 +18,8 @@ from flamingo_common.wire import parse
 from flamingo_common.wire.analysis import AnalyzeRequest
 
 SUFFIXES = (".yaml", ".yml")
+FOR_PODS = ("parser", "measured")
+"""Fields of a recipe that a question cannot have."""
 
 RecipeNames = Annotated[
     list[str] | None,
@@ -121,10 +123,11 @@ def _recipe(name_or_path: str) -> Mapping[str, Any]:
         recipe = parse_recipe(content, shown)
     except RecipeInvalid as error:
         raise BadRequest(str(error), param="recipe") from None
-    if recipe.parser is not None:
+    for_pods = [name for name in FOR_PODS if getattr(recipe, name) is not None]
+    if for_pods:
         raise BadRequest(
-            f"{shown}: parser: is for the pods; put the file into their --recipes-dir, and name it"
-            f" with --recipe {recipe.name}",
+            f"{shown}: {' and '.join(for_pods)}: is for the pods; put the file into their"
+            f" --recipes-dir, and name it with --recipe {recipe.name}",
             param="recipe",
         )
     question: dict[str, Any] = {"name": recipe.name, "prompt": recipe.prompt}

@@ -7,6 +7,16 @@ import pytest
 from flamingo.commands import asked
 from flamingo_common.errors import BadRequest
 
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(
+    f"a{at}: &a{at} [*a{at - 1}, *a{at - 1}, *a{at - 1}]\n" for at in range(1, 40)
+)
+MEASURED = """
+name: tempo
+description: The tempo.
+prompt: How fast is it?
+measured: {bpm: tempo_bpm}
+schema: {type: object, properties: {bpm: {type: integer}}}
+"""
 RECIPE = """
 name: instruments
 description: The instruments.
@@ -76,6 +86,8 @@ def test_a_file_without_valid_questions_is_refused_with_its_name(write, text, me
         ("- a", "r.yaml: must have the fields of a recipe"),
         ("\x00", "r.yaml: is not valid YAML"),
         (RECIPE + "parser: sections", "r.yaml: parser: .*--recipes-dir"),
+        (MEASURED, "r.yaml: measured: .*--recipes-dir"),
+        (LAUGHS, "r.yaml: has more than 20000 values"),
         ("a: " + "b" * 70_000, "r.yaml: is larger than 65536 bytes"),
     ],
 )
