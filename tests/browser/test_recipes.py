@@ -4,6 +4,7 @@ import json
 
 import pytest
 from aiohttp import web
+from browser.accessibility import findings
 from fakes import pods
 from fakes.pods import FakePod
 
@@ -20,6 +21,7 @@ from flamingo_common.wire.answers import (
 from flamingo_common.wire.measured import Comparison, Measured
 
 PICTURE = "document.querySelector('#waveform').toDataURL()"
+PHONE = {"width": 390, "height": 800}
 SCRIPT = """<img src=x onerror="document.title='owned'">"""
 USAGE = AnswerUsage(prompt_tokens=1, completion_tokens=1)
 RECIPES = tuple(
@@ -150,6 +152,18 @@ def test_what_was_measured_is_beside_the_card_and_its_beats_on_the_time_line(vis
     assert site.page.title() != "owned"
     site.drop(song)
     site.page.locator("#recipe-measured").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_was_measured_is_accessible_and_fits_a_phone(visit, song, scheme):
+    site = visit(MeasuringPod(recipes=RECIPES), color_scheme=scheme, viewport=PHONE)
+    site.drop(song)
+    site.has("#recipe-buttons", "card")
+    site.page.get_by_label("Measure tempo, key and loudness").check()
+    site.page.get_by_role("button", name="card", exact=True).click()
+    site.has("#recipe-measured", "60.1 BPM")
+    assert site.page.evaluate("() => document.documentElement.scrollWidth") == PHONE["width"]
+    assert findings(site.page) == []
 
 
 def test_a_question_can_be_copied_as_a_program(visit, song):

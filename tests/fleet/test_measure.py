@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import numpy as np
@@ -243,6 +244,19 @@ def test_a_batch_records_it_in_columns(measuring, tmp_path):
         measured = rows[f"{bpm}.flac"]["measured"]
         assert measured["tempo_bpm"] == pytest.approx(bpm, rel=0.01)
         assert len(measured["beats_s"]) > 20
+
+
+def test_only_workers_load_the_compiler(http, measuring):
+    assert ask(http, clip(bpm=85), MOOD).json()["measured"]["tempo_bpm"] is not None
+    main = measuring.process.pid
+    children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+    loading = [pid for pid in (str(main), *children) if "llvmlite" in mapped_files(pid)]
+    assert len(loading) == 1
+    assert str(main) not in loading
+
+
+def mapped_files(pid):
+    return Path(f"/proc/{pid}/maps").read_text()
 
 
 def test_recipes_say_what_can_be_measured(http):
