@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from flamingo_common.wire import reasons
+
 PREFIX = "fk-"
 MAX_KEYS = 1000
 """Each request is compared with all keys, which takes 0.1 ms."""
@@ -119,9 +121,11 @@ def parse(text: bytes) -> Keyring:
 
 
 def _messages(error: ValidationError) -> Iterator[str]:
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+    for detail in error.errors(include_url=False):
+        is_unknown = detail["type"] == "extra_forbidden"
+        reason = "is unknown" if is_unknown else reasons.reason_of(detail, _File)
         steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"])
-        yield f"{''.join(steps).removeprefix('.') or 'file'}: {detail['msg']}"
+        yield f"{''.join(steps).removeprefix('.') or 'file'}: {reason}"
 
 
 def _conflicts(keys: Sequence[Key]) -> Iterator[str]:

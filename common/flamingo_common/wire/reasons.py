@@ -70,6 +70,7 @@ EXPECTED = {
     "bool_parsing": "true or false",
     "string_type": "a string",
     "list_type": "an array",
+    "frozen_set_type": "an array",
     "dict_type": "an object",
     "model_type": "an object",
     "model_attributes_type": "an object",

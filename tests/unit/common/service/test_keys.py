@@ -57,6 +57,29 @@ def test_all_errors_are_listed_and_no_key_is_quoted():
 
 
 @pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"keys": ["alice"]}, "keys[0]: must be an object, not a string"),
+        ({"keys": [entry("alice", ALICE, may="infer")]}, "keys[0].may: must be an array, not a st"),
+        ({"keys": [entry("alice", ALICE, may=["observ"])]}, "did you mean 'observe'?"),
+        ({"keys": [entry("alice", ALICE, limit=3)]}, "keys[0].limit: is unknown"),
+        (
+            {"keys": [{"name": "a", "sha256": "fk"}]},
+            "sha256: must match the pattern ^[0-9a-f]{64}$",
+        ),
+        (
+            {"keys": [entry("alice", ALICE, weight=0)]},
+            "weight: must be a number above 0, up to 1000",
+        ),
+    ],
+)
+def test_an_error_says_what_is_allowed(content, says):
+    with pytest.raises(keys.InvalidKeyFile) as caught:
+        parse(content)
+    assert says in "\n".join(caught.value.errors)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         (b"keys: [", "line 1: invalid YAML"),
