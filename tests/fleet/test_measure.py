@@ -108,6 +108,23 @@ def test_an_answer_has_both_values_and_whether_they_agree(http, no_spaces):
     assert "comparisons" not in answer["answers"]["mood"]
 
 
+def test_a_question_of_its_own_names_the_fields_itself(http, no_spaces):
+    schema = {
+        "type": "object", "properties": {"bpm": {"const": 240}}, "required": ["bpm"],
+        "additionalProperties": False,
+    }  # fmt: skip
+    asked = {
+        "name": "bpm", "prompt": "How fast?", "measured": {"bpm": "tempo_bpm"},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}},
+    }  # fmt: skip
+    answer = ask(http, clip(), asked, logit_bias=no_spaces).json()
+    (found,) = answer["answers"]["bpm"]["comparisons"]
+    assert (found["field"], found["agrees"], found["relation"]) == ("bpm", False, "double")
+    refused = ask(http, clip(), MOOD | {"measured": {"bpm": "loudness"}})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"].startswith("questions[0].measured")
+
+
 def test_a_stream_has_the_same_in_its_last_events(http, no_spaces):
     data = clip(bpm=100)
     asked = {"logit_bias": no_spaces}

@@ -18,7 +18,6 @@ from flamingo_common.wire import parse
 from flamingo_common.wire.analysis import AnalyzeRequest
 
 SUFFIXES = (".yaml", ".yml")
-FOR_PODS = ("parser", "measured")
 """Fields of a recipe that a question cannot have."""
 
 RecipeNames = Annotated[
@@ -123,16 +122,17 @@ def _recipe(name_or_path: str) -> Mapping[str, Any]:
         recipe = parse_recipe(content, shown)
     except RecipeInvalid as error:
         raise BadRequest(str(error), param="recipe") from None
-    for_pods = [name for name in FOR_PODS if getattr(recipe, name) is not None]
-    if for_pods:
+    if recipe.parser is not None:
         raise BadRequest(
-            f"{shown}: {' and '.join(for_pods)}: is for the pods; put the file into their"
-            f" --recipes-dir, and name it with --recipe {recipe.name}",
+            f"{shown}: parser: is for the pods; put the file into their --recipes-dir, and name it"
+            f" with --recipe {recipe.name}",
             param="recipe",
         )
     question: dict[str, Any] = {"name": recipe.name, "prompt": recipe.prompt}
     if recipe.max_tokens is not None:
         question["max_tokens"] = recipe.max_tokens
+    if recipe.measured is not None:
+        question["measured"] = recipe.measured
     if recipe.schema_ is not None:
         json_schema = {"name": recipe.name, "schema": recipe.schema_}
         question["response_format"] = {"type": "json_schema", "json_schema": json_schema}

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from flamingo_common.measured.comparisons import Counterpart
 from flamingo_common.wire import message_parameters, parameters
 from flamingo_common.wire.clip_options import ClipOptions
 from flamingo_common.wire.decisions import MAX_ORDERS, DecisionOptions
@@ -62,6 +63,9 @@ class Question(RequestBody, TokenOptions):
     """Constrain the answer to JSON."""
     structured_outputs: StructuredOutputs | None = None
     """Constrain the answer, as in vLLM's API."""
+    measured: dict[str, Counterpart] | None = None
+    """Fields of an answer in JSON that are compared if the request sets `measure`, and with what:
+    `tempo_bpm` or `key`. Default: those of the recipe."""
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> "Question":

@@ -10,9 +10,10 @@ from typing import Any
 from aiohttp import web
 
 from flamingo_common.errors import FlamingoError
+from flamingo_common.measured.comparisons import Counterpart
 from flamingo_common.service import http
 from flamingo_common.wire.analysis import AnalyzeRequest
-from flamingo_common.wire.answers import Analysis, AnalysisChunk
+from flamingo_common.wire.answers import Analysis, AnalysisChunk, Answer
 from flamingo_common.wire.responses import FinishReason
 from flamingo_pod import caller
 from flamingo_pod.api import (
@@ -183,23 +184,27 @@ async def _compared(
 
     Whole answers that wait for the measurement come after all others, which do not.
     """
-    recipes = {each.asked.name: each.asked.recipe for each in generations}
-    waiting: list[AnalysisChunk] = []
+    fields = {each.asked.name: each.asked.measured for each in generations}
+    waiting: list[tuple[AnalysisChunk, Answer]] = []
     async for event in events:
-        recipe = recipes.get(event.name or "")
-        if event.answer is None or recipe is None or not recipe.measured:
+        if event.answer is None or not fields.get(event.name or ""):
             yield event
         elif measured.is_awaited:
-            waiting.append(event)
+            waiting.append((event, event.answer))
         else:
-            answer = await measured.compared(recipe.measured, event.answer)
-            yield event.model_copy(update={"answer": answer})
-    for event in waiting:
-        recipe = recipes[event.name or ""]
-        assert recipe is not None  # only those with one wait
-        assert event.answer is not None
-        answer = await measured.compared(recipe.measured, event.answer)
-        yield event.model_copy(update={"answer": answer})
+            yield await _with_comparisons(event, event.answer, fields, measured)
+    for event, answer in waiting:
+        yield await _with_comparisons(event, answer, fields, measured)
+
+
+async def _with_comparisons(
+    event: AnalysisChunk,
+    answer: Answer,
+    fields: Mapping[str, Mapping[str, Counterpart]],
+    measured: Measuring,
+) -> AnalysisChunk:
+    compared = await measured.compared(fields[event.name or ""], answer)
+    return event.model_copy(update={"answer": compared})
 
 
 async def _encoded(

@@ -65,7 +65,7 @@ class Measuring:
         async with self.caller.enforce_deadline():
             return await self.task
 
-    async def compared(self, fields: Mapping[str, Counterpart] | None, answer: Answer) -> Answer:
+    async def compared(self, fields: Mapping[str, Counterpart], answer: Answer) -> Answer:
         """Return an answer with those of its fields beside what was measured that have it."""
         if not fields or answer.parsed is None or (measured := await self.result()) is None:
             return answer

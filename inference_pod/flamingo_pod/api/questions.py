@@ -6,11 +6,12 @@ The prompts share everything up to the end of the clip, which the engine compute
 import contextlib
 import difflib
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flamingo_common.audio import length_classes
 from flamingo_common.errors import BadRequest, DeadlineExceeded, FlamingoError
+from flamingo_common.measured.comparisons import Counterpart
 from flamingo_common.recipes.recipe import Recipe
 from flamingo_common.wire.analysis import AnalyzeRequest, Question
 from flamingo_common.wire.requests import JsonSchema, ResponseFormat
@@ -26,7 +27,7 @@ from flamingo_pod.text import caption_styles
 from flamingo_pod.text.prompt import Turn
 
 FORMATS = ("response_format", *GuidedOptions.model_fields)
-NOT_OPTIONS = frozenset({"name", "prompt", "style", "recipe", "decisions"})
+NOT_OPTIONS = frozenset({"name", "prompt", "style", "recipe", "decisions", "measured"})
 MAX_LISTED_RECIPES = 16
 
 
@@ -39,6 +40,8 @@ class Asked:
     name: str
     options: AnalyzeRequest
     recipe: Recipe | None = None
+    measured: Mapping[str, Counterpart] = field(default_factory=dict)
+    """The fields of the answer that can be measured, and as what."""
 
     @property
     def is_json(self) -> bool:
@@ -103,7 +106,8 @@ def _resolve(
     prompt = question.prompt or (recipe and recipe.prompt)
     changes["prompt"] = prompt or caption_styles.PROMPTS[question.style or "detailed"]
     options = request.model_copy(update={**unset, **changes, "questions": None, "audio": None})
-    return Asked(place, question.name, options, recipe)
+    measured = question.measured or (recipe and recipe.measured) or {}
+    return Asked(place, question.name, options, recipe, measured)
 
 
 def _recipe(question: Question, place: str, recipes: Mapping[str, Recipe]) -> Recipe | None:

@@ -86,7 +86,6 @@ def test_a_file_without_valid_questions_is_refused_with_its_name(write, text, me
         ("- a", "r.yaml: must have the fields of a recipe"),
         ("\x00", "r.yaml: is not valid YAML"),
         (RECIPE + "parser: sections", "r.yaml: parser: .*--recipes-dir"),
-        (MEASURED, "r.yaml: measured: .*--recipes-dir"),
         (LAUGHS, "r.yaml: has more than 20000 values"),
         ("a: " + "b" * 70_000, "r.yaml: is larger than 65536 bytes"),
     ],
@@ -94,6 +93,11 @@ def test_a_file_without_valid_questions_is_refused_with_its_name(write, text, me
 def test_a_file_that_is_no_recipe_is_refused_with_its_name(write, text, message):
     with pytest.raises(BadRequest, match=message):
         asked.questions([str(write("r.yaml", text))], None, None)
+
+
+def test_a_recipe_file_names_what_can_be_measured(write):
+    (question,) = asked.questions([str(write("r.yaml", MEASURED))], None, None)
+    assert question["measured"] == {"bpm": "tempo_bpm"}
 
 
 @pytest.mark.parametrize(
