@@ -22,7 +22,7 @@ from flamingo.client import address, blocking, pipes
 from flamingo.client.failures import UnreadableFile
 from flamingo_common.errors import InvalidAudio, RequestTooLarge
 from flamingo_common.service import printable, urls
-from flamingo_common.wire import MAX_BODY_BYTES
+from flamingo_common.wire import MAX_BODY_BYTES, clip_ids
 
 COPY_BYTES = 2**18
 MAX_SHOWN_CHARACTERS = 300
@@ -152,6 +152,8 @@ def _unreadable(name: str, error: OSError) -> InvalidAudio:
     reason = (error.strerror or str(error)).lower()
     if _SCHEME.match(name) and isinstance(error, FileNotFoundError):
         reason += "; of URLs, only http and https are supported"
+    if clip_ids.is_clip_id(name):
+        reason += "; the id of a clip that the fleet holds is passed as a ClipId"
     cls = InvalidAudio if error.errno in _LASTING else UnreadableFile
     return cls(f"{name}: {reason}", param="file")
 

@@ -126,7 +126,7 @@ def read(file: Path) -> list[QuizItem]:
     """
     loaded: dict[str, Taxonomy] = {}
     shown = printable.escape_line(str(file))
-    with file.open(encoding="utf-8", errors="replace") as source:
+    with file.open(encoding="utf-8-sig", errors="replace") as source:
         items = [
             _item(text, f"{shown}:{number}", file.parent, loaded)
             for number, text in enumerate(source, 1)

@@ -52,7 +52,7 @@ def _files(folder: Path) -> list[Path]:
 def _yaml_files(folder: Path) -> Iterator[Path]:
     for file in folder.iterdir():
         # Kubernetes keeps the contents of a ConfigMap in hidden folders beside its links.
-        if file.suffix not in SUFFIXES or file.name.startswith("."):
+        if file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
             continue
         if file.is_file() or not file.exists():  # a link that leads nowhere is a fault
             yield file

@@ -131,6 +131,7 @@ def test_file_of_the_caller_stays_open(tmp_path):
     ("make", "message"),
     [
         pytest.param(lambda folder: folder / "none.mp3", "none.mp3: no such file", id="missing"),
+        pytest.param(lambda _: f"clip-{'0' * 40}", "is passed as a ClipId", id="an id"),
         pytest.param(lambda folder: folder, "is a directory", id="a directory"),
         pytest.param(lambda folder: _file(folder / "e.mp3", b""), "e.mp3 is empty", id="empty"),
         pytest.param(lambda _: b"", "the audio is empty", id="no bytes"),

@@ -50,6 +50,13 @@ def test_accuracy_and_calibration_are_reported(flamingo, quiz):
     assert [each["value"] for each in pod.asked["questions"][0]["choices"]] == ["a", "b", "c"]
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(flamingo, quiz):
+    result = flamingo(
+        "bench", "quiz", quiz("\N{BOM}" + json.dumps(LINE)), "--json", pod=DecidingPod()
+    )
+    assert json.loads(result.stdout)["accuracy"]["num"] == 1
+
+
 def test_a_terminal_gets_tables(flamingo, quiz):
     result = flamingo("bench", "quiz", quiz(LINE), pod=DecidingPod())
     words = result.stdout.split()

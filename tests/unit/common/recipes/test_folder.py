@@ -41,6 +41,11 @@ def test_a_folder_adds_recipes_and_replaces_those_with_its_names(recipes):
     assert loaded["card"].schema_ is None
 
 
+def test_the_suffix_of_a_recipe_can_be_in_capitals(tmp_path):
+    (tmp_path / "tempo.YAML").write_text(VALID)
+    assert "tempo" in folder.load(tmp_path)
+
+
 def test_a_mounted_config_map_is_read_through_its_links(tmp_path):
     (tmp_path / "..2026").mkdir()
     (tmp_path / "..2026" / "tempo.yaml").write_text(VALID)
