@@ -29,7 +29,7 @@ export class Player {
   #audio = /** @type {HTMLAudioElement} */ ($("audio"));
   #canvas = /** @type {HTMLCanvasElement} */ ($("waveform"));
   #button = /** @type {HTMLButtonElement} */ ($("play"));
-  #timeLine = new TimeLine(this.#canvas, {
+  timeLine = new TimeLine(this.#canvas, {
     onSeek: (timeS) => this.seek(timeS),
     onPart: (span) => this.#parts.select(span),
   });
@@ -38,7 +38,7 @@ export class Player {
   /** @param {Listener} listener `onLength`: the length of the clip is known, `onPart`: another part */
   constructor(listener) {
     this.listener = listener;
-    this.#parts = new PartControls(this.#timeLine, {
+    this.#parts = new PartControls(this.timeLine, {
       onPart: listener.onPart,
       onPlay: (span) => this.#playSpan(span),
     });
@@ -50,9 +50,9 @@ export class Player {
     this.#audio.addEventListener("play", () => this.#animate());
     this.#audio.addEventListener("error", () => (this.#button.disabled = true));
     $("pictures").addEventListener("change", () =>
-      this.#timeLine.setPicture(checkedValue("picture") === "spectrogram"));
-    $("zoom-in").addEventListener("click", () => this.#timeLine.zoom(1 / ZOOM));
-    $("zoom-out").addEventListener("click", () => this.#timeLine.zoom(ZOOM));
+      this.timeLine.setPicture(checkedValue("picture") === "spectrogram"));
+    $("zoom-in").addEventListener("click", () => this.timeLine.zoom(1 / ZOOM));
+    $("zoom-out").addEventListener("click", () => this.timeLine.zoom(ZOOM));
   }
 
   /** The selected part as a clip; null: the whole clip is used. */
@@ -76,7 +76,7 @@ export class Player {
     $("waveform-note").hidden = true;
     $("transport").hidden = !clip.file;
     $("link-note").hidden = clip.file !== null;
-    this.#timeLine.load(null, 0);
+    this.timeLine.load(null, 0);
     this.#parts.load(clip);
     $("clip-tools").hidden = true;
     if (!clip.file) return this.#unload();
@@ -86,14 +86,9 @@ export class Player {
     const lengthS = await this.#headerLength();
     if (this.#clip !== clip) return; // another clip was chosen meanwhile
     this.listener.onLength(lengthS);
-    this.#timeLine.load(null, lengthS);
+    this.timeLine.load(null, lengthS);
     const decoded = await decodeClip(clip.file, lengthS);
     if (this.#clip === clip) this.#onDecoded(clip, decoded);
-  }
-
-  /** @param {number[]} timesS where to draw a tick for each beat; none: remove them */
-  setBeats(timesS) {
-    this.#timeLine.setBeats(timesS);
   }
 
   /** @param {number} timeS */
@@ -128,7 +123,7 @@ export class Player {
     $("clip-tools").hidden = decoded === null;
     if (decoded) {
       this.listener.onLength(decoded.durationS);
-      this.#timeLine.load(decoded, decoded.durationS);
+      this.timeLine.load(decoded, decoded.durationS);
     }
     this.#update();
   }
@@ -165,9 +160,9 @@ export class Player {
       "[": () => select(timeS, span?.endS ?? this.#length()),
       "]": () => select(span?.startS ?? 0, timeS),
       Escape: () => this.#parts.select(null),
-      "+": () => this.#timeLine.zoom(1 / ZOOM),
-      "-": () => this.#timeLine.zoom(ZOOM),
-      0: () => this.#timeLine.showAll(),
+      "+": () => this.timeLine.zoom(1 / ZOOM),
+      "-": () => this.timeLine.zoom(ZOOM),
+      0: () => this.timeLine.showAll(),
     });
     const act = step ? () => this.seek(timeS + step) : actions[event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -192,7 +187,7 @@ export class Player {
       this.#stopAtS = Infinity;
       this.#audio.pause();
     }
-    this.#timeLine.setTime(now);
+    this.timeLine.setTime(now);
     this.#timeListeners.forEach((listener) => listener(now));
     this.#canvas.setAttribute("aria-valuemax", String(Math.round(length)));
     this.#canvas.setAttribute("aria-valuenow", String(Math.round(now)));

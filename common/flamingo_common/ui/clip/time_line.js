@@ -1,12 +1,11 @@
 /** The picture of a clip: its waveform or spectrogram, the playback position and the selected part. */
 
+import { drawBeats } from "./beats.js";
 import { decodedPeaks, drawBars, fitToScreen } from "./waveform.js";
 import { follow, shift, spanBetween, zoom } from "./span.js";
 import { computeSpectrogram } from "./spectrogram.js";
 
 const DRAG_PX = 4; // a shorter movement of the pointer is a click
-const BEAT_PX = 8; // the height of a tick
-const MIN_BEAT_PX = 3; // between two ticks; zooming in shows those that are closer
 
 /** @typedef {import("./span.js").Span} Span */
 
@@ -19,8 +18,7 @@ export class TimeLine {
   #view = { startS: 0, endS: 0 };
   /** @type {Span | null} */
   #part = null;
-  /** @type {number[]} */
-  #beatsS = [];
+  #beatsS = /** @type {number[]} */ ([]);
   #isSpectrogram = false;
   /** The spectrogram of the view. @type {OffscreenCanvas | null} */
   #image = null;
@@ -100,22 +98,8 @@ export class TimeLine {
       drawBars(context, { peaks, played, width, height, colors: [color("--accent"), color("--wave")] });
     }
     if (this.#part) this.#fade(context, this.#part, height, color("--card"));
-    this.#drawBeats(context, height, color("--ink"));
+    drawBeats(context, this.#beatsS, this.#view, { width, height, color: color("--ink") });
     this.#drawMarks(context, height, color("--accent"));
-  }
-
-  /**
-   * Draw a tick below each beat; where they would touch, none.
-   * @param {CanvasRenderingContext2D} context
-   * @param {number} height
-   * @param {string} color
-   */
-  #drawBeats(context, height, color) {
-    const { startS, endS } = this.#view;
-    const shown = this.#beatsS.filter((timeS) => timeS >= startS && timeS <= endS);
-    if (shown.length * MIN_BEAT_PX > this.canvas.clientWidth) return;
-    context.fillStyle = color;
-    for (const timeS of shown) context.fillRect(this.#toX(timeS) - 0.5, height - BEAT_PX, 1, BEAT_PX);
   }
 
   /**

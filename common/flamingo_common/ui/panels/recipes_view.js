@@ -51,7 +51,7 @@ export class RecipesView {
     $("recipe-note").textContent = "";
     $("recipe-error").hidden = true;
     $("recipe-measured").hidden = true;
-    this.player.setBeats([]);
+    this.player.timeLine.setBeats([]);
     this.#sections.reset();
   }
 
@@ -104,7 +104,7 @@ export class RecipesView {
   #showMeasured(measured) {
     $("recipe-measured").querySelector("dl")?.replaceChildren(...measuredRows(measured));
     $("recipe-measured").hidden = false;
-    this.player.setBeats(measured.beats_s ?? []);
+    this.player.timeLine.setBeats(measured.beats_s ?? []);
   }
 
   /**
