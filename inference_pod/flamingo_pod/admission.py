@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from flamingo_pod import admission_policy
 from flamingo_pod.admission_policy import AdmissionLimits, PodLoad
 from flamingo_pod.caller import Caller
-from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.costs.load import EngineLoad
 
 
 class Admission:

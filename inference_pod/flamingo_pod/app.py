@@ -11,18 +11,11 @@ from flamingo_common.service import auth, content_coding, cors, docs, exposition
 from flamingo_common.wire import routes
 from flamingo_common.wire.responses import Health, ModelList
 from flamingo_pod import watchdog
-from flamingo_pod.api import (
-    analysis,
-    captions,
-    chat,
-    clip_intake,
-    decisions,
-    embeddings,
-    recipes,
-    request_stats,
-    responses,
-    transcriptions,
-)
+from flamingo_pod.api import captions, embeddings, transcriptions
+from flamingo_pod.api.analysis import analysis, recipes
+from flamingo_pod.api.chat import chat, responses
+from flamingo_pod.api.decisions import decisions
+from flamingo_pod.api.request import clip_intake, request_stats
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.pod import Pod
 from flamingo_pod.telemetry import vllm_aliases

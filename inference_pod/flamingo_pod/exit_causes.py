@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from flamingo_common.recipes.recipe import RecipeInvalid
 from flamingo_common.service.exit_status import ExitStatus
-from flamingo_pod.engine import device_faults
-from flamingo_pod.engine.device_faults import DeviceFault
-from flamingo_pod.engine.sizing import InsufficientMemory
+from flamingo_pod.engine.device import device_faults
+from flamingo_pod.engine.device.device_faults import DeviceFault
+from flamingo_pod.engine.startup.sizing import InsufficientMemory
 from flamingo_pod.model.placement import UnsupportedDevice
 from flamingo_pod.weights.errors import HubUnreachable, ModelAccessDenied, ModelLoadFailed
 

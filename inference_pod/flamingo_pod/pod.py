@@ -29,11 +29,12 @@ from flamingo_pod.audio.fetch import Fetcher
 from flamingo_pod.audio.held_clips import HeldClips
 from flamingo_pod.audio.memory_budget import MemoryBudget
 from flamingo_pod.caller import ANONYMOUS, Caller
-from flamingo_pod.engine import device_faults, warm_up
+from flamingo_pod.engine.costs.load import EngineLoad
+from flamingo_pod.engine.costs.profile import EngineProfile
+from flamingo_pod.engine.device import device_faults
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.load import EngineLoad
-from flamingo_pod.engine.profile import EngineProfile
-from flamingo_pod.engine.sizing import InsufficientMemory
+from flamingo_pod.engine.startup import warm_up
+from flamingo_pod.engine.startup.sizing import InsufficientMemory
 from flamingo_pod.lifecycle import LifecycleEvent, PodState
 from flamingo_pod.measurement.measuring_pool import MeasuringPool
 from flamingo_pod.model import checkpoint

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from flamingo_common.errors import BadRequest
 from flamingo_common.recipes.recipe import Recipe, RecipeInvalid
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.grammar_source import GrammarSpec
+from flamingo_pod.engine.structured_output.grammar_source import GrammarSpec
 from flamingo_pod.model.checkpoint import Checkpoint
 from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn

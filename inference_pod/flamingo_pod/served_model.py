@@ -11,11 +11,12 @@ from flamingo_common.service import logs
 from flamingo_common.wire.responses import CREATED_UNKNOWN_S, ModelCard
 from flamingo_pod.audio.decode import DecodeLimits
 from flamingo_pod.caller import ANONYMOUS, Caller
-from flamingo_pod.engine import device_memory, memory_profile
-from flamingo_pod.engine.batch_size import default_max_num_seqs
+from flamingo_pod.engine.device import device_memory
 from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.options import EngineOptions
-from flamingo_pod.engine.reasoning_tokens import ReasoningTokens
+from flamingo_pod.engine.startup import memory_profile
+from flamingo_pod.engine.startup.batch_size import default_max_num_seqs
+from flamingo_pod.engine.structured_output.reasoning_tokens import ReasoningTokens
 from flamingo_pod.model import checkpoint, placement
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.gpu import find_gpu

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from flamingo_pod.engine.output_stream import Outbox, OutputStream, SequenceHandle
-from flamingo_pod.engine.sequence import TokenOutput
+from flamingo_pod.engine.scheduling.sequence import TokenOutput
 from flamingo_pod.model.builtin import tokenizer as builtin_tokenizer
 from flamingo_pod.text.byte_level import ByteLevelDecoder
 from flamingo_pod.text.detokenize import WindowDecoder

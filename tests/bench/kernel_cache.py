@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.engine.core import EngineCore, Prompt
+from flamingo_pod.engine.encoding.audio import ClipAudio
 from flamingo_pod.engine.options import EngineOptions
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
 from flamingo_pod.text import prompt

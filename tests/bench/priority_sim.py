@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits
-from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, SequenceState
-from flamingo_pod.engine.step_plan import StepPlan
+from flamingo_pod.engine.scheduling.scheduler import Scheduler, SchedulerLimits
+from flamingo_pod.engine.scheduling.sequence import Prefix, SamplingParams, Sequence, SequenceState
+from flamingo_pod.engine.scheduling.step_plan import StepPlan
 
 WINDOW_TOKENS, NUM_TEXT, WORD = 750, 60, 7
 LIVE_TOKENS, BATCH_TOKENS = 100, 200

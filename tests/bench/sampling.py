@@ -24,7 +24,7 @@ import torch
 from flamingo_pod.engine.sampling.batch import SamplingBatch, SamplingInput
 from flamingo_pod.engine.sampling.launch import launch
 from flamingo_pod.engine.sampling.state import SamplingState
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 
 BEFORE = "b28ce73"
 """The last commit in which sampling was one file that waited for the device."""

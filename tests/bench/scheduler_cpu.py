@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 
-from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits
-from flamingo_pod.engine.sequence import SamplingParams, Sequence
+from flamingo_pod.engine.scheduling.scheduler import Scheduler, SchedulerLimits
+from flamingo_pod.engine.scheduling.sequence import SamplingParams, Sequence
 
 NUM_PROMPT, MAX_TOKENS, TOKEN = 800, 600, 7
 NUM_STEPS = 400

@@ -21,7 +21,7 @@ import torch
 
 from flamingo_pod.engine.core import EngineCore, Prompt
 from flamingo_pod.engine.options import EngineOptions
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from flamingo_pod.engine.growth import GrowthPolicy
-from flamingo_pod.engine.memory import KvCacheManager
-from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits
-from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence
-from flamingo_pod.engine.step_plan import StepPlan
+from flamingo_pod.engine.scheduling.growth import GrowthPolicy
+from flamingo_pod.engine.scheduling.memory import KvCacheManager
+from flamingo_pod.engine.scheduling.scheduler import Scheduler, SchedulerLimits
+from flamingo_pod.engine.scheduling.sequence import Prefix, SamplingParams, Sequence
+from flamingo_pod.engine.scheduling.step_plan import StepPlan
 
 WEIGHT_BYTES, KV_TOKEN_BYTES, NUM_PARAMETERS = 16.5e9, 57_344, 7.6e9
 WINDOW_FLOP, WINDOW_TOKENS, TOKENS_PER_S = 2.27e12, 750, 25

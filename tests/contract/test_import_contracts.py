@@ -43,7 +43,9 @@ def copy(tmp_path):
             "router/flamingo_router/balancing/cost.py", "import random", id="dice in the cost"
         ),
         pytest.param(
-            "inference_pod/flamingo_pod/engine/load.py", "import torch", id="a tensor in the load"
+            "inference_pod/flamingo_pod/engine/costs/load.py",
+            "import torch",
+            id="a tensor in the load",
         ),
         pytest.param(
             "common/flamingo_common/wire/sse.py", "import asyncio", id="a loop in the wire"

@@ -13,7 +13,7 @@ from flamingo_common.audio.length_classes import CLIP_LENGTHS
 from flamingo_common.service import exposition
 from flamingo_operator.telemetry.metrics import Metrics as OperatorMetrics
 from flamingo_pod import app, pod
-from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.costs.request_stats import RequestStats
 from flamingo_pod.gauges import PodCollector
 from flamingo_pod.settings import Settings as PodSettings
 from flamingo_pod.telemetry import vllm_aliases

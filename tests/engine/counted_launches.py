@@ -19,20 +19,20 @@ import torch
 from fakes.triton_driver import CompilingDriver
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from flamingo_pod.engine.attention.by_runs import AttentionByRuns
-from flamingo_pod.engine.attention.decode_triton import DecodeTritonAttention
-from flamingo_pod.engine.batch import Batch
-from flamingo_pod.engine.device_batch import to_device
-from flamingo_pod.engine.forward import FusedForward
 from flamingo_pod.engine.kernels.picked_tokens import picked_tokens
 from flamingo_pod.engine.kernels.plain_tokens import plain_tokens
-from flamingo_pod.engine.kv import KvPool
-from flamingo_pod.engine.runner import ModelRunner
+from flamingo_pod.engine.model_runner.attention.by_runs import AttentionByRuns
+from flamingo_pod.engine.model_runner.attention.decode_triton import DecodeTritonAttention
+from flamingo_pod.engine.model_runner.batch import Batch
+from flamingo_pod.engine.model_runner.device_batch import to_device
+from flamingo_pod.engine.model_runner.forward import FusedForward
+from flamingo_pod.engine.model_runner.kv import KvPool
+from flamingo_pod.engine.model_runner.runner import ModelRunner
+from flamingo_pod.engine.model_runner.triton_layer_ops import TritonLayerOps
 from flamingo_pod.engine.sampling.batch import PlainRows, SamplingBatch, SamplingInput
 from flamingo_pod.engine.sampling.launch import SamplingKernels, launch
 from flamingo_pod.engine.sampling.state import SamplingState
-from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.engine.triton_layer_ops import TritonLayerOps
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build
 

@@ -9,12 +9,12 @@ from engine.options import engine_options
 from engine.workloads import Workload, streamed
 from fakes.effort import examples
 
-from flamingo_pod.engine.constraint import ReasoningRules
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.grammar import GrammarCompiler
-from flamingo_pod.engine.runner import ModelRunner
-from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.engine.step_faults import SequenceFailed
+from flamingo_pod.engine.model_runner.runner import ModelRunner
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.steps.step_faults import SequenceFailed
+from flamingo_pod.engine.structured_output.constraint import ReasoningRules
+from flamingo_pod.engine.structured_output.grammar import GrammarCompiler
 
 
 @pytest.fixture(scope="module")

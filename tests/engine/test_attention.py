@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from flamingo_pod.engine.attention.by_runs import AttentionByRuns
-from flamingo_pod.engine.batch import Batch
-from flamingo_pod.engine.device_batch import to_device
-from flamingo_pod.engine.kv import KvPool
-from flamingo_pod.engine.memory import KvCopy
+from flamingo_pod.engine.model_runner.attention.by_runs import AttentionByRuns
+from flamingo_pod.engine.model_runner.batch import Batch
+from flamingo_pod.engine.model_runner.device_batch import to_device
+from flamingo_pod.engine.model_runner.kv import KvPool
+from flamingo_pod.engine.scheduling.memory import KvCopy
 
 NUM_SLOTS, NUM_HEADS, NUM_KV, WIDTH = 200, 6, 2, 16
 CPU = torch.device("cpu")

@@ -9,9 +9,9 @@ from engine.test_core import Case, drain, sound
 
 from flamingo_common.service.checks import Status
 from flamingo_pod.doctor import kernels
-from flamingo_pod.engine import backends
 from flamingo_pod.engine.core import EngineCore
-from flamingo_pod.engine.create_runner import choose_backend
+from flamingo_pod.engine.model_runner import backends
+from flamingo_pod.engine.model_runner.create_runner import choose_backend
 
 
 @dataclass

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import MusicFlamingoConfig
 
 from flamingo_common.wire.requests import CaptionRequest
-from flamingo_pod.api import generation
+from flamingo_pod.api.generation import generation
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS

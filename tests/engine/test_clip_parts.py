@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from flamingo_common.audio import windows
-from flamingo_pod.engine import prefix_naming
-from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.engine.encoding import prefix_naming
+from flamingo_pod.engine.encoding.audio import ClipAudio
 from flamingo_pod.model import window_encoder
 from flamingo_pod.model.mel import LogMel
 

@@ -14,14 +14,14 @@ from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGener
 
 from flamingo_common.audio import windows
 from flamingo_common.errors import BadRequest, ContextTooLong
-from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.engine.core import EngineCore, Prompt
+from flamingo_pod.engine.encoding.audio import ClipAudio
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.grammar import GrammarCompiler
-from flamingo_pod.engine.grammar_source import GrammarSpec
-from flamingo_pod.engine.growth import GrowthPolicy
-from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.engine.step_faults import EngineBroken, SequenceFailed
+from flamingo_pod.engine.scheduling.growth import GrowthPolicy
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.steps.step_faults import EngineBroken, SequenceFailed
+from flamingo_pod.engine.structured_output.grammar import GrammarCompiler
+from flamingo_pod.engine.structured_output.grammar_source import GrammarSpec
 from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn
 

@@ -11,12 +11,12 @@ from engine.options import engine_options
 from flamingo_common.audio import windows
 from flamingo_common.wire.decisions import ChoiceQuestion, PredicateQuestion, ScoreQuestion
 from flamingo_common.wire.priority import Priority
-from flamingo_pod.api import decision_answers, decision_prompts
-from flamingo_pod.api.decision_answers import Scored
-from flamingo_pod.engine.audio import ClipAudio
+from flamingo_pod.api.decisions import decision_answers, decision_prompts
+from flamingo_pod.api.decisions.decision_answers import Scored
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.encoding.audio import ClipAudio
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 from flamingo_pod.text import option_tree, question_text
 from flamingo_pod.text.prompt import Turn
 

@@ -11,10 +11,10 @@ from engine.test_fp8_engine import TIE
 from fakes.wanted import absent
 
 from flamingo_pod.bench import teacher_forcing
-from flamingo_pod.engine.attention.by_runs import AttentionByRuns
-from flamingo_pod.engine.device_batch import to_device
-from flamingo_pod.engine.forward import FusedForward
-from flamingo_pod.engine.kv import KvPool
+from flamingo_pod.engine.model_runner.attention.by_runs import AttentionByRuns
+from flamingo_pod.engine.model_runner.device_batch import to_device
+from flamingo_pod.engine.model_runner.forward import FusedForward
+from flamingo_pod.engine.model_runner.kv import KvPool
 from flamingo_pod.engine.sampling.launch import SamplingKernels
 from flamingo_pod.model import checkpoint
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:overflow")  # of exp, in numpy
 
 @pytest.fixture(scope="module")
 def attention_type():
-    return imported("attention.decode_triton").DecodeTritonAttention
+    return imported("model_runner.attention.decode_triton").DecodeTritonAttention
 
 
 @pytest.fixture(scope="module")
 def layer_ops():
-    return imported("triton_layer_ops").TritonLayerOps()
+    return imported("model_runner.triton_layer_ops").TritonLayerOps()
 
 
 def imported(name):

@@ -9,7 +9,7 @@ from flamingo_common.service.checks import Status
 from flamingo_pod.doctor import __main__ as doctor
 from flamingo_pod.doctor import device, model, sizing_table
 from flamingo_pod.doctor.model import FoundModel
-from flamingo_pod.engine import sizing
+from flamingo_pod.engine.startup import sizing
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.dimensions import PUBLISHED
 from flamingo_pod.model.placement import Gpu, Placement

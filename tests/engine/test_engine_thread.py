@@ -15,11 +15,11 @@ from flamingo_common.errors import ContextTooLong, InternalError
 from flamingo_common.wire.priority import Priority
 from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_pod.api import embedding_format
-from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.engine.core import Prompt
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.encoding.audio import ClipAudio
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn

@@ -5,12 +5,12 @@ import pytest
 import torch
 from engine.test_attention import BATCHES, CPU, NUM_HEADS, NUM_KV, WIDTH, Config, random_pool
 
-from flamingo_pod.engine.attention import flash_check
-from flamingo_pod.engine.attention.by_runs import AttentionByRuns
-from flamingo_pod.engine.attention.flash import FlashAttention
-from flamingo_pod.engine.attention.varlen import plan_calls
-from flamingo_pod.engine.device_batch import to_device
-from flamingo_pod.engine.kv import KvPool
+from flamingo_pod.engine.model_runner.attention import flash_check
+from flamingo_pod.engine.model_runner.attention.by_runs import AttentionByRuns
+from flamingo_pod.engine.model_runner.attention.flash import FlashAttention
+from flamingo_pod.engine.model_runner.attention.varlen import plan_calls
+from flamingo_pod.engine.model_runner.device_batch import to_device
+from flamingo_pod.engine.model_runner.kv import KvPool
 
 
 def plain_kernel(qkv, call, arrays, scale):

@@ -9,9 +9,13 @@ import pytest
 
 from flamingo_common.errors import BadRequest
 from flamingo_common.recipes import folder
-from flamingo_pod.engine import grammar_trial
-from flamingo_pod.engine.grammar import Grammar, GrammarCompiler
-from flamingo_pod.engine.grammar_source import MAX_BYTES, FunctionSpec, GrammarSpec
+from flamingo_pod.engine.structured_output import grammar_trial
+from flamingo_pod.engine.structured_output.grammar import Grammar, GrammarCompiler
+from flamingo_pod.engine.structured_output.grammar_source import (
+    MAX_BYTES,
+    FunctionSpec,
+    GrammarSpec,
+)
 from flamingo_pod.model.builtin import tokenizer as builtin
 
 VOCABULARY = 1030  # a model's is often padded over its tokenizer's

@@ -12,15 +12,15 @@ from fakes.effort import examples
 from fakes.mask_attention import MaskAttention
 from structlog.testing import capture_logs
 
-from flamingo_pod.engine import buckets, create_runner, forward
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.grammar import GrammarCompiler
-from flamingo_pod.engine.graphs import Decoded, DecodeGraphs
-from flamingo_pod.engine.layer_ops import TorchLayerOps
+from flamingo_pod.engine.model_runner import buckets, create_runner, forward
+from flamingo_pod.engine.model_runner.graphs import Decoded, DecodeGraphs
+from flamingo_pod.engine.model_runner.layer_ops import TorchLayerOps
 from flamingo_pod.engine.sampling.batch import PlainRows
 from flamingo_pod.engine.sampling.plain import plain_tokens
-from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.engine.step_faults import SequenceFailed
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.steps.step_faults import SequenceFailed
+from flamingo_pod.engine.structured_output.grammar import GrammarCompiler
 
 CPU = torch.device("cpu")
 NUM_SLOTS = 1024

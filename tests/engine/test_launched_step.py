@@ -8,9 +8,9 @@ from engine.sampling.rows import IN_PLACE_OF_KERNELS
 from fakes.host_synchronisation import forbid_host_synchronisation
 
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.grammar import GrammarCompiler
-from flamingo_pod.engine.grammar_source import GrammarSpec
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.structured_output.grammar import GrammarCompiler
+from flamingo_pod.engine.structured_output.grammar_source import GrammarSpec
 from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn
 

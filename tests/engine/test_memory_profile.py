@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 from engine.options import engine_options
 
-from flamingo_pod.engine import memory_profile, sizing
-from flamingo_pod.engine.budget import TokenBudget
 from flamingo_pod.engine.core import EngineCore
-from flamingo_pod.engine.scheduler import SchedulerLimits
-from flamingo_pod.engine.sizing import InsufficientMemory
+from flamingo_pod.engine.scheduling.budget import TokenBudget
+from flamingo_pod.engine.scheduling.scheduler import SchedulerLimits
+from flamingo_pod.engine.startup import memory_profile, sizing
+from flamingo_pod.engine.startup.sizing import InsufficientMemory
 from flamingo_pod.model.dimensions import dimensions_of
 
 GIB = 2**30

@@ -10,12 +10,12 @@ from engine.options import by_default, engine_options
 from engine.workloads import Workload
 from fakes.effort import examples
 
-from flamingo_pod.engine.constraint import ReasoningRules
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.grammar import GrammarCompiler
-from flamingo_pod.engine.grammar_source import GrammarSpec
-from flamingo_pod.engine.reasoning_scan import END, OPEN
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.structured_output.constraint import ReasoningRules
+from flamingo_pod.engine.structured_output.grammar import GrammarCompiler
+from flamingo_pod.engine.structured_output.grammar_source import GrammarSpec
+from flamingo_pod.engine.structured_output.reasoning_scan import END, OPEN
 
 PROMPT = [11, 12, 13, 80, 81]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from engine.options import engine_options
 
-from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.engine.core import EngineCore, Prompt
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.encoding.audio import ClipAudio
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 from flamingo_pod.text import prompt
 from flamingo_pod.text.prompt import Turn
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flamingo_pod.engine.stage_clock import StageClock
+from flamingo_pod.engine.device.stage_clock import StageClock
 
 
 class Device:

@@ -10,14 +10,14 @@ import pytest
 import torch
 from engine.options import engine_options
 
-from flamingo_pod.engine.audio import ClipAudio
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.memory import KvCopy
-from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.engine.smaller_steps import MIN_ROWS
-from flamingo_pod.engine.step_faults import EngineBroken
-from flamingo_pod.engine.step_plan import StepPlan
-from flamingo_pod.engine.trial_prompts import TrialPrompts
+from flamingo_pod.engine.encoding.audio import ClipAudio
+from flamingo_pod.engine.scheduling.memory import KvCopy
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.smaller_steps import MIN_ROWS
+from flamingo_pod.engine.scheduling.step_plan import StepPlan
+from flamingo_pod.engine.startup.trial_prompts import TrialPrompts
+from flamingo_pod.engine.steps.step_faults import EngineBroken
 
 OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB."
 LOST = "CUDA error: an illegal memory access was encountered"

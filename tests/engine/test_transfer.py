@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from flamingo_pod.engine.transfer import HostCopy, to_device
+from flamingo_pod.engine.device.transfer import HostCopy, to_device
 
 CPU = torch.device("cpu")
 kinds = st.sampled_from([np.int64, np.float64, np.float32, np.uint8])

@@ -6,10 +6,10 @@ import contextlib
 import pytest
 from engine.options import engine_options
 
-from flamingo_pod.engine import trial_prompts, warm_up
 from flamingo_pod.engine.core import EngineCore
 from flamingo_pod.engine.engine import Engine
-from flamingo_pod.engine.trial_prompts import TrialPrompts
+from flamingo_pod.engine.startup import trial_prompts, warm_up
+from flamingo_pod.engine.startup.trial_prompts import TrialPrompts
 
 
 @contextlib.contextmanager

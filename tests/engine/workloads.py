@@ -3,11 +3,11 @@
 import random
 
 from flamingo_common.wire.priority import Priority
-from flamingo_pod.engine.constraint import ReasoningRules
 from flamingo_pod.engine.core import Prompt
-from flamingo_pod.engine.grammar_source import GrammarSpec
-from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.structured_output.constraint import ReasoningRules
+from flamingo_pod.engine.structured_output.grammar_source import GrammarSpec
 
 KINDS = [
     {},

@@ -1,8 +1,8 @@
 """What an engine has learned about its costs."""
 
 from flamingo_common.audio.windows import TOKENS_PER_WINDOW
-from flamingo_pod.engine.profile import EngineProfile
-from flamingo_pod.engine.recent_costs import RecentCosts
+from flamingo_pod.engine.costs.profile import EngineProfile
+from flamingo_pod.engine.costs.recent_costs import RecentCosts
 
 
 def learned(encode_s, prefill_s=None, token_s=None):

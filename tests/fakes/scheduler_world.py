@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from flamingo_pod.engine.budget import TokenBudget
-from flamingo_pod.engine.growth import GrowthPolicy
-from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits
-from flamingo_pod.engine.sequence import Prefix, SamplingParams, Sequence, SequenceState
+from flamingo_pod.engine.scheduling.budget import TokenBudget
+from flamingo_pod.engine.scheduling.growth import GrowthPolicy
+from flamingo_pod.engine.scheduling.scheduler import Scheduler, SchedulerLimits
+from flamingo_pod.engine.scheduling.sequence import Prefix, SamplingParams, Sequence, SequenceState
 
 EOS = 0
 POOL = 600

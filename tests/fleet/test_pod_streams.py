@@ -13,7 +13,7 @@ from fakes.patience import PATIENCE_S
 from flamingo_common import errors
 from flamingo_common.service import http as http_app
 from flamingo_common.wire import DEADLINE_HEADER, responses
-from flamingo_pod.api import stream
+from flamingo_pod.api.generation import stream
 
 QUESTION = {"messages": [{"role": "user", "content": "Which key is it in?"}]}
 LONG = QUESTION | {"max_tokens": 3000, "temperature": 0}

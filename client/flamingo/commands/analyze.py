@@ -10,8 +10,11 @@ import typer
 from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import AnalysisOptions
 from flamingo.client.results import Analysis
-from flamingo.commands import asked, clips, many_clips, options, output, result_tables
-from flamingo.commands.asked import Questions
+from flamingo.commands import options
+from flamingo.commands.catalogue import asked
+from flamingo.commands.catalogue.asked import Questions
+from flamingo.commands.display import output, result_tables
+from flamingo.commands.files import clips, many_clips
 from flamingo_common.errors import BadRequest
 from flamingo_common.service import printable
 from flamingo_common.timed_text import render

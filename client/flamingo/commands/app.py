@@ -23,7 +23,6 @@ from flamingo.commands import (
     fleet,
     keys,
     models,
-    output,
     recipes,
     services,
     tag,
@@ -31,6 +30,7 @@ from flamingo.commands import (
     version,
 )
 from flamingo.commands.command import Command
+from flamingo.commands.display import output
 from flamingo_common.errors import FlamingoError
 
 EXAMPLES = """\

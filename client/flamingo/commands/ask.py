@@ -6,7 +6,9 @@ import typer
 
 from flamingo.client import FlamingoClient, address, fields
 from flamingo.client.fields import SamplingOptions
-from flamingo.commands import clips, options, output
+from flamingo.commands import options
+from flamingo.commands.display import output
+from flamingo.commands.files import clips
 
 Questions = Annotated[
     list[str],

@@ -40,23 +40,16 @@ from flamingo.client import (
     calibrations,
 )
 from flamingo.client.fields import without_unset
-from flamingo.commands import (
-    asked,
-    batch_options,
-    batch_plan,
-    batch_questions,
-    batch_run,
-    batch_texts,
-    options,
-    output,
-)
-from flamingo.commands.batch_display import BatchDisplay
-from flamingo.commands.batch_options import TaskName
-from flamingo.commands.batch_plan import BatchPlan, Wanted
-from flamingo.commands.batch_questions import DEFAULT_TOKENS
-from flamingo.commands.batch_run import Finished
-from flamingo.commands.batch_texts import End
+from flamingo.commands import options
 from flamingo.commands.caption import Prompt, StyleOption
+from flamingo.commands.catalogue import asked, batch_options, batch_plan, batch_questions, batch_run
+from flamingo.commands.catalogue.batch_options import TaskName
+from flamingo.commands.catalogue.batch_plan import BatchPlan, Wanted
+from flamingo.commands.catalogue.batch_questions import DEFAULT_TOKENS
+from flamingo.commands.catalogue.batch_run import Finished
+from flamingo.commands.display import batch_texts, output
+from flamingo.commands.display.batch_display import BatchDisplay
+from flamingo.commands.display.batch_texts import End
 from flamingo.commands.tag import CalibrationFile, Orders
 from flamingo_common import numerals
 from flamingo_common.errors import (

@@ -16,8 +16,10 @@ from typer.core import TyperGroup
 
 from flamingo.client import FlamingoClient, address
 from flamingo.client.batches import ACTIVE, POLL_INTERVAL_S
-from flamingo.commands import batches_texts, files, options, output, services
+from flamingo.commands import options, services
 from flamingo.commands.command import Command
+from flamingo.commands.display import batches_texts, output
+from flamingo.commands.files import files
 from flamingo_common.errors import BadRequest, MethodNotAllowed, NotFound
 from flamingo_common.service import printable
 from flamingo_common.wire.batches import Batch, Endpoint

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from flamingo.commands import quiz
+from flamingo.commands.quizzes import quiz
 
 QUIZ = "quiz"
 HELP = (

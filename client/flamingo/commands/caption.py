@@ -10,8 +10,10 @@ import typer
 from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import SamplingOptions
 from flamingo.client.sync_client import Batch
-from flamingo.commands import clips, many_clips, options, output, saved_results
-from flamingo.commands.saved_results import Targets
+from flamingo.commands import options
+from flamingo.commands.display import output
+from flamingo.commands.files import clips, many_clips, saved_results
+from flamingo.commands.files.saved_results import Targets
 from flamingo_common.wire.requests import Style
 from flamingo_common.wire.responses import Caption
 

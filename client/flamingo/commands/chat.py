@@ -15,7 +15,7 @@ import typer
 
 from flamingo.client import FlamingoClient, address
 from flamingo.client.fields import ClipOptions, SamplingOptions
-from flamingo.commands import clips, conversation, many_clips, options, output, result_tables
+from flamingo.commands import conversation, options
 from flamingo.commands.conversation import (
     COMMANDS,
     ChatCommand,
@@ -23,6 +23,8 @@ from flamingo.commands.conversation import (
     Question,
     UnknownCommand,
 )
+from flamingo.commands.display import output, result_tables
+from flamingo.commands.files import clips, many_clips
 from flamingo_common.errors import FlamingoError, InvalidAudio
 from flamingo_common.service import printable
 

@@ -10,7 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from flamingo.commands import clips, error_texts, output, usage_texts
+from flamingo.commands.display import error_texts, output, usage_texts
+from flamingo.commands.files import clips
 from flamingo_common.errors import FlamingoError
 
 

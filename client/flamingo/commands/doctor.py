@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flamingo.client import CannotConnect, FlamingoClient, address
-from flamingo.commands import error_texts, options, output, pod_checks
+from flamingo.commands import options, pod_checks
+from flamingo.commands.display import error_texts, output
 from flamingo_common.errors import FlamingoError
 from flamingo_common.service import checks, extras, printable, run
 from flamingo_common.service.checks import Check, Status, failed, ok, warning

@@ -9,8 +9,10 @@ import typer
 from flamingo.client import Embedding, FlamingoClient, address
 from flamingo.client.fields import ClipOptions
 from flamingo.client.sync_client import Batch
-from flamingo.commands import clips, embedding_files, many_clips, options, output, saved_results
-from flamingo.commands.saved_results import Targets
+from flamingo.commands import options
+from flamingo.commands.display import output
+from flamingo.commands.files import clips, embedding_files, many_clips, saved_results
+from flamingo.commands.files.saved_results import Targets
 from flamingo_common.wire.requests import Layer, Pooling
 
 Out = Annotated[

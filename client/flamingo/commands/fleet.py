@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from flamingo.client import FlamingoClient, address
-from flamingo.commands import fleet_views, fleet_watch, options, output
+from flamingo.commands import fleet_watch, options
+from flamingo.commands.display import fleet_views, output
 from flamingo_common.errors import NotFound
 from flamingo_common.service import printable
 from flamingo_common.wire.report import FleetReport

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from flamingo.commands import error_texts, fleet_views, output
+from flamingo.commands.display import error_texts, fleet_views, output
 from flamingo_common.errors import FlamingoError
 from flamingo_common.service import printable
 from flamingo_common.wire.report import FleetReport

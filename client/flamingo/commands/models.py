@@ -4,7 +4,8 @@ import typer
 from rich.table import Table
 
 from flamingo.client import FlamingoClient, address
-from flamingo.commands import options, output
+from flamingo.commands import options
+from flamingo.commands.display import output
 from flamingo_common.wire.requests import Layer
 from flamingo_common.wire.responses import ModelCard, ModelList
 

@@ -3,7 +3,8 @@
 from rich.table import Table
 
 from flamingo.client import FlamingoClient, address
-from flamingo.commands import options, output
+from flamingo.commands import options
+from flamingo.commands.display import output
 from flamingo_common.wire.answers import RecipeCard, RecipeList
 
 

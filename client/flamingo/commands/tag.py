@@ -14,8 +14,10 @@ from flamingo.client import Calibration, FlamingoClient, address, calibrations
 from flamingo.client.fields import ClipOptions
 from flamingo.client.sync_client import Batch
 from flamingo.client.taxonomies import Tags, Taxonomy
-from flamingo.commands import clips, many_clips, options, output, result_tables, saved_results
-from flamingo.commands.saved_results import Targets
+from flamingo.commands import options
+from flamingo.commands.display import output, result_tables
+from flamingo.commands.files import clips, many_clips, saved_results
+from flamingo.commands.files.saved_results import Targets
 from flamingo_common.wire.decisions import MAX_ORDERS
 
 TaxonomyOption = Annotated[

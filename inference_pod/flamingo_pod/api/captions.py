@@ -10,18 +10,11 @@ from flamingo_common.service import http
 from flamingo_common.wire import parse, responses
 from flamingo_common.wire.requests import CaptionRequest
 from flamingo_pod import caller
-from flamingo_pod.api import (
-    body,
-    clip_intake,
-    clip_sources,
-    generation,
-    output_format,
-    request_stats,
-    stream,
-)
-from flamingo_pod.api.body import ReceivedBody
-from flamingo_pod.api.clip_intake import PreparedClip
-from flamingo_pod.api.generation import Generation
+from flamingo_pod.api.generation import generation, output_format, stream
+from flamingo_pod.api.generation.generation import Generation
+from flamingo_pod.api.request import body, clip_intake, clip_sources, request_stats
+from flamingo_pod.api.request.body import ReceivedBody
+from flamingo_pod.api.request.clip_intake import PreparedClip
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text import caption_styles

@@ -16,8 +16,8 @@ from pydantic_core import to_json
 from flamingo_common.audio import windows
 from flamingo_common.wire.requests import EmbeddingOptions
 from flamingo_common.wire.responses import EmbeddingData
-from flamingo_pod.engine.audio import ClipAudio
-from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.encoding.audio import ClipAudio
 from flamingo_pod.served_model import ServedModel
 
 Rows = NDArray[np.float32]

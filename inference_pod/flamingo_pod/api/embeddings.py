@@ -11,12 +11,13 @@ from flamingo_common.wire import parse, responses
 from flamingo_common.wire.openai_embeddings import OpenAIEmbeddingRequest
 from flamingo_common.wire.requests import EmbeddingOptions, EmbeddingRequest
 from flamingo_pod import caller
-from flamingo_pod.api import body, clip_intake, clip_sources, embedding_format, request_stats
-from flamingo_pod.api.body import ReceivedBody
-from flamingo_pod.api.clip_intake import ClipLength, PreparedClip
-from flamingo_pod.api.clip_sources import ClipSource
+from flamingo_pod.api import embedding_format
 from flamingo_pod.api.embedding_format import Rows
-from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.api.request import body, clip_intake, clip_sources, request_stats
+from flamingo_pod.api.request.body import ReceivedBody
+from flamingo_pod.api.request.clip_intake import ClipLength, PreparedClip
+from flamingo_pod.api.request.clip_sources import ClipSource
+from flamingo_pod.engine.costs.request_stats import RequestStats
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 

@@ -11,17 +11,10 @@ from flamingo_common.wire import parse
 from flamingo_common.wire.responses import ResponseBody
 from flamingo_common.wire.transcriptions import TranscriptionEvent, TranscriptionRequest
 from flamingo_pod import caller
-from flamingo_pod.api import (
-    body,
-    clip_intake,
-    clip_sources,
-    generation,
-    output_format,
-    request_stats,
-    stream,
-    transcription_format,
-)
-from flamingo_pod.api.generation import Generation
+from flamingo_pod.api import transcription_format
+from flamingo_pod.api.generation import generation, output_format, stream
+from flamingo_pod.api.generation.generation import Generation
+from flamingo_pod.api.request import body, clip_intake, clip_sources, request_stats
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text.prompt import Turn

@@ -14,9 +14,9 @@ from flamingo_common import numerals
 from flamingo_common.service.checks import Check, failed, ok, warning
 from flamingo_pod.doctor import sizing_table
 from flamingo_pod.doctor.model import FoundModel
-from flamingo_pod.engine import sizing
-from flamingo_pod.engine.device_memory import CudaMemory
-from flamingo_pod.engine.sizing import MemoryNeeds
+from flamingo_pod.engine.device.device_memory import CudaMemory
+from flamingo_pod.engine.startup import sizing
+from flamingo_pod.engine.startup.sizing import MemoryNeeds
 from flamingo_pod.model.placement import (
     Gpu,
     Placement,

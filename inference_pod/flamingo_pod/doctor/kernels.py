@@ -3,8 +3,8 @@
 import torch
 
 from flamingo_common.service.checks import Check, ok, warning
-from flamingo_pod.engine import backends
-from flamingo_pod.engine.backends import BackendChoice
+from flamingo_pod.engine.model_runner import backends
+from flamingo_pod.engine.model_runner.backends import BackendChoice
 from flamingo_pod.model.checkpoint import DTYPES
 from flamingo_pod.model.dimensions import ModelDimensions
 

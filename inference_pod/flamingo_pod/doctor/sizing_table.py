@@ -6,9 +6,9 @@ Pure.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from flamingo_pod.engine import sizing
-from flamingo_pod.engine.batch_size import default_max_num_seqs
-from flamingo_pod.engine.sizing import MemoryNeeds, MemoryPlan, StepSizes
+from flamingo_pod.engine.startup import sizing
+from flamingo_pod.engine.startup.batch_size import default_max_num_seqs
+from flamingo_pod.engine.startup.sizing import MemoryNeeds, MemoryPlan, StepSizes
 from flamingo_pod.model.dimensions import PUBLISHED, ModelDimensions
 
 GIB = 2**30

@@ -26,28 +26,37 @@ from numpy.typing import NDArray
 
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire.responses import FinishReason
-from flamingo_pod.engine import step_stats
-from flamingo_pod.engine.audio import AudioWindow, ClipAudio
-from flamingo_pod.engine.backends import BackendChoice
-from flamingo_pod.engine.clips import ClipIndex
-from flamingo_pod.engine.constraint import Reasoning, ReasoningRules, constraint_of
-from flamingo_pod.engine.create_runner import choose_backend, create_runner
-from flamingo_pod.engine.grammar import Grammar
-from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.costs.load import EngineLoad
+from flamingo_pod.engine.costs.profile import EngineProfile
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.encoding.audio import AudioWindow, ClipAudio
+from flamingo_pod.engine.encoding.clips import ClipIndex
+from flamingo_pod.engine.encoding.prefix_naming import prefix_of
+from flamingo_pod.engine.model_runner.backends import BackendChoice
+from flamingo_pod.engine.model_runner.create_runner import choose_backend, create_runner
+from flamingo_pod.engine.model_runner.runner import ModelRunner, SampleResult, SequenceInputs
 from flamingo_pod.engine.options import EngineOptions
-from flamingo_pod.engine.prefix_naming import prefix_of
-from flamingo_pod.engine.profile import EngineProfile
-from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.runner import ModelRunner, SampleResult, SequenceInputs
 from flamingo_pod.engine.sampling.batch import SamplingInput
 from flamingo_pod.engine.sampling.results import InvalidLogits, SampledToken
 from flamingo_pod.engine.sampling.state import SamplingState
-from flamingo_pod.engine.scheduler import Scheduler, SchedulerLimits
-from flamingo_pod.engine.sequence import SamplingParams, Sequence, SequenceState, TokenOutput
-from flamingo_pod.engine.step_faults import SequenceFailed, StepFaults
-from flamingo_pod.engine.step_pipeline import StepPipeline
-from flamingo_pod.engine.step_plan import StepPlan, WindowJob
-from flamingo_pod.engine.step_stats import StepTimes
+from flamingo_pod.engine.scheduling.scheduler import Scheduler, SchedulerLimits
+from flamingo_pod.engine.scheduling.sequence import (
+    SamplingParams,
+    Sequence,
+    SequenceState,
+    TokenOutput,
+)
+from flamingo_pod.engine.scheduling.step_plan import StepPlan, WindowJob
+from flamingo_pod.engine.steps import step_stats
+from flamingo_pod.engine.steps.step_faults import SequenceFailed, StepFaults
+from flamingo_pod.engine.steps.step_pipeline import StepPipeline
+from flamingo_pod.engine.steps.step_stats import StepTimes
+from flamingo_pod.engine.structured_output.constraint import (
+    Reasoning,
+    ReasoningRules,
+    constraint_of,
+)
+from flamingo_pod.engine.structured_output.grammar import Grammar
 from flamingo_pod.model.checkpoint import Checkpoint
 
 

@@ -32,21 +32,22 @@ import torch
 
 from flamingo_common.errors import ContextTooLong, InternalError
 from flamingo_common.service import logs
-from flamingo_pod.engine import device_faults, device_memory, device_probe, step_faults
-from flamingo_pod.engine.audio import AudioWindow, ClipAudio
-from flamingo_pod.engine.backends import BackendChoice
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.device_faults import DeviceFault
-from flamingo_pod.engine.embedding_jobs import EmbeddingJob, EmbeddingJobs
-from flamingo_pod.engine.grammar import Grammar, GrammarCompiler
-from flamingo_pod.engine.grammar_source import GrammarSpec
-from flamingo_pod.engine.load import EngineLoad
+from flamingo_pod.engine.costs.load import EngineLoad
+from flamingo_pod.engine.costs.profile import EngineProfile
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.device import device_faults, device_memory, device_probe
+from flamingo_pod.engine.device.device_faults import DeviceFault
+from flamingo_pod.engine.encoding.audio import AudioWindow, ClipAudio
+from flamingo_pod.engine.encoding.embedding_jobs import EmbeddingJob, EmbeddingJobs
+from flamingo_pod.engine.model_runner.backends import BackendChoice
 from flamingo_pod.engine.options import EngineOptions
 from flamingo_pod.engine.output_stream import Outbox, Output, OutputStream, SequenceHandle
-from flamingo_pod.engine.profile import EngineProfile
-from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams, TokenOutput
-from flamingo_pod.engine.step_faults import EngineBroken
+from flamingo_pod.engine.scheduling.sequence import SamplingParams, TokenOutput
+from flamingo_pod.engine.steps import step_faults
+from flamingo_pod.engine.steps.step_faults import EngineBroken
+from flamingo_pod.engine.structured_output.grammar import Grammar, GrammarCompiler
+from flamingo_pod.engine.structured_output.grammar_source import GrammarSpec
 from flamingo_pod.model.checkpoint import Checkpoint
 
 WINDOWS_PER_ITERATION = 4

@@ -13,7 +13,7 @@ from collections import abc
 from dataclasses import dataclass, field
 
 from flamingo_common.errors import DeadlineExceeded, FlamingoError, InternalError
-from flamingo_pod.engine.sequence import Sequence, TokenOutput
+from flamingo_pod.engine.scheduling.sequence import Sequence, TokenOutput
 
 Output = tuple[int, TokenOutput | Exception]
 """Index of the prompt in its group, and its next token or the error that ended it."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 MIN_BEATS = 4
 MIN_STRENGTH = 0.2
 """Noise and clicks at random times have less than 0.1, songs with drums 0.3 to 0.8, music in free
-time 0.0 to 0.2 (docs/decisions/0060-measured-beside-guessed.md)."""
+time 0.0 to 0.2 (docs/decisions/0061-measured-beside-guessed.md)."""
 TOLERANCE = 0.04
 """Of the lag whose autocorrelation counts: beats are not exactly where the frames are."""
 LAGS_IN_BEATS = (1, 2)

@@ -19,7 +19,7 @@ from flamingo_common.errors import (
     RequestTooLarge,
 )
 from flamingo_common.service import exposition
-from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.costs.request_stats import RequestStats
 
 DURATIONS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 GAPS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 10)

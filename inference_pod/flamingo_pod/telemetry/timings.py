@@ -6,7 +6,7 @@ Pure.
 from collections import deque
 
 from flamingo_common.wire.report import MAX_TIMINGS, RequestTiming
-from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.costs.request_stats import RequestStats
 
 
 class RecentTimings:

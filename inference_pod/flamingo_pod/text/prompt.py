@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flamingo_common.errors import BadRequest, ContextTooLong
-from flamingo_pod.engine.reasoning_scan import END, OPEN
+from flamingo_pod.engine.structured_output.reasoning_scan import END, OPEN
 from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.text import tool_text
 from flamingo_pod.text.control_tokens import ControlTokens, control_tokens

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from flamingo_common.errors import BadRequest
-from flamingo_pod.engine.reasoning_scan import END
+from flamingo_pod.engine.structured_output.reasoning_scan import END
 from flamingo_pod.text import prompt
 from flamingo_pod.text.control_tokens import control_tokens
 from flamingo_pod.text.prompt import Processor, TokenIds, Turn

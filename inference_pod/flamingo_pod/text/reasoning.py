@@ -9,7 +9,7 @@ Pure.
 from dataclasses import dataclass
 from enum import Enum
 
-from flamingo_pod.engine import reasoning_scan
+from flamingo_pod.engine.structured_output import reasoning_scan
 
 OPEN, CLOSE, BLANKS = (
     each.decode() for each in (reasoning_scan.OPEN, reasoning_scan.CLOSE, reasoning_scan.BLANKS)

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from flamingo_pod.engine.reasoning_scan import CLOSE, END, OPEN
-from flamingo_pod.engine.reasoning_tokens import ReasoningTokens
+from flamingo_pod.engine.structured_output.reasoning_scan import CLOSE, END, OPEN
+from flamingo_pod.engine.structured_output.reasoning_tokens import ReasoningTokens
 from flamingo_pod.model.limits import ReasoningParser
 from flamingo_pod.text.byte_level import is_byte_level, text_bytes
 from flamingo_pod.text.control_tokens import chat_templates

@@ -8,6 +8,7 @@ import torch
 from fakes.host_synchronisation import forbid_host_synchronisation
 from hypothesis import strategies as st
 
+from flamingo_pod.engine.device.transfer import to_device
 from flamingo_pod.engine.sampling.batch import (
     PlainRows,
     SamplingArrays,
@@ -18,8 +19,7 @@ from flamingo_pod.engine.sampling.filters import picked
 from flamingo_pod.engine.sampling.launch import SamplingKernels, launch
 from flamingo_pod.engine.sampling.plain import plain_tokens
 from flamingo_pod.engine.sampling.state import SamplingState
-from flamingo_pod.engine.sequence import SamplingParams
-from flamingo_pod.engine.transfer import to_device
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 
 IN_PLACE_OF_KERNELS = SamplingKernels(plain_tokens, picked)
 VOCABULARY = 40

@@ -12,8 +12,8 @@ from flamingo_common.wire.priority import Priority
 from flamingo_pod.admission import Admission
 from flamingo_pod.admission_policy import AdmissionLimits
 from flamingo_pod.caller import ANONYMOUS, Caller
-from flamingo_pod.engine.load import EngineLoad
-from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.costs.load import EngineLoad
+from flamingo_pod.engine.costs.request_stats import RequestStats
 
 IDLE = EngineLoad()
 

@@ -4,7 +4,7 @@ import pytest
 
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_pod import exit_causes
-from flamingo_pod.engine.sizing import InsufficientMemory
+from flamingo_pod.engine.startup.sizing import InsufficientMemory
 from flamingo_pod.model.placement import UnsupportedDevice
 from flamingo_pod.weights.errors import HubUnreachable, ModelAccessDenied, ModelLoadFailed
 

@@ -14,12 +14,13 @@ from flamingo_pod.bench.meter import ResourceMeter
 from flamingo_pod.bench.results import BenchOutput, BenchResult, FollowUpShares
 from flamingo_pod.bench.task import BenchTask
 from flamingo_pod.bench.workload import WorkloadRequest
-from flamingo_pod.engine import device_memory, memory_profile
-from flamingo_pod.engine.audio import ClipAudio, Samples
 from flamingo_pod.engine.core import Prompt
+from flamingo_pod.engine.device import device_memory
+from flamingo_pod.engine.encoding.audio import ClipAudio, Samples
 from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.options import EngineOptions
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
+from flamingo_pod.engine.startup import memory_profile
 from flamingo_pod.text import prompt
 
 ENCODER_CACHE_BYTES = 2**30

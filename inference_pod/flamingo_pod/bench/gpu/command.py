@@ -27,12 +27,14 @@ from flamingo_pod.bench.gpu.physics import Ceilings
 from flamingo_pod.bench.gpu.plan import PUBLISHED, QUICK, BenchPlan
 from flamingo_pod.bench.gpu.random_model import ModelSource
 from flamingo_pod.bench.gpu.results import Equality, GpuReport, KernelError, Row
-from flamingo_pod.engine import backends, device_memory, memory_profile
-from flamingo_pod.engine.batch_size import default_max_num_seqs
 from flamingo_pod.engine.core import EngineCore
-from flamingo_pod.engine.device_memory import DeviceMemory
+from flamingo_pod.engine.device import device_memory
+from flamingo_pod.engine.device.device_memory import DeviceMemory
+from flamingo_pod.engine.model_runner import backends
 from flamingo_pod.engine.options import EngineOptions
-from flamingo_pod.engine.sizing import InsufficientMemory
+from flamingo_pod.engine.startup import memory_profile
+from flamingo_pod.engine.startup.batch_size import default_max_num_seqs
+from flamingo_pod.engine.startup.sizing import InsufficientMemory
 from flamingo_pod.model.checkpoint import DTYPES, Checkpoint
 from flamingo_pod.model.dimensions import dimensions_of
 from flamingo_pod.model.gpu import find_gpu

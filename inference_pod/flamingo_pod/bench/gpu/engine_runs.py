@@ -12,12 +12,12 @@ import torch
 from flamingo_common.audio import windows
 from flamingo_pod.bench.gpu.plan import BenchPlan, amount_within
 from flamingo_pod.bench.gpu.stopwatch import timed
-from flamingo_pod.engine.audio import ClipAudio, Samples
 from flamingo_pod.engine.core import EngineCore, Prompt
-from flamingo_pod.engine.device_memory import release_unused
-from flamingo_pod.engine.request_stats import RequestStats
-from flamingo_pod.engine.sequence import SamplingParams, Sequence, TokenOutput
-from flamingo_pod.engine.sizing import MAX_WINDOWS
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.device.device_memory import release_unused
+from flamingo_pod.engine.encoding.audio import ClipAudio, Samples
+from flamingo_pod.engine.scheduling.sequence import SamplingParams, Sequence, TokenOutput
+from flamingo_pod.engine.startup.sizing import MAX_WINDOWS
 from flamingo_pod.model.checkpoint import Checkpoint
 
 TEXT_TOKENS = 60

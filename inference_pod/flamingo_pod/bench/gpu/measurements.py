@@ -11,7 +11,7 @@ from flamingo_pod.bench.gpu.physics import Ceilings, StepCosts
 from flamingo_pod.bench.gpu.plan import BenchPlan, amount_within
 from flamingo_pod.bench.gpu.results import Row
 from flamingo_pod.bench.gpu.stopwatch import timed
-from flamingo_pod.engine.audio import Samples
+from flamingo_pod.engine.encoding.audio import Samples
 
 
 @dataclass(frozen=True, slots=True)

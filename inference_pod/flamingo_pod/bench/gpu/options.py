@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flamingo_pod.bench.gpu import random_model
-from flamingo_pod.engine.sizing import MIN_POOL_TOKENS
+from flamingo_pod.engine.startup.sizing import MIN_POOL_TOKENS
 from flamingo_pod.model.builtin.sizes import BUILTIN_MODELS
 from flamingo_pod.model.checkpoint import DTYPES
 from flamingo_pod.model.placement import (

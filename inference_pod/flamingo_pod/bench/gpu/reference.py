@@ -10,8 +10,8 @@ from flamingo_pod.bench.gpu.engine_runs import EngineRuns
 from flamingo_pod.bench.gpu.plan import BenchPlan
 from flamingo_pod.bench.gpu.results import Row
 from flamingo_pod.bench.gpu.stopwatch import timed
-from flamingo_pod.engine.audio import ClipAudio, Samples
 from flamingo_pod.engine.core import Prompt
+from flamingo_pod.engine.encoding.audio import ClipAudio, Samples
 from flamingo_pod.model.checkpoint import Checkpoint
 
 QUESTION = "Describe this song: its genre, tempo, key and instruments."

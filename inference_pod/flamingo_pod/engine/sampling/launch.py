@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import torch
 
+from flamingo_pod.engine.device.transfer import to_device
 from flamingo_pod.engine.sampling.batch import PlainRows, SamplingArrays, SamplingBatch
 from flamingo_pod.engine.sampling.filters import Picker, RankedRows, picked
 from flamingo_pod.engine.sampling.launched import Launched, ProvisionalRows
@@ -28,7 +29,6 @@ from flamingo_pod.engine.sampling.plain import PlainSampler, drawn_tokens, is_va
 from flamingo_pod.engine.sampling.results import NO_TOKEN
 from flamingo_pod.engine.sampling.scores import edited_scores
 from flamingo_pod.engine.sampling.state import MAX_CANDIDATES, Group
-from flamingo_pod.engine.transfer import to_device
 
 
 class SamplingKernels(NamedTuple):

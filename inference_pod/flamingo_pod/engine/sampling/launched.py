@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from flamingo_pod.engine.device.transfer import HostCopy
 from flamingo_pod.engine.sampling.batch import Array, SamplingBatch
 from flamingo_pod.engine.sampling.filters import RankedRows, picked
 from flamingo_pod.engine.sampling.logprobs import Logprobs, TopLogprobs, top_logprobs
@@ -15,7 +16,6 @@ from flamingo_pod.engine.sampling.results import (
     SampledToken,
     SamplingResult,
 )
-from flamingo_pod.engine.transfer import HostCopy
 
 
 @dataclass(frozen=True, slots=True)

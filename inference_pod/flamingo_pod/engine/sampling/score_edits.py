@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 
 MIN_REPETITION_PENALTY = 1e-6
 """A score divided by less may overflow float32, and 0 / 0 is NaN."""

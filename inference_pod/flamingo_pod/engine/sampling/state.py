@@ -15,7 +15,7 @@ import numpy as np
 
 from flamingo_pod.engine.sampling.noise_keys import seed_key
 from flamingo_pod.engine.sampling.score_edits import ScoreEdits, has_penalties
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 
 MIN_TEMPERATURE = 1e-5
 """Lower is greedy, as in vLLM: float32 scores divided by less leave only the maximum."""

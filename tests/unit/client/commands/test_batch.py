@@ -2,7 +2,7 @@
 
 import pytest
 
-from flamingo.commands import output
+from flamingo.commands.display import output
 from flamingo_common import errors
 
 

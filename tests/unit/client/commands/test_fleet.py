@@ -11,7 +11,7 @@ import pytest
 from fakes import pods, pseudo_terminal
 from fakes.command_line import FLAMINGO
 
-from flamingo.commands import fleet_views
+from flamingo.commands.display import fleet_views
 from flamingo_common.wire import report
 
 LOAD = report.LoadReport(

@@ -1,8 +1,8 @@
 import time
 
 from flamingo_common.wire.report import MAX_REPORTED_CLIPS, MAX_TIMINGS, LoadReport
-from flamingo_pod.engine.clips import ClipIndex
-from flamingo_pod.engine.request_stats import RequestStats
+from flamingo_pod.engine.costs.request_stats import RequestStats
+from flamingo_pod.engine.encoding.clips import ClipIndex
 from flamingo_pod.telemetry.timings import RecentTimings
 
 

@@ -3,8 +3,8 @@
 import pytest
 from tokenizers import AddedToken
 
-from flamingo_pod.engine.reasoning_scan import END, Phase, ReasoningScan
-from flamingo_pod.engine.reasoning_tokens import has
+from flamingo_pod.engine.structured_output.reasoning_scan import END, Phase, ReasoningScan
+from flamingo_pod.engine.structured_output.reasoning_tokens import has
 from flamingo_pod.model.builtin import tokenizer
 from flamingo_pod.text import prompt, reasoning_format
 from flamingo_pod.text.reasoning_format import Vocabulary, found, thinks

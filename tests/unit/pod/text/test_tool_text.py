@@ -4,7 +4,7 @@ import pytest
 
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import requests
-from flamingo_pod.api import chat
+from flamingo_pod.api.chat import chat
 from flamingo_pod.model.builtin import build, tokenizer
 from flamingo_pod.text import prompt, tool_text
 from flamingo_pod.text.prompt import Snippet, Turn

@@ -7,7 +7,7 @@ from fakes import answering_pod
 from fakes.answering_pod import ACE_STEP, CARD, RECIPES
 
 from flamingo.batch.outputs import answer_files
-from flamingo.commands import batch_questions
+from flamingo.commands.catalogue import batch_questions
 from flamingo_common.errors import BadRequest
 
 

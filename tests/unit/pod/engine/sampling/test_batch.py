@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flamingo_pod.engine.sampling.batch import SamplingBatch, SamplingInput
 from flamingo_pod.engine.sampling.state import Group, SamplingState
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 
 VOCABULARY = 2000
 KINDS = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flamingo_pod.engine.sampling.score_edits import ScoreEdits
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 
 VOCABULARY = 300
 token_ids = st.lists(st.integers(-1, VOCABULARY), max_size=200)

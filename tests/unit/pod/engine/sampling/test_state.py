@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flamingo_pod.engine.sampling.state import RECORD, Group, SamplingState
-from flamingo_pod.engine.sequence import SamplingParams
+from flamingo_pod.engine.scheduling.sequence import SamplingParams
 
 
 def state_of(**fields):

@@ -1,0 +1,1 @@
+"""What `flamingo batch` does: its options, its questions, its plan, and its run."""

@@ -1,0 +1,1 @@
+"""What commands print: tables, messages, progress, and results as JSON."""

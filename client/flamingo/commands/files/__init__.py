@@ -1,0 +1,1 @@
+"""Clips that commands read, several at once, and the files that they write."""

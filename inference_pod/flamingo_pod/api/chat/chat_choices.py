@@ -1,0 +1,206 @@
+"""The choices of a chat as OpenAI's API returns them: text or a call, whole or in chunks."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flamingo_common.wire import responses
+from flamingo_common.wire.responses import ChunkChoice, Delta
+from flamingo_common.wire.tools import ForcedCall
+from flamingo_pod.api.generation import generation, tool_calls
+from flamingo_pod.api.generation.generated_choice import ChoiceDelta, GeneratedChoice
+from flamingo_pod.api.generation.generation import Generation
+from flamingo_pod.api.generation.tool_calls import CallReader
+from flamingo_pod.api.request import clip_intake
+from flamingo_pod.engine.scheduling.sequence import TokenOutput
+from flamingo_pod.served_model import ServedModel
+from flamingo_pod.text.byte_level import token_bytes
+
+MIN_LOGPROB = -9999.0
+"""OpenAI's value for a log-probability of minus infinity, which JSON cannot represent."""
+
+
+def completion(
+    served: ServedModel, result: Generation, deltas: Sequence[ChoiceDelta]
+) -> responses.ChatCompletion:
+    """Return the response with all choices."""
+    choices = [
+        _choice(served, result, number, [delta for delta in deltas if delta.index == number])
+        for number in range(len(result.choices))
+    ]
+    return responses.ChatCompletion(
+        **served.response_fields("chatcmpl"),
+        choices=choices,
+        usage=result.usage,
+        audio=clip_intake.reference_of(result.request.clip),
+        metrics=generation.request_metrics(result),
+    )
+
+
+def _choice(
+    served: ServedModel, result: Generation, number: int, deltas: Sequence[ChoiceDelta]
+) -> responses.Choice:
+    text, choice = "".join(delta.text for delta in deltas), result.choices[number]
+    reasoning = "".join(delta.reasoning for delta in deltas)
+    message = responses.AssistantMessage(content=text, reasoning_content=reasoning or None)
+    if result.call is not None:
+        message = _call_message(result.call, text)
+    has_call = bool(message.tool_calls)
+    return responses.Choice(
+        index=number,
+        message=message,
+        finish_reason=tool_calls.finish_reason(
+            result.call, choice.finish_reason, has_name=has_call
+        ),
+        stop_reason=choice.stop_reason,
+        logprobs=_logprobs(
+            served, result, [output for delta in deltas for output in delta.outputs]
+        ),
+    )
+
+
+def _call_message(call: ForcedCall, text: str) -> responses.AssistantMessage:
+    reader = CallReader.of(call)
+    arguments = reader.add(text)
+    if reader.name is None:  # the answer was cut before it had named the function
+        return responses.AssistantMessage(content=None)
+    called = responses.GeneratedCall(name=reader.name, arguments=arguments)
+    if call.is_legacy:
+        return responses.AssistantMessage(content=None, function_call=called)
+    made = responses.GeneratedToolCall(id=_call_id(), function=called)
+    return responses.AssistantMessage(content=None, tool_calls=[made])
+
+
+def _call_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
+
+
+@dataclass(slots=True)
+class TextWriter:
+    """Writes the chunks of a choice that is text."""
+
+    served: ServedModel
+    result: Generation
+    choice: GeneratedChoice
+
+    def start(self) -> ChunkChoice | None:
+        """Return the first chunk, which all choices send when one has text."""
+        return ChunkChoice(index=self.choice.index, delta=Delta(role="assistant", content=""))
+
+    def add(self, delta: ChoiceDelta) -> Iterator[ChunkChoice]:
+        """Yield the chunks of the next text."""
+        index = self.choice.index
+        if delta.reasoning:
+            yield ChunkChoice(index=index, delta=Delta(reasoning_content=delta.reasoning))
+        if delta.text or delta.outputs:
+            logprobs = _logprobs(self.served, self.result, delta.outputs)
+            yield ChunkChoice(index=index, delta=Delta(content=delta.text), logprobs=logprobs)
+        if delta.finish_reason is not None:
+            yield ChunkChoice(
+                index=index,
+                delta=Delta(),
+                finish_reason=delta.finish_reason,
+                stop_reason=self.choice.stop_reason,
+            )
+
+
+@dataclass(slots=True)
+class CallWriter:
+    """Writes the chunks of a choice that is a call: its name first, then its arguments."""
+
+    served: ServedModel
+    result: Generation
+    choice: GeneratedChoice
+    call: ForcedCall
+    reader: CallReader
+    _is_started: bool = False
+    _outputs: list[TokenOutput] = field(default_factory=list)
+    """Those whose text is not sent yet."""
+
+    def start(self) -> ChunkChoice | None:
+        """Return the first chunk, which has the name; None where the model chooses it."""
+        return self._first_chunk() if self.reader.name is not None else None
+
+    def add(self, delta: ChoiceDelta) -> Iterator[ChunkChoice]:
+        """Yield the chunks of the next text."""
+        arguments = self.reader.add(delta.text)
+        self._outputs += delta.outputs
+        is_last = delta.finish_reason is not None
+        if not self._is_started and (self.reader.name is not None or is_last):
+            yield self._first_chunk()
+        if arguments or (is_last and self._outputs):
+            yield self._arguments_chunk(arguments)
+        if delta.finish_reason is not None:
+            reason = tool_calls.finish_reason(
+                self.call, delta.finish_reason, has_name=self.reader.name is not None
+            )
+            yield ChunkChoice(
+                index=self.choice.index,
+                delta=Delta(),
+                finish_reason=reason,
+                stop_reason=self.choice.stop_reason,
+            )
+
+    def _first_chunk(self) -> ChunkChoice:
+        self._is_started = True
+        delta = Delta(role="assistant", content=None)
+        if self.reader.name is not None:
+            delta = self._delta(responses.CallDelta(name=self.reader.name, arguments=""))
+        return ChunkChoice(index=self.choice.index, delta=delta)
+
+    def _arguments_chunk(self, arguments: str) -> ChunkChoice:
+        logprobs = _logprobs(self.served, self.result, self._outputs)
+        self._outputs = []
+        has_name = self.reader.name is not None
+        delta = self._delta(responses.CallDelta(arguments=arguments)) if has_name else Delta()
+        return ChunkChoice(index=self.choice.index, delta=delta, logprobs=logprobs)
+
+    def _delta(self, called: responses.CallDelta) -> Delta:
+        role: Any = "assistant" if called.name is not None else None
+        if self.call.is_legacy:
+            return Delta(role=role, function_call=called)
+        if called.name is None:
+            return Delta(tool_calls=[responses.ToolCallDelta(function=called)])
+        made = responses.ToolCallDelta(id=_call_id(), type="function", function=called)
+        return Delta(role=role, tool_calls=[made])
+
+
+def writer(
+    served: ServedModel, result: Generation, choice: GeneratedChoice
+) -> TextWriter | CallWriter:
+    """Return what writes the chunks of a choice."""
+    if result.call is None:
+        return TextWriter(served, result, choice)
+    return CallWriter(served, result, choice, result.call, CallReader.of(result.call))
+
+
+def _logprobs(
+    served: ServedModel, result: Generation, outputs: Sequence[TokenOutput]
+) -> responses.Logprobs | None:
+    if result.request.params.num_logprobs is None:
+        return None
+    tokenizer = served.checkpoint.processor.tokenizer
+    return responses.Logprobs(
+        content=[
+            responses.TokenLogprob(
+                **_token_logprob(tokenizer, output.token_id, output.logprob),
+                top_logprobs=[
+                    responses.TopLogprob(**_token_logprob(tokenizer, *pair))
+                    for pair in output.top_logprobs
+                ],
+            )
+            for output in outputs
+            if output.token_id is not None and output.logprob is not None
+        ]
+    )
+
+
+def _token_logprob(tokenizer: Any, token_id: int, logprob: float) -> dict[str, Any]:
+    """Return a token's text, log-probability and bytes, which may be a part of a character."""
+    token = token_bytes(tokenizer, token_id)
+    return {
+        "token": (token or b"").decode(errors="replace"),
+        "logprob": max(logprob, MIN_LOGPROB),
+        "bytes": None if token is None else list(token),
+    }

@@ -1,0 +1,1 @@
+"""Handler of `/v1/decisions`: questions that are answered with probabilities."""

@@ -1,0 +1,1 @@
+"""What the work costs: measured by stage and by request, learned, and predicted."""

@@ -1,0 +1,1 @@
+"""Audio in the engine: windows, their encoder states, and the cache of both."""

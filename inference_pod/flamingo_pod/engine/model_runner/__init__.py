@@ -1,0 +1,1 @@
+"""Computes a step: its arrays, the forward pass, the KV pool and the recorded steps."""

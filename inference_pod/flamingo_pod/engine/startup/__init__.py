@@ -1,0 +1,1 @@
+"""Before the first request: how memory is divided, measured, and what is run to warm up."""
