@@ -235,6 +235,15 @@ def test_a_long_song_is_within_the_limits_of_the_built_in_recipe(compiler, token
     assert grammar.is_done
 
 
+def test_a_string_can_be_as_long_as_its_schema_says(compiler, tokenizer):
+    grammar = compiler.compile(spec({"type": "string", "maxLength": 8000}))
+    text = "Grey is the harbour, slow the morning rises\n" * 200
+    for token_id in tokenizer.encode(json.dumps(text[:8000])):
+        grammar.mask()
+        grammar.accept(token_id)
+    assert grammar.is_done
+
+
 def test_a_fork_is_independent(compiler, tokenizer):
     grammar = compiler.compile(spec({"enum": ["a", "b"]}))
     say(grammar, tokenizer, '"')

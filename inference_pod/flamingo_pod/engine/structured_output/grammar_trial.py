@@ -29,6 +29,9 @@ MAX_BYTES = 2**30
 MAX_STACK_BYTES = 4 * 2**20
 """Half of the stack of a thread in the pod: what passes here is safe there."""
 MAX_ERROR_CHARS = 200
+MAX_LEXER_STATES = 50_000
+"""About five for each character of a string with a `maxLength`: enough for 10,000 characters. Of a
+hostile pattern they take 4 MB, and at most 3 ms of a step."""
 TOO_COMPLEX = "it is too complex, or nothing satisfies it"
 UNSUPPORTED = re.compile(r"Unimplemented keys: \[(.*)\]")
 POINTER = re.compile(r"Pointer '(.*)' does not exist")
@@ -48,7 +51,7 @@ def compile_grammar(
         ValueError: in one short line, why the grammar cannot be compiled.
     """
     limits = LLParserLimits(
-        max_lexer_states=20_000,
+        max_lexer_states=MAX_LEXER_STATES,
         max_grammar_size=100_000,
         precompute_large_lexemes=False,  # no limit applies there
         verbose_errors=False,
