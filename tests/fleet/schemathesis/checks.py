@@ -16,6 +16,7 @@ FIELDS = {
     "after": "an id that the list has",
     "audio_id": "the id or a file, and one of them once",
     "audio": "a URL without a scheme",
+    "confidence": "needs questions beside it",
     "dimensions": "the checkpoint's own width",
     "end": "after start",
     "expires_after": "both of its fields or none",
