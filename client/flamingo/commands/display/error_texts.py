@@ -17,6 +17,7 @@ FLAGS = {
     "allow_damaged": "--allow-damaged",
     "max_tokens": "--max-tokens",
     "max_completion_tokens": "--max-tokens",
+    "thinking_token_budget": "--thinking-token-budget",
     "timeout_s": "the time limit",
 }
 """Parameters whose names are not plain words."""

@@ -21,6 +21,7 @@ from flamingo.commands.display import error_texts
         ("truncate is false", "truncate is false"),
         ("the audio was truncated", "the audio was truncated"),
         ("max_tokens: must be\na whole number", "--max-tokens: must be a whole number"),
+        ("use thinking_token_budget", "use --thinking-token-budget"),
         ("no key in the header Authorization", "no key with --api-key or FLAMINGO_API_KEY"),
         (failures.CHECK_URL, "check its URL (--url or FLAMINGO_URL) and its TLS settings"),
     ],
