@@ -7,20 +7,13 @@ Pure.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 
 from flamingo_pod.engine.structured_output import reasoning_scan
+from flamingo_pod.engine.structured_output.reasoning_scan import Phase
 
 OPEN, CLOSE, BLANKS = (
     each.decode() for each in (reasoning_scan.OPEN, reasoning_scan.CLOSE, reasoning_scan.BLANKS)
 )
-
-
-class _State(Enum):
-    START = "start"
-    REASONING = "reasoning"
-    BETWEEN = "between"
-    ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,7 @@ class ReasoningSplitter:
 
     def __init__(self, *, is_open: bool = False) -> None:
         """`is_open` is whether the prompt ends with the opening mark."""
-        self._state = _State.REASONING if is_open else _State.START
+        self._state = Phase.REASONING if is_open else Phase.START
         self._has_reasoning = False
         self._held = ""
         """Text that may be a mark, or blanks before something."""
@@ -47,24 +40,24 @@ class ReasoningSplitter:
     @property
     def is_reasoning(self) -> bool:
         """Whether the reasoning has begun, and not ended."""
-        return self._state is _State.REASONING
+        return self._state is Phase.REASONING
 
     def push(self, text: str) -> Pieces:
         """Return the pieces that `text` completes."""
-        if self._state is _State.ANSWER:
+        if self._state is Phase.ANSWER:
             return Pieces(answer=text)
         self._held += text
-        if self._state is _State.START:
+        if self._state is Phase.START:
             return self._begin()
-        return self._reason() if self._state is _State.REASONING else self._answer()
+        return self._reason() if self._state is Phase.REASONING else self._answer()
 
     def finish(self) -> Pieces:
         """Return what was held back."""
         held, self._held = self._held, ""
         match self._state:
-            case _State.START:
+            case Phase.START:
                 return Pieces(answer=held)
-            case _State.REASONING:
+            case Phase.REASONING:
                 return Pieces(reasoning=held)
             case _:
                 return Pieces()
@@ -72,7 +65,7 @@ class ReasoningSplitter:
     def _begin(self) -> Pieces:
         text = self._held.lstrip(BLANKS)
         if text.startswith(OPEN):
-            self._state, self._held = _State.REASONING, text.removeprefix(OPEN)
+            self._state, self._held = Phase.REASONING, text.removeprefix(OPEN)
             return self._reason()
         if OPEN.startswith(text):
             return Pieces()
@@ -83,7 +76,7 @@ class ReasoningSplitter:
             self._held = self._held.lstrip(BLANKS)
         reasoning, mark, rest = self._held.partition(CLOSE)
         if mark:
-            self._state, self._held = _State.BETWEEN, rest
+            self._state, self._held = Phase.BETWEEN, rest
             return Pieces(reasoning.rstrip(BLANKS)) + self._answer()
         num_held = _num_held(self._held)
         reasoning, self._held = self._held[:num_held], self._held[num_held:]
@@ -95,7 +88,7 @@ class ReasoningSplitter:
         return self._start_answer(text) if text else Pieces()
 
     def _start_answer(self, text: str) -> Pieces:
-        self._state, self._held = _State.ANSWER, ""
+        self._state, self._held = Phase.ANSWER, ""
         return Pieces(answer=text)
 
 

@@ -162,7 +162,7 @@ async def _text_events(
                     yield AnalysisChunk(**common, name=name, delta=delta)
                     continue
             # In a thread: an answer of thousands of lines takes a fifth of a second to read.
-            whole = await asyncio.to_thread(answers.answer, served, question, written[name], error)
+            whole = await asyncio.to_thread(answers.answer, question, written[name], error)
             yield AnalysisChunk(
                 **common, name=name, delta=delta, finish_reason=whole.finish_reason, answer=whole
             )

@@ -12,18 +12,13 @@ from flamingo_common.wire.responses import PromptTokensDetails, Usage
 from flamingo_pod.api.analysis.questions import AskedGeneration
 from flamingo_pod.api.generation.generated_choice import ChoiceDelta
 from flamingo_pod.api.request.clip_intake import PreparedClip, audio_usage
-from flamingo_pod.served_model import ServedModel
 from flamingo_pod.text import confidence
-from flamingo_pod.text.byte_level import token_bytes
 
 CUT = "the answer is not complete: it has max_tokens ({}) tokens, the maximum; raise max_tokens"
 
 
 def answer(
-    served: ServedModel,
-    question: AskedGeneration,
-    deltas: Sequence[ChoiceDelta],
-    error: FlamingoError | None,
+    question: AskedGeneration, deltas: Sequence[ChoiceDelta], error: FlamingoError | None
 ) -> Answer:
     """Return the answer to one question. Takes milliseconds for a long text."""
     asked, result = question.asked, question.result
@@ -40,7 +35,7 @@ def answer(
     elif asked.is_json:
         fields["parsed"] = json.loads(text)
     if "error" not in fields:
-        fields["confidence"] = _confidence(served, question, text, deltas)
+        fields["confidence"] = _confidence(question, text, deltas)
     if "error" not in fields and asked.recipe is not None and asked.recipe.parser is not None:
         length = _clip(question).length
         found = parse(text, length.start_s + length.seconds, start_s=length.start_s)
@@ -55,13 +50,13 @@ def answer(
 
 
 def _confidence(
-    served: ServedModel, question: AskedGeneration, text: str, deltas: Sequence[ChoiceDelta]
+    question: AskedGeneration, text: str, deltas: Sequence[ChoiceDelta]
 ) -> dict[str, float] | None:
     if question.result.request.params.num_logprobs is None:
         return None
-    tokenizer = served.checkpoint.processor.tokenizer
+    token_bytes = question.result.choices[0].token_bytes
     tokens = [
-        (token_bytes(tokenizer, output.token_id) or b"", output.logprob)
+        (token_bytes[output.token_id], output.logprob)
         for delta in deltas
         for output in delta.outputs
         if output.token_id is not None and output.logprob is not None
