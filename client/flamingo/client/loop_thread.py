@@ -24,6 +24,8 @@ T = TypeVar("T")
 CoroutineFunction = Callable[[], Coroutine[Any, Any, T]]
 SIGNAL_CHECK_S = 1.0
 """A signal that arrives just before a wait begins is handled when the wait ends."""
+CANCEL_TIMEOUT_S = 5.0
+"""A coroutine that ignores its cancellation does not keep Ctrl-C from the caller for longer."""
 
 
 @dataclass
@@ -36,9 +38,15 @@ class _Job(Generic[T]):
 
     function: CoroutineFunction[T]
     task: asyncio.Task[T] | None = None
-    _ended: "queue.SimpleQueue[asyncio.Task[T]]" = field(default_factory=queue.SimpleQueue)
+    _loop: asyncio.AbstractEventLoop | None = None
+    _ended: "queue.SimpleQueue[asyncio.Task[T] | None]" = field(default_factory=queue.SimpleQueue)
 
-    def start(self) -> None:
+    def schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the coroutine on a loop, from another thread."""
+        self._loop = loop
+        loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
         self.task = asyncio.get_running_loop().create_task(self._run())
         self.task.add_done_callback(self._ended.put)
 
@@ -47,21 +55,36 @@ class _Job(Generic[T]):
         return await self.function()
 
     def cancel(self) -> None:
-        if self.task is not None:
+        """Cancel the coroutine if it was scheduled, and wait for its end, in another thread."""
+        if self._loop is None:
+            return
+        with contextlib.suppress(RuntimeError, queue.Empty):  # the loop is closed, which ended it
+            self._loop.call_soon_threadsafe(self._cancel)
+            self._ended.get(timeout=CANCEL_TIMEOUT_S)
+
+    def _cancel(self) -> None:
+        if self.task is None or self.task.done():
+            self._ended.put(self.task)
+        else:
             self.task.cancel()
 
+    def wait(self) -> None:
+        """Wait until the coroutine has ended, in another thread."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                self._ended.get(timeout=SIGNAL_CHECK_S)
+                return
+
     def result(self) -> T:
-        """Wait until the coroutine has ended, in another thread; return its result.
+        """Return the result of a coroutine that has ended, or raise its exception.
 
         Raises:
             CancelledError: it was cancelled.
         """
-        while True:
-            with contextlib.suppress(queue.Empty):
-                task = self._ended.get(timeout=SIGNAL_CHECK_S)
-                if task.cancelled():
-                    raise CancelledError
-                return task.result()
+        assert self.task is not None
+        if self.task.cancelled():
+            raise CancelledError
+        return self.task.result()
 
 
 class LoopThread:
@@ -81,23 +104,22 @@ class LoopThread:
     def run(self, function: CoroutineFunction[T]) -> T:
         """Return the result of `await function()`; an exception in the caller cancels it.
 
+        The exception is raised when the coroutine has ended: what it used, such as the generator
+        of a stream, can then be used, or closed, by another one.
+
         Raises:
             RuntimeError: the thread has been stopped, or it is the thread of the parent process.
         """
         job = _Job(function)
-        with self._lock:  # a job is scheduled before `stop`, or not at all
-            if self._is_stopped:
-                raise RuntimeError("this FlamingoClient is closed")
-            if self.is_parents:
-                raise RuntimeError("this stream was opened before a fork, in the parent process")
-            loop = self._loop or self._start()
-            loop.call_soon_threadsafe(job.start)
         try:
-            return job.result()
+            with self._lock:  # a job is scheduled before `stop`, or not at all
+                self._check_is_usable()
+                job.schedule(self._loop or self._start())
+            job.wait()
         except BaseException:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, which ended the job
-                loop.call_soon_threadsafe(job.cancel)
+            job.cancel()
             raise
+        return job.result()
 
     def stop(self) -> None:
         """Cancel what is running, await `on_stop` and end the thread; idempotent."""
@@ -109,6 +131,12 @@ class LoopThread:
         # The garbage collector can finalize a client in any thread, including this one.
         if thread is not None and threading.current_thread() is not thread:
             thread.join()
+
+    def _check_is_usable(self) -> None:
+        if self._is_stopped:
+            raise RuntimeError("this FlamingoClient is closed")
+        if self.is_parents:
+            raise RuntimeError("this stream was opened before a fork, in the parent process")
 
     def _give_up(self) -> None:
         """Become unusable: the thread runs in the parent only, and so does its event loop."""

@@ -1,5 +1,6 @@
 """A coroutine that runs in another thread's loop, and Ctrl-C while the caller waits for it."""
 
+import asyncio
 import gc
 import sys
 import threading
@@ -64,13 +65,13 @@ def remaining_threads():
     return [one for one in threads if one.is_alive()]
 
 
-def is_interrupted_at(moment, thread):
+def is_interrupted_at(moment, thread, function=nothing):
     """Run a coroutine; return whether that took as many steps as `moment`."""
     traced = sys.gettrace()
     gc.disable()  # a finalizer would be one more step, and cannot raise
     sys.settrace(Interrupt(moment))
     try:
-        thread.run(nothing)
+        thread.run(function)
     except (KeyboardInterrupt, RuntimeError):  # threading may replace it by one of its locks
         return True
     finally:
@@ -100,4 +101,35 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_a_thread_that_can_be_sto
         assert remaining_threads() == [], f"interrupted at step {moment}"
         if not was_interrupted:
             return
+    pytest.fail("it always takes more steps")
+
+
+class Endless:
+    """A generator that takes a while to end when it is cancelled."""
+
+    def __init__(self):
+        self.chunks = self._chunks()
+
+    async def _chunks(self):
+        try:
+            yield await asyncio.Event().wait()
+        finally:
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+    async def next_chunk(self):
+        return await anext(self.chunks)
+
+
+def test_an_interrupt_at_any_moment_is_raised_when_the_coroutine_has_ended():
+    idle = LoopThread(nothing)
+    idle.run(nothing)
+    for moment in range(1, MAX_STEPS):
+        thread, stream = LoopThread(nothing), Endless()
+        thread.run(nothing)
+        assert is_interrupted_at(moment, thread, stream.next_chunk)
+        thread.run(stream.chunks.aclose)  # fails if the generator runs
+        thread.stop()
+        if not is_interrupted_at(moment, idle):
+            return idle.stop()
     pytest.fail("it always takes more steps")
