@@ -37,6 +37,8 @@ from flamingo_pod.engine.startup import warm_up
 from flamingo_pod.engine.startup.sizing import InsufficientMemory
 from flamingo_pod.lifecycle import LifecycleEvent, PodState
 from flamingo_pod.measurement.measuring_pool import MeasuringPool
+from flamingo_pod.measurement.results import ClipMeasurements
+from flamingo_pod.measurement.shared_tasks import SharedTasks
 from flamingo_pod.model import checkpoint
 from flamingo_pod.model.placement import UnsupportedDevice
 from flamingo_pod.served_model import ServedModel
@@ -73,6 +75,8 @@ class Pod:
     admission: Admission
     load_checkpoint: CheckpointLoader
     metrics: Metrics = field(default_factory=Metrics)
+    measurements: SharedTasks[ClipMeasurements] = field(default_factory=SharedTasks)
+    """That are being made, by caller and clip."""
     state: PodState = PodState.STARTING
     exit_status: ExitStatus = ExitStatus.OK
     failure: str = ""

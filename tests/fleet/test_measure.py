@@ -1,6 +1,7 @@
 """Measured beside guessed: a real pod that measures what it answers about."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -169,6 +170,71 @@ def test_a_clip_that_is_held_is_measured_once(http):
     assert after["measured"] == before["measured"]
 
 
+def difference(before, after):
+    return {name: after[name] - before[name] for name in after}
+
+
+def test_a_clip_that_many_ask_about_at_once_is_measured_once(http):
+    data = clip(60, bpm=72)
+    before = counts(http)
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: ask(http, data, MOOD).json(), range(8)))
+    assert answers[0]["measured"]["tempo_bpm"] == pytest.approx(72, rel=0.01)
+    assert all(answer["measured"] == answers[0]["measured"] for answer in answers)
+    outcomes = difference(before, counts(http))
+    assert (outcomes["measured"], outcomes["failed"]) == (1, 0)
+    assert outcomes["held"] + outcomes["shared"] == 7
+
+
+def long_clip(bpm):
+    return synthesise.encoded(np.resize(music.clicks(bpm)[0], 1100 * 16_000), 16_000, "FLAC")
+
+
+@contextlib.contextmanager
+def streaming(pod, data):
+    """Yield the lines of a stream whose clip is being measured, after its first event."""
+    body = json.dumps({"questions": [MOOD], "measure": True, "stream": True})
+    form = {"file": ("song", data), "request": (None, body, "application/json")}
+    with (
+        httpx2.Client(base_url=pod.address, timeout=PATIENCE_S) as client,
+        client.stream("POST", "/v1/audio/analyze", files=form) as response,
+    ):
+        lines = response.iter_lines()
+        next(line for line in lines if line.startswith("data:"))
+        yield lines
+
+
+def last_event(lines):
+    *_, last, _ = (line for line in lines if line.startswith("data:"))
+    return json.loads(last.removeprefix("data:"))
+
+
+def test_who_asked_first_and_leaves_does_not_end_it_for_the_second(http, measuring):
+    data = long_clip(88)
+    before = counts(http)
+    with contextlib.ExitStack() as first:
+        first.enter_context(streaming(measuring, data))
+        with streaming(measuring, data) as second:
+            first.close()
+            last = last_event(second)
+    assert last["measured"]["tempo_bpm"] is not None
+    outcomes = difference(before, counts(http))
+    assert (outcomes["measured"], outcomes["shared"]) == (0, 1)
+
+
+def test_a_pod_that_holds_no_clips_shares_what_it_is_measuring(model_cache, tmp_path):
+    flags = ("--max-held-clip-bytes", "0", "--measure-timeout-s", "300")
+    with processes.service("flamingo_pod", *flags, log=tmp_path / "log") as pod:
+        processes.wait_until_ready(pod)
+        data = long_clip(88)
+        with streaming(pod, data) as first, streaming(pod, data) as second:
+            measured = [last_event(lines)["measured"] for lines in (first, second)]
+        assert measured[0] == measured[1]
+        with httpx2.Client(base_url=pod.address, timeout=PATIENCE_S) as http:
+            outcomes = counts(http)
+        assert (outcomes["measured"], outcomes["shared"]) == (1, 1)
+
+
 def test_a_part_has_its_own_measurements_on_the_clips_clock(http):
     quiet, loud = clip(bpm=100, level=0.1), clip(bpm=100)
     whole = ask(http, loud, MOOD).json()["measured"]
@@ -211,7 +277,7 @@ def test_many_at_once_wait_for_one_worker(http):
 
 
 def test_a_caller_who_leaves_stops_the_measurement(http, measuring):
-    data = synthesise.encoded(np.resize(music.clicks(77)[0], 1100 * 16_000), 16_000, "FLAC")
+    data = long_clip(77)
     with (
         httpx2.Client(base_url=measuring.address, timeout=2.0) as impatient,
         pytest.raises(httpx2.TimeoutException),

@@ -101,6 +101,19 @@ class Reservation:
         """Leave `file` open at `release`: it has another owner."""
         self._files.remove(file)
 
+    def move(self, file: MemoryFile) -> "Reservation":
+        """Return a new reservation, which owns `file` and its size from now on."""
+        self._files.remove(file)
+        self.free(file.size)
+        moved = Reservation(self.budget)
+        moved.adopt(file)
+        moved.add_unchecked(file.size)
+        return moved
+
+    def free_file(self, file: MemoryFile) -> None:
+        """Close a file, which is reserved as its size."""
+        self.replace_file(file, file.size, 0)
+
     def grow_to(self, num_bytes: int) -> None:
         """Reserve up to `num_bytes` in total; raises as `add` does."""
         if num_bytes > self.num_bytes:

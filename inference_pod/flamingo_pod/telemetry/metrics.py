@@ -146,11 +146,12 @@ class Metrics:
         )
         self.audio_measurements = Counter(
             "flamingo_audio_measurements",
-            "Clips to measure, by outcome: `measured`, `held` (measured before) or `failed`.",
+            "Clips to measure, by outcome: `measured`, `held` (measured before),"
+            " `shared` (measured for another request at the same time) or `failed`.",
             ["outcome"],
             registry=registry,
         )
-        for outcome in ("measured", "held", "failed"):
+        for outcome in ("measured", "held", "shared", "failed"):
             self.audio_measurements.labels(outcome)
         self.encode = _durations(
             "flamingo_request_encode_time_seconds",

@@ -1,6 +1,8 @@
 """Measures the clip of a request beside the engine's work, and compares answers with the result.
 
-What was measured is held with the clip, so that the same clip is measured once.
+What was measured is held with the clip, and requests about the same clip at the same time wait for
+one measurement (`SharedTasks`), so that it is measured once. The measurement owns the file: the
+request that started it may end before the others.
 """
 
 import asyncio
@@ -84,34 +86,55 @@ async def started(pod: Pod, caller: Caller, clip: PreparedClip) -> AsyncIterator
     if clip.original is None:
         yield Measuring(caller)
         return
-    task = asyncio.create_task(_measure(pod, clip.original))
+    task = asyncio.create_task(_measure(pod, caller, clip.original))
     try:
         yield Measuring(caller, task)
     finally:
         task.cancel()
-        # It has ended before the file is closed; its errors are those of `result`.
+        # It has ended before the request's file is closed; its errors are those of `result`.
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _measure(pod: Pod, original: OriginalClip) -> Measured:
-    key = ("measured", original.how)
+async def _measure(pod: Pod, caller: Caller, original: OriginalClip) -> Measured:
+    how = ("measured", original.how)
     held = original.opened.held
-    made_before: ClipMeasurements | None = None if held is None else held.find_decoded(key)
+    made_before: ClipMeasurements | None = None if held is None else held.find_decoded(how)
     if made_before is not None:
+        original.reservation.free_file(original.file)
         pod.metrics.audio_measurements.labels("held").inc()
         return to_measured(made_before)
-    started_s = time.monotonic()
+    # A pod that holds no clips has given it no id.
+    identifier = original.opened.id or await original.file.digest()
+    key = (caller.salt, identifier, original.how)
+    outcome = "shared" if key in pod.measurements else "measured"
+    if outcome == "shared":
+        original.reservation.free_file(original.file)
     try:
-        found = await pod.measurers.measure(original.file, original.limits)
+        found = await pod.measurements.result(key, lambda: _start(pod, original))
     except MeasuringFailed as error:
         pod.metrics.audio_measurements.labels("failed").inc()
         return to_measured(results.nothing(str(error)))
-    pod.metrics.audio_measurements.labels("measured").inc()
-    pod.metrics.audio_measure.observe(time.monotonic() - started_s)
+    pod.metrics.audio_measurements.labels(outcome).inc()
     num_beats = len(found.beats.times_s) if found.beats else 0
     num_bytes = HELD_BYTES + BEAT_BYTES * num_beats
-    clip_reuse.hold_decoded(pod, original.opened, key, found, num_bytes)
+    # By each request: that which started the measurement may have ended, or hold no clip.
+    clip_reuse.hold_decoded(pod, original.opened, how, found, num_bytes)
     return to_measured(found)
+
+
+def _start(pod: Pod, original: OriginalClip) -> "asyncio.Task[ClipMeasurements]":
+    """Measure a clip, whose file is freed at the end of that."""
+    reservation = original.reservation.move(original.file)
+    task = asyncio.create_task(_measured(pod, original))
+    task.add_done_callback(lambda _: reservation.release())  # also of one that never ran
+    return task
+
+
+async def _measured(pod: Pod, original: OriginalClip) -> ClipMeasurements:
+    started_s = time.monotonic()
+    found = await pod.measurers.measure(original.file, original.limits)
+    pod.metrics.audio_measure.observe(time.monotonic() - started_s)
+    return found
 
 
 def to_measured(found: ClipMeasurements) -> Measured:

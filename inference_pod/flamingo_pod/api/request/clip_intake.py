@@ -53,9 +53,11 @@ class ClipLength:
 
 @dataclass(frozen=True, slots=True)
 class OriginalClip:
-    """The file that a clip was decoded from, open until the request ends."""
+    """The file that a clip was decoded from, open until the request ends, or it is freed before."""
 
     file: MemoryFile
+    reservation: Reservation
+    """The request's, which owns the file."""
     limits: DecodeLimits
     opened: OpenedClip
     how: Hashable
@@ -171,7 +173,9 @@ async def read_clip(
         clip_reuse.hold_decoded(pod, opened, _how(clip, limits), clip, num_bytes)
     else:
         clip = made_before.for_another_request()
-    original = None if file is None else OriginalClip(file, limits, opened, _how(clip, limits))
+    how, original = _how(clip, limits), None
+    if file is not None:
+        original = OriginalClip(file, reservation, limits, opened, how)
     clip = replace(clip, id=opened.held_id, original=original)
     _record(pod, request, clip)
     return clip

@@ -53,3 +53,31 @@ def test_a_failed_request_releases_its_files_and_its_bytes():
     assert budget.num_bytes == 0
     with pytest.raises(ValueError, match="closed"):
         files[0].write(b"d")
+
+
+def test_a_file_that_is_moved_outlives_the_reservation_and_stays_counted():
+    budget = MemoryBudget(100)
+    with budget.reservation() as first:
+        file = first.new_file()
+        file.write(b"data")
+        first.add(4 + 10)
+        moved = first.move(file)
+        assert (first.num_bytes, moved.num_bytes, budget.num_bytes) == (10, 4, 14)
+    assert budget.num_bytes == 4
+    file.write(b"more")
+    moved.release()
+    assert budget.num_bytes == 0
+    with pytest.raises(ValueError, match="closed"):
+        file.write(b"d")
+
+
+def test_a_file_that_is_freed_early_is_not_counted_any_more():
+    budget = MemoryBudget(100)
+    with budget.reservation() as reservation:
+        file = reservation.new_file()
+        file.write(b"data")
+        reservation.add(4 + 10)
+        reservation.free_file(file)
+        assert budget.num_bytes == 10
+        with pytest.raises(ValueError, match="closed"):
+            file.write(b"d")
