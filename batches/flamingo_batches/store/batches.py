@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from flamingo_batches.records import ACTIVE, CANCELLABLE, StoredBatch, Usage
+from flamingo_batches.records import ACTIVE, CANCELLABLE, STATUSES, StoredBatch, Usage
 from flamingo_batches.store import database, pages
 from flamingo_batches.store.pages import PageRequest
 from flamingo_batches.store.schema import BATCHES
@@ -79,9 +79,10 @@ def active(connection: Connection, batch_ids: Collection[str]) -> set[str]:
 
 
 def num_by_status(connection: Connection) -> dict[str, int]:
-    """Return the number of batches in each state."""
+    """Return the number of batches in each state, also of those that none is in."""
     query = select(BATCHES.c.status, func.count()).group_by(BATCHES.c.status)
-    return {row[0]: row[1] for row in connection.execute(query)}
+    found = {row[0]: row[1] for row in connection.execute(query)}
+    return {status: found.get(status, 0) for status in STATUSES}
 
 
 def num_lines_left(connection: Connection) -> int:

@@ -46,6 +46,18 @@ def test_one_replica_claims_a_batch_until_its_lease_ends(connection):
     assert work.claim(connection, "two", 60, ["bob"]).id == batch_id
 
 
+def test_states_that_no_batch_is_in_are_counted(connection):
+    """Otherwise their gauges would keep the last number."""
+    assert set(batches.num_by_status(connection).values()) == {0}
+    batch_id = add(connection)
+    assert batches.num_by_status(connection)["validating"] == 1
+    lease = Lease(batch_id, "one", 60)
+    work.claim(connection, "one", 60, [])
+    work.begin(connection, lease, LINES)
+    counts = batches.num_by_status(connection)
+    assert (counts["validating"], counts["in_progress"]) == (0, 1)
+
+
 def test_a_cancelled_batch_is_first_and_counts_for_no_owner(connection):
     older, cancelled = add(connection), add(connection)
     batches.cancel(connection, "alice", cancelled)
