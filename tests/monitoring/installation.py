@@ -22,7 +22,7 @@ from fakes.processes import Service
 from monitoring import scrape_configs
 from monitoring.scrape_configs import Target
 
-from flamingo_operator.api import spec
+from flamingo_operator.api import names, spec
 from flamingo_operator.api.names import COMPONENT_LABEL, DRAIN_ANNOTATION
 from flamingo_operator.manifests import common, pod_monitor
 
@@ -47,6 +47,7 @@ class Stack:
     here: Site
     operator: Operator
     router: Service
+    batches: Service
     servers: list[Service]
     targets: list[Target]
 
@@ -94,12 +95,15 @@ def running(cluster: Any, folder: Path) -> Iterator[Stack]:
         for one in servers:
             processes.wait_until_ready(one)
         wait_until(lambda: _num_ready(router) > NUM_SERVERS, "the router knows all servers")
+        batches = stack.enter_context(_batches(folder, router))
+        processes.wait_until_ready(batches)
         targets = [
             *_placed(here, "router", [router]),
             *_placed(here, "server", servers),
+            _batches_target(batches),
         ]
         here.wait_complete(NUM_SERVERS + 1)
-        yield Stack(here, operator, router, servers, targets)
+        yield Stack(here, operator, router, batches, servers, targets)
 
 
 def _num_ready(router: Service) -> int:
@@ -128,16 +132,39 @@ def _process(
     return processes.service(package, *flags, log=log, listens_on=listens_on)
 
 
+def _batches(folder: Path, router: Service) -> contextlib.AbstractContextManager[Service]:
+    """Start the service of batches, before the router."""
+    flags = {
+        "server-url": router.address,
+        "database-url": f"sqlite:///{folder}/batches.db",
+        "contents-url": f"{folder}/contents",
+    }
+    given = [f"--{name}={value}" for name, value in flags.items()]
+    return _process("flamingo_batches", folder, 0, *given)
+
+
+def _batches_target(running: Service) -> Target:
+    """Return what Prometheus scrapes of the service of batches: no pod stands for it here."""
+    labels = names.labels(FLEET, "batches")
+    return Target(
+        _host(running) + f":{PORT}", NAMESPACE, "music-batches-0", "batches", labels=labels
+    )
+
+
 def _placed(here: Site, component: str, running: list[Service]) -> Iterator[Target]:
     """Give pods of the fleet the addresses of processes, and yield what Prometheus scrapes."""
     pods = wait_until(lambda: _ready(here, component, len(running)), f"{component} pods")
     for pod, one in zip(pods, running, strict=False):
-        host = one.address.removeprefix("http://").partition(":")[0]
+        host = _host(one)
         patch = {"status": {"podIP": host, "podIPs": [{"ip": host}]}}
         name = pod["metadata"]["name"]
         args = ("pod", name, "--subresource=status", "--type=merge", f"--patch={json.dumps(patch)}")
         here.kubectl("patch", *args)
         yield Target(f"{host}:{PORT}", NAMESPACE, name, component, labels=pod["metadata"]["labels"])
+
+
+def _host(running: Service) -> str:
+    return running.address.removeprefix("http://").partition(":")[0]
 
 
 def _ready(here: Site, component: str, num: int) -> list[dict[str, Any]]:

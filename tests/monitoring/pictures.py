@@ -2,8 +2,9 @@
 
     python -m monitoring.pictures [MINUTES]    from the folder tests; three minutes by default
 
-It starts a control plane, the operator, a router and two server pods with the tiny model, sends
-requests for some minutes, and writes a picture of each row to docs/images/dashboards/.
+It starts a control plane, the operator, a router, two server pods with the tiny model and the
+service of batches, sends requests and batches for some minutes, and writes a picture of each row to
+docs/images/dashboards/.
 """
 
 import re
@@ -26,6 +27,8 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images" / "dashboards"
 STEP_S = 3.0
 WINDOWS = {"__rate_interval": "20s", "__interval": "1s", "__interval_ms": "1000"}
 NUM_CLIENTS = 4
+NUM_LINES = 60
+"""Of each batch."""
 
 
 def main() -> None:
@@ -46,13 +49,28 @@ def main() -> None:
 
 
 def _send(running: installation.Stack, minutes: float) -> None:
-    """Send rounds of requests, more at once in the second half; have a pod drained meanwhile."""
+    """Send requests and batches; have a pod drained meanwhile."""
+    running.drain_one()
+    began_s = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        senders = [pool.submit(send, running, began_s, minutes) for send in (_requests, _batches)]
+    for sender in senders:
+        sender.result()
+
+
+def _batches(running: installation.Stack, began_s: float, minutes: float) -> None:
+    """Send one batch after the other."""
+    while time.monotonic() - began_s < 60 * minutes:
+        traffic.send_batch(running.batches.address, num_lines=NUM_LINES)
+
+
+def _requests(running: installation.Stack, began_s: float, minutes: float) -> None:
+    """Send rounds of requests, more at once in the second half."""
 
     def send(number: int) -> None:
         traffic.send(running.router.address, number, is_checked=False)
 
-    began_s, number = time.monotonic(), 0
-    running.drain_one()
+    number = 0
     while (gone_s := time.monotonic() - began_s) < 60 * minutes:
         num_clients = 1 if gone_s < 30 * minutes else NUM_CLIENTS
         with ThreadPoolExecutor(num_clients) as pool:

@@ -57,12 +57,12 @@ def send(address: str, number: int, *, is_checked: bool = True) -> None:
             assert is_expected, f"{path}: {answer.status_code} {answer.text}"
 
 
-def send_batch(address: str) -> None:
-    """Submit a batch of two lines, and return when it is completed."""
+def send_batch(address: str, *, num_lines: int = 2) -> None:
+    """Submit a batch, and return when it is completed."""
     body = {"messages": [{"role": "user", "content": "Who plays?"}], "max_tokens": NUM_TOKENS}
     lines = [
         {"custom_id": str(number), "method": "POST", "url": CHAT, "body": body}
-        for number in range(2)
+        for number in range(num_lines)
     ]
     data = "\n".join(map(json.dumps, lines)).encode()
     with httpx2.Client(base_url=address, timeout=60) as client:
