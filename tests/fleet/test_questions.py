@@ -9,6 +9,7 @@ import pytest
 from fakes import processes
 from fakes.patience import PATIENCE_S
 
+from flamingo.commands.catalogue import asked
 from flamingo_common.service.exit_status import ExitStatus
 from flamingo_common.wire import sse
 
@@ -235,6 +236,25 @@ def test_recipes_of_a_folder_are_answered(tmp_path, clips):
         with httpx2.Client(base_url=running.address, timeout=PATIENCE_S) as http:
             answer = ask(http, clips["notes.mp3"], {"name": "t", "recipe": "tempo"}).json()
     assert isinstance(answer["answers"]["t"]["parsed"], int)
+
+
+SHEET = "parser: sections\nschema: {const: Grey is the harbour}\n"
+
+
+def test_a_recipe_file_of_a_user_is_answered_as_one_in_the_folder_of_the_pods(tmp_path, clips):
+    own = tmp_path / "sheet.yaml"
+    own.write_text(RECIPE.replace("tempo", "sheet").replace(": 6", ": 40") + SHEET)
+    (sent,) = asked.questions([str(own)], None, None)
+    flags = ("--model", "flamingo-tiny", "--recipes-dir", str(tmp_path))
+    with processes.service("flamingo_pod", *flags, log=tmp_path / "log") as running:
+        processes.wait_until_ready(running)
+        with httpx2.Client(base_url=running.address, timeout=PATIENCE_S) as http:
+            named = {"name": "named", "recipe": "sheet"}
+            answers = ask(http, clips["notes.mp3"], sent, named).json()["answers"]
+    (section,) = answers["sheet"]["sections"]
+    assert [line["text"] for line in section["lines"]] == ['"Grey is the harbour"']
+    assert answers["named"].pop("recipe") == "sheet"
+    assert answers["sheet"] == answers["named"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ Pure.
 """
 
 import json
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import Field, ValidationInfo, field_validator
@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from flamingo_common.errors import BadRequest
 from flamingo_common.measured.comparisons import Counterpart
 from flamingo_common.wire import parse
+from flamingo_common.wire.analysis import Parser
 from flamingo_common.wire.parameters import Table, implemented
 from flamingo_common.wire.request_body import RequestBody
 from flamingo_common.wire.requests import Text
@@ -20,7 +21,6 @@ from flamingo_common.wire.sampling_options import OutputTokens
 MAX_RECIPE_BYTES = 65_536
 MAX_VALUES = 20_000
 """More than a file of this size has without aliases, but for lists of single digits."""
-Parser = Literal["sections"]
 
 
 class RecipeInvalid(ValueError):

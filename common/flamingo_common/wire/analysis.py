@@ -31,6 +31,8 @@ MAX_QUESTIONS = 32
 _ONE_OF_TEXT = "prompt, style, recipe and decisions"
 NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
 ONE_OF = ("prompt", "style", "recipe", "decisions")
+Parser = Literal["sections"]
+"""What an answer is read as: `sections`, as sections and lines with times."""
 EMBEDDING_FIELDS = {*EmbeddingOptions.model_fields} - {*ClipOptions.model_fields}
 
 
@@ -66,6 +68,8 @@ class Question(RequestBody, TokenOptions):
     measured: dict[str, Counterpart] | None = None
     """Fields of an answer in JSON that are compared if the request sets `measure`, and with what:
     `tempo_bpm` or `key`. Default: those of the recipe."""
+    parser: Parser | None = None
+    """`sections`: read the answer as sections and lines with times. Default: as the recipe says."""
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> "Question":

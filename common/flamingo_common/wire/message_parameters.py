@@ -142,7 +142,7 @@ RESPONSE_FORMAT: Table = {
     **refused("other", {"schema": ("set type to json_schema, and json_schema.schema", ())}),
 }
 QUESTION: Table = {
-    **implemented("Flamingo", "name prompt style recipe decisions orders measured"),
+    **implemented("Flamingo", "name prompt style recipe decisions orders measured parser"),
     **implemented(
         "OpenAI",
         "max_tokens temperature top_p frequency_penalty presence_penalty logit_bias seed stop"

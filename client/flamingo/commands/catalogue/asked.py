@@ -18,7 +18,7 @@ from flamingo_common.wire import parse
 from flamingo_common.wire.analysis import AnalyzeRequest
 
 SUFFIXES = (".yaml", ".yml")
-"""Fields of a recipe that a question cannot have."""
+"""Of a recipe that is a file."""
 
 RecipeNames = Annotated[
     list[str] | None,
@@ -122,17 +122,13 @@ def _recipe(name_or_path: str) -> Mapping[str, Any]:
         recipe = parse_recipe(content, shown)
     except RecipeInvalid as error:
         raise BadRequest(str(error), param="recipe") from None
-    if recipe.parser is not None:
-        raise BadRequest(
-            f"{shown}: parser: is for the pods; put the file into their --recipes-dir, and name it"
-            f" with --recipe {recipe.name}",
-            param="recipe",
-        )
     question: dict[str, Any] = {"name": recipe.name, "prompt": recipe.prompt}
     if recipe.max_tokens is not None:
         question["max_tokens"] = recipe.max_tokens
     if recipe.measured is not None:
         question["measured"] = recipe.measured
+    if recipe.parser is not None:
+        question["parser"] = recipe.parser
     if recipe.schema_ is not None:
         json_schema = {"name": recipe.name, "schema": recipe.schema_}
         question["response_format"] = {"type": "json_schema", "json_schema": json_schema}

@@ -29,12 +29,13 @@ def forms(questions: Sequence[Question], cards: Sequence[RecipeCard]) -> list[An
 def _form(question: Question, cards: Mapping[str, RecipeCard]) -> AnswerForm:
     name, recipe = question["name"], question.get("recipe")
     if recipe is None:
-        return AnswerForm(name, is_json=_is_json(question), schema=_schema(question))
+        has_sections = question.get("parser") == "sections"
+        return AnswerForm(name, None, _is_json(question), has_sections, _schema(question))
     if recipe not in cards:
         close = difflib.get_close_matches(recipe, cards, 1)
         known = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(cards))}"
         raise BadRequest(f"the recipe {recipe!r} does not exist in this fleet; {known}")
-    schema, parser = cards[recipe].json_schema, cards[recipe].parser
+    schema, parser = cards[recipe].json_schema, question.get("parser") or cards[recipe].parser
     return AnswerForm(name, recipe, schema is not None, parser == "sections", schema)
 
 

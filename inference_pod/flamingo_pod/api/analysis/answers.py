@@ -36,7 +36,7 @@ def answer(
         fields["parsed"] = json.loads(text)
     if "error" not in fields:
         fields["confidence"] = _confidence(question, text, deltas)
-    if "error" not in fields and asked.recipe is not None and asked.recipe.parser is not None:
+    if "error" not in fields and asked.parser is not None:
         length = _clip(question).length
         found = parse(text, length.start_s + length.seconds, start_s=length.start_s)
         fields |= {"sections": to_sections(found), "faults": list(found.faults)}

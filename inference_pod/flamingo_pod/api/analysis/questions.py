@@ -13,7 +13,7 @@ from flamingo_common.audio import length_classes
 from flamingo_common.errors import BadRequest, DeadlineExceeded, FlamingoError
 from flamingo_common.measured.comparisons import Counterpart
 from flamingo_common.recipes.recipe import Recipe
-from flamingo_common.wire.analysis import AnalyzeRequest, Question
+from flamingo_common.wire.analysis import AnalyzeRequest, Parser, Question
 from flamingo_common.wire.requests import JsonSchema, ResponseFormat
 from flamingo_common.wire.structured_outputs import GuidedOptions
 from flamingo_pod.api.generation import generation, output_format
@@ -27,7 +27,7 @@ from flamingo_pod.text import caption_styles
 from flamingo_pod.text.prompt import Turn
 
 FORMATS = ("response_format", *GuidedOptions.model_fields)
-NOT_OPTIONS = frozenset({"name", "prompt", "style", "recipe", "decisions", "measured"})
+NOT_OPTIONS = frozenset({"name", "prompt", "style", "recipe", "decisions", "measured", "parser"})
 MAX_LISTED_RECIPES = 16
 
 
@@ -42,6 +42,8 @@ class Asked:
     recipe: Recipe | None = None
     measured: Mapping[str, Counterpart] = field(default_factory=dict)
     """The fields of the answer that can be measured, and as what."""
+    parser: Parser | None = None
+    """What the answer is read as."""
 
     @property
     def is_json(self) -> bool:
@@ -107,7 +109,8 @@ def _resolve(
     changes["prompt"] = prompt or caption_styles.PROMPTS[question.style or "detailed"]
     options = request.model_copy(update={**unset, **changes, "questions": None, "audio": None})
     measured = question.measured or (recipe and recipe.measured) or {}
-    return Asked(place, question.name, options, recipe, measured)
+    parser = question.parser or (recipe.parser if recipe else None)
+    return Asked(place, question.name, options, recipe, measured, parser)
 
 
 def _recipe(question: Question, place: str, recipes: Mapping[str, Recipe]) -> Recipe | None:

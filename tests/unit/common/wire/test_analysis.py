@@ -60,6 +60,12 @@ def request(*questions, **fields):
         ),
         ([KEY | {"style": "terse"}], "questions[0].style", "must be 'detailed'"),
         ([KEY | {"max_tokens": 0}], "questions[0].max_tokens", "must be a"),
+        ([KEY | {"parser": "lines"}], "questions[0].parser", "must be 'sections'"),
+        (
+            [LIVE | {"parser": "sections"}],
+            "questions[0]",
+            "decisions are answered without text; remove parser",
+        ),
         ([KEY | {"promt": "a"}], "questions[0].promt", "did you mean 'prompt'?"),
         ([KEY | {"n": 2}], "questions[0].n", "a question has one answer"),
         ([KEY | {"stream": True}], "questions[0].stream", "set stream in the request"),

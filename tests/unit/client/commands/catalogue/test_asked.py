@@ -85,7 +85,7 @@ def test_a_file_without_valid_questions_is_refused_with_its_name(write, text, me
         ("name: a", "r.yaml: .*prompt"),
         ("- a", "r.yaml: must have the fields of a recipe"),
         ("\x00", "r.yaml: is not valid YAML"),
-        (RECIPE + "parser: sections", "r.yaml: parser: .*--recipes-dir"),
+        (RECIPE + "parser: lyrics", "r.yaml: parser: must be 'sections'"),
         (LAUGHS, "r.yaml: has more than 20000 values"),
         ("a: " + "b" * 70_000, "r.yaml: is larger than 65536 bytes"),
     ],
@@ -98,6 +98,11 @@ def test_a_file_that_is_no_recipe_is_refused_with_its_name(write, text, message)
 def test_a_recipe_file_names_what_can_be_measured(write):
     (question,) = asked.questions([str(write("r.yaml", MEASURED))], None, None)
     assert question["measured"] == {"bpm": "tempo_bpm"}
+
+
+def test_a_recipe_file_says_how_its_answer_is_read(write):
+    (question,) = asked.questions([str(write("r.yaml", RECIPE + "parser: sections"))], None, None)
+    assert question["parser"] == "sections"
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,16 @@ def test_the_forms_are_those_of_the_recipes_and_of_the_questions_formats():
         {"name": "guided", "prompt": "?", "structured_outputs": {"json": SCHEMA}},
         {"name": "words", "prompt": "?", "structured_outputs": {"choice": ["a", "b"]}},
         {"name": "tags", "decisions": PREDICATES},
+        {"name": "sheet", "prompt": "?", "parser": "sections"},
+        {"name": "read", "recipe": "card", "parser": "sections"},
     ]
     found = {one.name: one for one in batch_questions.forms(asked, RECIPES)}
     assert [one.is_json for one in found.values()] == [
         *[True, False, False],
         *[True, True, False],
-        True,
+        *[True, False, True],
     ]
-    assert found["l"].has_sections
+    assert [name for name, one in found.items() if one.has_sections] == ["l", "sheet", "read"]
     assert found["own"].shape == found["guided"].shape == ["text"]
     assert found["tags"].shape == "json"
 

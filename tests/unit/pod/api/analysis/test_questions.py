@@ -58,6 +58,16 @@ def test_a_format_of_a_question_replaces_that_of_the_request():
     assert "genre" in output_format.grammar_spec(third.options, None).text
 
 
+def test_an_answer_is_read_as_its_question_or_its_recipe_says():
+    found = asked(
+        {"name": "a", "prompt": "a"},
+        {"name": "b", "prompt": "b", "parser": "sections"},
+        {"name": "c", "recipe": "lyrics"},
+        {"name": "d", "recipe": "card", "parser": "sections"},
+    )
+    assert [each.parser for each in found] == [None, "sections", "sections", "sections"]
+
+
 @pytest.mark.parametrize(
     ("question", "param", "message"),
     [
