@@ -65,8 +65,8 @@ def caption(  # noqa: PLR0913 - a command's parameters are its options
 
     The caption of one clip is printed as it is generated. Several clips are
     captioned at once and printed in their order; with --out-dir each caption
-    is saved as NAME.caption.txt (with --json, .json), and clips whose file is
-    there are left out. If some clips fail, the others are still captioned, and
+    is saved as song.mp3.caption.txt (with --json, .json), and clips whose file
+    is there are left out. If some clips fail, the others are still captioned, and
     the exit status is 14.
     """
     sampling: SamplingOptions = {

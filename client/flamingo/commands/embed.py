@@ -74,7 +74,7 @@ def embed(  # noqa: PLR0913 - a command's parameters are its options
     """Compute embeddings of audio clips: 25 rows per second, or one per clip.
 
     Several clips are embedded at once. With --out-dir each embedding is saved
-    as NAME.npy, and clips whose file is there are left out. If some clips
+    as song.mp3.npy, and clips whose file is there are left out. If some clips
     fail, the others are still embedded, and the exit status is 14.
     """
     sent: ClipOptions = {

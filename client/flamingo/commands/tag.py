@@ -88,8 +88,8 @@ def tag(  # noqa: PLR0913 - a command's parameters are its options
 
     The probabilities are the model's own, and not calibrated without a
     calibration of your own; see flamingo bench quiz --help. Several clips are
-    tagged at once; with --out-dir their tags are saved as NAME.tags.json, and
-    clips whose file is there are left out. If some clips fail, the others are
+    tagged at once; with --out-dir their tags are saved as song.mp3.tags.json,
+    and clips whose file is there are left out. If some clips fail, the others are
     still tagged, and the exit status is 14.
     """
     sent: ClipOptions = {

@@ -1,39 +1,30 @@
 """`--out-dir`: the names of the files that one command writes for several clips.
 
-Files are in the folders that their clips are in: two clips of one name, also of two commands, never
-have one file.
+A file is named for the whole name of its clip, in the folder that the clip is in. So two clips
+never have one file, also of two commands, neither of which knows the clips of the other, and
+whatever the format: a text or an array cannot say which clip it is of.
 
 Pure.
 """
 
 import posixpath
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from flamingo.batch.outputs.file_names import clip_name
-from flamingo.batch.storage import names
 from flamingo.client import address
-from flamingo_common.audio import formats
 from flamingo_common.errors import BadRequest
 
 
 def file_names(clips: Sequence[str], suffix: str, folder: str) -> dict[str, str]:
-    """Return the relative path of each clip's file: `a/song.mp3` becomes `a/song.caption.txt`.
+    """Return the relative path of each clip's file: `a/song.mp3` becomes `a/song.mp3.caption.txt`.
 
-    Clips that differ only in their suffix keep it (`song.flac.caption.txt`). `folder` is where
-    relative paths begin, as an absolute path.
+    `folder` is where relative paths begin, as an absolute path.
 
     Raises:
         BadRequest: two clips would be one file; the message names both.
     """
-    places = {clip: clip_name(_place(clip, folder)) for clip in clips}
-    stems = Counter(_stem(place) for place in {*places.values()})
-    chosen = {
-        clip: (place if stems[_stem(place)] > 1 else _stem(place)) + suffix
-        for clip, place in places.items()
-    }
-    return _checked(chosen)
+    return _checked({clip: clip_name(_place(clip, folder)) + suffix for clip in clips})
 
 
 def _checked(chosen: Mapping[str, str]) -> dict[str, str]:
@@ -58,8 +49,3 @@ def _place(clip: str, folder: str) -> str:
     path = posixpath.normpath(posixpath.join(folder, clip))
     inside = folder.rstrip("/") + "/"
     return path.removeprefix(inside) if path.startswith(inside) else path.lstrip("/")
-
-
-def _stem(place: str) -> str:
-    """Return a path without the suffix of its clip; `Op. 9` has none."""
-    return names.stem(place) if formats.has_audio_extension(place) else place

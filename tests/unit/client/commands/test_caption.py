@@ -247,32 +247,45 @@ def test_captions_are_saved_in_a_directory_and_those_that_are_there_are_left_alo
     assert again.exit_code == 0
     assert again.stderr == f"flamingo: 1 saved in {out}; 1 were there\n"
     saved = {path.name: path.read_text() for path in out.iterdir()}
-    assert saved == {"0.caption.txt": "a quiet song\n", "1.caption.txt": "a quiet song\n"}
+    assert saved == {"0.mp3.caption.txt": "a quiet song\n", "1.mp3.caption.txt": "a quiet song\n"}
     assert len([one for one in pod.received if "captions" in one.path]) == 2
 
 
-def test_clips_of_one_name_in_two_folders_are_two_files_of_two_commands(
-    flamingo, tmp_path, monkeypatch
+SAVING = {
+    "caption.txt": ["caption"],
+    "caption.json": ["caption", "--json"],
+    "npy": ["embed"],
+    "csv": ["embed", "--out-format", "csv"],
+}
+
+
+@pytest.mark.parametrize(
+    "clips", [("a/song.mp3", "b/song.mp3"), ("song.mp3", "song.flac")], ids=["folder", "suffix"]
+)
+@pytest.mark.parametrize("suffix", SAVING)
+def test_clips_of_one_name_are_two_files_of_two_commands(
+    flamingo, tmp_path, monkeypatch, clips, suffix
 ):
     monkeypatch.chdir(tmp_path)
-    for folder in "ab":
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "song.mp3").write_bytes(b"ID3")
+    for clip in clips:
+        (tmp_path / clip).parent.mkdir(exist_ok=True)
+        (tmp_path / clip).write_bytes(b"ID3")
     pod = pods.FakePod()
 
-    for folder in "ab":
-        result = flamingo("caption", f"{folder}/song.mp3", "--out-dir", "out", pod=pod)
+    for clip in clips:
+        result = flamingo(*SAVING[suffix], clip, "--out-dir", "out", pod=pod)
         assert result.stderr == "flamingo: 1 saved in out\n"
+    again = flamingo(*SAVING[suffix], *clips, "--out-dir", "out", pod=pod)
 
-    saved = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.txt"))
-    assert saved == ["out/a/song.caption.txt", "out/b/song.caption.txt"]
+    assert again.stderr == "flamingo: 0 saved in out; 2 were there\n"
+    assert all((tmp_path / "out" / f"{clip}.{suffix}").is_file() for clip in clips)
 
 
 def test_whole_responses_are_saved_with_json(flamingo, song, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flamingo("caption", song, "--json", "--out-dir", str(tmp_path))
 
-    saved = json.loads((tmp_path / "song.caption.json").read_text())
+    saved = json.loads((tmp_path / "song.mp3.caption.json").read_text())
     assert (saved["file"], saved["caption"]) == (song, "a quiet song")
 
 

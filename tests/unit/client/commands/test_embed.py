@@ -91,7 +91,7 @@ def test_several_clips_are_saved_in_a_directory(flamingo, song, tmp_path, monkey
     for _ in range(2):
         result = flamingo("embed", song, "--out-dir", str(tmp_path / "new"))
 
-    assert np.load(tmp_path / "new" / "song.npy").tolist() == ROWS
+    assert np.load(tmp_path / "new" / "song.mp3.npy").tolist() == ROWS
     assert result.stderr == f"flamingo: 0 saved in {tmp_path / 'new'}; 1 were there\n"
 
 

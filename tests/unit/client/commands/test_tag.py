@@ -104,12 +104,12 @@ def test_a_folder_gets_a_file_for_each_clip_and_only_those_that_are_missing(
     args = ("tag", song, str(tmp_path / "b.mp3"), "-t", moods, "--out-dir", str(tmp_path / "out"))
     assert flamingo(*args, pod=DecidingPod()).exit_code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "b.tags.json",
-        "song.tags.json",
+        "b.mp3.tags.json",
+        "song.mp3.tags.json",
     ]
-    saved = json.loads((tmp_path / "out" / "song.tags.json").read_text())
+    saved = json.loads((tmp_path / "out" / "song.mp3.tags.json").read_text())
     assert (saved["file"], saved["tags"]["moods"][8]["label"]) == (song, "i")
-    (tmp_path / "out" / "b.tags.json").unlink()
+    (tmp_path / "out" / "b.mp3.tags.json").unlink()
     pod = DecidingPod()
     assert "1 saved" in flamingo(*args, pod=pod).stderr
     assert len(pod.received) == 1

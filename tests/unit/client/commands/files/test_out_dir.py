@@ -13,23 +13,27 @@ def named(*clips, suffix=".npy"):
 def test_a_file_is_named_for_its_clip_in_the_folder_that_the_clip_is_in():
     clips = ["song.mp3", "a/song.mp3", "./b//song.flac", "a/../c.wav", "Op. 9", "no suffix"]
     assert named(*clips, suffix=".caption.txt") == [
-        "song.caption.txt",
-        "a/song.caption.txt",
-        "b/song.caption.txt",
-        "c.caption.txt",
+        "song.mp3.caption.txt",
+        "a/song.mp3.caption.txt",
+        "b/song.flac.caption.txt",
+        "c.wav.caption.txt",
         "Op. 9.caption.txt",
         "no suffix.caption.txt",
     ]
 
 
 def test_an_absolute_path_is_the_same_clip_as_a_relative_one():
-    assert named("/music/mine/a/x.mp3") == named("a/x.mp3") == ["a/x.npy"]
-    assert named("../yours/x.mp3") == named("/music/yours/x.mp3") == ["music/yours/x.npy"]
+    assert named("/music/mine/a/x.mp3") == named("a/x.mp3") == ["a/x.mp3.npy"]
+    assert named("../yours/x.mp3") == named("/music/yours/x.mp3") == ["music/yours/x.mp3.npy"]
 
 
 def test_a_url_is_named_for_its_host_and_path():
     clips = ["https://h.example/a/x.mp3?sig=1", "https://h.example/b/x%20y.mp3", "http://h.example"]
-    assert named(*clips) == ["h.example/a/x.npy", "h.example/b/x y.npy", "h.example/audio.npy"]
+    assert named(*clips) == [
+        "h.example/a/x.mp3.npy",
+        "h.example/b/x y.mp3.npy",
+        "h.example/audio.npy",
+    ]
 
 
 def test_no_clip_leads_out_of_the_folder():
@@ -39,8 +43,9 @@ def test_no_clip_leads_out_of_the_folder():
         assert ".." not in name.split("/")
 
 
-def test_clips_that_differ_in_the_suffix_keep_it():
-    assert named("x/a.mp3", "x/a.wav", "a.wav") == ["x/a.mp3.npy", "x/a.wav.npy", "a.npy"]
+def test_clips_that_differ_in_the_suffix_are_two_files_also_of_two_commands():
+    assert named("x/a.mp3", "x/a.wav") == [*named("x/a.mp3"), *named("x/a.wav")]
+    assert len({*named("x/a.mp3", "x/a.wav", "x/a")}) == 3
 
 
 @pytest.mark.parametrize(
