@@ -102,6 +102,7 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
         embedding_dimensions=dict(limits.dims),
         random_weights=loaded.random_weights,
         commit=loaded.commit,
+        reasoning=reasoning is not None,
     )
     return ServedModel(loaded, engine, card, DecodeLimits(max_seconds=max_audio_s), reasoning)
 

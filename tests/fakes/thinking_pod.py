@@ -14,6 +14,9 @@ class ThinkingPod(FakePod):
 
     thoughts = ("The drums are ", "fast.")
 
+    def _card(self):
+        return super()._card().model_copy(update={"reasoning": True})
+
     def _body(self, path):
         message = responses.AssistantMessage(
             content="".join(self.words), reasoning_content="".join(self.thoughts)

@@ -545,6 +545,7 @@ def test_the_model_card_has_the_limits(http):
     assert card["max_model_len"] == card["context_tokens"]
     assert card == http.get("/v1/models/flamingo-tiny").json()
     assert card["random_weights"] is True
+    assert card["reasoning"] is False
     assert card["max_audio_seconds"] == 90
     assert card["embedding_dimensions"] == {"encoder": 64, "projector": 64}
 

@@ -129,6 +129,8 @@ def test_a_pod_says_whether_its_model_thinks(thinking):
     records = [json.loads(line) for line in thinking.log.read_text().splitlines() if line[0] == "{"]
     (found,) = [each for each in records if each["event"] == "model.reasoning"]
     assert (found["thinks"], "template" in found["reason"]) == (True, True)
+    (card,) = httpx2.get(f"{thinking.address}/v1/models").json()["data"]
+    assert card["reasoning"] is True
 
 
 NUM_MARK = 9

@@ -83,6 +83,7 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     prompt: Prompt = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
+    thinking_token_budget: options.ThinkingTokenBudget = None,
     truncate: options.Truncate = False,
     allow_damaged: options.AllowDamaged = None,
     layer: batch_options.LayerOption = "encoder",
@@ -107,9 +108,9 @@ def batch(  # noqa: PLR0913 - a command's parameters are its options
     and the command to try it again.
     """
     given: dict[str, Any] = {"style": style, "prompt": prompt, "layer": layer, "pooling": pooling}
-    given |= {"max_tokens": max_tokens, "temperature": temperature, "orders": orders}
-    given |= {"truncate": truncate or None, "allow_damaged": allow_damaged}
-    given |= {"measure": measure or None, "confidence": confidence or None}
+    given |= {"max_tokens": max_tokens, "temperature": temperature, "allow_damaged": allow_damaged}
+    given |= {"thinking_token_budget": thinking_token_budget, "confidence": confidence or None}
+    given |= {"orders": orders, "truncate": truncate or None, "measure": measure or None}
     wanted = Wanted(recipe, question, questions, taxonomy, calibration)
     fields = batch_plan.fields_of(ctx, task, given, wanted)
     with _reported_errors(), tempfile.TemporaryDirectory(prefix="flamingo-batch-") as scratch:

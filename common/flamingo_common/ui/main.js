@@ -14,6 +14,7 @@ import { EmbeddingView } from "./panels/embedding_view.js";
 import { startFleetView } from "./panels/fleet_view.js";
 import { RecipesView } from "./panels/recipes_view.js";
 import { ServerView } from "./panels/server_view.js";
+import { offerThinking } from "./panels/thinking.js";
 import { fetchExample } from "./server/api.js";
 import { TOO_LONG } from "./server/http.js";
 import { $, showError } from "./shared/dom.js";
@@ -128,6 +129,7 @@ function onModel(card) {
   Clip.limitS = card.max_audio_seconds;
   history.model = card.id;
   recipes.load();
+  offerThinking(card);
   showLength();
 }
 

@@ -357,6 +357,8 @@ class ModelCard(ResponseBody):
     """Whether the weights are random, as those of the built-in models: the text is meaningless."""
     commit: str | None = None
     """Commit of the Hugging Face repository; null for a local directory or a built-in model."""
+    reasoning: bool = False
+    """Whether the model reasons before it answers, for which there is `thinking_token_budget`."""
 
 
 class ModelList(ResponseBody):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from fakes import pods
 from typer.testing import CliRunner
 
@@ -185,3 +186,14 @@ def test_with_json_a_failure_is_an_error_object_too(words):
     assert status == 1
     assert set(json.loads(out)["error"]) >= {"message", "type", "param", "code"}
     assert err.count("\n") == 1
+
+
+def test_whatever_generates_text_has_a_maximum_of_tokens_and_a_budget_of_reasoning():
+    commands = typer.main.get_command(app.app).commands
+    flags = {
+        name: {flag for option in command.params for flag in option.opts}
+        for name, command in commands.items()
+    }
+    limited = {name for name, each in flags.items() if "--max-tokens" in each}
+    assert {"caption", "ask", "chat", "analyze", "batch"} <= limited
+    assert limited == {name for name, each in flags.items() if "--thinking-token-budget" in each}

@@ -33,6 +33,7 @@ APPLY_TO = {
     "prompt": {TaskName.CAPTION, TaskName.ANALYZE},
     "max_tokens": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
     "temperature": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
+    "thinking_token_budget": {TaskName.CAPTION, TaskName.ANALYZE, TaskName.ASK},
     "taxonomy": {TaskName.TAG},
     "orders": {TaskName.TAG},
     "calibration": {TaskName.TAG},

@@ -7,6 +7,7 @@ import { $, checkedValue, copyOnClick, showError } from "../shared/dom.js";
 import { followEnd } from "../shared/follow.js";
 import { renderStream, RequestButton } from "../shared/streaming.js";
 import { RequestDetails } from "./request_details.js";
+import { thinkingBudget } from "./thinking.js";
 
 const CUSTOM = "custom";
 
@@ -77,7 +78,8 @@ export function readOptions() {
   const style = checkedValue("style");
   const prompt = /** @type {HTMLTextAreaElement} */ ($("prompt")).value.trim();
   const maxTokens = /** @type {HTMLInputElement} */ ($("max-tokens")).valueAsNumber || undefined;
-  return style === CUSTOM ? { prompt, maxTokens } : { style, maxTokens };
+  const limits = { maxTokens, thinkingBudget: thinkingBudget() };
+  return style === CUSTOM ? { prompt, ...limits } : { style, ...limits };
 }
 
 /** @param {import("../server/calls.js").CaptionOptions} options */

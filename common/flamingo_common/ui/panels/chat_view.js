@@ -7,6 +7,7 @@ import { $, createElement, isAbort, showError } from "../shared/dom.js";
 import { followEnd } from "../shared/follow.js";
 import { renderStream, RequestButton } from "../shared/streaming.js";
 import { RequestDetails } from "./request_details.js";
+import { thinkingBudget } from "./thinking.js";
 
 export class ChatView {
   /** The questions that were answered, and their answers. @type {import("../server/calls.js").Message[]} */
@@ -65,7 +66,7 @@ export class ChatView {
     const history = this.#history; // `reset` replaces the list
     /** @type {import("../server/calls.js").Message} */
     const message = { role: "user", content: question };
-    const record = new RequestRecord(chatCall(clip, [...history, message]));
+    const record = new RequestRecord(chatCall(clip, [...history, message], thinkingBudget()));
     const { exchange, answer, note } = this.#addExchange(question);
     this.#details.begin(record);
     try {

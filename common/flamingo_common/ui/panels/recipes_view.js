@@ -8,6 +8,7 @@ import { renderStream, RequestButton } from "../shared/streaming.js";
 import { comparisonParts, measuredRows } from "./measured_view.js";
 import { RequestDetails } from "./request_details.js";
 import { SectionsView } from "./sections_view.js";
+import { thinkingBudget } from "./thinking.js";
 
 /**
  * @typedef {import("../server/api.js").Answer} Answer
@@ -78,7 +79,7 @@ export class RecipesView {
   async #ask(name, signal) {
     this.#clear();
     const measures = /** @type {HTMLInputElement} */ ($("recipe-measure")).checked;
-    const record = new RequestRecord(recipeCall(this.clip(), name, measures));
+    const record = new RequestRecord(recipeCall(this.clip(), name, { measures, thinkingBudget: thinkingBudget() }));
     this.#details.begin(record);
     /** @type {Answer | null} */
     let answer = null;

@@ -11,7 +11,7 @@
  * @typedef {{delta: string, reasoning: string, finish: string | null, usage: Usage | null, answer?: Answer, measured?: Measured}} Chunk
  * @typedef {{name: string, description: string}} Recipe
  * @typedef {{id: string, max_audio_seconds: number, context_tokens: number,
- *            embedding_dimensions: Record<string, number>, random_weights: boolean}} ModelCard
+ *            embedding_dimensions: Record<string, number>, random_weights: boolean, commit?: string | null, reasoning?: boolean}} ModelCard
  * @typedef {{fleet: boolean, batches: boolean, example: string | null}} Features
  * @typedef {{embedding: string | number[][], shape: [number, number], layer: string,
  *   missingS: number}} Embedding

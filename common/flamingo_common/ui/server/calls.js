@@ -2,7 +2,7 @@
  * The requests about a clip that this page sends. Pure.
  *
  * @typedef {{role: "user" | "assistant", content: string}} Message
- * @typedef {{style?: string, prompt?: string, maxTokens?: number}} CaptionOptions
+ * @typedef {{style?: string, prompt?: string, maxTokens?: number, thinkingBudget?: number}} CaptionOptions
  * @typedef {{path: string, fields: Record<string, any>, clip: import("../clip/clip.js").Clip,
  *   taxonomies?: string[]}} Call
  *   `fields` are the whole request, except for the file of the clip; `taxonomies` are the names of
@@ -16,9 +16,10 @@
  * @param {CaptionOptions} options
  * @returns {Call}
  */
-export function captionCall(clip, { style, prompt, maxTokens }) {
+export function captionCall(clip, { style, prompt, maxTokens, thinkingBudget }) {
   const prompting = prompt ? { prompt } : { style };
-  const fields = { ...prompting, stream: true, ...(maxTokens ? { max_tokens: maxTokens } : {}) };
+  const limits = { ...(maxTokens ? { max_tokens: maxTokens } : {}), ...thinkingField(thinkingBudget) };
+  const fields = { ...prompting, stream: true, ...limits };
   return { path: "v1/audio/captions", fields: { ...fields, ...clipFields(clip) }, clip };
 }
 
@@ -26,14 +27,16 @@ export function captionCall(clip, { style, prompt, maxTokens }) {
  * A conversation about a clip. The server adds a file to the first user message.
  * @param {Clip} clip
  * @param {Message[]} messages
+ * @param {number} [thinkingBudget]
  * @returns {Call}
  */
-export function chatCall(clip, messages) {
+export function chatCall(clip, messages, thinkingBudget) {
   const { audio, ...options } = clipFields(clip);
   const fields = {
     messages: audio ? withLink(messages, audio.url) : messages,
     stream: true,
     stream_options: { include_usage: true },
+    ...thinkingField(thinkingBudget),
     ...options,
   };
   return { path: "v1/chat/completions", fields, clip };
@@ -42,12 +45,12 @@ export function chatCall(clip, messages) {
 /**
  * @param {Clip} clip
  * @param {string} name of a recipe
- * @param {boolean} measures tempo, key and loudness, too
+ * @param {{measures: boolean, thinkingBudget?: number}} options `measures`: tempo, key and loudness, too
  * @returns {Call}
  */
-export function recipeCall(clip, name, measures) {
-  const measure = measures ? { measure: true } : {};
-  const fields = { questions: [{ name, recipe: name }], confidence: true, ...measure, stream: true };
+export function recipeCall(clip, name, { measures, thinkingBudget }) {
+  const options = { ...(measures ? { measure: true } : {}), ...thinkingField(thinkingBudget) };
+  const fields = { questions: [{ name, recipe: name }], confidence: true, ...options, stream: true };
   return { path: "v1/audio/analyze", fields: { ...fields, ...clipFields(clip) }, clip };
 }
 
@@ -89,6 +92,9 @@ function clipFields({ startS, endS, truncate, isTooLong, durationS, url }) {
     ...(url ? { audio: { url } } : {}),
   };
 }
+
+/** @param {number} [tokens] of reasoning at most; undefined: as the model has it */
+const thinkingField = (tokens) => (tokens === undefined ? {} : { thinking_token_budget: tokens });
 
 /** @param {number} seconds rounded, since frames of the model take 40 ms */
 const roundToMs = (seconds) => Math.round(seconds * 1000) / 1000;

@@ -48,6 +48,14 @@ def test_an_option_that_the_task_ignores_is_refused(flamingo, songs):
     assert "--task embed has no --style" in result.stderr
 
 
+def test_what_tags_has_no_budget_of_reasoning(flamingo, songs):
+    flags = ("--task", "tag", "--thinking-token-budget", "8")
+    result = flamingo("batch", "songs", "-o", "o.jsonl", *flags)
+    assert result.exit_code == 2
+    shown = " ".join(result.stderr.replace("│", " ").split())
+    assert "--task tag has no --thinking-token-budget" in shown
+
+
 def test_a_dry_run_counts_and_processes_nothing(flamingo, songs):
     result = flamingo("batch", "songs", "--dry-run")
     assert (result.exit_code, result.stderr) == (0, "")
