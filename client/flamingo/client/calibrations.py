@@ -18,6 +18,8 @@ from flamingo_common.service import printable
 from flamingo_common.wire import decisions
 from flamingo_common.wire.responses import ModelCard
 
+LINE_CHARS = 10_000
+"""The web page reads one value on each line."""
 Temperature = Annotated[float, Field(gt=0, le=decisions.MAX_TEMPERATURE)]
 
 
@@ -137,7 +139,9 @@ def load(path: str | Path) -> Calibration:
 def to_yaml(calibration: Calibration) -> str:
     """Return the contents of a file."""
     head = "# Written by flamingo bench quiz; see docs/python-client.md, Calibration.\n"
-    return head + yaml.safe_dump(calibration.model_dump(), sort_keys=False, allow_unicode=True)
+    return head + yaml.safe_dump(
+        calibration.model_dump(), sort_keys=False, allow_unicode=True, width=LINE_CHARS
+    )
 
 
 def _checkpoint(model: str, commit: str | None) -> str:

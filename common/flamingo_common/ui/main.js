@@ -38,11 +38,12 @@ const compare = new CompareView(clip, {
   onText: (heard, options, text) => history.add(heard, "caption", promptName(options), text),
 });
 const recipes = new RecipesView(clip, player);
+const tags = new TagsView(clip);
 const views = [
   new CaptionView(clip, (heard, prompt, text) => history.add(heard, "caption", prompt, text)),
   new ChatView(clip, (heard, question, text) => history.add(heard, "question", question, text)),
   recipes,
-  new TagsView(clip),
+  tags,
   new EmbeddingView(clip, player),
   compare,
 ];
@@ -129,6 +130,7 @@ function onModel(card) {
   Clip.limitS = card.max_audio_seconds;
   history.model = card.id;
   recipes.load();
+  tags.calibration.card = card;
   offerThinking(card);
   showLength();
 }

@@ -12,7 +12,7 @@ const OF_THIS_PAGE = new Set(["stream", "stream_options", "encoding_format"]);
  * @param {Call} call
  * @param {boolean} hasKey whether to send the key in FLAMINGO_API_KEY
  */
-export function curlCommand(root, { path, fields, clip }, hasKey) {
+export function curlCommand(root, { path, fields, clip, calibration }, hasKey) {
   const noBuffer = "stream" in fields ? " -N" : "";
   const json = JSON.stringify(fields);
   // --form-string: -F would read a value that begins with @ or < as a file name.
@@ -21,11 +21,12 @@ export function curlCommand(root, { path, fields, clip }, hasKey) {
     `  -F ${shellQuote(`file=@"${fileName(clip).replace(/[\\"]/g, "\\$&")}"`)}`,
   ];
   const body = ["  -H 'Content-Type: application/json'", `  --data-raw ${shellQuote(json)}`];
-  return [
+  const command = [
     `curl${noBuffer} ${shellQuote(root + path)}`,
     ...(hasKey ? ['  -H "Authorization: Bearer $FLAMINGO_API_KEY"'] : []),
     ...(clip.file ? form : body),
   ].join(" \\\n");
+  return calibration ? `# ${notCalibrated(calibration)}\n${command}` : command;
 }
 
 /**
@@ -43,9 +44,10 @@ export function pythonProgram(root, call) {
 }
 
 /** @param {Call} call */
-function pythonCall({ path, fields, clip, taxonomies }) {
+function pythonCall({ path, fields, clip, taxonomies, calibration }) {
   const { messages, audio: _, input: __, ...others } = fields;
   if (taxonomies) delete others.questions; // the client has those of a taxonomy by its name
+  if (calibration) delete others.orders; // the client has them from the file
   const audio = pythonLiteral(clip.file ? fileName(clip) : clip.url);
   const options = Object.entries(others)
     .filter(([name]) => !OF_THIS_PAGE.has(name))
@@ -56,7 +58,8 @@ function pythonCall({ path, fields, clip, taxonomies }) {
   if (path.endsWith("analyze")) return `print(client.analyze(${audio}${options}).answers)`;
   if (taxonomies) {
     const names = taxonomies.map((name) => `, ${pythonLiteral(name)}`).join("");
-    return `print(client.tag(${audio}${names}${options}).tags)`;
+    const file = calibration ? `, calibration=${pythonLiteral(calibration)}` : "";
+    return `print(client.tag(${audio}${names}${file}${options}).tags)`;
   }
   const said = messages.map(withoutAudio);
   if (said.length === 1) {
@@ -77,7 +80,7 @@ function withoutAudio({ role, content }) {
  * @param {Call} call
  * @param {boolean} hasKey
  */
-export function javascriptProgram(root, { path, fields, clip }, hasKey) {
+export function javascriptProgram(root, { path, fields, clip, calibration }, hasKey) {
   const { stream: _, stream_options: __, ...request } = fields;
   const headers = [
     ...(hasKey ? ["authorization: `Bearer ${process.env.FLAMINGO_API_KEY}`"] : []),
@@ -93,6 +96,7 @@ export function javascriptProgram(root, { path, fields, clip }, hasKey) {
     `body.append("file", new Blob([await readFile(${name})]), ${name});`,
   ];
   return [
+    ...(calibration ? [`// ${notCalibrated(calibration)}`] : []),
     ...(clip.file ? form : [`const body = ${json};`]),
     `const response = await fetch(${JSON.stringify(root + path)}, {`,
     '  method: "POST",',
@@ -104,6 +108,10 @@ export function javascriptProgram(root, { path, fields, clip }, hasKey) {
     "",
   ].join("\n");
 }
+
+/** @param {string} file of a calibration; in a comment, which ends with the line */
+const notCalibrated = (file) =>
+  `The probabilities are not calibrated: ${file.replace(/[^\x20-\x7e]/g, "?")} has temperatures to divide their logarithms by.`;
 
 /** @param {import("../clip/clip.js").Clip} clip perhaps a part, whose name is not that of its file */
 const fileName = ({ file, name }) => file?.name ?? name;

@@ -4,9 +4,9 @@
  * @typedef {{role: "user" | "assistant", content: string}} Message
  * @typedef {{style?: string, prompt?: string, maxTokens?: number, thinkingBudget?: number}} CaptionOptions
  * @typedef {{path: string, fields: Record<string, any>, clip: import("../clip/clip.js").Clip,
- *   taxonomies?: string[]}} Call
+ *   taxonomies?: string[], calibration?: string}} Call
  *   `fields` are the whole request, except for the file of the clip; `taxonomies` are the names of
- *   those whose questions it asks
+ *   those whose questions it asks, and `calibration` is the file whose temperatures their answers get
  */
 
 /** @typedef {import("../clip/clip.js").Clip} Clip */
@@ -58,14 +58,17 @@ export function recipeCall(clip, name, { measures, thinkingBudget }) {
  * Ask how likely the labels of taxonomies are.
  * @param {Clip} clip
  * @param {import("../tags/tags.js").Taxonomy[]} taxonomies
+ * @param {import("../tags/calibration.js").Calibration | null} calibration
  * @returns {Call}
  */
-export function tagsCall(clip, taxonomies) {
+export function tagsCall(clip, taxonomies, calibration) {
   const { audio, ...options } = clipFields(clip);
   const input = audio ? { input: [{ role: "user", content: [linkPart(audio.url)] }] } : {};
   const questions = taxonomies.flatMap((taxonomy) => taxonomy.questions);
   const names = taxonomies.map(({ name }) => name);
-  return { path: "v1/decisions", fields: { questions, ...input, ...options }, clip, taxonomies: names };
+  const orders = calibration ? { orders: calibration.orders } : {};
+  const fields = { questions, ...input, ...orders, ...options };
+  return { path: "v1/decisions", fields, clip, taxonomies: names, calibration: calibration?.file };
 }
 
 /**

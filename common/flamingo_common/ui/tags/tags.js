@@ -7,25 +7,49 @@
  *   each label, or one for all
  */
 
+import { temperatureOf } from "./calibration.js";
+
+/** A smaller one has no logarithm. */
+const MIN_PROBABILITY = 1e-300;
 const LIKELY = 0.5;
 const MIN_SHOWN = 5;
 
 /**
  * @param {Taxonomy[]} taxonomies
  * @param {DecisionAnswer[]} answers to all their questions, in order
+ * @param {import("./calibration.js").Calibration | null} calibration
  * @returns {Record<string, Tag[]>} by the name of the taxonomy, in the order of its labels.
  */
-export function tagsOf(taxonomies, answers) {
+export function tagsOf(taxonomies, answers, calibration) {
   const left = [...answers];
   return Object.fromEntries(taxonomies.map(({ name, labels, questions }) => {
-    const probabilities = left.splice(0, questions.length).flatMap(probabilitiesOf);
+    const temperature = calibration ? temperatureOf(calibration, name) : 1;
+    const probabilities = left.splice(0, questions.length).flatMap((answer) => probabilitiesOf(answer, temperature));
     return [name, labels.map((label, index) => ({ label, probability: probabilities[index] }))];
   }));
 }
 
-/** @param {DecisionAnswer} answer */
-const probabilitiesOf = ({ probability, probabilities }) =>
-  probabilities ? probabilities.map((each) => each.probability) : [probability ?? 0];
+/**
+ * @param {DecisionAnswer} answer
+ * @param {number} temperature
+ */
+const probabilitiesOf = ({ probability = 0, probabilities }, temperature) =>
+  probabilities
+    ? tempered(probabilities.map((each) => each.probability), temperature)
+    : tempered([probability, 1 - probability], temperature).slice(0, 1);
+
+/**
+ * @param {number[]} probabilities
+ * @param {number} temperature by which their logarithms are divided, as the Python client does it
+ */
+function tempered(probabilities, temperature) {
+  if (temperature === 1) return probabilities;
+  const logs = probabilities.map((each) => Math.log(Math.max(each, MIN_PROBABILITY)) / temperature);
+  const best = Math.max(...logs);
+  const weights = logs.map((each) => Math.exp(each - best));
+  const total = weights.reduce((sum, each) => sum + each, 0);
+  return weights.map((each) => each / total);
+}
 
 /**
  * @param {Tag[]} tags

@@ -7,6 +7,7 @@ import { RequestRecord } from "../server/request_record.js";
 import { $, createElement, download, showError } from "../shared/dom.js";
 import { baseName, missingNote } from "../shared/format.js";
 import { RequestButton } from "../shared/streaming.js";
+import { CalibrationView } from "./calibration_view.js";
 import { formatProbability, ranked, tagsOf } from "./tags.js";
 import { TAXONOMIES } from "./taxonomies.js";
 
@@ -19,6 +20,7 @@ export class TagsView {
   #details = new RequestDetails($("tags-request"), "tags");
   /** What is shown, as `flamingo tag --json` prints it. @type {{file: string} | null} */
   #shown = null;
+  calibration = new CalibrationView(() => this.reset());
 
   /** @param {() => import("../clip/clip.js").Clip} clip */
   constructor(clip) {
@@ -49,12 +51,13 @@ export class TagsView {
     this.#clear();
     const chosen = TAXONOMIES.filter(({ name }) => isChecked(name));
     if (!chosen.length) throw new Error(NONE_CHOSEN);
-    const record = new RequestRecord(tagsCall(this.clip(), chosen));
+    const calibration = this.calibration.current;
+    const record = new RequestRecord(tagsCall(this.clip(), chosen, calibration));
     $("tags-note").textContent = "Processing audio…";
     this.#details.begin(record);
     try {
       const { answers, model, usage } = await fetchDecision(record, signal);
-      const tags = tagsOf(chosen, answers);
+      const tags = tagsOf(chosen, answers, calibration);
       this.#shown = { file: record.call.clip.name, model, tags, usage };
       this.#show(tags);
       $("tags-note").textContent = missingNote(usage.audio_missing_seconds ?? 0);
