@@ -6,6 +6,7 @@ Runs in a worker process: it imports no torch, and a crash costs one result.
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flamingo_common.audio import windows
 from flamingo_common.audio.windows import SAMPLE_RATE_HZ
@@ -80,8 +81,9 @@ def measure_beats(samples: Samples, start_s: float) -> tuple[Beats | None, str]:
     """Return the beats of samples that begin at `start_s`, or why there are none."""
     if len(samples) < MIN_BEATS_S * SAMPLE_RATE_HZ:
         return None, f"the clip is shorter than {MIN_BEATS_S:g} s"
-    onsets = music.onset_strengths(samples)
-    frames = music.beat_frames(onsets)
+    levels = music.band_levels(samples)
+    onsets = music.onset_strengths(levels)
+    frames = _tracked_frames(levels, onsets)
     times_s = frames / music.FRAMES_PER_S + music.ONSET_DELAY_S + start_s
     tempo_bpm = tempo.steady_tempo_bpm(times_s.tolist())
     if tempo_bpm is None:
@@ -91,6 +93,15 @@ def measure_beats(samples: Samples, start_s: float) -> tuple[Beats | None, str]:
         return None, NO_BEAT
     times = tuple(round(float(time_s), 3) for time_s in times_s)
     return Beats(round(tempo_bpm, 2), times, round(strength, 3)), ""
+
+
+def _tracked_frames(levels: NDArray[np.float32], onsets: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the frames of the beats, which are tracked again if each second one was missed."""
+    frames = music.beat_frames(onsets, music.likely_tempo_bpm(onsets))
+    tempo_bpm = tempo.steady_tempo_bpm((frames / music.FRAMES_PER_S).tolist())
+    if tempo_bpm is None or not tempo.is_half(tempo_bpm, levels, frames):
+        return frames
+    return music.beat_frames(onsets, 2 * tempo_bpm)
 
 
 def measure_key(samples: Samples) -> tuple[KeyEstimate | None, str]:

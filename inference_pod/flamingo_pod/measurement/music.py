@@ -34,8 +34,8 @@ def librosa() -> Any:
     return importlib.import_module("librosa")
 
 
-def onset_strengths(samples: Samples) -> NDArray[np.float32]:
-    """Return how strong the onsets are in each frame, `(frames,)`."""
+def band_levels(samples: Samples) -> NDArray[np.float32]:
+    """Return the level of each band in each frame in dB, `(bands, frames)`."""
     module = librosa()
     bands = np.concatenate(
         [
@@ -51,10 +51,17 @@ def onset_strengths(samples: Samples) -> NDArray[np.float32]:
         ],
         axis=1,
     )
-    decibels = module.power_to_db(bands, ref=1.0, amin=FLOOR, top_db=None)
-    strengths: NDArray[np.float32] = module.onset.onset_strength(
-        S=decibels, sr=SAMPLE_RATE_HZ, hop_length=HOP_SAMPLES, center=False
-    ).astype(np.float32)
+    levels: NDArray[np.float32] = module.power_to_db(bands, ref=1.0, amin=FLOOR, top_db=None)
+    return levels
+
+
+def onset_strengths(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how strong the onsets are in each frame, `(frames,)`, of the levels of bands."""
+    strengths: NDArray[np.float32] = (
+        librosa()
+        .onset.onset_strength(S=levels, sr=SAMPLE_RATE_HZ, hop_length=HOP_SAMPLES, center=False)
+        .astype(np.float32)
+    )
     return strengths
 
 
@@ -69,8 +76,8 @@ def _framed_blocks(samples: Samples) -> Iterator[Samples]:
         yield np.pad(inside, (max(-start, 0), max(stop - len(samples), 0)))
 
 
-def beat_frames(onsets: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the frames of the most regular beats, whether the music has a beat or not."""
+def likely_tempo_bpm(onsets: NDArray[np.float32]) -> float:
+    """Return the tempo at which the onsets repeat most, near those that are usual."""
     module = librosa()
     options = {"sr": SAMPLE_RATE_HZ, "hop_length": HOP_SAMPLES}
     totals = np.zeros(TEMPOGRAM_FRAMES)
@@ -81,9 +88,17 @@ def beat_frames(onsets: NDArray[np.float32]) -> NDArray[np.int64]:
         )
         totals += tempogram.sum(axis=1)
     mean = totals[:, np.newaxis] / len(onsets)
-    tempo_bpm = float(np.ravel(module.feature.tempo(tg=mean, **options))[0])
-    _, frames = module.beat.beat_track(
-        onset_envelope=onsets, bpm=tempo_bpm, units="frames", **options
+    return float(np.ravel(module.feature.tempo(tg=mean, **options))[0])
+
+
+def beat_frames(onsets: NDArray[np.float32], tempo_bpm: float) -> NDArray[np.int64]:
+    """Return the frames of the beats nearest to a tempo, whether the music has a beat or not."""
+    _, frames = librosa().beat.beat_track(
+        onset_envelope=onsets,
+        bpm=tempo_bpm,
+        units="frames",
+        sr=SAMPLE_RATE_HZ,
+        hop_length=HOP_SAMPLES,
     )
     found: NDArray[np.int64] = np.asarray(frames, np.int64)
     return found

@@ -35,10 +35,34 @@ def test_a_click_track_has_its_tempo_and_its_beats(bpm):
     assert np.median(errors_s) < 0.012
 
 
-@pytest.mark.parametrize("bpm", [174, 240, 300])
-def test_a_fast_click_track_has_its_tempo_or_half_of_it(bpm):
-    beats, _ = measure.measure_beats(music.clicks(bpm, seconds=30)[0], 0.0)
-    assert any(beats.tempo_bpm == pytest.approx(bpm / part, rel=0.01) for part in (1, 2))
+@pytest.mark.parametrize("bpm", [160, 174, 200, 220, 240])
+def test_a_fast_click_track_has_a_beat_at_each_click(bpm):
+    samples, times_s = music.clicks(bpm, seconds=30)
+    beats, _ = measure.measure_beats(samples, 0.0)
+    assert beats.tempo_bpm == pytest.approx(bpm, rel=0.01)
+    assert len(beats.times_s) == pytest.approx(len(times_s), abs=4)
+    errors_s = [np.abs(times_s - beat_s).min() for beat_s in beats.times_s[1:-1]]
+    assert np.median(errors_s) < 0.012
+
+
+def test_a_pulse_that_is_too_fast_for_a_tempo_has_half_of_it():
+    beats, _ = measure.measure_beats(music.clicks(300, seconds=30)[0], 0.0)
+    assert beats.tempo_bpm == pytest.approx(150, rel=0.01)
+
+
+@pytest.mark.parametrize("hats", [0.25, 0.6])
+@pytest.mark.parametrize("bpm", [80, 120, 128])
+@pytest.mark.parametrize("pattern", ["rock, hats in eighths", "house", "techno", "half time"])
+def test_hats_between_the_beats_do_not_double_the_tempo(pattern, bpm, hats):
+    beats, _ = measure.measure_beats(music.drums(bpm, pattern, hats=hats), 0.0)
+    assert beats.tempo_bpm == pytest.approx(bpm, rel=0.01)
+
+
+@pytest.mark.parametrize("hats", [0.25, 0.6])
+def test_fast_drums_have_their_tempo_or_half_of_it(hats):
+    samples = music.drums(174, "rock, hats in eighths", hats=hats)
+    beats, _ = measure.measure_beats(samples, 0.0)
+    assert any(beats.tempo_bpm == pytest.approx(174 / part, rel=0.01) for part in (1, 2))
 
 
 def test_songs_have_their_key_in_all_24_or_one_that_is_related():
