@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from clips import music as songs
 
 from flamingo_common.audio.windows import SAMPLE_RATE_HZ
+from flamingo_common.errors import FlamingoError
 from flamingo_pod.audio.sound_file import decode_bytes
 from flamingo_pod.measurement import measure, music, tempo
 
@@ -76,13 +77,19 @@ def print_known():
 
 
 def print_files(files):
-    """Print the files whose tempo differs, and how many there are."""
+    """Print the files whose tempo differs, and how many have one."""
+    num_measured = 0
     for file in files:
-        samples = decode_bytes(Path(file).read_bytes(), 7200)[: MAX_FILE_S * SAMPLE_RATE_HZ]
+        try:
+            samples = decode_bytes(Path(file).read_bytes(), 7200)[: MAX_FILE_S * SAMPLE_RATE_HZ]
+        except FlamingoError as error:
+            print(f"{Path(file).name}: {error.message}")
+            continue
         before_bpm, after_bpm = (one and round(one) for one in tempos(samples))
         if before_bpm != after_bpm:
-            print(f"{before_bpm} → {after_bpm}: {Path(file).name}")
-    print(f"{len(files)} files")
+            print(f"{before_bpm} → {after_bpm}: {Path(file).name}", flush=True)
+        num_measured += after_bpm is not None
+    print(f"{num_measured} of {len(files)} files have a tempo")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Ctrl-C at any moment of a command: exit status 130, or death by SIGINT, and no traceback."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -89,3 +90,25 @@ def test_while_the_audio_does_not_arrive(is_named, tmp_path):
 
     status, out, err = asyncio.run(scenario())
     assert (status in ENDED, out, err) == (True, b"", b"")
+
+
+def test_while_several_questions_of_a_quiz_are_asked(tmp_path):
+    (tmp_path / "song.mp3").write_bytes(b"ID3, let us say")
+    line = {"audio": "song.mp3", "question": "Which?", "choices": ["a", "b"], "answer": "a"}
+    quiz = tmp_path / "quiz.jsonl"
+    quiz.write_text("".join(json.dumps(line) + "\n" for _ in range(9)))
+
+    async def scenario():
+        pod = pods.FakePod(release=asyncio.Event())
+        async with pods.running(pod) as address:
+            process = await start("bench", "quiz", "-j", "3", str(quiz), address=address)
+            await pod.has_arrived.wait()
+            process.send_signal(signal.SIGINT)
+            ended = await end_of(process)
+            await asyncio.wait_for(pod.was_cancelled.wait(), PATIENCE_S)
+            return ended, len(pod.received)
+
+    (status, out, err), num_sent = asyncio.run(scenario())
+    assert status in ENDED
+    assert (out, err) == (b"", b"")
+    assert num_sent <= 3

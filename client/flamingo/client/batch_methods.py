@@ -26,6 +26,7 @@ from flamingo.client.taxonomies import Tags, Taxonomy
 from flamingo.client.transport import ApiRequest, Transport
 from flamingo_common.errors import FlamingoError
 from flamingo_common.wire import PRIORITY_HEADER
+from flamingo_common.wire.decisions import Decision
 from flamingo_common.wire.requests import Layer, Pooling, Style
 from flamingo_common.wire.responses import Caption, ModelCard
 
@@ -68,6 +69,13 @@ _BATCH_OPTIONS = BatchOptions.__optional_keys__
 
 class BatchClipOptions(ClipOptions, BatchOptions, total=False):
     """The options of a batch of embeddings."""
+
+
+class YieldedClipOptions(ClipOptions, RunSettings, total=False):
+    """The options of a batch whose results are not recorded."""
+
+    concurrency: int
+    """As of `BatchOptions`."""
 
 
 class BatchSamplingOptions(SamplingOptions, BatchOptions, total=False):
@@ -239,6 +247,25 @@ class BatchMethods(ABC):
             found.check_model(await self.models())
 
         return self._batch(kind, clips, dict(options), identity, check)
+
+    def batch_decisions(
+        self,
+        clips: Clips,
+        questions: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        orders: int | None = None,
+        temperature: float | None = None,
+        **options: Unpack[YieldedClipOptions],
+    ) -> AsyncBatch[Decision]:
+        """Answer questions about many clips with probabilities; takes the arguments of `decisions`.
+
+        `questions` may be None if each item of the source has its own. The results are only
+        yielded: a TypeError refuses an `output_dir` or a `recording`.
+        """
+        if {"output_dir", "recording"} & options.keys():
+            raise TypeError("the results of batch_decisions are not recorded, only yielded")
+        asked = {"questions": questions, "orders": orders, "temperature": temperature}
+        return self._batch(batch_tasks.DECISIONS, clips, {**asked, **options})
 
     def batch_ask(
         self,

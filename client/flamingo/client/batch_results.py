@@ -8,6 +8,7 @@ from typing import Any
 from flamingo.batch.outcomes import ItemResult
 from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.taxonomies import Tags
+from flamingo_common.wire.decisions import Decision, DecisionUsage
 from flamingo_common.wire.responses import AudioUsage, Caption
 
 
@@ -47,6 +48,11 @@ def of_tags(tags: Tags) -> ItemResult:
     return ItemResult(tags=found, model=tags.model, **_usage(tags.usage))
 
 
+def of_decision(decision: Decision) -> ItemResult:
+    """Return the result of `batch_decisions`, which has no answers: they are only yielded."""
+    return ItemResult(model=decision.model, **_usage(decision.usage))
+
+
 def of_analysis(analysis: Analysis) -> ItemResult:
     """Return the result of `batch_analyze`."""
     return ItemResult(
@@ -61,7 +67,7 @@ def of_analysis(analysis: Analysis) -> ItemResult:
     )
 
 
-def _usage(usage: AudioUsage) -> dict[str, Any]:
+def _usage(usage: AudioUsage | DecisionUsage) -> dict[str, Any]:
     return {
         "usage": usage.model_dump(mode="json"),
         "audio_s": usage.audio_seconds,

@@ -6,7 +6,7 @@ request has them.
 Pure.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from flamingo.client.results import Analysis, Embedding, Reply
 from flamingo.client.taxonomies import TagQuestions, Tags
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire import responses
+from flamingo_common.wire.decisions import Decision
 
 T = TypeVar("T")
 Fields = Mapping[str, Any]
@@ -62,6 +63,14 @@ def _ask(*, question: str | None = None, system: str | None = None, **options: A
     return calls.chat(fields.question_messages(question, system=system), **options)
 
 
+def _decisions(
+    *, questions: Sequence[Mapping[str, Any]] | None = None, **options: Any
+) -> Call[Decision]:
+    if questions is None:
+        raise BadRequest("the questions are missing: set them for all clips or for each item")
+    return calls.decisions(questions, **options)
+
+
 _TEXT_FIELDS = frozenset({"prompt", "style", "max_tokens"})
 CAPTION: TaskKind[responses.Caption] = TaskKind(
     "caption", calls.caption, batch_results.of_caption, _TEXT_FIELDS
@@ -78,4 +87,7 @@ ANALYZE_QUESTIONS: TaskKind[Analysis] = TaskKind(
 """A line's `prompt` or `style` would be beside the questions, which is refused."""
 ASK: TaskKind[Reply] = TaskKind(
     "ask", _ask, batch_results.of_reply, frozenset({"question", "max_tokens"})
+)
+DECISIONS: TaskKind[Decision] = TaskKind(
+    "decisions", _decisions, batch_results.of_decision, frozenset({"questions"})
 )

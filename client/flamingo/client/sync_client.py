@@ -259,6 +259,7 @@ class FlamingoClient:
     batch_embed = _blocking_batch(AsyncFlamingoClient.batch_embed)
     batch_analyze = _blocking_batch(AsyncFlamingoClient.batch_analyze)
     batch_tag = _blocking_batch(AsyncFlamingoClient.batch_tag)
+    batch_decisions = _blocking_batch(AsyncFlamingoClient.batch_decisions)
     batch_ask = _blocking_batch(AsyncFlamingoClient.batch_ask)
     models = _blocking(AsyncFlamingoClient.models)
     recipes = _blocking(AsyncFlamingoClient.recipes)

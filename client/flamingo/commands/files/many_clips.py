@@ -4,7 +4,7 @@ Results come in the order of the arguments, so that two runs print the same.
 """
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,10 +40,16 @@ class Arguments:
     """The clips of a command line as a source: each has its number, so one may occur twice."""
 
     clips: Sequence[str]
+    options: Sequence[Mapping[str, Any]] = ()
+    """Request fields of each clip; without any, all have those of the batch."""
 
     def items(self) -> Iterator[Item]:
         """Return an iterator over the clips."""
-        return (Item(str(number), clip) for number, clip in enumerate(self.clips))
+        own = self.options or [{}] * len(self.clips)
+        return (
+            Item(str(number), clip, options=options)
+            for number, (clip, options) in enumerate(zip(self.clips, own, strict=True))
+        )
 
     def fingerprint(self) -> str:
         """Return the kind of source."""

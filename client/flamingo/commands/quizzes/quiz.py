@@ -1,5 +1,6 @@
 """`flamingo bench quiz`: accuracy and calibration on multiple-choice questions about clips."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -89,6 +90,7 @@ def quiz(  # noqa: PLR0913 - a command's parameters are its options
     orders: Orders = 1,
     fit_temperature: FitTemperature = False,
     calibration: CalibrationOut = None,
+    concurrency: options.Concurrency = None,
     url: options.Url = address.DEFAULT_URL,
     api_key: options.ApiKey = None,
     as_json: options.Json = False,
@@ -108,7 +110,8 @@ def quiz(  # noqa: PLR0913 - a command's parameters are its options
     if calibration is not None:
         files.check_directory(calibration, flag="--calibration")
     with FlamingoClient(url, api_key=api_key) as client:
-        report = _ask_all(client, items, orders)
+        num_at_once = concurrency or many_clips.MAX_CONCURRENCY
+        report = _ask_all(client, items, orders, num_at_once)
         problem = None
         if (fit_temperature or calibration is not None) and report.answers:
             try:
@@ -132,20 +135,30 @@ def _print(report: Report, *, as_json: bool) -> None:
         output.print_table(table)
 
 
-def _ask_all(client: FlamingoClient, items: list[QuizItem], orders: int) -> Report:
+def _ask_all(
+    client: FlamingoClient, items: list[QuizItem], orders: int, concurrency: int
+) -> Report:
+    """Ask several questions at once; the answers are in the order of the items."""
     answers: list[Answered] = []
     num_failed, model = 0, ""
     many_clips.check_fleet(client)
-    for number, item in enumerate(items, 1):
-        try:
-            with output.spinner(f"question {number} of {len(items)}"):
-                decision = client.decisions(item.clip, item.questions(), orders=orders)
-        except FlamingoError as error:
-            many_clips.print_failure(item.clip, error, as_json=False)
-            num_failed += 1
-            continue
-        model = decision.model
-        answers += item.answered(decision.answers)
+    clips = [item.clip for item in items]
+    asked = [{"questions": item.questions()} for item in items]
+    batch = client.batch_decisions(
+        many_clips.Arguments(clips, asked),
+        orders=orders,
+        concurrency=concurrency,
+        **many_clips.RUN_OPTIONS,
+    )
+    found = many_clips.results(batch, clips, title="quiz")
+    with contextlib.closing(found):
+        for item, (clip, result) in zip(items, found, strict=True):
+            if isinstance(result, FlamingoError):
+                many_clips.print_failure(clip, result, as_json=False)
+                num_failed += 1
+                continue
+            model = result.model
+            answers += item.answered(result.answers)
     return Report(answers, num_failed, model)
 
 

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 from fakes import pods
+from fakes.deciding_pod import DecidingPod
 from fakes.patience import PATIENCE_S
 
 from flamingo import AsyncFlamingoClient, FlamingoClient, open_source
@@ -68,6 +69,26 @@ def test_a_question_is_asked_about_each_clip(paths):
     assert {reply.text for reply in results.values()} == {"a quiet song"}
     roles = [message["role"] for message in sent_fields(pod)[0]["messages"]]
     assert roles == ["system", "user"]
+
+
+def test_decisions_are_made_about_each_clip(paths):
+    questions = [{"type": "predicate", "instructions": "It is live."}]
+    results, pod = done("batch_decisions", paths, questions, pod=DecidingPod(), orders=2)
+
+    assert sorted(results) == paths
+    assert [each.answers[0].probability for each in results.values()] == [0.0] * 5
+    for sent in sent_fields(pod):
+        assert (sent["questions"], sent["orders"]) == (questions, 2)
+
+
+def test_decisions_without_questions_end_the_batch(paths):
+    with pytest.raises(errors.BadRequest, match="the questions are missing"):
+        done("batch_decisions", paths, pod=DecidingPod())
+
+
+def test_decisions_are_not_recorded(paths, tmp_path):
+    with pytest.raises(TypeError, match="not recorded"):
+        done("batch_decisions", paths, [], output_dir=tmp_path)
 
 
 def test_a_batch_has_low_priority_unless_it_is_given_another(paths):

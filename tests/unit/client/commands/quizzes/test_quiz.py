@@ -2,14 +2,17 @@
 
 import json
 import math
+import re
 
 import pytest
-from fakes.deciding_pod import DecidingPod
+from fakes.deciding_pod import DecidingPod, LastFirstPod
 
 from flamingo.client import calibrations
+from flamingo_common import errors
 from flamingo_common.service.exit_status import ExitStatus
 
 LINE = {"audio": "song.mp3", "question": "Which?", "choices": ["a", "b", "c"], "answer": "c"}
+BODY = re.compile(rb'\{"questions".*\}')
 
 
 @pytest.fixture
@@ -70,6 +73,67 @@ def test_a_clip_that_fails_is_left_out(flamingo, quiz):
     result = flamingo("bench", "quiz", file, "--json", pod=DecidingPod())
     assert result.exit_code == ExitStatus.ITEMS_FAILED
     assert json.loads(result.stdout)["num_failed"] == 1
+
+
+@pytest.fixture
+def different(quiz, tmp_path):
+    """Write a quiz whose answers, clips and categories all differ; returns the file."""
+
+    def write(num, **changes):
+        lines = []
+        for number in range(num):
+            (tmp_path / f"{number}.mp3").write_bytes(b"ID3 %d" % number)
+            choices = [str(choice) for choice in range(number + 2)]
+            line = {"audio": f"{number}.mp3", "question": "Which?", "choices": choices}
+            lines.append(line | {"answer": number % 2, "category": f"c{number}"} | changes)
+        return quiz(*lines)
+
+    return write
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_questions_at_once_are_reported_as_one_after_the_other(flamingo, different, flags):
+    file, pod = different(5), LastFirstPod(5)
+    one = flamingo("bench", "quiz", file, *flags, "-j", "1", pod=DecidingPod())
+    all_at_once = flamingo("bench", "quiz", file, *flags, "-j", "5", pod=pod)
+    assert (one.exit_code, all_at_once.exit_code) == (0, 0)
+    assert all_at_once.stdout == one.stdout
+    assert [f"c{number}" for number in range(5)] == re.findall(r"c\d", one.stdout)
+
+
+def test_one_after_the_other_means_one_request_in_flight(flamingo, different):
+    pod = DecidingPod(answer_s=0.01)
+    assert flamingo("bench", "quiz", different(4), "-j", "1", pod=pod).exit_code == 0
+    sent = [json.loads(BODY.search(each.body)[0]) for each in pod.received]
+    assert [len(each["questions"][0]["choices"]) for each in sent] == [2, 3, 4, 5]
+
+
+def test_what_fails_is_named_in_the_order_of_the_file(flamingo, different, tmp_path):
+    file = different(4)
+    for number in (0, 2):
+        (tmp_path / f"{number}.mp3").unlink()
+    result = flamingo("bench", "quiz", file, "--json", "-j", "4", pod=DecidingPod())
+    assert result.exit_code == ExitStatus.ITEMS_FAILED
+    assert re.findall(r"(\d)\.mp3", result.stderr) == ["0", "2"]
+    report = json.loads(result.stdout)
+    assert (report["accuracy"]["num"], report["num_failed"]) == (2, 2)
+    assert list(report["categories"]) == ["c1", "c3"]
+
+
+def test_an_error_that_all_would_have_ends_the_quiz(flamingo, different):
+    pod = DecidingPod(fails_with=errors.InvalidApiKey("the key is not valid"))
+    result = flamingo("bench", "quiz", different(20), "-j", "2", pod=pod)
+    assert "the key is not valid" in str(result.exception)
+    assert len(pod.received) <= 3
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_a_number_of_questions_at_once_that_is_none_is_refused(flamingo, different, number):
+    pod = DecidingPod()
+    result = flamingo("bench", "quiz", different(1), "-j", number, pod=pod)
+    assert (result.exit_code, pod.received) == (2, [])
+    assert "-j" in result.stderr
 
 
 BAD = [
