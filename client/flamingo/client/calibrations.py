@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flamingo.client import taxonomies, yaml_files
@@ -18,8 +17,6 @@ from flamingo_common.service import printable
 from flamingo_common.wire import decisions
 from flamingo_common.wire.responses import ModelCard
 
-LINE_CHARS = 10_000
-"""The web page reads one value on each line."""
 Temperature = Annotated[float, Field(gt=0, le=decisions.MAX_TEMPERATURE)]
 
 
@@ -136,12 +133,9 @@ def load(path: str | Path) -> Calibration:
         raise BadRequest(f"{shown} is not a calibration: {found}", param="calibration") from None
 
 
-def to_yaml(calibration: Calibration) -> str:
-    """Return the contents of a file."""
-    head = "# Written by flamingo bench quiz; see docs/python-client.md, Calibration.\n"
-    return head + yaml.safe_dump(
-        calibration.model_dump(), sort_keys=False, allow_unicode=True, width=LINE_CHARS
-    )
+def to_json(calibration: Calibration) -> str:
+    """Return the contents of a file, in JSON, which the web page reads, too."""
+    return calibration.model_dump_json(indent=2) + "\n"
 
 
 def _checkpoint(model: str, commit: str | None) -> str:

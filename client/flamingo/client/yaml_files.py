@@ -1,5 +1,7 @@
 """Reads the YAML files of users: taxonomies, calibrations, recipes and questions."""
 
+import contextlib
+import json
 import math
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def read(path: Path, *, what: str) -> object:
     """
     content = read_bytes(path, what=what)
     try:
-        document: object = yaml.safe_load(content)
+        document: object = _parse(content)
     except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
         reason = printable.escape_line(" ".join(str(error).split()))
         shown = printable.escape_line(str(path))
@@ -51,6 +53,13 @@ def read(path: Path, *, what: str) -> object:
             param=what,
         )
     return document
+
+
+def _parse(content: bytes) -> object:
+    # JSON by its own reader: YAML's has other escapes, and reads 1e-07 as a string.
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(content)
+    return yaml.safe_load(content)
 
 
 def _num_values(value: object, known: dict[int, float]) -> float:

@@ -47,7 +47,7 @@ CalibrationOut = Annotated[
     Path | None,
     typer.Option(
         "--calibration",
-        metavar="OUT.yaml",
+        metavar="OUT.json",
         help="Fit the temperature, and save it for flamingo tag.",
         dir_okay=False,
         show_default=False,
@@ -180,7 +180,7 @@ def _calibration(fit: Fit, cards: list[ModelCard], model: str, orders: int) -> C
 
 def _save(path: Path, calibration: Calibration) -> None:
     with files.saving(path) as file:
-        file.write(calibrations.to_yaml(calibration).encode())
+        file.write(calibrations.to_json(calibration).encode())
     output.print_failure(f"calibration saved in {path}")
 
 

@@ -1,11 +1,9 @@
 /**
- * A calibration, as `flamingo bench quiz --calibration` writes it for one model. Pure.
+ * A calibration, as `flamingo bench quiz --calibration` writes it for one model, in JSON. Pure.
  *
  * @typedef {{file: string, model: string, commit: string | null, orders: number, temperature: number,
  *   temperatures: Record<string, number>, num_examples: number, num_clips: number}} Calibration
  */
-
-import { parseFlatYaml } from "./flat_yaml.js";
 
 const MAX_TEMPERATURE = 100;
 const MAX_ORDERS = 16;
@@ -55,11 +53,15 @@ export function readCalibration(text, file) {
  * @returns {any}
  */
 function parsed(text, file) {
+  /** @type {unknown} */
+  let found;
   try {
-    return parseFlatYaml(text);
+    found = JSON.parse(text);
   } catch (error) {
-    throw new Error(`${file} is not a calibration: ${/** @type {Error} */ (error).message}`);
+    throw new Error(`${file} is not JSON: ${/** @type {Error} */ (error).message}`);
   }
+  if (!isMap(found)) throw new Error(`${file} is not a calibration, as flamingo bench quiz writes it`);
+  return found;
 }
 
 /** @param {any} found */

@@ -49,9 +49,10 @@ def write(tmp_path):
 
 
 def test_what_is_written_is_read(tmp_path):
-    calibration = Calibration.model_validate({**FIELDS, "after": {"negative_log_likelihood": 0.5}})
-    path = tmp_path / "c.yaml"
-    path.write_text(calibrations.to_yaml(calibration))
+    fields = {"after": {"negative_log_likelihood": 1e-07}, "temperatures": {"mood": 4, "\x7f😀": 1}}
+    calibration = Calibration.model_validate({**FIELDS, **fields})
+    path = tmp_path / "c.json"
+    path.write_text(calibrations.to_json(calibration), encoding="utf-8")
     assert calibrations.load(path) == calibration
     assert (calibration.of("mood"), calibration.of("genre")) == (4.0, 2.0)
 
