@@ -12,7 +12,7 @@ from flamingo_pod.measurement.results import ClipMeasurements
 
 MAX_CLIP_BYTES = 512 * 2**20
 """Address space for one clip, beyond that of the process with its libraries; 20 minutes take
-160 MB."""
+194 MB."""
 NICENESS = 5
 """The event loop, the engine and the decode workers go first where they want the same core, and a
 worker still gets a quarter of it: with 10 it would get a tenth, and exceed its timeout."""
