@@ -16,12 +16,13 @@ from flamingo_pod.engine.engine import Engine
 from flamingo_pod.engine.options import EngineOptions
 from flamingo_pod.engine.startup import memory_profile
 from flamingo_pod.engine.startup.batch_size import default_max_num_seqs
+from flamingo_pod.engine.structured_output.call_tokens import CallTokens
 from flamingo_pod.engine.structured_output.reasoning_tokens import ReasoningTokens
 from flamingo_pod.model import checkpoint, placement
 from flamingo_pod.model.builtin import build
 from flamingo_pod.model.gpu import find_gpu
 from flamingo_pod.settings import Settings
-from flamingo_pod.text import reasoning_format
+from flamingo_pod.text import call_format, reasoning_format
 from flamingo_pod.text.reasoning_format import Vocabulary
 from flamingo_pod.weights.errors import ModelLoadFailed
 
@@ -36,6 +37,8 @@ class ServedModel:
     decode_limits: DecodeLimits
     reasoning: ReasoningTokens | None = None
     """The tables of a model that thinks before it answers."""
+    call_tokens: CallTokens | None = None
+    """The tables of calls, if the model may decide whether to make any."""
     caller: Caller = ANONYMOUS
     """The caller of the request that it is used for."""
 
@@ -86,9 +89,11 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
 
     Raises:
         InsufficientMemory: the model does not fit on the device.
-        ModelLoadFailed: it is to think, and its tokenizer cannot write the marks.
+        ModelLoadFailed: it is to think, or to decide on calls, and its tokenizer cannot write the
+            marks.
     """
     limits, reasoning = loaded.limits, _reasoning(loaded, settings)
+    calls = _call_tokens(loaded, settings)
     max_audio_s = min(settings.max_audio_s or limits.max_audio_s, limits.max_audio_s)
     engine = Engine(loaded, _sized_options(loaded, settings))
     engine.start()
@@ -104,14 +109,14 @@ def start_engine(loaded: checkpoint.Checkpoint, settings: Settings) -> ServedMod
         commit=loaded.commit,
         reasoning=reasoning is not None,
     )
-    return ServedModel(loaded, engine, card, DecodeLimits(max_seconds=max_audio_s), reasoning)
+    decode_limits = DecodeLimits(max_seconds=max_audio_s)
+    return ServedModel(loaded, engine, card, decode_limits, reasoning, calls)
 
 
 def _reasoning(loaded: checkpoint.Checkpoint, settings: Settings) -> ReasoningTokens | None:
-    vocabulary = Vocabulary(loaded.model.config.text_config.vocab_size, loaded.limits.eos_token_ids)
     try:
         thinks, tokens = reasoning_format.found(
-            loaded.processor, loaded.id, settings.reasoning_parser, vocabulary
+            loaded.processor, loaded.id, settings.reasoning_parser, _vocabulary(loaded)
         )
     except ValueError as error:
         raise ModelLoadFailed(
@@ -119,6 +124,21 @@ def _reasoning(loaded: checkpoint.Checkpoint, settings: Settings) -> ReasoningTo
         ) from None
     logs.get().info("model.reasoning", thinks=thinks.answer, reason=thinks.reason)
     return tokens
+
+
+def _call_tokens(loaded: checkpoint.Checkpoint, settings: Settings) -> CallTokens | None:
+    if not settings.enable_auto_tool_choice:
+        return None
+    try:
+        return call_format.call_tokens(loaded.processor, _vocabulary(loaded))
+    except ValueError as error:
+        raise ModelLoadFailed(
+            f"model {loaded.id!r}: --enable-auto-tool-choice is not possible, since {error}"
+        ) from None
+
+
+def _vocabulary(loaded: checkpoint.Checkpoint) -> Vocabulary:
+    return Vocabulary(loaded.model.config.text_config.vocab_size, loaded.limits.eos_token_ids)
 
 
 def _sized_options(loaded: checkpoint.Checkpoint, settings: Settings) -> EngineOptions:

@@ -45,6 +45,10 @@ class Settings(ServiceSettings):
     """Whether the model thinks before it answers, between <think> and </think>: think, none, or
     auto, which looks for the marks in its chat template and tokenizer, and for the word in its
     name."""
+    enable_auto_tool_choice: bool = False
+    """Whether a request with tools may leave it to the model whether to call one: tool_choice auto,
+    the default of most clients. Its calls are valid, but no checkpoint for audio was trained to
+    decide when to make them."""
     max_audio_s: float | None = Field(default=None, gt=0, le=7200)
     """Maximum clip length in seconds; default and upper limit: the model's own maximum."""
     max_concurrent_answers: int = Field(default=256, ge=1, le=100_000)

@@ -12,7 +12,7 @@ from fakes.effort import examples
 
 from flamingo_pod.engine.core import EngineCore, Prompt
 from flamingo_pod.engine.scheduling.sequence import SamplingParams
-from flamingo_pod.engine.structured_output.constraint import ReasoningRules
+from flamingo_pod.engine.structured_output.constraint import Reasoning, ReasoningRules
 from flamingo_pod.engine.structured_output.grammar import GrammarCompiler
 from flamingo_pod.engine.structured_output.grammar_source import GrammarSpec
 from flamingo_pod.engine.structured_output.reasoning_scan import END, OPEN
@@ -126,13 +126,17 @@ def test_a_mark_that_the_model_writes_itself_opens_the_reasoning(core, tables, t
     assert found.tokens[at : at + len(ending(tables))] == ending(tables)
 
 
-class Chosen:
+class Chosen(Reasoning):
     """A constraint whose first tokens are given."""
 
     is_done = False
 
     def __init__(self, inner, tokens, tables):
         self.inner, self.left, self.tables = inner, list(tokens), tables
+
+    @property
+    def num_free(self):
+        return 0 if self.left else self.inner.num_free
 
     def mask(self):
         return self.tables.only(self.left[0]) if self.left else self.inner.mask()

@@ -11,6 +11,7 @@ import sys
 import httpx2
 import pytest
 from documents import selections
+from fakes import calling_checkpoint, processes
 
 AS_IT_SENDS = {"Authorization": "Bearer none", "User-Agent": "Python/3.11 aiohttp/3.14.5"}
 QUESTION = {"role": "user", "content": "Name a genre of music."}
@@ -102,6 +103,45 @@ def test_what_its_tools_need_is_in_the_error(open_webui):
     answer = ask(open_webui, REQUESTS["message"] | {"tools": [CLOCK]})
     assert answer.status_code == 400
     assert "send no tools" in answer.json()["error"]["message"]
+    assert "--enable-auto-tool-choice" in answer.json()["error"]["message"]
+
+
+@pytest.fixture(scope="module")
+def deciding(model_cache, tmp_path_factory):
+    """A router before a pod that lets its model decide on calls, and whose model makes them."""
+    folder = tmp_path_factory.mktemp("deciding")
+    model = calling_checkpoint.write(folder / "model", has_marks=True)
+    named = ("--model", str(model), "--served-model-name", "flamingo-tiny")
+    flags = (*named, "--enable-auto-tool-choice")
+    with processes.service("flamingo_pod", *flags, log=folder / "pod") as pod:
+        processes.wait_until_ready(pod)
+        endpoint = ("--endpoint", pod.address)
+        with processes.service("flamingo_router", *endpoint, log=folder / "router") as router:
+            processes.wait_until_ready(router)
+            with httpx2.Client(base_url=router.address, timeout=60, headers=AS_IT_SENDS) as client:
+                yield client
+
+
+def test_its_tools_work_by_default_where_the_model_may_decide(deciding):
+    """It adds its tools to each message of a chat, and results and calls to the next request."""
+    body = REQUESTS["system prompt"] | {"tools": [CLOCK]}
+    answer = ask(deciding, body)
+    assert answer.status_code == 200, answer.text
+    lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+    choices = [choice for line in lines for choice in json.loads(line)["choices"]]
+    parts = [part for one in choices for part in one["delta"].get("tool_calls", ())]
+    assert parts[0]["function"]["name"] == "get_current_timestamp"
+    assert choices[-1]["finish_reason"] == "tool_calls"
+    arguments = "".join(part["function"]["arguments"] for part in parts)
+    assert json.loads(arguments) == {}
+    content = "".join(one["delta"].get("content") or "" for one in choices)
+    function = {"name": "get_current_timestamp", "arguments": arguments}
+    call = {"id": parts[0]["id"], "type": "function", "index": 0, "function": function}
+    made = {"role": "assistant", "content": content, "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "1764500000"}
+    again = ask(deciding, body | {"messages": [*body["messages"], made, result]})
+    assert again.status_code == 200, again.text
+    assert again.text.endswith("data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("language", [None, "en"])

@@ -149,7 +149,11 @@ class ResponsesRequest(SamplingOptions):
     ) = None
     """Functions that the model can be made to call."""
     tool_choice: ResponsesToolChoice | None = None
-    """`required`: the answer is a call. An object: of this function. `none`: the answer is text."""
+    """`required`: the answer is a call. An object: of this function. `none`: the answer is text.
+    `auto`, the default: text or calls, which needs pods with `--enable-auto-tool-choice`."""
+    parallel_tool_calls: bool | None = None
+    """Whether an answer may have several calls, where the model decides on them; true unless set. A
+    required call is one."""
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS), WHOLE_NUMBER] | None = None
     """Number of alternative tokens per position; returns log probabilities if it is not 0."""
     include: Annotated[list[Includable], Field(max_length=len(Includable.__args__))] | None = None

@@ -138,8 +138,8 @@ class Response(ResponseBody):
     max_tool_calls: None = None
     model: str
     output: list[OutputItem]
-    parallel_tool_calls: bool = False
-    """Always false: at most one tool is called."""
+    parallel_tool_calls: bool = True
+    """As in the request."""
     previous_response_id: None = None
     reasoning: ReasoningConfig = ReasoningConfig()
     service_tier: Literal["default"] = "default"

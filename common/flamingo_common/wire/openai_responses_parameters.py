@@ -35,7 +35,8 @@ RESPONSES: Table = {
     **{name: row for name, row in GENERATION.items() if name not in _IN_CHAT_ONLY},
     **implemented(
         "OpenAI",
-        "input instructions max_output_tokens text tools tool_choice top_logprobs include metadata",
+        "input instructions max_output_tokens text tools tool_choice parallel_tool_calls"
+        " top_logprobs include metadata",
     ),
     **ignored(
         "OpenAI",

@@ -109,7 +109,7 @@ GENERATION: Table = {
             "prompt_cache_retention": "what was computed for a clip is cached without it",
             "prompt_cache_options": "what was computed for a clip is cached without it",
             "verbosity": "the model was not trained with it; ask for short answers in the prompt",
-            "parallel_tool_calls": "at most one tool is called",
+            "parallel_tool_calls": "only chats and /v1/responses call tools",
         },
     ),
     **refused(
@@ -236,7 +236,7 @@ CHAT: Table = {
     **implemented(
         "OpenAI",
         "messages max_completion_tokens stream_options n logprobs top_logprobs tools tool_choice"
-        " functions function_call",
+        " parallel_tool_calls functions function_call",
     ),
     **refused(
         "OpenAI",

@@ -309,7 +309,11 @@ class ChatRequest(GenerationOptions):
     tools: Tools | None = None
     """Functions that the model can be made to call."""
     tool_choice: ToolChoice | None = None
-    """`required`: the answer is a call. An object: of this function. `none`: the answer is text."""
+    """`required`: the answer is a call. An object: of this function. `none`: the answer is text.
+    `auto`, the default: text or calls, which needs pods with `--enable-auto-tool-choice`."""
+    parallel_tool_calls: bool | None = None
+    """Whether an answer may have several calls, where the model decides on them; true unless set. A
+    required call is one."""
     functions: Functions | None = None
     """The older name of `tools`."""
     function_call: FunctionChoice | None = None

@@ -12,7 +12,7 @@ from flamingo_common.wire.requests import Layer, Pooling
 METRICS_HEADER = "x-flamingo-metrics"
 """Request header that adds `metrics` to the response."""
 FinishReason = Literal["stop", "length"]
-ChatFinishReason = Literal["stop", "length", "tool_calls"]
+ChatFinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 def is_none(value: object) -> bool:
@@ -136,13 +136,13 @@ class AssistantMessage(ResponseBody):
 
     role: Literal["assistant"] = "assistant"
     content: str | None
-    """Null if the answer is a call."""
+    """The text, before any calls; null if the answer has only calls."""
     reasoning_content: str | None = Field(default=None, exclude_if=is_none)
     """What the model has thought before it answered; only of checkpoints that do."""
     tool_calls: list[GeneratedToolCall] | None = Field(default=None, exclude_if=is_none)
-    """One call, if the request demands it with `tool_choice`."""
+    """The call that `tool_choice` demands, or those that the model has made."""
     function_call: GeneratedCall | None = Field(default=None, exclude_if=is_none)
-    """The call, if the request demands it with `function_call`."""
+    """The call that `function_call` demands, or that the model has made."""
 
 
 class TopLogprob(ResponseBody):

@@ -1,7 +1,7 @@
-"""Tools: the functions that a chat offers to the model, and which of them it must call.
+"""Tools: the functions that a chat offers to the model, and which of them it must or may call.
 
-The model was not trained to decide whether to call a function, so a request has to say so: it
-names the function, requires any, or forbids all.
+A request names the function, requires any, forbids all, or leaves it to the model, which not every
+server allows: models for audio were not trained to decide.
 
 Pure.
 """
@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from flamingo_common.errors import BadRequest, UnsupportedParameter
+from flamingo_common.errors import BadRequest
 from flamingo_common.wire import message_parameters
 from flamingo_common.wire.parameters import Table
 from flamingo_common.wire.request_body import RequestBody
@@ -143,14 +143,33 @@ class ForcedCall:
     """Whether it is a call of `functions`, rather than of `tools`."""
 
 
-def forced_tool_call(
-    tools: Sequence[FunctionTool] | None, choice: ToolChoice | None
-) -> ForcedCall | None:
-    """Return the call that `tools` and `tool_choice` demand; None: the answer is text.
+@dataclass(frozen=True, slots=True)
+class OptionalCall:
+    """The calls that the model may make, or answer with text."""
+
+    offered: Sequence[Offered]
+    """All functions of the request, which the prompt describes."""
+    callable: Sequence[Offered]
+    """Those that can be called."""
+    is_parallel: bool = True
+    """Whether an answer may have several calls."""
+    is_legacy: bool = False
+    """Whether they are calls of `functions`, rather than of `tools`."""
+
+
+Call = ForcedCall | OptionalCall
+
+
+def tool_call(
+    tools: Sequence[FunctionTool] | None,
+    choice: ToolChoice | None,
+    *,
+    is_parallel: bool = True,
+) -> Call | None:
+    """Return the call that `tools` and `tool_choice` demand or allow; None: the answer is text.
 
     Raises:
         BadRequest: the choice does not fit the tools.
-        UnsupportedParameter: the model would have to decide whether to call one.
     """
     offered = list(_offered([tool.function for tool in tools or ()], "tools[{}].function"))
     mode = choice.allowed_tools.mode if isinstance(choice, AllowedToolsChoice) else choice
@@ -167,20 +186,19 @@ def forced_tool_call(
             allowed = [(name, path.format(number)) for number, name in enumerate(names)]
         case _:
             allowed = [(each.function.name, "") for each in offered]
-    if mode in (None, "auto"):
-        raise _undecided("tool_choice", 'to "required", to one of the tools or to "none"')
     called = [_find(offered, name, field) for name, field in dict(allowed).items()]
+    if mode in (None, "auto"):
+        return OptionalCall(offered, called, is_parallel)
     return ForcedCall(offered, called, is_named=isinstance(choice, NamedTool))
 
 
-def forced_function_call(
+def function_call(
     functions: Sequence[FunctionDefinition] | None, choice: FunctionChoice | None
-) -> ForcedCall | None:
-    """Return the call that `functions` and `function_call` demand, as older clients send them.
+) -> Call | None:
+    """Return the call that `functions` and `function_call` demand or allow, of older clients.
 
     Raises:
         BadRequest: the choice does not fit the functions.
-        UnsupportedParameter: the model would have to decide whether to call one.
     """
     offered = list(_offered(functions or (), "functions[{}]"))
     if isinstance(choice, FunctionRef):
@@ -188,7 +206,7 @@ def forced_function_call(
         return ForcedCall(offered, [called], is_named=True, is_legacy=True)
     if choice == "none" or not offered:
         return None
-    raise _undecided("function_call", 'to one of the functions or to "none"')
+    return OptionalCall(offered, offered, is_parallel=False, is_legacy=True)
 
 
 def _offered(functions: Sequence[FunctionDefinition], path: str) -> Iterator[Offered]:
@@ -210,11 +228,3 @@ def _find(offered: Sequence[Offered], name: str, field: str) -> Offered:
             return each
     names = ", ".join(each.function.name for each in offered[:8]) or "none"
     raise BadRequest(f"the function {name} is not offered; offered: {names}", param=field)
-
-
-def _undecided(field: str, values: str) -> UnsupportedParameter:
-    return UnsupportedParameter(
-        f"the model cannot decide whether to call a function; send no tools, set {field} {values},"
-        " or use response_format for an answer in JSON",
-        param=field,
-    )

@@ -56,7 +56,7 @@ async def parse_request(
         kind, body.fields_with_audio(received), is_form=received.is_form
     )
     served.check_model(options.model)
-    output_format.forced_call(options)  # its errors need no audio
+    output_format.requested_call(options)  # its errors need no audio
     return options, received
 
 

@@ -45,7 +45,7 @@ async def _prepare(
     )
     served.check_model(asked.model)
     options = transcription_format.caption_options(asked)
-    output_format.forced_call(options)  # its errors need no audio
+    output_format.requested_call(options)  # its errors need no audio
     audio = received.file or asked.audio
     with clip_sources.naming(clip_sources.ClipSource(audio, body.audio_place(received))):
         clip = await clip_intake.read_clip(pod, served, request, audio, options)

@@ -4,7 +4,8 @@ How it works: `submit` makes a sequence of a prompt and hands it to the schedule
 gets a plan from the scheduler, has the model runner compute it, adds its time to the stats of the
 requests in it, commits the sampled tokens to the scheduler, and emits each as a `TokenOutput` to
 the callback that came with its prompt. A grammar is advanced with each token and may finish its
-sequence, and a budget of its reasoning may force the next tokens (`constraint.py`).
+sequence, and a budget of its reasoning may force the next tokens, as a call that the model begins
+has to be one (`structured_output/sequence_constraint.py`).
 
 A step that raises fails only the sequences that cause it (`step_faults.py`), and a prefix they
 shared is invalidated. Logits that are not finite fail only the sequence they belong to.
@@ -51,12 +52,9 @@ from flamingo_pod.engine.steps import step_stats
 from flamingo_pod.engine.steps.step_faults import SequenceFailed, StepFaults
 from flamingo_pod.engine.steps.step_pipeline import StepPipeline
 from flamingo_pod.engine.steps.step_stats import StepTimes
-from flamingo_pod.engine.structured_output.constraint import (
-    Reasoning,
-    ReasoningRules,
-    constraint_of,
-)
-from flamingo_pod.engine.structured_output.grammar import Grammar
+from flamingo_pod.engine.structured_output import sequence_constraint
+from flamingo_pod.engine.structured_output.call_constraint import CallRules
+from flamingo_pod.engine.structured_output.constraint import AnswerGrammar, ReasoningRules
 from flamingo_pod.model.checkpoint import Checkpoint
 
 
@@ -71,10 +69,12 @@ class Prompt:
     """Sequences share KV only within one salt."""
     deadline_s: float = math.inf
     """Of the request, on the monotonic clock; a sequence near it has priority."""
-    grammar: Grammar | None = None
+    grammar: AnswerGrammar | None = None
     """Constrains the answer; at its start, and used by no other sequence."""
     reasoning: ReasoningRules | None = None
     """How the reasoning before the answer ends; None: the output is an answer from its start."""
+    calls: CallRules | None = None
+    """The calls that may follow the text of an answer without a grammar."""
     stats: RequestStats = field(default_factory=RequestStats)
     """Its request's, which the engine updates."""
 
@@ -206,8 +206,10 @@ class EngineCore:
             vocabulary_size=config.text_config.vocab_size,
         )
         sampling = SamplingInput(state, sequence.output_ids)
-        constraint = constraint_of(prompt.reasoning, prompt.grammar)
-        sequence.num_free = constraint.num_free if isinstance(constraint, Reasoning) else math.inf
+        constraint = sequence_constraint.constraint_of(
+            prompt.reasoning, prompt.grammar, prompt.calls
+        )
+        sequence.num_free = sequence_constraint.num_free(constraint)
         self._inputs[sequence] = SequenceInputs(prompt.audio, sampling, constraint)
         self._emits[sequence] = emit
         self.scheduler.submit(sequence)
@@ -311,8 +313,7 @@ class EngineCore:
             except (BadRequest, ValueError) as error:
                 self._fail(sequence, error)
                 return
-            if isinstance(constraint, Reasoning):
-                sequence.num_free = constraint.num_free
+            sequence.num_free = sequence_constraint.num_free(constraint)
             if constraint.is_done:
                 self.scheduler.finish(sequence, now_s=time.monotonic(), is_kept=True)
                 reason = "stop"

@@ -7,7 +7,7 @@ import json
 import shutil
 
 import pytest
-from fakes import client_environments, clients, pods, processes
+from fakes import calling_checkpoint, client_environments, clients, pods, processes
 
 from flamingo_common import errors
 
@@ -35,7 +35,23 @@ def routers(fleet, tmp_path_factory):
             )
             processes.wait_until_ready(router)
             environ[name] = router.address
+        environ["CALLING"] = stack.enter_context(_calling(folder))
+        no_calls = calling_checkpoint.bias_against_calls(has_marks=True)
+        environ["NO_CALLS"] = json.dumps(no_calls)
         yield environ
+
+
+@contextlib.contextmanager
+def _calling(folder):
+    """Yield the address of a router before a pod whose model calls a function by itself."""
+    model = calling_checkpoint.write(folder / "calling", has_marks=True)
+    flags = ("--model", str(model), "--served-model-name", MODEL, "--enable-auto-tool-choice")
+    with processes.service("flamingo_pod", *flags, log=folder / "calling-pod") as pod:
+        processes.wait_until_ready(pod)
+        endpoint = ("--endpoint", pod.address)
+        with processes.service("flamingo_router", *endpoint, log=folder / "calls") as router:
+            processes.wait_until_ready(router)
+            yield router.address
 
 
 @pytest.fixture(scope="session")

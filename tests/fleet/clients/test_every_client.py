@@ -164,6 +164,17 @@ def test_a_demanded_call_has_the_arguments_of_the_function(returned, client, cas
     assert is_song(returned(client, case))
 
 
+def test_an_agent_whose_model_has_the_choice_calls_a_function_and_then_answers(returned):
+    text, *kinds = returned("openai-agents", "left_to_the_model")
+    assert text == "Hi."
+    assert kinds == [
+        "MessageOutputItem",
+        "ToolCallItem",
+        "ToolCallOutputItem",
+        "MessageOutputItem",
+    ]
+
+
 @pytest.mark.parametrize("client", ["pydantic-ai", "instructor"])
 def test_an_object_that_the_program_rejects_is_asked_for_again(returned, client):
     song = returned(client, "asked_again")

@@ -80,7 +80,7 @@ def resolve(request: AnalyzeRequest, recipes: Mapping[str, Recipe]) -> list[Aske
             continue
         asked = _resolve(question, f"questions[{number}]", request, recipes)
         with naming(asked):
-            output_format.forced_call(asked.options)
+            output_format.requested_call(asked.options)
         found.append(asked)
     return found
 

@@ -13,7 +13,7 @@ from flamingo_common.wire import parse, requests, responses
 from flamingo_common.wire.requests import AudioInput, ChatRequest
 from flamingo_pod import caller
 from flamingo_pod.api.chat import chat_choices
-from flamingo_pod.api.generation import generation, output_format, stream, tool_calls
+from flamingo_pod.api.generation import generation, stream, tool_calls
 from flamingo_pod.api.generation.generation import Generation
 from flamingo_pod.api.request import (
     body,
@@ -65,7 +65,7 @@ async def _parse_request(
         ChatRequest, _fields_with_messages(received), is_form=received.is_form
     )
     served.check_model(options.model)
-    output_format.forced_call(options)  # its errors need no audio
+    generation.requested_call(served, options)  # its errors need no audio
     turns, sources = conversation(options.messages, body.attached_audio(received))
     clip_sources.check_part(options, sources)
     if "prompt" in received.fields:

@@ -1,13 +1,15 @@
 """The choices of a chat as OpenAI's API returns them: text or a call, whole or in chunks."""
 
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flamingo_common.wire import responses
-from flamingo_common.wire.responses import ChunkChoice, Delta
-from flamingo_common.wire.tools import ForcedCall
+from flamingo_common.wire.responses import ChatFinishReason, ChunkChoice, Delta
+from flamingo_common.wire.tools import ForcedCall, OptionalCall
+from flamingo_pod.api.chat import auto_choices
+from flamingo_pod.api.chat.auto_choices import AutoWriter, call_id
+from flamingo_pod.api.chat.choice_logprobs import logprobs_of
 from flamingo_pod.api.generation import generation, tool_calls
 from flamingo_pod.api.generation.generated_choice import ChoiceDelta, GeneratedChoice
 from flamingo_pod.api.generation.generation import Generation
@@ -15,10 +17,6 @@ from flamingo_pod.api.generation.tool_calls import CallReader
 from flamingo_pod.api.request import clip_intake
 from flamingo_pod.engine.scheduling.sequence import TokenOutput
 from flamingo_pod.served_model import ServedModel
-from flamingo_pod.text.byte_level import token_bytes
-
-MIN_LOGPROB = -9999.0
-"""OpenAI's value for a log-probability of minus infinity, which JSON cannot represent."""
 
 
 def completion(
@@ -42,19 +40,25 @@ def _choice(
     served: ServedModel, result: Generation, number: int, deltas: Sequence[ChoiceDelta]
 ) -> responses.Choice:
     text, choice = "".join(delta.text for delta in deltas), result.choices[number]
-    reasoning = "".join(delta.reasoning for delta in deltas)
-    message = responses.AssistantMessage(content=text, reasoning_content=reasoning or None)
-    if result.call is not None:
-        message = _call_message(result.call, text)
-    has_call = bool(message.tool_calls)
+    reasoning = "".join(delta.reasoning for delta in deltas) or None
+    finish_reason: ChatFinishReason = choice.finish_reason
+    message = responses.AssistantMessage(content=text, reasoning_content=reasoning)
+    match result.call:
+        case ForcedCall() as call:
+            message = _call_message(call, text)
+            has_name = bool(message.tool_calls)
+            finish_reason = tool_calls.finish_reason(call, choice.finish_reason, has_name=has_name)
+        case OptionalCall() as call:
+            reader = auto_choices.reader_of(result, call)
+            message = auto_choices.message(reader, call, text, choice.finish_reason)
+            message = message.model_copy(update={"reasoning_content": reasoning})
+            finish_reason = reader.finish_reason(call, choice.finish_reason)
     return responses.Choice(
         index=number,
         message=message,
-        finish_reason=tool_calls.finish_reason(
-            result.call, choice.finish_reason, has_name=has_call
-        ),
+        finish_reason=finish_reason,
         stop_reason=choice.stop_reason,
-        logprobs=_logprobs(
+        logprobs=logprobs_of(
             served, result, [output for delta in deltas for output in delta.outputs]
         ),
     )
@@ -68,12 +72,8 @@ def _call_message(call: ForcedCall, text: str) -> responses.AssistantMessage:
     called = responses.GeneratedCall(name=reader.name, arguments=arguments)
     if call.is_legacy:
         return responses.AssistantMessage(content=None, function_call=called)
-    made = responses.GeneratedToolCall(id=_call_id(), function=called)
+    made = responses.GeneratedToolCall(id=call_id(), function=called)
     return responses.AssistantMessage(content=None, tool_calls=[made])
-
-
-def _call_id() -> str:
-    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class TextWriter:
         if delta.reasoning:
             yield ChunkChoice(index=index, delta=Delta(reasoning_content=delta.reasoning))
         if delta.text or delta.outputs:
-            logprobs = _logprobs(self.served, self.result, delta.outputs)
+            logprobs = logprobs_of(self.served, self.result, delta.outputs)
             yield ChunkChoice(index=index, delta=Delta(content=delta.text), logprobs=logprobs)
         if delta.finish_reason is not None:
             yield ChunkChoice(
@@ -150,7 +150,7 @@ class CallWriter:
         return ChunkChoice(index=self.choice.index, delta=delta)
 
     def _arguments_chunk(self, arguments: str) -> ChunkChoice:
-        logprobs = _logprobs(self.served, self.result, self._outputs)
+        logprobs = logprobs_of(self.served, self.result, self._outputs)
         self._outputs = []
         has_name = self.reader.name is not None
         delta = self._delta(responses.CallDelta(arguments=arguments)) if has_name else Delta()
@@ -162,45 +162,19 @@ class CallWriter:
             return Delta(role=role, function_call=called)
         if called.name is None:
             return Delta(tool_calls=[responses.ToolCallDelta(function=called)])
-        made = responses.ToolCallDelta(id=_call_id(), type="function", function=called)
+        made = responses.ToolCallDelta(id=call_id(), type="function", function=called)
         return Delta(role=role, tool_calls=[made])
 
 
 def writer(
     served: ServedModel, result: Generation, choice: GeneratedChoice
-) -> TextWriter | CallWriter:
+) -> TextWriter | CallWriter | AutoWriter:
     """Return what writes the chunks of a choice."""
-    if result.call is None:
-        return TextWriter(served, result, choice)
-    return CallWriter(served, result, choice, result.call, CallReader.of(result.call))
-
-
-def _logprobs(
-    served: ServedModel, result: Generation, outputs: Sequence[TokenOutput]
-) -> responses.Logprobs | None:
-    if result.request.params.num_logprobs is None:
-        return None
-    tokenizer = served.checkpoint.processor.tokenizer
-    return responses.Logprobs(
-        content=[
-            responses.TokenLogprob(
-                **_token_logprob(tokenizer, output.token_id, output.logprob),
-                top_logprobs=[
-                    responses.TopLogprob(**_token_logprob(tokenizer, *pair))
-                    for pair in output.top_logprobs
-                ],
-            )
-            for output in outputs
-            if output.token_id is not None and output.logprob is not None
-        ]
-    )
-
-
-def _token_logprob(tokenizer: Any, token_id: int, logprob: float) -> dict[str, Any]:
-    """Return a token's text, log-probability and bytes, which may be a part of a character."""
-    token = token_bytes(tokenizer, token_id)
-    return {
-        "token": (token or b"").decode(errors="replace"),
-        "logprob": max(logprob, MIN_LOGPROB),
-        "bytes": None if token is None else list(token),
-    }
+    match result.call:
+        case None:
+            return TextWriter(served, result, choice)
+        case ForcedCall() as call:
+            return CallWriter(served, result, choice, call, CallReader.of(call))
+        case OptionalCall() as call:
+            reader = auto_choices.reader_of(result, call)
+            return AutoWriter(served, result, choice, call, reader)

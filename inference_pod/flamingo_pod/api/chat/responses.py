@@ -15,7 +15,7 @@ from flamingo_common.wire.openai_responses_objects import ResponseEvent
 from flamingo_pod import caller
 from flamingo_pod.api.chat import chat_choices, responses_input, responses_output
 from flamingo_pod.api.chat.responses_output import EventWriter
-from flamingo_pod.api.generation import generation, output_format, stream
+from flamingo_pod.api.generation import generation, stream
 from flamingo_pod.api.generation.generation import Generation
 from flamingo_pod.api.request import (
     body,
@@ -73,7 +73,7 @@ async def _prepare(
     served.check_model(asked.model)
     with responses_input.naming_fields():
         options = responses_input.chat_options(asked)
-        output_format.forced_call(options)  # its errors need no audio
+        generation.requested_call(served, options)  # its errors need no audio
         conversation = responses_input.conversation(asked)
         # From here on only `sources` has the base64: see `conversation_clip`.
         asked = asked.model_copy(update={"input": ""})

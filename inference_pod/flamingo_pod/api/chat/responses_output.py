@@ -85,6 +85,7 @@ def begun(
         text=TEXT | sent.get("text", {}),
         tool_choice=sent.get("tool_choice", "auto"),
         tools=sent.get("tools", []),
+        parallel_tool_calls=request.parallel_tool_calls is not False,
         top_logprobs=request.top_logprobs or 0,
         metadata=request.metadata or {},
         audio=audio,
@@ -102,7 +103,9 @@ class EventWriter:
     _item: OutputItem | None = None
     """The item that is being written."""
     _is_text: bool = False
-    """Whether the answer is text, which may be empty."""
+    """Whether the answer has text, which may be empty."""
+    _has_message: bool = False
+    """Whether a message has begun."""
     _is_cut: bool = False
     """Whether the answer has reached the limit of tokens."""
 
@@ -123,7 +126,7 @@ class EventWriter:
             yield from self._add_call(call)
         if choice.finish_reason is not None:
             self._is_cut = choice.finish_reason == "length"
-            if self._is_text and not isinstance(self._item, OutputMessage):
+            if self._is_text and not self._has_message:
                 yield from self._begin_message()
             yield from self._close(self._status)
 
@@ -180,6 +183,7 @@ class EventWriter:
 
     def _begin_message(self) -> Iterator[ResponseEvent]:
         yield from self._close("completed")
+        self._has_message = True
         self._item = OutputMessage(id=self._id("msg"), status="in_progress", content=[])
         yield self._added(self._item)
         part = OutputText(text="")
@@ -199,8 +203,8 @@ class EventWriter:
         yield self._summary_event("response.reasoning_summary_text.delta", delta=text)
 
     def _add_call(self, call: ToolCallDelta) -> Iterator[ResponseEvent]:
-        if self._item is None:
-            assert call.id is not None  # the first chunk of a call has its id and its name
+        if call.id is not None:  # as in the first chunk of a call, which has its name, too
+            yield from self._close("completed")
             self._item = OutputCall(
                 id=self._id("fc"),
                 call_id=call.id,
@@ -241,7 +245,9 @@ class EventWriter:
         return self._item_event("response.output_item.added", item=item.model_copy(deep=True))
 
     def _id(self, kind: str) -> str:
-        return f"{kind}_{self.response.id.partition('-')[2]}"
+        """Return the id of the next item, of which calls can be several."""
+        number = sum(item.id.startswith(kind) for item in self._finished)
+        return f"{kind}_{self.response.id.partition('-')[2]}{number or ''}"
 
     def _event(self, kind: Any, **fields: Any) -> ResponseEvent:
         return ResponseEvent(type=kind, sequence_number=next(self._numbers), **fields)

@@ -20,7 +20,7 @@ from flamingo_common.wire.responses import (
     RequestMetrics,
     Usage,
 )
-from flamingo_common.wire.tools import ForcedCall
+from flamingo_common.wire.tools import Call
 from flamingo_pod.api.generation import (
     answer_grammar,
     output_format,
@@ -28,6 +28,7 @@ from flamingo_pod.api.generation import (
     thinking,
     tool_calls,
 )
+from flamingo_pod.api.generation.answer_grammar import AnswerRules
 from flamingo_pod.api.generation.generated_choice import ChoiceDelta, GeneratedChoice
 from flamingo_pod.api.request.clip_intake import PreparedClip, audio_usage
 from flamingo_pod.caller import ANONYMOUS, Caller
@@ -35,7 +36,6 @@ from flamingo_pod.engine.core import Prompt
 from flamingo_pod.engine.costs.request_stats import RequestStats
 from flamingo_pod.engine.scheduling.sequence import SamplingParams
 from flamingo_pod.engine.structured_output.constraint import ReasoningRules
-from flamingo_pod.engine.structured_output.grammar import Grammar
 from flamingo_pod.model.limits import ModelLimits
 from flamingo_pod.pod import Pod
 from flamingo_pod.served_model import ServedModel
@@ -61,7 +61,7 @@ class GenerationRequest:
     params: SamplingParams
     stop_strings: Sequence[str]
     num_choices: int = 1
-    grammar: Grammar | None = None
+    rules: AnswerRules = field(default_factory=AnswerRules)
     stats: RequestStats = field(default_factory=RequestStats)
     caller: Caller = ANONYMOUS
     reasoning: ReasoningRules | None = None
@@ -76,8 +76,9 @@ class GenerationRequest:
                     audio,
                     self.caller.salt,
                     deadline_s=self.caller.deadline_s,
-                    grammar=self.grammar and self.grammar.fork(),
+                    grammar=self.rules.grammar and self.rules.grammar.fork(),
                     reasoning=self.reasoning,
+                    calls=self.rules.calls,
                     stats=self.stats,
                 ),
                 replace(self.params, seed=None if seed is None else seed + number),
@@ -92,8 +93,8 @@ class Generation:
 
     request: GenerationRequest
     choices: Sequence[GeneratedChoice]
-    call: ForcedCall | None = None
-    """The call that each choice is."""
+    call: Call | None = None
+    """The call that each choice is, or may have."""
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -135,6 +136,15 @@ def request_metrics(generation: Generation) -> RequestMetrics | None:
     )
 
 
+def requested_call(served: ServedModel, options: requests.GenerationOptions) -> Call | None:
+    """Return the call that the answer has to be, or may have; None: the answer is text.
+
+    Raises:
+        BadRequest: as `output_format.requested_call`.
+    """
+    return output_format.requested_call(options, may_decide=served.call_tokens is not None)
+
+
 async def prepare(
     served: ServedModel,
     turns: Sequence[prompt.Turn],
@@ -152,7 +162,7 @@ async def prepare(
         Unavailable: the response format could not be compiled now.
     """
     loaded = served.checkpoint
-    call = output_format.forced_call(options)
+    call = requested_call(served, options)
     reasoning = thinking.rules(served.reasoning, options, call)
     ids = await _token_ids(served, turns, clip.num_tokens if clip else 0, call)
     requested, field_name = _requested_tokens(options)
@@ -167,11 +177,11 @@ async def prepare(
     _check_token_ids(options, loaded.model.config.text_config.vocab_size)
     params = _params(loaded.limits, options, max_tokens)
     num_choices = (options.n or 1) if isinstance(options, requests.ChatRequest) else 1
-    grammar = await answer_grammar.compiled(served, options, call)
+    rules = await answer_grammar.compiled(served, options, call)
     _set_expected_work(stats, ids, clip, num_choices, max_tokens)
     stops = options.stop or ()
     request = GenerationRequest(
-        *(ids, clip, params, stops, num_choices, grammar, stats, served.caller, reasoning)
+        *(ids, clip, params, stops, num_choices, rules, stats, served.caller, reasoning)
     )
     return Generation(request, _choices(served, request), call)
 
@@ -198,7 +208,7 @@ async def _token_ids(
     served: ServedModel,
     turns: Sequence[prompt.Turn],
     num_audio_tokens: int,
-    call: ForcedCall | None,
+    call: Call | None,
 ) -> prompt.TokenIds:
     processor = served.checkpoint.processor
     if call is not None:

@@ -7,16 +7,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flamingo_common.errors import BadRequest
+from flamingo_common.errors import BadRequest, UnsupportedParameter
 from flamingo_common.wire.requests import ChatRequest, GenerationOptions, ResponseFormat
 from flamingo_common.wire.structured_outputs import GuidedOptions, StructuredOutputs
 from flamingo_common.wire.tools import (
+    Call,
     ForcedCall,
     Offered,
-    forced_function_call,
-    forced_tool_call,
+    OptionalCall,
+    function_call,
+    tool_call,
 )
-from flamingo_pod.engine.structured_output.grammar_source import FunctionSpec, GrammarSpec
+from flamingo_pod.engine.structured_output.grammar_source import FunctionSpec, GrammarSpec, Kind
 
 NO_ARGUMENTS: Mapping[str, Any] = {
     "type": "object",
@@ -37,21 +39,29 @@ OPENING_KEYWORDS = frozenset(
 """A schema with one of these says by itself which other properties an object can have."""
 
 
-def forced_call(options: GenerationOptions) -> ForcedCall | None:
-    """Return the call that the answer has to be, if the request demands one.
+def requested_call(options: GenerationOptions, *, may_decide: bool = False) -> Call | None:
+    """Return the call that the answer has to be, or may have; None: the answer is text.
+
+    `may_decide` is whether the model may decide on calls.
 
     Raises:
-        BadRequest: the tools and the choice among them do not fit, or the request also sets a
-            format of the answer.
+        BadRequest: the tools and the choice among them do not fit, or the request demands a call
+            and also sets a format of the answer.
+        UnsupportedParameter: the model would have to decide.
     """
     _check_one_format(options)
     if not isinstance(options, ChatRequest):
         return None
-    call = forced_tool_call(options.tools, options.tool_choice)
-    legacy = forced_function_call(options.functions, options.function_call)
+    is_parallel = options.parallel_tool_calls is not False
+    call = tool_call(options.tools, options.tool_choice, is_parallel=is_parallel)
+    legacy = function_call(options.functions, options.function_call)
     if call and legacy:
         raise BadRequest("tools and functions are both set; set only one", param="functions")
     call = call or legacy
+    if isinstance(call, OptionalCall):
+        if not may_decide:
+            raise _undecided(call)
+        return call
     for name in _formats(options) if call else ():
         raise BadRequest(
             f"{_choice_name(call)} and {name} both set the format of the answer; set only one",
@@ -60,15 +70,16 @@ def forced_call(options: GenerationOptions) -> ForcedCall | None:
     return call
 
 
-def grammar_spec(options: GenerationOptions, call: ForcedCall | None) -> GrammarSpec | None:
-    """Return the grammar of the answer; None: any text. May walk a body's worth of schemas.
+def grammar_spec(options: GenerationOptions, call: Call | None) -> GrammarSpec | None:
+    """Return the grammar of the answer, or of its text; None: any text.
+
+    May walk a body's worth of schemas.
 
     Raises:
         BadRequest: the parameters of a function are not those of an object.
     """
-    if call is not None:
-        field = "functions" if call.is_legacy else "tools"
-        return GrammarSpec("call", field=field, functions=tuple(map(_function, call.callable)))
+    if isinstance(call, ForcedCall):
+        return _call_spec("call", call)
     if options.structured_outputs is not None:
         return _structured(options.structured_outputs, "structured_outputs.{}")
     guided = StructuredOutputs.model_construct(
@@ -79,6 +90,32 @@ def grammar_spec(options: GenerationOptions, call: ForcedCall | None) -> Grammar
         json_object=options.guided_json_object,
     )
     return _structured(guided, "guided_{}") or _from_response_format(options.response_format)
+
+
+def optional_call_spec(call: OptionalCall) -> GrammarSpec:
+    """Return the grammar of one call, between its marks.
+
+    Raises:
+        BadRequest: the parameters of a function are not those of an object.
+    """
+    return _call_spec("tool_call", call)
+
+
+def _call_spec(kind: Kind, call: Call) -> GrammarSpec:
+    field = "functions" if call.is_legacy else "tools"
+    return GrammarSpec(kind, field=field, functions=tuple(map(_function, call.callable)))
+
+
+def _undecided(call: OptionalCall) -> UnsupportedParameter:
+    field = _choice_name(call)
+    values = "one of the functions" if call.is_legacy else '"required", to one of the tools'
+    return UnsupportedParameter(
+        f'{field} "auto", which is the default, leaves it to the model whether to call a function;'
+        " this needs pods that are started with --enable-auto-tool-choice. Otherwise send no"
+        f' tools, set {field} to {values} or to "none", or use response_format for an answer in'
+        " JSON",
+        param=field,
+    )
 
 
 def _check_one_format(options: GenerationOptions) -> None:
@@ -98,7 +135,7 @@ def _formats(options: GenerationOptions) -> Iterator[str]:
     yield from (name for name in fields if getattr(options, name) not in (None, False))
 
 
-def _choice_name(call: ForcedCall | None) -> str:
+def _choice_name(call: Call | None) -> str:
     return "function_call" if call and call.is_legacy else "tool_choice"
 
 

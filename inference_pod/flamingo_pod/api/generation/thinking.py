@@ -5,7 +5,7 @@ Pure.
 
 from flamingo_common.errors import UnsupportedParameter
 from flamingo_common.wire.sampling_options import TokenOptions
-from flamingo_common.wire.tools import ForcedCall
+from flamingo_common.wire.tools import Call, ForcedCall
 from flamingo_pod.engine.structured_output.constraint import ReasoningRules
 from flamingo_pod.engine.structured_output.reasoning_tokens import ReasoningTokens
 
@@ -14,7 +14,7 @@ UNLIMITED = -1
 
 
 def rules(
-    tokens: ReasoningTokens | None, options: TokenOptions, call: ForcedCall | None
+    tokens: ReasoningTokens | None, options: TokenOptions, call: Call | None
 ) -> ReasoningRules | None:
     """Return the rules; None: the answer is not reasoned about.
 
@@ -33,4 +33,5 @@ def rules(
             " it answers; if it does, start its pods with --reasoning-parser think",
             param="thinking_token_budget",
         )
-    return None if tokens is None or call is not None else ReasoningRules(tokens, budget)
+    is_forced = isinstance(call, ForcedCall)
+    return None if tokens is None or is_forced else ReasoningRules(tokens, budget)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flamingo_common.errors import BadRequest
 from flamingo_common.wire.requests import Message
 from flamingo_common.wire.responses import ChatFinishReason, FinishReason
-from flamingo_common.wire.tools import ForcedCall
+from flamingo_common.wire.tools import Call, ForcedCall
 from flamingo_pod.engine.structured_output.grammar_source import call_text
 from flamingo_pod.text import tool_text
 from flamingo_pod.text.prompt import Snippet
@@ -19,7 +19,7 @@ MAX_CHARS = 100_000
 NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
-def described(call: ForcedCall) -> list[Snippet]:
+def described(call: Call) -> list[Snippet]:
     """Return the functions of a request for the prompt.
 
     Raises:
@@ -39,11 +39,11 @@ def described(call: ForcedCall) -> list[Snippet]:
     return snippets
 
 
-def beginning(call: ForcedCall | None) -> str:
+def beginning(call: Call | None) -> str:
     """Return how the answer begins, as part of the prompt."""
-    if call is None:
+    if not isinstance(call, ForcedCall):
         return ""
-    names = _names(call)
+    names = names_of(call)
     return tool_text.call_beginning(names[0] if len(names) == 1 else None)
 
 
@@ -79,7 +79,7 @@ class CallReader:
     @classmethod
     def of(cls, call: ForcedCall) -> "CallReader":
         """Return the reader of a choice."""
-        names = _names(call)
+        names = names_of(call)
         return cls(names, names[0] if len(names) == 1 else None)
 
     def add(self, text: str) -> str:
@@ -99,5 +99,6 @@ class CallReader:
         return self._pending.startswith(call_text(name))
 
 
-def _names(call: ForcedCall) -> list[str]:
+def names_of(call: Call) -> list[str]:
+    """Return the names of the functions that can be called."""
     return [each.function.name for each in call.callable]

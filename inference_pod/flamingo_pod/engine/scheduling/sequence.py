@@ -137,7 +137,8 @@ class Sequence:
     """The model's end-of-sequence tokens."""
     has_grammar: bool = False
     num_free: float = math.inf
-    """How many of its next tokens can certainly not be forced by a budget of its reasoning."""
+    """How many of its next tokens can be anything: no budget of its reasoning forces them, and they
+    do not belong to a call, unless one of them begins it."""
     is_low: bool = False
     """Whether its request has low priority, and gives way to all that are live."""
     output_ids: list[int] = field(default_factory=list)

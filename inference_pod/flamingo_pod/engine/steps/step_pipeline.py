@@ -1,9 +1,10 @@
 """Runs steps so that, where possible, the next one is launched before a step is read.
 
 vLLM calls this asynchronous scheduling. At most one step is ahead, and it only repeats the one
-before it (`repetition.py`). Its rows of sequences that turn out to have ended, or whose token was
-corrected, are void: nothing of them is committed, and the slots they wrote are written again or
-free. Whatever is launched later runs behind it on the device, so a freed slot can be used at once.
+before it (`repetition.py`). Its rows of sequences that turn out to have ended, whose token was
+corrected, or whose token began a call that a grammar constrains, are void: nothing of them is
+committed, and the slots they wrote are written again or free. Whatever is launched later runs
+behind it on the device, so a freed slot can be used at once.
 """
 
 import functools
@@ -31,7 +32,8 @@ class _StepAhead:
         return replace(self.plan, chunks=chunks, num_decoding=len(chunks))
 
     def _is_valid(self, sequence: Sequence) -> bool:
-        return sequence.state is SequenceState.RUNNING and sequence not in self.void
+        is_free = sequence.num_free >= 1  # or the token before it began what is constrained
+        return is_free and sequence.state is SequenceState.RUNNING and sequence not in self.void
 
 
 @dataclass(slots=True)

@@ -82,13 +82,6 @@ class ReasoningRules:
     """The maximum of tokens behind the opening mark."""
 
 
-def constraint_of(rules: ReasoningRules | None, grammar: AnswerGrammar | None) -> Constraint | None:
-    """Return the constraint of a sequence at its start; None: any token may come."""
-    if rules is None or (rules.budget is None and grammar is None):
-        return grammar
-    return Reasoning(rules.tokens, rules.budget, grammar)
-
-
 class Reasoning:
     """The constraint of a sequence that may reason before it answers."""
 

@@ -44,7 +44,7 @@ CALL_OPTIONS: Mapping[str, Any] = {
     "key_separator": ": ",
 }
 
-Kind = Literal["json_object", "json_schema", "regex", "choice", "grammar", "call"]
+Kind = Literal["json_object", "json_schema", "regex", "choice", "grammar", "call", "tool_call"]
 Syntax = Literal["json_schema", "regex", "lark", "gbnf"]
 NOUNS: Mapping[Kind, str] = {
     "json_object": "JSON schema",
@@ -53,7 +53,11 @@ NOUNS: Mapping[Kind, str] = {
     "choice": "list of choices",
     "grammar": "grammar",
     "call": "function call",
+    "tool_call": "function call",
 }
+"""A `call` continues what the prompt begins, a `tool_call` is all between the marks of a call."""
+AFTER_ARGUMENTS = "}\n"
+"""What stands between the arguments of a call and its closing mark. Arguments have no line ends."""
 META_CHARACTERS = frozenset("\\.+*?()|[]{}^$#&-~")
 LARK_START = re.compile(r"^\s*(%llguidance\b|start\s*(\[[^\]\n]*\])?\s*:(?!:=))", re.MULTILINE)
 LARK_TOKEN_ID = re.compile(r"<\[[\d\s,^-]*\]>")
@@ -128,7 +132,7 @@ def source(spec: GrammarSpec) -> GrammarSource:
             return GrammarSource("regex", _any_of(spec))
         case "grammar":
             return _grammar(spec)
-        case "call":
+        case "call" | "tool_call":
             return GrammarSource("lark", _call(spec))
 
 
@@ -188,11 +192,16 @@ def _grammar(spec: GrammarSpec) -> GrammarSource:
     return GrammarSource("lark", text)
 
 
+def marked_call_text(name: str) -> str:
+    """Return what stands between the opening mark of a call and its arguments."""
+    return '\n{"name":' + call_text(name)
+
+
 def _call(spec: GrammarSpec) -> str:
     """Return a Lark grammar of one call.
 
-    The prompt ends with `{"name": "f", "arguments":`, or with `{"name":` where the output chooses
-    the function.
+    Of a `call` the prompt ends with `{"name": "f", "arguments":`, or with `{"name":` where the
+    output chooses the function.
     """
     num_bytes = sum(len(each.parameters.encode(errors="replace")) for each in spec.functions)
     if num_bytes > MAX_BYTES:
@@ -201,8 +210,11 @@ def _call(spec: GrammarSpec) -> str:
     schemas = [_parsed_schema(part) | {"x-guidance": dict(CALL_OPTIONS)} for part in spec.parts]
     lines = ["start: " + " | ".join(f"call{number}" for number in numbers)]
     for number, function, schema in zip(numbers, spec.functions, schemas, strict=True):
-        before = " " if len(spec.functions) == 1 else call_text(function.name)
-        lines.append(f"call{number}: {json.dumps(before)} arguments{number}")
+        before, after = " " if len(spec.functions) == 1 else call_text(function.name), ""
+        if spec.kind == "tool_call":
+            before, after = marked_call_text(function.name), AFTER_ARGUMENTS
+        behind = f" {json.dumps(after)}" if after else ""
+        lines.append(f"call{number}: {json.dumps(before)} arguments{number}{behind}")
         lines.append(f"arguments{number}: %json {json.dumps(schema)}")
     return "\n".join(lines)
 

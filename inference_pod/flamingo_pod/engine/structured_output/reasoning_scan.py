@@ -76,14 +76,14 @@ class ReasoningScan:
             self.phase, self._held = Phase.BETWEEN, b""
             self._answer(rest)
         else:
-            self._held = _common_end(text)
+            self._held = common_end(text, CLOSE)
 
     def _answer(self, text: bytes) -> None:
         if text.strip(BLANKS):
             self.phase = Phase.ANSWER
 
 
-def _common_end(text: bytes) -> bytes:
-    """Return the longest end of `text` that the closing mark begins with."""
-    sizes = range(min(len(CLOSE) - 1, len(text)), 0, -1)
-    return next((text[-size:] for size in sizes if CLOSE.startswith(text[-size:])), b"")
+def common_end(text: bytes, mark: bytes) -> bytes:
+    """Return the longest end of `text` that a mark begins with, and goes on behind."""
+    sizes = range(min(len(mark) - 1, len(text)), 0, -1)
+    return next((text[-size:] for size in sizes if mark.startswith(text[-size:])), b"")

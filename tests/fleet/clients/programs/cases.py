@@ -16,6 +16,10 @@ BUSY = os.environ["BUSY"]
 """A router whose pod is overloaded."""
 SLOW = os.environ["SLOW"]
 """A router whose pod sends one word and then nothing."""
+CALLING = os.environ["CALLING"]
+"""A router before a pod whose model calls a function by itself."""
+NO_CALLS = json.loads(os.environ["NO_CALLS"])
+"""The bias that keeps it from that."""
 MODEL = "flamingo-tiny"
 QUESTION = "What key is it in?"
 SECOND_QUESTION = "And which tempo?"

@@ -67,6 +67,21 @@ def any_function():
 
 
 @case
+def left_to_the_model():
+    @agents.function_tool
+    def get_key() -> str:
+        """Get the key of the song."""
+        no_calls = {"logit_bias": cases.NO_CALLS}  # as the model would go on from the result
+        worker.model_settings = ModelSettings(max_tokens=cases.ENOUGH, extra_body=no_calls)
+        return "C major"
+
+    worker = agent(cases.CALLING, tools=[get_key])
+    found = run(worker)
+    kinds = [type(item).__name__ for item in found.new_items]
+    return [found.final_output, *kinds]
+
+
+@case
 def refused():
     return run(agent(settings=ModelSettings(truncation="auto")))
 

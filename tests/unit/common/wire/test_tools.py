@@ -1,8 +1,8 @@
-"""Tools and the choice among them: which call a request demands."""
+"""Tools and the choice among them: which call a request demands or allows."""
 
 import pytest
 
-from flamingo_common.errors import BadRequest, UnsupportedParameter
+from flamingo_common.errors import BadRequest
 from flamingo_common.wire import parse, requests, tools
 
 
@@ -24,14 +24,15 @@ def request(**fields):
     return parse.validate_request(requests.ChatRequest, body)
 
 
-def forced(**fields):
+def call_of(**fields):
     options = request(**fields)
-    return tools.forced_tool_call(options.tools, options.tool_choice)
+    is_parallel = options.parallel_tool_calls is not False
+    return tools.tool_call(options.tools, options.tool_choice, is_parallel=is_parallel)
 
 
-def forced_legacy(**fields):
+def legacy_call_of(**fields):
     options = request(**fields)
-    return tools.forced_function_call(options.functions, options.function_call)
+    return tools.function_call(options.functions, options.function_call)
 
 
 def names(offered):
@@ -42,7 +43,7 @@ TOOLS = [tool("first"), tool("second"), tool("third")]
 
 
 def test_a_named_choice_calls_that_tool():
-    call = forced(tools=TOOLS, tool_choice=named("second"))
+    call = call_of(tools=TOOLS, tool_choice=named("second"))
     assert names(call.offered) == ["first", "second", "third"]
     assert names(call.callable) == ["second"]
     assert call.callable[0].field == "tools[1].function"
@@ -51,20 +52,20 @@ def test_a_named_choice_calls_that_tool():
 
 
 def test_a_required_call_is_of_any_tool():
-    call = forced(tools=TOOLS, tool_choice="required")
+    call = call_of(tools=TOOLS, tool_choice="required")
     assert names(call.callable) == ["first", "second", "third"]
     assert not call.is_named
 
 
 def test_a_required_call_can_be_limited_to_some_tools():
-    call = forced(tools=TOOLS, tool_choice=allowed("third", "first", "third"))
+    call = call_of(tools=TOOLS, tool_choice=allowed("third", "first", "third"))
     assert names(call.callable) == ["third", "first"]
     assert not call.is_named
 
 
 def test_a_function_call_of_older_clients_is_named():
     functions = [tool("first")["function"], tool("second")["function"]]
-    call = forced_legacy(functions=functions, function_call={"name": "second"})
+    call = legacy_call_of(functions=functions, function_call={"name": "second"})
     assert names(call.callable) == ["second"]
     assert call.callable[0].field == "functions[1]"
     assert call.is_legacy
@@ -74,24 +75,36 @@ def test_a_function_call_of_older_clients_is_named():
 @pytest.mark.parametrize("choice", [None, "none", "auto"])
 def test_no_tools_are_no_call(choice):
     for nothing in (None, []):
-        assert forced(tools=nothing, tool_choice=choice) is None
-        assert forced_legacy(functions=nothing, function_call=choice) is None
+        assert call_of(tools=nothing, tool_choice=choice) is None
+        assert legacy_call_of(functions=nothing, function_call=choice) is None
 
 
 def test_none_forbids_a_call():
-    assert forced(tools=TOOLS, tool_choice="none") is None
-    assert forced_legacy(functions=[{"name": "first"}], function_call="none") is None
+    assert call_of(tools=TOOLS, tool_choice="none") is None
+    assert legacy_call_of(functions=[{"name": "first"}], function_call="none") is None
 
 
-@pytest.mark.parametrize("choice", [None, "auto", allowed("first", mode="auto")])
-def test_the_model_is_not_left_to_decide(choice):
-    with pytest.raises(UnsupportedParameter, match=r"tool_choice.*response_format") as caught:
-        forced(tools=TOOLS, tool_choice=choice)
-    assert caught.value.param == "tool_choice"
-    if not isinstance(choice, dict):
-        with pytest.raises(UnsupportedParameter, match=r"function_call.*response_format") as caught:
-            forced_legacy(functions=[{"name": "first"}], function_call=choice)
-        assert caught.value.param == "function_call"
+@pytest.mark.parametrize("choice", [None, "auto"])
+def test_the_model_may_call_any_tool_or_none(choice):
+    call = call_of(tools=TOOLS, tool_choice=choice)
+    assert isinstance(call, tools.OptionalCall)
+    assert names(call.offered) == names(call.callable) == ["first", "second", "third"]
+    assert (call.is_parallel, call.is_legacy) == (True, False)
+    assert not call_of(tools=TOOLS, tool_choice=choice, parallel_tool_calls=False).is_parallel
+
+
+def test_the_model_may_call_some_of_the_tools():
+    call = call_of(tools=TOOLS, tool_choice=allowed("third", "first", mode="auto"))
+    assert isinstance(call, tools.OptionalCall)
+    assert names(call.offered) == ["first", "second", "third"]
+    assert names(call.callable) == ["third", "first"]
+
+
+@pytest.mark.parametrize("choice", [None, "auto"])
+def test_of_functions_the_model_may_call_one(choice):
+    call = legacy_call_of(functions=[{"name": "first"}], function_call=choice)
+    assert isinstance(call, tools.OptionalCall)
+    assert (call.is_parallel, call.is_legacy) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +115,11 @@ def test_the_model_is_not_left_to_decide(choice):
             {"tools": TOOLS, "tool_choice": allowed("first", "fourth")},
             "tool_choice.allowed_tools.tools[1].function.name",
         ),
+        (
+            {"tools": TOOLS, "tool_choice": allowed("fourth", mode="auto")},
+            "tool_choice.allowed_tools.tools[0].function.name",
+        ),
+        ({"tools": [*TOOLS, tool("first")]}, "tools[3].function.name"),
         ({"tools": [*TOOLS, tool("first")], "tool_choice": "required"}, "tools[3].function.name"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": [], "tool_choice": named("first")}, "tool_choice"),
@@ -122,11 +140,11 @@ def test_the_model_is_not_left_to_decide(choice):
 )
 def test_what_does_not_fit_is_rejected_with_its_path(fields, param):
     with pytest.raises(BadRequest) as caught:
-        forced(**fields)
+        call_of(**fields)
     assert caught.value.param == param
 
 
 def test_a_function_call_of_a_missing_function_is_rejected():
     with pytest.raises(BadRequest, match="the function b is not offered; offered: a") as caught:
-        forced_legacy(functions=[{"name": "a"}], function_call={"name": "b"})
+        legacy_call_of(functions=[{"name": "a"}], function_call={"name": "b"})
     assert caught.value.param == "function_call.name"

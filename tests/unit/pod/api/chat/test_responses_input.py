@@ -106,7 +106,7 @@ def test_options_have_their_names_in_chat():
     ],
 )
 def test_a_choice_of_tools_demands_the_same_call_as_in_chat(choice):
-    call = output_format.forced_call(options(tools=[FUNCTION], tool_choice=choice))
+    call = output_format.requested_call(options(tools=[FUNCTION], tool_choice=choice))
     assert [each.function.name for each in call.callable] == ["f"]
 
 
@@ -142,7 +142,7 @@ def test_a_choice_of_tools_demands_the_same_call_as_in_chat(choice):
 )
 def test_an_error_of_chat_has_the_fields_of_this_api(fields, param):
     with pytest.raises(BadRequest) as caught, responses_input.naming_fields():
-        output_format.forced_call(options(**fields))
+        output_format.requested_call(options(**fields))
     assert caught.value.param == param
     assert "response_format" not in caught.value.message
 

@@ -185,3 +185,21 @@ def test_a_failure_is_an_event_that_clients_raise_and_the_router_finds():
     assert event["type"] == "response.failed"
     assert event["error"]["code"] == event["response"]["error"]["code"] == "draining"
     assert event["response"]["status"] == "failed"
+
+
+def test_text_and_calls_are_items_of_their_own():
+    more = (called("", name="g", id="call_2", type="function", index=1), called("{}", index=1))
+    found = events(writer(), chunk(content="So."), *CALL, *more, chunk("tool_calls"))
+    items = found[-1].response.output
+    assert [item.type for item in items] == ["message", "function_call", "function_call"]
+    assert [(item.name, item.arguments) for item in items[1:]] == [("f", "{}"), ("g", "{}")]
+    assert len({item.id for item in items}) == 3
+    added = [event for event in found if event.type == "response.output_item.added"]
+    assert [event.output_index for event in added] == [0, 1, 2]
+    done = [event for event in found if event.type == "response.output_item.done"]
+    assert [event.item for event in done] == items
+
+
+def test_it_says_whether_calls_may_be_parallel():
+    assert writer().response.parallel_tool_calls
+    assert not writer(parallel_tool_calls=False).response.parallel_tool_calls

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flamingo_common.errors import BadRequest
+from flamingo_common.errors import BadRequest, UnsupportedParameter
 from flamingo_common.wire import parse, requests
 from flamingo_pod.api.generation import output_format
 
@@ -20,9 +20,10 @@ def request(**fields):
     return parse.validate_request(requests.ChatRequest, body)
 
 
-def spec(**fields):
+def spec(*, may_decide=False, **fields):
     options = request(**fields)
-    return output_format.grammar_spec(options, output_format.forced_call(options))
+    call = output_format.requested_call(options, may_decide=may_decide)
+    return output_format.grammar_spec(options, call)
 
 
 def test_an_answer_without_a_format_is_any_text():
@@ -132,3 +133,32 @@ def test_parameters_that_are_not_an_object_are_rejected():
     with pytest.raises(BadRequest, match="must be object") as caught:
         spec(tools=[TOOLS[0], tool], tool_choice="required")
     assert caught.value.param == "tools[1].function.parameters"
+
+
+AUTO = [{"tools": TOOLS}, {"tools": TOOLS, "tool_choice": "auto"}]
+LEGACY = {"functions": [TOOLS[0]["function"]]}
+
+
+@pytest.mark.parametrize("fields", [*AUTO, LEGACY])
+def test_that_the_model_decides_needs_a_flag_which_the_error_names(fields):
+    field = "function_call" if "functions" in fields else "tool_choice"
+    with pytest.raises(UnsupportedParameter, match="--enable-auto-tool-choice") as caught:
+        output_format.requested_call(request(**fields))
+    assert caught.value.param == field
+    for part in (field, "response_format", "send no tools"):
+        assert part in caught.value.message
+
+
+@pytest.mark.parametrize("fields", [*AUTO, LEGACY])
+def test_with_the_flag_the_answer_is_any_text_and_a_call_has_a_grammar(fields):
+    assert spec(may_decide=True, **fields) is None
+    call = output_format.requested_call(request(**fields), may_decide=True)
+    made = output_format.optional_call_spec(call)
+    assert (made.kind, made.field) == ("tool_call", next(iter(fields)))
+    assert made.functions[0].name == "get"
+
+
+def test_where_the_model_decides_its_text_may_have_a_format():
+    assert spec(may_decide=True, tools=TOOLS, response_format=FORMAT).kind == "json_schema"
+    with pytest.raises(BadRequest, match="tool_choice and response_format"):
+        spec(may_decide=True, tools=TOOLS, tool_choice="required", response_format=FORMAT)

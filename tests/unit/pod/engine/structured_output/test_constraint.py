@@ -4,12 +4,9 @@ import math
 
 import pytest
 
-from flamingo_pod.engine.structured_output.constraint import (
-    Reasoning,
-    ReasoningRules,
-    constraint_of,
-)
+from flamingo_pod.engine.structured_output.constraint import Reasoning, ReasoningRules
 from flamingo_pod.engine.structured_output.reasoning_tokens import ReasoningTokens, has, words
+from flamingo_pod.engine.structured_output.sequence_constraint import constraint_of
 
 TEXTS = [b"", b"<", b"think", b">", b"</", b"\n", b"C", b"D", b"{", b"}", b">\n", b">{", b"/", b"!"]
 ID = {text: number for number, text in enumerate(TEXTS)}
