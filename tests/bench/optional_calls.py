@@ -10,6 +10,7 @@ import os
 import statistics
 import time
 
+import torch
 from engine.options import engine_options
 
 from flamingo_pod.engine.core import EngineCore, Prompt
@@ -22,7 +23,7 @@ from flamingo_pod.model.builtin import build
 from flamingo_pod.text import call_format
 from flamingo_pod.text.reasoning_format import Vocabulary
 
-NUM_SEQUENCES, NUM_TOKENS, NUM_TURNS = 16, 40, 5
+NUM_SEQUENCES, NUM_TOKENS, NUM_TURNS = 16, 40, 15
 NUM_ALONE = 50_000
 
 
@@ -49,6 +50,7 @@ def alone_s(rules: CallRules) -> float:
 
 def main() -> None:
     """Print the time of a token, with tools and without."""
+    torch.set_num_threads(1)  # several wait for each other where other programs run
     cache = build.cache_folder(os.environ)
     source = checkpoint.CheckpointSource("flamingo-tiny", None, "float32", "cpu", cache)
     tiny = checkpoint.load(source)
