@@ -164,6 +164,13 @@ def test_a_demanded_call_has_the_arguments_of_the_function(returned, client, cas
     assert is_song(returned(client, case))
 
 
+@pytest.mark.parametrize("client", ["langchain", "pydantic-ai", *AI_SDK])
+def test_a_model_that_has_the_choice_writes_text_and_calls_a_function(returned, client):
+    text, song = returned(client, "left_to_the_model")
+    assert text == "Hi."
+    assert is_song(song)
+
+
 def test_an_agent_whose_model_has_the_choice_calls_a_function_and_then_answers(returned):
     text, *kinds = returned("openai-agents", "left_to_the_model")
     assert text == "Hi."

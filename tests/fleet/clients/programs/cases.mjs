@@ -1,10 +1,10 @@
 // What the JavaScript programs share, as cases.py is for Python.
 import { readFileSync } from "node:fs";
 
-const { FLEET, CLOSED, BUSY, SLOW } = process.env;
+const { FLEET, CLOSED, BUSY, SLOW, CALLING } = process.env;
 const IDLE_MS = 20_000;
 
-export const routers = { fleet: FLEET, closed: CLOSED, busy: BUSY, slow: SLOW };
+export const routers = { fleet: FLEET, closed: CLOSED, busy: BUSY, slow: SLOW, calling: CALLING };
 export const MODEL = "flamingo-tiny";
 export const QUESTION = "What key is it in?";
 export const SECOND_QUESTION = "And which tempo?";

@@ -88,6 +88,10 @@ await shared.run({
     const { toolCalls } = streamText({ ...typed, tools, toolChoice: "required" });
     return (await toolCalls)[0].input;
   },
+  async left_to_the_model() {
+    const { text, toolCalls } = streamText({ ...typed, model: modelOf(routers.calling), tools });
+    return [await text, (await toolCalls)[0].input];
+  },
   async after_a_result() {
     const execute = async () => ({ added: true });
     const song = tool({ description: "Adds a song.", inputSchema: Song, execute });

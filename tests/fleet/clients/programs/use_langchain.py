@@ -64,6 +64,14 @@ def streamed_call():
 
 
 @case
+def left_to_the_model():
+    chosen = model(cases.CALLING, max_tokens=cases.ENOUGH).bind_tools([cases.Song])
+    first, *others = chosen.stream([about_the_song()])
+    said = sum(others, first)
+    return [said.text, said.tool_calls[0]["args"]]
+
+
+@case
 def after_a_result():
     said = bound().invoke([about_the_song()])
     result = ToolMessage("It was added.", tool_call_id=said.tool_calls[0]["id"])

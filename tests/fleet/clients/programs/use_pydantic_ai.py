@@ -71,6 +71,20 @@ def one_of_two_types():
 
 
 @case
+def left_to_the_model():
+    # Because it may also answer with text, the call is not demanded.
+    got = agent(cases.CALLING, output_type=[cases.Song, str]).run_sync(
+        [cases.QUESTION, AUDIO], model_settings=LONG
+    )
+    (said,) = (part for message in got.all_messages() for part in message.parts if is_text(part))
+    return [said.content, got.output.model_dump()]
+
+
+def is_text(part):
+    return part.part_kind == "text"
+
+
+@case
 def asked_again():
     typist = agent(output_type=cases.Song)
 
