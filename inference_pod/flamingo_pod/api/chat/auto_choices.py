@@ -1,13 +1,12 @@
 """Choices of a chat in which the model decides whether to call functions: text, calls, or both."""
 
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from flamingo_common.wire import responses
 from flamingo_common.wire.responses import ChunkChoice, Delta, FinishReason
 from flamingo_common.wire.tools import OptionalCall
+from flamingo_pod.api.chat import returned_calls
 from flamingo_pod.api.chat.choice_logprobs import logprobs_of
 from flamingo_pod.api.generation import tool_calls
 from flamingo_pod.api.generation.generated_choice import ChoiceDelta, GeneratedChoice
@@ -15,11 +14,6 @@ from flamingo_pod.api.generation.generation import Generation
 from flamingo_pod.api.generation.optional_calls import AnswerPart, AnswerReader
 from flamingo_pod.engine.scheduling.sequence import TokenOutput
 from flamingo_pod.served_model import ServedModel
-
-
-def call_id() -> str:
-    """Return a new id of a call."""
-    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 def reader_of(result: Generation, call: OptionalCall) -> AnswerReader:
@@ -34,14 +28,8 @@ def message(
     """Return the message of a choice that is finished, and has this text."""
     parts = [*reader.push(text), *reader.finish(reason)]
     content = "".join(part.text for part in parts)
-    made = list(_made(parts))
-    found = responses.AssistantMessage(content=content or (None if reader.has_marks else ""))
-    if not made:
-        return found
-    if call.is_legacy:
-        return found.model_copy(update={"function_call": made[0]})
-    calls = [responses.GeneratedToolCall(id=call_id(), function=each) for each in made]
-    return found.model_copy(update={"tool_calls": calls})
+    shown = content or (None if reader.has_marks else "")
+    return returned_calls.message(shown, list(_made(parts)), is_legacy=call.is_legacy)
 
 
 def _made(parts: Sequence[AnswerPart]) -> Iterator[responses.GeneratedCall]:
@@ -102,11 +90,7 @@ class AutoWriter:
             self._has_content = True
             return Delta(content=part.text)
         called = responses.CallDelta(name=part.name, arguments=part.arguments)
-        if self.call.is_legacy:
-            return Delta(function_call=called)
-        first: dict[str, Any] = {"id": call_id(), "type": "function"} if part.name else {}
-        made = responses.ToolCallDelta(index=part.call, function=called, **first)
-        return Delta(tool_calls=[made])
+        return returned_calls.delta(called, part.call, is_legacy=self.call.is_legacy)
 
     def _logprobs(self) -> responses.Logprobs | None:
         outputs, self._outputs = self._outputs, []

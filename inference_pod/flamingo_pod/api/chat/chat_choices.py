@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
 from flamingo_common.wire import responses
 from flamingo_common.wire.responses import ChatFinishReason, ChunkChoice, Delta
 from flamingo_common.wire.tools import ForcedCall, OptionalCall
-from flamingo_pod.api.chat import auto_choices
-from flamingo_pod.api.chat.auto_choices import AutoWriter, call_id
+from flamingo_pod.api.chat import auto_choices, returned_calls
+from flamingo_pod.api.chat.auto_choices import AutoWriter
 from flamingo_pod.api.chat.choice_logprobs import logprobs_of
 from flamingo_pod.api.generation import generation, tool_calls
 from flamingo_pod.api.generation.generated_choice import ChoiceDelta, GeneratedChoice
@@ -67,13 +67,10 @@ def _choice(
 def _call_message(call: ForcedCall, text: str) -> responses.AssistantMessage:
     reader = CallReader.of(call)
     arguments = reader.add(text)
-    if reader.name is None:  # the answer was cut before it had named the function
-        return responses.AssistantMessage(content=None)
-    called = responses.GeneratedCall(name=reader.name, arguments=arguments)
-    if call.is_legacy:
-        return responses.AssistantMessage(content=None, function_call=called)
-    made = responses.GeneratedToolCall(id=call_id(), function=called)
-    return responses.AssistantMessage(content=None, tool_calls=[made])
+    calls = []
+    if reader.name is not None:  # or the answer was cut before it had named the function
+        calls.append(responses.GeneratedCall(name=reader.name, arguments=arguments))
+    return returned_calls.message(None, calls, is_legacy=call.is_legacy)
 
 
 @dataclass(slots=True)
@@ -157,13 +154,8 @@ class CallWriter:
         return ChunkChoice(index=self.choice.index, delta=delta, logprobs=logprobs)
 
     def _delta(self, called: responses.CallDelta) -> Delta:
-        role: Any = "assistant" if called.name is not None else None
-        if self.call.is_legacy:
-            return Delta(role=role, function_call=called)
-        if called.name is None:
-            return Delta(tool_calls=[responses.ToolCallDelta(function=called)])
-        made = responses.ToolCallDelta(id=call_id(), type="function", function=called)
-        return Delta(role=role, tool_calls=[made])
+        role: Literal["assistant"] | None = None if called.name is None else "assistant"
+        return returned_calls.delta(called, is_legacy=self.call.is_legacy, role=role)
 
 
 def writer(

@@ -8,7 +8,7 @@ from flamingo_pod.measurement.shared_tasks import SharedTasks
 
 
 class Work:
-    """Tasks that wait until they are told to end, and how many were started and cancelled."""
+    """Tasks that wait until they are released, and how many were started and cancelled."""
 
     def __init__(self):
         self.shared = SharedTasks()
